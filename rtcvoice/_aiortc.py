@@ -1,0 +1,187 @@
+"""Every touch of a private name of aiortc and aioice, each with its reason and its guard.
+
+aiortc gives no public way to take RTP packets before its own jitter buffer, to keep consent checks
+acceptable to ICE-lite servers, to offer loopback addresses, or to learn that nothing is heard any
+more. Each of the functions below reaches for exactly one such name on one *instance* (no class or
+module is patched, other users of aiortc in the process are not affected), checks that it is there
+and raises `UnsupportedAiortc` when it is not. `tests/test_aiortc_contract.py` holds them against
+the installed release.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+from aiortc import RTCPeerConnection, RTCRtpReceiver
+
+from rtcvoice.rtp import RtpPacket
+
+__all__ = [
+    "LOOPBACK",
+    "UnsupportedAiortc",
+    "end_consent_lapse",
+    "gather_on_loopback",
+    "ice_connection",
+    "max_message_size",
+    "quick_checks",
+    "stop_stock_decoder",
+    "take_packets",
+    "watch_datagrams",
+]
+
+logger = logging.getLogger(__name__)
+
+LOOPBACK = "127.0.0.1"
+
+_JITTER_BUFFER = "_RTCRtpReceiver__jitter_buffer"
+
+
+class UnsupportedAiortc(RuntimeError):
+    """The installed aiortc or aioice lacks a name that rtcvoice relies on."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"the installed aiortc/aioice has no {name}; install aiortc>=1.16,<1.17")
+
+
+class _PacketTap:
+    """Stands where aiortc's JitterBuffer stood; hands every packet on and keeps none."""
+
+    capacity = 0
+
+    def __init__(self, on_packet: Callable[[RtpPacket], None]) -> None:
+        self._on_packet = on_packet
+        self.errors = 0
+
+    def add(self, packet: Any) -> tuple[bool, None]:
+        """Take one packet, after aiortc counted it for its RTCP reports.
+
+        An exception here would end aiortc's DTLS pump and with it the call, so none may leave.
+        """
+        try:
+            self._on_packet(
+                RtpPacket(
+                    packet.ssrc,
+                    packet.sequence_number,
+                    packet.timestamp,
+                    packet.payload,
+                    time.monotonic(),
+                )
+            )
+        except Exception:
+            self.errors += 1
+            if self.errors == 1:
+                logger.exception("x RTP packet handler failed; further failures are only counted")
+        return False, None  # (no picture loss, no frame for the stock decoder)
+
+
+def take_packets(receiver: RTCRtpReceiver, on_packet: Callable[[RtpPacket], None]) -> None:
+    """Hand every RTP packet of `receiver` to `on_packet` instead of aiortc's own playout.
+
+    aiortc's audio jitter buffer turns one lost packet into 320 ms of silence and 200 ms of delay
+    for the rest of the call. Its RTCP reports, statistics and SSRC routing stay in place.
+    `on_packet` runs on the event loop, once per packet in order of arrival.
+    """
+    if not callable(getattr(getattr(receiver, _JITTER_BUFFER, None), "add", None)):
+        raise UnsupportedAiortc(f"RTCRtpReceiver.{_JITTER_BUFFER}.add")
+    setattr(receiver, _JITTER_BUFFER, _PacketTap(on_packet))
+
+
+def stop_stock_decoder(receiver: RTCRtpReceiver) -> None:
+    """End aiortc's decoder thread, which the tap leaves without work; safe to call repeatedly.
+
+    The thread is not a daemon: left alone it keeps the interpreter from exiting. The receiver goes
+    on receiving. Call it once the receiver has started.
+    """
+    stop = getattr(receiver, "_handle_disconnect", None)
+    if stop is None:
+        raise UnsupportedAiortc("RTCRtpReceiver._handle_disconnect")
+    stop()
+
+
+def ice_connection(peer: RTCPeerConnection) -> Any:
+    """Return the aioice Connection of `peer`'s first transceiver (its only one under MAX_BUNDLE)."""
+    transport = peer.getTransceivers()[0].receiver.transport.transport
+    connection = getattr(transport, "_connection", None)
+    if connection is None:
+        raise UnsupportedAiortc("RTCIceTransport._connection")
+    return connection
+
+
+def end_consent_lapse(connection: Any) -> None:
+    """Make consent checks repeat USE-CANDIDATE, as libwebrtc's do.
+
+    aioice leaves it out of its consent checks (RFC 7675). ICE-lite servers, OpenAI's among them,
+    have been reported to ignore checks without it once connected: a call with stock aioice then
+    dies 34 s later although its media flows.
+    """
+    build = getattr(connection, "build_request", None)
+    if build is None:
+        raise UnsupportedAiortc("Connection.build_request")
+    connection.build_request = lambda pair, nominate: build(pair, nominate or pair.nominated)
+
+
+def quick_checks(connection: Any) -> None:
+    """End aioice's pacing loop as soon as every pair is being checked.
+
+    The loop sleeps 20 ms after each check that it starts, the last one included, and only then
+    looks for results: on a fast network that sleep is most of the ICE stage.
+    """
+    check = getattr(connection, "_check_periodic", None)
+    if check is None or not hasattr(connection, "_check_list"):
+        raise UnsupportedAiortc("Connection._check_periodic, ._check_list")
+
+    def check_periodic() -> bool:
+        waiting = ("WAITING", "FROZEN")
+        return check() and any(p.state.name in waiting for p in connection._check_list)
+
+    connection._check_periodic = check_periodic
+
+
+def gather_on_loopback(connection: Any) -> None:
+    """Make `connection` gather exactly one host candidate, on 127.0.0.1.
+
+    aioice never offers loopback addresses. With this, a call to a server on this machine works
+    without any network and binds no address that others could reach.
+    """
+    gather = getattr(connection, "get_component_candidates", None)
+    if gather is None:
+        raise UnsupportedAiortc("Connection.get_component_candidates")
+
+    async def on_loopback(component: int, addresses: list[str], timeout: int = 5) -> Any:
+        return await gather(component=component, addresses=[LOOPBACK], timeout=timeout)
+
+    connection.get_component_candidates = on_loopback
+
+
+def watch_datagrams(connection: Any, on_datagram: Callable[[], None]) -> None:
+    """Call `on_datagram` for every datagram that arrives: RTP, RTCP, DTLS and STUN alike.
+
+    To be called after gathering, when the sockets exist. It is what liveness is judged by: a server
+    may send no RTP while it is silent, but it always answers consent checks.
+    """
+    protocols = getattr(connection, "_protocols", None)
+    if protocols is None:
+        raise UnsupportedAiortc("Connection._protocols")
+    for protocol in protocols:
+        _watch(protocol, on_datagram)
+
+
+def _watch(protocol: Any, on_datagram: Callable[[], None]) -> None:
+    receive = protocol.datagram_received
+
+    def datagram_received(data: bytes, addr: Any) -> None:
+        on_datagram()
+        receive(data, addr)
+
+    protocol.datagram_received = datagram_received
+
+
+def max_message_size(peer: RTCPeerConnection) -> int:
+    """Return the largest data-channel message, in bytes, that the remote side accepts."""
+    size = getattr(peer.sctp, "_remote_max_message_size", None)
+    if not isinstance(size, int):
+        raise UnsupportedAiortc("RTCSctpTransport._remote_max_message_size")
+    return size or 2**30  # 0 announces "any size" (RFC 8841 §6.1)
