@@ -102,7 +102,7 @@ def stop_stock_decoder(receiver: RTCRtpReceiver) -> None:
 
 
 def ice_connection(peer: RTCPeerConnection) -> Any:
-    """Return the aioice Connection of `peer`'s first transceiver (its only one under MAX_BUNDLE)."""
+    """Return the aioice Connection of the first transceiver (the only one under MAX_BUNDLE)."""
     transport = peer.getTransceivers()[0].receiver.transport.transport
     connection = getattr(transport, "_connection", None)
     if connection is None:
@@ -134,8 +134,10 @@ def quick_checks(connection: Any) -> None:
         raise UnsupportedAiortc("Connection._check_periodic, ._check_list")
 
     def check_periodic() -> bool:
-        waiting = ("WAITING", "FROZEN")
-        return check() and any(p.state.name in waiting for p in connection._check_list)
+        if not check():
+            return False
+        pairs = connection._check_list  # empty: the first is still to come, from the peer's check
+        return not pairs or any(pair.state.name in ("WAITING", "FROZEN") for pair in pairs)
 
     connection._check_periodic = check_periodic
 

@@ -91,7 +91,7 @@ class ServerError(RtcVoiceError):
         self.event = event
 
 
-class CallEnded(RtcVoiceError):
+class CallEnded(RtcVoiceError):  # noqa: N818  (an end is not always an error)
     """The call is over. `reason` tells why; `normal` whether anybody wanted it so.
 
     `__cause__` is the error that ended the call, when one did.

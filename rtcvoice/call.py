@@ -1,0 +1,475 @@
+"""THE CROSSING: a call joins the three roads, supervises its one leg and closes it.
+
+    source -> track ==> wire        capture     the track pulls the source once the call is ready
+    wire ==> tap -> player -> sink  playout     packets go in here, the sink pulls when it needs
+    wire ==> text -> dispatcher     conversation; facts cross over: interrupted -> flush the player
+
+One supervisor task per call runs everything from connecting to closing, whatever happens to the
+code around it: entering the block waits for it to be ready, leaving the block tells it to end and
+waits. User code never runs inside it. Ends come from four sides (the user, the server, silence on
+the wire, a failure) and all take the same path: state CLOSING, everything closed under one
+deadline, then ENDED.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from rtcvoice import events
+from rtcvoice.capture.source import Silence, Source
+from rtcvoice.config import CallConfig
+from rtcvoice.conversation import commands
+from rtcvoice.conversation.conversation import Conversation, Fact
+from rtcvoice.conversation.dispatcher import Dispatcher, Handler, Subscription
+from rtcvoice.credentials import EphemeralToken
+from rtcvoice.errors import CallEnded, ConfigError, RtcVoiceError, ServerError, TransportError
+from rtcvoice.events import ClientEvent, Session
+from rtcvoice.playout.player import Player
+from rtcvoice.playout.sink import Discard, Sink
+from rtcvoice.rtp import RtpPacket
+
+if TYPE_CHECKING:
+    from rtcvoice.connect import Timings
+    from rtcvoice.leg import Leg
+
+__all__ = ["Call", "CallState", "Wiring"]
+
+logger = logging.getLogger(__name__)
+
+DRAIN_TIMEOUT = 30.0
+"""Seconds that `hangup(drain=True)` waits at most for the last word."""
+
+REPLY_TIMEOUT = 10.0
+"""Seconds that the server may take to confirm a command."""
+
+HANDLER_GRACE = 1.0
+"""Seconds that handlers get to finish once the call has ended."""
+
+HandlerT = TypeVar("HandlerT", bound=Handler)
+
+
+class CallState(enum.Enum):
+    """Where a call is in its life; it only ever moves down this list."""
+
+    NEW = "Nothing has happened yet."
+    CONNECTING = "The stages of getting the call up are running."
+    ACTIVE = "Both sides can be heard."
+    CLOSING = "Hanging up."
+    ENDED = "Over; `wait_ended()` says why."
+
+
+TRANSITIONS = {
+    CallState.NEW: {CallState.CONNECTING, CallState.ENDED},
+    CallState.CONNECTING: {CallState.ACTIVE, CallState.CLOSING},
+    CallState.ACTIVE: {CallState.CLOSING},
+    CallState.CLOSING: {CallState.ENDED},
+    CallState.ENDED: set[CallState](),
+}
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """What a leg is connected to: the callbacks of its transport, and how its session starts."""
+
+    on_packet: Callable[[RtpPacket], None]
+    on_text: Callable[[str], None]
+    on_lost: Callable[[TransportError], None]
+    session_ready: Callable[[Leg], Awaitable[None]]
+
+
+Establish = Callable[
+    [CallConfig, Wiring, Callable[[], Awaitable[None]]],
+    Coroutine[Any, Any, "tuple[Leg, Timings]"],
+]
+
+
+class Call:
+    """A call in progress; made by `rtcvoice.connect`. For use on its event loop only.
+
+    Iterating over it yields the server's events from then on. Once the call has ended by itself,
+    verbs and waits raise `CallEnded`; iterators end, raising it unless the end was normal.
+    """
+
+    def __init__(
+        self,
+        config: CallConfig,
+        *,
+        source: Source | None,
+        sink: Sink | None,
+        establish: Establish,
+    ) -> None:
+        self._config = config
+        self._source: Source = source if source is not None else Silence()
+        self._sink: Sink = sink if sink is not None else Discard()
+        self._establish = establish
+        self._player = Player(self._sink.rate)
+        self._conversation = Conversation()
+        self._dispatcher = Dispatcher()
+        self._state = CallState.NEW
+        self._leg: Leg | None = None
+        self._timings: Timings | None = None
+        self._end: CallEnded | None = None
+        self._changed = asyncio.Event()
+        self._ready: asyncio.Future[None] | None = None
+        self._supervisor: asyncio.Task[None] | None = None
+        self._muted = False
+
+    # -- what it is ---------------------------------------------------------------------------
+
+    @property
+    def id(self) -> str:
+        """The server's id of the call, `rtc_...`."""
+        return self._leg.call_id if self._leg else ""
+
+    @property
+    def state(self) -> CallState:
+        """Where the call is in its life."""
+        return self._state
+
+    @property
+    def session(self) -> Session:
+        """The session's configuration as the server last described it."""
+        assert self._conversation.session is not None, "a call is handed out only once it is ready"
+        return self._conversation.session
+
+    @property
+    def timings(self) -> Timings:
+        """How long each stage of connecting took, in seconds."""
+        assert self._timings is not None, "a call is handed out only once it is ready"
+        return self._timings
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nobody speaks, nothing is being answered and nothing more will be heard."""
+        return self._conversation.is_idle(time.monotonic())
+
+    @property
+    def muted(self) -> bool:
+        """Whether silence is sent in place of the source."""
+        return self._muted
+
+    def __repr__(self) -> str:
+        return f"<Call {self.id or 'not connected'} {self._state.name}>"
+
+    # -- events -------------------------------------------------------------------------------
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        return self._dispatcher.subscribe()
+
+    def events(self, *patterns: str, limit: int = 1000) -> Subscription:
+        """Iterate over the events from now on whose type matches a pattern such as "response.*".
+
+        At most `limit` events wait for a slow reader; then the oldest are dropped and an
+        `rtcvoice.events_dropped` event tells how many.
+        """
+        return self._dispatcher.subscribe(*patterns, limit=limit)
+
+    def on(self, pattern: str) -> Callable[[HandlerT], HandlerT]:
+        """Decorate a function to handle every event whose type matches `pattern`.
+
+        Each handler gets its events one by one, in order, in a task of its own: it may await
+        anything, and delays nobody. A plain function runs in a worker thread. What it raises is
+        logged and published as `rtcvoice.handler_error`.
+        """
+
+        def register(handler: HandlerT) -> HandlerT:
+            self._dispatcher.on(pattern, handler)
+            return handler
+
+        return register
+
+    async def wait_for(
+        self,
+        *patterns: str,
+        timeout: float | None = None,
+        where: Callable[[Any], bool] = lambda event: True,
+    ) -> Any:
+        """Return the next event that matches a pattern and satisfies `where`.
+
+        Raises TimeoutError after `timeout` seconds, CallEnded when the call ends first.
+        """
+        return await self._dispatcher.wait_for(*patterns, timeout=timeout, where=where)
+
+    def audio(self) -> AsyncIterator[Any]:
+        """Iterate over what the sink gets: 10 ms blocks of int16 mono at the sink's rate.
+
+        The blocks are as played, silence included; a slow reader loses the oldest.
+        """
+        return self._player.tee()
+
+    # -- verbs --------------------------------------------------------------------------------
+
+    async def send(self, text: str) -> None:
+        """Say something in writing; the assistant answers it as it does speech."""
+        await self.send_event(commands.user_text(text))
+        await self.send_event(events.ResponseCreate())
+
+    async def send_event(self, event: ClientEvent | dict[str, Any]) -> None:
+        """Send any client event, as a struct of `rtcvoice.events` or as a dict with its `type`.
+
+        Raises ConfigError for something that is no client event, TransportError when it is too
+        large or cannot be sent now, CallEnded.
+        """
+        self._send(commands.event_from(event))
+
+    async def update(self, **changes: Any) -> Session:
+        """Change the session with the options of `connect`; return it as it is then.
+
+        Raises ServerError when the server refuses; nothing is changed then.
+        """
+        config = CallConfig.from_options({**changes, "base_url": self._config.base_url})
+        return await self._update(config.session_changes())
+
+    def mute(self) -> None:
+        """Send silence in place of the source, from the next 20 ms on."""
+        self._set_muted(muted=True)
+
+    def unmute(self) -> None:
+        """Send the source again, as it is now: what it gave meanwhile is not sent."""
+        self._set_muted(muted=False)
+
+    async def hangup(self, *, drain: bool = False) -> None:
+        """End the call and wait until it has ended; once more does nothing.
+
+        `drain` first lets everything be said and heard, for at most 30 s.
+        """
+        if drain and self._state is CallState.ACTIVE:
+            await self._drained()
+        self._request_end(CallEnded("hung up", normal=True))
+        await self.wait_ended()
+
+    async def wait_ended(self) -> CallEnded:
+        """Wait for the end of the call and return its reason; never raises CallEnded."""
+        while self._state is not CallState.ENDED:
+            self._changed.clear()
+            await self._changed.wait()
+        assert self._end is not None
+        return self._end
+
+    # -- life: used by connect() ---------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Connect; returns when the call is ready. When it fails everything is closed already."""
+        if self._state is not CallState.NEW:
+            raise ConfigError(
+                "this connect(...) was entered before", hint="call connect(...) again"
+            )
+        self._ready = asyncio.get_running_loop().create_future()
+        self._supervisor = asyncio.create_task(self._supervise(), name="rtcvoice call")
+        try:
+            await asyncio.shield(self._ready)
+        except asyncio.CancelledError:
+            self._request_end(CallEnded("connecting was cancelled", normal=True))
+            await self.aclose()
+            raise
+
+    async def aclose(self) -> None:
+        """Hang up and wait until everything is closed; idempotent.
+
+        When cancelled it first finishes closing, which has its deadline, and then is cancelled.
+        """
+        self._request_end(CallEnded("hung up", normal=True))
+        if self._supervisor is None:
+            return
+        cancelled: asyncio.CancelledError | None = None
+        while not self._supervisor.done():
+            try:
+                await asyncio.wait({self._supervisor})
+            except asyncio.CancelledError as exc:
+                cancelled = exc
+        if cancelled is not None:
+            raise cancelled
+
+    async def _supervise(self) -> None:
+        assert self._ready is not None
+        wiring = Wiring(
+            on_packet=self._player.insert_packet,
+            on_text=self._on_text,
+            on_lost=self._on_lost,
+            session_ready=self._session_ready,
+        )
+        try:
+            self._become(CallState.CONNECTING)
+            self._leg, self._timings = await self._establish(self._config, wiring, self._open_ends)
+            self._go_live()
+            self._ready.set_result(None)
+            await self._watch()
+        except (Exception, asyncio.CancelledError) as exc:
+            self._failed(exc)
+        finally:
+            await self._close()
+
+    def _go_live(self) -> None:
+        assert self._leg is not None
+        self._become(CallState.ACTIVE)
+        self._leg.track.muted = self._muted
+        self._leg.track.start(self._source)
+        self._sink.start(self._player)
+
+    async def _watch(self) -> None:
+        """Wait for an end; make one when nothing at all has been heard for too long."""
+        assert self._leg is not None
+        patience = self._config.liveness_timeout
+        while self._end is None:
+            silent = time.monotonic() - self._leg.transport.heard_at
+            if silent >= patience:
+                self._lose(
+                    TransportError(
+                        f"nothing was heard from the server for {patience:g} s",
+                        stage="connected",
+                        hint="the network or the server is gone",
+                    )
+                )
+                return
+            self._changed.clear()
+            try:
+                async with asyncio.timeout(patience - silent):
+                    await self._changed.wait()
+            except TimeoutError:
+                continue
+
+    def _failed(self, exc: BaseException) -> None:
+        """Note why the supervisor stopped; while connecting, that is what the caller gets."""
+        assert self._ready is not None
+        cause = exc.__cause__ if isinstance(exc, CallEnded) and exc.__cause__ else exc
+        if not self._ready.done():
+            if isinstance(cause, asyncio.CancelledError):
+                self._ready.cancel()
+            else:
+                self._ready.set_exception(cause)
+                self._ready.exception()  # whoever was cancelled meanwhile will not ask for it
+        if not isinstance(exc, RtcVoiceError | asyncio.CancelledError):
+            logger.error("x the call failed", exc_info=exc)
+        ended = CallEnded(str(cause) or "the call was cancelled", normal=False)
+        ended.__cause__ = cause
+        self._request_end(ended)
+
+    async def _close(self) -> None:
+        """Close everything under one deadline, whatever fails or cancels on the way."""
+        self._become(CallState.CLOSING)
+        assert self._end is not None
+        self._dispatcher.end(self._end)
+        closing = asyncio.create_task(self._close_parts(), name="rtcvoice call close")
+        deadline = time.monotonic() + self._config.close_timeout
+        while not closing.done() and (left := deadline - time.monotonic()) > 0:
+            try:
+                await asyncio.wait({closing}, timeout=left)
+            except asyncio.CancelledError:
+                logger.debug("= closing goes on although cancelled")
+        if not closing.done():
+            logger.warning("x closing took over %.0f s", self._config.close_timeout)
+            closing.cancel()
+            await asyncio.wait({closing}, timeout=1)
+        self._become(CallState.ENDED)
+        await self._dispatcher.aclose(timeout=HANDLER_GRACE)
+
+    async def _close_parts(self) -> None:
+        leg_closing = [self._leg.aclose()] if self._leg is not None else []
+        parts = [*leg_closing, self._source.aclose(), self._sink.aclose()]
+        for result in await asyncio.gather(*parts, return_exceptions=True):
+            if isinstance(result, BaseException):
+                logger.error("x closing a part of the call failed", exc_info=result)
+        self._player.close()
+
+    # -- inside -------------------------------------------------------------------------------
+
+    async def _open_ends(self) -> None:
+        await asyncio.gather(self._source.open(), self._sink.open())
+
+    def _on_text(self, text: str) -> None:
+        """Decode, draw the consequences, hand on; runs in the channel's listener: cannot raise."""
+        try:
+            event = events.decode(text)
+            if logger.isEnabledFor(logging.DEBUG):
+                logger.debug("< %s", event.type)
+            fact = self._conversation.feed(event, time.monotonic())
+            if fact is Fact.AUDIO_CLEARED or (
+                fact is Fact.USER_SPEECH_STARTED and self._conversation.interruptible
+            ):
+                self._player.flush()
+            elif fact is Fact.SESSION_KNOWN:
+                self._changed.set()
+            self._dispatcher.publish(event)
+        except Exception:
+            logger.exception("x handling an event failed")
+
+    def _on_lost(self, error: TransportError) -> None:
+        if self._conversation.fault:
+            error = TransportError(self._conversation.fault, stage="connected")
+        self._lose(error)
+
+    def _lose(self, error: TransportError) -> None:
+        ended = CallEnded(error.message, normal=False, hint=error.hint)
+        ended.__cause__ = error
+        self._request_end(ended)
+
+    async def _session_ready(self, leg: Leg) -> None:
+        """Wait for the session's configuration; with a ready token first send what was asked."""
+        self._leg = leg
+        while self._conversation.session is None:
+            if self._end is not None:
+                raise self._end
+            self._changed.clear()
+            await self._changed.wait()
+        changes = self._config.session_changes()
+        if changes and isinstance(self._config.resolve_credentials(), EphemeralToken):
+            await self._update(changes)
+
+    async def _update(self, changes: dict[str, Any]) -> Session:
+        update = commands.stamped(commands.session_update(changes))
+
+        def answers(event: Any) -> bool:
+            return event.type != "error" or event.error.event_id == update.event_id
+
+        with self._dispatcher.expect("session.updated", "error", where=answers) as reply:
+            self._send(update)
+            async with asyncio.timeout(REPLY_TIMEOUT):
+                event = await reply
+        if isinstance(event, events.ErrorEvent):
+            raise ServerError(f"the server refused the change: {event.error.message}", event=event)
+        return self.session
+
+    def _send(self, event: ClientEvent) -> None:
+        if self._end is not None or self._leg is None:
+            raise self._end or CallEnded("the call has not begun", normal=False)
+        self._leg.transport.send_text(events.encode(event))
+        logger.debug("> %s", event.type)
+        self._conversation.sent(event, time.monotonic())
+
+    def _set_muted(self, *, muted: bool) -> None:
+        self._muted = muted
+        if self._leg is not None:
+            self._leg.track.muted = muted
+
+    async def _drained(self) -> None:
+        """Wait until the server is idle and the player has played what it sent."""
+        with suppress(TimeoutError, CallEnded):
+            async with asyncio.timeout(DRAIN_TIMEOUT):
+                while not self.is_idle:
+                    with suppress(TimeoutError):
+                        await self.wait_for("*", timeout=1.0)
+                await self._player.drained()
+
+    def _request_end(self, reason: CallEnded) -> None:
+        """Make the supervisor end the call; the first reason given is the one that counts."""
+        if self._end is not None:
+            return
+        self._end = reason
+        self._changed.set()
+        if self._supervisor is None:
+            self._state = CallState.ENDED
+        elif self._state is CallState.CONNECTING:
+            self._supervisor.cancel()
+
+    def _become(self, state: CallState) -> None:
+        assert state in TRANSITIONS[self._state], f"{self._state.name} -> {state.name}"
+        logger.debug("= %s -> %s", self._state.name, state.name)
+        self._state = state
+        self._changed.set()

@@ -1,0 +1,248 @@
+"""Getting a call up: the stages, side by side where they can be, under one deadline, each timed.
+
+    token ──┐                                  (skipped with a ready token, or direct=True)
+    offer ──┼─ answer ─ ice ─ dtls ─ channel ─ session
+    devices ┘
+
+`connect()` is what users call. `establish()` runs the stages for the call that it makes; when one
+fails, everything made so far is closed before the error is raised, and the error names the stage.
+aiortc is imported only here, in a worker thread beside the token request: on a cold start the
+import takes about as long as the request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import logging
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from rtcvoice.call import Call, Wiring
+from rtcvoice.capture.source import Source
+from rtcvoice.config import CallConfig
+from rtcvoice.credentials import Credentials, EphemeralToken
+from rtcvoice.errors import TransportError
+from rtcvoice.playout.sink import Sink
+from rtcvoice.signaling import Answer, Signaling, is_loopback
+
+if TYPE_CHECKING:
+    from rtcvoice.leg import Leg
+
+__all__ = ["Timings", "connect", "establish"]
+
+logger = logging.getLogger(__name__)
+
+_HINTS = {
+    "token": "the server does not answer: check base_url and the network",
+    "answer": "the server does not answer: check base_url and the network",
+    "devices": "the source or sink does not open",
+    "ice": "no answer by UDP: check that a firewall or VPN lets UDP through",
+    "dtls": "the server was reached but does not finish the encryption handshake",
+    "channel": "the server was reached but does not open the event channel",
+    "session": "the server was reached but does not start the session",
+}
+
+
+@dataclass
+class Timings:
+    """How long each stage of connecting took, in seconds; None for a stage that did not happen.
+
+    `token`, `offer` and `devices` run side by side, so the parts add up to more than `total`.
+    """
+
+    token: float | None = None
+    offer: float | None = None
+    devices: float | None = None
+    answer: float | None = None
+    ice: float | None = None
+    dtls: float | None = None
+    channel: float | None = None
+    session: float | None = None
+    total: float | None = None
+    running: set[str] = field(default_factory=set, repr=False)
+    """The stages that have begun and not ended."""
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time one stage; it stays among the running ones when it fails."""
+        begun = time.monotonic()
+        self.running.add(name)
+        logger.debug("= %s", name)
+        yield
+        self.running.discard(name)
+        setattr(self, name, time.monotonic() - begun)
+
+    def as_dict(self) -> dict[str, float]:
+        """Return the stages that happened, in order, in seconds."""
+        return {
+            name: seconds for name, seconds in asdict(self).items() if isinstance(seconds, float)
+        }
+
+
+class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
+    """Connect to a realtime voice model: `async with rtcvoice.connect(...) as call`.
+
+    On entering the block the call is ready: the event channel is open and the session configured.
+    Leaving the block hangs up. Nothing happens before the block is entered; each object serves one
+    call.
+
+    Ends of the call (`None` for silence, and for hearing nothing):
+        source: what is sent, a `Source` such as `FileSource(path)` or `PcmSource(iterable)`.
+        sink: where the answer is played, a `Sink` such as `FileSink(path)`.
+        The call opens and closes them; a closed one may be used for another call.
+    Session:
+        model, voice, speed, instructions, output_modalities, max_output_tokens, tool_choice,
+        turn_detection, transcription, noise_reduction, and session={...} for any other field of
+        the API, as is. Unset fields are the server's defaults; input transcription is on.
+    Where:
+        base_url (or OPENAI_BASE_URL), api_key or credentials (or OPENAI_API_KEY), organization,
+        project, safety_identifier; direct=True posts offer and session in one request with the
+        key instead of minting a token first.
+    Timeouts in seconds: connect_timeout (10) for all stages together, liveness_timeout (10) of
+        hearing nothing at all, close_timeout (5).
+
+    Raises ConfigError at once; on entering CredentialsError, SignalingError, DeviceError or
+    TransportError (its `stage` says how far it got). Cancelling the entering closes everything.
+    """
+
+    def __init__(self, *, source: Source | None, sink: Sink | None, **options: Any) -> None:
+        config = CallConfig.from_options(options)
+        self._call = Call(config, source=source, sink=sink, establish=establish)
+
+    async def __aenter__(self) -> Call:
+        await self._call.start()
+        return self._call
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._call.aclose()
+
+
+async def establish(
+    config: CallConfig, wiring: Wiring, open_ends: Callable[[], Awaitable[None]]
+) -> tuple[Leg, Timings]:
+    """Run all stages and return the connected leg. Raises the errors named at `connect`."""
+    timings = Timings()
+    begun = time.monotonic()
+    try:
+        async with asyncio.timeout(config.connect_timeout):
+            leg = await _run_stages(config, wiring, open_ends, timings)
+    except TimeoutError as exc:
+        stage = _blamed(timings)
+        raise TransportError(
+            f"connecting took longer than {config.connect_timeout:g} s; it stopped at the stage"
+            f" '{stage}'",
+            stage=stage,
+            hint=_HINTS.get(stage, ""),
+        ) from exc
+    timings.total = time.monotonic() - begun
+    logger.info("= connected in %.0f ms, call %s", timings.total * 1000, leg.call_id)
+    return leg, timings
+
+
+async def _run_stages(
+    config: CallConfig,
+    wiring: Wiring,
+    open_ends: Callable[[], Awaitable[None]],
+    timings: Timings,
+) -> Leg:
+    credentials = config.resolve_credentials()
+    signaling = Signaling(base_url=config.base_url, credentials=credentials, headers=config.headers)
+    legs: list[Leg] = []
+    try:
+        async with asyncio.TaskGroup() as side_by_side:
+            token = side_by_side.create_task(_token(config, credentials, signaling, timings))
+            side_by_side.create_task(_timed_ends(open_ends, timings))
+            with timings.stage("offer"):
+                legs.append(
+                    await _new_leg(signaling, wiring, loopback=is_loopback(config.base_url))
+                )
+                offer = await legs[0].transport.create_offer()
+            await _answer_and_join(config, wiring, legs[0], offer, await token, timings)
+    except BaseExceptionGroup as group:  # the first failure cancelled the others: it is the cause
+        await _abandon(legs, signaling)
+        raise group.exceptions[0] from group.exceptions[0].__cause__
+    except BaseException:
+        await _abandon(legs, signaling)
+        raise
+    return legs[0]
+
+
+async def _answer_and_join(
+    config: CallConfig, wiring: Wiring, leg: Leg, offer: str, token: str, timings: Timings
+) -> None:
+    with timings.stage("answer"):
+        answer = await _answer(config, leg.signaling, offer, token)
+    leg.call_id = answer.call_id
+    await leg.transport.accept_answer(answer.sdp)
+    with timings.stage("ice"):
+        await leg.transport.wait_ice()
+    with timings.stage("dtls"):
+        await leg.transport.wait_dtls()
+    with timings.stage("channel"):
+        await leg.transport.wait_channel()
+    with timings.stage("session"):
+        await wiring.session_ready(leg)
+
+
+async def _token(
+    config: CallConfig, credentials: Credentials, signaling: Signaling, timings: Timings
+) -> str:
+    if isinstance(credentials, EphemeralToken):
+        return credentials.value
+    if config.direct:
+        return ""
+    with timings.stage("token"):
+        return await signaling.mint_token(config.session_payload())
+
+
+async def _timed_ends(open_ends: Callable[[], Awaitable[None]], timings: Timings) -> None:
+    with timings.stage("devices"):
+        await open_ends()
+
+
+async def _new_leg(signaling: Signaling, wiring: Wiring, *, loopback: bool) -> Leg:
+    for name in ("rtcvoice.leg", "rtcvoice.capture.track"):
+        if name not in sys.modules:
+            await asyncio.to_thread(importlib.import_module, name)
+    from rtcvoice.capture.track import SourceTrack
+    from rtcvoice.leg import Leg
+
+    return Leg(
+        signaling,
+        SourceTrack(),
+        on_packet=wiring.on_packet,
+        on_text=wiring.on_text,
+        on_lost=wiring.on_lost,
+        loopback=loopback,
+    )
+
+
+async def _answer(config: CallConfig, signaling: Signaling, offer: str, token: str) -> Answer:
+    if token:
+        return await signaling.call(offer, token)
+    return await signaling.call_directly(offer, config.session_payload())
+
+
+async def _abandon(legs: list[Leg], signaling: Signaling) -> None:
+    """Close what was made, in a task of its own that no second cancellation can stop."""
+    closing = legs[0].aclose() if legs else signaling.aclose()
+    await asyncio.shield(asyncio.create_task(closing, name="rtcvoice abandon connecting"))
+
+
+def _blamed(timings: Timings) -> str:
+    """Of the stages that were running at the deadline, the one that the others waited for."""
+    for stage in ("token", "answer", "ice", "dtls", "channel", "session", "devices", "offer"):
+        if stage in timings.running:
+            return stage
+    return "start"

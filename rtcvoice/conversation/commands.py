@@ -1,0 +1,59 @@
+"""Builds the client events that the call's verbs send; pure."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+import msgspec
+
+from rtcvoice import events
+from rtcvoice.errors import ConfigError
+from rtcvoice.events import ClientEvent
+
+__all__ = ["clear_output", "event_from", "session_update", "stamped", "user_text"]
+
+
+def stamped(event: ClientEvent) -> ClientEvent:
+    """Return the event with an `event_id`, by which the server's error will name it."""
+    if event.event_id is not None:
+        return event
+    return msgspec.structs.replace(event, event_id=f"rtcvoice_{secrets.token_hex(8)}")
+
+
+def event_from(event: ClientEvent | dict[str, Any]) -> ClientEvent:
+    """Accept an event struct, or a dict with its `type`. Raises ConfigError for anything else."""
+    if isinstance(event, dict):
+        try:
+            decoded = events.decode_client(msgspec.json.encode(event))
+        except TypeError as exc:
+            raise ConfigError(f"the event cannot be written as JSON: {exc}") from exc
+        if isinstance(decoded, events.UnknownEvent):
+            raise ConfigError(
+                f"{event.get('type')!r} is no event that a client can send"
+                + (f": {decoded.error}" if decoded.error else ""),
+                hint=f"client events: {', '.join(sorted(events.CLIENT_EVENTS))}",
+            )
+        return decoded
+    if not isinstance(event, tuple(events.CLIENT_EVENTS.values())):
+        raise ConfigError(
+            f"{type(event).__name__} is no event that a client can send",
+            hint="pass one of rtcvoice.events' client events or a dict with a 'type'",
+        )
+    return event
+
+
+def session_update(changes: dict[str, Any]) -> ClientEvent:
+    """Change the session; the type is required with every update."""
+    return events.SessionUpdate(session={"type": "realtime", **changes})
+
+
+def user_text(text: str) -> ClientEvent:
+    """Add what the user wrote to the conversation."""
+    part = events.ContentPart(type="input_text", text=text)
+    return events.ConversationItemCreate(item=events.Message(role="user", content=[part]))
+
+
+def clear_output() -> ClientEvent:
+    """Drop the audio that the server has not sent yet."""
+    return events.OutputAudioBufferClear()

@@ -1,0 +1,274 @@
+"""Hands events to user code: waiters, then iterators, then handlers; nobody waits for anybody.
+
+`publish()` is synchronous and never raises: it resolves futures and appends to bounded queues. Each
+iterator and each handler has a queue of its own, and each handler a task of its own, so a slow one
+delays only itself, and one that raises is reported (`HandlerError`) and goes on. A full queue drops
+its oldest event; its reader is told by an `EventsDropped` in their place. Handlers that are plain
+functions run in a worker thread, so that blocking in one cannot hold up the call's audio.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+import inspect
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+from rtcvoice.errors import CallEnded, ConfigError
+from rtcvoice.events import BETA_NAMES, SERVER_EVENTS
+
+__all__ = ["Dispatcher", "EventsDropped", "HandlerError", "Subscription"]
+
+logger = logging.getLogger(__name__)
+
+QUEUE_LIMIT = 1000
+"""Events that one reader may be behind: about two minutes of the fastest transcript."""
+
+Handler = Callable[[Any], Awaitable[None] | None]
+
+_LOCAL_EVENTS = ("rtcvoice.events_dropped", "rtcvoice.handler_error")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventsDropped:
+    """This reader fell behind; `count` events were dropped at this point."""
+
+    count: int
+    type: str = "rtcvoice.events_dropped"
+
+
+@dataclass(frozen=True, kw_only=True)
+class HandlerError:
+    """A handler raised `exception` while handling `event`; it goes on with the next event."""
+
+    handler: str
+    event: Any
+    exception: BaseException
+    type: str = "rtcvoice.handler_error"
+
+
+class Subscription(AsyncIterator[Any]):
+    """The events published from its creation on, matching any of `patterns`.
+
+    Iteration ends with the call: silently when it ended normally, otherwise by raising CallEnded.
+    Waiting may be cancelled without losing events. For one reader at a time.
+    """
+
+    def __init__(
+        self,
+        patterns: tuple[str, ...] = ("*",),
+        *,
+        limit: int = QUEUE_LIMIT,
+        on_close: Callable[[Subscription], None] = lambda subscription: None,
+    ) -> None:
+        self.patterns = patterns
+        self._events: deque[Any] = deque()
+        self._limit = limit
+        self._dropped = 0
+        self._more = asyncio.Event()
+        self._ended = False
+        self._error: CallEnded | None = None
+        self._on_close = on_close
+
+    def put(self, event: Any) -> None:
+        """Append an event; when full the oldest makes room and is counted."""
+        if self._ended:
+            return
+        if len(self._events) >= self._limit:
+            self._events.popleft()
+            self._dropped += 1
+        self._events.append(event)
+        self._more.set()
+
+    def end(self, error: CallEnded | None = None) -> None:
+        """Let the reader finish what is queued and then stop, by raising `error` if given."""
+        self._ended = True
+        self._error = self._error or error
+        self._more.set()
+
+    def close(self) -> None:
+        """Stop receiving events; what is queued may still be read."""
+        self.end()
+        self._on_close(self)
+
+    def matches(self, event_type: str) -> bool:
+        """Whether this reader wants events of that type."""
+        return any(fnmatchcase(event_type, pattern) for pattern in self.patterns)
+
+    async def __anext__(self) -> Any:
+        while not self._events and not self._ended:
+            self._more.clear()
+            await self._more.wait()
+        if self._dropped:
+            count, self._dropped = self._dropped, 0
+            return EventsDropped(count=count)
+        if self._events:
+            return self._events.popleft()
+        if self._error is not None:
+            raise self._error
+        raise StopAsyncIteration
+
+
+class Dispatcher:
+    """The waiters, iterators and handlers of one call. For use on the event loop only."""
+
+    def __init__(self) -> None:
+        self._waiters: list[tuple[tuple[str, ...], Callable[[Any], bool], asyncio.Future[Any]]] = []
+        self._readers: list[Subscription] = []
+        self._handlers: dict[asyncio.Task[None], Subscription] = {}
+        self._threads: ThreadPoolExecutor | None = None
+        self._end: CallEnded | None = None
+
+    def publish(self, event: Any) -> None:
+        """Hand `event` to everybody who wants it; never raises, never waits."""
+        event_type = event.type
+        for waiter in self._waiters[:]:
+            patterns, where, future = waiter
+            if any(fnmatchcase(event_type, pattern) for pattern in patterns):
+                self._offer(event, where, future)
+        for reader in (*self._readers, *self._handlers.values()):
+            if reader.matches(event_type):
+                reader.put(event)
+
+    @staticmethod
+    def _offer(event: Any, where: Callable[[Any], bool], future: asyncio.Future[Any]) -> None:
+        if future.done():
+            return
+        try:
+            if where(event):
+                future.set_result(event)
+        except Exception as exc:  # the caller's own predicate: its error belongs to the caller
+            future.set_exception(exc)
+
+    def subscribe(self, *patterns: str, limit: int = QUEUE_LIMIT) -> Subscription:
+        """Return an iterator over the events from now on that match any of the patterns."""
+        _check(patterns)
+        reader = Subscription(
+            patterns or ("*",), limit=limit, on_close=lambda closed: self._forget(closed)
+        )
+        if self._end is not None:
+            reader.end(self._error())
+        self._readers.append(reader)
+        return reader
+
+    def _forget(self, reader: Subscription) -> None:
+        if reader in self._readers:
+            self._readers.remove(reader)
+
+    def on(self, pattern: str, handler: Handler) -> None:
+        """Run `handler(event)` for every event that matches, one after the other, in order.
+
+        A coroutine function runs on the event loop, a plain function in a worker thread.
+        """
+        _check((pattern,))
+        if self._end is not None:
+            raise self._end
+        events = Subscription((pattern,))
+        task = asyncio.create_task(self._handle(events, handler), name=f"rtcvoice on {pattern}")
+        self._handlers[task] = events
+        task.add_done_callback(lambda done: self._handlers.pop(done, None))
+
+    @contextmanager
+    def expect(
+        self, *patterns: str, where: Callable[[Any], bool] = lambda event: True
+    ) -> Iterator[asyncio.Future[Any]]:
+        """Give a future for the next event that matches a pattern and satisfies `where`.
+
+        It counts from entering the block, so what is sent inside cannot be answered too early. The
+        future fails with CallEnded when the call ends first.
+        """
+        _check(patterns)
+        if self._end is not None:
+            raise self._end
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        waiter = (patterns, where, future)
+        self._waiters.append(waiter)
+        try:
+            yield future
+        finally:
+            self._waiters.remove(waiter)
+            future.cancel()
+
+    async def wait_for(
+        self,
+        *patterns: str,
+        timeout: float | None = None,
+        where: Callable[[Any], bool] = lambda event: True,
+    ) -> Any:
+        """Wait for the next event that matches a pattern and satisfies `where`; return it.
+
+        Raises TimeoutError after `timeout` seconds and CallEnded when the call ends first.
+        """
+        with self.expect(*patterns, where=where) as event:
+            async with asyncio.timeout(timeout):
+                return await event
+
+    def end(self, reason: CallEnded) -> None:
+        """End all waiting: waiters raise `reason`, iterators finish (silently if it was normal)."""
+        self._end = reason
+        for _, _, future in self._waiters:
+            if not future.done():
+                future.set_exception(reason)
+        for reader in (*self._readers, *self._handlers.values()):
+            reader.end(self._error() if reader in self._readers else None)
+
+    def _error(self) -> CallEnded | None:
+        return None if self._end is None or self._end.normal else self._end
+
+    async def aclose(self, *, timeout: float) -> None:
+        """Let handlers finish what they were given for up to `timeout` s, then cancel them.
+
+        A plain function that blocks in its worker thread cannot be cancelled: it is left to finish
+        by itself.
+        """
+        tasks = set(self._handlers) - {asyncio.current_task()}
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=timeout)
+            for task in late:
+                task.cancel()
+            if late:
+                await asyncio.wait(late, timeout=timeout)
+        if self._threads is not None:
+            self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _handle(self, events: Subscription, handler: Handler) -> None:
+        name = getattr(handler, "__qualname__", repr(handler))
+        async for event in events:
+            try:
+                await self._run(handler, event)
+            except Exception as exc:
+                logger.exception("x handler %s failed at %s", name, event.type)
+                if not isinstance(event, HandlerError):
+                    self.publish(HandlerError(handler=name, event=event, exception=exc))
+
+    async def _run(self, handler: Handler, event: Any) -> None:
+        if inspect.iscoroutinefunction(handler):
+            await handler(event)
+            return
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(4, thread_name_prefix="rtcvoice handler")
+        result = await asyncio.get_running_loop().run_in_executor(self._threads, handler, event)
+        if inspect.isawaitable(result):  # a lambda or partial around a coroutine function
+            await result
+
+
+def _check(patterns: tuple[str, ...]) -> None:
+    """Refuse names of the beta API; warn of names that no known event matches."""
+    for pattern in patterns:
+        if pattern in BETA_NAMES and pattern not in SERVER_EVENTS:
+            raise ConfigError(
+                f"{pattern!r} is an event of the beta API, which is gone",
+                hint=f"it is called {BETA_NAMES[pattern]!r} now",
+            )
+        known = (*SERVER_EVENTS, *_LOCAL_EVENTS)
+        if not any(fnmatchcase(name, pattern) for name in known):
+            close = difflib.get_close_matches(pattern, known, n=1)
+            meant = f"; did you mean {close[0]!r}?" if close else ""
+            logger.warning("no event known to this version matches %r%s", pattern, meant)

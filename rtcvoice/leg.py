@@ -1,0 +1,69 @@
+"""One single-use connection of a call: its transport, its track and what the server calls it.
+
+A call has one leg; a reconnect would make a new one. The leg is handed a track and callbacks and
+knows none of the roads. Closing a leg says goodbye twice: over WebRTC (DTLS close_notify), which is
+a single datagram and may be lost, and by REST where the credentials allow it, so that a session
+never goes on, and is never billed, behind a dead connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from aiortc import MediaStreamTrack
+
+from rtcvoice.errors import RtcVoiceError, TransportError
+from rtcvoice.rtp import RtpPacket
+from rtcvoice.signaling import Signaling
+from rtcvoice.transport import Transport
+
+__all__ = ["Leg"]
+
+logger = logging.getLogger(__name__)
+
+HANG_UP_TIMEOUT = 1.0
+"""Seconds to wait for the server to confirm a hang-up; the connection itself is closed anyway."""
+
+
+class Leg:
+    """Transport, track and identity of one connection; `aclose()` ends all of it.
+
+    It takes over `signaling` and closes it. The callbacks are those of `Transport`.
+    """
+
+    def __init__(
+        self,
+        signaling: Signaling,
+        track: MediaStreamTrack,
+        *,
+        on_packet: Callable[[RtpPacket], None],
+        on_text: Callable[[str], None],
+        on_lost: Callable[[TransportError], None],
+        loopback: bool,
+    ) -> None:
+        self.signaling = signaling
+        self.track = track
+        self.transport = Transport(
+            track=track, on_packet=on_packet, on_text=on_text, on_lost=on_lost, loopback=loopback
+        )
+        self.call_id = ""
+        """The server's id of the call (`rtc_...`), once the offer was answered."""
+        self._told = False
+
+    async def aclose(self) -> None:
+        """Close everything; idempotent, never raises. Transport and REST say goodbye at once."""
+        await asyncio.gather(self._hang_up(), self.transport.aclose())
+        self.track.stop()
+        await self.signaling.aclose()
+
+    async def _hang_up(self) -> None:
+        if self._told or not self.call_id or not self.signaling.can_hang_up:
+            return
+        self._told = True
+        try:
+            async with asyncio.timeout(HANG_UP_TIMEOUT):
+                await self.signaling.hang_up(self.call_id)
+        except (RtcVoiceError, TimeoutError) as exc:
+            logger.info("x the server was not told of the hang-up: %s", exc)

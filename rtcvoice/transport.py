@@ -1,0 +1,241 @@
+"""The WebRTC peer of a call: one RTCPeerConnection and its "oai-events" data channel.
+
+It carries packets and text and understands neither: a track goes in, RTP packets and text messages
+come out through callbacks, which run on the event loop and must not raise. Stages are awaited one
+by one (`create_offer`, `accept_answer`, `wait_ice`, `wait_dtls`, `wait_channel`); none has a
+deadline of its own, the caller holds one for all. aiortc reports failures late or never, so two
+things are judged here: a state that is final before it is connected raises `TransportError`, and
+`heard_at` says when anything at all last arrived.
+
+Closing: `aclose()` runs in a task of its own behind a shield. aiortc's own close must never be
+cancelled half-way (every later close would hang), so past its deadline it is parked and logged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from aiortc import (
+    MediaStreamTrack,
+    RTCBundlePolicy,
+    RTCConfiguration,
+    RTCIceServer,
+    RTCPeerConnection,
+    RTCRtpSender,
+    RTCSessionDescription,
+)
+
+from rtcvoice import _aiortc, sdp
+from rtcvoice.errors import TransportError
+from rtcvoice.rtp import RtpPacket
+
+__all__ = ["CHANNEL_LABEL", "SEND_BUFFER_LIMIT", "Transport"]
+
+logger = logging.getLogger(__name__)
+
+CHANNEL_LABEL = "oai-events"
+
+SEND_BUFFER_LIMIT = 1 << 20
+"""Bytes of text that may wait for a slow network. aiortc itself would queue without a limit."""
+
+CLOSE_TIMEOUT = 3.0
+"""Seconds that aiortc may take to close before it is left to itself."""
+
+_DEAD = ("failed", "closed")
+_parked: set[asyncio.Task[None]] = set()
+
+
+class Transport:
+    """One single-use connection.
+
+    `on_packet` gets every RTP packet, `on_text` every text message, `on_lost` one call with the
+    reason when an established connection fails or is closed by the peer. All three run on the
+    event loop. `loopback` restricts the connection to 127.0.0.1.
+    """
+
+    def __init__(
+        self,
+        *,
+        track: MediaStreamTrack,
+        on_packet: Callable[[RtpPacket], None],
+        on_text: Callable[[str], None],
+        on_lost: Callable[[TransportError], None],
+        loopback: bool = False,
+        ice_servers: Sequence[RTCIceServer] = (),
+    ) -> None:
+        # aiortc's default asks a STUN server, which costs 5 s where it does not answer; the other
+        # side is public, so host candidates suffice.
+        self._peer = RTCPeerConnection(
+            RTCConfiguration(iceServers=list(ice_servers), bundlePolicy=RTCBundlePolicy.MAX_BUNDLE)
+        )
+        self._on_text = on_text
+        self._on_lost = on_lost
+        self._changed = asyncio.Event()
+        self._established = False
+        self._closing: asyncio.Task[None] | None = None
+        self.heard_at = time.monotonic()
+        """When the last datagram of any kind arrived, in seconds of `time.monotonic()`."""
+        self._add_audio(track, on_packet)
+        self._channel: Any = self._peer.createDataChannel(CHANNEL_LABEL)
+        self._ice = self._mend_ice(loopback=loopback)
+        # An exception in a listener of aiortc's ends the whole call: these only set and enqueue.
+        self._peer.on("iceconnectionstatechange", self._state_changed)
+        self._peer.on("connectionstatechange", self._state_changed)
+        self._channel.on("open", self._state_changed)
+        self._channel.on("close", self._state_changed)
+        self._channel.on("message", self._message)
+
+    def _add_audio(self, track: MediaStreamTrack, on_packet: Callable[[RtpPacket], None]) -> None:
+        transceiver = self._peer.addTransceiver(track, direction="sendrecv")
+        opus = [c for c in RTCRtpSender.getCapabilities("audio").codecs if "opus" in c.mimeType]
+        transceiver.setCodecPreferences(opus)
+        _aiortc.take_packets(transceiver.receiver, on_packet)
+
+    def _mend_ice(self, *, loopback: bool) -> Any:
+        connection = _aiortc.ice_connection(self._peer)
+        _aiortc.end_consent_lapse(connection)
+        _aiortc.quick_checks(connection)
+        if loopback:
+            _aiortc.gather_on_loopback(connection)
+        return connection
+
+    @property
+    def ice_state(self) -> str:
+        """State of ICE in the terms of the W3C's RTCIceConnectionState."""
+        return str(self._peer.iceConnectionState)
+
+    @property
+    def state(self) -> str:
+        """State of the connection in the terms of the W3C's RTCPeerConnectionState."""
+        return str(self._peer.connectionState)
+
+    @property
+    def max_message_size(self) -> int:
+        """Largest message in bytes that the server accepts (RFC 8841 §6; 65536 if unsaid)."""
+        return _aiortc.max_message_size(self._peer)
+
+    async def create_offer(self) -> str:
+        """Gather candidates and return the SDP offer to post. Cancellation: only `aclose` after."""
+        await self._peer.setLocalDescription(await self._peer.createOffer())
+        _aiortc.watch_datagrams(self._ice, self._heard)
+        return sdp.shape_offer(self._peer.localDescription.sdp)
+
+    async def accept_answer(self, answer: str) -> None:
+        """Apply the server's SDP answer; ICE starts at once.
+
+        Raises TransportError(stage=answer).
+        """
+        try:
+            description = RTCSessionDescription(sdp.normalise_answer(answer), "answer")
+            await self._peer.setRemoteDescription(description)
+            await self._peer.addIceCandidate(None)  # without an end, ICE would never fail
+        except sdp.AnswerError as exc:
+            raise TransportError(
+                str(exc), stage="answer", hint="is base_url the address of a Realtime server?"
+            ) from exc
+        except Exception as exc:  # aiortc raises many kinds for an SDP it cannot use
+            raise TransportError(
+                f"the server's SDP answer cannot be used: {exc}", stage="answer"
+            ) from exc
+
+    async def wait_ice(self) -> None:
+        """Wait until a candidate pair works. Raises TransportError(stage=ice)."""
+        await self._wait(
+            lambda: self.ice_state in ("connected", "completed"),
+            "ice",
+            "no address of the server can be reached by UDP",
+            "check that a firewall or VPN lets UDP through",
+        )
+
+    async def wait_dtls(self) -> None:
+        """Wait until media is encrypted and flows. Raises TransportError(stage=dtls)."""
+        await self._wait(lambda: self.state == "connected", "dtls", "the DTLS handshake failed", "")
+
+    async def wait_channel(self) -> None:
+        """Wait until the data channel is open. Raises TransportError(stage=channel)."""
+        await self._wait(
+            lambda: self._channel.readyState == "open",
+            "channel",
+            "the event channel did not open",
+            "",
+        )
+        self._established = True
+        _aiortc.stop_stock_decoder(self._peer.getTransceivers()[0].receiver)
+
+    async def _wait(self, done: Callable[[], bool], stage: str, what: str, hint: str) -> None:
+        while not done():
+            if self.state in _DEAD or self.ice_state in _DEAD:
+                raise TransportError(what, stage=stage, hint=hint)
+            self._changed.clear()
+            await self._changed.wait()
+
+    def send_text(self, text: str) -> None:
+        """Send one text message.
+
+        Raises TransportError(stage=send) when the channel is not open, when the message is larger
+        than the server accepts, or when SEND_BUFFER_LIMIT bytes already wait: nothing is sent then.
+        """
+        size = len(text.encode())
+        if self._channel.readyState != "open":
+            raise TransportError("the event channel is not open", stage="send")
+        if size > self.max_message_size:
+            raise TransportError(
+                f"an event of {size} bytes is larger than the {self.max_message_size} bytes that"
+                " the server accepts",
+                stage="send",
+                hint="send less at once: a smaller image, shorter instructions",
+            )
+        if self._channel.bufferedAmount + size > SEND_BUFFER_LIMIT:
+            raise TransportError(
+                f"{self._channel.bufferedAmount} bytes of events already wait for the network",
+                stage="send",
+                hint="send more slowly",
+            )
+        self._channel.send(text)
+
+    def _heard(self) -> None:
+        self.heard_at = time.monotonic()
+
+    def _message(self, message: str | bytes) -> None:
+        if isinstance(message, str):
+            self._on_text(message)
+        else:
+            logger.warning("< binary message of %d bytes ignored", len(message))
+
+    def _state_changed(self) -> None:
+        logger.debug(
+            "= ice %s, connection %s, channel %s",
+            self.ice_state,
+            self.state,
+            self._channel.readyState,
+        )
+        self._changed.set()
+        if not self._established or self._closing is not None:
+            return
+        if self.state in _DEAD or self._channel.readyState in ("closing", "closed"):
+            self._established = False
+            self._on_lost(TransportError("the server closed the connection", stage="connected"))
+
+    async def aclose(self) -> None:
+        """Close the connection; idempotent, never raises, at most CLOSE_TIMEOUT seconds.
+
+        Safe to cancel: the closing goes on, and a later `aclose()` waits for the same one.
+        """
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._close(), name="rtcvoice transport close")
+        await asyncio.shield(self._closing)
+
+    async def _close(self) -> None:
+        closing = asyncio.create_task(self._peer.close(), name="rtcvoice peer close")
+        done, _ = await asyncio.wait({closing}, timeout=CLOSE_TIMEOUT)
+        if not done:
+            _parked.add(closing)
+            closing.add_done_callback(_parked.discard)
+            logger.warning("x closing the peer connection takes over %.0f s", CLOSE_TIMEOUT)
+        elif (error := closing.exception()) is not None:
+            logger.warning("x closing the peer connection failed: %s", error)
+        self._changed.set()
