@@ -115,7 +115,7 @@ def _salvage(
     try:
         data = msgspec.json.decode(text)
     except _UNREADABLE as exc:
-        return UnknownEvent("", {}, f"not JSON: {exc}")
+        return UnknownEvent("", {}, f"unreadable as JSON: {exc}")
     if not isinstance(data, dict):
         return UnknownEvent("", {}, f"not a JSON object: {cause}")
     name = data.get("type")
