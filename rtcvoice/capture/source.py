@@ -1,0 +1,234 @@
+"""Where the outgoing audio comes from: the `Source` contract and the sources without a device.
+
+A source is read by one task, 20 ms at a time. Devices have a clock of their own; everything else is
+paced here, on an absolute schedule of the event loop's clock, so that a million blocks later no
+drift has added up. A reader that is late gets the missed blocks at once. One that is later than
+`CATCH_UP` is told the truth instead: the next block's index jumps over the time that passed, and no
+audio of the source is lost, only moved.
+"""
+
+from __future__ import annotations
+
+import abc
+import asyncio
+import logging
+from collections.abc import AsyncIterable
+from typing import TypeAlias
+
+import numpy as np
+
+from rtcvoice.audio import DEFAULT_RATE, Block, RingBuffer, Samples, check_rate, samples_from_bytes
+from rtcvoice.errors import ConfigError
+
+__all__ = ["CATCH_UP", "PacedSource", "PcmChunk", "PcmSource", "Silence", "Source"]
+
+logger = logging.getLogger(__name__)
+
+BLOCK = 0.02
+"""Seconds of audio in a block: one Opus packet."""
+
+CATCH_UP = 0.2
+"""Seconds a reader may be late and still get every block; about what a receiver can buffer."""
+
+PcmChunk: TypeAlias = bytes | bytearray | memoryview | Samples
+"""Mono PCM: little-endian 16-bit bytes, or an int16 array of shape (n,)."""
+
+
+class Source(abc.ABC):
+    """Something that can be heard: a microphone, a file, a program.
+
+    One call at a time reads a source. `open` runs beside connecting; the first `read` is the moment
+    the call is ready, and nothing a device captured before it may ever be returned.
+    """
+
+    rate: int
+    """Sample rate of the blocks; one of the Opus rates."""
+
+    @abc.abstractmethod
+    async def open(self) -> None:
+        """Get everything ready that takes time or can fail: DeviceError, ConfigError."""
+
+    @abc.abstractmethod
+    async def read(self) -> Block:
+        """Wait until the next 20 ms are due and return them: exactly `rate // 50` samples.
+
+        Safe to cancel: a cancelled read loses nothing. It does not stall: a source with nothing to
+        say returns silence, since the far end's clock is the audio it receives.
+        """
+
+    @abc.abstractmethod
+    async def aclose(self) -> None:
+        """Let go of what `open` took. Never raises; a second call does nothing."""
+
+
+class Schedule:
+    """Decides, given the time, which block is due; pure.
+
+    A block is due when its last sample is over, as with a microphone. The first one begins at the
+    first question.
+    """
+
+    def __init__(self, rate: int) -> None:
+        self._samples = rate // 50
+        self._origin: float | None = None
+        self._count = 0
+
+    def delay(self, now: float) -> float:
+        """Return the seconds until the next block is due; negative if it is overdue."""
+        if self._origin is None:
+            self._origin = now
+        return self._origin + (self._count + 1) * BLOCK - now
+
+    def take(self, now: float) -> tuple[int, float]:
+        """Claim the next block: the index and the time of its first sample."""
+        late = -self.delay(now)
+        if late > CATCH_UP:
+            self._count += int(late / BLOCK)
+        count, self._count = self._count, self._count + 1
+        assert self._origin is not None
+        return count * self._samples, self._origin + count * BLOCK
+
+
+class PacedSource(Source):
+    """A source without a clock of its own: subclasses give samples, this class gives the time."""
+
+    def __init__(self, *, rate: int) -> None:
+        self.rate = check_rate(rate)
+        self._schedule = Schedule(rate)
+        self._finished = asyncio.Event()
+
+    @property
+    def finished(self) -> bool:
+        """Whether the last sample was handed out; only silence follows."""
+        return self._finished.is_set()
+
+    async def wait_finished(self) -> None:
+        """Wait until the last sample was handed out; `Silence` and a looped file never finish."""
+        await self._finished.wait()
+
+    async def open(self) -> None:
+        """Begin at the beginning, also after an earlier call."""
+        self._schedule = Schedule(self.rate)
+        self._finished.clear()
+
+    async def read(self) -> Block:
+        """Return the next block when it is due; see `Source.read`."""
+        clock = asyncio.get_running_loop().time
+        # Also when overdue: a reader that catches up must not keep the loop from everybody else.
+        await asyncio.sleep(max(0.0, self._schedule.delay(clock())))
+        index, time = self._schedule.take(clock())
+        return Block(self._next(self.rate // 50), index, time)
+
+    async def aclose(self) -> None:
+        """End the waiting for `finished`."""
+        self._finished.set()
+
+    @abc.abstractmethod
+    def _next(self, count: int) -> Samples:
+        """Return the next `count` samples, now."""
+
+
+class Silence(PacedSource):
+    """Nothing to say, said in real time."""
+
+    def __init__(self, *, rate: int = DEFAULT_RATE) -> None:
+        super().__init__(rate=rate)
+        self._block: Samples = np.zeros(rate // 50, np.int16)
+        self._block.flags.writeable = False
+
+    def _next(self, count: int) -> Samples:
+        return self._block
+
+
+class PcmSource(PacedSource):
+    """Audio from an async iterable of PCM chunks of any length, paced by us.
+
+    `rate` is the rate of the PCM. When the iterable is late, the listener hears silence; when it is
+    fast, it waits: at most 200 ms are taken in advance, plus the chunk in hand. It is the caller's:
+    we iterate it from `open` to `aclose` and never close it, but a chunk being waited for is
+    cancelled at `aclose`, which ends an async generator.
+
+    An exception of the iterable (or a chunk that is no PCM) ends the audio, not the call: silence
+    follows, the error is logged once with its traceback, and `error` keeps it.
+    """
+
+    def __init__(self, chunks: AsyncIterable[PcmChunk], *, rate: int = DEFAULT_RATE) -> None:
+        super().__init__(rate=rate)
+        if not isinstance(chunks, AsyncIterable):
+            raise ConfigError(
+                f"PcmSource reads an async iterable, not {type(chunks).__name__}",
+                hint="an async generator that yields bytes or int16 arrays, for example",
+            )
+        self.error: Exception | None = None
+        self._chunks = chunks
+        self._ring = RingBuffer(int(rate * CATCH_UP))
+        self._room = asyncio.Event()
+        self._pump: asyncio.Task[None] | None = None
+        self._ended = False
+
+    async def open(self) -> None:
+        """Begin to iterate."""
+        await super().open()
+        if self._pump is None:
+            self._ended = False
+            self._pump = asyncio.create_task(self._run(), name="rtcvoice PcmSource")
+
+    async def aclose(self) -> None:
+        """Stop iterating; an iterable that refuses to be cancelled is left alone after 1 s."""
+        await super().aclose()
+        if (pump := self._pump) is None:
+            return
+        self._pump = None
+        pump.cancel()
+        _, pending = await asyncio.wait({pump}, timeout=1.0)
+        if pending:
+            logger.warning("x the iterable of a PcmSource ignores its cancellation")
+
+    def _next(self, count: int) -> Samples:
+        samples = self._ring.read(count)
+        self._room.set()
+        if self._ended and not self._ring.available:
+            self._finished.set()
+        if len(samples) == count:
+            return samples
+        return np.concatenate((samples, np.zeros(count - len(samples), np.int16)))
+
+    async def _run(self) -> None:
+        try:
+            await self._iterate()
+        except Exception as exc:
+            self.error = exc
+            logger.exception("x the iterable of a PcmSource failed; silence follows")
+        finally:
+            self._ended = True
+
+    async def _iterate(self) -> None:
+        half = b""
+        async for chunk in self._chunks:
+            if isinstance(chunk, np.ndarray):
+                await self._put(_as_int16(chunk))
+                continue
+            # A chunk of bytes may end in the middle of a sample; the next one goes on from there.
+            data = half + bytes(chunk)
+            whole = len(data) & ~1
+            half = data[whole:]
+            await self._put(samples_from_bytes(data[:whole]))
+
+    async def _put(self, samples: Samples) -> None:
+        while len(samples):
+            room = self._ring.capacity - self._ring.available
+            if room:
+                self._ring.write(samples[:room])
+                samples = samples[room:]
+            else:
+                self._room.clear()
+                await self._room.wait()
+
+
+def _as_int16(samples: Samples) -> Samples:
+    if samples.dtype != np.int16 or samples.ndim != 1:
+        raise ConfigError(
+            f"PcmSource got {samples.dtype} samples of shape {samples.shape}",
+            hint="yield mono int16: (samples * 32767).astype(numpy.int16) from floats",
+        )
+    return samples

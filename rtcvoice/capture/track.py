@@ -1,0 +1,167 @@
+"""The one outgoing track of a call: it encodes by itself and hands aiortc ready Opus packets.
+
+aiortc's own encoder offers no FEC, no bitrate, no mono, costs two thread hops a packet and delays
+24 kHz input by 20 ms. `MediaStreamTrack.recv` may also return an `av.Packet`, which is sent as it
+is: that is what this track does.
+
+RTP never stops and its clock stays true: silence is encoded before the source starts, while muted,
+and after a source failed. The timestamp of a packet follows the index of its block; where one
+source takes over from another, it follows the clock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fractions
+import logging
+from typing import Any, Protocol
+
+import av
+import numpy as np
+from aiortc import MediaStreamTrack
+from aiortc.mediastreams import MediaStreamError
+
+from rtcvoice.audio import DEFAULT_RATE, Block
+from rtcvoice.opus import Encoder
+
+from .source import Silence
+
+__all__ = ["BlockReader", "SourceTrack"]
+
+logger = logging.getLogger(__name__)
+
+RTP_CLOCK = 48000
+"""Ticks a second of Opus in RTP at any sample rate (RFC 7587 §4.1)."""
+
+PACKET_TICKS = RTP_CLOCK // 50
+
+_TIME_BASE = fractions.Fraction(1, RTP_CLOCK)
+
+
+class BlockReader(Protocol):
+    """What the track needs of a source: every `Source` is one."""
+
+    @property
+    def rate(self) -> int:
+        """Sample rate, one of the Opus rates."""
+
+    async def read(self) -> Block:
+        """Wait for the next 20 ms; see `Source.read`."""
+
+
+class SourceTrack(MediaStreamTrack):
+    """A mono Opus track of 20 ms packets that plays one source at a time.
+
+    Build it, give it to the peer connection, and call `start` when the call is ready. All of it
+    belongs to the event loop. `encoder` takes `bitrate`, `loss_percent` and so on at any time;
+    a source of another rate gets an encoder of its own with the same settings.
+    """
+
+    kind = "audio"
+
+    def __init__(
+        self,
+        *,
+        bitrate: int = 32000,
+        complexity: int = 5,
+        fec: bool = True,
+        loss_percent: int = 10,
+    ) -> None:
+        super().__init__()
+        self.muted = False
+        """While True, silence is sent; the source goes on and what it says is thrown away."""
+        self.error: Exception | None = None
+        """What ended the source, when it failed; silence took its place."""
+        self._reader: BlockReader = Silence(rate=DEFAULT_RATE)
+        self._encoder = Encoder(
+            DEFAULT_RATE,
+            bitrate=bitrate,
+            complexity=complexity,
+            fec=fec,
+            loss_percent=loss_percent,
+        )
+        self._silence = np.zeros(DEFAULT_RATE // 50, np.int16)
+        self._base: int | None = None
+        self._pts = -PACKET_TICKS
+        self._sent_at: float | None = None
+
+    @property
+    def encoder(self) -> Encoder:
+        """The encoder in use."""
+        return self._encoder
+
+    @property
+    def source(self) -> BlockReader:
+        """What is being read: `Silence` before `start` and after a failure."""
+        return self._reader
+
+    def start(self, source: BlockReader) -> None:
+        """Send `source` from the next packet on, at most 20 ms from now; its owner closes it."""
+        self.error = None
+        self._switch(source)
+
+    async def recv(self) -> av.Packet[Any]:
+        """Return the next packet when it is due. Raises MediaStreamError once stopped, only that.
+
+        aiortc's sender calls it, for the first time when the connection is encrypted.
+        """
+        packet: bytes | None = None
+        while packet is None:
+            if self.readyState != "live":
+                raise MediaStreamError
+            reader = self._reader
+            try:
+                block = await reader.read()
+                packet = self._encode(reader, block)
+            except Exception as exc:
+                self._fail(reader, exc)
+        return self._packet(packet)
+
+    def _encode(self, reader: BlockReader, block: Block) -> bytes | None:
+        if reader is not self._reader:  # replaced while it was being read: its audio is old
+            return None
+        data = self._encoder.encode(self._silence if self.muted else block.samples)
+        self._advance(block.index)
+        return data
+
+    def _advance(self, index: int) -> None:
+        ticks = index * RTP_CLOCK // self._encoder.rate
+        if self._base is None:
+            self._base = self._pts + self._takeover_ticks() - ticks
+        # Never backwards and never twice the same, whatever a source says its index is.
+        self._pts = max(self._pts + PACKET_TICKS, self._base + ticks)
+
+    def _takeover_ticks(self) -> int:
+        """Ticks from the last packet of one source to the first of the next: the time it took."""
+        if self._sent_at is None:
+            return PACKET_TICKS
+        elapsed = asyncio.get_running_loop().time() - self._sent_at
+        return max(PACKET_TICKS, round(elapsed * RTP_CLOCK))
+
+    def _packet(self, data: bytes) -> av.Packet[Any]:
+        self._sent_at = asyncio.get_running_loop().time()
+        packet: av.Packet[Any] = av.Packet(data)
+        packet.pts = self._pts
+        packet.time_base = _TIME_BASE
+        return packet
+
+    def _switch(self, reader: BlockReader) -> None:
+        if reader.rate != self._encoder.rate:
+            old = self._encoder
+            self._encoder = Encoder(
+                reader.rate,
+                bitrate=old.bitrate,
+                complexity=old.complexity,
+                fec=old.fec,
+                loss_percent=old.loss_percent,
+            )
+            self._silence = np.zeros(reader.rate // 50, np.int16)
+        self._reader = reader
+        self._base = None
+
+    def _fail(self, reader: BlockReader, error: Exception) -> None:
+        if reader is not self._reader:
+            return
+        logger.error("x the source failed; silence follows", exc_info=error)
+        self.error = error
+        self._switch(Silence(rate=self._encoder.rate))
