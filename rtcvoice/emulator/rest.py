@@ -1,0 +1,258 @@
+"""The emulator's HTTP side: tokens, SDP offer and answer, hang-up, as the GA interface has them.
+
+Handlers only check and translate; what a call is, the `Calls` given to `build_app` knows. Every
+refusal is a `RestError`, and one middleware turns it, and whatever aiohttp or a bug raises, into
+the service's error object: no body, however broken, gets anything but JSON with a 4xx status.
+The removed beta interface answers what it answers today: `beta_api_shape_disabled`.
+
+https://platform.openai.com/docs/api-reference/realtime
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Set
+from random import Random, SystemRandom
+from typing import Protocol
+
+from aiohttp import hdrs, web
+
+from rtcvoice.emulator.ids import new_call_id, session_id
+from rtcvoice.emulator.rest_body import RestError, read_json, read_offer
+from rtcvoice.emulator.schema import RequestError, anything, integer, one_of, record
+from rtcvoice.emulator.settings import Settings, public, validate
+from rtcvoice.emulator.tokens import ExpiredTokenError, TokenBook, UnknownTokenError
+
+__all__ = ["Calls", "InvalidOffer", "RestError", "build_app"]
+
+logger = logging.getLogger(__name__)
+
+_MOST_BYTES = 1024**2
+_LIFETIME = 600
+_token_request = record(
+    {
+        "session": anything,
+        "expires_after": record(
+            {"anchor": one_of("created_at"), "seconds": integer(10, 7200)},
+        ),
+    }
+)
+
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class InvalidOffer(Exception):  # noqa: N818  (the service's name for it)
+    """The offer cannot be answered; the text says why and goes to the client."""
+
+
+class Calls(Protocol):
+    """What the HTTP side asks of the calls behind it."""
+
+    async def answer(self, offer_sdp: str, settings: Settings, call_id: str) -> str:
+        """Start a call and return the SDP answer, ending with CRLF.
+
+        `settings` is complete, and the call's own. Raises InvalidOffer, or any RestError to have
+        the request refused with that status (429, 403, 500 ...).
+        """
+
+    async def hang_up(self, call_id: str) -> bool:
+        """End a call; False if there is none with that id."""
+
+
+def build_app(
+    calls: Calls,
+    *,
+    api_keys: Set[str] | None = None,
+    clock: Callable[[], float] = time.time,
+    random: Random | None = None,
+) -> web.Application:
+    """Return the application; further routes may be added to its router before it runs.
+
+    `api_keys` are the keys to accept; None accepts every `sk-...`. `clock` gives Unix time in
+    seconds, for the expiry of tokens. `random` makes tokens and call ids.
+    """
+    shell = _Shell(calls, api_keys, clock, random or SystemRandom())
+    app = web.Application(client_max_size=_MOST_BYTES, middlewares=[_envelope])
+    app.on_response_prepare.append(_add_headers)
+    app.add_routes(
+        [
+            web.post("/v1/realtime/client_secrets", shell.mint_token),
+            web.post("/v1/realtime/calls", shell.call),
+            web.post("/v1/realtime/calls/{call_id}/hangup", shell.hang_up),
+            *(
+                web.post(f"/v1/realtime/calls/{{call_id}}/{verb}", shell.sip_only)
+                for verb in ("accept", "reject", "refer")
+            ),
+            *(
+                web.post(f"/v1/realtime{path}", _beta)
+                for path in ("", "/sessions", "/transcription_sessions")
+            ),
+        ]
+    )
+    return app
+
+
+class _Shell:
+    """The handlers, and what they share."""
+
+    def __init__(
+        self,
+        calls: Calls,
+        api_keys: Set[str] | None,
+        clock: Callable[[], float],
+        random: Random,
+    ) -> None:
+        self._calls = calls
+        self._api_keys = api_keys
+        self._clock = clock
+        self._random = random
+        self._tokens = TokenBook(random)
+
+    async def mint_token(self, request: web.Request) -> web.Response:
+        self._require_api_key(request)
+        body = await read_json(request)
+        _token_request(body, "")
+        settings = validate(body.get("session", {"type": "realtime"}))
+        seconds = body.get("expires_after", {}).get("seconds", _LIFETIME)
+        expires_at = int(self._clock()) + seconds
+        session = public(settings, session_id(new_call_id(self._random)), 0)
+        token = self._tokens.mint(settings, expires_at=expires_at)
+        return web.json_response({"value": token, "expires_at": expires_at, "session": session})
+
+    async def call(self, request: web.Request) -> web.Response:
+        by_default = self._settings_of_token(request)
+        offer, session = await read_offer(request)
+        settings = validate(session) if session is not None else by_default
+        call_id = new_call_id(self._random)
+        try:
+            answer = await self._calls.answer(offer, settings, call_id)
+        except InvalidOffer as exc:
+            raise RestError(400, str(exc), code="invalid_offer") from exc
+        return web.Response(
+            status=201,
+            text=answer,
+            content_type="text/plain",  # not application/sdp: as observed, clients must not check
+            charset="utf-8",
+            headers={hdrs.LOCATION: f"/v1/realtime/calls/{call_id}"},
+        )
+
+    async def hang_up(self, request: web.Request) -> web.Response:
+        self._require_api_key(request)
+        call_id = request.match_info["call_id"]
+        if not await self._calls.hang_up(call_id):
+            raise _unknown_call(call_id)
+        return web.Response()
+
+    async def sip_only(self, request: web.Request) -> web.Response:
+        """Accept, reject, refer: for telephone calls, of which the emulator has none."""
+        self._require_api_key(request)
+        raise _unknown_call(request.match_info["call_id"])
+
+    def _require_api_key(self, request: web.Request) -> None:
+        key = _bearer(request)
+        known = key.startswith("sk-") if self._api_keys is None else key in self._api_keys
+        if not known:
+            raise _unauthorized("Incorrect API key provided.")
+
+    def _settings_of_token(self, request: web.Request) -> Settings:
+        """Return what the request's token stands for; an API key stands for the defaults."""
+        value = _bearer(request)
+        if not value.startswith("ek_"):
+            self._require_api_key(request)
+            return validate({"type": "realtime"})
+        try:
+            return self._tokens.settings(value, now=self._clock())
+        except UnknownTokenError as exc:
+            raise _unauthorized("Invalid ephemeral key.") from exc
+        except ExpiredTokenError as exc:
+            raise _unauthorized("The ephemeral key has expired. Create a new one.") from exc
+
+
+async def _beta(request: web.Request) -> web.Response:
+    raise RestError(
+        400,
+        "The Realtime Beta API is no longer supported. Please use /v1/realtime for the GA API.",
+        code="beta_api_shape_disabled",
+    )
+
+
+def _bearer(request: web.Request) -> str:
+    scheme, _, value = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
+    if scheme.lower() != "bearer" or not value.strip():
+        raise _unauthorized(
+            "You didn't provide an API key. Provide it in an Authorization header using Bearer"
+            " auth (i.e. Authorization: Bearer YOUR_KEY).",
+            code=None,
+        )
+    return value.strip()
+
+
+def _unauthorized(message: str, code: str | None = "invalid_api_key") -> RestError:
+    return RestError(401, message, code=code)
+
+
+def _unknown_call(call_id: str) -> RestError:
+    return RestError(404, f"No call found for call ID {call_id}.", code="call_id_not_found")
+
+
+# ----------------------------------------------------------------------------- around every handler
+
+
+@web.middleware
+async def _envelope(request: web.Request, handler: _Handler) -> web.StreamResponse:
+    if request.method == hdrs.METH_OPTIONS:
+        return _preflight(request)
+    try:
+        if "realtime=v1" in request.headers.get("OpenAI-Beta", ""):
+            return await _beta(request)
+        return await handler(request)
+    except RestError as exc:
+        return _refusal(exc)
+    except RequestError as exc:
+        return _refusal(RestError(400, exc.message, code=exc.code, param=exc.param))
+    except RecursionError:
+        return _refusal(RestError(400, "The request is nested too deeply.", code="invalid_value"))
+    except web.HTTPException as exc:
+        if exc.status < 400:
+            raise
+        return _refusal(_from_aiohttp(request, exc))
+    except Exception:
+        logger.exception("x %s %s", request.method, request.path)
+        return _refusal(RestError(500, "The server had an error.", kind="server_error"))
+
+
+def _from_aiohttp(request: web.Request, exc: web.HTTPException) -> RestError:
+    if exc.status == 404:
+        return RestError(404, f"Invalid URL ({request.method} {request.path})")
+    if exc.status == 405:
+        return RestError(405, f"Not allowed to {request.method} on {request.path}.")
+    if exc.status == 413:
+        return RestError(413, f"The request is larger than {_MOST_BYTES} bytes.")
+    return RestError(exc.status, exc.reason)
+
+
+def _refusal(error: RestError) -> web.Response:
+    return web.json_response({"error": error.body()}, status=error.status)
+
+
+def _preflight(request: web.Request) -> web.Response:
+    # Naming the headers asked for, as "*" does not include Authorization (Fetch standard, 4.9).
+    wanted = request.headers.get("Access-Control-Request-Headers", "authorization, content-type")
+    return web.Response(
+        headers={
+            "Access-Control-Allow-Methods": "GET, POST, OPTIONS",
+            "Access-Control-Allow-Headers": wanted,
+        }
+    )
+
+
+async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
+    request_id = "req_" + secrets.token_hex(16)
+    response.headers["x-request-id"] = request_id
+    response.headers["openai-version"] = "2020-10-01"
+    response.headers["Access-Control-Allow-Origin"] = "*"
+    response.headers["Access-Control-Expose-Headers"] = "Location, X-Request-Id"
+    if logger.isEnabledFor(logging.DEBUG):
+        logger.debug("< %s %s %d %s", request.method, request.path, response.status, request_id)
