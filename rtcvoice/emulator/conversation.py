@@ -1,0 +1,109 @@
+"""The chain of conversation items: who follows whom, and what each weighs.
+
+Order is the list's; "previous" is always computed from it, so it stays right when items are put in
+front or deleted. Events get copies: an item goes on changing after it was announced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Final
+
+from rtcvoice.emulator.items import Item, Tokens
+
+__all__ = ["ROOT", "Conversation", "Entry"]
+
+ROOT: Final = "root"
+"""As a predecessor: put the item in front of all others."""
+
+
+@dataclass
+class Entry:
+    """One item with what the wire does not show of it."""
+
+    item: Item
+    tokens: Tokens
+    assistant_samples: int = 0
+    """Length of the assistant's audio at 24 kHz; 0 for everything else."""
+    heard: str | None = None
+    """The words of a spoken user turn, where somebody knows them: the transcript comes later."""
+
+
+class Conversation:
+    """The items of the default conversation of a session, oldest first."""
+
+    def __init__(self, conversation_id: str) -> None:
+        self.id = conversation_id
+        self._entries: list[Entry] = []
+
+    def __contains__(self, item_id: object) -> bool:
+        return self._index(item_id) is not None
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def _index(self, item_id: object) -> int | None:
+        # Newest first: nearly every question is about one of the last few items.
+        for index in range(len(self._entries) - 1, -1, -1):
+            if self._entries[index].item["id"] == item_id:
+                return index
+        return None
+
+    @property
+    def last_id(self) -> str | None:
+        """Id of the newest item, None when there is none."""
+        return str(self._entries[-1].item["id"]) if self._entries else None
+
+    @property
+    def tokens(self) -> Tokens:
+        """Weight of everything in it."""
+        return sum((entry.tokens for entry in self._entries), Tokens())
+
+    def get(self, item_id: str) -> Entry | None:
+        """Return the entry of `item_id`, or None."""
+        index = self._index(item_id)
+        return None if index is None else self._entries[index]
+
+    def previous_of(self, item_id: str) -> str | None:
+        """Return the id before `item_id`; None if it is the first, or unknown."""
+        index = self._index(item_id)
+        return str(self._entries[index - 1].item["id"]) if index else None
+
+    def snapshot(self, item_id: str) -> Item | None:
+        """Return a copy of the item as it is now, fit for an event; None if it is unknown."""
+        entry = self.get(item_id)
+        return None if entry is None else deepcopy(entry.item)
+
+    def add(self, entry: Entry, *, after: str | None = None) -> bool:
+        """Insert `entry` after the item `after`, at the front for `ROOT`, at the end for None.
+
+        Return whether that was possible: False if `after` is unknown, and nothing changed.
+        """
+        if after is None:
+            self._entries.append(entry)
+        elif after == ROOT:
+            self._entries.insert(0, entry)
+        elif (index := self._index(after)) is not None:
+            self._entries.insert(index + 1, entry)
+        else:
+            return False
+        return True
+
+    def delete(self, item_id: str) -> bool:
+        """Remove an item; return whether it was there."""
+        index = self._index(item_id)
+        if index is not None:
+            del self._entries[index]
+        return index is not None
+
+    def has_call(self, call_id: str) -> bool:
+        """Return whether a function call with this `call_id` is part of the conversation."""
+        return any(
+            entry.item["type"] == "function_call" and entry.item.get("call_id") == call_id
+            for entry in self._entries
+        )

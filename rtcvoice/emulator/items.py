@@ -1,0 +1,202 @@
+"""Conversation items: what a client may create, what the server makes of it, what it weighs.
+
+An item is a plain dict in the shape of the wire. `create` checks the client's item and returns the
+server's copy (id and status filled in, audio payload gone); `weigh` counts its tokens.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from copy import deepcopy
+from typing import Any, NamedTuple
+
+from rtcvoice.emulator.outputs import RATE_HZ
+from rtcvoice.emulator.schema import (
+    RequestError,
+    anything,
+    array,
+    boolean,
+    invalid,
+    nullable,
+    one_of,
+    record,
+    string,
+    tagged,
+)
+
+__all__ = [
+    "Item",
+    "Tokens",
+    "assistant_message",
+    "check_item",
+    "check_item_or_reference",
+    "create",
+    "text_of",
+    "text_tokens",
+    "user_audio",
+    "weigh",
+]
+
+Item = dict[str, Any]
+
+_ID = string(pattern="[A-Za-z0-9_-]{1,128}")
+_status = one_of("completed", "incomplete", "in_progress")
+_common = {
+    "type": anything,
+    "id": _ID,
+    "object": one_of("realtime.item"),
+    "status": _status,
+}
+_text = string()
+_part_beta = {"text": "use 'input_text' or 'output_text'."}
+
+
+def _refuse_audio(value: Any, path: str) -> None:
+    raise invalid(
+        f"{path}.type", "Assistant audio cannot be created by a client: use 'output_text'."
+    )
+
+
+_part_fields = {"type": anything}
+_input_text = record({**_part_fields, "text": _text}, required=("text",))
+_PARTS = {
+    "system": {"input_text": _input_text},
+    "user": {
+        "input_text": _input_text,
+        "input_audio": record(
+            {**_part_fields, "audio": _text, "transcript": nullable(_text)}, required=("audio",)
+        ),
+        "input_image": record(
+            {**_part_fields, "image_url": _text, "detail": one_of("auto", "low", "high")},
+            required=("image_url",),
+        ),
+    },
+    "assistant": {
+        "output_text": record({**_part_fields, "text": _text}, required=("text",)),
+        "output_audio": _refuse_audio,
+    },
+}
+_message = tagged(
+    "role",
+    {
+        role: record(
+            {
+                **_common,
+                "role": anything,
+                "content": array(tagged("type", parts)),
+                "phase": one_of("commentary", "final_answer"),
+            },
+            required=("content",),
+        )
+        for role, parts in _PARTS.items()
+    },
+)
+_BRANCHES = {
+    "message": _message,
+    "function_call": record(
+        {**_common, "name": _text, "arguments": _text, "call_id": _text},
+        required=("name", "arguments"),
+    ),
+    "function_call_output": record(
+        {**_common, "call_id": _text, "output": _text}, required=("call_id", "output")
+    ),
+    "mcp_approval_response": record(
+        {
+            "type": anything,
+            "id": _ID,
+            "approval_request_id": _text,
+            "approve": boolean,
+            "reason": nullable(_text),
+        },
+        required=("approval_request_id", "approve"),
+    ),
+}
+_reference = record({"type": anything, "id": _text}, required=("id",))
+
+check_item = tagged("type", _BRANCHES)
+"""Check of the `item` of a `conversation.item.create`."""
+
+check_item_or_reference = tagged("type", {**_BRANCHES, "item_reference": _reference})
+"""Check of one element of the `input` of a `response.create`."""
+
+
+class Tokens(NamedTuple):
+    """What an item weighs in a model's context."""
+
+    text: int = 0
+    audio: int = 0
+
+    def __add__(self, other: Tokens) -> Tokens:  # type: ignore[override]
+        return Tokens(self.text + other.text, self.audio + other.audio)
+
+
+def text_tokens(text: str) -> int:
+    """Return a plausible number of tokens of `text`: one for 4 characters, rounded up."""
+    return -(-len(text) // 4)
+
+
+def create(item: Item, new_id: str, path: str) -> tuple[Item, Tokens]:
+    """Return the server's copy of a client's checked `item`, and its weight.
+
+    Audio is dropped from the copy: the service shows user audio as a part whose transcript is null.
+    Raises RequestError at `path` for audio that is no base64.
+    """
+    made = {"id": new_id, **{k: v for k, v in deepcopy(item).items() if k != "object"}}
+    audio = 0
+    if made["type"] in ("message", "function_call"):
+        made["status"] = "completed"
+    else:
+        made.pop("status", None)
+    for index, part in enumerate(made.get("content", ())):
+        if part["type"] == "input_audio":
+            audio += _audio_tokens(part.pop("audio"), f"{path}.content[{index}].audio")
+            part["transcript"] = part.get("transcript")
+    return made, Tokens(text_tokens(_all_text(made)), audio)
+
+
+def _audio_tokens(encoded: str, path: str) -> int:
+    try:
+        samples = len(base64.b64decode(encoded, validate=True)) // 2
+    except (binascii.Error, ValueError) as exc:
+        raise RequestError("invalid_value", f"'{path}' is not valid base64.", path) from exc
+    return -(-samples * 10 // RATE_HZ)
+
+
+def user_audio(item_id: str) -> Item:
+    """Return a committed spoken turn: exactly one audio part, its transcript present and null."""
+    content = [{"type": "input_audio", "transcript": None}]
+    return {
+        "id": item_id,
+        "type": "message",
+        "status": "completed",
+        "role": "user",
+        "content": content,
+    }
+
+
+def assistant_message(item_id: str, status: str, content: list[dict[str, Any]]) -> Item:
+    """Return a message of the model."""
+    return {
+        "id": item_id,
+        "type": "message",
+        "status": status,
+        "role": "assistant",
+        "content": content,
+    }
+
+
+def text_of(item: Item) -> str:
+    """Return the words of a message, as far as they are known."""
+    parts = item.get("content") or ()
+    return " ".join(p.get("text") or p.get("transcript") or "" for p in parts).strip()
+
+
+def _all_text(item: Item) -> str:
+    return text_of(item) + "".join(str(item.get(k, "")) for k in ("name", "arguments", "output"))
+
+
+def weigh(item: Item, *, user_samples: int = 0, assistant_samples: int = 0) -> Tokens:
+    """Count tokens: text by length, user audio 1 per 100 ms, assistant audio 1 per 50 ms."""
+    audio = -(-user_samples * 10 // RATE_HZ) + -(-assistant_samples * 20 // RATE_HZ)
+    return Tokens(text_tokens(_all_text(item)), audio)

@@ -1,0 +1,39 @@
+"""What the parts of one session share, and the pace at which they pretend to work."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rtcvoice.emulator.agenda import Agenda
+from rtcvoice.emulator.conversation import Conversation
+from rtcvoice.emulator.ids import Ids
+from rtcvoice.emulator.output_buffer import OutputBuffer
+from rtcvoice.emulator.outputs import Outbox
+
+__all__ = ["Pace", "Shared"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pace:
+    """How long things take, in seconds. The defaults are those of a quick model nearby."""
+
+    response_latency: float = 0.3
+    """From `response.created` to the first output item."""
+    delta_interval: float = 0.02
+    """Between two text deltas, each a word: some 15 times faster than speech."""
+    transcription_latency: float = 0.4
+    """From the commit to the transcript, when no response is there to order it by."""
+    lead_deltas: int = 3
+    """How many deltas come before the first audio."""
+
+
+@dataclass(frozen=True)
+class Shared:
+    """The hub of a session: whoever has it can send, wait, and look up items."""
+
+    ids: Ids
+    outbox: Outbox
+    agenda: Agenda
+    conversation: Conversation
+    output: OutputBuffer
+    pace: Pace

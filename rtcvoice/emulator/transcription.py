@@ -1,0 +1,128 @@
+"""Transcripts of what the user said: known from a script, or honestly failed.
+
+There is no speech recognition here. Whoever knows the words beforehand gets them streamed as the
+service would; everybody else gets `failed`. The service does not promise when transcripts come
+relative to the response, so the order is a choice: a client must stand all three.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from rtcvoice.emulator.items import text_tokens, weigh
+from rtcvoice.emulator.outputs import RATE_HZ
+from rtcvoice.emulator.shared import Shared
+
+__all__ = ["Transcriber", "TranscriptOrder"]
+
+_EVENT = "conversation.item.input_audio_transcription."
+
+
+class TranscriptOrder(Enum):
+    """When the transcript of a turn comes. Without a response it comes after a latency."""
+
+    BEFORE = "before"
+    """Before `response.created`."""
+    MIDDLE = "middle"
+    """Between the deltas of the response."""
+    AFTER = "after"
+    """After `response.done`."""
+
+
+@dataclass(frozen=True)
+class _Step:
+    kind: str
+    item_id: str
+    fields: dict[str, Any]
+
+
+class Transcriber:
+    """Sends the transcription events. `busy` tells whether a response is there to order them by."""
+
+    def __init__(
+        self, shared: Shared, *, order: TranscriptOrder, fails: bool, busy: Callable[[], bool]
+    ) -> None:
+        self._shared = shared
+        self._order = order
+        self._fails = fails
+        self._busy = busy
+        self._steps: deque[_Step] = deque()
+
+    def begin(self, item_id: str, *, words: str | None, samples: int, model: str) -> None:
+        """Transcribe a committed turn of `samples` at 24 kHz; `words` is None if unknown."""
+        if words is None or self._fails:
+            self._steps.append(_failed(item_id))
+        else:
+            self._steps.extend(_streamed(item_id, words, samples, model))
+        if self._order is TranscriptOrder.BEFORE:
+            self._flush()
+        else:
+            self._shared.agenda.after(self._shared.pace.transcription_latency, self._due)
+
+    def response_stepped(self) -> None:
+        """Send one event between two deltas of the response."""
+        if self._order is TranscriptOrder.MIDDLE and self._steps:
+            self._send(self._steps.popleft())
+
+    def response_ending(self) -> None:
+        """Send what must come before `response.done`."""
+        if self._order is TranscriptOrder.MIDDLE:
+            self._flush()
+
+    def response_ended(self) -> None:
+        """Send what has waited for the end of the response."""
+        self._flush()
+
+    def _due(self) -> None:
+        if not self._busy():
+            self._flush()
+
+    def _flush(self) -> None:
+        while self._steps:
+            self._send(self._steps.popleft())
+
+    def _send(self, step: _Step) -> None:
+        entry = self._shared.conversation.get(step.item_id)
+        if entry is None:  # deleted meanwhile: nobody can match the transcript any more
+            return
+        if step.kind == "completed":
+            entry.item["content"][0]["transcript"] = step.fields["transcript"]
+        self._shared.outbox.send(
+            _EVENT + step.kind, item_id=step.item_id, content_index=0, **step.fields
+        )
+
+
+def _failed(item_id: str) -> _Step:
+    # Every field a string: the JavaScript SDK drops an event with a null in here.
+    error = {
+        "type": "transcription_error",
+        "code": "audio_unintelligible",
+        "message": "The audio could not be transcribed. (The emulator knows only what its script"
+        " says the user says.)",
+    }
+    return _Step("failed", item_id, {"error": error})
+
+
+def _streamed(item_id: str, words: str, samples: int, model: str) -> list[_Step]:
+    pieces = words.split(" ")
+    deltas = [piece if n == 0 else f" {piece}" for n, piece in enumerate(pieces)]
+    steps = [_Step("delta", item_id, {"delta": delta}) for delta in deltas if delta]
+    done = {"transcript": words, "usage": _usage(words, samples, model)}
+    return [*steps, _Step("completed", item_id, done)]
+
+
+def _usage(words: str, samples: int, model: str) -> dict[str, Any]:
+    if "whisper" in model:
+        return {"type": "duration", "seconds": round(samples / RATE_HZ, 2)}
+    heard, written = weigh({}, user_samples=samples).audio, text_tokens(words)
+    return {
+        "type": "tokens",
+        "total_tokens": heard + written,
+        "input_tokens": heard,
+        "output_tokens": written,
+        "input_token_details": {"text_tokens": 0, "audio_tokens": heard},
+    }
