@@ -1,0 +1,173 @@
+"""The seam between the event loop, where packets come in, and whoever pulls the sound out.
+
+The loop appends packets and commands to one bounded inbox and does nothing else. The puller (a
+device thread, or the ticker) empties the inbox before each 10 ms and owns the engine, so that there
+is no lock between the two and a busy loop cannot stop the sound that is already here.
+"""
+
+from __future__ import annotations
+
+import logging
+import weakref
+from collections import deque
+from dataclasses import replace
+
+import numpy as np
+
+from rtcvoice.audio import OPUS_RATES, Block, Samples
+from rtcvoice.errors import ConfigError
+from rtcvoice.rtp import RtpPacket
+from rtcvoice.stats import PlayoutStats
+
+from .engine import TARGET, PlayoutEngine
+from .resampler import resampler
+from .tee import BlockStream
+
+__all__ = ["Player"]
+
+logger = logging.getLogger(__name__)
+
+INBOX = 256
+"""Packets and commands that wait for the puller: 5 s of a sink that stands still."""
+
+SNAPSHOT_EVERY = 10
+"""Pulls between two statistics snapshots."""
+
+
+class _Flush:
+    """Command: fall silent."""
+
+
+_FLUSH = _Flush()
+
+
+class Player:
+    """Plays the incoming stream at `rate`, any rate a sink asks for.
+
+    Loop side: `insert_packet`, `flush`, `tee`, `close`. Puller side, one thread: `pull`. `stats`
+    and `position` may be read anywhere.
+
+    FULL inbox: the oldest entry is dropped and counted; with a puller that works, it never is.
+    """
+
+    def __init__(self, rate: int, *, target: float = TARGET) -> None:
+        if not 8000 <= rate <= 192000:
+            raise ConfigError(f"{rate!r} Hz is no sample rate a sink can have")
+        engine_rate = rate if rate in OPUS_RATES else 48000
+        self._rate = rate
+        self._block = rate // 100
+        self._engine = PlayoutEngine(engine_rate, target=target)
+        self._resampler = resampler(from_rate=engine_rate, to_rate=rate)
+        self._left: Samples = np.zeros(0, np.int16)
+        self._inbox: deque[RtpPacket | _Flush] = deque(maxlen=INBOX)
+        self._listeners: tuple[weakref.ref[BlockStream], ...] = ()
+        self._closed = False
+        self._dropped = 0
+        self._errors = 0
+        self._pulls = 0
+        self._position = 0
+        self._stats = PlayoutStats()
+
+    @property
+    def rate(self) -> int:
+        """Sample rate of what `pull` returns."""
+        return self._rate
+
+    @property
+    def position(self) -> int:
+        """Samples handed out since the beginning."""
+        return self._position
+
+    @property
+    def stats(self) -> PlayoutStats:
+        """The latest snapshot, at most 100 ms of playing old."""
+        return self._stats
+
+    def insert_packet(self, packet: RtpPacket) -> None:
+        """Take a packet off the network. Event loop; cheap, never raises."""
+        self._put(packet)
+
+    def flush(self) -> None:
+        """Fall silent with the next 10 ms pulled; packets inserted later play. Event loop."""
+        self._put(_FLUSH)
+
+    def pull(self, now: float) -> Samples:
+        """Return the next 10 ms: exactly `rate // 100` samples of int16 mono. Puller only.
+
+        `now` is `time.monotonic()`. Never raises and never waits: a failure inside is silence,
+        counted, and logged the first time. The samples are to be read, not written to.
+        """
+        try:
+            samples = self._render(now)
+        except Exception:
+            samples = np.zeros(self._block, np.int16)
+            self._errors += 1
+            if self._errors == 1:
+                logger.exception("x playout failed; silence instead")
+        block = Block(samples, self._position, now)
+        self._position += self._block
+        for listener in self._listeners:
+            if (stream := listener()) is not None:
+                stream.put(block)
+        self._pulls += 1
+        if self._pulls % SNAPSHOT_EVERY == 0:
+            self._take_snapshot()
+        return samples
+
+    def tee(self) -> BlockStream:
+        """Return a listener that gets every block pulled from now on. Event loop.
+
+        It is forgotten when closed, or when the caller lets go of it.
+        """
+        stream = BlockStream()
+        if self._closed:
+            stream.close()
+            return stream
+        alive = [ref for ref in self._listeners if (old := ref()) is not None and not old.closed]
+        self._listeners = (*alive, weakref.ref(stream))
+        return stream
+
+    def close(self) -> None:
+        """End all listeners; further pulls give silence. Event loop; a second call does nothing."""
+        self._closed = True
+        self._inbox.clear()
+        for listener in self._listeners:
+            if (stream := listener()) is not None:
+                stream.close()
+        self._listeners = ()
+
+    def _put(self, entry: RtpPacket | _Flush) -> None:
+        if len(self._inbox) == INBOX:
+            self._dropped += 1
+        self._inbox.append(entry)
+
+    def _render(self, now: float) -> Samples:
+        if self._closed:
+            return np.zeros(self._block, np.int16)
+        self._drain(now)
+        left = self._left
+        while len(left) < self._block:
+            more = self._resampler.process(self._engine.get_audio(now))
+            left = np.concatenate((left, more)) if len(left) else more
+        self._left = left[self._block :]
+        return left[: self._block]
+
+    def _drain(self, now: float) -> None:
+        inbox, engine = self._inbox, self._engine
+        while inbox:
+            try:
+                entry = inbox.popleft()
+            except IndexError:  # closed by the loop in between
+                return
+            if isinstance(entry, RtpPacket):
+                engine.insert_packet(entry, now)
+            else:
+                engine.flush(now)
+
+    def _take_snapshot(self) -> None:
+        self._stats = replace(
+            self._engine.snapshot(),
+            samples_played=self._position,
+            inbox_dropped=self._dropped,
+            pull_errors=self._errors,
+        )

@@ -1,0 +1,101 @@
+"""Where the incoming audio goes: the `Sink` contract, and sinks without a device.
+
+A sink pulls. A device does so on its own thread, at its own rate; everything else is driven by the
+ticker of the event loop, 10 ms at a time, through `HeadlessSink.write`.
+"""
+
+from __future__ import annotations
+
+import abc
+import logging
+from typing import Protocol
+
+from rtcvoice.audio import DEFAULT_RATE, Samples
+
+from .ticker import ticker
+
+__all__ = ["Discard", "HeadlessSink", "Puller", "Sink"]
+
+logger = logging.getLogger(__name__)
+
+
+class Puller(Protocol):
+    """What a sink needs of a `Player`."""
+
+    def pull(self, now: float) -> Samples:
+        """Return 10 ms; see `Player.pull`."""
+
+
+class Sink(abc.ABC):
+    """Something that makes audio heard, kept or ignored. One call at a time uses it."""
+
+    rate: int
+    """Sample rate it wants; known once `open` has returned."""
+
+    @abc.abstractmethod
+    async def open(self) -> None:
+        """Get everything ready that takes time or can fail: DeviceError, ConfigError."""
+
+    @abc.abstractmethod
+    def start(self, player: Puller) -> None:
+        """Begin to pull `rate // 100` samples every 10 ms. Does not wait, does not raise."""
+
+    @abc.abstractmethod
+    async def aclose(self) -> None:
+        """Stop pulling and let go of what `open` took. Never raises; idempotent."""
+
+
+class HeadlessSink(Sink):
+    """A sink without a clock: subclasses write, the ticker pulls.
+
+    A `write` that raises does not end the call: the error is logged once and kept in `error`, no
+    more is written, and the pulling goes on, so that the call's audio keeps its time.
+    """
+
+    def __init__(self, *, rate: int = DEFAULT_RATE) -> None:
+        self.rate = rate
+        self.error: Exception | None = None
+        self._player: Puller | None = None
+
+    @abc.abstractmethod
+    def write(self, samples: Samples) -> None:
+        """Take the next 10 ms: int16 mono, to be read only. On the event loop: do not wait."""
+
+    async def open(self) -> None:
+        """Do nothing: there is nothing to get ready."""
+
+    def start(self, player: Puller) -> None:
+        """Begin to pull from `player` at the next tick."""
+        if self._player is None:
+            ticker().add(self._tick)
+        self._player = player
+
+    async def aclose(self) -> None:
+        """Stop pulling."""
+        if self._player is not None:
+            ticker().remove(self._tick)
+            self._player = None
+
+    def _tick(self, now: float) -> None:
+        if self._player is None:  # closed within this very tick
+            return
+        samples = self._player.pull(now)
+        if self.error is not None:
+            return
+        try:
+            self.write(samples)
+        except Exception as exc:
+            self._fail(exc)
+
+    def _fail(self, error: Exception) -> None:
+        self.error = error
+        logger.error(
+            "x %s cannot write; the call goes on without", type(self).__name__, exc_info=error
+        )
+
+
+class Discard(HeadlessSink):
+    """Hears everything, keeps nothing. The audio is still played in time for `call.audio()`."""
+
+    def write(self, samples: Samples) -> None:
+        """Do nothing."""

@@ -1,0 +1,82 @@
+"""The clock of sinks that have none: one timer per event loop, however many calls it carries.
+
+It keeps an absolute schedule: tick n of a loop is at its origin + n * 10 ms, so the timeline of a
+headless sink is the call's. A blocked loop makes ticks late. They are made up for, two at a turn of
+the loop, because asyncio reads one datagram at a turn: so the packets that waited in the socket
+come in as fast as their time is played. More than `LONGEST_CATCH_UP` is not made up for; the
+schedule starts anew and the time is gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections.abc import Callable
+
+__all__ = ["PERIOD", "Ticker", "ticker"]
+
+PERIOD = 0.01
+"""Seconds between ticks."""
+
+LONGEST_CATCH_UP = 1.0
+"""Seconds of lateness that are made up for."""
+
+_TICKS_A_TURN = 2
+
+_tickers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Ticker] = weakref.WeakKeyDictionary()
+
+
+def ticker() -> Ticker:
+    """Return the ticker of the running loop."""
+    loop = asyncio.get_running_loop()
+    if loop not in _tickers:
+        _tickers[loop] = Ticker(loop)
+    return _tickers[loop]
+
+
+class Ticker:
+    """Calls its subscribers every 10 ms; runs while it has any. They must not raise."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        # Weak: the registry maps the loop to this object, which must not keep the loop alive.
+        self._loop = weakref.ref(loop)
+        self._subscribers: tuple[Callable[[float], None], ...] = ()
+        self._timer: asyncio.TimerHandle | None = None
+        self._origin = 0.0
+        self._count = 0
+
+    @property
+    def running(self) -> bool:
+        """Whether a timer is set."""
+        return self._timer is not None
+
+    def add(self, subscriber: Callable[[float], None]) -> None:
+        """Call `subscriber(now)` from the next tick on, with the loop's time."""
+        self._subscribers = (*self._subscribers, subscriber)
+        if self._timer is None and (loop := self._loop()) is not None:
+            self._origin, self._count = loop.time(), 0
+            self._arm(loop)
+
+    def remove(self, subscriber: Callable[[float], None]) -> None:
+        """Stop calling `subscriber`; unknown ones are ignored."""
+        self._subscribers = tuple(each for each in self._subscribers if each != subscriber)
+        if not self._subscribers and self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _arm(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._count += 1
+        self._timer = loop.call_at(self._origin + self._count * PERIOD, self._fire, loop)
+
+    def _fire(self, loop: asyncio.AbstractEventLoop) -> None:
+        now = loop.time()
+        late = now - (self._origin + self._count * PERIOD)
+        if late > LONGEST_CATCH_UP:
+            self._origin, self._count, late = now, 0, 0.0
+        due = min(_TICKS_A_TURN, 1 + int(late / PERIOD))
+        for _ in range(due):
+            for subscriber in self._subscribers:
+                subscriber(now)
+        self._count += due - 1
+        if self._subscribers:
+            self._arm(loop)
