@@ -4,23 +4,19 @@
     wire ==> tap -> player -> sink  playout     packets go in here, the sink pulls when it needs
     wire ==> text -> dispatcher     conversation; facts cross over: interrupted -> flush the player
 
-One supervisor task per call runs everything from connecting to closing, whatever happens to the
-code around it: entering the block waits for it to be ready, leaving the block tells it to end and
-waits. User code never runs inside it. Ends come from four sides (the user, the server, silence on
-the wire, a failure) and all take the same path: state CLOSING, everything closed under one
-deadline, then ENDED.
+Its life (connecting, watching, closing under one deadline) is run by the `Supervisor`, in a task
+that no cancellation of user code reaches; user code never runs inside that task.
 """
 
 from __future__ import annotations
 
 import asyncio
-import enum
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from rtcvoice import events
 from rtcvoice.capture.source import Silence, Source
@@ -29,22 +25,27 @@ from rtcvoice.conversation import commands
 from rtcvoice.conversation.conversation import Conversation, Fact
 from rtcvoice.conversation.dispatcher import Dispatcher, Handler, Subscription
 from rtcvoice.credentials import EphemeralToken
-from rtcvoice.errors import CallEnded, ConfigError, RtcVoiceError, ServerError, TransportError
+from rtcvoice.errors import CallEnded, ServerError, TransportError
 from rtcvoice.events import ClientEvent, Session
 from rtcvoice.playout.player import Player
 from rtcvoice.playout.sink import Discard, Sink
 from rtcvoice.rtp import RtpPacket
+from rtcvoice.supervisor import CallState, Parts, Supervisor
 
 if TYPE_CHECKING:
+    from rtcvoice.capture.track import SourceTrack
     from rtcvoice.connect import Timings
     from rtcvoice.leg import Leg
 
-__all__ = ["Call", "CallState", "Wiring"]
+__all__ = ["Call", "Connected", "Wiring"]
 
 logger = logging.getLogger(__name__)
 
 DRAIN_TIMEOUT = 30.0
 """Seconds that `hangup(drain=True)` waits at most for the last word."""
+
+PLAYED_OUT = 0.1
+"""Seconds beyond the playout delay after which the last packet has surely been heard."""
 
 REPLY_TIMEOUT = 10.0
 """Seconds that the server may take to confirm a command."""
@@ -53,25 +54,6 @@ HANDLER_GRACE = 1.0
 """Seconds that handlers get to finish once the call has ended."""
 
 HandlerT = TypeVar("HandlerT", bound=Handler)
-
-
-class CallState(enum.Enum):
-    """Where a call is in its life; it only ever moves down this list."""
-
-    NEW = "Nothing has happened yet."
-    CONNECTING = "The stages of getting the call up are running."
-    ACTIVE = "Both sides can be heard."
-    CLOSING = "Hanging up."
-    ENDED = "Over; `wait_ended()` says why."
-
-
-TRANSITIONS = {
-    CallState.NEW: {CallState.CONNECTING, CallState.ENDED},
-    CallState.CONNECTING: {CallState.ACTIVE, CallState.CLOSING},
-    CallState.ACTIVE: {CallState.CLOSING},
-    CallState.CLOSING: {CallState.ENDED},
-    CallState.ENDED: set[CallState](),
-}
 
 
 @dataclass(frozen=True)
@@ -84,9 +66,16 @@ class Wiring:
     session_ready: Callable[[Leg], Awaitable[None]]
 
 
+class Connected(NamedTuple):
+    """What connecting yields: the leg, the track that it sends, how long each stage took."""
+
+    leg: Leg
+    track: SourceTrack
+    timings: Timings
+
+
 Establish = Callable[
-    [CallConfig, Wiring, Callable[[], Awaitable[None]]],
-    Coroutine[Any, Any, "tuple[Leg, Timings]"],
+    [CallConfig, Wiring, Callable[[], Awaitable[None]]], Coroutine[Any, Any, Connected]
 ]
 
 
@@ -112,14 +101,20 @@ class Call:
         self._player = Player(self._sink.rate)
         self._conversation = Conversation()
         self._dispatcher = Dispatcher()
-        self._state = CallState.NEW
         self._leg: Leg | None = None
+        self._track: SourceTrack | None = None
         self._timings: Timings | None = None
-        self._end: CallEnded | None = None
-        self._changed = asyncio.Event()
-        self._ready: asyncio.Future[None] | None = None
-        self._supervisor: asyncio.Task[None] | None = None
-        self._muted = False
+        self._life = Supervisor(
+            Parts(
+                connect=self._connect,
+                heard_at=self._heard_at,
+                ending=self._dispatcher.end,
+                close=self._close,
+                ended=self._ended,
+            ),
+            liveness_timeout=config.liveness_timeout,
+            close_timeout=config.close_timeout,
+        )
 
     # -- what it is ---------------------------------------------------------------------------
 
@@ -131,7 +126,7 @@ class Call:
     @property
     def state(self) -> CallState:
         """Where the call is in its life."""
-        return self._state
+        return self._life.state
 
     @property
     def session(self) -> Session:
@@ -153,10 +148,10 @@ class Call:
     @property
     def muted(self) -> bool:
         """Whether silence is sent in place of the source."""
-        return self._muted
+        return self._track is not None and self._track.muted
 
     def __repr__(self) -> str:
-        return f"<Call {self.id or 'not connected'} {self._state.name}>"
+        return f"<Call {self.id or 'not connected'} {self.state.name}>"
 
     # -- events -------------------------------------------------------------------------------
 
@@ -229,148 +224,51 @@ class Call:
 
     def mute(self) -> None:
         """Send silence in place of the source, from the next 20 ms on."""
-        self._set_muted(muted=True)
+        if self._track is not None:
+            self._track.muted = True
 
     def unmute(self) -> None:
         """Send the source again, as it is now: what it gave meanwhile is not sent."""
-        self._set_muted(muted=False)
+        if self._track is not None:
+            self._track.muted = False
 
     async def hangup(self, *, drain: bool = False) -> None:
         """End the call and wait until it has ended; once more does nothing.
 
         `drain` first lets everything be said and heard, for at most 30 s.
         """
-        if drain and self._state is CallState.ACTIVE:
+        if drain and self.state is CallState.ACTIVE:
             await self._drained()
-        self._request_end(CallEnded("hung up", normal=True))
+        self._life.request_end(CallEnded("hung up", normal=True))
         await self.wait_ended()
 
     async def wait_ended(self) -> CallEnded:
         """Wait for the end of the call and return its reason; never raises CallEnded."""
-        while self._state is not CallState.ENDED:
-            self._changed.clear()
-            await self._changed.wait()
-        assert self._end is not None
-        return self._end
-
-    # -- life: used by connect() ---------------------------------------------------------------
+        return await self._life.wait_ended()
 
     async def start(self) -> None:
-        """Connect; returns when the call is ready. When it fails everything is closed already."""
-        if self._state is not CallState.NEW:
-            raise ConfigError(
-                "this connect(...) was entered before", hint="call connect(...) again"
-            )
-        self._ready = asyncio.get_running_loop().create_future()
-        self._supervisor = asyncio.create_task(self._supervise(), name="rtcvoice call")
-        try:
-            await asyncio.shield(self._ready)
-        except asyncio.CancelledError:
-            self._request_end(CallEnded("connecting was cancelled", normal=True))
-            await self.aclose()
-            raise
+        """Connect; used by `connect()`. When it fails, everything is closed already."""
+        await self._life.start()
 
     async def aclose(self) -> None:
-        """Hang up and wait until everything is closed; idempotent.
+        """Hang up and wait until everything is closed; idempotent, finished before cancelled."""
+        await self._life.aclose()
 
-        When cancelled it first finishes closing, which has its deadline, and then is cancelled.
-        """
-        self._request_end(CallEnded("hung up", normal=True))
-        if self._supervisor is None:
-            return
-        cancelled: asyncio.CancelledError | None = None
-        while not self._supervisor.done():
-            try:
-                await asyncio.wait({self._supervisor})
-            except asyncio.CancelledError as exc:
-                cancelled = exc
-        if cancelled is not None:
-            raise cancelled
+    # -- inside -------------------------------------------------------------------------------
 
-    async def _supervise(self) -> None:
-        assert self._ready is not None
+    async def _connect(self) -> None:
         wiring = Wiring(
             on_packet=self._player.insert_packet,
             on_text=self._on_text,
             on_lost=self._on_lost,
             session_ready=self._session_ready,
         )
-        try:
-            self._become(CallState.CONNECTING)
-            self._leg, self._timings = await self._establish(self._config, wiring, self._open_ends)
-            self._go_live()
-            self._ready.set_result(None)
-            await self._watch()
-        except (Exception, asyncio.CancelledError) as exc:
-            self._failed(exc)
-        finally:
-            await self._close()
-
-    def _go_live(self) -> None:
-        assert self._leg is not None
-        self._become(CallState.ACTIVE)
-        self._leg.track.muted = self._muted
-        self._leg.track.start(self._source)
+        connected = await self._establish(self._config, wiring, self._open_ends)
+        self._leg, self._track, self._timings = connected
+        self._track.start(self._source)
         self._sink.start(self._player)
 
-    async def _watch(self) -> None:
-        """Wait for an end; make one when nothing at all has been heard for too long."""
-        assert self._leg is not None
-        patience = self._config.liveness_timeout
-        while self._end is None:
-            silent = time.monotonic() - self._leg.transport.heard_at
-            if silent >= patience:
-                self._lose(
-                    TransportError(
-                        f"nothing was heard from the server for {patience:g} s",
-                        stage="connected",
-                        hint="the network or the server is gone",
-                    )
-                )
-                return
-            self._changed.clear()
-            try:
-                async with asyncio.timeout(patience - silent):
-                    await self._changed.wait()
-            except TimeoutError:
-                continue
-
-    def _failed(self, exc: BaseException) -> None:
-        """Note why the supervisor stopped; while connecting, that is what the caller gets."""
-        assert self._ready is not None
-        cause = exc.__cause__ if isinstance(exc, CallEnded) and exc.__cause__ else exc
-        if not self._ready.done():
-            if isinstance(cause, asyncio.CancelledError):
-                self._ready.cancel()
-            else:
-                self._ready.set_exception(cause)
-                self._ready.exception()  # whoever was cancelled meanwhile will not ask for it
-        if not isinstance(exc, RtcVoiceError | asyncio.CancelledError):
-            logger.error("x the call failed", exc_info=exc)
-        ended = CallEnded(str(cause) or "the call was cancelled", normal=False)
-        ended.__cause__ = cause
-        self._request_end(ended)
-
     async def _close(self) -> None:
-        """Close everything under one deadline, whatever fails or cancels on the way."""
-        self._become(CallState.CLOSING)
-        assert self._end is not None
-        self._dispatcher.end(self._end)
-        closing = asyncio.create_task(self._close_parts(), name="rtcvoice call close")
-        deadline = time.monotonic() + self._config.close_timeout
-        while not closing.done() and (left := deadline - time.monotonic()) > 0:
-            try:
-                await asyncio.wait({closing}, timeout=left)
-            except asyncio.CancelledError:
-                logger.debug("= closing goes on although cancelled")
-        if not closing.done():
-            logger.warning("x closing took over %.0f s", self._config.close_timeout)
-            closing.cancel()
-            await asyncio.wait({closing}, timeout=1)
-        self._become(CallState.ENDED)
-        await self._dispatcher.aclose(timeout=HANDLER_GRACE)
-
-    async def _close_parts(self) -> None:
         leg_closing = [self._leg.aclose()] if self._leg is not None else []
         parts = [*leg_closing, self._source.aclose(), self._sink.aclose()]
         for result in await asyncio.gather(*parts, return_exceptions=True):
@@ -378,7 +276,8 @@ class Call:
                 logger.error("x closing a part of the call failed", exc_info=result)
         self._player.close()
 
-    # -- inside -------------------------------------------------------------------------------
+    async def _ended(self) -> None:
+        await self._dispatcher.aclose(timeout=HANDLER_GRACE)
 
     async def _open_ends(self) -> None:
         await asyncio.gather(self._source.open(), self._sink.open())
@@ -395,7 +294,7 @@ class Call:
             ):
                 self._player.flush()
             elif fact is Fact.SESSION_KNOWN:
-                self._changed.set()
+                self._life.changed()
             self._dispatcher.publish(event)
         except Exception:
             logger.exception("x handling an event failed")
@@ -403,21 +302,18 @@ class Call:
     def _on_lost(self, error: TransportError) -> None:
         if self._conversation.fault:
             error = TransportError(self._conversation.fault, stage="connected")
-        self._lose(error)
+        self._life.lose(error)
 
-    def _lose(self, error: TransportError) -> None:
-        ended = CallEnded(error.message, normal=False, hint=error.hint)
-        ended.__cause__ = error
-        self._request_end(ended)
+    def _heard_at(self) -> float:
+        return self._leg.transport.heard_at if self._leg is not None else time.monotonic()
 
     async def _session_ready(self, leg: Leg) -> None:
         """Wait for the session's configuration; with a ready token first send what was asked."""
         self._leg = leg
         while self._conversation.session is None:
-            if self._end is not None:
-                raise self._end
-            self._changed.clear()
-            await self._changed.wait()
+            if self._life.end is not None:
+                raise self._life.end
+            await self._life.wait_changed()
         changes = self._config.session_changes()
         if changes and isinstance(self._config.resolve_credentials(), EphemeralToken):
             await self._update(changes)
@@ -426,7 +322,8 @@ class Call:
         update = commands.stamped(commands.session_update(changes))
 
         def answers(event: Any) -> bool:
-            return event.type != "error" or event.error.event_id == update.event_id
+            refused = isinstance(event, events.ErrorEvent)
+            return not refused or event.error.event_id == update.event_id
 
         with self._dispatcher.expect("session.updated", "error", where=answers) as reply:
             self._send(update)
@@ -437,16 +334,11 @@ class Call:
         return self.session
 
     def _send(self, event: ClientEvent) -> None:
-        if self._end is not None or self._leg is None:
-            raise self._end or CallEnded("the call has not begun", normal=False)
+        if self._life.end is not None or self._leg is None:
+            raise self._life.end or CallEnded("the call has not begun", normal=False)
         self._leg.transport.send_text(events.encode(event))
         logger.debug("> %s", event.type)
         self._conversation.sent(event, time.monotonic())
-
-    def _set_muted(self, *, muted: bool) -> None:
-        self._muted = muted
-        if self._leg is not None:
-            self._leg.track.muted = muted
 
     async def _drained(self) -> None:
         """Wait until the server is idle and the player has played what it sent."""
@@ -455,21 +347,5 @@ class Call:
                 while not self.is_idle:
                     with suppress(TimeoutError):
                         await self.wait_for("*", timeout=1.0)
-                await self._player.drained()
-
-    def _request_end(self, reason: CallEnded) -> None:
-        """Make the supervisor end the call; the first reason given is the one that counts."""
-        if self._end is not None:
-            return
-        self._end = reason
-        self._changed.set()
-        if self._supervisor is None:
-            self._state = CallState.ENDED
-        elif self._state is CallState.CONNECTING:
-            self._supervisor.cancel()
-
-    def _become(self, state: CallState) -> None:
-        assert state in TRANSITIONS[self._state], f"{self._state.name} -> {state.name}"
-        logger.debug("= %s -> %s", self._state.name, state.name)
-        self._state = state
-        self._changed.set()
+                # What came last is heard one playout delay later.
+                await asyncio.sleep(self._player.stats.jitter_buffer_target_delay + PLAYED_OUT)

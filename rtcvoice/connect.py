@@ -23,7 +23,7 @@ from dataclasses import asdict, dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from rtcvoice.call import Call, Wiring
+from rtcvoice.call import Call, Connected, Wiring
 from rtcvoice.capture.source import Source
 from rtcvoice.config import CallConfig
 from rtcvoice.credentials import Credentials, EphemeralToken
@@ -32,6 +32,7 @@ from rtcvoice.playout.sink import Sink
 from rtcvoice.signaling import Answer, Signaling, is_loopback
 
 if TYPE_CHECKING:
+    from rtcvoice.capture.track import SourceTrack
     from rtcvoice.leg import Leg
 
 __all__ = ["Timings", "connect", "establish"]
@@ -130,13 +131,13 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
 
 async def establish(
     config: CallConfig, wiring: Wiring, open_ends: Callable[[], Awaitable[None]]
-) -> tuple[Leg, Timings]:
-    """Run all stages and return the connected leg. Raises the errors named at `connect`."""
+) -> Connected:
+    """Run all stages and return what they yield. Raises the errors named at `connect`."""
     timings = Timings()
     begun = time.monotonic()
     try:
         async with asyncio.timeout(config.connect_timeout):
-            leg = await _run_stages(config, wiring, open_ends, timings)
+            leg, track = await _run_stages(config, wiring, open_ends, timings)
     except TimeoutError as exc:
         stage = _blamed(timings)
         raise TransportError(
@@ -147,7 +148,7 @@ async def establish(
         ) from exc
     timings.total = time.monotonic() - begun
     logger.info("= connected in %.0f ms, call %s", timings.total * 1000, leg.call_id)
-    return leg, timings
+    return Connected(leg, track, timings)
 
 
 async def _run_stages(
@@ -155,27 +156,27 @@ async def _run_stages(
     wiring: Wiring,
     open_ends: Callable[[], Awaitable[None]],
     timings: Timings,
-) -> Leg:
+) -> tuple[Leg, SourceTrack]:
     credentials = config.resolve_credentials()
     signaling = Signaling(base_url=config.base_url, credentials=credentials, headers=config.headers)
-    legs: list[Leg] = []
+    made: list[tuple[Leg, SourceTrack]] = []
     try:
         async with asyncio.TaskGroup() as side_by_side:
             token = side_by_side.create_task(_token(config, credentials, signaling, timings))
             side_by_side.create_task(_timed_ends(open_ends, timings))
             with timings.stage("offer"):
-                legs.append(
-                    await _new_leg(signaling, wiring, loopback=is_loopback(config.base_url))
-                )
-                offer = await legs[0].transport.create_offer()
-            await _answer_and_join(config, wiring, legs[0], offer, await token, timings)
+                loopback = is_loopback(config.base_url)
+                made.append(await _new_leg(signaling, wiring, loopback=loopback))
+                leg, _ = made[0]
+                offer = await leg.transport.create_offer()
+            await _answer_and_join(config, wiring, leg, offer, await token, timings)
     except BaseExceptionGroup as group:  # the first failure cancelled the others: it is the cause
-        await _abandon(legs, signaling)
+        await _abandon(made, signaling)
         raise group.exceptions[0] from group.exceptions[0].__cause__
     except BaseException:
-        await _abandon(legs, signaling)
+        await _abandon(made, signaling)
         raise
-    return legs[0]
+    return made[0]
 
 
 async def _answer_and_join(
@@ -211,21 +212,25 @@ async def _timed_ends(open_ends: Callable[[], Awaitable[None]], timings: Timings
         await open_ends()
 
 
-async def _new_leg(signaling: Signaling, wiring: Wiring, *, loopback: bool) -> Leg:
+async def _new_leg(
+    signaling: Signaling, wiring: Wiring, *, loopback: bool
+) -> tuple[Leg, SourceTrack]:
     for name in ("rtcvoice.leg", "rtcvoice.capture.track"):
         if name not in sys.modules:
             await asyncio.to_thread(importlib.import_module, name)
     from rtcvoice.capture.track import SourceTrack
     from rtcvoice.leg import Leg
 
-    return Leg(
+    track = SourceTrack()
+    leg = Leg(
         signaling,
-        SourceTrack(),
+        track,
         on_packet=wiring.on_packet,
         on_text=wiring.on_text,
         on_lost=wiring.on_lost,
         loopback=loopback,
     )
+    return leg, track
 
 
 async def _answer(config: CallConfig, signaling: Signaling, offer: str, token: str) -> Answer:
@@ -234,9 +239,9 @@ async def _answer(config: CallConfig, signaling: Signaling, offer: str, token: s
     return await signaling.call_directly(offer, config.session_payload())
 
 
-async def _abandon(legs: list[Leg], signaling: Signaling) -> None:
+async def _abandon(made: list[tuple[Leg, SourceTrack]], signaling: Signaling) -> None:
     """Close what was made, in a task of its own that no second cancellation can stop."""
-    closing = legs[0].aclose() if legs else signaling.aclose()
+    closing = made[0][0].aclose() if made else signaling.aclose()
     await asyncio.shield(asyncio.create_task(closing, name="rtcvoice abandon connecting"))
 
 

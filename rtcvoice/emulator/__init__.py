@@ -1,1 +1,36 @@
-""""""
+"""The other end of a call, on this machine: a Realtime server over real WebRTC.
+
+    HTTP  rest -> server -> peer                          token, offer, answer, hang-up
+    wire  peer: tap -> PlayoutEngine -> Session           what the user says, every 20 ms
+          peer: text -> Session -> text                   client events in, server events out
+          Session -> mouth -> SourceTrack ==> wire        what the assistant says
+
+`session.py` is the heart: the whole protocol, pure, in virtual time. `peer.py` gives it a clock, a
+connection and audio. What it says are recorded prompts (`voice.py`), chosen by a `persona`; what it
+hears it knows only from a `script`. Needs the extra: pip install "rtcvoice[emulator]".
+"""
+
+from rtcvoice.errors import ConfigError
+
+try:
+    from rtcvoice.emulator.answer import AnswerShape
+    from rtcvoice.emulator.script import Turn
+    from rtcvoice.emulator.server import EmulatedCall, Emulator, LoggedEvent
+    from rtcvoice.emulator.shared import Pace
+    from rtcvoice.emulator.voice import prompt_path
+except ModuleNotFoundError as exc:
+    if exc.name not in ("aiohttp", "yaml"):
+        raise
+    raise ConfigError(
+        f"the emulator needs the package {exc.name}", hint='pip install "rtcvoice[emulator]"'
+    ) from exc
+
+__all__ = [
+    "AnswerShape",
+    "EmulatedCall",
+    "Emulator",
+    "LoggedEvent",
+    "Pace",
+    "Turn",
+    "prompt_path",
+]

@@ -1,0 +1,24 @@
+"""`python -m rtcvoice emulator`: the emulator as a server of its own, until it is stopped."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+
+from rich.console import Console
+
+from rtcvoice.emulator import Emulator
+
+__all__ = ["run"]
+
+
+async def run(options: argparse.Namespace) -> int:
+    """Serve until cancelled."""
+    console = Console(highlight=False, soft_wrap=True)
+    async with Emulator(
+        host=options.host, port=options.port, script=options.script, gap=options.idle == "gap"
+    ) as server:
+        console.print(f"emulator listens on {server.url} (Ctrl-C stops it); to call it:")
+        console.print(f"  OPENAI_API_KEY=sk-any python -m rtcvoice --base-url {server.url} ...")
+        await asyncio.Event().wait()
+    return 0

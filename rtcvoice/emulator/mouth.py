@@ -1,0 +1,62 @@
+"""The emulator's mouth: speech waiting to be sent, read in 20 ms blocks at the pace of real time.
+
+It is a source of the same self-encoding track that our client uses. Between answers it gives
+either silence or nothing at all (`gap`): what the service does there is not known, so clients have
+to live with both.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+import numpy as np
+
+from rtcvoice.audio import Block
+from rtcvoice.capture.source import PacedSource
+from rtcvoice.emulator.outputs import RATE_HZ, Pcm
+
+__all__ = ["Mouth"]
+
+
+class Mouth(PacedSource):
+    """A source of int16 mono at 24 kHz. `say` appends, `hush` drops what was not read yet.
+
+    Holds what the session core gives it, which is one answer at a time.
+    """
+
+    def __init__(self, *, gap: bool = False) -> None:
+        super().__init__(rate=RATE_HZ)
+        self._gap = gap
+        self._speech: deque[Pcm] = deque()
+        self._more = asyncio.Event()
+
+    def say(self, samples: Pcm) -> None:
+        """Append speech."""
+        self._speech.append(samples)
+        self._more.set()
+
+    def hush(self) -> None:
+        """Be silent from the next block on."""
+        self._speech.clear()
+
+    async def read(self) -> Block:
+        """Return the next 20 ms when they are due; in gap mode wait for speech first."""
+        while self._gap and not self._speech:
+            self._more.clear()
+            await self._more.wait()
+        return await super().read()
+
+    def _next(self, count: int) -> Pcm:
+        block = np.zeros(count, np.int16)
+        filled = 0
+        while self._speech and filled < count:
+            head = self._speech[0]
+            part = head[: count - filled]
+            block[filled : filled + len(part)] = part
+            filled += len(part)
+            if len(part) == len(head):
+                self._speech.popleft()
+            else:
+                self._speech[0] = head[len(part) :]
+        return block

@@ -1,0 +1,193 @@
+"""The emulator as a server: HTTP in front, a peer for each call behind.
+
+Everything lives on the event loop that enters it; leaving the block ends every call and frees the
+port. It listens on loopback unless told otherwise, and its calls then offer loopback addresses
+only, so that nothing of it can be reached from outside.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections import deque
+from collections.abc import Sequence, Set
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+from aiohttp import web
+
+from rtcvoice.emulator.answer import AnswerShape
+from rtcvoice.emulator.peer import OfferError, Peer
+from rtcvoice.emulator.persona import Assistant, Persona
+from rtcvoice.emulator.rest import InvalidOffer, build_app
+from rtcvoice.emulator.script import Scripted, Turn, load_script
+from rtcvoice.emulator.session import Session
+from rtcvoice.emulator.settings import Settings
+from rtcvoice.emulator.shared import Pace
+from rtcvoice.emulator.voice import PromptVoice
+from rtcvoice.errors import ConfigError
+
+__all__ = ["EmulatedCall", "Emulator", "LoggedEvent"]
+
+logger = logging.getLogger(__name__)
+
+LOG_LIMIT = 20_000
+"""Events that a call's log keeps; then the oldest go."""
+
+CALL_LIMIT = 1000
+"""Calls that stay readable after their end; then the oldest are forgotten."""
+
+_LOOPBACK = ("127.0.0.1", "localhost")
+
+
+class LoggedEvent(NamedTuple):
+    """One event of a call's log."""
+
+    time: float
+    """Seconds since the call was offered."""
+    direction: str
+    """"in" from the client, "out" to it."""
+    event: dict[str, Any]
+
+
+@dataclass
+class EmulatedCall:
+    """One call as the emulator sees it; stays readable after its end."""
+
+    id: str
+    peer: Peer
+    events: deque[LoggedEvent] = field(default_factory=lambda: deque(maxlen=LOG_LIMIT))
+
+    @property
+    def ended(self) -> bool:
+        """Whether the connection is closed and everything freed."""
+        return self.peer.ended
+
+
+class Emulator:
+    """A local Realtime server: `async with Emulator() as server: ... server.url`.
+
+    `host` and `port`: where to listen; port 0 takes a free one. `script`: what will be said, a YAML
+    file or a list of `Turn`; without one the assistant answers with short prompts and does not
+    know what it heard. `api_keys`: keys to accept; None accepts every `sk-...`. `gap`: send no RTP
+    between answers instead of silence. `pace`: how fast answers come. `shape`: how SDP answers
+    look. `duration`: seconds that a session may last. `seed` makes ids repeatable.
+
+    Raises ConfigError for a script that cannot be played and for an address that cannot be used.
+    """
+
+    def __init__(
+        self,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        script: str | Path | Sequence[Turn] | None = None,
+        api_keys: Set[str] | None = None,
+        gap: bool = False,
+        pace: Pace | None = None,
+        shape: AnswerShape | None = None,
+        duration: float = 3600.0,
+        seed: int | None = None,
+    ) -> None:
+        self._host = host
+        self._port = port
+        self._voice = PromptVoice()
+        self._turns = load_script(script) if isinstance(script, str | Path) else script
+        self._new_persona()  # a script that cannot be played is refused here, not in a call
+        self._gap = gap
+        self._pace = pace
+        self._shape = shape or AnswerShape()
+        self._duration = duration
+        self._random = random.Random(seed)  # noqa: S311  (ids need no secrecy)
+        self._runner = web.AppRunner(
+            build_app(self, api_keys=api_keys), access_log=None, shutdown_timeout=1.0
+        )
+        self.calls: dict[str, EmulatedCall] = {}
+        """Every call since the start, by id, in order."""
+
+    @property
+    def url(self) -> str:
+        """The API's root, for `base_url=`."""
+        return f"http://{self._host}:{self._port}/v1"
+
+    async def __aenter__(self) -> Self:
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, self._host, self._port)
+        try:
+            await site.start()
+        except OSError as exc:
+            await self._runner.cleanup()
+            raise ConfigError(
+                f"the emulator cannot listen on {self._host}:{self._port}: {exc.strerror or exc}",
+                hint="choose another port; 0 takes a free one",
+            ) from exc
+        self._port = self._runner.addresses[0][1]
+        logger.info("= emulator listens on %s", self.url)
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        closing = asyncio.create_task(self._close(), name="rtcvoice emulator close")
+        await asyncio.shield(closing)
+
+    async def _close(self) -> None:
+        await asyncio.gather(*(call.peer.aclose() for call in self.calls.values()))
+        await self._runner.cleanup()
+
+    # -- what the HTTP side asks ----------------------------------------------------------------
+
+    async def answer(self, offer_sdp: str, settings: Settings, call_id: str) -> str:
+        """Start a call and return the SDP answer. Raises InvalidOffer."""
+        now = time.monotonic()
+        session = Session(
+            settings,
+            call_id=call_id,
+            now=now,
+            voice=self._voice,
+            persona=self._new_persona(),
+            random=random.Random(self._random.getrandbits(64)),  # noqa: S311
+            pace=self._pace,
+            duration=self._duration,
+            unix_time=time.time(),
+        )
+        events: deque[LoggedEvent] = deque(maxlen=LOG_LIMIT)
+        peer = Peer(
+            session,
+            loopback=self._host in _LOOPBACK,
+            gap=self._gap,
+            shape=self._shape,
+            observe=lambda direction, event: events.append(
+                LoggedEvent(time.monotonic() - now, direction, event)
+            ),
+        )
+        try:
+            answer = await peer.answer(offer_sdp)
+        except OfferError as exc:
+            raise InvalidOffer(str(exc)) from exc
+        self._keep(EmulatedCall(call_id, peer, events))
+        return answer
+
+    async def hang_up(self, call_id: str) -> bool:
+        """End a call; False if there is none with that id that still goes on."""
+        call = self.calls.get(call_id)
+        if call is None or call.ended:
+            return False
+        await call.peer.aclose()
+        return True
+
+    def _keep(self, call: EmulatedCall) -> None:
+        self.calls[call.id] = call
+        surplus = max(0, len(self.calls) - CALL_LIMIT)
+        for old in [kept for kept in self.calls.values() if kept.ended][:surplus]:
+            del self.calls[old.id]
+
+    def _new_persona(self) -> Persona:
+        return Scripted(self._turns, self._voice) if self._turns else Assistant(self._voice)

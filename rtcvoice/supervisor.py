@@ -1,0 +1,222 @@
+"""The life of a call: one task that connects, watches and closes, whatever happens around it.
+
+Four sides can end a call: the user, the server, silence on the wire, a failure. All of them only
+state a reason (`request_end`, the first one counts); the supervisor's own task does the rest, so
+that no cancellation of the user's code can stop closing half-way. Closing runs behind a shield and
+under one deadline, and always arrives at ENDED.
+
+What connecting, hearing and closing mean is handed in: this file knows no WebRTC and no audio.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from rtcvoice.errors import CallEnded, ConfigError, RtcVoiceError, TransportError
+
+__all__ = ["TRANSITIONS", "CallState", "Parts", "Supervisor"]
+
+logger = logging.getLogger(__name__)
+
+
+class CallState(enum.Enum):
+    """Where a call is in its life; it only ever moves down this list."""
+
+    NEW = "Nothing has happened yet."
+    CONNECTING = "The stages of getting the call up are running."
+    ACTIVE = "Both sides can be heard."
+    CLOSING = "Hanging up."
+    ENDED = "Over; `wait_ended()` says why."
+
+
+TRANSITIONS = {
+    CallState.NEW: {CallState.CONNECTING, CallState.ENDED},
+    CallState.CONNECTING: {CallState.ACTIVE, CallState.CLOSING},
+    CallState.ACTIVE: {CallState.CLOSING},
+    CallState.CLOSING: {CallState.ENDED},
+    CallState.ENDED: set[CallState](),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What a supervisor runs; all of it on the event loop, inside the supervisor's task."""
+
+    connect: Callable[[], Awaitable[None]]
+    """Get the call up; may raise, may be cancelled."""
+    heard_at: Callable[[], float]
+    """When anything was last heard, in seconds of `time.monotonic()`; asked while ACTIVE."""
+    ending: Callable[[CallEnded], None]
+    """The call ends for this reason; called once, before anything is closed."""
+    close: Callable[[], Awaitable[None]]
+    """Close everything; called once, given up on after the deadline."""
+    ended: Callable[[], Awaitable[None]]
+    """Everything is closed and ENDED announced; may take its own short time."""
+
+
+class Supervisor:
+    """Owner of a call's life. `liveness_timeout` and `close_timeout` are in seconds."""
+
+    def __init__(self, parts: Parts, *, liveness_timeout: float, close_timeout: float) -> None:
+        self._parts = parts
+        self._liveness_timeout = liveness_timeout
+        self._close_timeout = close_timeout
+        self._changed = asyncio.Event()
+        self._ready: asyncio.Future[None] | None = None
+        self._task: asyncio.Task[None] | None = None
+        self.state = CallState.NEW
+        self.end: CallEnded | None = None
+        """Why the call ends or ended; None while nothing speaks against its going on."""
+
+    async def start(self) -> None:
+        """Connect; returns when ACTIVE. Raises what connecting raised, with everything closed."""
+        if self.state is not CallState.NEW:
+            raise ConfigError(
+                "this connect(...) was entered before", hint="call connect(...) again"
+            )
+        self._ready = asyncio.get_running_loop().create_future()
+        self._task = asyncio.create_task(self._run(), name="rtcvoice call")
+        try:
+            await asyncio.shield(self._ready)
+        except asyncio.CancelledError:
+            self.request_end(CallEnded("connecting was cancelled", normal=True))
+            await self.aclose()
+            raise
+        except Exception:
+            await self.aclose()
+            raise
+
+    async def aclose(self) -> None:
+        """End the call and wait until everything is closed; idempotent.
+
+        When cancelled it first finishes closing, which has its deadline, and then is cancelled.
+        """
+        self.request_end(CallEnded("hung up", normal=True))
+        cancelled: asyncio.CancelledError | None = None
+        while self._task is not None and not self._task.done():
+            try:
+                await asyncio.wait({self._task})
+            except asyncio.CancelledError as exc:
+                cancelled = exc
+        if cancelled is not None:
+            raise cancelled
+
+    async def wait_ended(self) -> CallEnded:
+        """Wait for ENDED and return the reason; never raises it."""
+        while self.state is not CallState.ENDED:
+            await self.wait_changed()
+        assert self.end is not None
+        return self.end
+
+    async def wait_changed(self) -> None:
+        """Wait for a change of state, or for `changed()`."""
+        self._changed.clear()
+        await self._changed.wait()
+
+    def changed(self) -> None:
+        """Wake everybody in `wait_changed`."""
+        self._changed.set()
+
+    def request_end(self, reason: CallEnded) -> None:
+        """Make the call end; the first reason given is the one that counts."""
+        if self.end is not None:
+            return
+        self.end = reason
+        self.changed()
+        if self._task is None:
+            self._become(CallState.ENDED)
+        elif self.state is CallState.CONNECTING:
+            self._task.cancel()
+
+    def lose(self, error: TransportError) -> None:
+        """Make the call end because its connection is gone."""
+        self.request_end(_ended_by(error))
+
+    async def _run(self) -> None:
+        assert self._ready is not None
+        try:
+            self._become(CallState.CONNECTING)
+            await self._parts.connect()
+            self._become(CallState.ACTIVE)
+            self._ready.set_result(None)
+            await self._watch()
+        except (Exception, asyncio.CancelledError) as exc:
+            self._failed(exc)
+        finally:
+            await self._close()
+
+    async def _watch(self) -> None:
+        """Wait for an end; make one when nothing at all has been heard for too long."""
+        patience = self._liveness_timeout
+        while self.end is None:
+            left = self._parts.heard_at() + patience - time.monotonic()
+            if left <= 0:
+                self.lose(
+                    TransportError(
+                        f"nothing was heard from the server for {patience:g} s",
+                        stage="connected",
+                        hint="the network or the server is gone",
+                    )
+                )
+                return
+            try:
+                async with asyncio.timeout(left):
+                    await self.wait_changed()
+            except TimeoutError:
+                continue
+
+    def _failed(self, exc: BaseException) -> None:
+        """Note why the run stopped; while connecting, that is what the caller gets."""
+        assert self._ready is not None
+        known = self.end if isinstance(exc, asyncio.CancelledError) else exc
+        cause = known.__cause__ if isinstance(known, CallEnded) and known.__cause__ else exc
+        if not self._ready.done():
+            if isinstance(cause, asyncio.CancelledError):
+                self._ready.cancel()
+            else:
+                self._ready.set_exception(cause)
+                self._ready.exception()  # whoever was cancelled meanwhile will not ask for it
+        if not isinstance(exc, RtcVoiceError | asyncio.CancelledError):
+            logger.error("x the call failed", exc_info=exc)
+        self.request_end(_ended_by(cause))
+
+    async def _close(self) -> None:
+        if self.state is CallState.CONNECTING or self.state is CallState.ACTIVE:
+            self._become(CallState.CLOSING)
+        assert self.end is not None
+        self._parts.ending(self.end)
+        closing = asyncio.ensure_future(self._parts.close())
+        deadline = time.monotonic() + self._close_timeout
+        while not closing.done() and (left := deadline - time.monotonic()) > 0:
+            try:
+                await asyncio.wait({closing}, timeout=left)
+            except asyncio.CancelledError:
+                logger.debug("= closing goes on although cancelled")
+        if not closing.done():
+            logger.warning("x closing took over %g s", self._close_timeout)
+            closing.cancel()
+            await asyncio.wait({closing}, timeout=1)
+        elif (error := closing.exception()) is not None:
+            logger.error("x closing failed", exc_info=error)
+        self._become(CallState.ENDED)
+        await self._parts.ended()
+
+    def _become(self, state: CallState) -> None:
+        assert state in TRANSITIONS[self.state], f"{self.state.name} -> {state.name}"
+        logger.debug("= %s -> %s", self.state.name, state.name)
+        self.state = state
+        self.changed()
+
+
+def _ended_by(cause: BaseException) -> CallEnded:
+    if isinstance(cause, RtcVoiceError):
+        ended = CallEnded(cause.message, normal=False, hint=cause.hint)
+    else:
+        ended = CallEnded(str(cause) or "the call was cancelled", normal=False)
+    ended.__cause__ = cause
+    return ended
