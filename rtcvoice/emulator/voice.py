@@ -14,14 +14,13 @@ from typing import Any
 import av
 import numpy as np
 import yaml
-from numpy.typing import NDArray
 
+from rtcvoice.emulator.outputs import RATE_HZ, Pcm
 from rtcvoice.emulator.persona import Clip
 from rtcvoice.errors import ConfigError
 
 __all__ = ["PromptVoice", "prompt_path"]
 
-RATE = 24000
 _SHIPPED = Path(__file__).parent / "prompts"
 
 
@@ -97,8 +96,8 @@ def _checked(entry: Any) -> dict[str, str]:
     raise ConfigError(f"A prompt needs name, text and file as strings, this has not: {entry!r}")
 
 
-def _decode(path: Path) -> NDArray[np.int16]:
-    resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE)
+def _decode(path: Path) -> Pcm:
+    resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE_HZ)
     try:
         with av.open(str(path)) as container:
             parts = [
