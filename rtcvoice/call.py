@@ -204,7 +204,7 @@ class Call:
     async def send(self, text: str) -> None:
         """Say something in writing; the assistant answers it as it does speech."""
         await self.send_event(commands.user_text(text))
-        await self.send_event(events.ResponseCreate())
+        await self.send_event(commands.respond())
 
     async def send_event(self, event: ClientEvent | dict[str, Any]) -> None:
         """Send any client event, as a struct of `rtcvoice.events` or as a dict with its `type`.
@@ -321,16 +321,13 @@ class Call:
     async def _update(self, changes: dict[str, Any]) -> Session:
         update = commands.stamped(commands.session_update(changes))
 
-        def answers(event: Any) -> bool:
-            refused = isinstance(event, events.ErrorEvent)
-            return not refused or event.error.event_id == update.event_id
-
-        with self._dispatcher.expect("session.updated", "error", where=answers) as reply:
+        replies, where = commands.UPDATE_REPLIES, lambda event: commands.answers(event, update)
+        with self._dispatcher.expect(*replies, where=where) as reply:
             self._send(update)
             async with asyncio.timeout(REPLY_TIMEOUT):
                 event = await reply
-        if isinstance(event, events.ErrorEvent):
-            raise ServerError(f"the server refused the change: {event.error.message}", event=event)
+        if refusal := commands.refusal(event):
+            raise ServerError(f"the server refused the change: {refusal}", event=event)
         return self.session
 
     def _send(self, event: ClientEvent) -> None:

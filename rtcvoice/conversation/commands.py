@@ -11,7 +11,19 @@ from rtcvoice import events
 from rtcvoice.errors import ConfigError
 from rtcvoice.events import ClientEvent
 
-__all__ = ["clear_output", "event_from", "session_update", "stamped", "user_text"]
+__all__ = [
+    "UPDATE_REPLIES",
+    "answers",
+    "event_from",
+    "refusal",
+    "respond",
+    "session_update",
+    "stamped",
+    "user_text",
+]
+
+UPDATE_REPLIES = ("session.updated", "error")
+"""What may answer a session update."""
 
 
 def stamped(event: ClientEvent) -> ClientEvent:
@@ -54,6 +66,16 @@ def user_text(text: str) -> ClientEvent:
     return events.ConversationItemCreate(item=events.Message(role="user", content=[part]))
 
 
-def clear_output() -> ClientEvent:
-    """Drop the audio that the server has not sent yet."""
-    return events.OutputAudioBufferClear()
+def respond() -> ClientEvent:
+    """Ask for a response."""
+    return events.ResponseCreate()
+
+
+def answers(event: Any, command: ClientEvent) -> bool:
+    """Whether `event` may be the answer to `command`: an error must name it by its id."""
+    return not isinstance(event, events.ErrorEvent) or event.error.event_id == command.event_id
+
+
+def refusal(event: Any) -> str:
+    """Return the server's words when `event` refuses a command, else nothing."""
+    return event.error.message if isinstance(event, events.ErrorEvent) else ""

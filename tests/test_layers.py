@@ -1,0 +1,176 @@
+"""The house's import rules, read from the code: who may import whom, and who owns what.
+
+Leaves <- roads <- crossing <- command line. Roads never import each other; the emulator is a world
+of its own that borrows the pure parts.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+import rtcvoice
+
+ROOT = Path(rtcvoice.__file__).parent
+MODULES = {
+    ".".join(("rtcvoice", *path.relative_to(ROOT).with_suffix("").parts)).removesuffix(
+        ".__init__"
+    ): path
+    for path in sorted(ROOT.rglob("*.py"))
+}
+
+LEAVES = {"errors", "audio", "rtp", "sdp", "stats", "opus", "events"}
+ROADS = {"capture", "playout", "conversation"}
+CONNECTION = {"credentials", "config", "signaling", "transport", "_aiortc", "leg", "supervisor"}
+CROSSING = {"connect", "call"}
+
+# What each room may import of rtcvoice, by the first part of the name ("capture.track": only that).
+ALLOWED: dict[str, set[str]] = {
+    **{leaf: {"errors", leaf} for leaf in LEAVES},
+    **{road: LEAVES | {road} for road in ROADS},
+    "errors": set(),
+    "rtp": set(),
+    "sdp": set(),
+    "audio": {"errors"},
+    "opus": {"errors", "audio"},
+    "credentials": {"errors"},
+    "config": {"errors", "credentials"},
+    "signaling": {"errors", "credentials"},
+    "supervisor": {"errors"},
+    "_aiortc": {"errors", "rtp"},
+    "transport": {"errors", "rtp", "sdp", "_aiortc"},
+    "leg": {"errors", "rtp", "signaling", "transport"},
+    "call": LEAVES | ROADS | {"config", "credentials", "supervisor", "connect", "leg"},
+    "connect": LEAVES | ROADS | CONNECTION | {"call"},
+    "emulator": LEAVES
+    | {"_aiortc", "emulator", "capture.source", "capture.track", "playout.engine"},
+    "cli": {"", "cli", "emulator", "events", "errors"},
+    "__main__": {"cli"},
+    "": LEAVES | ROADS | CROSSING | CONNECTION,
+}
+
+ONLY_IMPORTERS = {
+    "httpx": {"rtcvoice.signaling"},
+    "aiohttp": {"rtcvoice.emulator."},
+    "yaml": {"rtcvoice.emulator."},
+    "rich": {"rtcvoice.cli."},
+    "dotenv": {"rtcvoice.cli."},
+    "ctypes": {"rtcvoice.opus"},
+    "sounddevice": {"rtcvoice.capture.", "rtcvoice.playout."},
+    "aioice": {"rtcvoice._aiortc"},
+    "aiortc": {
+        "rtcvoice._aiortc",
+        "rtcvoice.transport",
+        "rtcvoice.leg",
+        "rtcvoice.capture.track",
+        "rtcvoice.emulator.peer",
+    },
+}
+
+# Event names of the API belong to those who speak the protocol.
+EVENT_NAME = re.compile(
+    r"^(session|response|conversation|input_audio_buffer|output_audio_buffer|rate_limits)\.[a-z_.]+$"
+)
+SPEAKERS = ("rtcvoice.events", "rtcvoice.conversation", "rtcvoice.signaling", "rtcvoice.emulator")
+
+
+def imports(path: Path) -> set[str]:
+    """Every module that a file imports, absolute; also inside functions and TYPE_CHECKING."""
+    package = ("rtcvoice", *path.relative_to(ROOT).parent.parts)
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join(package[: len(package) - node.level + 1]) if node.level else ""
+            module = ".".join(part for part in (base, node.module) if part)
+            names = {f"{module}.{alias.name}" for alias in node.names}
+            found |= names & MODULES.keys() or {module}
+    return found
+
+
+def inner(module: str) -> str:
+    return module.removeprefix("rtcvoice").removeprefix(".")
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_only_what_its_place_allows(module: str) -> None:
+    room = inner(module).split(".")[0]
+    allowed = ALLOWED[room]
+    for name in imports(MODULES[module]):
+        if name.split(".")[0] != "rtcvoice":
+            continue
+        parts = inner(name).split(".")
+        prefixes = {".".join(parts[: n + 1]) for n in range(len(parts))}
+        assert prefixes & allowed, f"{module} may not import {name}"
+
+
+@pytest.mark.parametrize("package", ONLY_IMPORTERS)
+def test_foreign_packages_are_imported_at_their_border_only(package: str) -> None:
+    borders = ONLY_IMPORTERS[package]
+    for module, path in MODULES.items():
+        if any(name.split(".")[0] == package for name in imports(path)):
+            at_border = any(
+                module == border or (border.endswith(".") and module.startswith(border))
+                for border in borders
+            )
+            assert at_border, f"{module} imports {package}"
+
+
+def test_only_the_command_line_imports_the_emulator() -> None:
+    for module, path in MODULES.items():
+        if inner(module).split(".")[0] not in ("cli", "emulator"):
+            assert not any(name.startswith("rtcvoice.emulator") for name in imports(path)), module
+
+
+def test_event_names_are_spoken_only_by_those_who_know_the_protocol() -> None:
+    for module, path in MODULES.items():
+        if module.startswith(SPEAKERS):
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                assert not EVENT_NAME.match(node.value), f"{module}:{node.lineno}: {node.value}"
+
+
+def test_only_config_reads_the_environment() -> None:
+    for module, path in MODULES.items():
+        if module != "rtcvoice.config":
+            assert not re.search(r"os\.environ|os\.getenv|getenv\(", path.read_text()), module
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_modules_stay_readable_in_one_sitting(module: str) -> None:
+    assert len(MODULES[module].read_text().splitlines()) <= 400
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_every_module_says_what_it_is_for(module: str) -> None:
+    tree = ast.parse(MODULES[module].read_text())
+    assert ast.get_docstring(tree), f"{module} has no docstring"
+
+
+def test_public_names_are_sorted_and_there() -> None:
+    assert rtcvoice.__all__ == sorted(rtcvoice.__all__)
+    for name in rtcvoice.__all__:
+        assert getattr(rtcvoice, name).__doc__, name
+
+
+def test_there_is_no_circle() -> None:
+    graph = {m: {n for n in imports(p) if n in MODULES} for m, p in MODULES.items()}
+    type_only = {("rtcvoice.call", "rtcvoice.connect"), ("rtcvoice.call", "rtcvoice.leg")}
+    done: set[str] = set()
+
+    def visit(module: str, path: tuple[str, ...]) -> None:
+        assert module not in path, " -> ".join((*path, module))
+        if module in done:
+            return
+        for name in graph[module]:
+            if (module, name) not in type_only:
+                visit(name, (*path, module))
+        done.add(module)
+
+    for module in MODULES:
+        visit(module, ())
