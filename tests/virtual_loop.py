@@ -60,13 +60,20 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 def run(main: Coroutine[Any, Any, T]) -> T:
     """Run `main` to its end in virtual time; tasks it leaves behind fail the test."""
     loop = VirtualLoop()
-    try:
-        result = loop.run_until_complete(main)
-        left = asyncio.all_tasks(loop)
+
+    async def supervise() -> T:
+        result = await main
+        for _ in range(5):  # asyncio closes the generators that were let go of in tasks of its own
+            await asyncio.sleep(0)
+        left = asyncio.all_tasks() - {asyncio.current_task()}
         for task in left:
             task.cancel()
-        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+        await asyncio.gather(*left, return_exceptions=True)
+        await loop.shutdown_asyncgens()
         assert not left, f"tasks left behind: {left}"
         return result
+
+    try:
+        return loop.run_until_complete(supervise())
     finally:
         loop.close()
