@@ -320,12 +320,16 @@ class Call:
 
     async def _update(self, changes: dict[str, Any]) -> Session:
         update = commands.stamped(commands.session_update(changes))
-
         replies, where = commands.UPDATE_REPLIES, lambda event: commands.answers(event, update)
-        with self._dispatcher.expect(*replies, where=where) as reply:
-            self._send(update)
-            async with asyncio.timeout(REPLY_TIMEOUT):
-                event = await reply
+        try:
+            with self._dispatcher.expect(*replies, where=where) as reply:
+                self._send(update)
+                async with asyncio.timeout(REPLY_TIMEOUT):
+                    event = await reply
+        except TimeoutError as exc:
+            raise TransportError(
+                f"the server did not confirm the change within {REPLY_TIMEOUT:g} s", stage="reply"
+            ) from exc
         if refusal := commands.refusal(event):
             raise ServerError(f"the server refused the change: {refusal}", event=event)
         return self.session

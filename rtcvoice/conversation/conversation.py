@@ -80,6 +80,10 @@ class Conversation:
             case events.SessionCreated() | events.SessionUpdated():
                 self.session = event.session
                 return Fact.SESSION_KNOWN
+            case events.UnknownEvent(type="session.created"):
+                # A session that this version cannot read is a session all the same.
+                self.session = self.session or Session()
+                return Fact.SESSION_KNOWN
             case events.InputAudioBufferSpeechStarted():
                 self._user_speaking = True
                 return Fact.USER_SPEECH_STARTED
