@@ -58,7 +58,9 @@ class Player:
         self._block = rate // 100
         self._engine = PlayoutEngine(engine_rate, target=target)
         self._resampler = resampler(from_rate=engine_rate, to_rate=rate)
-        self._left: Samples = np.zeros(0, np.int16)
+        # A resampler holds back less than a millisecond; given it in advance, 10 ms in are 10 ms out.
+        advance = 0 if engine_rate == rate else rate // 1000
+        self._left: Samples = np.zeros(advance, np.int16)
         self._inbox: deque[RtpPacket | _Flush] = deque(maxlen=INBOX)
         self._listeners: tuple[weakref.ref[BlockStream], ...] = ()
         self._closed = False
@@ -100,18 +102,11 @@ class Player:
         try:
             samples = self._render(now)
         except Exception:
-            samples = np.zeros(self._block, np.int16)
-            self._errors += 1
-            if self._errors == 1:
-                logger.exception("x playout failed; silence instead")
-        block = Block(samples, self._position, now)
-        self._position += self._block
+            samples = self._silence_instead()
+        block = Block(samples, self._position - self._block, now)
         for listener in self._listeners:
             if (stream := listener()) is not None:
                 stream.put(block)
-        self._pulls += 1
-        if self._pulls % SNAPSHOT_EVERY == 0:
-            self._take_snapshot()
         return samples
 
     def tee(self) -> BlockStream:
@@ -141,9 +136,20 @@ class Player:
             self._dropped += 1
         self._inbox.append(entry)
 
+    def _silence_instead(self) -> Samples:
+        self._errors += 1
+        self._stats = replace(self._stats, pull_errors=self._errors)
+        if self._errors == 1:
+            logger.exception("x playout failed; silence instead")
+        return np.zeros(self._block, np.int16)
+
     def _render(self, now: float) -> Samples:
+        self._pulls += 1
+        self._position += self._block
         if self._closed:
             return np.zeros(self._block, np.int16)
+        if self._pulls % SNAPSHOT_EVERY == 0:
+            self._take_snapshot()
         self._drain(now)
         left = self._left
         while len(left) < self._block:

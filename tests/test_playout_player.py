@@ -1,0 +1,196 @@
+"""The player: any sink rate, an inbox between two threads, listeners, statistics."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+
+import numpy as np
+import pytest
+from network import packets
+from signals import correlation
+from virtual_loop import run
+
+from rtcvoice.errors import ConfigError
+from rtcvoice.playout.player import INBOX, Player
+from rtcvoice.playout.resampler import PassThrough, StreamResampler, resampler
+from rtcvoice.rtp import RtpPacket
+
+STREAM = packets(seconds=2.0)
+
+
+def play(player: Player, stream=STREAM, *, until: float = 2.0) -> np.ndarray:
+    waiting, heard = list(stream), []
+    for n in range(round(until * 100)):
+        now = n * 0.01 + 0.003
+        while waiting and waiting[0].arrival <= now:
+            player.insert_packet(waiting.pop(0))
+        heard.append(player.pull(now))
+        assert heard[-1].shape == (player.rate // 100,)
+        assert heard[-1].dtype == np.int16
+    return np.concatenate(heard)
+
+
+@pytest.mark.parametrize("rate", [8000, 16000, 24000, 44100, 48000, 96000])
+def test_any_rate_gets_exactly_ten_milliseconds_of_the_same_voice(rate):
+    player = Player(rate)
+    heard = play(player)
+    assert player.position == len(heard) == 2 * rate
+    reference = play(Player(48000))
+    said = np.interp(np.arange(len(heard)) * 48000 / rate, np.arange(len(reference)), reference)
+    most = rate // 100  # the decoders of two rates, and a resampler, differ in their delay
+    best = max(
+        correlation(heard[rate : 5 * rate // 4], said[rate + lag :][: rate // 4])
+        for lag in range(-most, most, max(1, rate // 24000))
+    )
+    assert best > 0.9
+
+
+def test_an_impossible_rate_is_refused():
+    with pytest.raises(ConfigError, match="4000"):
+        Player(4000)
+
+
+def test_flush_travels_in_order_with_the_packets():
+    player = Player(24000)
+    play(player, until=1.0)
+    for packet in STREAM[50:60]:
+        player.insert_packet(packet)
+    player.flush()
+    player.pull(1.0)
+    assert not player.pull(1.01).any()
+    for packet in STREAM[60:64]:  # after the flush: to be heard
+        player.insert_packet(packet)
+    assert max(np.abs(player.pull(1.02 + n * 0.01)).max() for n in range(8)) > 100
+
+
+def test_a_sink_that_stands_still_costs_a_bounded_inbox():
+    player = Player(24000)
+    for n in range(INBOX + 50):
+        player.insert_packet(RtpPacket(1, n, n * 960, STREAM[5].payload, 0.0))
+    for n in range(10):
+        player.pull(10.0 + n * 0.01)
+    assert player.stats.inbox_dropped == 50
+    assert player.stats.packets_received == INBOX
+    assert player.stats.samples_played == 2400
+
+
+def test_a_failure_inside_is_silence_counted_and_logged_once(caplog):
+    player = Player(24000)
+    for n in range(20):
+        player.insert_packet("not a packet")  # falls to the engine as a flush: harmless
+        player.insert_packet(RtpPacket(1, None, 0, b"\x00", 0.0))
+        assert not player.pull(n * 0.01).any()
+    assert player.stats.pull_errors == 20
+    assert len(caplog.records) == 1
+
+
+def test_statistics_are_a_snapshot():
+    player = Player(24000)
+    before = player.stats
+    play(player)
+    assert before.packets_received == 0
+    assert player.stats.packets_received == len(STREAM)
+    with pytest.raises(AttributeError):
+        player.stats.packets_received = 3
+
+
+def test_a_listener_gets_what_the_sink_gets():
+    async def main():
+        player = Player(24000)
+        player.pull(0.0)
+        stream = player.tee()
+        heard = [player.pull(0.01 * n) for n in range(1, 6)]
+        player.close()
+        blocks = [block async for block in stream]
+        assert [block.index for block in blocks] == [240 * n for n in range(1, 6)]
+        assert [block.time for block in blocks] == [0.01 * n for n in range(1, 6)]
+        assert all(b.samples is h for b, h in zip(blocks, heard, strict=True))
+        assert not player.pull(1.0).any()
+        assert [block async for block in player.tee()] == []
+
+    run(main())
+
+
+def test_a_slow_listener_loses_the_oldest_and_is_told():
+    async def main():
+        player = Player(24000)
+        stream = player.tee()
+        for n in range(130):
+            player.pull(n * 0.01)
+        player.close()
+        blocks = [block async for block in stream]
+        assert len(blocks) == 100
+        assert stream.dropped == 30
+        assert blocks[0].index == 30 * 240
+
+    run(main())
+
+
+def test_listeners_that_left_are_forgotten():
+    async def main():
+        player = Player(24000)
+        kept, closed = player.tee(), player.tee()
+        await closed.aclose()
+        player.tee()  # let go of at once
+        gc.collect()
+        player.tee()
+        assert len(player._listeners) == 2
+        player.pull(0.0)
+        assert [block async for block in closed] == []
+        assert (await anext(kept)).index == 0
+
+    run(main())
+
+
+async def test_a_listener_works_across_threads():
+    player = Player(24000)
+    stream = player.tee()
+    go = threading.Semaphore(0)
+
+    def device():
+        for n in range(200):
+            go.acquire()
+            player.pull(n * 0.01)
+
+    thread = threading.Thread(target=device)
+    thread.start()
+    for n in range(200):
+        waiting = asyncio.ensure_future(anext(stream))
+        if n % 2:
+            await asyncio.sleep(0)  # every other time it waits before the block is there
+        go.release()
+        async with asyncio.timeout(5):
+            assert (await waiting).index == n * 240
+    thread.join()
+    player.close()
+    assert [block async for block in stream] == []
+
+
+async def test_a_cancelled_listener_loses_nothing():
+    player = Player(24000)
+    stream = player.tee()
+    task = asyncio.create_task(anext(stream))
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    player.pull(0.0)
+    assert (await anext(stream)).index == 0
+
+
+def test_equal_rates_are_not_resampled():
+    samples = np.arange(240, dtype=np.int16)
+    assert isinstance(resampler(from_rate=24000, to_rate=24000), PassThrough)
+    assert PassThrough().process(samples) is samples
+
+
+def test_resampling_in_blocks_is_resampling_at_once():
+    wave = (10000 * np.sin(np.arange(48000) * 2 * np.pi * 440 / 48000)).astype(np.int16)
+    blocks, whole = (StreamResampler(from_rate=48000, to_rate=44100) for _ in range(2))
+    pieces = np.concatenate([blocks.process(wave[at : at + 480]) for at in range(0, 48000, 480)])
+    at_once = whole.process(wave)
+    assert len(blocks.process(wave[:0])) == 0
+    assert 0 <= 44100 - len(pieces) < 60  # held back: less than 1.5 ms
+    both = min(len(pieces), len(at_once))
+    assert np.abs(pieces[:both].astype(int) - at_once[:both]).max() <= 1

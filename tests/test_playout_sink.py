@@ -1,0 +1,241 @@
+"""Headless sinks on the shared ticker, and the WAV file they leave behind."""
+
+from __future__ import annotations
+
+import asyncio
+import wave
+from pathlib import Path
+
+import numpy as np
+import pytest
+from virtual_loop import VirtualLoop, run
+
+from rtcvoice.audio import Samples
+from rtcvoice.errors import ConfigError, DeviceError
+from rtcvoice.playout.file import FileSink
+from rtcvoice.playout.sink import Discard, HeadlessSink
+from rtcvoice.playout.ticker import ticker
+
+
+class Counter:
+    """A player whose samples say which pull they came from."""
+
+    def __init__(self, rate: int = 24000) -> None:
+        self.rate = rate
+        self.times: list[float] = []
+
+    def pull(self, now: float) -> Samples:
+        self.times.append(now)
+        return np.full(self.rate // 100, len(self.times), np.int16)
+
+
+class Memory(HeadlessSink):
+    def __init__(self, fail_at: int = 10**9) -> None:
+        super().__init__()
+        self.written: list[int] = []
+        self._fail_at = fail_at
+
+    def write(self, samples: Samples) -> None:
+        if len(self.written) == self._fail_at:
+            raise OSError("disk full")
+        self.written.append(int(samples[0]))
+
+
+def loop() -> VirtualLoop:
+    running = asyncio.get_running_loop()
+    assert isinstance(running, VirtualLoop)
+    return running
+
+
+def read_wav(path: Path) -> np.ndarray:
+    with wave.open(str(path)) as file:
+        assert (file.getnchannels(), file.getsampwidth()) == (1, 2)
+        return np.frombuffer(file.readframes(file.getnframes()), np.int16)
+
+
+def test_ticks_come_every_10_ms_without_drift_and_end_with_the_last_sink():
+    async def main():
+        sinks = [Memory() for _ in range(3)]
+        players = [Counter() for _ in sinks]
+        begin = loop().time()
+        for sink, player in zip(sinks, players, strict=True):
+            await sink.open()
+            sink.start(player)
+        await asyncio.sleep(100)
+        expected = begin + 0.01 * np.arange(1, 10001)
+        for player in players:
+            assert len(player.times) in (9999, 10000)
+            assert np.allclose(player.times, expected[: len(player.times)], atol=1e-5)
+        for sink in sinks:
+            assert ticker().running
+            await sink.aclose()
+            await sink.aclose()
+        assert not ticker().running
+        count = len(players[0].times)
+        await asyncio.sleep(1)
+        assert len(players[0].times) == count
+
+    run(main())
+
+
+def test_a_blocked_loop_is_caught_up_two_ticks_a_turn():
+    async def main():
+        sink, player = Memory(), Counter()
+        sink.start(player)
+        await asyncio.sleep(0.1001)
+        assert len(player.times) == 10
+        loop().block(0.5)
+        per_turn = []
+        while len(player.times) < 60:
+            before = len(player.times)
+            await asyncio.sleep(0)
+            per_turn.append(len(player.times) - before)
+        assert max(per_turn) == 2
+        assert loop().time() < 1000.7
+        await asyncio.sleep(0.0999)
+        assert len(player.times) in (69, 70)
+        await sink.aclose()
+
+    run(main())
+
+
+def test_more_than_a_second_is_given_up():
+    async def main():
+        sink, player = Memory(), Counter()
+        sink.start(player)
+        await asyncio.sleep(0.1001)
+        loop().block(60)
+        await asyncio.sleep(1)
+        assert 108 <= len(player.times) <= 112
+        await sink.aclose()
+
+    run(main())
+
+
+def test_a_failing_write_ends_the_writing_not_the_pulling(caplog):
+    async def main():
+        bad, good = Memory(fail_at=5), Memory()
+        players = Counter(), Counter()
+        bad.start(players[0])
+        good.start(players[1])
+        await asyncio.sleep(0.2001)
+        assert isinstance(bad.error, OSError)
+        assert bad.written == [1, 2, 3, 4, 5]
+        assert len(players[0].times) == 20
+        assert len(good.written) == 20
+        await bad.aclose()
+        await good.aclose()
+
+    run(main())
+    assert len(caplog.records) == 1
+    assert "disk full" in caplog.text
+
+
+def test_discard_pulls_in_real_time():
+    async def main():
+        sink, player = Discard(rate=48000), Counter(48000)
+        assert sink.rate == 48000
+        await sink.open()
+        sink.start(player)
+        await asyncio.sleep(1.0001)
+        assert len(player.times) == 100
+        await sink.aclose()
+
+    run(main())
+
+
+def test_a_file_holds_every_block_in_order(tmp_path):
+    async def main():
+        sink, player = FileSink(tmp_path / "call.WAV", rate=16000), Counter(16000)
+        await sink.open()
+        sink.start(player)
+        await asyncio.sleep(2.3401)
+        assert sink.duration == pytest.approx(2.34)
+        await sink.aclose()
+        await sink.aclose()
+        assert sink.error is None
+
+    run(main())
+    heard = read_wav(tmp_path / "call.WAV")
+    assert np.array_equal(heard, np.repeat(np.arange(1, 235), 160))
+
+
+def test_a_killed_process_leaves_all_but_the_last_second(tmp_path):
+    path = tmp_path / "call.wav"
+
+    async def main():
+        sink = FileSink(path)
+        await sink.open()
+        assert len(read_wav(path)) == 0
+        sink.start(Counter())
+        await asyncio.sleep(5.5)
+        heard = read_wav(path)  # as it is on disk, nobody having closed it
+        assert len(heard) == 5 * 24000
+        assert np.array_equal(heard[::240], np.arange(1, 501))
+        await sink.aclose()
+
+    run(main())
+
+
+def test_a_call_that_never_began_leaves_an_empty_wav(tmp_path):
+    async def main():
+        sink = FileSink(tmp_path / "a.wav")
+        await sink.open()
+        await sink.aclose()
+        await FileSink(tmp_path / "never.wav").aclose()
+
+    run(main())
+    assert len(read_wav(tmp_path / "a.wav")) == 0
+    assert not (tmp_path / "never.wav").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "cure"),
+    [("folder.wav", "is a directory"), ("missing/a.wav", "create the folder")],
+)
+def test_a_place_that_cannot_be_written_is_named_with_its_cure(tmp_path, name, cure):
+    (tmp_path / "folder.wav").mkdir()
+
+    async def main():
+        with pytest.raises(DeviceError, match=cure) as caught:
+            await FileSink(tmp_path / name).open()
+        assert name in str(caught.value)
+
+    run(main())
+
+
+def test_other_formats_are_refused():
+    with pytest.raises(ConfigError, match=r"call\.mp3.*call\.wav"):
+        FileSink("recordings/call.mp3")
+
+
+def test_a_full_disk_keeps_what_is_there(tmp_path, caplog):
+    path = tmp_path / "call.wav"
+
+    class FullDisk:
+        """The open file, once the disk is full."""
+
+        def __init__(self, file) -> None:
+            self._file = file
+
+        def write(self, data):
+            raise OSError(28, "No space left on device")
+
+        def __getattr__(self, name):
+            return getattr(self._file, name)
+
+    async def main():
+        sink, player = FileSink(path), Counter()
+        await sink.open()
+        sink.start(player)
+        await asyncio.sleep(2.005)
+        sink._wave._file = FullDisk(sink._wave._file)
+        await asyncio.sleep(3)
+        assert isinstance(sink.error, DeviceError)
+        assert "No space left" in str(sink.error)
+        assert len(player.times) == 500
+        await sink.aclose()
+
+    run(main())
+    assert np.array_equal(read_wav(path)[::240], np.arange(1, 201))
+    assert len(caplog.records) == 1
