@@ -63,9 +63,9 @@ def shape_offer(sdp: str) -> str:
     shaped = []
     for line in sdp.splitlines():
         if line.startswith("m=audio "):
-            kind, port, profile, *formats = line.split(" ")
-            formats = [str(OPUS_PAYLOAD_TYPE) if f == old else f for f in formats]
-            line = " ".join([kind, port, profile, *formats])
+            words = line.split(" ")
+            formats = [str(OPUS_PAYLOAD_TYPE) if f == old else f for f in words[3:]]
+            line = " ".join([*words[:3], *formats])
         elif line.startswith(f"a=fmtp:{old} "):
             continue
         elif line.startswith((f"a=rtpmap:{old} ", f"a=rtcp-fb:{old} ")):
@@ -80,20 +80,22 @@ def shape_offer(sdp: str) -> str:
 def normalise_answer(sdp: str) -> str:
     """Return an answer that aiortc can use, with the same meaning.
 
-    Raises AnswerError when the text is no SDP (an HTML page, an empty body), refuses the audio
-    section, has no ICE credentials or fingerprint, or names no UDP candidate to connect to.
+    Raises AnswerError when the text is no SDP (an HTML page, an empty body), refuses audio or the
+    event channel, has no ICE credentials or fingerprint, or names no UDP candidate to connect to.
     """
     if not sdp.startswith("v=0"):
         raise AnswerError(f"the server's answer is not SDP; it begins with {sdp[:60]!r}")
     session, media = media_sections(sdp)
     if not media:
         raise AnswerError("the server's SDP answer has no media section")
-    if not any(line.startswith("m=audio ") and line.split(" ")[1] != "0" for (line, *_) in media):
-        raise AnswerError("the server's SDP answer refuses audio")
+    for kind, name in (("audio", "audio"), ("application", "the event channel")):
+        if not any(_accepts(section, kind) for section in media):
+            raise AnswerError(f"the server's SDP answer refuses {name}")
     session = [line for line in session if line != "a=ice-lite"]
-    shared = _shared_lines(session, media)
-    _require(shared)
     bundle = _bundled_mids(session)
+    tagged = (section for section in media if bundle and _mid(section) == bundle[0])
+    shared = _shared_lines(session, next(tagged, media[0]))
+    _require(shared)
     result = list(session)
     for section in media:
         result += section
@@ -103,9 +105,14 @@ def normalise_answer(sdp: str) -> str:
     return _text(result)
 
 
-def _shared_lines(session: list[str], media: list[list[str]]) -> list[str]:
+def _accepts(section: list[str], kind: str) -> bool:
+    words = section[0].split(" ")
+    return words[0] == f"m={kind}" and len(words) > 1 and words[1] != "0"
+
+
+def _shared_lines(session: list[str], first: list[str]) -> list[str]:
     """Transport lines of the first section, completed by those stated for the whole session."""
-    lines = [line for line in media[0] if _name(line) in _BUNDLED]
+    lines = [line for line in first if _name(line) in _BUNDLED]
     present = {_name(line) for line in lines}
     return lines + [
         line for line in session if _name(line) in _BUNDLED and _name(line) not in present
@@ -122,11 +129,12 @@ def _require(shared: list[str]) -> None:
         raise AnswerError("the server's SDP answer names no UDP candidate to connect to")
 
 
-def _bundled_mids(session: list[str]) -> set[str]:
+def _bundled_mids(session: list[str]) -> list[str]:
+    """Names of the bundled sections; the first one carries the transport for all."""
     for line in session:
         if line.startswith("a=group:BUNDLE"):
-            return set(line.split()[1:])
-    return set()
+            return line.split()[1:]
+    return []
 
 
 def _mid(section: list[str]) -> str:
