@@ -15,6 +15,7 @@ enter a message: the border that raises masks them first.
 
 from __future__ import annotations
 
+import copyreg
 from typing import Any
 
 __all__ = [
@@ -39,6 +40,10 @@ class RtcVoiceError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message} ({self.hint})" if self.hint else self.message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Keyword-only arguments are no part of `args`: without this, no error could be pickled.
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
 
 
 class ConfigError(RtcVoiceError, ValueError):
