@@ -14,7 +14,9 @@ from rtcvoice.errors import CredentialsError
 
 __all__ = ["ApiKey", "Credentials", "EphemeralToken", "credentials_from", "masked"]
 
-_SECRET = re.compile(r"\b(?:sk|ek|rk)[-_][A-Za-z0-9_\-*.]{3,}")
+# Short ones only at the beginning of a word: "task-force" holds no key. Real keys are longer, and
+# are found anywhere.
+_SECRET = re.compile(r"\b(?:sk|ek|rk)[-_][\w\-*.]{3,}|(?:sk|ek|rk)[-_][\w\-*.]{16,}", re.ASCII)
 
 _WAYS = (
     "set OPENAI_API_KEY, pass api_key= or credentials=rtcvoice.EphemeralToken(...), "
@@ -22,8 +24,10 @@ _WAYS = (
 )
 
 
-def masked(text: str) -> str:
-    """Return `text` with everything that looks like a key or token replaced by its prefix."""
+def masked(text: str, *secrets: str) -> str:
+    """Return `text` with `secrets`, and all that looks like a key or token, cut to the prefix."""
+    for secret in secrets:
+        text = text.replace(secret, masked(secret) if _SECRET.fullmatch(secret) else "***")
     return _SECRET.sub(lambda match: match[0][:3] + "***", text)
 
 
@@ -32,12 +36,14 @@ class _Secret:
     value: str
 
     def __post_init__(self) -> None:
-        if not self.value or not self.value.isascii() or self.value.split() != [self.value]:
+        # It travels in an HTTP header, which holds printable ASCII only.
+        fit = self.value.isascii() and self.value.isprintable() and " " not in self.value
+        if not self.value or not fit:
             what = "is empty" if not self.value.strip() else "has spaces or odd characters"
             raise CredentialsError(f"the {self._name()} {what}", hint=_WAYS)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}('{self.value[:3]}***')"
+        return f"{type(self).__name__}({masked(self.value, self.value)!r})"
 
     @classmethod
     def _name(cls) -> str:
