@@ -15,6 +15,8 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 from urllib.parse import urlsplit
 
+import msgspec
+
 from rtcvoice.credentials import ApiKey, Credentials, EphemeralToken, credentials_from
 from rtcvoice.errors import ConfigError
 
@@ -23,6 +25,8 @@ __all__ = ["DEFAULT_BASE_URL", "DEFAULT_MODEL", "CallConfig", "environment"]
 DEFAULT_BASE_URL = "https://api.openai.com/v1"
 DEFAULT_MODEL = "gpt-realtime-2.1"
 DEFAULT_TRANSCRIPTION = "gpt-transcribe"
+DEPLOYMENT_HOSTS = (".azure.com", ".azure.us", ".azure.cn")
+"""Hosts where a model is named by the customer's own deployment: no default can be right there."""
 
 BETA_FIELDS = {
     "input_audio_format": "session={'audio': {'input': {'format': ...}}}",
@@ -61,7 +65,7 @@ class CallConfig:
     noise_reduction: dict[str, Any] | str | None = _UNSET
     max_output_tokens: int | str = _UNSET
     tool_choice: str | dict[str, Any] = _UNSET
-    session: Mapping[str, Any] = field(default_factory=dict)
+    session: Mapping[str, Any] = field(default_factory=dict, repr=False)  # may hold tools' tokens
 
     # Where
     base_url: str = DEFAULT_BASE_URL
@@ -100,12 +104,10 @@ class CallConfig:
         return cls(**given)
 
     def __post_init__(self) -> None:
-        parts = urlsplit(str(self.base_url))
-        if parts.scheme not in ("http", "https") or not parts.netloc:
-            raise ConfigError(
-                f"base_url {self.base_url!r} is no web address",
-                hint=f"for example {DEFAULT_BASE_URL}",
-            )
+        _check_base_url(self.base_url)
+        for name, value in self.headers.items():
+            if not (isinstance(value, str) and value.isascii() and value.isprintable()):
+                raise ConfigError(f"{name} {value!r} cannot be sent: only printable ASCII can")
         if not self.model or not isinstance(self.model, str):
             raise ConfigError("model= is empty", hint=f"for example {DEFAULT_MODEL}")
         for name in ("connect_timeout", "liveness_timeout", "close_timeout"):
@@ -114,12 +116,22 @@ class CallConfig:
                 raise ConfigError(f"{name}={value!r} must be a number of seconds above 0")
         if self.api_key is not None and self.credentials is not None:
             raise ConfigError("api_key= and credentials= are both given", hint="give one of them")
+        if not isinstance(self.session, Mapping):
+            raise ConfigError(f"session= is a {type(self.session).__name__}", hint="pass a dict")
         for name in self.session:
             if name in BETA_FIELDS or name in ("voice", "speed", "turn_detection"):
                 raise ConfigError(
                     f"session field {name!r} belongs to the beta API, which is gone",
                     hint=_successor(name),
                 )
+
+        try:
+            msgspec.json.encode(self.session_payload())
+        except (TypeError, ValueError, RecursionError, msgspec.MsgspecError) as exc:
+            raise ConfigError(
+                f"the session cannot be written as JSON: {exc}",
+                hint="use text, numbers, booleans, None, lists and dicts with text keys",
+            ) from exc
 
     def resolve_credentials(self) -> Credentials:
         """Return the key or token to use. Raises CredentialsError when there is none."""
@@ -144,10 +156,10 @@ class CallConfig:
 
     def session_payload(self) -> dict[str, Any]:
         """Return the complete session configuration for a token or a multipart request."""
-        transcription = {"audio": {"input": {"transcription": {"model": DEFAULT_TRANSCRIPTION}}}}
-        return _merged(
-            {"type": "realtime", "model": self.model, **transcription}, self.session_changes()
-        )
+        defaults: dict[str, Any] = {"type": "realtime", "model": self.model}
+        if not (urlsplit(self.base_url).hostname or "").endswith(DEPLOYMENT_HOSTS):
+            defaults["audio"] = {"input": {"transcription": {"model": DEFAULT_TRANSCRIPTION}}}
+        return _merged(defaults, self.session_changes())
 
     def session_changes(self) -> dict[str, Any]:
         """Return only the fields that the caller set; empty when there are none."""
@@ -175,6 +187,27 @@ class CallConfig:
         return _merged(changes, self.session)
 
 
+def _check_base_url(url: Any) -> None:
+    try:
+        parts = urlsplit(url if isinstance(url, str) and url.split() == [url] else "")
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
+            raise ValueError("no scheme or host")
+    except ValueError as exc:
+        raise ConfigError(
+            f"base_url {url!r} is no web address", hint=f"for example {DEFAULT_BASE_URL}"
+        ) from exc
+    if parts.username or parts.password:  # not shown: it may be a secret
+        raise ConfigError(
+            f"base_url for {parts.hostname} holds a user name or password",
+            hint="leave it out; a key goes into api_key=",
+        )
+    if parts.query or parts.fragment:
+        raise ConfigError(
+            f"base_url {url!r} has a query or fragment, but paths are added to it",
+            hint=f"for example {DEFAULT_BASE_URL}",
+        )
+
+
 def _successor(beta: str) -> str:
     return f"use {BETA_FIELDS.get(beta, f'the option {beta}=')}"
 
@@ -188,11 +221,14 @@ def _set_only(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Merge `audio`, `input` and `output` by field; everything else is replaced whole."""
+    """Merge the groups of fields by field; everything else is replaced whole.
+
+    Turn detection is: the fields of one type mean nothing to the other.
+    """
     result = dict(base)
     for name, value in over.items():
         old = result.get(name)
-        if name in ("audio", "input", "output") and isinstance(old, dict):
+        if name in ("audio", "input", "output", "transcription") and isinstance(old, dict):
             result[name] = _merged(old, value) if isinstance(value, Mapping) else value
         else:
             result[name] = value
