@@ -2,7 +2,8 @@
 
 One HTTP client per call, so that token and offer share one connection; one TLS context per process,
 since building one costs more than the requests. Every failure becomes a `SignalingError`
-with status, code, request id and what to do next.
+with status, code, request id and what to do next. No answer is read beyond a limit, and no redirect
+is followed: the key goes only where `base_url` says.
 
 https://platform.openai.com/docs/api-reference/realtime: client_secrets.create, calls.create,
 calls.hangup.
@@ -11,21 +12,25 @@ calls.hangup.
 from __future__ import annotations
 
 import functools
+import ipaddress
 import logging
 import ssl
 from collections.abc import Mapping
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import httpx
 import msgspec
 
-from rtcvoice.credentials import ApiKey, Credentials, masked
-from rtcvoice.errors import SignalingError
+from rtcvoice.credentials import ApiKey, Credentials, EphemeralToken, masked
+from rtcvoice.errors import ConfigError, CredentialsError, SignalingError
 
 __all__ = ["Answer", "Signaling", "is_loopback"]
 
 logger = logging.getLogger(__name__)
+
+BODY_LIMIT = 1 << 20
+"""Bytes of an answer that are read; a session with many tools and its token stays far below."""
 
 _HINTS = {
     "invalid_api_key": "check the key, and that it belongs to this provider and project",
@@ -51,8 +56,28 @@ class Answer(NamedTuple):
     """The last part of the Location header (`rtc_...`); empty when the server sent none."""
 
 
+class _Reply(NamedTuple):
+    """A response that was read whole."""
+
+    status: int
+    headers: httpx.Headers
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        return self.body.decode(errors="replace")
+
+    @property
+    def request_id(self) -> str | None:
+        value: str | None = self.headers.get("x-request-id")
+        return value
+
+
 class Signaling:
-    """The REST client of one call; close it with `aclose()`."""
+    """The REST client of one call; close it with `aclose()`.
+
+    Raises ConfigError when the environment's proxy or CA settings cannot be used.
+    """
 
     def __init__(
         self, *, base_url: str, credentials: Credentials, headers: Mapping[str, str] = {}
@@ -60,12 +85,18 @@ class Signaling:
         self._base_url = base_url.rstrip("/")
         self._credentials = credentials
         secure = urlsplit(base_url).scheme == "https"
-        self._http = httpx.AsyncClient(
-            headers={"User-Agent": "rtcvoice", **headers},
-            verify=_tls_context() if secure else False,
-            timeout=None,  # noqa: S113  (the caller holds one deadline for all of connecting)
-            trust_env=not is_loopback(base_url),  # a proxy cannot reach this machine's loopback
-        )
+        try:
+            self._http = httpx.AsyncClient(
+                headers={"User-Agent": "rtcvoice", **headers},
+                verify=_tls_context() if secure else False,
+                timeout=None,  # noqa: S113  (the caller holds one deadline for all of connecting)
+                trust_env=not is_loopback(base_url),  # a proxy cannot reach this machine's loopback
+            )
+        except (ImportError, OSError, ValueError, httpx.InvalidURL) as exc:
+            raise ConfigError(
+                f"the HTTP client cannot be set up: {exc}",
+                hint="look at HTTPS_PROXY, ALL_PROXY, SSL_CERT_FILE and SSL_CERT_DIR",
+            ) from exc
 
     @property
     def can_hang_up(self) -> bool:
@@ -74,35 +105,39 @@ class Signaling:
 
     async def mint_token(self, session: dict[str, Any]) -> str:
         """Mint an ephemeral token that carries `session`, so that no default ever applies."""
-        response = await self._post(
+        reply = await self._post(
             "/realtime/client_secrets",
             "asking for an ephemeral token",
             token=self._credentials.value,
             content=msgspec.json.encode({"session": session}),
             headers={"Content-Type": "application/json"},
         )
+        data = _json(reply.body)
+        token = data.get("value") if isinstance(data, dict) else None
         try:
-            token = msgspec.json.decode(response.content)["value"]
-        except (msgspec.DecodeError, KeyError, TypeError) as exc:
-            raise _unusable(response, "no ephemeral token") from exc
-        if not isinstance(token, str) or not token:
-            raise _unusable(response, "no ephemeral token")
-        return token
+            return EphemeralToken(token if isinstance(token, str) else "").value
+        except CredentialsError as exc:
+            raise SignalingError(
+                f"the server's answer holds no ephemeral token: {masked(reply.text)[:80]!r}",
+                status=reply.status,
+                request_id=reply.request_id,
+                hint="is base_url the address of a Realtime API?",
+            ) from exc
 
     async def call(self, offer: str, token: str) -> Answer:
         """Post the offer as raw SDP with an ephemeral token."""
-        response = await self._post(
+        reply = await self._post(
             "/realtime/calls",
             "offering the call",
             token=token,
             content=offer.encode(),
             headers={"Content-Type": "application/sdp", "Accept": "application/sdp"},
         )
-        return _answer(response)
+        return _answer(reply)
 
     async def call_directly(self, offer: str, session: dict[str, Any]) -> Answer:
         """Post offer and session in one multipart request with the API key."""
-        response = await self._post(
+        reply = await self._post(
             "/realtime/calls",
             "offering the call",
             token=self._credentials.value,
@@ -112,29 +147,40 @@ class Signaling:
             },
             headers={"Accept": "application/sdp"},
         )
-        return _answer(response)
+        return _answer(reply)
 
     async def hang_up(self, call_id: str) -> None:
         """End a call by its id; needs an API key. A call that is over already is no error."""
         try:
             await self._post(
-                f"/realtime/calls/{call_id}/hangup", "hanging up", token=self._credentials.value
+                f"/realtime/calls/{quote(call_id, safe='')}/hangup",
+                "hanging up",
+                token=self._credentials.value,
             )
         except SignalingError as exc:
             if exc.status != 404:
                 raise
 
-    async def _post(self, path: str, doing: str, *, token: str, **request: Any) -> httpx.Response:
+    async def _post(self, path: str, doing: str, *, token: str, **request: Any) -> _Reply:
         headers = {"Authorization": f"Bearer {token}", **request.pop("headers", {})}
         url = self._base_url + path
         try:
-            response = await self._http.post(url, headers=headers, **request)
-        except httpx.HTTPError as exc:
-            raise _unreachable(self._base_url, doing, exc) from exc
-        logger.debug("< %s %d %s", path, response.status_code, _request_id(response))
-        if response.is_success:
-            return response
-        raise _refused(response, doing)
+            async with self._http.stream("POST", url, headers=headers, **request) as response:
+                body = await _read(response)
+        except (httpx.HTTPError, httpx.InvalidURL) as exc:
+            raise _unreachable(self._base_url, doing, masked(str(exc), token), exc) from exc
+        reply = _Reply(response.status_code, response.headers, body)
+        logger.debug("< %s %d %s", path, reply.status, reply.request_id)
+        if not 200 <= reply.status < 300:
+            raise _refused(reply, doing, token)
+        if len(body) > BODY_LIMIT:
+            raise SignalingError(
+                f"{doing} failed: the server's answer is larger than {BODY_LIMIT} bytes",
+                status=reply.status,
+                request_id=reply.request_id,
+                hint="is base_url the address of a Realtime API?",
+            )
+        return reply
 
     async def aclose(self) -> None:
         """Close the HTTP connection; idempotent."""
@@ -144,7 +190,10 @@ class Signaling:
 def is_loopback(base_url: str) -> bool:
     """Whether `base_url` names this very machine."""
     host = urlsplit(base_url).hostname or ""
-    return host in ("localhost", "::1") or host.startswith("127.")
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 @functools.cache
@@ -152,54 +201,61 @@ def _tls_context() -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
-def _request_id(response: httpx.Response) -> str | None:
-    value: str | None = response.headers.get("x-request-id")
-    return value
+async def _read(response: httpx.Response) -> bytes:
+    """Read the body, but stop soon after BODY_LIMIT: an endless one ends here."""
+    body = bytearray()
+    async for chunk in response.aiter_bytes():
+        body += chunk
+        if len(body) > BODY_LIMIT:
+            break
+    return bytes(body)
 
 
-def _answer(response: httpx.Response) -> Answer:
+def _json(body: bytes) -> Any:
+    """Return the JSON in `body`, None when there is none."""
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def _answer(reply: _Reply) -> Answer:
     # The content type is not checked: the service labels its SDP text/plain.
-    location = response.headers.get("location", "")
-    return Answer(response.text, location.rstrip("/").rpartition("/")[2])
+    path = reply.headers.get("location", "").partition("?")[0]
+    return Answer(reply.text, path.rstrip("/").rpartition("/")[2])
 
 
-def _unreachable(base_url: str, doing: str, exc: httpx.HTTPError) -> SignalingError:
+def _unreachable(base_url: str, doing: str, text: str, exc: Exception) -> SignalingError:
     host = urlsplit(base_url).netloc
-    cause = masked(str(exc)) or type(exc).__name__
+    cause = text or type(exc).__name__
     hint = f"is {host} right, and does the network reach it?"
-    if isinstance(exc.__cause__, ssl.SSLError) or "CERTIFICATE" in cause.upper():
+    if "CERTIFICATE" in cause.upper():
         hint = "the server's certificate is not trusted; SSL_CERT_FILE can name your own CA"
     elif is_loopback(base_url):
         hint = "is the emulator running? start one with: python -m rtcvoice emulator"
     return SignalingError(f"{doing} failed: cannot talk to {host}: {cause}", hint=hint)
 
 
-def _refused(response: httpx.Response, doing: str) -> SignalingError:
-    code, message = _api_error(response)
-    status, request_id = response.status_code, _request_id(response)
+def _refused(reply: _Reply, doing: str, token: str) -> SignalingError:
+    code, message = _api_error(reply, token)
+    status, request_id = reply.status, reply.request_id
     text = f"{doing} failed: HTTP {status}: {message}"
     if request_id:
         text += f" [request {request_id}]"
     hint = _HINTS.get(code or "") or _STATUS_HINTS.get(status, "")
-    if status >= 500:
+    if status < 400:
+        hint = "redirects are not followed: base_url must be the final address"
+    elif status >= 500:
         hint = "the provider has a problem: try again, see its status page"
     return SignalingError(text, status=status, code=code, request_id=request_id, hint=hint)
 
 
-def _api_error(response: httpx.Response) -> tuple[str | None, str]:
+def _api_error(reply: _Reply, token: str) -> tuple[str | None, str]:
     """Return (code, message) of an API error; of anything else the beginning of its text."""
-    try:
-        error = msgspec.json.decode(response.content)["error"]
-        code, message = error.get("code"), str(error["message"])
-    except (msgspec.DecodeError, KeyError, TypeError, AttributeError):
-        code, message = None, " ".join(response.text.split())[:120] or "no explanation given"
-    return (code if isinstance(code, str) else None), masked(message)
-
-
-def _unusable(response: httpx.Response, what: str) -> SignalingError:
-    return SignalingError(
-        f"the server's answer holds {what}: {masked(response.text[:80])!r}",
-        status=response.status_code,
-        request_id=_request_id(response),
-        hint="is base_url the address of a Realtime API?",
-    )
+    data = _json(reply.body)
+    error = data.get("error") if isinstance(data, dict) else None
+    if not isinstance(error, dict) or "message" not in error:
+        text = " ".join(reply.text[:1000].split())
+        return None, masked(text, token)[:120] or "no explanation given"
+    code = error.get("code")
+    return (code if isinstance(code, str) else None), masked(str(error["message"]), token)[:400]
