@@ -24,6 +24,10 @@ __all__ = ["TRANSITIONS", "CallState", "Parts", "Supervisor"]
 logger = logging.getLogger(__name__)
 
 
+CANCEL_TIMEOUT = 1.0
+"""Seconds that a closing which is too slow gets to react to its cancellation."""
+
+
 class CallState(enum.Enum):
     """Where a call is in its life; it only ever moves down this list."""
 
@@ -50,7 +54,7 @@ class Parts:
     connect: Callable[[], Awaitable[None]]
     """Get the call up; may raise, may be cancelled."""
     heard_at: Callable[[], float]
-    """When anything was last heard, in seconds of `time.monotonic()`; asked while ACTIVE."""
+    """When anything was last heard, in seconds of the clock; asked while ACTIVE."""
     ending: Callable[[CallEnded], None]
     """The call ends for this reason; called once, before anything is closed."""
     close: Callable[[], Awaitable[None]]
@@ -60,10 +64,18 @@ class Parts:
 
 
 class Supervisor:
-    """Owner of a call's life. `liveness_timeout` and `close_timeout` are in seconds."""
+    """Owner of a call's life. Timeouts are in seconds, as is what `clock` returns."""
 
-    def __init__(self, parts: Parts, *, liveness_timeout: float, close_timeout: float) -> None:
+    def __init__(
+        self,
+        parts: Parts,
+        *,
+        liveness_timeout: float,
+        close_timeout: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._parts = parts
+        self._clock = clock
         self._liveness_timeout = liveness_timeout
         self._close_timeout = close_timeout
         self._changed = asyncio.Event()
@@ -74,8 +86,11 @@ class Supervisor:
         """Why the call ends or ended; None while nothing speaks against its going on."""
 
     async def start(self) -> None:
-        """Connect; returns when ACTIVE. Raises what connecting raised, with everything closed."""
-        if self.state is not CallState.NEW:
+        """Connect; returns when ACTIVE. Raises what connecting raised, with everything closed.
+
+        When the call is ended meanwhile, the CallEnded that says why is raised.
+        """
+        if self.state is not CallState.NEW or self._task is not None:
             raise ConfigError(
                 "this connect(...) was entered before", hint="call connect(...) again"
             )
@@ -103,6 +118,8 @@ class Supervisor:
                 await asyncio.wait({self._task})
             except asyncio.CancelledError as exc:
                 cancelled = exc
+        if self.state is CallState.NEW:  # the task was cancelled from outside before it began
+            self._become(CallState.ENDED)
         if cancelled is not None:
             raise cancelled
 
@@ -141,12 +158,18 @@ class Supervisor:
         assert self._ready is not None
         try:
             self._become(CallState.CONNECTING)
-            await self._parts.connect()
+            if self.end is None:
+                await self._parts.connect()
+            if self.end is not None:
+                raise self.end
             self._become(CallState.ACTIVE)
             self._ready.set_result(None)
             await self._watch()
         except (Exception, asyncio.CancelledError) as exc:
             self._failed(exc)
+        except BaseException as exc:  # the program is to exit: close, and let it
+            self._failed(exc)
+            raise
         finally:
             await self._close()
 
@@ -154,7 +177,7 @@ class Supervisor:
         """Wait for an end; make one when nothing at all has been heard for too long."""
         patience = self._liveness_timeout
         while self.end is None:
-            left = self._parts.heard_at() + patience - time.monotonic()
+            left = self._parts.heard_at() + patience - self._clock()
             if left <= 0:
                 self.lose(
                     TransportError(
@@ -173,38 +196,49 @@ class Supervisor:
     def _failed(self, exc: BaseException) -> None:
         """Note why the run stopped; while connecting, that is what the caller gets."""
         assert self._ready is not None
-        known = self.end if isinstance(exc, asyncio.CancelledError) else exc
-        cause = known.__cause__ if isinstance(known, CallEnded) and known.__cause__ else exc
-        if not self._ready.done():
-            if isinstance(cause, asyncio.CancelledError):
-                self._ready.cancel()
-            else:
-                self._ready.set_exception(cause)
-                self._ready.exception()  # whoever was cancelled meanwhile will not ask for it
+        ended = self.end if isinstance(exc, asyncio.CancelledError) else None
+        cause = ended or exc
+        if isinstance(cause, CallEnded) and cause.__cause__ is not None:
+            cause = cause.__cause__
         if not isinstance(exc, RtcVoiceError | asyncio.CancelledError):
             logger.error("x the call failed", exc_info=exc)
         self.request_end(_ended_by(cause))
+        if not self._ready.done():
+            # A CancelledError here would look to the caller like a cancellation of its own task.
+            assert self.end is not None
+            self._ready.set_exception(cause if isinstance(cause, Exception) else self.end)
+            self._ready.exception()  # whoever was cancelled meanwhile will not ask for it
 
     async def _close(self) -> None:
         if self.state is CallState.CONNECTING or self.state is CallState.ACTIVE:
             self._become(CallState.CLOSING)
         assert self.end is not None
-        self._parts.ending(self.end)
+        try:
+            self._parts.ending(self.end)
+        except Exception:
+            logger.exception("x telling of the end failed")
         closing = asyncio.ensure_future(self._parts.close())
-        deadline = time.monotonic() + self._close_timeout
-        while not closing.done() and (left := deadline - time.monotonic()) > 0:
+        await self._wait_for(closing, self._close_timeout)
+        if not closing.done():
+            logger.warning("x closing took over %g s", self._close_timeout)
+            closing.cancel()
+            await self._wait_for(closing, CANCEL_TIMEOUT)
+        if closing.done() and not closing.cancelled() and (error := closing.exception()):
+            logger.error("x closing failed", exc_info=error)
+        self._become(CallState.ENDED)
+        try:
+            await self._parts.ended()
+        except Exception:
+            logger.exception("x the work after the end failed")
+
+    async def _wait_for(self, closing: asyncio.Future[None], timeout: float) -> None:
+        """Wait until `closing` is done, at most `timeout` seconds, cancelled or not."""
+        deadline = self._clock() + timeout
+        while not closing.done() and (left := deadline - self._clock()) > 0:
             try:
                 await asyncio.wait({closing}, timeout=left)
             except asyncio.CancelledError:
                 logger.debug("= closing goes on although cancelled")
-        if not closing.done():
-            logger.warning("x closing took over %g s", self._close_timeout)
-            closing.cancel()
-            await asyncio.wait({closing}, timeout=1)
-        elif (error := closing.exception()) is not None:
-            logger.error("x closing failed", exc_info=error)
-        self._become(CallState.ENDED)
-        await self._parts.ended()
 
     def _become(self, state: CallState) -> None:
         assert state in TRANSITIONS[self.state], f"{self.state.name} -> {state.name}"
