@@ -13,6 +13,7 @@ import asyncio
 import difflib
 import inspect
 import logging
+import weakref
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -30,6 +31,9 @@ logger = logging.getLogger(__name__)
 
 QUEUE_LIMIT = 1000
 """Events that one reader may be behind: about two minutes of the fastest transcript."""
+
+HANDLER_THREADS = 64
+"""Plain functions that may block at the same time; threads are made as they are needed."""
 
 Handler = Callable[[Any], Awaitable[None] | None]
 
@@ -58,16 +62,13 @@ class Subscription(AsyncIterator[Any]):
     """The events published from its creation on, matching any of `patterns`.
 
     Iteration ends with the call: silently when it ended normally, otherwise by raising CallEnded.
-    Waiting may be cancelled without losing events. For one reader at a time.
+    Waiting may be cancelled without losing events. For one reader at a time. Nothing is kept for
+    one that is closed or that nobody holds any more, such as that of an `async for` left by break.
     """
 
-    def __init__(
-        self,
-        patterns: tuple[str, ...] = ("*",),
-        *,
-        limit: int = QUEUE_LIMIT,
-        on_close: Callable[[Subscription], None] = lambda subscription: None,
-    ) -> None:
+    def __init__(self, patterns: tuple[str, ...] = ("*",), *, limit: int = QUEUE_LIMIT) -> None:
+        if limit < 1:
+            raise ConfigError(f"limit={limit!r}: a reader needs room for at least one event")
         self.patterns = patterns
         self._events: deque[Any] = deque()
         self._limit = limit
@@ -75,7 +76,6 @@ class Subscription(AsyncIterator[Any]):
         self._more = asyncio.Event()
         self._ended = False
         self._error: CallEnded | None = None
-        self._on_close = on_close
 
     def put(self, event: Any) -> None:
         """Append an event; when full the oldest makes room and is counted."""
@@ -96,7 +96,6 @@ class Subscription(AsyncIterator[Any]):
     def close(self) -> None:
         """Stop receiving events; what is queued may still be read."""
         self.end()
-        self._on_close(self)
 
     def matches(self, event_type: str) -> bool:
         """Whether this reader wants events of that type."""
@@ -121,7 +120,7 @@ class Dispatcher:
 
     def __init__(self) -> None:
         self._waiters: list[tuple[tuple[str, ...], Callable[[Any], bool], asyncio.Future[Any]]] = []
-        self._readers: list[Subscription] = []
+        self._readers: weakref.WeakSet[Subscription] = weakref.WeakSet()
         self._handlers: dict[asyncio.Task[None], Subscription] = {}
         self._threads: ThreadPoolExecutor | None = None
         self._end: CallEnded | None = None
@@ -144,28 +143,26 @@ class Dispatcher:
         try:
             if where(event):
                 future.set_result(event)
+        except StopIteration as exc:  # which no future can carry
+            future.set_exception(RuntimeError(f"where= raised {exc!r}"))
         except Exception as exc:  # the caller's own predicate: its error belongs to the caller
             future.set_exception(exc)
 
     def subscribe(self, *patterns: str, limit: int = QUEUE_LIMIT) -> Subscription:
         """Return an iterator over the events from now on that match any of the patterns."""
         _check(patterns)
-        reader = Subscription(
-            patterns or ("*",), limit=limit, on_close=lambda closed: self._forget(closed)
-        )
+        reader = Subscription(patterns or ("*",), limit=limit)
         if self._end is not None:
             reader.end(self._error())
-        self._readers.append(reader)
+        self._readers.add(reader)
         return reader
-
-    def _forget(self, reader: Subscription) -> None:
-        if reader in self._readers:
-            self._readers.remove(reader)
 
     def on(self, pattern: str, handler: Handler) -> None:
         """Run `handler(event)` for every event that matches, one after the other, in order.
 
-        A coroutine function runs on the event loop, a plain function in a worker thread.
+        A coroutine function runs on the event loop, a plain function in a worker thread. A handler
+        that falls behind loses the oldest events; it gets no `EventsDropped` that it did not ask
+        for, but the loss is logged.
         """
         _check((pattern,))
         if self._end is not None:
@@ -194,7 +191,8 @@ class Dispatcher:
             yield future
         finally:
             self._waiters.remove(waiter)
-            future.cancel()
+            if not future.cancel() and not future.cancelled():
+                future.exception()  # seen: whoever left the block early did not ask for it
 
     async def wait_for(
         self,
@@ -216,8 +214,10 @@ class Dispatcher:
         for _, _, future in self._waiters:
             if not future.done():
                 future.set_exception(reason)
-        for reader in (*self._readers, *self._handlers.values()):
-            reader.end(self._error() if reader in self._readers else None)
+        for reader in self._readers:
+            reader.end(self._error())
+        for events in self._handlers.values():
+            events.end()
 
     def _error(self) -> CallEnded | None:
         return None if self._end is None or self._end.normal else self._end
@@ -225,8 +225,8 @@ class Dispatcher:
     async def aclose(self, *, timeout: float) -> None:
         """Let handlers finish what they were given for up to `timeout` s, then cancel them.
 
-        A plain function that blocks in its worker thread cannot be cancelled: it is left to finish
-        by itself.
+        One that does not stop then is left behind after as long again, and logged. A plain function
+        that blocks in its worker thread cannot be cancelled: it is left to finish by itself.
         """
         tasks = set(self._handlers) - {asyncio.current_task()}
         if tasks:
@@ -234,41 +234,64 @@ class Dispatcher:
             for task in late:
                 task.cancel()
             if late:
-                await asyncio.wait(late, timeout=timeout)
+                _, stuck = await asyncio.wait(late, timeout=timeout)
+                for task in stuck:
+                    logger.warning("x a handler does not stop: %s", task.get_name())
         if self._threads is not None:
             self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _handle(self, events: Subscription, handler: Handler) -> None:
         name = getattr(handler, "__qualname__", repr(handler))
         async for event in events:
+            if isinstance(event, EventsDropped):
+                logger.warning("x handler %s is behind: %d events dropped", name, event.count)
+                if not events.matches(event.type):
+                    continue
             try:
                 await self._run(handler, event)
+            except asyncio.CancelledError as exc:
+                if _is_being_cancelled():
+                    raise
+                self._report(name, event, exc)
             except Exception as exc:
-                logger.exception("x handler %s failed at %s", name, event.type)
-                if not isinstance(event, HandlerError):
-                    self.publish(HandlerError(handler=name, event=event, exception=exc))
+                self._report(name, event, exc)
+
+    def _report(self, handler: str, event: Any, exc: BaseException) -> None:
+        logger.error("x handler %s failed at %s", handler, event.type, exc_info=exc)
+        if not isinstance(event, HandlerError):
+            self.publish(HandlerError(handler=handler, event=event, exception=exc))
 
     async def _run(self, handler: Handler, event: Any) -> None:
         if inspect.iscoroutinefunction(handler):
             await handler(event)
             return
         if self._threads is None:
-            self._threads = ThreadPoolExecutor(4, thread_name_prefix="rtcvoice handler")
+            self._threads = ThreadPoolExecutor(
+                HANDLER_THREADS, thread_name_prefix="rtcvoice handler"
+            )
         result = await asyncio.get_running_loop().run_in_executor(self._threads, handler, event)
         if inspect.isawaitable(result):  # a lambda or partial around a coroutine function
             await result
 
 
+def _is_being_cancelled() -> bool:
+    """Whether a CancelledError is meant for this very task, not left over by one it awaited."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
 def _check(patterns: tuple[str, ...]) -> None:
     """Refuse names of the beta API; warn of names that no known event matches."""
+    known = (*SERVER_EVENTS, *_LOCAL_EVENTS)
     for pattern in patterns:
-        if pattern in BETA_NAMES and pattern not in SERVER_EVENTS:
-            raise ConfigError(
-                f"{pattern!r} is an event of the beta API, which is gone",
-                hint=f"it is called {BETA_NAMES[pattern]!r} now",
-            )
-        known = (*SERVER_EVENTS, *_LOCAL_EVENTS)
-        if not any(fnmatchcase(name, pattern) for name in known):
-            close = difflib.get_close_matches(pattern, known, n=1)
-            meant = f"; did you mean {close[0]!r}?" if close else ""
-            logger.warning("no event known to this version matches %r%s", pattern, meant)
+        if any(fnmatchcase(name, pattern) for name in known):
+            continue
+        for beta, successor in BETA_NAMES.items():
+            if fnmatchcase(beta, pattern):
+                raise ConfigError(
+                    f"{pattern!r} names an event of the beta API, which is gone",
+                    hint=f"{beta!r} is called {successor!r} now",
+                )
+        close = difflib.get_close_matches(pattern, known, n=1)
+        meant = f"; did you mean {close[0]!r}?" if close else ""
+        logger.warning("no event known to this version matches %r%s", pattern, meant)
