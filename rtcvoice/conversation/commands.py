@@ -38,7 +38,7 @@ def event_from(event: ClientEvent | dict[str, Any]) -> ClientEvent:
     if isinstance(event, dict):
         try:
             decoded = events.decode_client(msgspec.json.encode(event))
-        except TypeError as exc:
+        except (TypeError, ValueError, RecursionError, msgspec.MsgspecError) as exc:
             raise ConfigError(f"the event cannot be written as JSON: {exc}") from exc
         if isinstance(decoded, events.UnknownEvent):
             raise ConfigError(
