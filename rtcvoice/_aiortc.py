@@ -172,7 +172,9 @@ def watch_datagrams(connection: Any, on_datagram: Callable[[], None]) -> None:
 
 
 def _watch(protocol: Any, on_datagram: Callable[[], None]) -> None:
-    receive = protocol.datagram_received
+    receive = getattr(protocol, "datagram_received", None)
+    if receive is None:
+        raise UnsupportedAiortc("StunProtocol.datagram_received")
 
     def datagram_received(data: bytes, addr: Any) -> None:
         on_datagram()
