@@ -191,7 +191,7 @@ def test_a_function_result_belongs_to_a_call():
     error = error_of(create(driver, result))
     assert (error["code"], error["param"]) == ("invalid_tool_call_id", "item.call_id")
     create(driver, {"type": "function_call", "name": "f", "arguments": "{}", "call_id": "call_1"})
-    events = create(driver, result)
+    events = create(driver, {**result, "status": "completed"})
     assert types(events) == ADDED_DONE
     echoed = dict(events[1]["item"])
     assert echoed.pop("id").startswith("item_")

@@ -331,6 +331,38 @@ def test_clear_alone_lets_the_text_go_on_in_silence():
     assert len(driver.of("output_audio_buffer.started")) == 1
 
 
+def test_clear_truncates_an_item_that_has_run_out_of_audio_for_the_moment():
+    driver = Driver(pace=Pace(delta_interval=2.0, lead_deltas=1))
+    driver.say("Hello.")
+    driver.send("response.create")
+    driver.run(2.2)
+    played_ms = driver.played * 1000 // RATE_HZ
+    cleared, truncated = driver.send("output_audio_buffer.clear")
+    assert cleared["type"] == "output_audio_buffer.cleared"
+    assert truncated["audio_end_ms"] == played_ms
+
+
+def test_a_response_that_runs_dry_keeps_its_place_before_the_next():
+    driver = Driver(pace=Pace(delta_interval=2.0, lead_deltas=1))
+    driver.say("Hello.")
+    driver.send("response.create")
+    driver.run(1.0)
+    driver.send("response.create", response={"conversation": "none"})
+    driver.run(60.0)
+    first, second = (event["response"]["id"] for event in driver.of("response.created"))
+    assert [e["response_id"] for e in driver.of("output_audio_buffer.started")] == [first, second]
+    assert [e["response_id"] for e in driver.of("output_audio_buffer.stopped")] == [first, second]
+    started_second = driver.log.index(
+        next(
+            e for e in driver.log if e[1].get("response_id") == second and "started" in e[1]["type"]
+        )
+    )
+    done_first = driver.log.index(
+        next(e for e in driver.log if e[1].get("response", {}).get("status") == "completed")
+    )
+    assert done_first < started_second
+
+
 # ---- 53: "Usage numbers consistent: total = input + output; audio tokens per §6."
 
 

@@ -179,11 +179,11 @@ def test_push_to_talk():
     driver = Driver(MANUAL)
     assert driver.turn(1.0) == []
     assert types(driver.send("input_audio_buffer.clear")) == ["input_audio_buffer.cleared"]
-    driver.hear(silence(0.08))
+    driver.hear(silence(0.1)[:-1])
     error = error_of(driver.send("input_audio_buffer.commit", event_id="mine"))
     assert error["code"] == "input_audio_buffer_commit_empty"
-    assert "80.00ms" in error["message"]
-    driver.hear(silence(0.02))
+    assert "only has 99.96ms" in error["message"]
+    driver.hear(silence(0.1)[:1])
     assert types(driver.send("input_audio_buffer.commit")) == TURN[2:]
     driver.run(5.0)
     assert driver.of("response.created") == []
@@ -208,12 +208,18 @@ def test_commit_under_detection_has_nothing_between_turns():
 
 
 def test_commit_under_detection_ends_the_turn_at_once():
-    driver = Driver()
-    driver.hear(speech(1.0))
+    driver = Driver(
+        {"audio": {"input": {"transcription": {"model": "whisper-1"}}}},
+        persona=lambda voice: Scripted([Turn(hears="Yes.")], voice),
+    )
+    driver.hear(np.concatenate([silence(5.0), speech(1.0)]))
     started = driver.of("input_audio_buffer.speech_started")[0]
     events = driver.send("input_audio_buffer.commit")
     assert types(events) == TURN[2:]
     assert events[0]["item_id"] == started["item_id"]
+    driver.run(1.0)
+    length = driver.of(TRANSCRIPT + "completed")[0]["usage"]["seconds"]
+    assert length == pytest.approx(6.0 - started["audio_start_ms"] / 1000, abs=0.02)
 
 
 def test_switching_detection_off_forgets_the_turn():

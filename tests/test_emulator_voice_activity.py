@@ -133,6 +133,14 @@ def test_steady_loud_noise_is_forgotten_within_seconds():
     assert events[1].audio_end_ms < 4000
 
 
+def test_a_voice_that_fades_a_little_is_still_heard():
+    # The gate is at -45 dBFS for the default threshold; a turn in progress needs 4 dB less.
+    loud, faint = as_pcm(noise(0.5, -40)), as_pcm(noise(1.5, -47))
+    (_, stopped) = detect(between_silences(np.concatenate([loud, faint])))
+    assert stopped.audio_end_ms == pytest.approx(1000 + 2000 + 500, abs=64)
+    assert detect(between_silences(faint)) == []
+
+
 def test_a_higher_threshold_needs_louder_speech():
     line = between_silences(speech(1.0) // 20)
     assert len(detect(line, VadSettings(threshold=0.3))) == 2
