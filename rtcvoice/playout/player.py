@@ -58,7 +58,7 @@ class Player:
         self._block = rate // 100
         self._engine = PlayoutEngine(engine_rate, target=target)
         self._resampler = resampler(from_rate=engine_rate, to_rate=rate)
-        # A resampler holds back less than a millisecond; given it in advance, 10 ms in are 10 ms out.
+        # A resampler holds back less than a millisecond; with that in advance, 10 ms give 10 ms.
         advance = 0 if engine_rate == rate else rate // 1000
         self._left: Samples = np.zeros(advance, np.int16)
         self._inbox: deque[RtpPacket | _Flush] = deque(maxlen=INBOX)
@@ -101,8 +101,8 @@ class Player:
         """
         try:
             samples = self._render(now)
-        except Exception:
-            samples = self._silence_instead()
+        except Exception as exc:
+            samples = self._silence_instead(exc)
         block = Block(samples, self._position - self._block, now)
         for listener in self._listeners:
             if (stream := listener()) is not None:
@@ -136,11 +136,11 @@ class Player:
             self._dropped += 1
         self._inbox.append(entry)
 
-    def _silence_instead(self) -> Samples:
+    def _silence_instead(self, error: Exception) -> Samples:
         self._errors += 1
         self._stats = replace(self._stats, pull_errors=self._errors)
         if self._errors == 1:
-            logger.exception("x playout failed; silence instead")
+            logger.error("x playout failed; silence instead", exc_info=error)
         return np.zeros(self._block, np.int16)
 
     def _render(self, now: float) -> Samples:
