@@ -105,26 +105,30 @@ class SourceTrack(MediaStreamTrack):
 
         aiortc's sender calls it, for the first time when the connection is encrypted.
         """
-        packet: bytes | None = None
-        while packet is None:
+        while True:
             if self.readyState != "live":
                 raise MediaStreamError
             reader = self._reader
             try:
                 block = await reader.read()
-                packet = self._encode(reader, block)
+                return self._packet(reader, block)
             except Exception as exc:
                 self._fail(reader, exc)
-        return self._packet(packet)
 
-    def _encode(self, reader: BlockReader, block: Block) -> bytes | None:
-        if reader is not self._reader:  # replaced while it was being read: its audio is old
-            return None
-        data = self._encoder.encode(self._silence if self.muted else block.samples)
-        self._advance(block.index)
-        return data
+    def _packet(self, reader: BlockReader, block: Block) -> av.Packet[Any]:
+        if reader is self._reader:
+            data = self._encoder.encode(self._silence if self.muted else block.samples)
+            self._follow(block.index)
+        else:  # replaced while it was being read: 20 ms have passed, but it is not heard any more
+            data = self._encoder.encode(self._silence)
+            self._pts += self._takeover_ticks()
+        self._sent_at = asyncio.get_running_loop().time()
+        packet: av.Packet[Any] = av.Packet(data)
+        packet.pts = self._pts
+        packet.time_base = _TIME_BASE
+        return packet
 
-    def _advance(self, index: int) -> None:
+    def _follow(self, index: int) -> None:
         ticks = index * RTP_CLOCK // self._encoder.rate
         if self._base is None:
             self._base = self._pts + self._takeover_ticks() - ticks
@@ -132,18 +136,11 @@ class SourceTrack(MediaStreamTrack):
         self._pts = max(self._pts + PACKET_TICKS, self._base + ticks)
 
     def _takeover_ticks(self) -> int:
-        """Ticks from the last packet of one source to the first of the next: the time it took."""
+        """Ticks from the last packet to the first of another source: the time, in whole packets."""
         if self._sent_at is None:
             return PACKET_TICKS
         elapsed = asyncio.get_running_loop().time() - self._sent_at
-        return max(PACKET_TICKS, round(elapsed * RTP_CLOCK))
-
-    def _packet(self, data: bytes) -> av.Packet[Any]:
-        self._sent_at = asyncio.get_running_loop().time()
-        packet: av.Packet[Any] = av.Packet(data)
-        packet.pts = self._pts
-        packet.time_base = _TIME_BASE
-        return packet
+        return max(1, round(elapsed * 50)) * PACKET_TICKS
 
     def _switch(self, reader: BlockReader) -> None:
         if reader.rate != self._encoder.rate:
