@@ -26,7 +26,7 @@ OPUS_PAYLOAD_TYPE = 111
 OPUS_PARAMETERS = "minptime=10;useinbandfec=1"
 
 _BUNDLED = ("ice-ufrag", "ice-pwd", "setup", "fingerprint", "candidate", "end-of-candidates")
-_OPUS = re.compile(r"^a=rtpmap:(\d+) opus/48000", re.MULTILINE | re.IGNORECASE)
+_OPUS = re.compile(r"a=rtpmap:(\d+) opus/48000", re.IGNORECASE)
 
 
 class AnswerError(ValueError):
@@ -56,17 +56,17 @@ def shape_offer(sdp: str) -> str:
 
     aiortc need not know: it takes the payload type to use from the answer.
     """
-    found = _OPUS.search(sdp)
-    if found is None:
+    lines = sdp.splitlines()
+    old = next((found[1] for line in lines if (found := _OPUS.match(line))), None)
+    if old is None:
         return sdp
-    old = found[1]
     shaped = []
-    for line in sdp.splitlines():
+    for line in lines:
         if line.startswith("m=audio "):
             words = line.split(" ")
             formats = [str(OPUS_PAYLOAD_TYPE) if f == old else f for f in words[3:]]
             line = " ".join([*words[:3], *formats])
-        elif line.startswith(f"a=fmtp:{old} "):
+        elif line.startswith((f"a=fmtp:{old} ", f"a=fmtp:{OPUS_PAYLOAD_TYPE} ")):
             continue
         elif line.startswith((f"a=rtpmap:{old} ", f"a=rtcp-fb:{old} ")):
             name, _, value = line.partition(f":{old} ")
