@@ -8,7 +8,7 @@ import numpy as np
 from check_events import OrderLint, check_event
 
 from rtcvoice.emulator.outputs import RATE_HZ, Close, PlayAudio, SendEvent, StopAudio
-from rtcvoice.emulator.persona import Clip, babble
+from rtcvoice.emulator.persona import Clip
 from rtcvoice.emulator.session import Session
 from rtcvoice.emulator.settings import validate
 
@@ -34,6 +34,14 @@ class FakeVoice:
 
     def clip(self, name):
         return _clip(name, self.texts[name])
+
+
+def babble(text):
+    """A hum with the beat of syllables, 14 characters a second, at about -20 dBFS."""
+    time = np.arange(max(1, len(text)) * RATE_HZ // 14) / RATE_HZ
+    beat = np.sin(np.pi * 4 * time) ** 2
+    hum = sum(np.sin(2 * np.pi * 140 * k * time) / k for k in range(1, 6))
+    return np.asarray(4500 * beat * hum, dtype=np.int16)
 
 
 @cache

@@ -1,9 +1,9 @@
 """Who answers in the emulator: the assistant and the script."""
 
 import pytest
-from emulator_driver import Driver, FakeVoice, types
+from emulator_driver import Driver, FakeVoice, babble, types
 
-from rtcvoice.emulator.persona import Assistant, Clip, Context, Reply, babble, join
+from rtcvoice.emulator.persona import Assistant, Clip, Context, Reply, join
 from rtcvoice.emulator.script import Scripted, Turn, load_script, parse_script
 from rtcvoice.errors import ConfigError
 
@@ -134,8 +134,6 @@ def test_a_persona_sees_the_conversation():
 
         def respond(self, context):
             seen.append(context)
-            if len(seen) == 1:
-                return Reply("Words without a recording.")
             return Reply(self._clip.text, self._clip)
 
     driver = Driver(persona=Curious)
@@ -155,6 +153,23 @@ def test_a_persona_sees_the_conversation():
     assert [context.spoken for context in seen] == [False, False, True]
     assert seen[0].request == {"instructions": "Be brief."}
     assert len(seen[2].items) == 4
-    hummed = driver.of("response.output_audio_transcript.done")[0]["transcript"]
-    assert hummed == "Words without a recording."
     assert types(driver.events()).count("output_audio_buffer.stopped") == 3
+
+
+def test_an_answer_without_a_recording_can_only_be_written():
+    class Writer:
+        def __init__(self, voice):
+            pass
+
+        def hear(self):
+            return None
+
+        def respond(self, context):
+            return Reply("Words without a recording.")
+
+    driver = Driver(persona=Writer)
+    driver.send("response.create", response={"output_modalities": ["text"]})
+    driver.run(2.0)
+    assert driver.of("response.output_text.done")[0]["text"] == "Words without a recording."
+    with pytest.raises(ConfigError, match="without a recording"):
+        driver.send("response.create")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from rtcvoice.sdp import media_sections
 
-__all__ = ["AnswerShape", "shape_answer"]
+__all__ = ["AS_SEEN", "AnswerShape", "shape_answer"]
 
 _DROPPED = (
     "a=extmap:",
@@ -38,7 +38,11 @@ class AnswerShape:
     """Repeat the candidates in every section, as other servers do."""
 
 
-def shape_answer(sdp: str, shape: AnswerShape = AnswerShape()) -> str:
+AS_SEEN = AnswerShape()
+"""The shape of the service's own answers."""
+
+
+def shape_answer(sdp: str, shape: AnswerShape = AS_SEEN) -> str:
     """Return the answer to send for one that aiortc made."""
     session, media = media_sections(sdp)
     fingerprints = [line for line in media[0] if line.startswith("a=fingerprint:sha-256")]

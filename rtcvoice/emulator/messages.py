@@ -17,7 +17,8 @@ import numpy as np
 from rtcvoice.emulator.conversation import Entry
 from rtcvoice.emulator.items import Item, Tokens, assistant_message, weigh
 from rtcvoice.emulator.outputs import Pcm
-from rtcvoice.emulator.persona import Reply, babble
+from rtcvoice.emulator.persona import Reply
+from rtcvoice.errors import ConfigError
 
 if TYPE_CHECKING:
     from rtcvoice.emulator.responses import Response
@@ -55,7 +56,12 @@ class MessageWriter:
     def _speech_of(self, reply: Reply) -> Pcm:
         if not self._audio:
             return np.empty(0, np.int16)
-        return babble(reply.text) if reply.clip is None else reply.clip.samples
+        if reply.clip is None:
+            raise ConfigError(
+                f"the persona answers {reply.text[:40]!r} without a recording of it",
+                hint="give the Reply a clip, or ask for a response in text",
+            )
+        return reply.clip.samples
 
     # ---- the view of others
 

@@ -22,7 +22,7 @@ from aiortc import RTCBundlePolicy, RTCConfiguration, RTCPeerConnection, RTCSess
 
 from rtcvoice import _aiortc
 from rtcvoice.capture.track import SourceTrack
-from rtcvoice.emulator.answer import AnswerShape, shape_answer
+from rtcvoice.emulator.answer import AS_SEEN, AnswerShape, shape_answer
 from rtcvoice.emulator.mouth import Mouth
 from rtcvoice.emulator.outputs import RATE_HZ, Close, Output, PlayAudio, SendEvent, StopAudio
 from rtcvoice.emulator.session import Session
@@ -61,7 +61,7 @@ class Peer:
         *,
         loopback: bool = True,
         gap: bool = False,
-        shape: AnswerShape = AnswerShape(),
+        shape: AnswerShape = AS_SEEN,
         observe: Observer = lambda direction, event: None,
     ) -> None:
         self._session = session

@@ -16,7 +16,7 @@ import numpy as np
 from rtcvoice.emulator.items import Item
 from rtcvoice.emulator.outputs import RATE_HZ, Pcm
 
-__all__ = ["Assistant", "Clip", "Context", "Persona", "Reply", "Voice", "babble", "join"]
+__all__ = ["Assistant", "Clip", "Context", "Persona", "Reply", "Voice", "join"]
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Voice(Protocol):
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer: its words and, if there is a recording of them, the clip."""
+    """An answer: its words, and the recording of them, without which it can only be written."""
 
     text: str
     clip: Clip | None = None
@@ -137,14 +137,3 @@ def join(clips: Sequence[Clip]) -> Clip:
         " ".join(clip.text for clip in clips),
         np.concatenate([clip.samples for clip in clips]),
     )
-
-
-def babble(text: str) -> Pcm:
-    """Return a stand-in for speech of words that nobody recorded: a hum with the beat of syllables.
-
-    14 characters take a second, as in ordinary speech. Level about -20 dBFS.
-    """
-    time = np.arange(max(1, len(text)) * RATE_HZ // 14) / RATE_HZ
-    beat = np.sin(np.pi * 4 * time) ** 2
-    hum = sum(np.sin(2 * np.pi * 140 * k * time) / k for k in range(1, 6))
-    return np.asarray(4500 * beat * hum, dtype=np.int16)

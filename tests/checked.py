@@ -1,0 +1,24 @@
+"""Holds the events of the emulator's calls against the strict checker."""
+
+from __future__ import annotations
+
+from rtcvoice.emulator import Emulator
+
+
+def assert_events_are_correct(server: Emulator) -> None:
+    """Every event of every call, both ways, has the types of the openai package and the order.
+
+    The first run costs seconds: the checker imports openai.
+    """
+    from check_events import OrderLint, check_event
+
+    problems = []
+    for call in server.calls.values():
+        lint = OrderLint()
+        for entry in call.events:
+            which = "client" if entry.direction == "in" else "server"
+            found = check_event(entry.event, which, extra="error")
+            if which == "server" and not found:
+                found = lint.feed(entry.event)
+            problems += [f"{call.id} {entry.event.get('type')}: {problem}" for problem in found]
+    assert not problems, "\n".join(problems)

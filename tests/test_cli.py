@@ -1,0 +1,232 @@
+"""The command line as a process: what it prints, where, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import wave
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from rtcvoice import events
+from rtcvoice.cli.transcript import Transcript
+from rtcvoice.emulator import Emulator, Pace, Turn, prompt_path
+
+ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "OPENAI_API_KEY": "sk-cli"}
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Emulator]:
+    script = [Turn(hears="Stop, please.", says=("stopped",))] * 2
+    async with Emulator(script=script, pace=Pace(response_latency=0.02)) as emulator:
+        yield emulator
+
+
+async def start(*arguments: object, folder: Path, **environment: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "rtcvoice",
+        *map(str, arguments),
+        cwd=folder,
+        env={name: value for name, value in {**ENVIRONMENT, **environment}.items() if value},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+async def finish(process: asyncio.subprocess.Process) -> tuple[int | None, str, str]:
+    output, errors = await asyncio.wait_for(process.communicate(), 60)
+    return process.returncode, output.decode(), errors.decode()
+
+
+async def test_a_question_from_a_file(server: Emulator, tmp_path: Path) -> None:
+    process = await start(
+        *("--base-url", server.url, "--input", prompt_path("stop"), "--output", "a.wav"),
+        folder=tmp_path,
+    )
+    code, output, errors = await finish(process)
+    assert (code, errors) == (0, "")
+    lines = output.splitlines()
+    assert "connected in" in lines[0]
+    assert lines[1].split("  ")[-1] == "Stop, please."
+    assert "assistant  All right, I will stop here.  (after" in lines[2]
+    assert "hung up; a.wav has" in lines[3]
+    assert "\x1b" not in output
+    with wave.open(str(tmp_path / "a.wav")) as file:
+        assert file.getnframes() / file.getframerate() > 3
+
+
+async def test_text_and_json(server: Emulator, tmp_path: Path) -> None:
+    process = await start("--base-url", server.url, "--text", "Hi", "--json", folder=tmp_path)
+    code, output, _ = await finish(process)
+    assert code == 0
+    lines = [json.loads(line) for line in output.splitlines()]
+    assert lines[0]["connected"]["call_id"].startswith("rtc_")
+    assert lines[-1]["ended"]["normal"] is True
+    kinds = [line["event"]["type"] for line in lines if "event" in line]
+    assert kinds.index("response.created") < kinds.index("response.done")
+    times = [line["time"] for line in lines]
+    assert times == sorted(times)
+
+
+async def test_seconds_is_the_longest_a_call_lasts(server: Emulator, tmp_path: Path) -> None:
+    process = await start("--base-url", server.url, "--text", "Hi", "--seconds", 1, folder=tmp_path)
+    code, output, _ = await finish(process)
+    assert code == 0
+    assert float(output.splitlines()[-1].split()[0]) == pytest.approx(1, abs=0.9)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_a_signal_hangs_up(server: Emulator, tmp_path: Path, number: signal.Signals) -> None:
+    process = await start(
+        *("--base-url", server.url, "--input", prompt_path("question"), "--output", "a.wav"),
+        folder=tmp_path,
+    )
+    assert process.stdout is not None
+    assert b"connected" in await process.stdout.readline()
+    process.send_signal(number)
+    code, _, errors = await finish(process)
+    assert (code, errors) == (128 + number, "")
+    (call,) = server.calls.values()
+    await asyncio.wait_for(call.peer.aclose(), 5)
+    with wave.open(str(tmp_path / "a.wav")) as file:
+        assert file.getframerate() == 24000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        ([], 2, "nothing to say"),
+        (["--text", "Hi", "--script", "x.yaml"], 2, "--script belongs to --emulator"),
+        (["--input", "missing.wav", "--base-url", "URL"], 6, "missing.wav"),
+        (["--text", "Hi", "--output", "a.mp3", "--base-url", "URL"], 2, "WAV"),
+        (["--text", "Hi", "--output", "no/a.wav", "--base-url", "URL"], 6, "create the folder"),
+        (["--text", "Hi", "--base-url", "http://127.0.0.1:9/v1"], 4, "is the emulator running?"),
+        (["--text", "Hi", "--base-url", "localhost"], 2, "no web address"),
+        (["--emulator", "--script", "missing.yaml"], 2, "missing.yaml"),
+        (["emulator", "--port", "1", "--host", "203.0.113.1"], 2, "choose another port"),
+    ],
+)
+async def test_bad_input_is_explained(
+    server: Emulator, tmp_path: Path, arguments: list[str], code: int, says: str
+) -> None:
+    arguments = [server.url if word == "URL" else word for word in arguments]
+    process = await start(*arguments, folder=tmp_path)
+    returned, _, errors = await finish(process)
+    assert returned == code, errors
+    assert says in errors
+    assert "Traceback" not in errors
+
+
+async def test_without_a_key_the_ways_forward_are_shown(tmp_path: Path) -> None:
+    process = await start("--text", "Hi", folder=tmp_path, OPENAI_API_KEY="")
+    code, output, errors = await finish(process)
+    assert (code, output) == (3, "")
+    assert "no API key" in errors
+    assert "OPENAI_API_KEY" in errors
+    assert "--emulator" in errors
+
+
+async def test_a_refused_key_is_named_but_not_shown(tmp_path: Path) -> None:
+    async with Emulator(api_keys={"sk-other"}) as server:
+        process = await start("--text", "Hi", "--base-url", server.url, "-vv", folder=tmp_path)
+        code, output, errors = await finish(process)
+    assert code == 4
+    assert "HTTP 401" in errors
+    assert "sk-cli" not in output + errors
+
+
+async def test_the_key_may_come_from_a_file_in_the_folder(server: Emulator, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(f"OPENAI_API_KEY=sk-file\nOPENAI_BASE_URL={server.url}\n")
+    process = await start("--text", "Hi", "--seconds", 1, folder=tmp_path, OPENAI_API_KEY="")
+    code, _, errors = await finish(process)
+    assert (code, errors) == (0, "")
+
+
+async def test_the_emulator_serves_until_it_is_stopped(tmp_path: Path) -> None:
+    serving = await start("emulator", "--port", 0, folder=tmp_path)
+    assert serving.stdout is not None
+    first = (await serving.stdout.readline()).decode()
+    url = next(word for word in first.split() if word.startswith("http://127.0.0.1:"))
+    calling = await start("--base-url", url, "--text", "Hi", "--seconds", 1, folder=tmp_path)
+    assert (await finish(calling))[0] == 0
+    serving.send_signal(signal.SIGTERM)
+    code, _, errors = await finish(serving)
+    assert (code, errors) == (128 + signal.SIGTERM, "")
+
+
+async def test_the_demo_needs_no_network_at_all(tmp_path: Path) -> None:
+    """In a network namespace with nothing but loopback: nobody to ask, nothing to resolve."""
+    if shutil.which("unshare") is None or shutil.which("ip", path=ENVIRONMENT["PATH"]) is None:
+        pytest.skip("needs unshare and ip (Debian: util-linux, iproute2)")
+    alone = ["unshare", "--map-root-user", "--net"]
+    if subprocess.run([*alone, "true"], capture_output=True).returncode:  # noqa: ASYNC221
+        pytest.skip("this kernel does not let us make a network namespace")
+    command = f"ip link set lo up && exec {sys.executable} -m rtcvoice --emulator --output a.wav"
+    process = await asyncio.create_subprocess_exec(
+        *alone,
+        "sh",
+        "-c",
+        command,
+        cwd=tmp_path,
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    code, output, errors = await finish(process)
+    assert (code, errors) == (0, "")
+    assert "you        Hello! What is a jitter buffer" in output
+    assert "assistant  A jitter buffer holds the sound" in output
+    with wave.open(str(tmp_path / "a.wav")) as file:
+        assert file.getnframes() / file.getframerate() > 15
+
+
+def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
+    from rtcvoice.cli import main
+
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    shown = capsys.readouterr().out
+    assert "examples:" in shown
+    assert "exit codes:" in shown
+    assert max(map(len, shown.splitlines())) <= 100
+
+
+def test_lines_come_in_the_order_of_the_conversation() -> None:
+    """The user's words arrive in the middle of the answer, and still come first."""
+    transcript = Transcript()
+
+    def added(item: str, role: str) -> events.ConversationItemAdded:
+        kind = {"user": "input_audio", "assistant": "output_audio"}[role]
+        part = events.ContentPart(type=kind)
+        message = events.Message(id=item, role=role, content=[part])
+        return events.ConversationItemAdded(item=message)
+
+    where = {"response_id": "r", "item_id": "b", "output_index": 0, "content_index": 0}
+    transcript.feed(events.InputAudioBufferSpeechStarted(audio_start_ms=0, item_id="a"), 1.0)
+    transcript.feed(events.InputAudioBufferSpeechStopped(audio_end_ms=9, item_id="a"), 2.0)
+    transcript.feed(added("a", "user"), 2.0)
+    transcript.feed(added("b", "assistant"), 2.1)
+    transcript.feed(events.ResponseOutputAudioTranscriptDelta(delta="Well, ", **where), 2.5)
+    assert list(transcript.finished()) == []
+    transcript.feed(
+        events.ConversationItemInputAudioTranscriptionCompleted(
+            item_id="a", content_index=0, transcript="Really?"
+        ),
+        2.6,
+    )
+    (line,) = transcript.finished()
+    assert (line.speaker, line.text, line.begun) == ("you", "Really?", 1.0)
+    transcript.feed(events.ResponseOutputAudioTranscriptDelta(delta="yes.", **where), 2.7)
+    transcript.feed(events.ConversationItemDone(item=added("b", "assistant").item), 2.8)
+    (line,) = transcript.finished()
+    assert (line.speaker, line.text, line.begun) == ("assistant", "Well, yes.", 2.5)
+    assert line.latency == pytest.approx(0.5)
+    assert list(transcript.rest()) == []
