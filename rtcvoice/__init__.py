@@ -17,7 +17,7 @@ develop and test against, with no key and no network.
 from rtcvoice.call import Call
 from rtcvoice.capture.file import FileSource
 from rtcvoice.capture.source import PcmSource, Silence, Source
-from rtcvoice.connect import Timings, connect
+from rtcvoice.connect import connect
 from rtcvoice.conversation.dispatcher import EventsDropped, HandlerError
 from rtcvoice.credentials import ApiKey, EphemeralToken
 from rtcvoice.errors import (
@@ -33,6 +33,7 @@ from rtcvoice.errors import (
 from rtcvoice.playout.file import FileSink
 from rtcvoice.playout.sink import Discard, Sink
 from rtcvoice.supervisor import CallState
+from rtcvoice.timings import Timings
 
 __version__ = "0.1.0"
 

@@ -31,10 +31,10 @@ from rtcvoice.playout.player import Player
 from rtcvoice.playout.sink import Discard, Sink
 from rtcvoice.rtp import RtpPacket
 from rtcvoice.supervisor import CallState, Parts, Supervisor
+from rtcvoice.timings import Timings
 
 if TYPE_CHECKING:
     from rtcvoice.capture.track import SourceTrack
-    from rtcvoice.connect import Timings
     from rtcvoice.leg import Leg
 
 __all__ = ["Call", "Connected", "Wiring"]

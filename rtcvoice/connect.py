@@ -17,9 +17,7 @@ import importlib
 import logging
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -30,12 +28,13 @@ from rtcvoice.credentials import Credentials, EphemeralToken
 from rtcvoice.errors import TransportError
 from rtcvoice.playout.sink import Sink
 from rtcvoice.signaling import Answer, Signaling, is_loopback
+from rtcvoice.timings import Timings
 
 if TYPE_CHECKING:
     from rtcvoice.capture.track import SourceTrack
     from rtcvoice.leg import Leg
 
-__all__ = ["Timings", "connect", "establish"]
+__all__ = ["connect", "establish"]
 
 logger = logging.getLogger(__name__)
 
@@ -48,42 +47,6 @@ _HINTS = {
     "channel": "the server was reached but does not open the event channel",
     "session": "the server was reached but does not start the session",
 }
-
-
-@dataclass
-class Timings:
-    """How long each stage of connecting took, in seconds; None for a stage that did not happen.
-
-    `token`, `offer` and `devices` run side by side, so the parts add up to more than `total`.
-    """
-
-    token: float | None = None
-    offer: float | None = None
-    devices: float | None = None
-    answer: float | None = None
-    ice: float | None = None
-    dtls: float | None = None
-    channel: float | None = None
-    session: float | None = None
-    total: float | None = None
-    running: set[str] = field(default_factory=set, repr=False)
-    """The stages that have begun and not ended."""
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Time one stage; it stays among the running ones when it fails."""
-        begun = time.monotonic()
-        self.running.add(name)
-        logger.debug("= %s", name)
-        yield
-        self.running.discard(name)
-        setattr(self, name, time.monotonic() - begun)
-
-    def as_dict(self) -> dict[str, float]:
-        """Return the stages that happened, in order, in seconds."""
-        return {
-            name: seconds for name, seconds in asdict(self).items() if isinstance(seconds, float)
-        }
 
 
 class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
