@@ -1,18 +1,19 @@
 """Every touch of a private name of aiortc and aioice, each with its reason and its guard.
 
 aiortc gives no public way to take RTP packets before its own jitter buffer, to keep consent checks
-acceptable to ICE-lite servers, to offer loopback addresses, or to learn that nothing is heard any
-more. Each of the functions below reaches for exactly one such name on one *instance* (no class or
-module is patched, other users of aiortc in the process are not affected), checks that it is there
-and raises `UnsupportedAiortc` when it is not. `tests/test_aiortc_contract.py` holds them against
-the installed release.
+acceptable to ICE-lite servers, to offer loopback addresses, to learn that nothing is heard any
+more, or to stop connecting cleanly. Each of the functions below reaches for exactly one such name
+on one *instance* (no class or module is patched, other users of aiortc in the process are not
+affected), checks that it is there and raises `UnsupportedAiortc` when it is not.
+`tests/test_aiortc_contract.py` holds them against the installed release.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from aiortc import RTCPeerConnection, RTCRtpReceiver
@@ -26,6 +27,7 @@ __all__ = [
     "gather_on_loopback",
     "ice_connection",
     "max_message_size",
+    "own_connecting",
     "quick_checks",
     "stop_stock_decoder",
     "take_packets",
@@ -37,6 +39,7 @@ logger = logging.getLogger(__name__)
 LOOPBACK = "127.0.0.1"
 
 _JITTER_BUFFER = "_RTCRtpReceiver__jitter_buffer"
+_CONNECT = "_RTCPeerConnection__connect"
 
 
 class UnsupportedAiortc(RuntimeError):
@@ -99,6 +102,49 @@ def stop_stock_decoder(receiver: RTCRtpReceiver) -> None:
     if stop is None:
         raise UnsupportedAiortc("RTCRtpReceiver._handle_disconnect")
     stop()
+
+
+class _Connecting:
+    """Stands where aiortc's connecting coroutine stood, and knows the tasks that run it."""
+
+    def __init__(self, connect: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self._connect = connect
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._ended = False
+
+    async def run(self) -> None:
+        task = asyncio.current_task()
+        if self._ended or task is None:
+            return
+        self._tasks.add(task)
+        try:
+            await self._connect()
+        except Exception as exc:  # nobody asks aiortc's task; the states tell that it failed
+            logger.info("x connecting stopped: %r", exc)
+        finally:
+            self._tasks.discard(task)
+
+    async def end(self) -> None:
+        self._ended = True
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+
+def own_connecting(peer: RTCPeerConnection) -> Callable[[], Awaitable[None]]:
+    """Return what ends the connecting of `peer` for good; await it right before `peer.close()`.
+
+    aiortc connects (ICE, DTLS, media, SCTP) in a task that closing does not know. Closed while it
+    runs, it may go on to start consent checks and RTCP reports that nothing ever stops, or ends
+    with an exception that nobody retrieves.
+    """
+    connect = getattr(peer, _CONNECT, None)
+    if connect is None:
+        raise UnsupportedAiortc("RTCPeerConnection.__connect")
+    connecting = _Connecting(connect)
+    setattr(peer, _CONNECT, connecting.run)
+    return connecting.end
 
 
 def ice_connection(peer: RTCPeerConnection) -> Any:

@@ -72,6 +72,7 @@ class Transport:
         self._peer = RTCPeerConnection(
             RTCConfiguration(iceServers=list(ice_servers), bundlePolicy=RTCBundlePolicy.MAX_BUNDLE)
         )
+        self._end_connecting = _aiortc.own_connecting(self._peer)
         self._on_text = on_text
         self._on_lost = on_lost
         self._changed = asyncio.Event()
@@ -230,7 +231,7 @@ class Transport:
         await asyncio.shield(self._closing)
 
     async def _close(self) -> None:
-        closing = asyncio.create_task(self._peer.close(), name="rtcvoice peer close")
+        closing = asyncio.create_task(self._close_peer(), name="rtcvoice peer close")
         done, _ = await asyncio.wait({closing}, timeout=CLOSE_TIMEOUT)
         if not done:
             _parked.add(closing)
@@ -239,3 +240,7 @@ class Transport:
         elif (error := closing.exception()) is not None:
             logger.warning("x closing the peer connection failed: %s", error)
         self._changed.set()
+
+    async def _close_peer(self) -> None:
+        await self._end_connecting()
+        await self._peer.close()

@@ -78,6 +78,7 @@ class Peer:
         self._peer = RTCPeerConnection(
             RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE)
         )
+        self._end_connecting = _aiortc.own_connecting(self._peer)
         self._peer.on("datachannel", self._open_channel)
         self._peer.on("connectionstatechange", self._state_changed)
         transceiver = self._peer.addTransceiver(self._track, direction="sendrecv")
@@ -100,7 +101,7 @@ class Peer:
                 raise OfferError("the offer has no audio section")
             await self._peer.setLocalDescription(await self._peer.createAnswer())
         except Exception as exc:  # aiortc raises many kinds for an SDP it cannot use
-            await self._peer.close()
+            await self._close_peer()
             raise exc if isinstance(exc, OfferError) else OfferError(str(exc)) from exc
         _aiortc.watch_datagrams(self._ice, self._alive)
         self._life = asyncio.create_task(self._live(), name="rtcvoice emulator peer")
@@ -216,11 +217,15 @@ class Peer:
     async def _close(self) -> None:
         """Let the last events out, then close; aiortc's close is never cancelled half-way."""
         await self._flush()
-        closing = asyncio.create_task(self._peer.close(), name="rtcvoice emulator close")
+        closing = asyncio.create_task(self._close_peer(), name="rtcvoice emulator close")
         done, _ = await asyncio.wait({closing}, timeout=CLOSE_TIMEOUT)
         if not done:
             logger.warning("x closing a peer takes over %g s", CLOSE_TIMEOUT)
         self._track.stop()
+
+    async def _close_peer(self) -> None:
+        await self._end_connecting()
+        await self._peer.close()
 
     async def _flush(self) -> None:
         """Wait until the channel has handed its last message to the network."""

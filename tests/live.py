@@ -1,0 +1,181 @@
+"""What the tests of real calls share: a bent emulator, an ear, a census of what a process holds.
+
+Nothing here stands in for WebRTC: every call of these tests is ICE, DTLS, SRTP and SCTP on
+loopback. Waiting is always for a condition, with a deadline.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import aiortc.rtp
+import numpy as np
+
+import rtcvoice
+from rtcvoice.emulator import Emulator, Pace
+from rtcvoice.playout.sink import HeadlessSink
+
+QUICK = Pace(response_latency=0.01, delta_interval=0.001, transcription_latency=0.01, lead_deltas=1)
+KEY = "sk-any"
+
+
+class BentEmulator(Emulator):
+    """An emulator that answers with `rewrite(sdp)` and does `bend(peer)` to each new peer.
+
+    `bend` runs before the client has the answer, so before any packet of the call.
+    """
+
+    def __init__(self, *, rewrite=str, bend=lambda peer: None, **options):
+        super().__init__(**{"pace": QUICK, "seed": 1, **options})
+        self._rewrite = rewrite
+        self._bend = bend
+
+    async def answer(self, offer_sdp, settings, call_id):
+        sdp = await super().answer(offer_sdp, settings, call_id)
+        self._bend(self.calls[call_id].peer)
+        return self._rewrite(sdp)
+
+    def last(self):
+        """Return the newest call as the emulator sees it."""
+        return list(self.calls.values())[-1]
+
+    async def end_calls(self):
+        """Close the server's side of every call, also of those that a client gave up on."""
+        for call in self.calls.values():
+            await call.peer.aclose()
+
+
+def calling(server, **options):
+    """Return a `connect` to the emulator, without devices unless told otherwise."""
+    given = {"source": None, "sink": None, "api_key": KEY, "base_url": server.url, **options}
+    if "credentials" in given:
+        del given["api_key"]
+    return rtcvoice.connect(**given)
+
+
+async def hold(server, **options):
+    """Connect and hang up."""
+    async with calling(server, **options):
+        pass
+
+
+async def eventually(condition: Callable[[], object], timeout: float = 5.0):
+    """Wait until `condition()` is true and return its value; fails after `timeout` seconds."""
+    deadline = time.monotonic() + timeout
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"not within {timeout} s: {condition}"
+        await asyncio.sleep(0.005)
+    return value
+
+
+class Census:
+    """The threads, tasks and descriptors of this process, to be compared with later ones."""
+
+    def __init__(self):
+        self._before = self._count()
+
+    @staticmethod
+    def _count():
+        here = Counter(thread.name for thread in threading.enumerate())
+        here.update(
+            f"task {task.get_name()}: {task.get_coro()}"
+            for task in asyncio.all_tasks()
+            if task is not asyncio.current_task()
+        )
+        if Path("/proc/self/fd").is_dir():
+            here["descriptors"] = len(os.listdir("/proc/self/fd")) - 1  # (the listing's own)
+        return here
+
+    def surplus(self):
+        """Return what there is now beyond what there was at first; empty when nothing."""
+        return self._count() - self._before
+
+    async def check(self, timeout: float = 5.0):
+        """Wait until there is no surplus: a closed socket leaves the loop one turn later."""
+        with suppress(AssertionError):
+            await eventually(lambda: not self.surplus(), timeout)
+        assert not self.surplus(), dict(self.surplus())
+
+
+class Ear(HeadlessSink):
+    """A sink that remembers everything it heard."""
+
+    def __init__(self):
+        super().__init__()
+        self._blocks = []
+
+    def write(self, samples):
+        self._blocks.append(samples.copy())
+
+    @property
+    def heard(self):
+        return np.concatenate([np.zeros(0, np.int16), *self._blocks])
+
+
+def find(part: np.ndarray, whole: np.ndarray) -> tuple[int, float]:
+    """Return where in `whole` it sounds most like `part`, and how much so (1 being the same)."""
+    a, b = part.astype(float), whole.astype(float)
+    size = 1 << (len(a) + len(b)).bit_length()
+    products = np.fft.irfft(np.fft.rfft(b, size) * np.conj(np.fft.rfft(a, size)), size)
+    energies = np.cumsum(np.concatenate([[0.0], b * b]))
+    lags = len(b) - len(a) + 1
+    norms = np.sqrt((energies[len(a) :] - energies[:lags]) * (a @ a)) + 1e4
+    likeness = products[:lags] / norms
+    best = int(np.argmax(likeness))
+    return best, float(likeness[best])
+
+
+def spoil_packet(peer, spoil, *, at: int):
+    """Put `spoil(rtp)` in place of the `at`-th RTP packet that `peer` sends from now on.
+
+    `spoil` gets an aiortc RtpPacket, and returns one, or None for a packet that is lost.
+    """
+    transport = peer._peer.getSenders()[0].transport
+    send, count = transport._send_rtp, 0
+
+    async def send_rtp(data: bytes) -> None:
+        nonlocal count
+        if not 192 <= data[1] <= 223:  # RTCP shares the path (RFC 5761 §4)
+            count += 1
+            if count == at:
+                packet = spoil(aiortc.rtp.RtpPacket.parse(data))
+                if packet is None:
+                    return
+                data = packet.serialize()
+        await send(data)
+
+    transport._send_rtp = send_rtp
+
+
+@asynccontextmanager
+async def separate_emulator():
+    """An emulator in a process of its own, to be killed: yields the process and its URL."""
+    script = (
+        "import asyncio\n"
+        "from rtcvoice.emulator import Emulator\n"
+        "async def main():\n"
+        "    async with Emulator() as server:\n"
+        "        print(server.url, flush=True)\n"
+        "        await asyncio.Event().wait()\n"
+        "asyncio.run(main())\n"
+    )
+    process = await asyncio.create_subprocess_exec(
+        os.sys.executable, "-c", script, stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        async with asyncio.timeout(30):
+            url = (await process.stdout.readline()).decode().strip()
+        process.url = url
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+        process._transport.close()

@@ -1,0 +1,218 @@
+"""After a first call, every later one leaves the threads, tasks and descriptors of before.
+
+The emulator lives in the same process, so its side of a call is counted, too. A client that gives
+up before it has the answer cannot hang up, and the server waits for it for a while: those tests
+end the server's calls before they count.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+
+import pytest
+from live import KEY, Census, calling, eventually, hold, separate_emulator
+
+import rtcvoice
+from rtcvoice import CallState, TransportError
+
+CALLS = 50
+
+
+async def warmed_up(server):
+    """Make one call, which imports, caches and starts what a process has once; count then."""
+    await hold(server)
+    await asyncio.to_thread(int)
+    await server.end_calls()
+    return Census()
+
+
+async def test_fifty_calls_leave_nothing_behind(emulator):
+    census = await warmed_up(emulator)
+    for _ in range(CALLS):
+        await hold(emulator)
+    assert len(emulator.calls) == CALLS + 1
+    await census.check()
+    assert all(call.ended for call in emulator.calls.values())  # each was told of the hang-up
+
+
+async def test_several_calls_at_once_leave_nothing_behind(emulator):
+    census = await warmed_up(emulator)
+    for _ in range(2):
+        await asyncio.gather(*(hold(emulator) for _ in range(6)))
+    await census.check()
+
+
+async def cancelled_connecting(server, wait):
+    """Begin to connect, wait in the way of `wait`, cancel; return the call."""
+    call = calling(server)._call
+    connecting = asyncio.create_task(call.start())
+    await wait(connecting)
+    connecting.cancel()
+    async with asyncio.timeout(5):
+        await asyncio.wait({connecting})
+    if not connecting.cancelled():  # it was faster than we
+        connecting.result()
+        await call.aclose()
+    assert call.state is CallState.ENDED
+    return call
+
+
+async def test_connecting_cancelled_anywhere_leaves_nothing_behind(emulator):
+    census = await warmed_up(emulator)
+    usual = 0.05
+    dice = random.Random(7)
+    for number in range(40):
+        turns, seconds = 3 * number, dice.uniform(0, usual)
+
+        async def some_turns(connecting, turns=turns):
+            for _ in range(turns):
+                await asyncio.sleep(0)
+
+        async def some_time(connecting, seconds=seconds):
+            await asyncio.wait({connecting}, timeout=seconds)
+
+        await cancelled_connecting(emulator, some_turns if number % 2 else some_time)
+    await emulator.end_calls()
+    await census.check()
+
+
+@pytest.mark.parametrize("stage", ["ice", "dtls", "channel", "session"])
+async def test_connecting_cancelled_at_a_stage_leaves_nothing_behind(emulator, monkeypatch, stage):
+    """Stages are over in milliseconds here, so each is held up to be hit for sure."""
+    census = await warmed_up(emulator)
+    reached = asyncio.Event()
+
+    async def stuck(*arguments):
+        reached.set()
+        await asyncio.Event().wait()
+
+    with monkeypatch.context() as patch:
+        if stage == "session":
+            patch.setattr(rtcvoice.Call, "_session_ready", stuck)
+        else:
+            patch.setattr(f"rtcvoice.transport.Transport.wait_{stage}", stuck)
+
+        async def until_reached(connecting):
+            await reached.wait()
+
+        async with asyncio.timeout(5):
+            await cancelled_connecting(emulator, until_reached)
+    await eventually(lambda: emulator.last().ended)  # the call was answered, so it was hung up
+    await census.check()
+
+
+async def test_a_cancellation_while_giving_up_waits_for_the_closing(emulator):
+    """Both cancel the same task: our deadline, and the user whose patience was shorter still."""
+    census = await warmed_up(emulator)
+    emulator._bend = lambda peer: setattr(peer._session, "open", lambda now: None)
+    call = calling(emulator, connect_timeout=0.3)._call
+    connecting = asyncio.create_task(call.start())
+    await eventually(lambda: call._leg is not None and call._leg.transport._closing is not None)
+    leg = call._leg
+    connecting.cancel()
+    await asyncio.wait({connecting})
+    assert leg.transport._closing.done()
+    assert leg.signaling._http.is_closed
+    await census.check()
+
+
+async def test_servers_killed_mid_call_leave_nothing_behind(emulator):
+    census = await warmed_up(emulator)
+    async with separate_emulator() as process:
+        calls = [calling(process, liveness_timeout=0.5)._call for _ in range(3)]
+        await asyncio.gather(*(call.start() for call in calls))
+        process.send_signal(signal.SIGKILL)
+        async with asyncio.timeout(5):
+            ends = await asyncio.gather(*(call.wait_ended() for call in calls))
+        assert not any(end.normal for end in ends)
+        await asyncio.gather(*(call.aclose() for call in calls))
+    await census.check()
+
+
+async def test_raising_handlers_and_open_iterators_leave_nothing_behind(emulator):
+    census = await warmed_up(emulator)
+    async with calling(emulator) as call:
+
+        @call.on("*")
+        async def raising(event):
+            raise ValueError
+
+        @call.on("*")
+        async def endless(event):
+            await asyncio.Event().wait()
+
+        aiter(call)
+        call.events("response.*")
+        call.audio()
+        waiting = asyncio.create_task(call.wait_for("response.done"))
+        await call.send("Say it.")
+        await waiting
+    assert call.state is CallState.ENDED
+    await census.check()
+
+
+async def test_cancelled_closing_leaves_nothing_behind(emulator):
+    census = await warmed_up(emulator)
+    for turns in range(1, 40, 4):
+        call = calling(emulator)._call
+        await call.start()
+        closing = asyncio.create_task(call.aclose())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        closing.cancel()
+        await asyncio.wait({closing})
+    await census.check()
+
+
+async def test_a_block_that_is_cancelled_leaves_nothing_behind(emulator):
+    census = await warmed_up(emulator)
+    inside = asyncio.Event()
+
+    async def talk():
+        async with calling(emulator) as call:
+            inside.set()
+            async for _ in call:
+                pass
+
+    for _ in range(3):
+        inside.clear()
+        talking = asyncio.create_task(talk())
+        await inside.wait()
+        talking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await talking
+    await census.check()
+
+
+async def test_failed_connecting_leaves_nothing_behind(emulator, tmp_path):
+    census = await warmed_up(emulator)
+    port = emulator.url.split(":")[2].split("/")[0]
+    for options, error in (
+        ({"base_url": "http://127.0.0.1:9/v1"}, rtcvoice.SignalingError),
+        ({"base_url": f"http://127.0.0.1:{port}/nowhere"}, rtcvoice.SignalingError),
+        ({"source": rtcvoice.FileSource(tmp_path / "none.wav")}, rtcvoice.DeviceError),
+        ({"sink": rtcvoice.FileSink(tmp_path / "none" / "a.wav")}, rtcvoice.DeviceError),
+        ({"connect_timeout": 0.001}, TransportError),
+    ):
+        with pytest.raises(error):
+            await hold(emulator, **options)
+    await emulator.end_calls()
+    await census.check()
+
+
+async def test_closing_gives_up_on_a_part_that_does_not_close(emulator, caplog):
+    """Even then everything else is closed, and the call ends."""
+    census = await warmed_up(emulator)
+
+    class Stubborn(rtcvoice.Silence):
+        async def aclose(self):
+            await asyncio.Event().wait()
+
+    async with calling(emulator, source=Stubborn(), close_timeout=0.3) as call:
+        pass
+    assert call.state is CallState.ENDED
+    assert "took over" in caplog.text
+    await census.check()
+    assert KEY not in caplog.text
