@@ -108,14 +108,17 @@ class CallConfig:
         for name, value in self.headers.items():
             if not (isinstance(value, str) and value.isascii() and value.isprintable()):
                 raise ConfigError(f"{name} {value!r} cannot be sent: only printable ASCII can")
-        if not self.model or not isinstance(self.model, str):
-            raise ConfigError("model= is empty", hint=f"for example {DEFAULT_MODEL}")
         for name in ("connect_timeout", "liveness_timeout", "close_timeout"):
             value = getattr(self, name)
             if not isinstance(value, int | float) or not value > 0:
                 raise ConfigError(f"{name}={value!r} must be a number of seconds above 0")
         if self.api_key is not None and self.credentials is not None:
             raise ConfigError("api_key= and credentials= are both given", hint="give one of them")
+        self._check_session()
+
+    def _check_session(self) -> None:
+        if not self.model or not isinstance(self.model, str):
+            raise ConfigError("model= is empty", hint=f"for example {DEFAULT_MODEL}")
         if not isinstance(self.session, Mapping):
             raise ConfigError(f"session= is a {type(self.session).__name__}", hint="pass a dict")
         for name in self.session:
@@ -124,7 +127,6 @@ class CallConfig:
                     f"session field {name!r} belongs to the beta API, which is gone",
                     hint=_successor(name),
                 )
-
         try:
             msgspec.json.encode(self.session_payload())
         except (TypeError, ValueError, RecursionError, msgspec.MsgspecError) as exc:

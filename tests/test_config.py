@@ -1,0 +1,275 @@
+"""Options in, session and headers out; what cannot work is refused before anything is sent."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import pytest
+
+from rtcvoice.config import DEFAULT_BASE_URL, DEFAULT_MODEL, CallConfig, environment
+from rtcvoice.credentials import ApiKey, EphemeralToken
+from rtcvoice.errors import ConfigError, CredentialsError
+
+KEY = "sk-proj-4WYDeCqfVYt8Kq0R3tJzqKzq"
+
+
+def config(**options):
+    return CallConfig.from_options(options)
+
+
+# -- the session ------------------------------------------------------------------------------
+
+
+def test_by_default_only_model_and_transcription_are_sent():
+    assert config().session_payload() == {
+        "type": "realtime",
+        "model": DEFAULT_MODEL,
+        "audio": {"input": {"transcription": {"model": "gpt-transcribe"}}},
+    }
+    assert config().session_changes() == {}
+
+
+def test_every_option_has_its_place():
+    tools = [{"type": "function", "name": "now"}]
+    payload = config(
+        model="gpt-realtime-2.1-mini",
+        voice="cedar",
+        speed=1.2,
+        instructions="Be brief.",
+        output_modalities=["text"],
+        max_output_tokens=300,
+        tool_choice="none",
+        turn_detection={"type": "server_vad", "threshold": 0.7},
+        transcription={"model": "whisper-1"},
+        noise_reduction={"type": "far_field"},
+        session={"tools": tools, "truncation": "disabled"},
+    ).session_payload()
+    assert payload == {
+        "type": "realtime",
+        "model": "gpt-realtime-2.1-mini",
+        "instructions": "Be brief.",
+        "output_modalities": ["text"],
+        "max_output_tokens": 300,
+        "tool_choice": "none",
+        "audio": {
+            "input": {
+                "turn_detection": {"type": "server_vad", "threshold": 0.7},
+                "transcription": {"model": "whisper-1"},
+                "noise_reduction": {"type": "far_field"},
+            },
+            "output": {"voice": "cedar", "speed": 1.2},
+        },
+        "tools": tools,
+        "truncation": "disabled",
+    }
+
+
+@pytest.mark.parametrize(
+    ("option", "given", "sent"),
+    [
+        ("turn_detection", None, None),
+        ("turn_detection", "semantic_vad", {"type": "semantic_vad"}),
+        ("noise_reduction", None, None),
+        ("noise_reduction", "near_field", {"type": "near_field"}),
+        ("transcription", None, None),
+        ("transcription", "whisper-1", {"model": "whisper-1"}),
+        ("transcription", {"language": "de"}, {"model": "gpt-transcribe", "language": "de"}),
+    ],
+)
+def test_none_switches_off_and_text_is_short_for_the_type(option, given, sent):
+    assert config(**{option: given}).session_payload()["audio"]["input"][option] == sent
+
+
+def test_changes_are_only_what_was_set():
+    changes = config(transcription={"language": "de"}, voice="marin").session_changes()
+    assert changes == {
+        "audio": {"input": {"transcription": {"language": "de"}}, "output": {"voice": "marin"}}
+    }
+
+
+def test_session_is_merged_field_by_field_and_wins():
+    payload = config(
+        voice="marin",
+        turn_detection={"type": "server_vad", "threshold": 0.9},
+        session={
+            "audio": {
+                "input": {"turn_detection": {"type": "semantic_vad"}, "format": {"type": "a"}},
+                "output": {"speed": 0.9},
+            },
+            "instructions": "from session",
+        },
+        instructions="from the option",
+    ).session_payload()
+    assert payload["instructions"] == "from session"
+    assert payload["audio"]["output"] == {"voice": "marin", "speed": 0.9}
+    assert payload["audio"]["input"] == {
+        "turn_detection": {"type": "semantic_vad"},  # not with the threshold of the other type
+        "transcription": {"model": "gpt-transcribe"},
+        "format": {"type": "a"},
+    }
+
+
+def test_merging_changes_nothing_of_the_callers():
+    session = {"audio": {"input": {"format": {"type": "audio/pcmu"}}}}
+    made = config(session=session, voice="ash")
+    assert made.session_payload() == made.session_payload()
+    assert session == {"audio": {"input": {"format": {"type": "audio/pcmu"}}}}
+
+
+def test_where_models_are_deployments_no_transcription_is_assumed():
+    url = "https://me.openai.azure.com/openai/v1"
+    assert "audio" not in config(base_url=url, model="my-deployment").session_payload()
+    asked = config(base_url=url, transcription="my-whisper").session_payload()
+    assert asked["audio"]["input"]["transcription"] == {"model": "my-whisper"}
+    lookalike = config(base_url="https://notazure.com/v1").session_payload()
+    assert "audio" in lookalike
+
+
+# -- refusals ---------------------------------------------------------------------------------
+
+
+def test_an_unknown_option_lists_the_known_ones():
+    with pytest.raises(ConfigError, match=r"no option voicee=.*turn_detection.*session=\{"):
+        config(voicee="marin")
+
+
+@pytest.mark.parametrize(
+    ("beta", "successor"),
+    [
+        ("temperature", "removed"),
+        ("modalities", "output_modalities"),
+        ("input_audio_format", "audio"),
+        ("output_audio_format", "audio"),
+        ("input_audio_transcription", "transcription="),
+        ("input_audio_noise_reduction", "noise_reduction="),
+        ("max_response_output_tokens", "max_output_tokens="),
+    ],
+)
+def test_beta_names_name_their_successor(beta, successor):
+    with pytest.raises(ConfigError, match=successor):
+        config(**{beta: 1})
+    with pytest.raises(ConfigError, match=successor):
+        config(session={beta: 1})
+
+
+@pytest.mark.parametrize("name", ["voice", "speed", "turn_detection"])
+def test_options_that_moved_are_refused_at_their_old_place(name):
+    with pytest.raises(ConfigError, match=f"the option {name}="):
+        config(session={name: 1})
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"model": ""}, "model= is empty"),
+        ({"model": None}, "model= is empty"),
+        ({"connect_timeout": 0}, "connect_timeout"),
+        ({"liveness_timeout": -1}, "liveness_timeout"),
+        ({"close_timeout": math.nan}, "close_timeout"),
+        ({"connect_timeout": "10"}, "connect_timeout"),
+        ({"session": "marin"}, "session= is a str"),
+        ({"session": {"tools": [object()]}}, "cannot be written as JSON"),
+        ({"instructions": "\ud800"}, "cannot be written as JSON"),
+        ({"api_key": KEY, "credentials": ApiKey(KEY)}, "both given"),
+        ({"safety_identifier": "naïve"}, "OpenAI-Safety-Identifier"),
+        ({"project": "a\r\nX-Evil: 1"}, "OpenAI-Project"),
+    ],
+)
+def test_what_cannot_work_is_refused(options, complaint):
+    with pytest.raises(ConfigError, match=complaint) as caught:
+        config(**options)
+    assert KEY not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "api.openai.com/v1",
+        "ftp://api.openai.com",
+        "https://",
+        "https://:443",
+        "http://[::1",
+        "http://host:99999/v1",
+        "http://host:0",
+        "http://host/v1 ",
+        "http://ho st/v1",
+        "https://host/v1?api-version=1",
+        "https://host/v1#top",
+        7,
+    ],
+)
+def test_addresses_that_cannot_work_are_refused(url):
+    with pytest.raises(ConfigError, match="base_url"):
+        config(base_url=url)
+
+
+def test_a_password_in_the_address_is_refused_and_not_shown():
+    with pytest.raises(ConfigError, match="user name or password") as caught:
+        config(base_url="https://me:hunter2@host/v1")
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:8080", "https://host/v1/", "http://[::1]:9/v1", "http://localhost"]
+)
+def test_other_addresses_are_fine(url):
+    assert config(base_url=url).base_url == url
+
+
+# -- the environment --------------------------------------------------------------------------
+
+
+def test_blank_variables_count_as_missing(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "  ")
+    assert environment("OPENAI_API_KEY") is None
+    monkeypatch.setenv("OPENAI_API_KEY", f" {KEY}\n")
+    assert environment("OPENAI_API_KEY") == KEY
+
+
+def test_the_environment_completes_what_was_not_given(monkeypatch):
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://localhost:1234/v1")
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.setenv("OPENAI_ORG_ID", "org-1")
+    monkeypatch.setenv("OPENAI_PROJECT_ID", "proj_1")
+    made = config(safety_identifier="user-7")
+    assert made.base_url == "http://localhost:1234/v1"
+    assert made.resolve_credentials() == ApiKey(KEY)
+    assert made.headers == {
+        "OpenAI-Organization": "org-1",
+        "OpenAI-Project": "proj_1",
+        "OpenAI-Safety-Identifier": "user-7",
+    }
+
+
+def test_what_is_given_wins_over_the_environment(monkeypatch):
+    for name in ("OPENAI_BASE_URL", "OPENAI_API_KEY", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID"):
+        monkeypatch.setenv(name, "http://wrong")
+    made = config(base_url="http://right", api_key="ek_right", organization="o", project="p")
+    assert made.base_url == "http://right"
+    assert made.resolve_credentials() == EphemeralToken("ek_right")
+    assert made.headers == {"OpenAI-Organization": "o", "OpenAI-Project": "p"}
+
+
+def test_without_an_environment_there_are_the_defaults():
+    made = config()
+    assert made.base_url == DEFAULT_BASE_URL
+    assert made.headers == {}
+    with pytest.raises(CredentialsError, match="OPENAI_API_KEY"):
+        made.resolve_credentials()
+
+
+def test_credentials_are_taken_as_they_are():
+    token = EphemeralToken("ek_1234")
+    assert config(credentials=token).resolve_credentials() is token
+    with pytest.raises(ConfigError, match="credentials= is a str"):
+        config(credentials="ek_1234").resolve_credentials()
+
+
+def test_it_shows_no_key_and_cannot_be_changed():
+    mcp = {"type": "mcp", "server_label": "x", "authorization": "secret-of-mcp"}
+    for made in (config(api_key=KEY), config(credentials=ApiKey(KEY))):
+        assert KEY not in repr(made)
+    assert "secret-of-mcp" not in repr(config(session={"tools": [mcp]}))
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        made.model = "other"
