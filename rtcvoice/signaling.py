@@ -117,8 +117,9 @@ class Signaling:
         try:
             return EphemeralToken(token if isinstance(token, str) else "").value
         except CredentialsError as exc:
+            shown = masked(reply.text, self._credentials.value)[:80]
             raise SignalingError(
-                f"the server's answer holds no ephemeral token: {masked(reply.text)[:80]!r}",
+                f"the server's answer holds no ephemeral token: {shown!r}",
                 status=reply.status,
                 request_id=reply.request_id,
                 hint="is base_url the address of a Realtime API?",
