@@ -79,6 +79,12 @@ class Schedule:
             self._origin = now
         return self._origin + (self._count + 1) * BLOCK - now
 
+    def skip(self, now: float) -> None:
+        """Leave out the blocks that are overdue: their time has passed, with nothing in it."""
+        late = -self.delay(now)
+        if late >= 0:
+            self._count += int(late / BLOCK) + 1
+
     def take(self, now: float) -> tuple[int, float]:
         """Claim the next block: the index and the time of its first sample."""
         late = -self.delay(now)
@@ -122,6 +128,10 @@ class PacedSource(Source):
     async def aclose(self) -> None:
         """End the waiting for `finished`."""
         self._finished.set()
+
+    def _skip_missed(self) -> None:
+        """Let the blocks that are overdue be a gap, for a source that really said nothing."""
+        self._schedule.skip(asyncio.get_running_loop().time())
 
     @abc.abstractmethod
     def _next(self, count: int) -> Samples:

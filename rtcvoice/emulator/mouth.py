@@ -42,9 +42,11 @@ class Mouth(PacedSource):
 
     async def read(self) -> Block:
         """Return the next 20 ms when they are due; in gap mode wait for speech first."""
-        while self._gap and not self._speech:
-            self._more.clear()
-            await self._more.wait()
+        if self._gap and not self._speech:
+            while not self._speech:
+                self._more.clear()
+                await self._more.wait()
+            self._skip_missed()
         return await super().read()
 
     def _next(self, count: int) -> Pcm:

@@ -37,17 +37,18 @@ class FileSink(HeadlessSink):
                 hint=f"name it {self.path.stem}.wav and convert it afterwards",
             )
         self._pending = bytearray()
+        self._written = 0
         self._file: BinaryIO | None = None
         self._wave: wave.Wave_write | None = None
 
     @property
     def duration(self) -> float:
-        """Seconds of the call in the file so far, those not yet on disk included."""
-        written = self._wave.getnframes() if self._wave else 0
-        return (written + len(self._pending) // 2) / self.rate
+        """Seconds of the call in the file, those not yet on disk included; final once closed."""
+        return (self._written + len(self._pending) // 2) / self.rate
 
     async def open(self) -> None:
         """Create the file."""
+        self._written = 0
         try:
             self._create()
         except OSError as exc:
@@ -91,6 +92,7 @@ class FileSink(HeadlessSink):
             self._file.flush()
         except OSError as exc:
             raise DeviceError(f"{self.path} cannot be written: {exc.strerror}") from exc
+        self._written += len(self._pending) // 2
         self._pending.clear()
 
     def _abandon(self) -> None:
