@@ -16,6 +16,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
+from aioice.ice import ICE_COMPLETED
 from aiortc import RTCPeerConnection, RTCRtpReceiver
 
 from rtcvoice.rtp import RtpPacket
@@ -23,6 +24,7 @@ from rtcvoice.rtp import RtpPacket
 __all__ = [
     "LOOPBACK",
     "UnsupportedAiortc",
+    "be_ice_lite",
     "end_consent_lapse",
     "gather_on_loopback",
     "ice_connection",
@@ -183,9 +185,40 @@ def quick_checks(connection: Any) -> None:
         if not check():
             return False
         pairs = connection._check_list  # empty: the first is still to come, from the peer's check
-        return not pairs or any(pair.state.name in ("WAITING", "FROZEN") for pair in pairs)
+        # A check that was just started still counts as waiting, but has its task.
+        return not pairs or any(
+            pair.task is None and pair.state.name in ("WAITING", "FROZEN") for pair in pairs
+        )
 
     connection._check_periodic = check_periodic
+
+
+def be_ice_lite(connection: Any) -> None:
+    """Make `connection` an ICE-lite agent: it answers checks and sends none (RFC 8445 §2.5).
+
+    A pair is good as soon as the peer checked it, and chosen as soon as the peer nominates it. A
+    full agent would first check in return, which costs a round trip before DTLS. With no peer,
+    connecting waits until the connection is closed.
+    """
+    needed = ("_check_list_state", "_early_checks", "_early_checks_done", "check_incoming")
+    if not all(hasattr(connection, name) for name in (*needed, "check_start", "check_complete")):
+        raise UnsupportedAiortc("Connection.check_start, ._check_list_state, ._early_checks")
+
+    async def check_start(pair: Any) -> None:
+        pair.nominated = pair.remote_nominated
+        connection.check_state(pair, type(pair).State.SUCCEEDED)
+        connection.check_complete(pair)
+
+    async def connect() -> None:
+        for check in connection._early_checks:
+            connection.check_incoming(*check)
+        connection._early_checks.clear()
+        connection._early_checks_done = True
+        if await connection._check_list_state.get() != ICE_COMPLETED:
+            raise ConnectionError("closed before a client came")
+
+    connection.check_start = check_start
+    connection.connect = connect
 
 
 def gather_on_loopback(connection: Any) -> None:

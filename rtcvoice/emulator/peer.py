@@ -84,7 +84,10 @@ class Peer:
         transceiver = self._peer.addTransceiver(self._track, direction="sendrecv")
         _aiortc.take_packets(transceiver.receiver, self._hear)
         self._ice = _aiortc.ice_connection(self._peer)
-        _aiortc.quick_checks(self._ice)
+        if shape.ice_lite:
+            _aiortc.be_ice_lite(self._ice)
+        else:
+            _aiortc.quick_checks(self._ice)
         if loopback:
             _aiortc.gather_on_loopback(self._ice)
 
