@@ -280,7 +280,12 @@ class Call:
         await self._dispatcher.aclose(timeout=HANDLER_GRACE)
 
     async def _open_ends(self) -> None:
-        await asyncio.gather(self._source.open(), self._sink.open())
+        try:
+            async with asyncio.TaskGroup() as both:  # nothing is closed while it still opens
+                both.create_task(self._source.open())
+                both.create_task(self._sink.open())
+        except BaseExceptionGroup as group:
+            raise group.exceptions[0] from group.exceptions[0].__cause__
 
     def _on_text(self, text: str) -> None:
         """Decode, draw the consequences, hand on; runs in the channel's listener: cannot raise."""
@@ -300,8 +305,10 @@ class Call:
             logger.exception("x handling an event failed")
 
     def _on_lost(self, error: TransportError) -> None:
+        if self.state is CallState.CONNECTING:
+            error.stage = "session"  # the last one: the others are behind us
         if self._conversation.fault:
-            error = TransportError(self._conversation.fault, stage="connected")
+            error = TransportError(self._conversation.fault, stage=error.stage)
         self._life.lose(error)
 
     def _heard_at(self) -> float:

@@ -18,6 +18,7 @@ import logging
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -99,9 +100,11 @@ async def establish(
     timings = Timings()
     begun = time.monotonic()
     try:
-        async with asyncio.timeout(config.connect_timeout):
+        async with asyncio.timeout(config.connect_timeout) as deadline:
             leg, track = await _run_stages(config, wiring, open_ends, timings)
     except TimeoutError as exc:
+        if not deadline.expired():  # somebody else's, such as a source that asks the network
+            raise
         stage = _blamed(timings)
         raise TransportError(
             f"connecting took longer than {config.connect_timeout:g} s; it stopped at the stage"
@@ -203,9 +206,16 @@ async def _answer(config: CallConfig, signaling: Signaling, offer: str, token: s
 
 
 async def _abandon(made: list[tuple[Leg, SourceTrack]], signaling: Signaling) -> None:
-    """Close what was made, in a task of its own that no second cancellation can stop."""
-    closing = made[0][0].aclose() if made else signaling.aclose()
-    await asyncio.shield(asyncio.create_task(closing, name="rtcvoice abandon connecting"))
+    """Close what was made and wait for it, cancelled or not: it has deadlines of its own.
+
+    The caller raises what made it give up, so a cancellation that comes now has nothing to add.
+    """
+    closing = asyncio.create_task(
+        made[0][0].aclose() if made else signaling.aclose(), name="rtcvoice abandon connecting"
+    )
+    while not closing.done():
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait({closing})
 
 
 def _blamed(timings: Timings) -> str:

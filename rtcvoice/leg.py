@@ -54,9 +54,11 @@ class Leg:
 
     async def aclose(self) -> None:
         """Close everything; idempotent, never raises. Transport and REST say goodbye at once."""
-        await asyncio.gather(self._hang_up(), self.transport.aclose())
-        self.track.stop()
-        await self.signaling.aclose()
+        try:
+            await asyncio.gather(self._hang_up(), self.transport.aclose())
+        finally:
+            self.track.stop()
+            await self.signaling.aclose()
 
     async def _hang_up(self) -> None:
         if self._told or not self.call_id or not self.signaling.can_hang_up:

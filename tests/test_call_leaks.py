@@ -10,12 +10,14 @@ from __future__ import annotations
 import asyncio
 import random
 import signal
+from contextlib import suppress
 
 import pytest
 from live import KEY, Census, calling, eventually, hold, separate_emulator
 
 import rtcvoice
 from rtcvoice import CallState, TransportError
+from rtcvoice.transport import Transport
 
 CALLS = 50
 
@@ -103,19 +105,50 @@ async def test_connecting_cancelled_at_a_stage_leaves_nothing_behind(emulator, m
     await census.check()
 
 
-async def test_a_cancellation_while_giving_up_waits_for_the_closing(emulator):
-    """Both cancel the same task: our deadline, and the user whose patience was shorter still."""
+async def test_a_cancellation_while_giving_up_waits_for_the_closing(emulator, monkeypatch):
+    """Our deadline and the user's impatience cancel the same task; closing is one for both."""
     census = await warmed_up(emulator)
-    emulator._bend = lambda peer: setattr(peer._session, "open", lambda now: None)
-    call = calling(emulator, connect_timeout=0.3)._call
-    connecting = asyncio.create_task(call.start())
-    await eventually(lambda: call._leg is not None and call._leg.transport._closing is not None)
-    leg = call._leg
-    connecting.cancel()
-    await asyncio.wait({connecting})
-    assert leg.transport._closing.done()
-    assert leg.signaling._http.is_closed
+    closing, closed, release = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    close_peer = Transport._close_peer
+
+    async def close_slowly(transport):
+        closing.set()
+        await release.wait()
+        await close_peer(transport)
+        closed.set()
+
+    monkeypatch.setattr(Transport, "_close_peer", close_slowly)
+    monkeypatch.setattr(Transport, "wait_ice", lambda transport: asyncio.Event().wait())
+    connecting = asyncio.create_task(calling(emulator, connect_timeout=0.2)._call.start())
+    async with asyncio.timeout(5):
+        await closing.wait()
+        connecting.cancel()
+        await asyncio.wait({connecting}, timeout=0.05)
+        assert not connecting.done()
+        release.set()
+        await asyncio.wait({connecting})
+    assert connecting.cancelled()
+    assert closed.is_set()
+    await emulator.end_calls()
     await census.check()
+
+
+async def test_a_refusal_is_not_hidden_by_the_deadline_that_passes_while_closing(
+    emulator, monkeypatch
+):
+    close_peer = Transport._close_peer
+
+    async def close_slowly(transport):
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0.4):
+                await asyncio.Event().wait()
+        await close_peer(transport)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Transport, "_close_peer", close_slowly)
+        with pytest.raises(rtcvoice.SignalingError) as raised:
+            await hold(emulator, api_key="wrong", connect_timeout=0.3)
+    assert raised.value.status == 401
 
 
 async def test_servers_killed_mid_call_leave_nothing_behind(emulator):
@@ -216,3 +249,23 @@ async def test_closing_gives_up_on_a_part_that_does_not_close(emulator, caplog):
     assert "took over" in caplog.text
     await census.check()
     assert KEY not in caplog.text
+
+
+async def test_a_server_that_never_confirms_the_hang_up_leaves_nothing_behind(emulator):
+    """The deadline cuts the waiting short; the HTTP connection is closed all the same."""
+    census = await warmed_up(emulator)
+    over = asyncio.Event()
+
+    async def hang_up(call_id):
+        return await over.wait()
+
+    emulator.hang_up = hang_up
+    call = calling(emulator, close_timeout=0.2)._call
+    await call.start()
+    leg = call._leg
+    await call.aclose()
+    assert call.state is CallState.ENDED
+    assert leg.signaling._http.is_closed
+    over.set()
+    await emulator.end_calls()
+    await census.check()
