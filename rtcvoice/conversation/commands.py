@@ -67,8 +67,8 @@ def user_text(text: str) -> ClientEvent:
 
 
 def respond() -> ClientEvent:
-    """Ask for a response."""
-    return events.ResponseCreate()
+    """Ask for a response, so that an error which refuses it can be told from others."""
+    return stamped(events.ResponseCreate())
 
 
 def answers(event: Any, command: ClientEvent) -> bool:

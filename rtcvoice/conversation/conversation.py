@@ -39,6 +39,8 @@ class Conversation:
         """Why the server is about to end the session, when it said so."""
         self._user_speaking = False
         self._expected_since: float | None = None
+        self._expected_by: str | None = None
+        """Id of the event that asked for the response; None: the server makes it by itself."""
         self._responses: set[str] = set()
         self._playing = False
 
@@ -73,12 +75,14 @@ class Conversation:
         """Note an event that we send."""
         if isinstance(event, events.ResponseCreate):
             self._expected_since = now
+            self._expected_by = event.event_id or ""
 
     def feed(self, event: Any, now: float) -> Fact | None:
         """Take the next event of the server; return the fact it states, if any."""
         match event:
             case events.SessionCreated() | events.SessionUpdated():
                 self.session = event.session
+                self._user_speaking = self._user_speaking and self._turn_detection() is not None
                 return Fact.SESSION_KNOWN
             case events.UnknownEvent(type="session.created"):
                 # A session that this version cannot read is a session all the same.
@@ -91,6 +95,9 @@ class Conversation:
                 self._user_speaking = False
                 if self._answers_by_itself():
                     self._expected_since = now
+                    self._expected_by = None
+            case events.InputAudioBufferCleared() | events.InputAudioBufferCommitted():
+                self._user_speaking = False  # after a clear nobody reports the end of the speech
             case events.ResponseCreated():
                 self._expected_since = None
                 self._responses.add(event.response.id or "")
@@ -112,7 +119,8 @@ class Conversation:
     def _error(self, event: events.ErrorEvent) -> None:
         if event.error.code == "session_expired":
             self.fault = event.error.message
-        self._expected_since = None
+        if (event.error.event_id or "") == self._expected_by:  # refused: it will not come
+            self._expected_since = None
 
     def _answers_by_itself(self) -> bool:
         detection = self._turn_detection()

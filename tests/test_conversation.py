@@ -1,0 +1,326 @@
+"""What events mean for a call (facts, idle, interruptible), and the commands that verbs send."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from event_samples import CLIENT_SAMPLES, TURN
+
+from rtcvoice import events
+from rtcvoice.conversation import commands
+from rtcvoice.conversation.conversation import RESPONSE_PATIENCE, Conversation, Fact
+from rtcvoice.errors import ConfigError
+
+VAD = {"type": "server_vad"}
+
+
+def server(name: str, **fields):
+    """Return an event of the server as it would be decoded."""
+    event = events.decode(json.dumps({"type": name, "event_id": "event_1", **fields}))
+    assert not isinstance(event, events.UnknownEvent), event
+    return event
+
+
+def session(turn_detection, name: str = "session.created"):
+    audio = {"input": {"turn_detection": turn_detection}, "output": {"voice": "marin"}}
+    return server(name, session={"type": "realtime", "model": "m", "audio": audio})
+
+
+def response(name: str, response_id: str = "resp_1", status: str = "completed"):
+    return server(name, response={"id": response_id, "status": status, "output": []})
+
+
+def error(code: str, event_id: str | None = None):
+    return server("error", error={"type": "t", "code": code, "message": "m", "event_id": event_id})
+
+
+SPEECH_STARTED = server("input_audio_buffer.speech_started", audio_start_ms=0, item_id="item_1")
+SPEECH_STOPPED = server("input_audio_buffer.speech_stopped", audio_end_ms=9, item_id="item_1")
+COMMITTED = server("input_audio_buffer.committed", item_id="item_1", previous_item_id=None)
+CLEARED_INPUT = server("input_audio_buffer.cleared")
+AUDIO_STARTED = server("output_audio_buffer.started", response_id="resp_1")
+AUDIO_STOPPED = server("output_audio_buffer.stopped", response_id="resp_1")
+AUDIO_CLEARED = server("output_audio_buffer.cleared", response_id="resp_1")
+
+
+def conversation(turn_detection=VAD, *fed) -> Conversation:
+    made = Conversation()
+    made.feed(session(turn_detection), 0.0)
+    for event in fed:
+        made.feed(event, 0.0)
+    return made
+
+
+# -- facts ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("event", "fact"),
+    [
+        (session(VAD), Fact.SESSION_KNOWN),
+        (session(VAD, "session.updated"), Fact.SESSION_KNOWN),
+        (SPEECH_STARTED, Fact.USER_SPEECH_STARTED),
+        (AUDIO_STARTED, Fact.ASSISTANT_AUDIO_STARTED),
+        (AUDIO_STOPPED, Fact.ASSISTANT_AUDIO_STOPPED),
+        (AUDIO_CLEARED, Fact.AUDIO_CLEARED),
+        (SPEECH_STOPPED, None),
+        (response("response.created"), None),
+        (response("response.done"), None),
+        (error("x"), None),
+        (events.UnknownEvent("something.new", {}), None),
+        (events.decode("no JSON"), None),
+    ],
+)
+def test_each_event_states_its_fact(event, fact):
+    assert Conversation().feed(event, 0.0) is fact
+
+
+def test_a_recorded_turn():
+    made = Conversation()
+    facts = [fact for line in TURN if (fact := made.feed(events.decode(line), 0.0))]
+    assert facts == [
+        Fact.SESSION_KNOWN,
+        Fact.SESSION_KNOWN,
+        Fact.USER_SPEECH_STARTED,
+        Fact.ASSISTANT_AUDIO_STARTED,
+        Fact.ASSISTANT_AUDIO_STOPPED,
+    ]
+    assert made.session.model == "gpt-realtime-2.1"
+    assert made.is_idle(0.0)
+
+
+def test_the_session_is_the_last_one_described():
+    made = Conversation()
+    assert made.session is None
+    made.feed(session(VAD), 0.0)
+    made.feed(session(None, "session.updated"), 0.0)
+    assert made.session.audio.input.turn_detection is None
+
+
+def test_a_session_that_cannot_be_read_is_a_session():
+    made = Conversation()
+    strange = events.decode('{"type": "session.created", "session": {"model": 7}}')
+    assert isinstance(strange, events.UnknownEvent)
+    assert made.feed(strange, 0.0) is Fact.SESSION_KNOWN
+    assert made.session is not None
+    assert not made.interruptible
+
+
+def test_why_the_session_will_end_is_remembered():
+    made = conversation()
+    assert made.fault == ""
+    made.feed(error("response_cancel_not_active"), 0.0)
+    assert made.fault == ""
+    made.feed(error("session_expired"), 0.0)
+    assert made.fault == "m"
+
+
+# -- interruptible ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("turn_detection", "interruptible"),
+    [
+        (None, False),
+        ({"type": "server_vad"}, True),
+        ({"type": "semantic_vad"}, True),
+        ({"type": "server_vad", "interrupt_response": None}, True),
+        ({"type": "server_vad", "interrupt_response": True}, True),
+        ({"type": "server_vad", "interrupt_response": False}, False),
+        ({"type": "server_vad", "create_response": False}, True),
+    ],
+)
+def test_speech_interrupts_where_the_server_says_so(turn_detection, interruptible):
+    assert conversation(turn_detection).interruptible is interruptible
+
+
+def test_before_the_session_is_known_nothing_interrupts():
+    assert not Conversation().interruptible
+
+
+def test_a_session_without_audio_settings_is_not_interruptible():
+    made = Conversation()
+    made.feed(server("session.created", session={"type": "realtime"}), 0.0)
+    assert not made.interruptible
+
+
+# -- idle -------------------------------------------------------------------------------------
+
+
+def test_nothing_has_happened_yet():
+    assert Conversation().is_idle(0.0)
+    assert conversation().is_idle(0.0)
+
+
+def test_a_text_turn():
+    made = conversation()
+    made.sent(commands.user_text("hello"), 1.0)
+    assert made.is_idle(1.0)
+    made.sent(commands.respond(), 1.0)
+    steps = [
+        (response("response.created"), (True, False)),
+        (AUDIO_STARTED, (True, True)),
+        (response("response.done"), (False, True)),  # seconds before the end of its speech
+        (AUDIO_STOPPED, (False, False)),
+    ]
+    for event, (responding, playing) in steps:
+        assert not made.is_idle(2.0)
+        made.feed(event, 2.0)
+        assert (made.responding, made.playing) == (responding, playing)
+    assert made.is_idle(2.0)
+
+
+def test_a_spoken_turn_is_answered_without_asking():
+    made = conversation(VAD, SPEECH_STARTED)
+    assert not made.is_idle(0.0)
+    for event in (SPEECH_STOPPED, COMMITTED, response("response.created"), AUDIO_STARTED):
+        made.feed(event, 1.0)
+        assert not made.is_idle(1.0)
+    for event in (response("response.done"), AUDIO_STOPPED):
+        made.feed(event, 1.0)
+    assert made.is_idle(1.0)
+
+
+@pytest.mark.parametrize("turn_detection", [None, {"type": "server_vad", "create_response": False}])
+def test_a_spoken_turn_that_is_not_answered_by_itself(turn_detection):
+    assert conversation(turn_detection, SPEECH_STARTED, SPEECH_STOPPED).is_idle(0.0)
+
+
+def test_barge_in():
+    made = conversation(VAD, response("response.created"), AUDIO_STARTED)
+    for event in (
+        SPEECH_STARTED,
+        AUDIO_CLEARED,
+        response("response.done", status="cancelled"),
+        SPEECH_STOPPED,
+        response("response.created", "resp_2"),
+    ):
+        made.feed(event, 0.0)
+        assert not made.is_idle(0.0)
+    made.feed(response("response.done", "resp_2"), 0.0)
+    assert made.is_idle(0.0)
+
+
+def test_responses_side_by_side():
+    made = conversation(VAD, response("response.created", "a"), response("response.created", "b"))
+    made.feed(response("response.done", "a"), 0.0)
+    assert made.responding
+    made.feed(response("response.done", "b"), 0.0)
+    assert not made.responding
+    made.feed(response("response.done", "b"), 0.0)
+    assert not made.responding
+
+
+def test_a_response_that_never_comes_is_given_up_on():
+    made = conversation()
+    made.sent(commands.respond(), 100.0)
+    assert not made.is_idle(100.0 + RESPONSE_PATIENCE)
+    assert made.is_idle(100.1 + RESPONSE_PATIENCE)
+
+
+def test_a_response_that_is_refused_does_not_come():
+    made = conversation()
+    asked = commands.respond()
+    made.sent(asked, 0.0)
+    made.feed(error("response_cancel_not_active", "of another event"), 0.0)
+    assert not made.is_idle(0.0)
+    made.feed(error("invalid_value", asked.event_id), 0.0)
+    assert made.is_idle(0.0)
+
+
+def test_an_event_without_an_id_is_refused_by_an_error_without_one():
+    made = conversation()
+    made.sent(events.ResponseCreate(), 0.0)
+    made.feed(error("invalid_value"), 0.0)
+    assert made.is_idle(0.0)
+
+
+def test_no_error_keeps_the_server_from_answering_speech():
+    made = conversation(VAD, SPEECH_STARTED, SPEECH_STOPPED)
+    made.feed(error("response_cancel_not_active"), 0.0)
+    assert not made.is_idle(0.0)
+
+
+@pytest.mark.parametrize(
+    "end", [CLEARED_INPUT, COMMITTED, session(None, "session.updated")], ids=lambda e: e.type
+)
+def test_speech_whose_end_is_never_reported_ends(end):
+    made = conversation({"type": "server_vad", "create_response": False}, SPEECH_STARTED)
+    assert not made.is_idle(0.0)
+    made.feed(end, 0.0)
+    assert made.is_idle(0.0)
+
+
+def test_an_update_in_mid_speech_does_not_end_it():
+    assert not conversation(VAD, SPEECH_STARTED, session(VAD, "session.updated")).is_idle(0.0)
+
+
+# -- commands ---------------------------------------------------------------------------------
+
+
+def wire(event) -> dict:
+    return json.loads(events.encode(event))
+
+
+def test_what_the_user_writes():
+    assert wire(commands.user_text("Hi")) == {
+        "type": "conversation.item.create",
+        "item": {
+            "type": "message",
+            "role": "user",
+            "content": [{"type": "input_text", "text": "Hi"}],
+        },
+    }
+
+
+def test_an_update_has_the_type_that_it_must_have():
+    assert wire(commands.session_update({"instructions": "Be kind."})) == {
+        "type": "session.update",
+        "session": {"type": "realtime", "instructions": "Be kind."},
+    }
+    other = commands.session_update({"type": "transcription"})
+    assert wire(other)["session"] == {"type": "transcription"}
+
+
+def test_stamps_are_unique_and_never_replaced():
+    event = events.ResponseCreate()
+    first, second = commands.stamped(event), commands.stamped(event)
+    assert first.event_id != second.event_id
+    assert len(first.event_id) <= 512
+    assert commands.stamped(first) is first
+    assert event.event_id is None
+
+
+@pytest.mark.parametrize("event", CLIENT_SAMPLES, ids=lambda event: event.type)
+def test_events_are_taken_as_structs_and_as_dicts(event):
+    assert commands.event_from(event) is event
+    assert commands.event_from(events.as_dict(event)) == event
+
+
+@pytest.mark.parametrize(
+    ("event", "complaint"),
+    [
+        ({}, "None is no event that a client can send"),
+        ({"type": "response.done"}, "'response.done' is no event that a client can send"),
+        ({"type": "response.cancel", "response_id": 7}, "response_id"),
+        ({"type": "response.create", "response": {"metadata": object()}}, "written as JSON"),
+        ({"type": "response.create", "event_id": "\ud800"}, "written as JSON"),
+        ("response.create", "str is no event"),
+        (AUDIO_STARTED, "OutputAudioBufferStarted is no event"),
+        (None, "NoneType is no event"),
+    ],
+)
+def test_what_is_no_client_event_is_refused(event, complaint):
+    with pytest.raises(ConfigError, match=complaint):
+        commands.event_from(event)
+
+
+def test_only_the_error_that_names_it_answers_a_command():
+    update = commands.stamped(commands.session_update({}))
+    assert commands.answers(session(VAD, "session.updated"), update)
+    assert commands.answers(error("x", update.event_id), update)
+    assert not commands.answers(error("x", "other"), update)
+    assert not commands.answers(error("x"), update)
+    assert commands.refusal(error("x")) == "m"
+    assert commands.refusal(session(VAD, "session.updated")) == ""
