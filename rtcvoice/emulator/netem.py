@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from random import Random
 from typing import Self
 
+from rtcvoice.emulator.trace import Trace
 from rtcvoice.errors import ConfigError
 
-__all__ = ["GilbertElliott", "Link", "LinkCounts"]
+__all__ = ["GilbertElliott", "Link", "LinkCounts", "Stalls"]
 
 HEADERS = 28
 """Bytes of IPv4 and UDP headers, which take their time on a link of limited rate."""
@@ -45,6 +46,22 @@ class GilbertElliott:
         return cls(enter=min(1.0, leave * loss / (1 - loss)), leave=leave)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Stalls:
+    """Times in which nothing passes; at their end, everything that waited does.
+
+    One of `length` seconds in every period of `every` seconds, somewhere in it as the seed has it;
+    the first period begins with the first packet. Raises ConfigError for a stall that does not fit.
+    """
+
+    every: float
+    length: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.length < self.every:
+            raise ConfigError(f"stalls of {self.length} s do not fit into every {self.every} s")
+
+
 @dataclass(slots=True)
 class LinkCounts:
     """What a link has done so far, in packets."""
@@ -57,6 +74,8 @@ class LinkCounts:
     duplicated: int = 0
     reordered: int = 0
     corrupted: int = 0
+    stalled: int = 0
+    """Held back by a stall; a duplicate counts like any packet."""
 
 
 class Link:
@@ -68,6 +87,8 @@ class Link:
     `duplicate`: share that arrives twice. `corrupt`: share that arrives with one bit flipped.
     `rate_bps`: bits per second that the link carries, UDP and IPv4 headers included; packets queue
     for it. `limit`: packets under way; a full link drops the new one, as routers do.
+    `stalls`: times in which nothing arrives. `trace`: delays and losses over the time since the
+    first packet, on top of all else.
     Shares are from 0 to 1; raises ConfigError for one that is not.
     """
 
@@ -84,6 +105,8 @@ class Link:
         corrupt: float = 0.0,
         rate_bps: float | None = None,
         limit: int = 1000,
+        stalls: Stalls | None = None,
+        trace: Trace | None = None,
         seed: int = 0,
     ) -> None:
         shares = {"loss": loss, "reorder": reorder, "duplicate": duplicate, "corrupt": corrupt}
@@ -100,6 +123,9 @@ class Link:
         self._corrupt = _Draws(corrupt, seed, "corrupt")
         self._rate_bps = rate_bps
         self._limit = limit
+        self._stalls = _Standstill(stalls, seed) if stalls and stalls.length else None
+        self._trace = trace
+        self._origin: float | None = None
         self._free_at = float("-inf")
         self._latest = float("-inf")
         self._under_way: list[tuple[float, int, bytes]] = []
@@ -109,10 +135,13 @@ class Link:
     def send(self, packet: bytes, now: float) -> None:
         """Put one packet in."""
         self.counts.sent += 1
-        lost = [self._loss.hit(), self._burst.lost()]
+        if self._origin is None:
+            self._origin = now
+        traced = self._trace.at(now - self._origin) if self._trace else 0.0
+        lost = [traced is None, self._loss.hit(), self._burst.lost()]
         copies = 1 + self._duplicate.hit()
         late = self._reorder.hit()
-        extra = self._jitter.amount()
+        extra = self._jitter.amount() + (traced or 0.0)
         packet = self._corrupted(packet) if self._corrupt.hit() else packet
         if any(lost):
             self.counts.lost += 1
@@ -143,6 +172,11 @@ class Link:
             arrival += self._reorder_by
         else:
             arrival = self._latest = max(arrival, self._latest)
+        if self._stalls is not None:
+            assert self._origin is not None
+            wait = self._stalls.wait(arrival - self._origin)
+            self.counts.stalled += wait > 0
+            arrival += wait
         heapq.heappush(self._under_way, (arrival, self._serial, packet))
         self._serial += 1
 
@@ -182,6 +216,23 @@ class _Draws:
     def index(self, count: int) -> int:
         """One of `count`."""
         return int(self._random.random() * count)
+
+
+class _Standstill:
+    """Stalls at work. Where each period's one lies is drawn anew whenever asked: no state."""
+
+    def __init__(self, model: Stalls, seed: int) -> None:
+        self._model = model
+        self._seed = seed
+
+    def wait(self, time: float) -> float:
+        """How long what would arrive at `time`, in seconds since the first packet, has to wait."""
+        period = int(time // self._model.every)
+        random = Random(f"{self._seed} stall {period}")  # noqa: S311
+        begin = self._model.every * period
+        begin += random.random() * (self._model.every - self._model.length)
+        end = begin + self._model.length
+        return end - time if begin <= time < end else 0.0
 
 
 class _Bursts:
