@@ -133,6 +133,7 @@ class Peer:
             logger.info("< a second data channel, %r, is ignored", channel.label)
             return
         self._channel = channel
+        _aiortc.stop_stock_decoder(self._peer.getTransceivers()[0].receiver)
         channel.on("message", self._receive)
         channel.on("close", self.end)
         self._guarded(self._session.open)
