@@ -1,0 +1,63 @@
+"""The networks of the playout benchmarks, by name; each the same for every client and run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from rtcvoice.emulator.netem import GilbertElliott, Link, Stalls
+from rtcvoice.emulator.trace import Trace
+
+BURST_PACKETS = 3
+"""Mean length of a burst of losses."""
+
+
+def burst(loss: float) -> Callable[[int], Link]:
+    model = GilbertElliott.mean(loss, length=BURST_PACKETS)
+    return lambda seed: Link(burst=model, seed=seed)
+
+
+LINKS: dict[str, Callable[[int], Link]] = {
+    "clean": lambda seed: Link(seed=seed),
+    "loss5": lambda seed: Link(loss=0.05, seed=seed),
+    "loss10": lambda seed: Link(loss=0.10, seed=seed),
+    "loss20": lambda seed: Link(loss=0.20, seed=seed),
+    "burst5": burst(0.05),
+    "burst10": burst(0.10),
+    "burst20": burst(0.20),
+    "jitter20": lambda seed: Link(jitter=0.020, seed=seed),
+    "jitter50": lambda seed: Link(jitter=0.050, seed=seed),
+    "jitter100": lambda seed: Link(jitter=0.100, seed=seed),
+    "reorder": lambda seed: Link(reorder=0.05, reorder_by=0.030, seed=seed),
+    "stall": lambda seed: Link(stalls=Stalls(every=8.0, length=0.3), seed=seed),
+    "wifi": lambda seed: Link(trace=Trace.wifi(seed=seed), seed=seed),
+}
+"""Makes a link from a seed. In one direction, media only; times from the first packet."""
+
+
+class MediaLink:
+    """A link for the media of one call only: what else the call sends passes at once.
+
+    RTP packets (RFC 7983: first byte 128 to 191; RFC 5761: second not 192 to 223) that come at
+    `begin` or later go by `link`; so every client's n-th packet of speech has the same fate,
+    whatever else it sends. Set `begin` while it runs; times as `Link`'s.
+    """
+
+    def __init__(self, link: Link) -> None:
+        self.begin = float("inf")
+        self._media = link
+        self._rest = Link()
+
+    @property
+    def counts(self):
+        return self._media.counts
+
+    def send(self, packet: bytes, now: float) -> None:
+        rtp = len(packet) > 12 and 128 <= packet[0] <= 191 and not 192 <= packet[1] <= 223
+        (self._media if rtp and now >= self.begin else self._rest).send(packet, now)
+
+    def due(self, now: float) -> list[bytes]:
+        return self._rest.due(now) + self._media.due(now)
+
+    def next_deadline(self) -> float | None:
+        deadlines = [link.next_deadline() for link in (self._media, self._rest)]
+        return min((time for time in deadlines if time is not None), default=None)
