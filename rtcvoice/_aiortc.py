@@ -18,6 +18,7 @@ from typing import Any
 
 from aioice.ice import ICE_COMPLETED
 from aiortc import RTCPeerConnection, RTCRtpReceiver
+from aiortc.rtcsctptransport import CookieEchoChunk, DataChunk
 
 from rtcvoice.rtp import RtpPacket
 
@@ -29,6 +30,7 @@ __all__ = [
     "gather_on_loopback",
     "ice_connection",
     "max_message_size",
+    "open_channels_early",
     "own_connecting",
     "quick_checks",
     "stop_stock_decoder",
@@ -260,6 +262,50 @@ def _watch(protocol: Any, on_datagram: Callable[[], None]) -> None:
         receive(data, addr)
 
     protocol.datagram_received = datagram_received
+
+
+class _Bundle:
+    """Several SCTP chunks in one packet; aiortc's own packets hold one each."""
+
+    def __init__(self, *chunks: Any) -> None:
+        self._chunks = chunks
+
+    def __bytes__(self) -> bytes:
+        return b"".join(map(bytes, self._chunks))
+
+    def __repr__(self) -> str:
+        return " + ".join(map(repr, self._chunks))
+
+
+def open_channels_early(sctp: Any) -> None:
+    """Send the opening of data channels along with COOKIE ECHO, as browsers do (RFC 9260 §5.1).
+
+    aiortc awaits COOKIE ACK first, a round trip more until the server knows the channel. Until the
+    association stands nothing may travel without the cookie: what is repeated is the whole packet.
+    """
+    send, flush = getattr(sctp, "_send_chunk", None), getattr(sctp, "_data_channel_flush", None)
+    if send is None or flush is None or not hasattr(sctp, "_sent_queue"):
+        raise UnsupportedAiortc("RTCSctpTransport._send_chunk, ._data_channel_flush, ._sent_queue")
+    state = type(sctp).State
+    unfinished = (state.COOKIE_WAIT, state.COOKIE_ECHOED)
+
+    async def send_chunk(chunk: Any) -> None:
+        before = sctp._association_state
+        if isinstance(chunk, CookieEchoChunk) and before in unfinished:
+            sctp._send_chunk = hold
+            sctp._association_state = state.ESTABLISHED  # or flush would queue nothing
+            await flush()  # does not suspend, so nobody else sees this state
+            sctp._association_state = before
+            sctp._send_chunk = send_chunk
+            chunk = _Bundle(chunk, *sctp._sent_queue)
+        elif isinstance(chunk, DataChunk) and before in unfinished:
+            return  # its timer runs on, and repeats it once the association stands
+        await send(chunk)
+
+    async def hold(chunk: Any) -> None:
+        """Only queue: the bundle takes it from there."""
+
+    sctp._send_chunk = send_chunk
 
 
 def max_message_size(peer: RTCPeerConnection) -> int:

@@ -130,6 +130,7 @@ async def _run_stages(
         async with asyncio.TaskGroup() as side_by_side:
             token = side_by_side.create_task(_token(config, credentials, signaling, timings))
             side_by_side.create_task(_timed_ends(open_ends, timings))
+            await asyncio.sleep(0)  # the request leaves before the offer keeps the loop busy
             with timings.stage("offer"):
                 loopback = is_loopback(config.base_url)
                 made.append(await _new_leg(signaling, wiring, loopback=loopback))
@@ -150,8 +151,8 @@ async def _answer_and_join(
 ) -> None:
     with timings.stage("answer"):
         answer = await _answer(config, leg.signaling, offer, token)
-    leg.call_id = answer.call_id
-    await leg.transport.accept_answer(answer.sdp)
+        leg.call_id = answer.call_id
+        await leg.transport.accept_answer(answer.sdp)
     with timings.stage("ice"):
         await leg.transport.wait_ice()
     with timings.stage("dtls"):

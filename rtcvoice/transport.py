@@ -82,6 +82,7 @@ class Transport:
         """When the last datagram of any kind arrived, in seconds of `time.monotonic()`."""
         self._add_audio(track, on_packet)
         self._channel: Any = self._peer.createDataChannel(CHANNEL_LABEL)
+        _aiortc.open_channels_early(self._peer.sctp)
         self._ice = self._mend_ice(loopback=loopback)
         # An exception in a listener of aiortc's ends the whole call: these only set and enqueue.
         self._peer.on("iceconnectionstatechange", self._state_changed)

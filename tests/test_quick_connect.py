@@ -4,6 +4,8 @@ import asyncio
 
 import pytest
 from aioice import Candidate, Connection
+from aiortc import RTCConfiguration, RTCPeerConnection
+from aiortc.rtcsctptransport import parse_packet
 
 from rtcvoice import _aiortc
 
@@ -91,3 +93,73 @@ async def test_a_lite_agent_that_is_closed_does_not_connect(client, server):
 def test_a_missing_name_is_told():
     with pytest.raises(_aiortc.UnsupportedAiortc, match="check_start"):
         _aiortc.be_ice_lite(object())
+    with pytest.raises(_aiortc.UnsupportedAiortc, match="_send_chunk"):
+        _aiortc.open_channels_early(object())
+
+
+# ------------------------------------------------------------------------------- the data channel
+
+
+class Wire:
+    """The packets that reach an SCTP transport, as names of their chunks; some get lost."""
+
+    def __init__(self, sctp, lost):
+        self.packets = []
+        self._lost = lost
+        self._receive = sctp._handle_data
+        sctp._handle_data = self._handle_data
+
+    async def _handle_data(self, data):
+        *_, chunks = parse_packet(data)
+        packet = [type(chunk).__name__.removesuffix("Chunk") for chunk in chunks]
+        self.packets.append(packet)
+        if self.packets.count(packet) > self._lost.count(packet):
+            await self._receive(data)
+
+
+@pytest.fixture
+async def peers():
+    both = [RTCPeerConnection(RTCConfiguration(iceServers=[])) for _ in range(2)]
+    yield both
+    await asyncio.gather(*(peer.close() for peer in both))
+
+
+async def wait_for_the_client():
+    """Stands in for an association that is begun by the client alone."""
+
+
+def on_loopback(peer):
+    _aiortc.gather_on_loopback(peer.sctp.transport.transport._connection)
+
+
+async def what_opens_a_channel(client, server, *, lost=()):
+    """Return the packets that the server got until the channel was open at both ends."""
+    channel = client.createDataChannel("early")
+    opened = [asyncio.Event(), asyncio.Event()]
+    channel.on("open", opened[0].set)
+    server.on("datachannel", lambda _: opened[1].set())
+    _aiortc.open_channels_early(client.sctp)
+    client.sctp._rto = 0.05  # not the 3 s of RFC 9260
+    on_loopback(client)
+    await client.setLocalDescription(await client.createOffer())
+    await server.setRemoteDescription(client.localDescription)
+    on_loopback(server)
+    server.sctp._init = wait_for_the_client
+    wire = Wire(server.sctp, lost)
+    await server.setLocalDescription(await server.createAnswer())
+    await client.setRemoteDescription(server.localDescription)
+    async with asyncio.timeout(10):
+        await asyncio.gather(*(event.wait() for event in opened))
+    return wire.packets
+
+
+async def test_a_channel_is_opened_along_with_the_cookie(peers):
+    packets = await what_opens_a_channel(*peers)
+    assert packets[:2] == [["Init"], ["CookieEcho", "Data"]]
+    assert ["Data"] not in packets
+
+
+async def test_an_opening_that_got_lost_is_repeated_with_its_cookie(peers):
+    opening = ["CookieEcho", "Data"]
+    packets = await what_opens_a_channel(*peers, lost=[opening, opening])
+    assert packets[:4] == [["Init"], opening, opening, opening]
