@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from live import BentEmulator
@@ -21,3 +22,12 @@ async def emulator() -> AsyncIterator[BentEmulator]:
     """A running emulator with a quick pace, whose answers are as they are."""
     async with BentEmulator() as server:
         yield server
+
+
+@pytest.fixture
+def no_stray_errors(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Fail when asyncio complains of an error that nobody retrieved, or of a task destroyed."""
+    yield
+    gc.collect(1)  # the young: a full collection costs a tenth of a second a test
+    records = [r for when in ("setup", "call", "teardown") for r in caplog.get_records(when)]
+    assert [r.getMessage() for r in records if r.name == "asyncio"] == []

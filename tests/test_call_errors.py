@@ -32,6 +32,8 @@ from rtcvoice import (
 )
 from rtcvoice.sdp import media_sections
 
+pytestmark = pytest.mark.usefixtures("no_stray_errors")
+
 
 @pytest.fixture
 async def census(emulator):

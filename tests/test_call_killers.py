@@ -26,6 +26,8 @@ from rtcvoice.emulator import Turn
 from rtcvoice.emulator.voice import PromptVoice
 from rtcvoice.sdp import media_sections
 
+pytestmark = pytest.mark.usefixtures("no_stray_errors")
+
 RATE = 24000
 
 # -- packets ---------------------------------------------------------------------------------------

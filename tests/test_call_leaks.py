@@ -19,6 +19,8 @@ import rtcvoice
 from rtcvoice import CallState, TransportError
 from rtcvoice.transport import Transport
 
+pytestmark = pytest.mark.usefixtures("no_stray_errors")
+
 CALLS = 50
 
 

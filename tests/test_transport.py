@@ -20,6 +20,8 @@ from rtcvoice.errors import TransportError
 from rtcvoice.sdp import media_sections
 from rtcvoice.transport import SEND_BUFFER_LIMIT, Transport
 
+pytestmark = pytest.mark.usefixtures("no_stray_errors")
+
 
 class End:
     """A transport and what its callbacks got."""
