@@ -209,18 +209,19 @@ class Call:
     async def send_event(self, event: ClientEvent | dict[str, Any]) -> None:
         """Send any client event, as a struct of `rtcvoice.events` or as a dict with its `type`.
 
+        A dict is sent as it is, with fields that this version does not know and with its nulls.
         Raises ConfigError for something that is no client event, TransportError when it is too
         large or cannot be sent now, CallEnded.
         """
-        self._send(commands.event_from(event))
+        self._send(*commands.checked(event))
 
     async def update(self, **changes: Any) -> Session:
-        """Change the session with the options of `connect`; return it as it is then.
+        """Change the session with the session options of `connect`; return it as it is then.
 
-        Raises ServerError when the server refuses; nothing is changed then.
+        Raises ConfigError for an option that cannot change during a call, ServerError when the
+        server refuses; nothing is changed then.
         """
-        config = CallConfig.from_options({**changes, "base_url": self._config.base_url})
-        return await self._update(config.session_changes())
+        return await self._update(CallConfig.changes_from(changes))
 
     def mute(self) -> None:
         """Send silence in place of the source, from the next 20 ms on."""
@@ -319,7 +320,7 @@ class Call:
         self._leg = leg
         while self._conversation.session is None:
             if self._life.end is not None:
-                raise self._life.end
+                raise self._life.end.again()
             await self._life.wait_changed()
         changes = self._config.session_changes()
         if changes and isinstance(self._config.resolve_credentials(), EphemeralToken):
@@ -330,7 +331,7 @@ class Call:
         replies, where = commands.UPDATE_REPLIES, lambda event: commands.answers(event, update)
         try:
             with self._dispatcher.expect(*replies, where=where) as reply:
-                self._send(update)
+                self._send(*commands.checked(update))
                 async with asyncio.timeout(REPLY_TIMEOUT):
                     event = await reply
         except TimeoutError as exc:
@@ -341,10 +342,11 @@ class Call:
             raise ServerError(f"the server refused the change: {refusal}", event=event)
         return self.session
 
-    def _send(self, event: ClientEvent) -> None:
+    def _send(self, event: ClientEvent, text: str) -> None:
         if self._life.end is not None or self._leg is None:
-            raise self._life.end or CallEnded("the call has not begun", normal=False)
-        self._leg.transport.send_text(events.encode(event))
+            ended = self._life.end or CallEnded("the call has not begun", normal=False)
+            raise ended.again()
+        self._leg.transport.send_text(text)
         logger.debug("> %s", event.type)
         self._conversation.sent(event, time.monotonic())
 

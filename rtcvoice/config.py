@@ -38,6 +38,20 @@ BETA_FIELDS = {
     "temperature": "nothing: it was removed",
 }
 
+CHANGEABLE = (
+    "instructions",
+    "max_output_tokens",
+    "noise_reduction",
+    "output_modalities",
+    "session",
+    "speed",
+    "tool_choice",
+    "transcription",
+    "turn_detection",
+    "voice",
+)
+"""The options that a running call can change."""
+
 _UNSET: Any = type("Unset", (), {"__repr__": lambda self: "unset"})()
 
 
@@ -80,6 +94,17 @@ class CallConfig:
     connect_timeout: float = 10.0
     liveness_timeout: float = 10.0
     close_timeout: float = 5.0
+
+    @classmethod
+    def changes_from(cls, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the session fields that options of a running call set. Raises ConfigError."""
+        for name in options:
+            if name in {f.name for f in fields(cls)} - set(CHANGEABLE):
+                raise ConfigError(
+                    f"{name}= cannot change during a call",
+                    hint=f"what can: {', '.join(CHANGEABLE)}",
+                )
+        return cls.from_options({**options, "base_url": DEFAULT_BASE_URL}).session_changes()
 
     @classmethod
     def from_options(cls, options: Mapping[str, Any]) -> CallConfig:

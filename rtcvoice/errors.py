@@ -106,3 +106,12 @@ class CallEnded(RtcVoiceError):  # noqa: N818  (an end is not always an error)
         super().__init__(reason, hint=hint)
         self.reason = reason
         self.normal = normal
+
+    def again(self) -> CallEnded:
+        """Return an equal error to raise: one that everybody raised would gather their tracebacks.
+
+        The cause is the same.
+        """
+        copy = CallEnded(self.reason, normal=self.normal, hint=self.hint)
+        copy.__cause__ = self.__cause__
+        return copy

@@ -294,8 +294,14 @@ def test_stamps_are_unique_and_never_replaced():
 
 @pytest.mark.parametrize("event", CLIENT_SAMPLES, ids=lambda event: event.type)
 def test_events_are_taken_as_structs_and_as_dicts(event):
-    assert commands.event_from(event) is event
-    assert commands.event_from(events.as_dict(event)) == event
+    assert commands.checked(event) == (event, events.encode(event))
+    assert commands.checked(events.as_dict(event))[0] == event
+
+
+def test_a_dict_is_sent_as_it_is():
+    event = {"type": "response.create", "response": {"brand_new": 1, "metadata": None}}
+    _, text = commands.checked(event)
+    assert json.loads(text) == event
 
 
 @pytest.mark.parametrize(
@@ -313,7 +319,7 @@ def test_events_are_taken_as_structs_and_as_dicts(event):
 )
 def test_what_is_no_client_event_is_refused(event, complaint):
     with pytest.raises(ConfigError, match=complaint):
-        commands.event_from(event)
+        commands.checked(event)
 
 
 def test_only_the_error_that_names_it_answers_a_command():

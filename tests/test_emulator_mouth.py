@@ -1,4 +1,4 @@
-"""The emulator's mouth on a virtual clock: whole speech, hushed at once, and gaps without bursts."""
+"""The mouth of the emulator on a virtual clock: whole speech, hushed at once, gaps without bursts."""
 
 from __future__ import annotations
 

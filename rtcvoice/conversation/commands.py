@@ -14,7 +14,7 @@ from rtcvoice.events import ClientEvent
 __all__ = [
     "UPDATE_REPLIES",
     "answers",
-    "event_from",
+    "checked",
     "refusal",
     "respond",
     "session_update",
@@ -33,26 +33,34 @@ def stamped(event: ClientEvent) -> ClientEvent:
     return msgspec.structs.replace(event, event_id=f"rtcvoice_{secrets.token_hex(8)}")
 
 
-def event_from(event: ClientEvent | dict[str, Any]) -> ClientEvent:
-    """Accept an event struct, or a dict with its `type`. Raises ConfigError for anything else."""
+def checked(event: ClientEvent | dict[str, Any]) -> tuple[ClientEvent, str]:
+    """Return an event as a struct and as the text to send. Raises ConfigError if it is none.
+
+    The text of a dict is the dict itself: a struct would drop what it does not know, and nulls.
+    """
     if isinstance(event, dict):
-        try:
-            decoded = events.decode_client(msgspec.json.encode(event))
-        except (TypeError, ValueError, RecursionError, msgspec.MsgspecError) as exc:
-            raise ConfigError(f"the event cannot be written as JSON: {exc}") from exc
-        if isinstance(decoded, events.UnknownEvent):
-            raise ConfigError(
-                f"{event.get('type')!r} is no event that a client can send"
-                + (f": {decoded.error}" if decoded.error else ""),
-                hint=f"client events: {', '.join(sorted(events.CLIENT_EVENTS))}",
-            )
-        return decoded
+        return _checked_dict(event)
     if not isinstance(event, tuple(events.CLIENT_EVENTS.values())):
         raise ConfigError(
             f"{type(event).__name__} is no event that a client can send",
             hint="pass one of rtcvoice.events' client events or a dict with a 'type'",
         )
-    return event
+    return event, events.encode(event)
+
+
+def _checked_dict(event: dict[str, Any]) -> tuple[ClientEvent, str]:
+    try:
+        text = msgspec.json.encode(event).decode()
+        decoded = events.decode_client(text)
+    except (TypeError, ValueError, RecursionError, msgspec.MsgspecError) as exc:
+        raise ConfigError(f"the event cannot be written as JSON: {exc}") from exc
+    if isinstance(decoded, events.UnknownEvent):
+        raise ConfigError(
+            f"{event.get('type')!r} is no event that a client can send"
+            + (f": {decoded.error}" if decoded.error else ""),
+            hint=f"client events: {', '.join(sorted(events.CLIENT_EVENTS))}",
+        )
+    return decoded, text
 
 
 def session_update(changes: dict[str, Any]) -> ClientEvent:

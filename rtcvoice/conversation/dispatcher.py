@@ -111,7 +111,7 @@ class Subscription(AsyncIterator[Any]):
         if self._events:
             return self._events.popleft()
         if self._error is not None:
-            raise self._error
+            raise self._error.again()
         raise StopAsyncIteration
 
 
@@ -166,7 +166,7 @@ class Dispatcher:
         """
         _check((pattern,))
         if self._end is not None:
-            raise self._end
+            raise self._end.again()
         events = Subscription((pattern,))
         task = asyncio.create_task(self._handle(events, handler), name=f"rtcvoice on {pattern}")
         self._handlers[task] = events
@@ -183,7 +183,7 @@ class Dispatcher:
         """
         _check(patterns)
         if self._end is not None:
-            raise self._end
+            raise self._end.again()
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         waiter = (patterns, where, future)
         self._waiters.append(waiter)
@@ -213,7 +213,7 @@ class Dispatcher:
         self._end = reason
         for _, _, future in self._waiters:
             if not future.done():
-                future.set_exception(reason)
+                future.set_exception(reason.again())
         for reader in self._readers:
             reader.end(self._error())
         for events in self._handlers.values():
