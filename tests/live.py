@@ -104,6 +104,30 @@ class Census:
         assert not self.surplus(), dict(self.surplus())
 
 
+class Lag:
+    """How late the loop was at most, in seconds."""
+
+    worst = 0.0
+
+    async def watch(self):
+        clock = asyncio.get_running_loop().time
+        while True:
+            due = clock() + 0.01
+            await asyncio.sleep(0.01)
+            self.worst = max(self.worst, clock() - due)
+
+
+@asynccontextmanager
+async def loop_lag():
+    """Measure meanwhile how late the loop is: what is in real time can be judged by it."""
+    lag = Lag()
+    watching = asyncio.create_task(lag.watch())
+    try:
+        yield lag
+    finally:
+        watching.cancel()
+
+
 class Ear(HeadlessSink):
     """A sink that remembers everything it heard."""
 
