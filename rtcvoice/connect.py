@@ -130,7 +130,6 @@ async def _run_stages(
         async with asyncio.TaskGroup() as side_by_side:
             token = side_by_side.create_task(_token(config, credentials, signaling, timings))
             side_by_side.create_task(_timed_ends(open_ends, timings))
-            await asyncio.sleep(0)  # the request leaves before the offer keeps the loop busy
             with timings.stage("offer"):
                 loopback = is_loopback(config.base_url)
                 made.append(await _new_leg(signaling, wiring, loopback=loopback))

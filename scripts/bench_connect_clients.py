@@ -79,12 +79,19 @@ def rtcvoice_client(*, direct: bool) -> Client:
 def aiortc_client(*, stun: bool) -> Client:
     """Stock aiortc. aioice never offers loopback: in this process it is made to, and nothing else.
 
+    It still asks for the machine's addresses first, as it does everywhere.
     `stun`: with aiortc's default configuration, which asks Google's STUN server.
     """
     import aiortc
     from aioice import ice
 
-    ice.get_host_addresses = lambda use_ipv4, use_ipv6: ["127.0.0.1"]
+    ask = ice.get_host_addresses
+
+    def loopback(use_ipv4: bool, use_ipv6: bool) -> list[str]:
+        ask(use_ipv4, use_ipv6)
+        return ["127.0.0.1"]
+
+    ice.get_host_addresses = loopback
     configuration = None if stun else aiortc.RTCConfiguration(iceServers=[])
     return tutorial(aiortc, lambda: aiortc.RTCPeerConnection(configuration))
 
