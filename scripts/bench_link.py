@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from rtcvoice.emulator.netem import GilbertElliott, Link, Stalls
+from rtcvoice.emulator.netem import GilbertElliott, Link, LinkCounts, Stalls
 from rtcvoice.emulator.trace import Trace
 
 BURST_PACKETS = 3
@@ -38,26 +38,35 @@ class MediaLink:
     """A link for the media of one call only: what else the call sends passes at once.
 
     RTP packets (RFC 7983: first byte 128 to 191; RFC 5761: second not 192 to 223) that come at
-    `begin` or later go by `link`; so every client's n-th packet of speech has the same fate,
-    whatever else it sends. Set `begin` while it runs; times as `Link`'s.
+    `begin` or later go by the link; set it while it runs. Packets with padding, by which libwebrtc
+    probes the bandwidth, have a link of their own kind. So every client's n-th packet of speech has
+    the same fate, whatever else it makes the sender send. Times as `Link`'s.
     """
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, name: str, seed: int) -> None:
         self.begin = float("inf")
-        self._media = link
+        self._speech = LINKS[name](seed)
+        self._padding = LINKS[name](seed + 1000)
         self._rest = Link()
+        self._links = (self._rest, self._speech, self._padding)
 
     @property
-    def counts(self):
-        return self._media.counts
+    def counts(self) -> LinkCounts:
+        """Of the packets of speech."""
+        return self._speech.counts
 
     def send(self, packet: bytes, now: float) -> None:
         rtp = len(packet) > 12 and 128 <= packet[0] <= 191 and not 192 <= packet[1] <= 223
-        (self._media if rtp and now >= self.begin else self._rest).send(packet, now)
+        if not rtp or now < self.begin:
+            self._rest.send(packet, now)
+        elif packet[0] & 0x20:
+            self._padding.send(packet, now)
+        else:
+            self._speech.send(packet, now)
 
     def due(self, now: float) -> list[bytes]:
-        return self._rest.due(now) + self._media.due(now)
+        return [packet for link in self._links for packet in link.due(now)]
 
     def next_deadline(self) -> float | None:
-        deadlines = [link.next_deadline() for link in (self._media, self._rest)]
+        deadlines = [link.next_deadline() for link in self._links]
         return min((time for time in deadlines if time is not None), default=None)

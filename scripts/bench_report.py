@@ -11,6 +11,16 @@ import numpy as np
 
 Rows = list[dict[str, Any]]
 
+REQUIRED = (
+    ("delay_ms", "ms", 10.0, -1),
+    ("pesq", "PESQ", 0.1, 1),
+    ("visqol", "ViSQOL", 0.05, 1),
+)
+"""Figure, unit, how much worse than libwebrtc it may be, and whether more is better."""
+
+CPU_REQUIRED = 0.6
+"""Of stock aiortc's."""
+
 
 def virtual_rows(runs: list[Any]) -> Rows:
     """One row per link, over its seeds and clips."""
@@ -77,6 +87,89 @@ def show_virtual(rows: Rows) -> None:
             ]
         )
     show(table)
+
+
+def rows_of(judged: list[Any]) -> Rows:
+    """One row per link and client, with its differences from libwebrtc and ratio to aiortc."""
+    rows: Rows = []
+    by_link = groupby(judged, key=lambda result: result[0].link)
+    for link, group in by_link:
+        clients: dict[str, list[Any]] = {}
+        for task, cpu, figures in group:
+            clients.setdefault(task.client, []).append((cpu, figures))
+        found = {
+            name: {
+                "link": link,
+                "client": name,
+                **summary([figures for _, figures in results]),
+                "cpu_percent": 100 * float(np.median([cpu for cpu, _ in results])),
+            }
+            for name, results in clients.items()
+        }
+        for row in found.values():
+            compare(row, found.get("libwebrtc"), found.get("aiortc"))
+            rows.append(row)
+    return rows
+
+
+def compare(row: dict[str, Any], yardstick: Any, stock: Any) -> None:
+    """Add to our row what is required of it."""
+    row["cpu_of_aiortc"] = row["cpu_percent"] / stock["cpu_percent"] if stock else None
+    if row["client"] != "rtcvoice" or yardstick is None:
+        return
+    missed, ahead = [], []
+    for name, unit, tolerance, sign in REQUIRED:
+        ours, theirs = row[name], yardstick[name]
+        if ours is None or theirs is None:
+            continue
+        better = sign * (ours - theirs)
+        row[f"{name}_versus_libwebrtc"] = ours - theirs
+        if better < -tolerance:
+            missed.append(f"{unit} {ours - theirs:+.{0 if unit == 'ms' else 2}f}")
+        elif better >= 0:
+            ahead.append(unit)
+    if row["cpu_of_aiortc"] is not None and row["cpu_of_aiortc"] > CPU_REQUIRED:
+        missed.append(f"CPU {row['cpu_of_aiortc']:.2f} of stock")
+    row["missed"] = missed
+    row["ahead"] = ahead
+
+
+def show_side_by_side(rows: Rows) -> None:
+    heads = ["link", "client", "delay", "p95 ms", "PESQ", "least", "ViSQOL", "gaps/min", "ms/min"]
+    table = [[*heads, "CPU %", "of aiortc", "against libwebrtc"]]
+    for row in rows:
+        table.append(
+            [
+                row["link"] if not table[1:] or row["client"] == rows[0]["client"] else "",
+                row["client"],
+                number(row["delay_ms"], 0),
+                number(row["delay_p95_ms"], 0),
+                number(row["pesq"], 2),
+                number(row["pesq_least"], 2),
+                number(row["visqol"], 2),
+                number(row["gaps_per_minute"], 1),
+                number(row["gap_ms_per_minute"], 0),
+                number(row["cpu_percent"], 1),
+                number(row["cpu_of_aiortc"], 2),
+                verdict(row),
+            ]
+        )
+    show(table, left=2)
+
+
+def verdict(row: dict[str, Any]) -> str:
+    if "missed" not in row:
+        return ""
+    differences = [
+        f"{unit} {row[f'{name}_versus_libwebrtc']:+.{0 if unit == 'ms' else 2}f}"
+        for name, unit, _, _ in REQUIRED
+        if f"{name}_versus_libwebrtc" in row
+    ]
+    if row["missed"]:
+        return f"NOT MET: {', '.join(row['missed'])} ({', '.join(differences)})"
+    return (
+        f"{'ahead' if len(row['ahead']) == len(differences) else 'met'} ({', '.join(differences)})"
+    )
 
 
 def number(value: float | None, digits: int) -> str:
