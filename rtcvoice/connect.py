@@ -70,7 +70,8 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
         project, safety_identifier; direct=True posts offer and session in one request with the
         key instead of minting a token first.
     Timeouts in seconds: connect_timeout (10) for all stages together, liveness_timeout (10) of
-        hearing nothing at all, close_timeout (5).
+        hearing nothing at all (a server that is silent in between is sure to be heard only every
+        6 s), close_timeout (5).
 
     Raises ConfigError at once; on entering CredentialsError, SignalingError, DeviceError or
     TransportError (its `stage` says how far it got). Cancelling the entering closes everything.

@@ -41,10 +41,21 @@ async def test_fifty_calls_leave_nothing_behind(emulator):
     assert all(call.ended for call in emulator.calls.values())  # each was told of the hang-up
 
 
-async def test_several_calls_at_once_leave_nothing_behind(emulator):
+async def endless():
+    while True:
+        yield bytes(960)
+
+
+async def test_several_calls_at_once_leave_nothing_behind(emulator, tmp_path):
     census = await warmed_up(emulator)
     for _ in range(2):
-        await asyncio.gather(*(hold(emulator) for _ in range(6)))
+        async with asyncio.TaskGroup() as calls:
+            for number in range(6):
+                ends = {
+                    "source": rtcvoice.PcmSource(endless()),
+                    "sink": rtcvoice.FileSink(tmp_path / f"{number}.wav"),
+                }
+                calls.create_task(hold(emulator, **ends))
     await census.check()
 
 
@@ -172,6 +183,10 @@ async def test_raising_handlers_and_open_iterators_leave_nothing_behind(emulator
 
         @call.on("*")
         async def raising(event):
+            raise ValueError
+
+        @call.on("*")
+        def raising_in_a_thread(event):
             raise ValueError
 
         @call.on("*")
