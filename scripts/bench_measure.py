@@ -5,8 +5,9 @@ cross-correlation, for a window every 20 ms; the delay is from when that was spo
 the client, sample by sample as if a 10 or 20 ms block were played from the moment it left. So the
 delay holds everything: packetisation, codec, network, buffers; not a sound card's.
 
-Quality: the blocks in the order they left, and where the next block came late by more than `SLACK`,
-silence in between: what a sound card with that much in hand would have played.
+Quality: the blocks as a sound card would have played them that has `SLACK` in hand. Where the next
+one came later than that: silence. Where they came in a heap, they have to wait for each other, and
+while they do so silent ones are left out; more than `QUEUE` of waiting counts as delay.
 
 Gaps: stretches of 20 ms and more that are silent, or 25 dB too quiet, where the original speaks.
 """
@@ -24,6 +25,8 @@ from scipy.signal import resample_poly
 
 SLACK = 0.040
 """Seconds a block may be late without a gap."""
+QUEUE = 0.080
+SILENT_DBFS = -60.0
 
 WIDE = 16000
 """Sample rate of PESQ-WB, ViSQOL's speech mode, and all positions here."""
@@ -84,9 +87,10 @@ def measure(
     ear: Ear, reference: Reference, clips: tuple[Clip, ...], *, visqol: bool = True
 ) -> Figures:
     """Judge one run."""
-    heard, begins = timeline(ear)
+    played = timeline(ear)
+    heard = played.samples
     spoken = resampled(reference.samples, reference.rate, WIDE)
-    track = follow(heard, begins, ear, spoken, reference.lag)
+    track = follow(played, spoken, reference.lag)
     pairs = [cut(clip, heard, spoken, track) for clip in clips]
     gaps, gap_seconds = find_gaps(heard, spoken, track, clips)
     return Figures(
@@ -106,32 +110,44 @@ def resampled(samples: Samples, rate: int, to_rate: int) -> Floats:
     return resample_poly(samples.astype(np.float64), to_rate // 1000, rate // 1000)
 
 
-def timeline(ear: Ear) -> tuple[Floats, npt.NDArray[np.int64]]:
-    """What was heard at `WIDE`, gaps included, and where each block begins in it."""
-    length = ear.block / ear.rate
-    parts, begins, end, position = [], [], ear.times[0] if len(ear.times) else 0.0, 0
+class Heard(NamedTuple):
+    """What came out of a sound card, at `WIDE`; for each block where it begins, and when."""
+
+    samples: Floats
+    begins: npt.NDArray[np.int64]
+    times: Floats
+
+
+def timeline(ear: Ear) -> Heard:
+    """Play the blocks as a sound card would that starts with the first one."""
+    parts, begins, times, position = [], [], [], 0
+    end = ear.times[0] if len(ear.times) else 0.0
+    quiet = 32768 * 10 ** (SILENT_DBFS / 20)
     for index, time in enumerate(ear.times):
+        block = ear.samples[index * ear.block : (index + 1) * ear.block]
         if time > end + SLACK:
             silence = round((time - end) * ear.rate)
             parts.append(np.zeros(silence, np.int16))
             position += silence
             end += silence / ear.rate
-        parts.append(ear.samples[index * ear.block : (index + 1) * ear.block])
         begins.append(position * WIDE // ear.rate)
+        times.append(end if end > time + QUEUE else time)
+        if end > time + SLACK and np.abs(block).max() < quiet:
+            continue
+        parts.append(block)
         position += ear.block
-        end += length
+        end += ear.block / ear.rate
     samples = np.concatenate(parts) if parts else np.zeros(0, np.int16)
-    return resampled(samples, ear.rate, WIDE), np.array(begins, np.int64)
+    heard = resampled(samples, ear.rate, WIDE)
+    return Heard(heard, np.array(begins, np.int64), np.array(times))
 
 
 # -------------------------------------------------------------------------------------------- delay
 
 
-def follow(
-    heard: Floats, begins: npt.NDArray[np.int64], ear: Ear, spoken: Floats, lag: float
-) -> Track:
-    """Find every audible window of `heard` in `spoken`."""
-    narrow_heard = resample_poly(heard, 1, WIDE // SEARCH_RATE)
+def follow(played: Heard, spoken: Floats, lag: float) -> Track:
+    """Find every audible window of what was heard in `spoken`."""
+    narrow_heard = resample_poly(played.samples, 1, WIDE // SEARCH_RATE)
     narrow_spoken = resample_poly(spoken, 1, WIDE // SEARCH_RATE)
     size, reach = int(WINDOW * SEARCH_RATE), int(LONGEST_DELAY * SEARCH_RATE)
     scale = WIDE // SEARCH_RATE
@@ -142,8 +158,8 @@ def follow(
         if rms_dbfs(window) < AUDIBLE_DBFS:
             continue
         middle = (begin + size // 2) * scale
-        block = int(np.searchsorted(begins, middle, side="right")) - 1
-        time = ear.times[block] + (middle - begins[block]) / WIDE
+        block = int(np.searchsorted(played.begins, middle, side="right")) - 1
+        time = played.times[block] + (middle - played.begins[block]) / WIDE
         now = round(time * SEARCH_RATE) - size // 2  # where the window would be without any delay
         if not 0 <= now < len(narrow_spoken) + reach:
             continue

@@ -19,7 +19,7 @@ REQUIRED = (
 """Figure, unit, how much worse than libwebrtc it may be, and whether more is better."""
 
 CPU_REQUIRED = 0.6
-"""Of stock aiortc's."""
+"""Of stock aiortc's, on a clean link: elsewhere stock does not decode what it throws away."""
 
 
 def virtual_rows(runs: list[Any]) -> Rows:
@@ -128,8 +128,9 @@ def compare(row: dict[str, Any], yardstick: Any, stock: Any) -> None:
             missed.append(f"{unit} {ours - theirs:+.{0 if unit == 'ms' else 2}f}")
         elif better >= 0:
             ahead.append(unit)
-    if row["cpu_of_aiortc"] is not None and row["cpu_of_aiortc"] > CPU_REQUIRED:
-        missed.append(f"CPU {row['cpu_of_aiortc']:.2f} of stock")
+    share = row["cpu_of_aiortc"]
+    if row["link"] == "clean" and share is not None and share > CPU_REQUIRED:
+        missed.append(f"CPU {share:.2f} of stock")
     row["missed"] = missed
     row["ahead"] = ahead
 
