@@ -20,7 +20,7 @@ from typing import Protocol
 from aiohttp import hdrs, web
 
 from rtcvoice.emulator.ids import new_call_id, session_id
-from rtcvoice.emulator.rest_body import RestError, read_json, read_offer
+from rtcvoice.emulator.rest_body import MOST_BYTES, RestError, read_json, read_offer
 from rtcvoice.emulator.schema import RequestError, anything, integer, one_of, record
 from rtcvoice.emulator.settings import Settings, public, validate
 from rtcvoice.emulator.tokens import ExpiredTokenError, TokenBook, UnknownTokenError
@@ -29,7 +29,6 @@ __all__ = ["Calls", "InvalidOffer", "RestError", "build_app"]
 
 logger = logging.getLogger(__name__)
 
-_MOST_BYTES = 1024**2
 _LIFETIME = 600
 _token_request = record(
     {
@@ -74,7 +73,7 @@ def build_app(
     seconds, for the expiry of tokens. `random` makes tokens and call ids.
     """
     shell = _Shell(calls, api_keys, clock, random or SystemRandom())
-    app = web.Application(client_max_size=_MOST_BYTES, middlewares=[_envelope])
+    app = web.Application(client_max_size=MOST_BYTES, middlewares=[_envelope])
     app.on_response_prepare.append(_add_headers)
     app.add_routes(
         [
@@ -229,7 +228,7 @@ def _from_aiohttp(request: web.Request, exc: web.HTTPException) -> RestError:
     if exc.status == 405:
         return RestError(405, f"Not allowed to {request.method} on {request.path}.")
     if exc.status == 413:
-        return RestError(413, f"The request is larger than {_MOST_BYTES} bytes.")
+        return RestError(413, f"The request is larger than {MOST_BYTES} bytes.")
     return RestError(exc.status, exc.reason)
 
 

@@ -1,8 +1,7 @@
 """Request bodies of the emulator's HTTP side: what can be read from them, and the refusals.
 
 Three shapes come in: JSON, a raw SDP offer, and a form with the parts `sdp` and `session`. Form
-parts may or may not have a content type and a file name, and aiohttp hands them over as str,
-bytearray or file accordingly; all mean the same here.
+parts may or may not have a content type and a file name; all mean the same here.
 """
 
 from __future__ import annotations
@@ -11,11 +10,14 @@ import json
 import re
 from typing import Any
 
-from aiohttp import web
+from aiohttp import BodyPartReader, web
 
 from rtcvoice.emulator.schema import RequestError
 
-__all__ = ["RestError", "read_json", "read_offer"]
+__all__ = ["MOST_BYTES", "RestError", "read_json", "read_offer"]
+
+MOST_BYTES = 1024**2
+"""Size of the largest body that is read."""
 
 
 class RestError(Exception):
@@ -90,19 +92,28 @@ async def _read(request: web.Request) -> bytes:
 
 async def _parts(request: web.Request) -> dict[str, bytes]:
     try:
-        form = await request.post()
-    except web.HTTPException:
+        reader = await request.multipart()
+        parts: dict[str, bytes] = {}
+        while (part := await reader.next()) is not None:
+            if not isinstance(part, BodyPartReader) or part.name is None:
+                raise _unreadable()
+            room = MOST_BYTES - sum(map(len, parts.values()))
+            parts[part.name] = await _part(part, room)
+    except (RestError, web.HTTPException):
         raise
     # aiohttp has no one error for a broken form: its reader lets whatever it meets escape.
     except Exception as exc:
         raise _unreadable() from exc
-    return {name: _part(value) for name, value in form.items()}
+    return parts
 
 
-def _part(value: str | bytes | bytearray | web.FileField) -> bytes:
-    if isinstance(value, web.FileField):
-        return value.file.read()
-    return value.encode() if isinstance(value, str) else bytes(value)
+async def _part(part: BodyPartReader, room: int) -> bytes:
+    body = bytearray()
+    while chunk := await part.read_chunk():
+        body += chunk
+        if len(body) > room:
+            raise web.HTTPRequestEntityTooLarge(max_size=MOST_BYTES, actual_size=len(body))
+    return bytes(part.decode(body))
 
 
 def _json_object(body: bytes, param: str | None) -> dict[str, Any]:
