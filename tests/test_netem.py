@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rtcvoice.emulator.netem import GilbertElliott, Link
+from rtcvoice.emulator.netem import GilbertElliott, Link, Stalls
+from rtcvoice.emulator.trace import Trace
 from rtcvoice.errors import ConfigError
 
 
@@ -164,7 +165,130 @@ def test_a_full_link_drops_the_newest_and_counts_it():
     assert link.due(2.0) == [b"f"]
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_a_stall_lets_nothing_pass_and_then_everything_at_once(seed):
+    link = Link(delay=0.05, stalls=Stalls(every=8.0, length=0.3), seed=seed)
+    arrived = run(link, 4000)  # ten periods
+    assert numbers(arrived) == list(range(4000))
+    ends = [number * 0.02 + delay for number, delay in arrived]
+    held = [len(list(group)) for _, group in groupby(ends, key=lambda end: round(end, 6))]
+    assert [count for count in held if count > 1] == [pytest.approx(15, abs=1)] * 10
+    assert link.counts.stalled == pytest.approx(150, abs=10)
+    pauses = [b - a for a, b in pairwise(ends) if b - a > 0.021]
+    assert len(pauses) == 10
+    assert all(0.3 <= pause <= 0.32 + 1e-9 for pause in pauses)
+    assert max(delay for _, delay in arrived) <= 0.35 + 1e-9
+    assert min(delay for _, delay in arrived) == pytest.approx(0.05)
+
+
+def test_stalls_come_once_a_period_at_a_place_of_their_seed():
+    def starts(seed):
+        arrived = run(Link(stalls=Stalls(every=2.0, length=0.3), seed=seed))
+        late = [number * 0.02 for number, delay in arrived if delay > 1e-9]
+        return [a for before, a in pairwise([-1.0, *late]) if a - before > 0.1]
+
+    begun = starts(1)
+    assert [int(start // 2) for start in begun] == list(range(50))
+    assert len({round(start % 2, 1) for start in begun}) > 5
+    assert begun == starts(1)
+    assert begun != starts(2)
+
+
+def test_stalls_count_from_the_first_packet_and_hold_overtaken_ones_too():
+    first = run(Link(stalls=Stalls(every=2.0, length=1.0)), 1000)
+    link, later = Link(stalls=Stalls(every=2.0, length=1.0)), []
+    for number in range(1000):
+        link.send(number.to_bytes(4, "big"), 50 + number * 0.02)
+    while (deadline := link.next_deadline()) is not None:
+        for packet in link.due(deadline):
+            number = int.from_bytes(packet, "big")
+            later.append((number, pytest.approx(deadline - 50 - number * 0.02)))
+    assert first == later
+    mixed = run(Link(stalls=Stalls(every=2.0, length=1.0), reorder=0.2), 1000)
+    assert sorted(numbers(mixed)) == list(range(1000))
+    assert numbers(mixed) != list(range(1000))
+
+
+@pytest.mark.parametrize(("every", "length"), [(1.0, 1.0), (0.0, 0.0), (1.0, -0.1), (0.3, 8.0)])
+def test_a_stall_that_does_not_fit_its_period_is_refused(every, length):
+    with pytest.raises(ConfigError, match="do not fit"):
+        Stalls(every=every, length=length)
+
+
+def test_a_trace_is_replayed_from_the_first_packet_on_again_and_again():
+    trace = Trace(points=((0.0, 0.01), (0.09, None), (0.13, 0.1)), length=0.205)
+    link, arrived = Link(delay=1.0, trace=trace), []
+    for number in range(20):  # every 20 ms from 7.01 s on: two rounds
+        link.send(bytes([number]), 7.01 + number * 0.02)
+    while (deadline := link.next_deadline()) is not None:
+        arrived += [(packet[0], deadline - 8.01) for packet in link.due(deadline)]
+    # Numbers 5, 6, 15, 16 fall into the loss; 11 would arrive before 10, so it waits for it.
+    assert [number for number, _ in arrived] == [*range(5), *range(7, 15), *range(17, 20)]
+    extra = {number: round(end - number * 0.02, 6) for number, end in arrived}
+    assert extra == {
+        **dict.fromkeys((0, 1, 2, 3, 4), 0.01),
+        **dict.fromkeys((7, 8, 9, 10, 17, 18, 19), 0.1),
+        11: 0.08,
+        12: 0.06,
+        13: 0.04,
+        14: 0.02,
+    }
+    assert link.counts.lost == 4
+
+
+@pytest.mark.parametrize(
+    ("points", "length"),
+    [
+        ((), 1.0),
+        (((0.5, 0.0),), 1.0),
+        (((0.0, 0.0), (0.2, 0.1), (0.2, 0.3)), 1.0),
+        (((0.0, 0.0), (1.0, 0.1)), 1.0),
+        (((0.0, -0.1),), 1.0),
+        (((0.0, 0.1),), float("nan")),
+    ],
+)
+def test_a_trace_that_makes_no_sense_is_refused(points, length):
+    with pytest.raises(ConfigError, match="A trace's"):
+        Trace(points=points, length=length)
+
+
+@given(
+    steps=st.lists(st.tuples(st.floats(0.001, 5), st.none() | st.floats(0, 2)), min_size=1),
+    time=st.floats(0, 1000),
+)
+@settings(deadline=None, max_examples=60)
+def test_a_trace_holds_each_value_until_the_next_point(steps, time):
+    times = [0.0]
+    for step, _ in steps:
+        times.append(times[-1] + step)
+    points = tuple((begin, delay) for begin, (_, delay) in zip(times, steps, strict=False))
+    trace = Trace(points=points, length=times[-1])
+    place = time % times[-1]
+    assert trace.at(time) == [delay for begin, delay in points if begin <= place][-1]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_wifi_is_quick_mostly_then_stalls_and_loses_little(seed):
+    link = Link(trace=Trace.wifi(seed=seed), seed=seed)
+    arrived = run(link, 3000)
+    delays = sorted(delay for _, delay in arrived)
+    assert numbers(arrived) == sorted(numbers(arrived))
+    assert delays[0] >= 0.001
+    assert delays[1500] < 0.005
+    assert 0.02 < delays[-60] < 0.2  # 2 % wait long
+    assert 0.05 < delays[-1] <= 0.25
+    assert 0.001 < link.counts.lost / 3000 < 0.03
+
+
+def test_wifi_is_the_same_for_a_seed_and_another_for_another():
+    assert Trace.wifi(seed=3) == Trace.wifi(seed=3)
+    assert Trace.wifi(seed=3) != Trace.wifi(seed=4)
+    assert Trace.wifi(length=5.0).length == pytest.approx(5.0)
+
+
 IMPAIRED = {
+    "stalls": Stalls(every=1.0, length=0.2),
+    "trace": Trace.wifi(seed=2, length=10.0),
     "delay": 0.03,
     "jitter": 0.05,
     "loss": 0.1,
@@ -182,7 +306,9 @@ def test_a_seed_makes_the_same_network_again_and_another_one_does_not():
     assert first != other
 
 
-@pytest.mark.parametrize("also", ["jitter", "duplicate", "corrupt", "reorder", "rate_bps"])
+@pytest.mark.parametrize(
+    "also", ["jitter", "duplicate", "corrupt", "reorder", "rate_bps", "stalls"]
+)
 def test_which_packets_are_lost_does_not_depend_on_what_else_happens(also):
     alone = run(Link(loss=0.1, seed=7))
     more = run(Link(loss=0.1, seed=7, **{also: IMPAIRED[also]}))
@@ -214,6 +340,8 @@ share = st.floats(0, 1)
             "corrupt": share,
             "rate_bps": st.none() | st.floats(1e3, 1e9),
             "limit": st.integers(0, 30),
+            "stalls": st.none() | st.just(Stalls(every=0.3, length=0.2)),
+            "trace": st.none() | st.builds(Trace.wifi, seed=st.integers(0, 5), length=st.just(2.0)),
             "seed": st.integers(),
         }
     ),
