@@ -7,10 +7,10 @@ from random import Random
 import numpy as np
 from check_events import OrderLint, check_event
 
-from rtcvoice.emulator.outputs import RATE_HZ, Close, PlayAudio, SendEvent, StopAudio
-from rtcvoice.emulator.persona import Clip
-from rtcvoice.emulator.session import Session
-from rtcvoice.emulator.settings import validate
+from rtcvoice.emulator.session.outputs import RATE_HZ, Close, PlayAudio, SendEvent, StopAudio
+from rtcvoice.emulator.session.persona import Clip
+from rtcvoice.emulator.session.session import Session
+from rtcvoice.emulator.session.settings import validate
 
 CALL_ID = "rtc_u2_TestCall0123456789ab"
 CHUNK = RATE_HZ // 50

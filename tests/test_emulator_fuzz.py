@@ -8,7 +8,7 @@ from emulator_driver import Driver, silence, speech, types
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rtcvoice.emulator.client_events import CLIENT_EVENTS
+from rtcvoice.emulator.session.client_events import CLIENT_EVENTS
 
 _json = st.recursive(
     st.none()

@@ -5,8 +5,8 @@ from emulator_driver import Driver, error_of, types
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rtcvoice.emulator.conversation import ROOT, Conversation, Entry
-from rtcvoice.emulator.items import Tokens
+from rtcvoice.emulator.session.conversation import ROOT, Conversation, Entry
+from rtcvoice.emulator.session.items import Tokens
 
 ADDED_DONE = ["conversation.item.added", "conversation.item.done"]
 

@@ -1,4 +1,4 @@
-"""The mouth of the emulator on a virtual clock: whole speech, hushed at once, gaps without bursts."""
+"""The emulator's mouth on a virtual clock: whole speech, hushed at once, no bursts."""
 
 from __future__ import annotations
 

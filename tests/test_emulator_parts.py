@@ -5,9 +5,9 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rtcvoice.emulator.agenda import Agenda
-from rtcvoice.emulator.ids import Ids, new_call_id, session_id
-from rtcvoice.emulator.outputs import Close, Outbox, SendEvent, StopAudio
+from rtcvoice.emulator.session.agenda import Agenda
+from rtcvoice.emulator.session.ids import Ids, new_call_id, session_id
+from rtcvoice.emulator.session.outputs import Close, Outbox, SendEvent, StopAudio
 
 
 def test_timers_fire_in_order_and_see_the_callers_time():

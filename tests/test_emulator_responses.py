@@ -3,8 +3,8 @@
 import pytest
 from emulator_driver import Driver, error_of, in_order, types, without
 
-from rtcvoice.emulator.outputs import RATE_HZ
-from rtcvoice.emulator.shared import Pace
+from rtcvoice.emulator.session.outputs import RATE_HZ
+from rtcvoice.emulator.session.shared import Pace
 
 AUDIO_LADDER = [
     "response.created",

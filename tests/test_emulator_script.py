@@ -3,8 +3,8 @@
 import pytest
 from emulator_driver import Driver, FakeVoice, babble, types
 
-from rtcvoice.emulator.persona import Assistant, Clip, Context, Reply, join
-from rtcvoice.emulator.script import Scripted, Turn, load_script, parse_script
+from rtcvoice.emulator.session.persona import Assistant, Clip, Context, Reply, join
+from rtcvoice.emulator.session.script import Scripted, Turn, load_script, parse_script
 from rtcvoice.errors import ConfigError
 
 NOTHING = Context(items=[], user_text=None, new_turn=False, spoken=False)

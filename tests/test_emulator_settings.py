@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rtcvoice.emulator.settings import SettingsError, public, update, validate
+from rtcvoice.emulator.session.settings import SettingsError, public, update, validate
 
 
 def vad(session):

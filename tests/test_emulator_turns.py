@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from emulator_driver import Driver, error_of, in_order, silence, speech, types, without
 
-from rtcvoice.emulator.outputs import RATE_HZ
-from rtcvoice.emulator.script import Scripted, Turn
-from rtcvoice.emulator.transcription import TranscriptOrder
+from rtcvoice.emulator.session.outputs import RATE_HZ
+from rtcvoice.emulator.session.script import Scripted, Turn
+from rtcvoice.emulator.session.transcription import TranscriptOrder
 
 TURN = [
     "input_audio_buffer.speech_started",

@@ -9,15 +9,15 @@ from emulator_driver import silence, speech
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rtcvoice.emulator.outputs import RATE_HZ
-from rtcvoice.emulator.voice import PromptVoice
-from rtcvoice.emulator.voice_activity import (
+from rtcvoice.emulator.session.outputs import RATE_HZ
+from rtcvoice.emulator.session.voice_activity import (
     FRAME_MS,
     SpeechStarted,
     SpeechStopped,
     VadSettings,
     VoiceActivity,
 )
+from rtcvoice.emulator.voice import PromptVoice
 
 
 def detect(samples, vad=None, piece=480):

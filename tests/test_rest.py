@@ -21,7 +21,7 @@ from rest_helpers import (
     post_form,
 )
 
-from rtcvoice.emulator.rest import InvalidOffer, RestError, build_app
+from rtcvoice.emulator.rest.app import InvalidOffer, RestError, build_app
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rest_helpers import CALLS, KEY, SECRETS, FakeCalls, error, form
 
-from rtcvoice.emulator.rest import build_app
+from rtcvoice.emulator.rest.app import build_app
 
 
 @pytest.fixture

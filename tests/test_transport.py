@@ -15,7 +15,7 @@ from live import BentEmulator, Census, eventually
 
 from rtcvoice import _aiortc, transport
 from rtcvoice.capture.track import SourceTrack
-from rtcvoice.emulator.settings import validate
+from rtcvoice.emulator.session.settings import validate
 from rtcvoice.errors import TransportError
 from rtcvoice.sdp import media_sections
 from rtcvoice.transport import SEND_BUFFER_LIMIT, Transport

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rtcvoice.emulator.script import Scripted, load_script
+from rtcvoice.emulator.session.script import Scripted, load_script
 from rtcvoice.emulator.voice import PromptVoice, prompt_path
 from rtcvoice.errors import ConfigError
 

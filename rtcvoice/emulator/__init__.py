@@ -5,18 +5,19 @@
           peer: text -> Session -> text                   client events in, server events out
           Session -> mouth -> SourceTrack ==> wire        what the assistant says
 
-`session.py` is the heart: the whole protocol, pure, in virtual time. `peer.py` gives it a clock, a
-connection and audio. What it says are recorded prompts (`voice.py`), chosen by a `persona`; what it
-hears it knows only from a `script`. Needs the extra: pip install "rtcvoice[emulator]".
+`session/` is the heart: the whole protocol, pure, in virtual time. `peer.py` gives it a clock, a
+connection and audio. What it says are recorded prompts (`voice.py`), chosen by a persona; what it
+hears it knows only from a script. `rest/` is HTTP, `netem.py` and `relay.py` are bad networks on
+demand. Needs the extra: pip install "rtcvoice[emulator]".
 """
 
 from rtcvoice.errors import ConfigError
 
 try:
     from rtcvoice.emulator.answer import AnswerShape
-    from rtcvoice.emulator.script import Turn
     from rtcvoice.emulator.server import EmulatedCall, Emulator, LoggedEvent
-    from rtcvoice.emulator.shared import Pace
+    from rtcvoice.emulator.session.script import Turn
+    from rtcvoice.emulator.session.shared import Pace
     from rtcvoice.emulator.voice import prompt_path
 except ModuleNotFoundError as exc:
     if exc.name not in ("aiohttp", "yaml"):

@@ -14,7 +14,7 @@ import numpy as np
 
 from rtcvoice.audio import Block
 from rtcvoice.capture.source import PacedSource
-from rtcvoice.emulator.outputs import RATE_HZ, Pcm
+from rtcvoice.emulator.session.outputs import RATE_HZ, Pcm
 
 __all__ = ["Mouth"]
 

@@ -24,8 +24,15 @@ from rtcvoice import _aiortc
 from rtcvoice.capture.track import SourceTrack
 from rtcvoice.emulator.answer import AS_SEEN, AnswerShape, shape_answer
 from rtcvoice.emulator.mouth import Mouth
-from rtcvoice.emulator.outputs import RATE_HZ, Close, Output, PlayAudio, SendEvent, StopAudio
-from rtcvoice.emulator.session import Session
+from rtcvoice.emulator.session.outputs import (
+    RATE_HZ,
+    Close,
+    Output,
+    PlayAudio,
+    SendEvent,
+    StopAudio,
+)
+from rtcvoice.emulator.session.session import Session
 from rtcvoice.playout.engine import PlayoutEngine
 
 __all__ = ["OfferError", "Peer"]

@@ -16,8 +16,8 @@ from types import TracebackType
 from typing import Any, Self, TypeAlias
 
 from rtcvoice.emulator.netem import Link
-from rtcvoice.emulator.rest import Calls
-from rtcvoice.emulator.settings import Settings
+from rtcvoice.emulator.rest.app import Calls
+from rtcvoice.emulator.session.settings import Settings
 from rtcvoice.errors import ConfigError
 
 __all__ = [

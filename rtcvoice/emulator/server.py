@@ -22,12 +22,12 @@ from aiohttp import web
 
 from rtcvoice.emulator.answer import AnswerShape
 from rtcvoice.emulator.peer import OfferError, Peer
-from rtcvoice.emulator.persona import Assistant, Persona
-from rtcvoice.emulator.rest import InvalidOffer, build_app
-from rtcvoice.emulator.script import Scripted, Turn, load_script
-from rtcvoice.emulator.session import Session
-from rtcvoice.emulator.settings import Settings
-from rtcvoice.emulator.shared import Pace
+from rtcvoice.emulator.rest.app import InvalidOffer, build_app
+from rtcvoice.emulator.session.persona import Assistant, Persona
+from rtcvoice.emulator.session.script import Scripted, Turn, load_script
+from rtcvoice.emulator.session.session import Session
+from rtcvoice.emulator.session.settings import Settings
+from rtcvoice.emulator.session.shared import Pace
 from rtcvoice.emulator.voice import PromptVoice
 from rtcvoice.errors import ConfigError
 

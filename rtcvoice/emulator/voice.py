@@ -15,8 +15,8 @@ import av
 import numpy as np
 import yaml
 
-from rtcvoice.emulator.outputs import RATE_HZ, Pcm
-from rtcvoice.emulator.persona import Clip
+from rtcvoice.emulator.session.outputs import RATE_HZ, Pcm
+from rtcvoice.emulator.session.persona import Clip
 from rtcvoice.errors import ConfigError
 
 __all__ = ["PromptVoice", "prompt_path"]

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from rtcvoice.emulator.schema import (
+from rtcvoice.emulator.session.schema import (
     Check,
     RequestError,
     anything,

@@ -11,8 +11,8 @@ import binascii
 from copy import deepcopy
 from typing import Any, NamedTuple
 
-from rtcvoice.emulator.outputs import RATE_HZ
-from rtcvoice.emulator.schema import (
+from rtcvoice.emulator.session.outputs import RATE_HZ
+from rtcvoice.emulator.session.schema import (
     RequestError,
     anything,
     array,

@@ -11,7 +11,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Final
 
-from rtcvoice.emulator.items import Item, Tokens
+from rtcvoice.emulator.session.items import Item, Tokens
 
 __all__ = ["ROOT", "Conversation", "Entry"]
 

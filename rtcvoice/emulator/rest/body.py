@@ -12,7 +12,7 @@ from typing import Any
 
 from aiohttp import BodyPartReader, web
 
-from rtcvoice.emulator.schema import RequestError
+from rtcvoice.emulator.session.schema import RequestError
 
 __all__ = ["MOST_BYTES", "RestError", "read_json", "read_offer"]
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from rtcvoice.emulator.items import text_tokens, weigh
-from rtcvoice.emulator.outputs import RATE_HZ
-from rtcvoice.emulator.shared import Shared
+from rtcvoice.emulator.session.items import text_tokens, weigh
+from rtcvoice.emulator.session.outputs import RATE_HZ
+from rtcvoice.emulator.session.shared import Shared
 
 __all__ = ["Transcriber", "TranscriptOrder"]
 

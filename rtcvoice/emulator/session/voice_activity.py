@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from rtcvoice.emulator.outputs import RATE_HZ, Pcm
+from rtcvoice.emulator.session.outputs import RATE_HZ, Pcm
 
 __all__ = ["FRAME_MS", "SpeechStarted", "SpeechStopped", "VadSettings", "VoiceActivity"]
 

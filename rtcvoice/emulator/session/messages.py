@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rtcvoice.emulator.conversation import Entry
-from rtcvoice.emulator.items import Item, Tokens, assistant_message, weigh
-from rtcvoice.emulator.outputs import Pcm
-from rtcvoice.emulator.persona import Reply
+from rtcvoice.emulator.session.conversation import Entry
+from rtcvoice.emulator.session.items import Item, Tokens, assistant_message, weigh
+from rtcvoice.emulator.session.outputs import Pcm
+from rtcvoice.emulator.session.persona import Reply
 from rtcvoice.errors import ConfigError
 
 if TYPE_CHECKING:
-    from rtcvoice.emulator.responses import Response
+    from rtcvoice.emulator.session.responses import Response
 
 __all__ = ["MessageWriter", "WriterState"]
 

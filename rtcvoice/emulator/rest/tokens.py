@@ -10,7 +10,7 @@ import string
 from random import Random
 from typing import NamedTuple
 
-from rtcvoice.emulator.settings import Settings
+from rtcvoice.emulator.session.settings import Settings
 
 __all__ = ["ExpiredTokenError", "TokenBook", "UnknownTokenError"]
 

@@ -21,21 +21,21 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-from rtcvoice.emulator import client_events
-from rtcvoice.emulator.agenda import Agenda
-from rtcvoice.emulator.answers import Answers
-from rtcvoice.emulator.conversation import Conversation, Entry
-from rtcvoice.emulator.ids import Ids, session_id
-from rtcvoice.emulator.items import create, weigh
-from rtcvoice.emulator.output_buffer import Cut, OutputBuffer
-from rtcvoice.emulator.outputs import RATE_HZ, Close, Event, Outbox, Output, Pcm, StopAudio
-from rtcvoice.emulator.persona import Assistant, Persona, Voice
-from rtcvoice.emulator.responses import Response
-from rtcvoice.emulator.schema import RequestError, invalid
-from rtcvoice.emulator.settings import Settings, public, update
-from rtcvoice.emulator.shared import Pace, Shared
-from rtcvoice.emulator.transcription import Transcriber, TranscriptOrder
-from rtcvoice.emulator.turns import Turns
+from rtcvoice.emulator.session import client_events
+from rtcvoice.emulator.session.agenda import Agenda
+from rtcvoice.emulator.session.answers import Answers
+from rtcvoice.emulator.session.conversation import Conversation, Entry
+from rtcvoice.emulator.session.ids import Ids, session_id
+from rtcvoice.emulator.session.items import create, weigh
+from rtcvoice.emulator.session.output_buffer import Cut, OutputBuffer
+from rtcvoice.emulator.session.outputs import RATE_HZ, Close, Event, Outbox, Output, Pcm, StopAudio
+from rtcvoice.emulator.session.persona import Assistant, Persona, Voice
+from rtcvoice.emulator.session.responses import Response
+from rtcvoice.emulator.session.schema import RequestError, invalid
+from rtcvoice.emulator.session.settings import Settings, public, update
+from rtcvoice.emulator.session.shared import Pace, Shared
+from rtcvoice.emulator.session.transcription import Transcriber, TranscriptOrder
+from rtcvoice.emulator.session.turns import Turns
 
 __all__ = ["Session"]
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rtcvoice.emulator.agenda import Agenda
-from rtcvoice.emulator.conversation import Conversation
-from rtcvoice.emulator.ids import Ids
-from rtcvoice.emulator.output_buffer import OutputBuffer
-from rtcvoice.emulator.outputs import Outbox
+from rtcvoice.emulator.session.agenda import Agenda
+from rtcvoice.emulator.session.conversation import Conversation
+from rtcvoice.emulator.session.ids import Ids
+from rtcvoice.emulator.session.output_buffer import OutputBuffer
+from rtcvoice.emulator.session.outputs import Outbox
 
 __all__ = ["Pace", "Shared"]
 

@@ -6,9 +6,9 @@ import json
 import math
 from typing import Any, NoReturn
 
-from rtcvoice.emulator.items import check_item, check_item_or_reference
-from rtcvoice.emulator.outputs import Event
-from rtcvoice.emulator.schema import (
+from rtcvoice.emulator.session.items import check_item, check_item_or_reference
+from rtcvoice.emulator.session.outputs import Event
+from rtcvoice.emulator.session.schema import (
     RequestError,
     anything,
     array,
@@ -19,7 +19,7 @@ from rtcvoice.emulator.schema import (
     record,
     string,
 )
-from rtcvoice.emulator.session_schema import BETA_FIELDS, RESPONSE_FIELDS
+from rtcvoice.emulator.session.session_schema import BETA_FIELDS, RESPONSE_FIELDS
 
 __all__ = ["CLIENT_EVENTS", "check", "client_event_id", "decode"]
 

@@ -12,8 +12,8 @@ from __future__ import annotations
 from copy import deepcopy
 from typing import Any, TypeAlias
 
-from rtcvoice.emulator.schema import RequestError, invalid
-from rtcvoice.emulator.session_schema import SESSION
+from rtcvoice.emulator.session.schema import RequestError, invalid
+from rtcvoice.emulator.session.session_schema import SESSION
 
 __all__ = [
     "DEFAULT_MODEL",

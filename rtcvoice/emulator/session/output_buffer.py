@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import NamedTuple
 
-from rtcvoice.emulator.agenda import Agenda, Timer
-from rtcvoice.emulator.outputs import RATE_HZ, Outbox, Pcm, PlayAudio, StopAudio
+from rtcvoice.emulator.session.agenda import Agenda, Timer
+from rtcvoice.emulator.session.outputs import RATE_HZ, Outbox, Pcm, PlayAudio, StopAudio
 
 __all__ = ["Cut", "OutputBuffer", "Stream", "StreamState"]
 

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from rtcvoice.emulator.ids import Ids
+from rtcvoice.emulator.session.ids import Ids
 
 __all__ = [
     "RATE_HZ",

@@ -19,11 +19,11 @@ from typing import Protocol
 
 from aiohttp import hdrs, web
 
-from rtcvoice.emulator.ids import new_call_id, session_id
-from rtcvoice.emulator.rest_body import MOST_BYTES, RestError, read_json, read_offer
-from rtcvoice.emulator.schema import RequestError, anything, integer, one_of, record
-from rtcvoice.emulator.settings import Settings, public, validate
-from rtcvoice.emulator.tokens import ExpiredTokenError, TokenBook, UnknownTokenError
+from rtcvoice.emulator.rest.body import MOST_BYTES, RestError, read_json, read_offer
+from rtcvoice.emulator.rest.tokens import ExpiredTokenError, TokenBook, UnknownTokenError
+from rtcvoice.emulator.session.ids import new_call_id, session_id
+from rtcvoice.emulator.session.schema import RequestError, anything, integer, one_of, record
+from rtcvoice.emulator.session.settings import Settings, public, validate
 
 __all__ = ["Calls", "InvalidOffer", "RestError", "build_app"]
 

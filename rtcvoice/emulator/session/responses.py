@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol
 
-from rtcvoice.emulator.agenda import Timer
-from rtcvoice.emulator.items import Item, Tokens
-from rtcvoice.emulator.output_buffer import Stream
-from rtcvoice.emulator.outputs import Pcm
-from rtcvoice.emulator.settings import Settings
-from rtcvoice.emulator.shared import Shared
+from rtcvoice.emulator.session.agenda import Timer
+from rtcvoice.emulator.session.items import Item, Tokens
+from rtcvoice.emulator.session.output_buffer import Stream
+from rtcvoice.emulator.session.outputs import Pcm
+from rtcvoice.emulator.session.settings import Settings
+from rtcvoice.emulator.session.shared import Shared
 
 __all__ = ["Listener", "Response", "ResponseOptions", "ResponseStatus", "Writer"]
 

@@ -13,8 +13,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from rtcvoice.emulator.items import Item
-from rtcvoice.emulator.outputs import RATE_HZ, Pcm
+from rtcvoice.emulator.session.items import Item
+from rtcvoice.emulator.session.outputs import RATE_HZ, Pcm
 
 __all__ = ["Assistant", "Clip", "Context", "Persona", "Reply", "Voice", "join"]
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from rtcvoice.emulator.agenda import Timer
-from rtcvoice.emulator.conversation import Entry
-from rtcvoice.emulator.items import user_audio, weigh
-from rtcvoice.emulator.outputs import RATE_HZ, Pcm
-from rtcvoice.emulator.schema import RequestError
-from rtcvoice.emulator.shared import Shared
-from rtcvoice.emulator.voice_activity import (
+from rtcvoice.emulator.session.agenda import Timer
+from rtcvoice.emulator.session.conversation import Entry
+from rtcvoice.emulator.session.items import user_audio, weigh
+from rtcvoice.emulator.session.outputs import RATE_HZ, Pcm
+from rtcvoice.emulator.session.schema import RequestError
+from rtcvoice.emulator.session.shared import Shared
+from rtcvoice.emulator.session.voice_activity import (
     SpeechStarted,
     SpeechStopped,
     VadSettings,

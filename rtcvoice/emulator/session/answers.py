@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from rtcvoice.emulator.conversation import Entry
-from rtcvoice.emulator.items import Item, Tokens, create, text_of, text_tokens
-from rtcvoice.emulator.messages import MessageWriter
-from rtcvoice.emulator.persona import Context, Persona
-from rtcvoice.emulator.responses import Listener, Response, ResponseOptions
-from rtcvoice.emulator.schema import RequestError, invalid
-from rtcvoice.emulator.settings import Settings
-from rtcvoice.emulator.shared import Shared
+from rtcvoice.emulator.session.conversation import Entry
+from rtcvoice.emulator.session.items import Item, Tokens, create, text_of, text_tokens
+from rtcvoice.emulator.session.messages import MessageWriter
+from rtcvoice.emulator.session.persona import Context, Persona
+from rtcvoice.emulator.session.responses import Listener, Response, ResponseOptions
+from rtcvoice.emulator.session.schema import RequestError, invalid
+from rtcvoice.emulator.session.settings import Settings
+from rtcvoice.emulator.session.shared import Shared
 
 __all__ = ["Answers"]
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from rtcvoice.emulator.persona import Assistant, Context, Reply, Voice, join
+from rtcvoice.emulator.session.persona import Assistant, Context, Reply, Voice, join
 from rtcvoice.errors import ConfigError
 
 __all__ = ["Scripted", "Turn", "load_script", "parse_script"]

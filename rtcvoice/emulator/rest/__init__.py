@@ -1,0 +1,1 @@
+"""The emulator's HTTP side: `app.py` routes and refuses, `body.py` reads, `tokens.py` remembers."""
