@@ -36,7 +36,7 @@ async def serve() -> None:
     from rtcvoice.emulator import Emulator
     from rtcvoice.emulator.netem import Link
     from rtcvoice.emulator.relay import RelayedCalls
-    from rtcvoice.emulator.rest import build_app
+    from rtcvoice.emulator.rest.app import build_app
     from rtcvoice.emulator.tcp_relay import TcpRelay
 
     delay = RTT_MS[1] / 2000
