@@ -299,6 +299,8 @@ class Call:
                 fact is Fact.USER_SPEECH_STARTED and self._conversation.interruptible
             ):
                 self._player.flush()
+            elif fact is Fact.ASSISTANT_AUDIO_STARTED:
+                self._player.resume()
             elif fact is Fact.SESSION_KNOWN:
                 self._life.changed()
             self._dispatcher.publish(event)

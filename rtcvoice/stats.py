@@ -37,6 +37,8 @@ class PlayoutStats:
     """Runs of concealed samples."""
     removed_samples_for_acceleration: int = 0
     """Taken out to bring the delay back down."""
+    inserted_samples_for_deceleration: int = 0
+    """Repeated to be better prepared for a network that got worse."""
     jitter_buffer_delay: float = 0.0
     """Sum over all emitted samples of the seconds each waited; divide by the next field."""
     jitter_buffer_emitted_count: int = 0

@@ -52,7 +52,7 @@ def test_duplicates_latecomers_empty_and_garbage_are_told_apart():
     assert buffer.insert(packet(3), 0.0) is Verdict.DUPLICATE
     drain(buffer)
     assert buffer.insert(packet(3), 0.0) is Verdict.DUPLICATE  # played already
-    assert buffer.insert(packet(2), 0.0) is Verdict.DISCARDED  # too late
+    assert buffer.insert(packet(2), 0.0) is Verdict.LATE
     assert buffer.insert(packet(4, payload=b""), 0.0) is Verdict.EMPTY
     assert buffer.insert(packet(5, payload=b"\xff\xff\xff"), 0.0) is Verdict.DISCARDED
     assert buffer.insert(packet(5), 0.0) is Verdict.KEPT  # a good copy after all
@@ -88,7 +88,7 @@ def test_clear_refuses_what_is_older():
     for sequence in (1, 2, 4):
         buffer.insert(packet(sequence), 0.0)
     buffer.clear()
-    assert buffer.insert(packet(3), 0.0) is Verdict.DISCARDED
+    assert buffer.insert(packet(3), 0.0) is Verdict.LATE
     assert buffer.insert(packet(5), 0.0) is Verdict.KEPT
     assert drain(buffer) == [5]
 

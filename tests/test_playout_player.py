@@ -60,9 +60,13 @@ def test_flush_travels_in_order_with_the_packets():
     player.flush()
     player.pull(1.0)
     assert not player.pull(1.01).any()
-    for packet in STREAM[60:64]:  # after the flush: to be heard
+    for packet in STREAM[60:64]:  # stragglers of what was flushed
         player.insert_packet(packet)
-    assert max(np.abs(player.pull(1.02 + n * 0.01)).max() for n in range(8)) > 100
+    assert not any(player.pull(1.02 + n * 0.01).any() for n in range(6))
+    player.resume()
+    for packet in STREAM[64:70]:  # the next answer: to be heard
+        player.insert_packet(packet._replace(arrival=1.08))
+    assert max(np.abs(player.pull(1.08 + n * 0.01)).max() for n in range(8)) > 100
 
 
 def test_a_sink_that_stands_still_costs_a_bounded_inbox():

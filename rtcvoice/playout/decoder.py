@@ -13,10 +13,10 @@ from rtcvoice.opus import Decoder, OpusError
 
 __all__ = ["LONGEST_CONCEALMENT", "PacketDecoder"]
 
-FADE_AFTER = 0.06
+FADE_AFTER = 0.10
 """Seconds of concealment at full loudness."""
 
-LONGEST_CONCEALMENT = 0.12
+LONGEST_CONCEALMENT = 0.20
 """Seconds after which a concealed voice has faded to silence."""
 
 
@@ -29,6 +29,8 @@ class PacketDecoder:
         self._fade_after = int(FADE_AFTER * rate)
         self._fade_length = int(LONGEST_CONCEALMENT * rate) - self._fade_after
         self._invented = 0
+        self._overlap = rate // 400 * 2  # 5 ms
+        self._fading_in = False
 
     def decode(self, payload: bytes, samples: int) -> Samples:
         """Decode the next packet, which should play for `samples`."""
@@ -38,15 +40,35 @@ class PacketDecoder:
             self.errors += 1
             return self.conceal(samples)
         self._invented = 0
+        if self._fading_in:
+            self._fading_in = False
+            rise = np.linspace(0, 1, min(self._overlap, len(pcm)), dtype=np.float32)
+            pcm = np.concatenate(((pcm[: len(rise)] * rise).astype(np.int16), pcm[len(rise) :]))
         return pcm
 
-    def recover(self, following_payload: bytes, samples: int) -> Samples:
-        """Rebuild a lost packet from the one after it, which is decoded next."""
+    def fade_in(self) -> None:
+        """Let the next decoded packet rise from silence: it does not follow the last one."""
+        self._fading_in = True
+
+    def recover(self, following_payload: bytes, samples: int, rest: int | None = None) -> Samples:
+        """Rebuild a lost packet of `samples` from the one after it; return its last `rest`.
+
+        `rest` is less than `samples` when the beginning has been concealed already: the concealed
+        voice then fades over into the rebuilt one.
+        """
+        rest = samples if rest is None else rest
+        overlap: Samples | None = None
         try:
-            pcm = self._decoder.recover(following_payload, samples)
+            if rest < samples:
+                overlap = self._decoder.conceal(min(self._overlap, rest))
+            pcm = self._decoder.recover(following_payload, samples)[samples - rest :]
         except OpusError:
-            return self.conceal(samples)
+            return self.conceal(rest)
         self._invented = 0
+        if overlap is not None:
+            rise = np.linspace(0, 1, len(overlap), endpoint=False, dtype=np.float32)
+            pcm = pcm.copy()
+            pcm[: len(overlap)] = overlap * (1 - rise) + pcm[: len(overlap)] * rise
         return pcm
 
     def conceal(self, samples: int) -> Samples:

@@ -1,16 +1,16 @@
-"""Decides what to play in the next 10 ms: NetEq's job and vocabulary, in its simplest form; pure.
+"""Decides what to play in the next 10 ms: NetEq's job and vocabulary; pure.
 
 THE CALLING CONTRACT: `insert_packet` AS OFTEN AS PACKETS COME, `get_audio` ONCE EVERY 10 MS OF THE
-SINK'S CLOCK, `flush` WHENEVER SILENCE IS DUE; ALL FROM ONE THREAD, WITH A `now` THAT NEVER GOES
-BACK. Nothing raises, whatever the network sends.
+SINK'S CLOCK, `flush` AND `resume` WHENEVER THE CONVERSATION SAYS SO; ALL FROM ONE THREAD, WITH A
+`now` THAT NEVER GOES BACK. Nothing raises, whatever the network sends.
 
-Playing starts when the buffer holds `target`, so that later packets may be late by a packet less
-than that. Then every packet is played at its timestamp. A hole is rebuilt from the FEC of the
-packet after it, or concealed, for exactly as long as it lasts: a loss never adds delay. When
-nothing is there at all, the voice fades out and the buffer fills up to the target again; whether
-that was a pause of the sender or a fault of the network shows when packets return, and only then
-is it counted. A late network leaves the buffer fuller than needed: the surplus is taken out of
-quiet packets, or out of every third when there is much of it.
+Every packet has a moment at which it should be played: when the fastest packet would have arrived,
+plus the delay manager's target. Playing starts at that moment and then goes on without looking at
+the clock, as sound must. What the network does to it is mended where it happens: a lost packet is
+rebuilt from the FEC of the next one or concealed for exactly as long as it was, so a loss adds no
+delay; a late one is waited for by concealing, which does. Then the packets are played later than
+they should be, or, when the target has moved, earlier, and single pitch periods are taken out or
+repeated until they are on time again.
 """
 
 from __future__ import annotations
@@ -25,22 +25,21 @@ from rtcvoice.rtp import RtpPacket
 from rtcvoice.stats import PlayoutStats
 
 from .decoder import LONGEST_CONCEALMENT, PacketDecoder
+from .delay_manager import DelayManager
+from .gate import Gate
 from .jitter_buffer import BufferedPacket, JitterBuffer, Verdict
+from .sync_buffer import SyncBuffer
+from .tempo import Tempo, Wish
+from .time_stretch import TimeStretch
 
-__all__ = ["TARGET", "Operation", "PlayoutEngine"]
-
-TARGET = 0.040
-"""Seconds of audio to hold when a packet is taken: itself, and one more against jitter."""
+__all__ = ["Operation", "PlayoutEngine"]
 
 _MS = 48  # ticks of the RTP clock
-_PACKET = 20 * _MS
 _SHORTEST_FILL = 5 * _MS  # below it, timestamps are rounding, not a hole
 _LONGEST_FILL = int(LONGEST_CONCEALMENT * 1000) * _MS
 _LONGEST_STALL = 2000 * _MS  # an outage without a lost packet beyond it was a pause
-_TRIM_SURPLUS = 500 * _MS  # more than anybody wants to hear in fast motion
-_HASTE_SURPLUS = 60 * _MS
-_QUIET = 330  # peak of a packet, -40 dBFS, below which a shortened one goes unnoticed
-_WINDOW = 100  # pulls over which the least level is what was never needed
+_LONGEST_WAIT = 0.4  # seconds that a packet waits for its moment at the start of playing
+_GRACE = 0.005  # half a block: a moment falls between two pulls
 _FADE = 0.008
 
 
@@ -50,15 +49,19 @@ class Operation(enum.Enum):
     NORMAL = "normal"
     """A packet was decoded."""
     ACCELERATE = "accelerate"
-    """A packet was decoded and played in half its time."""
+    """A packet was decoded and a pitch period of it left out."""
+    EXPAND = "expand"
+    """A packet was decoded and a pitch period of it repeated (NetEq: preemptive expand)."""
     FEC = "fec"
     """A lost packet was rebuilt from its successor."""
     CONCEAL = "conceal"
-    """Nothing to decode: the voice so far goes on, fading."""
+    """Nothing to decode: the voice so far goes on, fading (NetEq: expand)."""
+    SKIP = "skip"
+    """Far too much had piled up: most of it was thrown away."""
     SILENCE = "silence"
     """There is no audio; the stream pauses or has not begun."""
     BUFFERING = "buffering"
-    """Audio is there, less than the target: silence a moment longer."""
+    """Audio is there, before its moment: silence a little longer."""
     FLUSH = "flush"
     """The voice fades out because a flush asked for it."""
 
@@ -66,28 +69,29 @@ class Operation(enum.Enum):
 class PlayoutEngine:
     """RTP packets in, 10 ms of int16 mono at `rate` out; `rate` is one of the Opus rates."""
 
-    def __init__(self, rate: int, *, target: float = TARGET) -> None:
+    def __init__(self, rate: int) -> None:
         self.operation = Operation.SILENCE
         self._rate = rate
         self._block = rate // 100
-        self._target = round(target * 1000) * _MS
         self._buffer = JitterBuffer()
+        self._delay = DelayManager()
         self._decoder = PacketDecoder(rate)
+        self._stretch = TimeStretch(rate)
+        self._sync = SyncBuffer(past=self._stretch.reach)
+        self._tempo = Tempo()
+        self._gate = Gate(rate)
         self._zeros: Samples = np.zeros(self._block, np.int16)
         self._zeros.flags.writeable = False
         self._fade = np.zeros(self._block, np.float32)
         fade = int(_FADE * rate)
         self._fade[:fade] = np.linspace(1, 0, fade, endpoint=False)
-        self._pcm: Samples = self._zeros[:0]
-        self._position = 0
+        self._farewell: Samples | None = None
         self._playing = False
         self._due: int | None = None  # timestamp right after the last packet played
         self._filled = 0  # ticks played since then
         self._invented = 0  # of these, ticks that no packet spoke for
-        self._surplus = 0
-        self._lowest = self._pulls = self._since_haste = 0
-        self._recovered = self._concealed = self._events = self._removed = 0
-        self._delay = 0.0
+        self._recovered = self._concealed = self._events = self._removed = self._inserted = 0
+        self._waited = 0.0
         self._emitted = 0
 
     @property
@@ -95,32 +99,48 @@ class PlayoutEngine:
         """Sample rate of the audio handed out."""
         return self._rate
 
+    @property
+    def target(self) -> float:
+        """Seconds that packets are held back at present."""
+        return self._delay.target
+
     def insert_packet(self, packet: RtpPacket, now: float) -> None:
         """Take a packet off the network; any order, any content."""
-        if self._buffer.insert(packet, now) is Verdict.NEW_STREAM:
+        verdict = self._buffer.insert(packet, now)
+        if verdict is Verdict.NEW_STREAM:
             self._decoder.reset()
+            self._delay.reset()
             self._stop()
+        if verdict in (Verdict.NEW_STREAM, Verdict.KEPT, Verdict.LATE):
+            newest = self._buffer.latest
+            end, fec = newest.timestamp + newest.ticks, has_fec(newest.payload)
+            self._delay.arrived(end, newest.ticks, packet.arrival, has_fec=fec)
 
     def get_audio(self, now: float) -> Samples:
         """Return the next 10 ms: exactly `rate // 100` samples, to be read, not written to."""
-        if self._playing:
-            self._watch_level()
-        while (have := len(self._pcm) - self._position) < self._block:
-            more = self._next(self._block - have, now)
-            self._pcm = np.concatenate((self._pcm[self._position :], more)) if have else more
-            self._position = 0
-        begin = self._position
-        self._position += self._block
-        return self._pcm[begin : self._position]
+        if self._farewell is not None:
+            farewell, self._farewell = self._farewell, None
+            self.operation = Operation.FLUSH
+            return farewell
+        while (lacking := self._block - len(self._sync)) > 0:
+            self._sync.append(self._more(lacking, now))
+            if self._playing and not self._filled:
+                self._keep_time()
+        return self._gate(self._sync.take(self._block))
 
     def flush(self, now: float) -> None:
-        """Fall silent: the next 10 ms fade out, what is buffered is gone, a new start follows."""
-        audible = self._playing or self._position < len(self._pcm)
-        faded = (self.get_audio(now) * self._fade).astype(np.int16) if audible else self._zeros[:0]
+        """Fall silent: the next 10 ms fade out, what is buffered is gone, stragglers are muted."""
+        audible = self._playing or len(self._sync) > 0
+        if audible and not self._gate.shut:
+            self._farewell = (self.get_audio(now) * self._fade).astype(np.int16)
         self._buffer.clear()
+        self._sync.clear()
         self._stop()
-        self._pcm, self._position = faded, 0
-        self.operation = Operation.FLUSH
+        self._gate.close()
+
+    def resume(self) -> None:
+        """Hear again what comes: the next answer begins. Without a flush before, no effect."""
+        self._gate.open()
 
     def snapshot(self) -> PlayoutStats:
         """Return the counters so far."""
@@ -136,55 +156,52 @@ class PlayoutEngine:
             concealed_samples=self._samples(self._concealed),
             concealment_events=self._events,
             removed_samples_for_acceleration=self._removed,
-            jitter_buffer_delay=self._delay,
+            inserted_samples_for_deceleration=self._inserted,
+            jitter_buffer_delay=self._waited,
             jitter_buffer_emitted_count=self._emitted,
-            jitter_buffer_target_delay=self._target / 48000,
-            jitter_buffer_level=self._level() / 48000,
+            jitter_buffer_target_delay=self._delay.target,
+            jitter_buffer_level=buffer.ticks / 48000 + len(self._sync) / self._rate,
         )
 
     def _samples(self, ticks: int) -> int:
         return ticks * self._rate // 48000
-
-    def _level(self) -> int:
-        waiting = len(self._pcm) - self._position
-        return self._buffer.ticks + waiting * 48000 // self._rate
 
     def _stop(self) -> None:
         self._playing = False
         self._due = None
         self._filled = self._invented = 0
 
-    def _next(self, need: int, now: float) -> Samples:
+    # -- what comes next --------------------------------------------------------------------------
+
+    def _more(self, need: int, now: float) -> Samples:
         """Return more audio: a whole packet, or at most `need` samples of something else."""
+        now += len(self._sync) / self._rate  # when its first sample will be heard
         first = self._buffer.first
         if not self._playing:
-            if first is None or not self._may_start(first, now):
+            if first is None or not self._its_moment(first, now):
                 return self._wait(need, buffering=first is not None)
-            self._start(first)
+            self._begin(first)
         if first is None:
             return self._starve(need)
         assert self._due is not None
         gap = first.timestamp - self._due - self._filled
-        if gap > _LONGEST_FILL:  # the sender paused: play what follows afresh
+        if gap > _LONGEST_FILL:  # the sender paused: play what follows in its own time
             self._playing = False
             return self._wait(need, buffering=True)
         if gap >= _SHORTEST_FILL:
-            return self._fill(first, gap)
-        return self._play(now)
+            return self._bridge(first, gap, now)
+        return self._play(first, now)
 
-    def _may_start(self, first: BufferedPacket, now: float) -> bool:
-        margin = self._target - _PACKET
-        if self._buffer.ticks - first.ticks >= margin:
-            return True
-        # A millisecond of grace: pulls and packets beat at the same rate, and must not miss by one.
-        return (now - first.arrival) * 48000 >= margin - _MS
+    def _its_moment(self, first: BufferedPacket, now: float) -> bool:
+        lateness = self._delay.lateness(first.timestamp + first.ticks, now)
+        return lateness >= self._delay.target - _GRACE or now - first.arrival > _LONGEST_WAIT
 
-    def _start(self, first: BufferedPacket) -> None:
+    def _begin(self, first: BufferedPacket) -> None:
         self._settle(first)
         self._playing = True
         self._due = first.timestamp
         self._filled = self._invented = 0
-        self._reset_watch()
+        self._tempo.reset()
 
     def _wait(self, need: int, *, buffering: bool) -> Samples:
         self.operation = Operation.BUFFERING if buffering else Operation.SILENCE
@@ -202,40 +219,98 @@ class PlayoutEngine:
         self._count_filled(samples, invented=True)
         return self._decoder.conceal(samples)
 
-    def _fill(self, first: BufferedPacket, gap: int) -> Samples:
-        """Bridge the hole before `first`, `gap` ticks long, with FEC for its last part."""
+    def _bridge(self, first: BufferedPacket, gap: int, now: float) -> Samples:
+        """Fill the hole before `first`, `gap` ticks long, with FEC for its last part."""
         before_fec = gap - first.ticks
-        if 0 <= before_fec < _SHORTEST_FILL and self._buffer.missing() and has_fec(first.payload):
-            self.operation = Operation.FEC
-            self._recovered += 1
-            samples = self._samples(first.ticks)
-            self._count_filled(samples, invented=False)
-            return self._decoder.recover(first.payload, samples)
+        if before_fec < _SHORTEST_FILL and self._buffer.missing() and has_fec(first.payload):
+            return self._recover(first, gap, now)
         ticks = min(before_fec if before_fec >= _SHORTEST_FILL else gap, 10 * _MS)
         return self._conceal(self._samples(ticks // 120 * 120))  # libopus counts in 2.5 ms
 
-    def _play(self, now: float) -> Samples:
-        if self._level() - self._target > _TRIM_SURPLUS:
-            self._trim()
-        first = self._buffer.first
-        assert first is not None
+    def _recover(self, first: BufferedPacket, gap: int, now: float) -> Samples:
+        """Rebuild the packet before `first`; of one concealed in part, what is left of it."""
+        self.operation = Operation.FEC
+        self._recovered += 1
+        whole = self._samples(first.ticks)
+        late = self._delay.lateness(first.timestamp, now) >= self._delay.target
+        rest = min(whole, self._samples(gap)) if late else whole
+        self._count_filled(rest, invented=False)
+        return self._decoder.recover(first.payload, whole, rest)
+
+    def _play(self, first: BufferedPacket, now: float) -> Samples:
+        end = first.timestamp + first.ticks
+        ahead = self._delay.lateness(end, now) - self._delay.target
+        if self._tempo.wish(ahead) is Wish.SKIP:
+            first, ahead = self._skip(now)
         self._settle(first)
-        packet = self._buffer.pop()
+        self._tempo.played(ahead)
+        return self._decode(self._buffer.pop(), now)
+
+    def _decode(self, packet: BufferedPacket, now: float) -> Samples:
         self._due = packet.timestamp + packet.ticks
         self._filled = self._invented = 0
         pcm = self._decoder.decode(packet.payload, self._samples(packet.ticks))
-        self._delay += max(0.0, now - packet.arrival) * len(pcm)
+        self._waited += max(0.0, now - packet.arrival) * len(pcm)
         self._emitted += len(pcm)
         self.operation = Operation.NORMAL
-        return self._accelerate(pcm) if self._surplus > 0 else pcm
+        return pcm
+
+    # -- being on time ----------------------------------------------------------------------------
+
+    def _skip(self, now: float) -> tuple[BufferedPacket, float]:
+        """Throw away what is too old; return what to play instead, and how late that still is."""
+        while True:
+            first = self._buffer.first
+            assert first is not None
+            ahead = self._delay.lateness(first.timestamp + first.ticks, now) - self._delay.target
+            if len(self._buffer) == 1 or ahead < 0.02:
+                break
+            self._buffer.drop()
+        self._decoder.fade_in()
+        self._tempo.reset()
+        return first, ahead
+
+    def _keep_time(self) -> None:
+        """Shorten or lengthen what is decoded by one period, if the tempo asks for it."""
+        wish = self._tempo.due()
+        if wish is Wish.NONE:
+            return
+        before = len(self._sync)
+        reach, split = self._stretch.reach, self._sync.split
+        if wish is Wish.SLOWER:
+            self._sync.replace(self._stretch.lengthen(self._sync.view, split))
+        elif before >= 2 * reach or self._decode_ahead():
+            haste = wish is Wish.MUCH_FASTER
+            view = self._sync.view
+            at = self._sync.split + reach
+            self._sync.replace(self._stretch.shorten(view, at, haste=haste))
+            before = len(view) - self._sync.split
+        changed = len(self._sync) - before
+        if changed:
+            self._tempo.changed(changed / self._rate)
+            self.operation = Operation.EXPAND if changed > 0 else Operation.ACCELERATE
+            self._inserted += max(0, changed)
+            self._removed += max(0, -changed)
+
+    def _decode_ahead(self) -> bool:
+        """Decode the next packet as well, where it is there; whether that was enough."""
+        first, due = self._buffer.first, self._due
+        if first is not None and due is not None and abs(first.timestamp - due) < _SHORTEST_FILL:
+            self._sync.append(self._decode(self._buffer.pop(), first.arrival))
+        return len(self._sync) >= 2 * self._stretch.reach
+
+    # -- what is counted --------------------------------------------------------------------------
 
     def _settle(self, first: BufferedPacket) -> None:
         """Judge, now that audio goes on with `first`, what was invented in its absence."""
+        missing = self._buffer.missing()
+        if missing:
+            self._delay.lost(missing)
         if not self._invented or self._due is None:
             return
         jump = first.timestamp - self._due
         paused = jump >= _SHORTEST_FILL or self._invented > _LONGEST_STALL
-        if self._buffer.missing() or not paused:
+        if missing or not paused:
             self._concealed += self._invented
             self._events += 1
         self._invented = 0
@@ -246,35 +321,3 @@ class PlayoutEngine:
         ticks = samples * 48000 // self._rate
         self._filled += ticks
         self._invented += ticks if invented else 0
-
-    def _trim(self) -> None:
-        while len(self._buffer) > 1 and self._level() > self._target:
-            self._buffer.drop()
-        self._reset_watch()
-
-    def _watch_level(self) -> None:
-        """Learn what part of the buffer was not needed for a whole window of pulls."""
-        self._lowest = min(self._lowest, self._level())
-        self._pulls += 1
-        if self._pulls < _WINDOW:
-            return
-        surplus = self._lowest - (self._target - _PACKET)
-        self._reset_watch()
-        self._surplus = surplus if surplus >= _PACKET else 0
-
-    def _reset_watch(self) -> None:
-        self._lowest = 1 << 30
-        self._pulls = self._surplus = self._since_haste = 0
-
-    def _accelerate(self, pcm: Samples) -> Samples:
-        self._since_haste += 1
-        hasty = self._surplus > _HASTE_SURPLUS and self._since_haste >= 3
-        half = len(pcm) // 2
-        if not hasty and max(int(pcm.max()), -int(pcm.min())) > _QUIET:
-            return pcm
-        self.operation = Operation.ACCELERATE
-        self._since_haste = 0
-        self._removed += half
-        self._surplus -= half * 48000 // self._rate
-        rise = np.linspace(0, 1, half, dtype=np.float32)
-        return (pcm[:half] * (1 - rise) + pcm[len(pcm) - half :] * rise).astype(np.int16)

@@ -43,8 +43,10 @@ class Verdict(enum.Enum):
     """It was here before."""
     EMPTY = "empty"
     """Padding only."""
+    LATE = "late"
+    """Its turn is over."""
     DISCARDED = "discarded"
-    """Too late, garbage, or of a stream that is over."""
+    """Garbage, or of a stream that is over."""
 
 
 class BufferedPacket(NamedTuple):
@@ -67,6 +69,8 @@ class JitterBuffer:
         self.discarded = 0
         self.duplicated = 0
         self.empty = 0
+        self.latest = BufferedPacket(0, 0, 0, b"", 0.0)
+        """The packet inserted last that had audio, whether it came in time or not."""
         self._capacity = capacity
         self._packets: list[BufferedPacket] = []
         self._ticks = 0
@@ -185,10 +189,12 @@ class JitterBuffer:
             self.received += 1
             self.empty += 1
             return Verdict.EMPTY
-        if self._floor is not None and sequence < self._floor:
-            return self._discard()
-        self.received += 1
         entry = BufferedPacket(sequence, timestamp, ticks, packet.payload, packet.arrival)
+        self.latest = entry
+        if self._floor is not None and sequence < self._floor:
+            self._discard()
+            return Verdict.LATE
+        self.received += 1
         bisect.insort(self._packets, entry)
         self._ticks += ticks
         if len(self._packets) > self._capacity:

@@ -7,6 +7,7 @@ is no lock between the two and a busy loop cannot stop the sound that is already
 
 from __future__ import annotations
 
+import enum
 import logging
 import weakref
 from collections import deque
@@ -19,7 +20,7 @@ from rtcvoice.errors import ConfigError
 from rtcvoice.rtp import RtpPacket
 from rtcvoice.stats import PlayoutStats
 
-from .engine import TARGET, PlayoutEngine
+from .engine import PlayoutEngine
 from .resampler import resampler
 from .tee import BlockStream
 
@@ -34,34 +35,34 @@ SNAPSHOT_EVERY = 10
 """Pulls between two statistics snapshots."""
 
 
-class _Flush:
-    """Command: fall silent."""
+class Command(enum.Enum):
+    """What the loop may ask of the engine, in order with the packets."""
 
-
-_FLUSH = _Flush()
+    FLUSH = "Fall silent."
+    RESUME = "Hear what comes."
 
 
 class Player:
     """Plays the incoming stream at `rate`, any rate a sink asks for.
 
-    Loop side: `insert_packet`, `flush`, `tee`, `close`. Puller side, one thread: `pull`. `stats`
-    and `position` may be read anywhere.
+    Loop side: `insert_packet`, `flush`, `resume`, `tee`, `close`. Puller side, one thread: `pull`.
+    `stats` and `position` may be read anywhere.
 
     FULL inbox: the oldest entry is dropped and counted; with a puller that works, it never is.
     """
 
-    def __init__(self, rate: int, *, target: float = TARGET) -> None:
+    def __init__(self, rate: int) -> None:
         if not 8000 <= rate <= 192000:
             raise ConfigError(f"{rate!r} Hz is no sample rate a sink can have")
         engine_rate = rate if rate in OPUS_RATES else 48000
         self._rate = rate
         self._block = rate // 100
-        self._engine = PlayoutEngine(engine_rate, target=target)
+        self._engine = PlayoutEngine(engine_rate)
         self._resampler = resampler(from_rate=engine_rate, to_rate=rate)
         # A resampler holds back less than a millisecond; with that in advance, 10 ms give 10 ms.
         advance = 0 if engine_rate == rate else rate // 1000
         self._left: Samples = np.zeros(advance, np.int16)
-        self._inbox: deque[RtpPacket | _Flush] = deque(maxlen=INBOX)
+        self._inbox: deque[RtpPacket | Command] = deque(maxlen=INBOX)
         self._listeners: tuple[weakref.ref[BlockStream], ...] = ()
         self._closed = False
         self._dropped = 0
@@ -90,8 +91,12 @@ class Player:
         self._put(packet)
 
     def flush(self) -> None:
-        """Fall silent with the next 10 ms pulled; packets inserted later play. Event loop."""
-        self._put(_FLUSH)
+        """Fall silent with the next 10 ms pulled, and stay so while stragglers come. Event loop."""
+        self._put(Command.FLUSH)
+
+    def resume(self) -> None:
+        """Hear again what comes: the next answer begins. Event loop."""
+        self._put(Command.RESUME)
 
     def pull(self, now: float) -> Samples:
         """Return the next 10 ms: exactly `rate // 100` samples of int16 mono. Puller only.
@@ -131,7 +136,7 @@ class Player:
                 stream.close()
         self._listeners = ()
 
-    def _put(self, entry: RtpPacket | _Flush) -> None:
+    def _put(self, entry: RtpPacket | Command) -> None:
         if len(self._inbox) == INBOX:
             self._dropped += 1
         self._inbox.append(entry)
@@ -167,8 +172,10 @@ class Player:
                 return
             if isinstance(entry, RtpPacket):
                 engine.insert_packet(entry, now)
-            else:
+            elif entry is Command.FLUSH:
                 engine.flush(now)
+            else:
+                engine.resume()
 
     def _take_snapshot(self) -> None:
         self._stats = replace(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Protocol
 
-import av
 import numpy as np
 
 from rtcvoice.audio import Samples
@@ -35,7 +34,10 @@ class StreamResampler:
     """Converts `from_rate` to `to_rate`."""
 
     def __init__(self, *, from_rate: int, to_rate: int) -> None:
+        import av  # takes 50 ms to import, and most sinks need no conversion
+
         self._from_rate = from_rate
+        self._new_frame = av.AudioFrame.from_ndarray
         self._resampler = av.AudioResampler(format="s16", layout="mono", rate=to_rate)
         self._pts = 0
 
@@ -43,7 +45,7 @@ class StreamResampler:
         """Convert a block of any length; see `Resampler.process`."""
         if not len(samples):
             return samples
-        frame = av.AudioFrame.from_ndarray(samples[np.newaxis, :], format="s16", layout="mono")
+        frame = self._new_frame(samples[np.newaxis, :], format="s16", layout="mono")
         frame.sample_rate = self._from_rate
         frame.pts = self._pts
         self._pts += len(samples)

@@ -1,0 +1,162 @@
+"""Learns from arrival times how long packets have to be held back; pure.
+
+The measure is a packet's *lateness*: how much longer it travelled than the fastest packet of the
+last seconds, by arrival time against RTP timestamp. Both clocks cancel out of it, so drift, pauses
+of the sender and packets of any length do not disturb it. Lateness is collected in a histogram that
+forgets, as in NetEq's delay manager; the target is what covers nearly all of it. Two histograms of
+different memory make the target rise fast and fall slowly.
+
+Where packets get lost and carry FEC, the target also covers the one packet more that repairing
+needs: the next packet has to be there when the lost one is due.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["DelayManager"]
+
+CLOCK = 48000
+
+BUCKET = 0.0025
+"""Seconds of lateness per bucket."""
+
+LONGEST = 1.0
+"""Lateness beyond it is not waited for."""
+
+MINIMUM = 0.010
+"""Seconds held back on a perfect network: what sender, receiver and puller jitter by themselves."""
+
+MAXIMUM = 0.400
+"""Seconds held back at most; nobody converses with more."""
+
+INITIAL = 0.015
+"""Seconds held back while nothing has been learnt."""
+
+WINDOW = 4.0
+"""Seconds over which the fastest packet is remembered."""
+
+STALL = 0.1
+CLUMP = 0.005
+"""Packets later than STALL that come within CLUMP seconds of each other were held up together: one
+event, however many they are. Waiting for such events all the time would be worse than they are."""
+
+FALL = 0.02
+"""Part of a surplus that the target gives up with each packet: it rises at once, and falls slowly,
+so that it does not waver on the edge of a quantile."""
+
+RESTART = 2.0
+"""A packet earlier or later than this by its timestamp belongs to another clock."""
+
+
+class Histogram:
+    """How often each lateness happened, older times counting less. Sums to 1 once filled."""
+
+    def __init__(self, *, memory: float) -> None:
+        self._shares: npt.NDArray[np.float64] = np.zeros(round(LONGEST / BUCKET))
+        self._keep = math.exp(-1 / memory)
+        self._weight = 0.0
+
+    def add(self, lateness: float) -> None:
+        """Count one packet; the first packets weigh as much as they would in a plain average."""
+        keep = min(self._keep, self._weight / (self._weight + 1))
+        self._weight += 1
+        self._shares *= keep
+        self._shares[min(int(lateness / BUCKET), len(self._shares) - 1)] += 1 - keep
+
+    def quantile(self, share: float) -> float:
+        """Return the lateness, in seconds, that `share` of the packets did not exceed."""
+        if not self._weight:
+            return 0.0
+        bucket = int(np.searchsorted(np.cumsum(self._shares), share - 1e-9))
+        return (min(bucket, len(self._shares) - 1) + 1) * BUCKET
+
+
+class _Fastest:
+    """The least transit of the last `WINDOW` seconds, kept as the minimum of each eighth."""
+
+    def __init__(self) -> None:
+        self._slots: list[tuple[int, float]] = []
+
+    def add(self, transit: float, now: float) -> float:
+        """Take in one transit time; return the least of the window."""
+        slot = int(now * 8 / WINDOW)
+        slots = self._slots
+        if slots and slots[-1][0] == slot:
+            if transit < slots[-1][1]:
+                slots[-1] = (slot, transit)
+        else:
+            slots.append((slot, transit))
+            while slots[0][0] <= slot - 8:
+                slots.pop(0)
+        return min(least for _, least in slots)
+
+
+class DelayManager:
+    """Feed it every packet that arrives; `target` is the lateness to be prepared for, in seconds.
+
+    Timestamps are unwrapped RTP timestamps at 48 kHz, times are seconds of one monotonic clock.
+    """
+
+    def __init__(self) -> None:
+        self._slow = Histogram(memory=500)
+        self._fast = Histogram(memory=60)
+        self._fastest = _Fastest()
+        self._base: float | None = None
+        self._arrival = -math.inf
+        self._seen = 0
+        self._losses = 0.0
+        self._packet = 0.020
+        self._has_fec = False
+        self._target = INITIAL
+
+    @property
+    def target(self) -> float:
+        """Seconds that a packet should be held back, counted from when the fastest would come."""
+        return self._target
+
+    def reset(self) -> None:
+        """Another stream begins: its clock is unknown, the network is the same."""
+        self._fastest = _Fastest()
+        self._base = None
+
+    def arrived(self, end: int, ticks: int, arrival: float, *, has_fec: bool) -> None:
+        """Learn from a packet that plays `ticks` up to timestamp `end`."""
+        transit = arrival - end / CLOCK
+        if self._base is not None and abs(transit - self._base) > RESTART:
+            self.reset()
+        self._base = self._fastest.add(transit, arrival)
+        self._packet = ticks / CLOCK
+        self._has_fec = has_fec
+        lateness = transit - self._base
+        clump = arrival - self._arrival < CLUMP
+        self._arrival = arrival
+        if not (clump and lateness > STALL):
+            self._slow.add(lateness)
+            self._fast.add(lateness)
+        self._losses *= 0.998
+        self._seen += 1
+        needed = self._reckon()
+        self._target = max(needed, self._target + (needed - self._target) * FALL)
+
+    def lost(self, count: int) -> None:
+        """Learn that `count` packets never came, or came too late to be played."""
+        self._losses = min(40.0, self._losses + count)
+
+    def lateness(self, end: int, now: float) -> float:
+        """Return how late it is to play a packet ending at `end` beginning now, in seconds.
+
+        On target when it equals `target`; 0 before any packet arrived.
+        """
+        return 0.0 if self._base is None else now - end / CLOCK - self._base
+
+    def _reckon(self) -> float:
+        if self._seen < 10:
+            return INITIAL
+        needed = self._slow.quantile(0.955) + 0.005
+        if self._losses > 1.5 and self._has_fec:
+            needed = max(needed, self._packet + self._fast.quantile(0.6) + 0.005)
+        return min(max(needed, MINIMUM), MAXIMUM)

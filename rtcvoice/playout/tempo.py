@@ -1,0 +1,78 @@
+"""Decides when to play faster or slower to get back on time; pure.
+
+`played` hears of each packet how far past its moment it is played; the least of the last ones is
+what could surely be done without. Small deviations are left alone, larger ones are corrected by
+single pitch periods some packets apart, so that speech changes its tempo by a tenth at most;
+only what nobody would wait for is taken out in haste, or skipped.
+"""
+
+from __future__ import annotations
+
+import enum
+
+__all__ = ["Tempo", "Wish"]
+
+MEMORY = 10
+"""Packets whose least excess counts: 200 ms of the usual 20 ms."""
+
+EXCESS = 0.012
+"""Seconds too late that are left alone."""
+
+SHORTAGE = 0.006
+"""Seconds too early that are left alone."""
+
+MUCH = 0.06
+HASTE = 0.12
+SKIP = 0.5
+
+
+class Wish(enum.Enum):
+    """What would bring the next audio closer to its moment."""
+
+    NONE = "It is close enough."
+    SLOWER = "Repeat a period: it is played too early for what the network does."
+    FASTER = "Leave out a period."
+    MUCH_FASTER = "Leave out a period, also where that can be heard."
+    SKIP = "Throw away whole packets."
+
+
+class Tempo:
+    """One stream's deviation from its moment. Deviations are seconds; positive is too late."""
+
+    def __init__(self) -> None:
+        self._recent: list[float] = []
+        self._since_change = 0
+
+    def reset(self) -> None:
+        """Playing starts anew."""
+        self._recent.clear()
+        self._since_change = 0
+
+    def wish(self, excess: float) -> Wish:
+        """Say what a packet calls for by itself, before it is played: SKIP or NONE."""
+        return Wish.SKIP if excess > SKIP else Wish.NONE
+
+    def played(self, excess: float) -> None:
+        """A packet is played `excess` seconds past its moment."""
+        self._recent.append(excess)
+        del self._recent[:-MEMORY]
+        self._since_change += 1
+
+    def changed(self, seconds: float) -> None:
+        """The audio became longer (positive) or shorter by so much."""
+        self._recent = [excess + seconds for excess in self._recent]
+        self._since_change = 0
+
+    def due(self) -> Wish:
+        """Say what is to be done now."""
+        if not self._recent:
+            return Wish.NONE
+        excess = min(self._recent)
+        if excess > EXCESS and len(self._recent) == MEMORY:
+            if excess > HASTE:
+                return Wish.MUCH_FASTER
+            patience = 2 if excess > MUCH else 4
+            return Wish.FASTER if self._since_change >= patience else Wish.NONE
+        if self._recent[-1] < -SHORTAGE and self._since_change >= 2:
+            return Wish.SLOWER
+        return Wish.NONE

@@ -1,0 +1,128 @@
+"""Makes speech a pitch period shorter or longer without changing its pitch; pure.
+
+NetEq's accelerate and preemptive expand: find the pitch period around a splice point, at 4 kHz and
+then at full rate, and cross-fade one period into the next (removing it) or repeat it. Voiced sound
+is only touched where the two periods are nearly alike, quiet sound anywhere. About 0.2 ms of CPU an
+operation; nothing is done, and nothing costs, while the delay is right.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from rtcvoice.audio import Samples
+
+__all__ = ["Period", "TimeStretch"]
+
+Wave = npt.NDArray[np.float32]
+
+SHORTEST_HZ = 400
+LONGEST = 0.015
+"""Seconds of the longest period: 67 Hz, below any voice."""
+
+ALIKE = 0.9
+"""Correlation of two periods that may be merged unheard."""
+
+ALIKE_IN_HASTE = 0.5
+
+QUIET = 100.0
+"""RMS, of 32768, below which a merge goes unnoticed whatever it merges (about -50 dBFS)."""
+
+_COARSE = 4000  # Hz at which the period is looked for first
+
+
+class Period(NamedTuple):
+    """A pitch period around a splice point."""
+
+    samples: int
+    alike: float
+    """Correlation of the periods before and after the splice point, -1..1."""
+
+
+class TimeStretch:
+    """Works on int16 mono at `rate`, one of the Opus rates."""
+
+    def __init__(self, rate: int) -> None:
+        self._step = rate // _COARSE
+        self._longest = int(LONGEST * rate)
+        self._shortest = rate // SHORTEST_HZ
+        self._fades: dict[int, Wave] = {}
+
+    @property
+    def reach(self) -> int:
+        """Samples needed before and after a splice point."""
+        return self._longest
+
+    def shorten(self, pcm: Samples, at: int, *, haste: bool = False) -> Samples:
+        """Remove one period around index `at`; return `pcm` itself where that would be heard.
+
+        Needs `reach` samples on both sides of `at`; the first `at - reach` stay as they are.
+        """
+        period = self._find(pcm, at, haste=haste)
+        if not period:
+            return pcm
+        before, after = pcm[at - period : at], pcm[at : at + period]
+        merged = self._cross(before, after)
+        return np.concatenate((pcm[: at - period], merged, pcm[at + period :]))
+
+    def lengthen(self, pcm: Samples, at: int) -> Samples:
+        """Repeat one period at index `at`; samples before `at` stay as they are.
+
+        Needs `reach` samples on both sides of `at`; returns `pcm` itself where it would be heard.
+        """
+        period = self._find(pcm, at, haste=False)
+        if not period:
+            return pcm
+        before, after = pcm[at - period : at], pcm[at : at + period]
+        return np.concatenate((pcm[:at], self._cross(after, before), pcm[at:]))
+
+    def _find(self, pcm: Samples, at: int, *, haste: bool) -> int:
+        around = pcm[at - self._longest : at + self._longest].astype(np.float32)
+        quiet = float(around @ around) < QUIET * QUIET * len(around)
+        period = self._period(around)
+        needed = ALIKE_IN_HASTE if haste else ALIKE
+        return period.samples if quiet or period.alike >= needed else 0
+
+    def _period(self, around: Wave) -> Period:
+        """Find the period by which the sound after the middle best continues the one before."""
+        step = self._step
+        coarse = around[: len(around) // step * step].reshape(-1, step).mean(axis=1)
+        coarse -= coarse.mean()
+        middle = len(coarse) // 2
+        shortest, longest = self._shortest // step, middle
+        best, guess = -np.inf, longest
+        for lag in range(shortest, longest + 1):
+            score = _alike(coarse[middle - lag : middle], coarse[middle : middle + lag])
+            # A little in favour of long periods: one cut of two periods beats two cuts of one.
+            score += 0.02 * lag / longest
+            if score > best:
+                best, guess = score, lag
+        return self._refine(around, guess * step)
+
+    def _refine(self, around: Wave, guess: int) -> Period:
+        middle = len(around) // 2
+        step = max(1, self._step // 6)
+        best = Period(guess, -1.0)
+        low, high = max(self._shortest, guess - self._step), min(middle, guess + self._step)
+        for lag in range(low, high + 1, step):
+            alike = _alike(around[middle - lag : middle], around[middle : middle + lag])
+            if alike > best.alike:
+                best = Period(lag, alike)
+        return best
+
+    def _cross(self, leaving: Samples, coming: Samples) -> Samples:
+        """Fade from one stretch into another of the same length."""
+        count = len(leaving)
+        fade = self._fades.get(count)
+        if fade is None:
+            fade = self._fades[count] = np.linspace(0, 1, count, endpoint=False, dtype=np.float32)
+        mixed: Samples = (leaving + (coming.astype(np.float32) - leaving) * fade).astype(np.int16)
+        return mixed
+
+
+def _alike(one: Wave, other: Wave) -> float:
+    power = float(one @ one) * float(other @ other)
+    return float(one @ other) / power**0.5 if power > 1e-6 else 0.0
