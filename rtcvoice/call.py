@@ -223,6 +223,18 @@ class Call:
         """
         return await self._update(CallConfig.changes_from(changes))
 
+    async def interrupt(self) -> None:
+        """Stop the answer: nothing more of it is heard from the next 10 ms on.
+
+        The server stops making it and truncates what was said to what was sent. Does nothing while
+        nobody answers.
+        """
+        conversation = self._conversation
+        for command in commands.interrupt(
+            responding=conversation.responding, playing=conversation.playing
+        ):
+            await self.send_event(command)
+
     def mute(self) -> None:
         """Send silence in place of the source, from the next 20 ms on."""
         if self._track is not None:
@@ -295,14 +307,7 @@ class Call:
             if logger.isEnabledFor(logging.DEBUG):
                 logger.debug("< %s", event.type)
             fact = self._conversation.feed(event, time.monotonic())
-            if fact is Fact.AUDIO_CLEARED or (
-                fact is Fact.USER_SPEECH_STARTED and self._conversation.interruptible
-            ):
-                self._player.flush()
-            elif fact is Fact.ASSISTANT_AUDIO_STARTED:
-                self._player.resume()
-            elif fact is Fact.SESSION_KNOWN:
-                self._life.changed()
+            self._act_on(fact)
             self._dispatcher.publish(event)
         except Exception:
             logger.exception("x handling an event failed")
@@ -350,7 +355,18 @@ class Call:
             raise ended.again()
         self._leg.transport.send_text(text)
         logger.debug("> %s", event.type)
-        self._conversation.sent(event, time.monotonic())
+        self._act_on(self._conversation.sent(event, time.monotonic()))
+
+    def _act_on(self, fact: Fact | None) -> None:
+        """Draw the consequences that a fact has beyond the conversation."""
+        if fact is Fact.AUDIO_CLEARED or (
+            fact is Fact.USER_SPEECH_STARTED and self._conversation.interruptible
+        ):
+            self._player.flush()
+        elif fact is Fact.ASSISTANT_AUDIO_STARTED:
+            self._player.resume()
+        elif fact is Fact.SESSION_KNOWN:
+            self._life.changed()
 
     async def _drained(self) -> None:
         """Wait until the server is idle and the player has played what it sent."""

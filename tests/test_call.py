@@ -161,6 +161,23 @@ async def test_speaking_over_the_answer_silences_it(server: Emulator) -> None:
                 break
 
 
+async def test_interrupt_silences_the_answer_at_once(server: Emulator) -> None:
+    async with connect(server) as call:
+        await call.interrupt()  # nobody speaks: nothing to do
+        await call.send("Say something.")
+        await call.wait_for("output_audio_buffer.started", timeout=10)
+        blocks = call.audio()
+        async for block in blocks:
+            if np.abs(block.samples).max() > 1000:
+                break
+        ends = call.events("output_audio_buffer.cleared", "conversation.item.truncated")
+        await call.interrupt()
+        after = [await anext(blocks) for _ in range(30)]
+        loud = sum(np.abs(block.samples).max() > 100 for block in after)
+        assert loud <= 3  # one block that fades out, and what was pulled before
+        assert {(await anext(ends)).type, (await anext(ends)).type} == set(ends.patterns)
+
+
 async def test_any_client_event_can_be_sent(server: Emulator) -> None:
     async with connect(server) as call:
         await call.send_event({"type": "input_audio_buffer.clear"})

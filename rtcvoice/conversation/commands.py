@@ -15,6 +15,7 @@ __all__ = [
     "UPDATE_REPLIES",
     "answers",
     "checked",
+    "interrupt",
     "refusal",
     "respond",
     "session_update",
@@ -77,6 +78,16 @@ def user_text(text: str) -> ClientEvent:
 def respond() -> ClientEvent:
     """Ask for a response, so that an error which refuses it can be told from others."""
     return stamped(events.ResponseCreate())
+
+
+def interrupt(*, responding: bool, playing: bool) -> list[ClientEvent]:
+    """Stop the answer: the making of it first, then the sending of what was made."""
+    commands: list[ClientEvent] = []
+    if responding:
+        commands.append(events.ResponseCancel())
+    if playing:
+        commands.append(events.OutputAudioBufferClear())
+    return commands
 
 
 def answers(event: Any, command: ClientEvent) -> bool:

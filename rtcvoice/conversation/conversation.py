@@ -71,11 +71,14 @@ class Conversation:
             or self._expected_since is not None
         )
 
-    def sent(self, event: Any, now: float) -> None:
-        """Note an event that we send."""
+    def sent(self, event: Any, now: float) -> Fact | None:
+        """Note an event that we send; return the fact it makes, if any."""
         if isinstance(event, events.ResponseCreate):
             self._expected_since = now
             self._expected_by = event.event_id or ""
+        elif isinstance(event, events.OutputAudioBufferClear):
+            return Fact.AUDIO_CLEARED
+        return None
 
     def feed(self, event: Any, now: float) -> Fact | None:
         """Take the next event of the server; return the fact it states, if any."""
