@@ -15,11 +15,10 @@ COLOURS = {
     "silence": "#ffffff",
     "buffering": "#fdbf6f",
     "accelerate": "#1f78b4",
-    "preemptive_expand": "#33a02c",
-    "expand": "#b15928",
-    "merge": "#6a3d9a",
+    "expand": "#33a02c",
     "fec": "#b2df8a",
     "conceal": "#e31a1c",
+    "skip": "#6a3d9a",
     "flush": "#000000",
 }
 OTHER = "#ff7f00"
