@@ -19,16 +19,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from rtcvoice import events
-from rtcvoice.capture.source import Silence, Source
+from rtcvoice.capture.source import Source
 from rtcvoice.config import CallConfig
 from rtcvoice.conversation import commands
 from rtcvoice.conversation.conversation import Conversation, Fact
 from rtcvoice.conversation.dispatcher import Dispatcher, Handler, Subscription
 from rtcvoice.credentials import EphemeralToken
-from rtcvoice.errors import CallEnded, ServerError, TransportError
+from rtcvoice.ends import Ends
+from rtcvoice.errors import CallEnded, ConfigError, ServerError, TransportError
 from rtcvoice.events import ClientEvent, Session
 from rtcvoice.playout.player import Player
-from rtcvoice.playout.sink import Discard, Sink
+from rtcvoice.playout.sink import Sink
 from rtcvoice.rtp import RtpPacket
 from rtcvoice.supervisor import CallState, Parts, Supervisor
 from rtcvoice.timings import Timings
@@ -95,10 +96,9 @@ class Call:
         establish: Establish,
     ) -> None:
         self._config = config
-        self._source: Source = source if source is not None else Silence()
-        self._sink: Sink = sink if sink is not None else Discard()
+        self._ends = Ends(source, sink)
         self._establish = establish
-        self._player = Player(self._sink.rate)
+        self._player = Player(self._ends.sink.rate)
         self._conversation = Conversation()
         self._dispatcher = Dispatcher()
         self._leg: Leg | None = None
@@ -173,6 +173,8 @@ class Call:
         anything, and delays nobody. A plain function runs in a worker thread. What it raises is
         logged and published as `rtcvoice.handler_error`.
         """
+        if callable(pattern):  # @call.on without a pattern would register nothing, silently
+            raise ConfigError("on() got no pattern", hint='write @call.on("response.done")')
 
         def register(handler: HandlerT) -> HandlerT:
             self._dispatcher.on(pattern, handler)
@@ -276,14 +278,15 @@ class Call:
             on_lost=self._on_lost,
             session_ready=self._session_ready,
         )
-        connected = await self._establish(self._config, wiring, self._open_ends)
+        connected = await self._establish(self._config, wiring, self._ends.open)
         self._leg, self._track, self._timings = connected
-        self._track.start(self._source)
-        self._sink.start(self._player)
+        self._track.start(self._ends.source)
+        self._ends.sink.start(self._player)
 
     async def _close(self) -> None:
-        leg_closing = [self._leg.aclose()] if self._leg is not None else []
-        parts = [*leg_closing, self._source.aclose(), self._sink.aclose()]
+        parts = [self._ends.aclose()]
+        if self._leg is not None:
+            parts.append(self._leg.aclose())
         for result in await asyncio.gather(*parts, return_exceptions=True):
             if isinstance(result, BaseException):
                 logger.error("x closing a part of the call failed", exc_info=result)
@@ -291,14 +294,6 @@ class Call:
 
     async def _ended(self) -> None:
         await self._dispatcher.aclose(timeout=HANDLER_GRACE)
-
-    async def _open_ends(self) -> None:
-        try:
-            async with asyncio.TaskGroup() as both:  # nothing is closed while it still opens
-                both.create_task(self._source.open())
-                both.create_task(self._sink.open())
-        except BaseExceptionGroup as group:
-            raise group.exceptions[0] from group.exceptions[0].__cause__
 
     def _on_text(self, text: str) -> None:
         """Decode, draw the consequences, hand on; runs in the channel's listener: cannot raise."""

@@ -396,3 +396,12 @@ async def test_many_failures_at_once_are_one_error():
     async with BentEmulator(api_keys=set()) as server:
         with failing(rtcvoice.RtcVoiceError):
             await hold(server, source=Broken(DeviceError("unplugged")), direct=True)
+
+
+async def test_a_handler_without_a_pattern_is_refused(emulator):
+    async with calling(emulator) as call:
+        with pytest.raises(ConfigError, match=r'write @call.on\("response.done"\)'):
+
+            @call.on
+            async def forgotten(event):
+                pass

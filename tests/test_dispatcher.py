@@ -749,3 +749,8 @@ def test_a_reader_works_without_a_dispatcher():
         assert await rest(reader) == [1]
 
     run(main())
+
+
+async def test_what_is_no_function_is_no_handler():
+    with pytest.raises(ConfigError, match="must be a function"):
+        Dispatcher().on("error", "print")

@@ -25,7 +25,7 @@ MODULES = {
 LEAVES = {"errors", "audio", "rtp", "sdp", "stats", "timings", "opus", "events"}
 ROADS = {"capture", "playout", "conversation"}
 CONNECTION = {"credentials", "config", "signaling", "transport", "_aiortc", "leg", "supervisor"}
-CROSSING = {"connect", "call"}
+CROSSING = {"connect", "call", "ends"}
 
 # What each room may import of rtcvoice, by the first part of the name ("capture.track": only that).
 ALLOWED: dict[str, set[str]] = {
@@ -43,7 +43,8 @@ ALLOWED: dict[str, set[str]] = {
     "_aiortc": {"errors", "rtp"},
     "transport": {"errors", "rtp", "sdp", "_aiortc"},
     "leg": {"errors", "rtp", "signaling", "transport"},
-    "call": LEAVES | ROADS | {"config", "credentials", "supervisor", "leg"},
+    "ends": {"errors", "capture", "playout"},
+    "call": LEAVES | ROADS | {"config", "credentials", "ends", "supervisor", "leg"},
     "connect": LEAVES | ROADS | CONNECTION | {"call"},
     "emulator": LEAVES
     | {"_aiortc", "emulator", "capture.source", "capture.track", "playout.engine"},

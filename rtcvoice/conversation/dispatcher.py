@@ -165,6 +165,8 @@ class Dispatcher:
         for, but the loss is logged.
         """
         _check((pattern,))
+        if not callable(handler):
+            raise ConfigError(f"a handler of events must be a function, not {handler!r}")
         if self._end is not None:
             raise self._end.again()
         events = Subscription((pattern,))

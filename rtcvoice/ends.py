@@ -1,0 +1,83 @@
+"""The two ends of a call, its source and its sink: checked, taken, opened and closed together.
+
+An end serves one call at a time: two that pulled at one file would each get half of it. So a call
+takes its ends before it opens them, and gives them back once they are closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+from rtcvoice.capture.source import Silence, Source
+from rtcvoice.errors import ConfigError
+from rtcvoice.playout.sink import Discard, Sink
+
+__all__ = ["Ends"]
+
+logger = logging.getLogger(__name__)
+
+_taken: dict[int, Ends] = {}
+"""Who uses a source or sink now, by its id()."""
+
+
+class Ends:
+    """Source and sink of one call; None stands for `Silence` and `Discard`.
+
+    Raises ConfigError for anything that is no `Source`, or no `Sink`.
+    """
+
+    def __init__(self, source: Source | None, sink: Sink | None) -> None:
+        _check("source", source, Source)
+        _check("sink", sink, Sink)
+        self.source = source if source is not None else Silence()
+        self.sink = sink if sink is not None else Discard()
+
+    async def open(self) -> None:
+        """Open both, side by side; raises what the first failure was.
+
+        Raises ConfigError when another call uses one of them.
+        """
+        self._take()
+        try:
+            async with asyncio.TaskGroup() as both:  # nothing is closed while it still opens
+                both.create_task(self.source.open())
+                both.create_task(self.sink.open())
+        except BaseExceptionGroup as group:
+            raise group.exceptions[0] from group.exceptions[0].__cause__
+
+    async def aclose(self) -> None:
+        """Close what was opened, and give it back, also when cancelled; idempotent, never raises.
+
+        What another call uses is left alone.
+        """
+        try:
+            closing = [end.aclose() for end in (self.source, self.sink) if self._has(end)]
+            for result in await asyncio.gather(*closing, return_exceptions=True):
+                if isinstance(result, BaseException):
+                    logger.error("x a source or sink failed to close", exc_info=result)
+        finally:
+            for end in (self.source, self.sink):
+                if self._has(end):
+                    del _taken[id(end)]
+
+    def _take(self) -> None:
+        for end in (self.source, self.sink):
+            if _taken.setdefault(id(end), self) is not self:
+                raise ConfigError(
+                    f"this {type(end).__name__} is in use by another call",
+                    hint="give each call one of its own; after a call it may be used again",
+                )
+
+    def _has(self, end: Source | Sink) -> bool:
+        return _taken.get(id(end)) is self
+
+
+def _check(option: str, end: object, kind: type[Any]) -> None:
+    if end is not None and not isinstance(end, kind):
+        given = f"the class {end.__name__}" if isinstance(end, type) else repr(end)
+        raise ConfigError(
+            f"{option}= is {given}, not a rtcvoice.{kind.__name__}",
+            hint=f"for example {option}=rtcvoice.File{kind.__name__}('a.wav')",
+        )
