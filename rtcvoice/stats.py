@@ -1,54 +1,119 @@
 """Snapshots of what a call is doing, in the names of webrtc-stats turned to snake_case; a leaf.
 
+A field that webrtc-stats also has means the same there, and has its unit: seconds, samples, packets
+or bytes, counted from the beginning of the call (W3C webrtc-stats, "Identifiers for WebRTC's
+Statistics API"). Each docstring begins with the counterpart's name where there is one. Rates are
+left to whoever takes two snapshots.
+
 A snapshot is immutable, so a thread that makes one may hand it to another without a lock.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-__all__ = ["PlayoutStats"]
+__all__ = ["CallStats", "PlayoutStats", "TransportStats", "UplinkStats"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlayoutStats:
-    """How the incoming audio fares, from the first packet on.
+    """How the incoming audio fares, from the first packet on (webrtc-stats: inbound-rtp).
 
-    Fields that webrtc-stats also has mean the same there (W3C webrtc-stats, inbound-rtp). A pause
-    of the sender is neither a loss nor concealment.
+    A pause of the sender is neither a loss nor concealment. Samples are counted at the rate of the
+    engine: the sink's, or 48000 where that is no rate of Opus's.
     """
 
     packets_received: int = 0
-    """Every RTP packet that arrived, duplicates not counted."""
+    """packetsReceived: every RTP packet that arrived, duplicates not counted."""
     packets_lost: int = 0
-    """Sequence numbers that never arrived, or only as garbage."""
+    """packetsLost: sequence numbers that never arrived, or only as garbage."""
     packets_discarded: int = 0
-    """Arrived and never played: too late, stale, garbage, or thrown away to catch up or flush."""
+    """packetsDiscarded: arrived and never played: too late, stale, garbage, or thrown away to catch
+    up or flush."""
+    packets_late: int = 0
+    """Of those discarded, the ones that came when their turn was over."""
     packets_duplicated: int = 0
+    """packetsDuplicated."""
     packets_empty: int = 0
     """Padding only; no audio."""
     packets_recovered: int = 0
-    """Lost ones rebuilt from the FEC in their successor."""
+    """Lost ones, wholly or in part rebuilt from the FEC in their successor."""
     packets_undecodable: int = 0
     """Looked like Opus, but libopus refused them; concealed."""
     concealed_samples: int = 0
-    """Invented, or silence, in place of audio that was lost or late."""
+    """concealedSamples: invented, or silence, in place of audio that was lost or late."""
+    silent_concealed_samples: int = 0
+    """silentConcealedSamples: of those, silence, after a concealment that had faded out."""
     concealment_events: int = 0
-    """Runs of concealed samples."""
+    """concealmentEvents: runs of concealed samples."""
+    underruns: int = 0
+    """Concealment events without a lost packet: the buffer ran dry, and the audio came later."""
     removed_samples_for_acceleration: int = 0
-    """Taken out to bring the delay back down."""
+    """removedSamplesForAcceleration: taken out to bring the delay back down."""
     inserted_samples_for_deceleration: int = 0
-    """Repeated to be better prepared for a network that got worse."""
+    """insertedSamplesForDeceleration: repeated, to be better prepared for a network that got
+    worse."""
     jitter_buffer_delay: float = 0.0
-    """Sum over all emitted samples of the seconds each waited; divide by the next field."""
+    """jitterBufferDelay: sum over all emitted samples of the seconds each waited; divide by the
+    next field."""
     jitter_buffer_emitted_count: int = 0
+    """jitterBufferEmittedCount: samples."""
     jitter_buffer_target_delay: float = 0.0
-    """Seconds of audio the buffer aims to hold now (an instant value, not webrtc's sum)."""
+    """Seconds of audio the buffer aims to hold now (an instant value; jitterBufferTargetDelay is
+    its sum over all samples)."""
     jitter_buffer_level: float = 0.0
     """Seconds of audio in the buffer now."""
     samples_played: int = 0
-    """Handed to the sink so far, silence included, at the sink's rate."""
+    """totalSamplesReceived: handed to the sink so far, silence included; at the sink's rate."""
     inbox_dropped: int = 0
     """Packets and commands thrown away because nobody pulled."""
     pull_errors: int = 0
     """Pulls that failed inside and gave silence: a bug, if not 0."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UplinkStats:
+    """What is sent (outbound-rtp), and how it arrives (remote-inbound-rtp, from RTCP reports)."""
+
+    packets_sent: int = 0
+    """packetsSent: RTP packets; silence is sent as well."""
+    bytes_sent: int = 0
+    """bytesSent: of Opus; no headers."""
+    bitrate: int = 0
+    """targetBitrate: bit/s that the encoder aims at now, FEC included, no headers."""
+    loss_percent: int = 0
+    """Loss in percent that the encoder is prepared for now; from 1 on, packets carry FEC."""
+    reports_received: int = 0
+    """Reports of the receiver so far; while it is 0, the fields below say nothing."""
+    fraction_lost: float = 0.0
+    """fractionLost: 0 to 1, between the last two reports."""
+    packets_lost: int = 0
+    """packetsLost: of all packets sent; negative if more arrived than were sent."""
+    jitter: float = 0.0
+    """jitter: seconds; how unevenly packets arrive (RFC 3550 §6.4.1)."""
+    round_trip_time: float | None = None
+    """roundTripTime: seconds, by the last report that allowed a measurement; None before it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TransportStats:
+    """What comes in over the network (transport)."""
+
+    packets_received: int = 0
+    """packetsReceived: datagrams of any kind: RTP, RTCP, events, and ICE's checks."""
+    bytes_received: int = 0
+    """bytesReceived: payload of those datagrams, encrypted as they came."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CallStats:
+    """All of a call; `dataclasses.asdict()` makes a plain dict of it."""
+
+    playout: PlayoutStats = field(default_factory=PlayoutStats)
+    """The downlink, as heard; at most 100 ms of playing old."""
+    uplink: UplinkStats = field(default_factory=UplinkStats)
+    """What the other side is sent, and how it says that it arrives."""
+    transport: TransportStats = field(default_factory=TransportStats)
+    """The connection under both."""
+    round_trip_time: float | None = None
+    """roundTripTime: seconds, as in `uplink`."""

@@ -90,7 +90,9 @@ class PlayoutEngine:
         self._due: int | None = None  # timestamp right after the last packet played
         self._filled = 0  # ticks played since then
         self._invented = 0  # of these, ticks that no packet spoke for
-        self._recovered = self._concealed = self._events = self._removed = self._inserted = 0
+        self._silent = 0  # of these, ticks of silence
+        self._recovered = self._removed = self._inserted = 0
+        self._concealed = self._silenced = self._events = self._underruns = 0
         self._waited = 0.0
         self._emitted = 0
 
@@ -149,12 +151,15 @@ class PlayoutEngine:
             packets_received=buffer.received,
             packets_lost=buffer.lost,
             packets_discarded=buffer.discarded,
+            packets_late=buffer.late,
             packets_duplicated=buffer.duplicated,
             packets_empty=buffer.empty,
             packets_recovered=self._recovered,
             packets_undecodable=self._decoder.errors,
             concealed_samples=self._samples(self._concealed),
+            silent_concealed_samples=self._samples(self._silenced),
             concealment_events=self._events,
+            underruns=self._underruns,
             removed_samples_for_acceleration=self._removed,
             inserted_samples_for_deceleration=self._inserted,
             jitter_buffer_delay=self._waited,
@@ -169,7 +174,7 @@ class PlayoutEngine:
     def _stop(self) -> None:
         self._playing = False
         self._due = None
-        self._filled = self._invented = 0
+        self._filled = self._invented = self._silent = 0
 
     # -- what comes next --------------------------------------------------------------------------
 
@@ -200,12 +205,12 @@ class PlayoutEngine:
         self._settle(first)
         self._playing = True
         self._due = first.timestamp
-        self._filled = self._invented = 0
+        self._filled = self._invented = self._silent = 0
         self._tempo.reset()
 
     def _wait(self, need: int, *, buffering: bool) -> Samples:
         self.operation = Operation.BUFFERING if buffering else Operation.SILENCE
-        self._count_filled(need, invented=True)
+        self._silent += self._count_filled(need, invented=True)
         return self._zeros[:need]
 
     def _starve(self, need: int) -> Samples:
@@ -248,7 +253,7 @@ class PlayoutEngine:
 
     def _decode(self, packet: BufferedPacket, now: float) -> Samples:
         self._due = packet.timestamp + packet.ticks
-        self._filled = self._invented = 0
+        self._filled = self._invented = self._silent = 0
         pcm = self._decoder.decode(packet.payload, self._samples(packet.ticks))
         self._waited += max(0.0, now - packet.arrival) * len(pcm)
         self._emitted += len(pcm)
@@ -312,12 +317,16 @@ class PlayoutEngine:
         paused = jump >= _SHORTEST_FILL or self._invented > _LONGEST_STALL
         if missing or not paused:
             self._concealed += self._invented
+            self._silenced += self._silent
             self._events += 1
-        self._invented = 0
+            self._underruns += not missing
+        self._invented = self._silent = 0
 
-    def _count_filled(self, samples: int, *, invented: bool) -> None:
+    def _count_filled(self, samples: int, *, invented: bool) -> int:
+        """Count what is played in place of a packet; return its ticks, 0 before the first one."""
         if self._due is None:
-            return
+            return 0
         ticks = samples * 48000 // self._rate
         self._filled += ticks
         self._invented += ticks if invented else 0
+        return ticks

@@ -67,6 +67,7 @@ class JitterBuffer:
     def __init__(self, *, capacity: int = CAPACITY) -> None:
         self.received = 0
         self.discarded = 0
+        self.late = 0
         self.duplicated = 0
         self.empty = 0
         self.latest = BufferedPacket(0, 0, 0, b"", 0.0)
@@ -193,6 +194,7 @@ class JitterBuffer:
         self.latest = entry
         if self._floor is not None and sequence < self._floor:
             self._discard()
+            self.late += 1
             return Verdict.LATE
         self.received += 1
         bisect.insort(self._packets, entry)
