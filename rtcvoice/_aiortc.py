@@ -2,9 +2,10 @@
 
 aiortc gives no public way to take RTP packets before its own jitter buffer, to keep consent checks
 acceptable to ICE-lite servers, to offer loopback addresses, to learn that nothing is heard any
-more, or to stop connecting cleanly. Each of the functions below reaches for exactly one such name
-on one *instance* (no class or module is patched, other users of aiortc in the process are not
-affected), checks that it is there and raises `UnsupportedAiortc` when it is not.
+more, to see receiver reports as they come, or to stop connecting cleanly. Each of the functions
+below reaches for as few such names as it can on one *instance* (no class or module is patched,
+other users of aiortc in the process are not affected), checks that they are there and raises
+`UnsupportedAiortc` when they are not.
 `tests/test_aiortc_contract.py` holds them against the installed release.
 """
 
@@ -17,10 +18,11 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from aioice.ice import ICE_COMPLETED
-from aiortc import RTCPeerConnection, RTCRtpReceiver
+from aiortc import RTCPeerConnection, RTCRtpReceiver, RTCRtpSender
 from aiortc.rtcsctptransport import CookieEchoChunk, DataChunk
+from aiortc.rtp import RtcpRrPacket, RtcpSrPacket
 
-from rtcvoice.rtp import RtpPacket
+from rtcvoice.rtp import ReceiverReport, RoundTrips, RtpPacket
 
 __all__ = [
     "LOOPBACK",
@@ -36,11 +38,15 @@ __all__ = [
     "stop_stock_decoder",
     "take_packets",
     "watch_datagrams",
+    "watch_reports",
 ]
 
 logger = logging.getLogger(__name__)
 
 LOOPBACK = "127.0.0.1"
+
+OPUS_CLOCK = 48000
+"""Ticks a second of Opus in RTP and RTCP at any sample rate (RFC 7587 §4.1)."""
 
 _JITTER_BUFFER = "_RTCRtpReceiver__jitter_buffer"
 _CONNECT = "_RTCPeerConnection__connect"
@@ -239,8 +245,8 @@ def gather_on_loopback(connection: Any) -> None:
     connection.get_component_candidates = on_loopback
 
 
-def watch_datagrams(connection: Any, on_datagram: Callable[[], None]) -> None:
-    """Call `on_datagram` for every datagram that arrives: RTP, RTCP, DTLS and STUN alike.
+def watch_datagrams(connection: Any, on_datagram: Callable[[int], None]) -> None:
+    """Call `on_datagram` with the size of each datagram that arrives: RTP, RTCP, DTLS and STUN.
 
     To be called after gathering, when the sockets exist. It is what liveness is judged by: a server
     may send no RTP while it is silent, but it always answers consent checks.
@@ -252,16 +258,78 @@ def watch_datagrams(connection: Any, on_datagram: Callable[[], None]) -> None:
         _watch(protocol, on_datagram)
 
 
-def _watch(protocol: Any, on_datagram: Callable[[], None]) -> None:
+def _watch(protocol: Any, on_datagram: Callable[[int], None]) -> None:
     receive = getattr(protocol, "datagram_received", None)
     if receive is None:
         raise UnsupportedAiortc("StunProtocol.datagram_received")
 
     def datagram_received(data: bytes, addr: Any) -> None:
-        on_datagram()
+        on_datagram(len(data))
         receive(data, addr)
 
     protocol.datagram_received = datagram_received
+
+
+class _ReportTap:
+    """Hands on the receiver reports of one sender's stream, with round-trip times of our own.
+
+    aiortc's are smoothed over many seconds, and poisoned by one step of the wall clock.
+    """
+
+    def __init__(self, sender: RTCRtpSender, on_report: Callable[[ReceiverReport], None]) -> None:
+        self._ssrc, self._send, self._pass_on = (
+            sender._ssrc,
+            sender._send_rtcp,
+            sender._handle_rtcp_packet,
+        )
+        self._on_report = on_report
+        self._round_trips = RoundTrips()
+        self.errors = 0
+
+    async def send_rtcp(self, packets: list[Any]) -> None:
+        """Note when a sender report leaves."""
+        for packet in packets:
+            if isinstance(packet, RtcpSrPacket):
+                self._round_trips.left(packet.sender_info.ntp_timestamp, time.monotonic())
+        await self._send(packets)
+
+    async def handle_rtcp_packet(self, packet: Any) -> None:
+        """Let aiortc count, then hand on. Nothing raised here may reach aiortc's DTLS pump."""
+        await self._pass_on(packet)
+        if not isinstance(packet, RtcpRrPacket | RtcpSrPacket):
+            return
+        try:
+            for report in packet.reports:
+                if report.ssrc == self._ssrc:
+                    self._on_report(self._in_si_units(report, time.monotonic()))
+        except Exception:
+            self.errors += 1
+            if self.errors == 1:
+                logger.exception("x report handler failed; further failures are only counted")
+
+    def _in_si_units(self, report: Any, now: float) -> ReceiverReport:
+        return ReceiverReport(
+            fraction_lost=report.fraction_lost / 256,
+            packets_lost=report.packets_lost,
+            highest_sequence=report.highest_sequence,
+            jitter=report.jitter / OPUS_CLOCK,
+            round_trip_time=self._round_trips.back(report.lsr, report.dlsr, now),
+            arrival=now,
+        )
+
+
+def watch_reports(sender: RTCRtpSender, on_report: Callable[[ReceiverReport], None]) -> None:
+    """Call `on_report` with every receiver report about the Opus stream of `sender`, as it comes.
+
+    `getStats` would have to be polled and misses reports that come fast. `on_report` runs on the
+    event loop.
+    """
+    for name in ("_ssrc", "_send_rtcp", "_handle_rtcp_packet"):
+        if not hasattr(sender, name):
+            raise UnsupportedAiortc(f"RTCRtpSender.{name}")
+    tap = _ReportTap(sender, on_report)
+    sender._handle_rtcp_packet = tap.handle_rtcp_packet  # type: ignore[method-assign]
+    sender._send_rtcp = tap.send_rtcp  # type: ignore[method-assign]
 
 
 class _Bundle:

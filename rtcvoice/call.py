@@ -31,6 +31,7 @@ from rtcvoice.events import ClientEvent, Session
 from rtcvoice.playout.player import Player
 from rtcvoice.playout.sink import Sink
 from rtcvoice.rtp import RtpPacket
+from rtcvoice.stats import CallStats, TransportStats, UplinkStats
 from rtcvoice.supervisor import CallState, Parts, Supervisor
 from rtcvoice.timings import Timings
 
@@ -139,6 +140,16 @@ class Call:
         """How long each stage of connecting took, in seconds."""
         assert self._timings is not None, "a call is handed out only once it is ready"
         return self._timings
+
+    def stats(self) -> CallStats:
+        """Return how the call fares until now, in the terms of webrtc-stats; cheap."""
+        uplink = self._track.stats if self._track is not None else UplinkStats()
+        return CallStats(
+            playout=self._player.stats,
+            uplink=uplink,
+            transport=self._leg.transport.stats if self._leg is not None else TransportStats(),
+            round_trip_time=uplink.round_trip_time,
+        )
 
     @property
     def is_idle(self) -> bool:

@@ -195,6 +195,7 @@ async def _new_leg(
         on_packet=wiring.on_packet,
         on_text=wiring.on_text,
         on_lost=wiring.on_lost,
+        on_report=track.follow,
         loopback=loopback,
     )
     return leg, track

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from aiortc import MediaStreamTrack
 
 from rtcvoice.errors import RtcVoiceError, TransportError
-from rtcvoice.rtp import RtpPacket
+from rtcvoice.rtp import ReceiverReport, RtpPacket
 from rtcvoice.signaling import Signaling
 from rtcvoice.transport import Transport
 
@@ -41,12 +41,18 @@ class Leg:
         on_packet: Callable[[RtpPacket], None],
         on_text: Callable[[str], None],
         on_lost: Callable[[TransportError], None],
+        on_report: Callable[[ReceiverReport], None],
         loopback: bool,
     ) -> None:
         self.signaling = signaling
         self.track = track
         self.transport = Transport(
-            track=track, on_packet=on_packet, on_text=on_text, on_lost=on_lost, loopback=loopback
+            track=track,
+            on_packet=on_packet,
+            on_text=on_text,
+            on_lost=on_lost,
+            on_report=on_report,
+            loopback=loopback,
         )
         self.call_id = ""
         """The server's id of the call (`rtc_...`), once the offer was answered."""

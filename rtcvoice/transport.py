@@ -31,7 +31,8 @@ from aiortc import (
 
 from rtcvoice import _aiortc, sdp
 from rtcvoice.errors import TransportError
-from rtcvoice.rtp import RtpPacket
+from rtcvoice.rtp import ReceiverReport, RtpPacket
+from rtcvoice.stats import TransportStats
 
 __all__ = ["CHANNEL_LABEL", "SEND_BUFFER_LIMIT", "Transport"]
 
@@ -53,8 +54,9 @@ class Transport:
     """One single-use connection.
 
     `on_packet` gets every RTP packet, `on_text` every text message, `on_lost` one call with the
-    reason when an established connection fails or is closed by the peer. All three run on the
-    event loop. `loopback` restricts the connection to 127.0.0.1.
+    reason when an established connection fails or is closed by the peer, `on_report` every RTCP
+    report of how the other side receives the track. All of them run on the event loop. `loopback`
+    restricts the connection to 127.0.0.1.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Transport:
         on_packet: Callable[[RtpPacket], None],
         on_text: Callable[[str], None],
         on_lost: Callable[[TransportError], None],
+        on_report: Callable[[ReceiverReport], None] = lambda report: None,
         loopback: bool = False,
         ice_servers: Sequence[RTCIceServer] = (),
     ) -> None:
@@ -80,7 +83,8 @@ class Transport:
         self._closing: asyncio.Task[None] | None = None
         self.heard_at = time.monotonic()
         """When the last datagram of any kind arrived, in seconds of `time.monotonic()`."""
-        self._add_audio(track, on_packet)
+        self._packets_received = self._bytes_received = 0
+        self._add_audio(track, on_packet, on_report)
         self._channel: Any = self._peer.createDataChannel(CHANNEL_LABEL)
         _aiortc.open_channels_early(self._peer.sctp)
         self._ice = self._mend_ice(loopback=loopback)
@@ -91,11 +95,17 @@ class Transport:
         self._channel.on("close", self._state_changed)
         self._channel.on("message", self._message)
 
-    def _add_audio(self, track: MediaStreamTrack, on_packet: Callable[[RtpPacket], None]) -> None:
+    def _add_audio(
+        self,
+        track: MediaStreamTrack,
+        on_packet: Callable[[RtpPacket], None],
+        on_report: Callable[[ReceiverReport], None],
+    ) -> None:
         transceiver = self._peer.addTransceiver(track, direction="sendrecv")
         opus = [c for c in RTCRtpSender.getCapabilities("audio").codecs if "opus" in c.mimeType]
         transceiver.setCodecPreferences(opus)
         _aiortc.take_packets(transceiver.receiver, on_packet)
+        _aiortc.watch_reports(transceiver.sender, on_report)
 
     def _mend_ice(self, *, loopback: bool) -> Any:
         connection = _aiortc.ice_connection(self._peer)
@@ -114,6 +124,13 @@ class Transport:
     def state(self) -> str:
         """State of the connection in the terms of the W3C's RTCPeerConnectionState."""
         return str(self._peer.connectionState)
+
+    @property
+    def stats(self) -> TransportStats:
+        """What has arrived so far."""
+        return TransportStats(
+            packets_received=self._packets_received, bytes_received=self._bytes_received
+        )
 
     @property
     def max_message_size(self) -> int:
@@ -199,8 +216,10 @@ class Transport:
             )
         self._channel.send(text)
 
-    def _heard(self) -> None:
+    def _heard(self, size: int) -> None:
         self.heard_at = time.monotonic()
+        self._packets_received += 1
+        self._bytes_received += size
 
     def _message(self, message: str | bytes) -> None:
         if isinstance(message, str):

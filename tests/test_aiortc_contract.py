@@ -88,7 +88,7 @@ class Peer:
     def watch(self) -> None:
         _aiortc.watch_datagrams(self.ice, self._count)
 
-    def _count(self) -> None:
+    def _count(self, size: int) -> None:
         self.datagrams += 1
         self.news.set()
 

@@ -41,7 +41,7 @@ ALLOWED: dict[str, set[str]] = {
     "signaling": {"errors", "credentials"},
     "supervisor": {"errors"},
     "_aiortc": {"errors", "rtp"},
-    "transport": {"errors", "rtp", "sdp", "_aiortc"},
+    "transport": {"errors", "rtp", "sdp", "stats", "_aiortc"},
     "leg": {"errors", "rtp", "signaling", "transport"},
     "ends": {"errors", "capture", "playout"},
     "call": LEAVES | ROADS | {"config", "credentials", "ends", "supervisor", "leg"},

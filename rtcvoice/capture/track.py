@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import fractions
 import logging
+from dataclasses import replace
 from typing import Any, Protocol
 
 import av
@@ -23,8 +24,11 @@ from aiortc.mediastreams import MediaStreamError
 
 from rtcvoice.audio import DEFAULT_RATE, Block
 from rtcvoice.opus import Encoder
+from rtcvoice.rtp import ReceiverReport
+from rtcvoice.stats import UplinkStats
 
 from .source import Silence
+from .uplink import LEAST_LOSS, Uplink
 
 __all__ = ["BlockReader", "SourceTrack"]
 
@@ -34,6 +38,9 @@ RTP_CLOCK = 48000
 """Ticks a second of Opus in RTP at any sample rate (RFC 7587 §4.1)."""
 
 PACKET_TICKS = RTP_CLOCK // 50
+
+ABSURD_JITTER = 10.0
+"""Seconds. Some receivers, aiortc among them, report hours of it where timestamps wrap."""
 
 _TIME_BASE = fractions.Fraction(1, RTP_CLOCK)
 
@@ -53,8 +60,9 @@ class SourceTrack(MediaStreamTrack):
     """A mono Opus track of 20 ms packets that plays one source at a time.
 
     Build it, give it to the peer connection, and call `start` when the call is ready. All of it
-    belongs to the event loop. `encoder` takes `bitrate`, `loss_percent` and so on at any time;
-    a source of another rate gets an encoder of its own with the same settings.
+    belongs to the event loop. `bitrate` (bit/s) is the most that it sends, `loss_percent` the least
+    that it prepares for: `follow` sets the encoder within these bounds. A source of another rate
+    gets an encoder of its own with the same settings.
     """
 
     kind = "audio"
@@ -65,7 +73,7 @@ class SourceTrack(MediaStreamTrack):
         bitrate: int = 32000,
         complexity: int = 5,
         fec: bool = True,
-        loss_percent: int = 10,
+        loss_percent: int = LEAST_LOSS,
     ) -> None:
         super().__init__()
         self.muted = False
@@ -80,6 +88,9 @@ class SourceTrack(MediaStreamTrack):
             fec=fec,
             loss_percent=loss_percent,
         )
+        self._uplink = Uplink(bitrate=bitrate, least_loss_percent=loss_percent)
+        self._stats = UplinkStats()
+        self._packets_sent = self._bytes_sent = 0
         self._silence = np.zeros(DEFAULT_RATE // 50, np.int16)
         self._base: int | None = None
         self._pts = -PACKET_TICKS
@@ -99,6 +110,33 @@ class SourceTrack(MediaStreamTrack):
         """Send `source` from the next packet on, at most 20 ms from now; its owner closes it."""
         self.error = None
         self._switch(source)
+
+    @property
+    def stats(self) -> UplinkStats:
+        """What was sent so far, and what the receiver last said of it."""
+        return replace(
+            self._stats,
+            packets_sent=self._packets_sent,
+            bytes_sent=self._bytes_sent,
+            bitrate=self._encoder.bitrate,
+            loss_percent=self._encoder.loss_percent if self._encoder.fec else 0,
+        )
+
+    def follow(self, report: ReceiverReport) -> None:
+        """Prepare the encoder, from the next packet on, for what a report says of the network."""
+        before, wanted = self._uplink.preparation, self._uplink.follow(report)
+        if wanted != before:
+            logger.debug("= uplink: %d bit/s, ready for %d %% of loss", *wanted)
+            self._encoder.bitrate, self._encoder.loss_percent = wanted
+        known = self._stats
+        round_trip = report.round_trip_time
+        self._stats = UplinkStats(
+            reports_received=known.reports_received + 1,
+            fraction_lost=report.fraction_lost,
+            packets_lost=report.packets_lost,
+            jitter=report.jitter if report.jitter < ABSURD_JITTER else known.jitter,
+            round_trip_time=known.round_trip_time if round_trip is None else round_trip,
+        )
 
     async def recv(self) -> av.Packet[Any]:
         """Return the next packet when it is due. Raises MediaStreamError once stopped, only that.
@@ -123,6 +161,8 @@ class SourceTrack(MediaStreamTrack):
             data = self._encoder.encode(self._silence)
             self._pts += self._takeover_ticks()
         self._sent_at = asyncio.get_running_loop().time()
+        self._packets_sent += 1
+        self._bytes_sent += len(data)
         packet: av.Packet[Any] = av.Packet(data)
         packet.pts = self._pts
         packet.time_base = _TIME_BASE

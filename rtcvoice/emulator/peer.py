@@ -132,7 +132,7 @@ class Peer:
     def _hear(self, packet: Any) -> None:
         self._ear.insert_packet(packet, packet.arrival)
 
-    def _alive(self) -> None:
+    def _alive(self, size: int) -> None:
         self._heard_at = time.monotonic()
 
     def _open_channel(self, channel: Any) -> None:

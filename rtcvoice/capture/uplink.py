@@ -1,0 +1,153 @@
+"""Decides, from receiver reports, how the encoder prepares for the network; pure.
+
+Two answers to loss, because there are two kinds. Loss that comes with nothing else is radio or a
+bad line: the encoder is told to expect it and spends more on FEC; less traffic would not help. Loss
+that comes with a longer round trip is a queue that overflows, perhaps by what we send: the bitrate
+goes down, as far as FEC still works, and slowly up again when the queue is gone.
+
+Being prepared for loss costs next to nothing, being unprepared costs words. So FEC is always on,
+for `LEAST_LOSS` even where nothing is lost; the estimate rises with the first bad report and takes
+ten times longer to fall. Time is counted in packets, of which 50 make a second: a report says as
+much as the packets that it covers, and where no reports come, nothing changes.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from rtcvoice.rtp import ReceiverReport
+
+__all__ = ["LEAST_BITRATE", "LEAST_LOSS", "MOST_LOSS", "Preparation", "Uplink"]
+
+LEAST_LOSS = 10
+"""Loss in percent to be prepared for at the least. It is what libopus 1.6 wants to see before it
+sends FEC at 20 kbit/s as well."""
+
+MOST_LOSS = 30
+
+LEAST_BITRATE = 20000
+"""bit/s; at 16000 libopus sends no FEC whatever the loss."""
+
+RISE, FALL = 50, 500
+"""Packets after which the estimate has gone two thirds of its way up, or down."""
+
+STEP_DOWN = 3
+"""Percent by which the estimate has to fall before the encoder is told."""
+
+LONGEST_INTERVAL = 3000
+"""Packets between two reports; beyond it, numbers began anew and only the report itself counts."""
+
+USUAL_INTERVAL = 50
+"""Packets that a report is taken to cover when it has nothing to be compared with."""
+
+CONGESTED_LOSS = 0.04
+QUEUE = 0.06
+"""Seconds by which the round trip exceeds the shortest of late: there is a queue..."""
+QUEUE_SHARE = 0.5
+"""...if that is also this part of the shortest: long ways vary more."""
+
+BACK_OFF = 0.8
+"""Factor of the bitrate with each report of congestion."""
+
+CALM = 500
+"""Packets without congestion before the bitrate rises again..."""
+RECOVERY = 20
+"""...by so many bit/s with each packet: 1 kbit/s a second."""
+
+ROUTE_MEMORY = 1500
+"""Packets after which the shortest round trip is forgotten, for the route may have changed: half a
+minute; twice as long at most."""
+
+
+class Preparation(NamedTuple):
+    """What the encoder should do."""
+
+    bitrate: int
+    """bit/s"""
+    loss_percent: int
+    """Loss to be prepared for; always enough for FEC."""
+
+
+class Uplink:
+    """Follows one stream's receiver reports. `bitrate` in bit/s is the most, and the beginning.
+
+    CALL `follow` WITH EACH REPORT AS IT COMES. Any report will do: nothing raises.
+    """
+
+    def __init__(self, *, bitrate: int = 32000, least_loss_percent: int = LEAST_LOSS) -> None:
+        self._most = bitrate
+        self._bitrate = float(bitrate)
+        self._least = min(LEAST_BITRATE, bitrate)
+        self._least_loss = least_loss_percent
+        self._prepared = least_loss_percent
+        self._last: ReceiverReport | None = None
+        self._calm = 0
+        self._round_trips = _Shortest()
+        self.loss = 0.0
+        """The estimate: 0 to 1."""
+
+    @property
+    def preparation(self) -> Preparation:
+        """What the encoder should do at present."""
+        return Preparation(round(self._bitrate), self._prepared)
+
+    def follow(self, report: ReceiverReport) -> Preparation:
+        """Take a report; return what the encoder should do from now on."""
+        packets, loss = self._interval(report)
+        self._last = report
+        if packets:
+            self._expect(loss, packets)
+            self._relieve(loss, packets, report.round_trip_time)
+        return self.preparation
+
+    def _interval(self, report: ReceiverReport) -> tuple[int, float]:
+        """Return how many packets the report tells about that none has before, and their loss.
+
+        Reports get lost, too: what the sums say covers the ones in between.
+        """
+        reported = min(1.0, max(0.0, report.fraction_lost))
+        if self._last is None:
+            return USUAL_INTERVAL, reported
+        packets = (report.highest_sequence - self._last.highest_sequence) & 0xFFFFFFFF
+        if packets > LONGEST_INTERVAL:
+            return USUAL_INTERVAL, reported
+        lost = min(packets, max(0, report.packets_lost - self._last.packets_lost))
+        return packets, lost / packets if packets else 0.0
+
+    def _expect(self, loss: float, packets: int) -> None:
+        pace = RISE if loss > self.loss else FALL
+        self.loss += (loss - self.loss) * -math.expm1(-packets / pace)
+        wanted = min(MOST_LOSS, max(self._least_loss, math.ceil(100 * self.loss)))
+        if wanted > self._prepared or wanted <= self._prepared - STEP_DOWN:
+            self._prepared = wanted
+
+    def _relieve(self, loss: float, packets: int, round_trip: float | None) -> None:
+        queue = self._round_trips.exceeded_by(round_trip, packets)
+        if loss >= CONGESTED_LOSS and queue:
+            self._calm = 0
+            self._bitrate = max(self._least, self._bitrate * BACK_OFF)
+            return
+        rising = max(0, min(packets, self._calm + packets - CALM))
+        self._calm += packets
+        self._bitrate = min(self._most, self._bitrate + rising * RECOVERY)
+
+
+class _Shortest:
+    """The shortest round trip of late, and whether the latest is so much longer that it queues."""
+
+    def __init__(self) -> None:
+        self._now = self._before = math.inf
+        self._packets = 0
+
+    def exceeded_by(self, round_trip: float | None, packets: int) -> bool:
+        """Count one measurement, if there is one, and judge it."""
+        self._packets += packets
+        if self._packets > ROUTE_MEMORY:
+            self._before, self._now = self._now, math.inf
+            self._packets = 0
+        if round_trip is None:
+            return False
+        self._now = min(self._now, round_trip)
+        shortest = min(self._now, self._before)
+        return round_trip - shortest > max(QUEUE, QUEUE_SHARE * shortest)
