@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -28,7 +29,9 @@ async def server() -> AsyncIterator[Emulator]:
         yield emulator
 
 
-async def start(*arguments: object, folder: Path, **environment: str) -> asyncio.subprocess.Process:
+async def start(
+    *arguments: object, folder: Path, stdout: int = subprocess.PIPE, **environment: str
+) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -36,14 +39,14 @@ async def start(*arguments: object, folder: Path, **environment: str) -> asyncio
         *map(str, arguments),
         cwd=folder,
         env={name: value for name, value in {**ENVIRONMENT, **environment}.items() if value},
-        stdout=subprocess.PIPE,
+        stdout=stdout,
         stderr=subprocess.PIPE,
     )
 
 
 async def finish(process: asyncio.subprocess.Process) -> tuple[int | None, str, str]:
     output, errors = await asyncio.wait_for(process.communicate(), 60)
-    return process.returncode, output.decode(), errors.decode()
+    return process.returncode, (output or b"").decode(), errors.decode()
 
 
 async def test_a_question_from_a_file(server: Emulator, tmp_path: Path) -> None:
@@ -69,6 +72,7 @@ async def test_text_and_json(server: Emulator, tmp_path: Path) -> None:
     assert code == 0
     lines = [json.loads(line) for line in output.splitlines()]
     assert lines[0]["connected"]["call_id"].startswith("rtc_")
+    assert lines[0]["connected"]["session"]["id"].startswith("sess_")
     assert lines[-1]["ended"]["normal"] is True
     kinds = [line["event"]["type"] for line in lines if "event" in line]
     assert kinds.index("response.created") < kinds.index("response.done")
@@ -81,6 +85,37 @@ async def test_seconds_is_the_longest_a_call_lasts(server: Emulator, tmp_path: P
     code, output, _ = await finish(process)
     assert code == 0
     assert float(output.splitlines()[-1].split()[0]) == pytest.approx(1, abs=0.9)
+
+
+@pytest.mark.parametrize("style", [[], ["--json"]])
+async def test_a_reader_that_leaves_ends_the_call(
+    server: Emulator, tmp_path: Path, style: list[str]
+) -> None:
+    """As behind `| head -1`: no traceback, and nobody goes on talking to nobody."""
+    reader, writer = os.pipe()
+    process = await start(
+        *("--base-url", server.url, "--input", prompt_path("question"), *style),
+        folder=tmp_path,
+        stdout=writer,
+    )
+    os.close(writer)
+    assert await asyncio.to_thread(os.read, reader, 1)
+    os.close(reader)
+    code, _, errors = await finish(process)
+    assert (code, errors) == (141, "")
+    (call,) = server.calls.values()
+    await asyncio.wait_for(call.peer.aclose(), 5)
+    assert "output_audio_buffer.stopped" not in [entry.event["type"] for entry in call.events]
+
+
+async def test_words_that_the_terminal_cannot_show_are_no_error(
+    server: Emulator, tmp_path: Path
+) -> None:
+    arguments = ("--base-url", server.url, "--text", "Gr\xfc\xdfe", "--seconds", 1)
+    process = await start(*arguments, folder=tmp_path, PYTHONIOENCODING="ascii", LC_ALL="C.UTF-8")
+    code, output, errors = await finish(process)
+    assert (code, errors) == (0, "")
+    assert "you        Gr??e" in output
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -112,6 +147,9 @@ async def test_a_signal_hangs_up(server: Emulator, tmp_path: Path, number: signa
         (["--text", "Hi", "--base-url", "localhost"], 2, "no web address"),
         (["--emulator", "--script", "missing.yaml"], 2, "missing.yaml"),
         (["emulator", "--port", "1", "--host", "203.0.113.1"], 2, "choose another port"),
+        (["emulator", "--port", "65536"], 2, "choose another port"),
+        (["--emulator", "--input", ""], 6, "is a directory"),
+        (["--emulator", "--seconds", "soon"], 2, "'soon' is no number above 0"),
     ],
 )
 async def test_bad_input_is_explained(

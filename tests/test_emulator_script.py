@@ -81,6 +81,12 @@ def test_a_missing_file_is_a_config_error(tmp_path):
         load_script(tmp_path / "nothing.yaml")
 
 
+def test_a_file_that_is_not_text_is_a_config_error(tmp_path):
+    (tmp_path / "sound.ogg").write_bytes(b"OggS\xff")
+    with pytest.raises(ConfigError, match="is not text"):
+        load_script(tmp_path / "sound.ogg")
+
+
 def test_an_unknown_prompt_is_found_before_the_call():
     with pytest.raises(ConfigError, match="Turn 2") as caught:
         Scripted([Turn(), Turn(says=("nobody",))], FakeVoice())

@@ -1,14 +1,16 @@
 """Runs a command and turns its end into an exit code: 0 or the kind of failure, never a traceback.
 
 SIGINT and SIGTERM cancel the command's task: leaving its `async with` hangs up cleanly. A second
-one does not wait for that.
+one does not wait for that. A reader of stdout that leaves, such as `head`, ends it cleanly, too.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import logging
+import os
 import signal
 import sys
 from collections.abc import Coroutine, Sequence
@@ -21,6 +23,9 @@ from rtcvoice.errors import RtcVoiceError
 
 __all__ = ["main"]
 
+PIPE_CLOSED = 128 + 13
+"""What the shell reports of a program that SIGPIPE ended."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv` (the process's own by default) and return the exit code."""
@@ -30,10 +35,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=level, format="%(asctime)s %(name)s %(message)s")
     for library in ("aiortc", "aioice", "httpx", "httpcore"):
         logging.getLogger(library).setLevel(max(level, logging.INFO))
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # words come in any language
     try:
         return _run(options.run(options))
     except RtcVoiceError as exc:
         return _explain(exc)
+    except BrokenPipeError:
+        # What is still buffered would be flushed at exit, and fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
+    except KeyboardInterrupt:  # before the command ran
+        return 128 + signal.SIGINT
 
 
 def _explain(error: RtcVoiceError) -> int:

@@ -47,7 +47,8 @@ examples:
 
 _EPILOG = """\
 exit codes: 0 done, 2 wrong options, 3 no usable key, 4 refused or unreachable (HTTP),
-  5 no connection (WebRTC), 6 audio file or device, 7 ended by the server, 130 Ctrl-C, 143 SIGTERM
+  5 no connection (WebRTC), 6 audio file or device, 7 ended by the server, 130 Ctrl-C,
+  141 the reader of stdout left, 143 SIGTERM
 """
 
 
@@ -70,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=version("rtcvoice"))
     _add_verbose(parser)
     _add_talk(parser)
-    commands = parser.add_subparsers(title="other commands", metavar="")
+    commands = parser.add_subparsers(title="other commands", metavar="command")
     _add_emulator(commands)
     return parser
 
@@ -141,7 +142,10 @@ def _command(module: str) -> Any:
 
 
 def _seconds(text: str) -> float:
-    seconds = float(text)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
     if not seconds > 0:
-        raise argparse.ArgumentTypeError("must be above 0")
+        raise argparse.ArgumentTypeError(f"{text!r} is no number above 0")
     return seconds

@@ -7,6 +7,7 @@ import time
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
+import msgspec
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
@@ -130,9 +131,11 @@ class JsonScreen:
         return None
 
     def connected(self, call: Call) -> None:
-        """Print the call's id and timings."""
+        """Print the call's id and timings, and the session, whose event came before."""
         self._began = time.monotonic()
-        self._print(connected={"call_id": call.id, "timings": call.timings.as_dict()})
+        session = msgspec.to_builtins(call.session)
+        timings = call.timings.as_dict()
+        self._print(connected={"call_id": call.id, "timings": timings, "session": session})
 
     def event(self, event: Any) -> None:
         """Print the event."""

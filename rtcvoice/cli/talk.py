@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import Any
 
 import rtcvoice
@@ -22,9 +22,9 @@ async def run(options: argparse.Namespace) -> int:
     async with AsyncExitStack() as stack:
         if options.emulator:
             await _use_emulator(options, stack)
-        elif options.script:
+        elif options.script is not None:
             raise ConfigError("--script belongs to --emulator", hint="add --emulator")
-        if not options.input and options.text is None:
+        if options.input is None and options.text is None:
             raise ConfigError(
                 "there is nothing to say",
                 hint="give --input FILE or --text TEXT, or try --emulator by itself",
@@ -36,7 +36,7 @@ async def _use_emulator(options: argparse.Namespace, stack: AsyncExitStack) -> N
     """Start an emulator for this call; with nothing to say, say the shipped question."""
     from rtcvoice.emulator import Emulator, prompt_path
 
-    if not options.input and options.text is None:
+    if options.input is None and options.text is None:
         question = prompt_path("question")
         options.input = str(question)
         options.script = options.script or str(question.parent / "demo.yaml")
@@ -46,8 +46,8 @@ async def _use_emulator(options: argparse.Namespace, stack: AsyncExitStack) -> N
 
 
 async def _talk(options: argparse.Namespace) -> int:
-    source = FileSource(options.input) if options.input else None
-    sink = FileSink(options.output) if options.output else None
+    source = FileSource(options.input) if options.input is not None else None
+    sink = FileSink(options.output) if options.output is not None else None
     session = {
         name: value
         for name in ("model", "voice", "instructions", "base_url", "api_key")
@@ -66,8 +66,7 @@ async def _talk(options: argparse.Namespace) -> int:
                 await call.hangup()
             except CallEnded:
                 pass  # told below, with its reason
-            finally:
-                watching.cancel()
+        await watching
         reason = await call.wait_ended()
         screen.ended(reason, _note(sink))
     if sink is not None and sink.error is not None:
@@ -104,9 +103,14 @@ async def _settled(call: rtcvoice.Call) -> None:
 
 
 async def _watch(call: rtcvoice.Call, screen: Screen) -> None:
+    """Show every event until the call ends; a screen that fails ends it."""
     events: Any = call.events()
-    async for event in events:
-        screen.event(event)
+    with suppress(CallEnded):  # the reason is told by who waits for the end
+        try:
+            async for event in events:
+                screen.event(event)
+        finally:
+            await call.hangup()
 
 
 def _note(sink: FileSink | None) -> str:

@@ -8,6 +8,7 @@ only, so that nothing of it can be reached from outside.
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import logging
 import random
 import time
@@ -40,8 +41,6 @@ LOG_LIMIT = 20_000
 
 CALL_LIMIT = 1000
 """Calls that stay readable after their end; then the oldest are forgotten."""
-
-_LOOPBACK = ("127.0.0.1", "localhost")
 
 
 class LoggedEvent(NamedTuple):
@@ -112,18 +111,20 @@ class Emulator:
     @property
     def url(self) -> str:
         """The API's root, for `base_url=`."""
-        return f"http://{self._host}:{self._port}/v1"
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"http://{host}:{self._port}/v1"
 
     async def __aenter__(self) -> Self:
         await self._runner.setup()
         site = web.TCPSite(self._runner, self._host, self._port)
         try:
             await site.start()
-        except OSError as exc:
+        except (OSError, OverflowError) as exc:  # asyncio lets a port beyond 65535 overflow
             await self._runner.cleanup()
+            cause = getattr(exc, "strerror", None) or exc
             raise ConfigError(
-                f"the emulator cannot listen on {self._host}:{self._port}: {exc.strerror or exc}",
-                hint="choose another port; 0 takes a free one",
+                f"the emulator cannot listen on {self._host}:{self._port}: {cause}",
+                hint="choose another port (0 takes a free one), and an address of this machine",
             ) from exc
         self._port = self._runner.addresses[0][1]
         logger.info("= emulator listens on %s", self.url)
@@ -161,7 +162,7 @@ class Emulator:
         events: deque[LoggedEvent] = deque(maxlen=LOG_LIMIT)
         peer = Peer(
             session,
-            loopback=self._host in _LOOPBACK,
+            loopback=_is_loopback(self._host),
             gap=self._gap,
             shape=self._shape,
             observe=lambda direction, event: events.append(
@@ -191,3 +192,10 @@ class Emulator:
 
     def _new_persona(self) -> Persona:
         return Scripted(self._turns, self._voice) if self._turns else Assistant(self._voice)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

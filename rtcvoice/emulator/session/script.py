@@ -36,8 +36,12 @@ def load_script(path: Path | str) -> list[Turn]:
     """Read a script from a YAML file. Raises ConfigError that names the turn or line at fault."""
     try:
         text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as exc:
-        raise ConfigError(f"The script {path} cannot be read: {exc}") from exc
+    except OSError as exc:
+        raise ConfigError(
+            f"the script {path} cannot be read: {exc.strerror}", hint="name a YAML file"
+        ) from exc
+    except UnicodeDecodeError as exc:
+        raise ConfigError(f"the script {path} is not text", hint=_EXAMPLE) from exc
     return parse_script(text, source=str(path))
 
 
