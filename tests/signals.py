@@ -30,3 +30,16 @@ def correlation(first: np.ndarray, second: np.ndarray) -> float:
     """Return how alike two signals of the same length are, 1.0 being the same shape."""
     a, b = first.astype(float), second.astype(float)
     return float(a @ b / (np.sqrt((a @ a) * (b @ b)) + 1e-9))
+
+
+def best_lag(heard: np.ndarray, wanted: np.ndarray, lags: range) -> tuple[int, float]:
+    """Return where in `heard`, within `lags`, `wanted` is found, and their correlation there."""
+    last = min(lags[-1] + len(wanted), len(heard))
+    stretch = heard[lags[0] : last].astype(float)
+    size = 1 << (len(stretch) + len(wanted)).bit_length()
+    spectrum = np.fft.rfft(stretch, size) * np.conj(np.fft.rfft(wanted.astype(float), size))
+    products = np.fft.irfft(spectrum, size)[: len(stretch) - len(wanted) + 1]
+    energies = np.cumsum(np.concatenate(([0.0], stretch**2)))
+    powers = energies[len(wanted) :] - energies[: len(products)]
+    alike = products / (np.sqrt(powers * float(wanted.astype(float) @ wanted)) + 1e-9)
+    return lags[0] + int(np.argmax(alike)), float(np.max(alike))

@@ -2,9 +2,11 @@
 
 The measure is a packet's *lateness*: how much longer it travelled than the fastest packet of the
 last seconds, by arrival time against RTP timestamp. Both clocks cancel out of it, so drift, pauses
-of the sender and packets of any length do not disturb it. Lateness is collected in a histogram that
-forgets, as in NetEq's delay manager; the target is what covers nearly all of it. Two histograms of
-different memory make the target rise fast and fall slowly.
+of the sender and packets of any length do not disturb it. As in NetEq's delay manager, lateness is
+collected in histograms that forget, and the target is what covers nearly all of it: of the worst
+packet of each half second, since it is how often the sound falters that people hear, and of all
+packets, which tells sooner that a network has become worse. The target rises at once and falls
+slowly.
 
 Where packets get lost and carry FEC, the target also covers the one packet more that repairing
 needs: the next packet has to be there when the lost one is due.
@@ -24,10 +26,7 @@ CLOCK = 48000
 BUCKET = 0.0025
 """Seconds of lateness per bucket."""
 
-LONGEST = 1.0
-"""Lateness beyond it is not waited for."""
-
-MINIMUM = 0.010
+MINIMUM = 0.015
 """Seconds held back on a perfect network: what sender, receiver and puller jitter by themselves."""
 
 MAXIMUM = 0.400
@@ -39,14 +38,15 @@ INITIAL = 0.015
 WINDOW = 4.0
 """Seconds over which the fastest packet is remembered."""
 
-STALL = 0.1
-CLUMP = 0.005
-"""Packets later than STALL that come within CLUMP seconds of each other were held up together: one
-event, however many they are. Waiting for such events all the time would be worse than they are."""
+INTERVAL = 0.5
+"""Seconds of which only the latest packet counts: how often, and not for how many packets, the
+network falters is what people hear."""
+
+MARGIN = 0.005
+"""Seconds held back beyond what was needed so far."""
 
 FALL = 0.02
-"""Part of a surplus that the target gives up with each packet: it rises at once, and falls slowly,
-so that it does not waver on the edge of a quantile."""
+"""Part of a surplus that the target gives up with each packet, so that it does not waver."""
 
 RESTART = 2.0
 """A packet earlier or later than this by its timestamp belongs to another clock."""
@@ -56,7 +56,7 @@ class Histogram:
     """How often each lateness happened, older times counting less. Sums to 1 once filled."""
 
     def __init__(self, *, memory: float) -> None:
-        self._shares: npt.NDArray[np.float64] = np.zeros(round(LONGEST / BUCKET))
+        self._shares: npt.NDArray[np.float64] = np.zeros(round(MAXIMUM / BUCKET) + 1)
         self._keep = math.exp(-1 / memory)
         self._weight = 0.0
 
@@ -102,11 +102,12 @@ class DelayManager:
     """
 
     def __init__(self) -> None:
-        self._slow = Histogram(memory=500)
-        self._fast = Histogram(memory=60)
+        self._worst = Histogram(memory=50)
+        self._usual = Histogram(memory=100)
+        self._interval = 0
+        self._peak = 0.0
         self._fastest = _Fastest()
         self._base: float | None = None
-        self._arrival = -math.inf
         self._seen = 0
         self._losses = 0.0
         self._packet = 0.020
@@ -132,15 +133,21 @@ class DelayManager:
         self._packet = ticks / CLOCK
         self._has_fec = has_fec
         lateness = transit - self._base
-        clump = arrival - self._arrival < CLUMP
-        self._arrival = arrival
-        if not (clump and lateness > STALL):
-            self._slow.add(lateness)
-            self._fast.add(lateness)
+        self._learn(lateness, arrival)
         self._losses *= 0.998
         self._seen += 1
         needed = self._reckon()
         self._target = max(needed, self._target + (needed - self._target) * FALL)
+
+    def _learn(self, lateness: float, arrival: float) -> None:
+        """Count a packet, unless nobody would have waited for it."""
+        interval = int(arrival / INTERVAL)
+        if interval != self._interval:
+            self._worst.add(self._peak)
+            self._interval, self._peak = interval, 0.0
+        if lateness <= MAXIMUM:
+            self._usual.add(lateness)
+            self._peak = max(self._peak, lateness)
 
     def lost(self, count: int) -> None:
         """Learn that `count` packets never came, or came too late to be played."""
@@ -156,7 +163,7 @@ class DelayManager:
     def _reckon(self) -> float:
         if self._seen < 10:
             return INITIAL
-        needed = self._slow.quantile(0.955) + 0.005
+        needed = max(self._worst.quantile(0.95), self._usual.quantile(0.9)) + MARGIN
         if self._losses > 1.5 and self._has_fec:
-            needed = max(needed, self._packet + self._fast.quantile(0.6) + 0.005)
+            needed = max(needed, self._packet + self._usual.quantile(0.6) + MARGIN)
         return min(max(needed, MINIMUM), MAXIMUM)
