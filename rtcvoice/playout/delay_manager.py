@@ -16,9 +16,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-import numpy.typing as npt
-
 __all__ = ["DelayManager"]
 
 CLOCK = 48000
@@ -48,31 +45,45 @@ MARGIN = 0.005
 FALL = 0.02
 """Part of a surplus that the target gives up with each packet, so that it does not waver."""
 
+HEAVIEST = 1e9
+"""Weight of all packets in a histogram at which it is scaled back."""
+
 RESTART = 2.0
 """A packet earlier or later than this by its timestamp belongs to another clock."""
 
 
 class Histogram:
-    """How often each lateness happened, older times counting less. Sums to 1 once filled."""
+    """How often each lateness happened, older times counting less.
+
+    Nothing is made lighter as it ages: each packet weighs more than the one before it instead, and
+    all weights are scaled back once in a while.
+    """
 
     def __init__(self, *, memory: float) -> None:
-        self._shares: npt.NDArray[np.float64] = np.zeros(round(MAXIMUM / BUCKET) + 1)
-        self._keep = math.exp(-1 / memory)
-        self._weight = 0.0
+        self._weights = [0.0] * (round(MAXIMUM / BUCKET) + 1)
+        self._total = 0.0
+        self._renewal = math.expm1(1 / memory)
 
     def add(self, lateness: float) -> None:
         """Count one packet; the first packets weigh as much as they would in a plain average."""
-        keep = min(self._keep, self._weight / (self._weight + 1))
-        self._weight += 1
-        self._shares *= keep
-        self._shares[min(int(lateness / BUCKET), len(self._shares) - 1)] += 1 - keep
+        weight = max(1.0, self._total * self._renewal)
+        self._weights[min(int(lateness / BUCKET), len(self._weights) - 1)] += weight
+        self._total += weight
+        if self._total > HEAVIEST:
+            scale = 1 / (self._total * self._renewal)  # the next packet weighs 1 again
+            self._weights = [weight * scale for weight in self._weights]
+            self._total *= scale
 
     def quantile(self, share: float) -> float:
         """Return the lateness, in seconds, that `share` of the packets did not exceed."""
-        if not self._weight:
+        if not self._total:
             return 0.0
-        bucket = int(np.searchsorted(np.cumsum(self._shares), share - 1e-9))
-        return (min(bucket, len(self._shares) - 1) + 1) * BUCKET
+        left = (share - 1e-9) * self._total
+        for bucket, weight in enumerate(self._weights):
+            left -= weight
+            if left <= 0:
+                return (bucket + 1) * BUCKET
+        return MAXIMUM
 
 
 class _Fastest:
