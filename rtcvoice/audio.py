@@ -20,11 +20,13 @@ __all__ = [
     "DEFAULT_RATE",
     "OPUS_RATES",
     "SILENCE_DBFS",
+    "TICK",
     "Block",
     "Level",
     "RingBuffer",
     "Samples",
     "check_rate",
+    "latest_tick",
     "level",
     "samples_from_bytes",
 ]
@@ -42,6 +44,10 @@ SILENCE_DBFS = -100.0
 """What `level` reports for digital silence: a number a meter can draw, below any int16 signal."""
 
 
+TICK = 0.01
+"""Seconds between the moments at which whatever has no clock of its own does its work."""
+
+
 class Block(NamedTuple):
     """A stretch of audio that knows when it was heard."""
 
@@ -57,6 +63,15 @@ class Level(NamedTuple):
 
     peak_dbfs: float
     rms_dbfs: float
+
+
+def latest_tick(now: float) -> float:
+    """Return the last multiple of `TICK` before or at `now`.
+
+    Schedules that begin there come due together, in all calls of a process: the event loop wakes up
+    once for all of them, which is a good part of what a call costs.
+    """
+    return math.floor(now / TICK + 1e-6) * TICK
 
 
 def level(samples: Samples) -> Level:

@@ -41,6 +41,7 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "opus_decoder_create": (_POINTER, [_INT, _INT, _POINTER]),
     "opus_decoder_ctl": (_INT, [_POINTER, _INT]),
     "opus_decoder_destroy": (None, [_POINTER]),
+    "opus_decoder_get_size": (_INT, [_INT]),
     "opus_encode": (_INT, [_POINTER, _POINTER, _INT, _POINTER, _INT]),
     "opus_encoder_create": (_POINTER, [_INT, _INT, _INT, _POINTER]),
     "opus_encoder_ctl": (_INT, [_POINTER, _INT]),
@@ -82,10 +83,11 @@ def has_fec(payload: bytes) -> bool:
 class Decoder:
     """Opus packets in, int16 mono out, at any Opus rate; stereo packets are mixed down.
 
-    All three calls continue one stream and return a new array. They raise OpusError, nothing else.
+    `decode`, `conceal` and `recover` continue one stream; `foresee` leaves it where it is. All four
+    return a new array and raise OpusError, nothing else.
     """
 
-    __slots__ = ("__weakref__", "_address", "_buffer", "_decode", "_handle", "_rate")
+    __slots__ = ("__weakref__", "_address", "_buffer", "_decode", "_handle", "_rate", "_size")
 
     def __init__(self, rate: int) -> None:
         self._rate = check_rate(rate)
@@ -93,6 +95,7 @@ class Decoder:
         self._handle = library.opus_decoder_create(rate, 1, ctypes.byref(error))
         _check(error.value)
         weakref.finalize(self, library.opus_decoder_destroy, self._handle)
+        self._size = library.opus_decoder_get_size(1)
         self._decode = library.opus_decode
         self._buffer: Samples = np.empty(rate * _LONGEST_PACKET_MS // 1000, np.int16)
         self._address = self._buffer.ctypes.data
@@ -111,6 +114,17 @@ class Decoder:
     def conceal(self, samples: int) -> Samples:
         """Invent what a lost packet held: a multiple of 2.5 ms, up to 120 ms."""
         return self._run(None, samples, 0)
+
+    def foresee(self, samples: int) -> Samples:
+        """Return what `conceal` would, and forget that it was asked.
+
+        libopus keeps a decoder in one piece of memory that may be copied (opus.h, OpusDecoder).
+        """
+        state = ctypes.string_at(self._handle, self._size)
+        try:
+            return self.conceal(samples)
+        finally:
+            ctypes.memmove(self._handle, state, self._size)
 
     def recover(self, following_payload: bytes, samples: int) -> Samples:
         """Rebuild a lost packet from the spare copy in the one after it (in-band FEC).
@@ -227,10 +241,8 @@ class Encoder:
         """Code one packet: 2.5, 5, 10, 20, 40 or 60 ms of int16 mono at `rate`."""
         if samples.dtype != np.int16 or samples.ndim != 1:
             raise OpusError(f"mono int16 samples wanted, not {samples.dtype} of {samples.shape}")
-        pcm = np.ascontiguousarray(samples)
-        count = self._encode(
-            self._handle, pcm.ctypes.data, len(pcm), self._address, _LARGEST_PACKET
-        )
+        pcm = samples.tobytes()  # quicker than asking numpy for an address
+        count = self._encode(self._handle, pcm, len(samples), self._address, _LARGEST_PACKET)
         return self._packet[: _check(count)].tobytes()
 
     def _set(self, request: int, value: int) -> None:

@@ -17,7 +17,15 @@ from typing import TypeAlias
 
 import numpy as np
 
-from rtcvoice.audio import DEFAULT_RATE, Block, RingBuffer, Samples, check_rate, samples_from_bytes
+from rtcvoice.audio import (
+    DEFAULT_RATE,
+    Block,
+    RingBuffer,
+    Samples,
+    check_rate,
+    latest_tick,
+    samples_from_bytes,
+)
 from rtcvoice.errors import ConfigError
 
 __all__ = ["CATCH_UP", "PacedSource", "PcmChunk", "PcmSource", "Silence", "Source"]
@@ -65,7 +73,7 @@ class Schedule:
     """Decides, given the time, which block is due; pure.
 
     A block is due when its last sample is over, as with a microphone. The first one begins at the
-    first question.
+    tick before the first question: blocks of all sources come due together (`latest_tick`).
     """
 
     def __init__(self, rate: int) -> None:
@@ -76,7 +84,7 @@ class Schedule:
     def delay(self, now: float) -> float:
         """Return the seconds until the next block is due; negative if it is overdue."""
         if self._origin is None:
-            self._origin = now
+            self._origin = latest_tick(now)
         return self._origin + (self._count + 1) * BLOCK - now
 
     def skip(self, now: float) -> None:

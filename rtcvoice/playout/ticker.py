@@ -13,10 +13,9 @@ import asyncio
 import weakref
 from collections.abc import Callable
 
-__all__ = ["PERIOD", "Ticker", "ticker"]
+from rtcvoice.audio import TICK, latest_tick
 
-PERIOD = 0.01
-"""Seconds between ticks."""
+__all__ = ["Ticker", "ticker"]
 
 LONGEST_CATCH_UP = 1.0
 """Seconds of lateness that are made up for."""
@@ -54,7 +53,7 @@ class Ticker:
         """Call `subscriber(now)` from the next tick on, with the loop's time."""
         self._subscribers = (*self._subscribers, subscriber)
         if self._timer is None and (loop := self._loop()) is not None:
-            self._origin, self._count = loop.time(), 0
+            self._origin, self._count = latest_tick(loop.time()), 0
             self._arm(loop)
 
     def remove(self, subscriber: Callable[[float], None]) -> None:
@@ -66,14 +65,14 @@ class Ticker:
 
     def _arm(self, loop: asyncio.AbstractEventLoop) -> None:
         self._count += 1
-        self._timer = loop.call_at(self._origin + self._count * PERIOD, self._fire, loop)
+        self._timer = loop.call_at(self._origin + self._count * TICK, self._fire, loop)
 
     def _fire(self, loop: asyncio.AbstractEventLoop) -> None:
         now = loop.time()
-        late = now - (self._origin + self._count * PERIOD)
+        late = now - (self._origin + self._count * TICK)
         if late > LONGEST_CATCH_UP:
-            self._origin, self._count, late = now, 0, 0.0
-        due = min(_TICKS_A_TURN, 1 + int(late / PERIOD))
+            self._origin, self._count, late = latest_tick(now), 0, 0.0
+        due = min(_TICKS_A_TURN, 1 + int(late / TICK))
         for _ in range(due):
             for subscriber in self._subscribers:
                 subscriber(now)
