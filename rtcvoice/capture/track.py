@@ -28,7 +28,7 @@ from rtcvoice.rtp import ReceiverReport
 from rtcvoice.stats import UplinkStats
 
 from .source import Silence
-from .uplink import LEAST_LOSS, Uplink
+from .uplink import LEAST_LOSS, USUAL_BITRATE, Uplink
 
 __all__ = ["BlockReader", "SourceTrack"]
 
@@ -70,7 +70,7 @@ class SourceTrack(MediaStreamTrack):
     def __init__(
         self,
         *,
-        bitrate: int = 32000,
+        bitrate: int = USUAL_BITRATE,
         complexity: int = 5,
         fec: bool = True,
         loss_percent: int = LEAST_LOSS,
