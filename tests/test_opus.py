@@ -110,6 +110,22 @@ def test_recover_without_a_spare_copy_conceals():
     assert np.array_equal(first.recover(packets[21], FRAME), second.conceal(FRAME))
 
 
+def test_foreseeing_leaves_the_stream_where_it_is():
+    packets = encode_all(Encoder(RATE), speech(0.5, RATE))
+    asked, plain = Decoder(RATE), Decoder(RATE)
+    for packet in packets[:12]:
+        asked.decode(packet)
+        plain.decode(packet)
+    foreseen = asked.foresee(FRAME)
+    assert foreseen.any()
+    assert np.array_equal(foreseen, asked.foresee(FRAME))
+    with pytest.raises(OpusError):
+        asked.foresee(FRAME + 1)
+    for packet in packets[12:]:
+        assert np.array_equal(asked.decode(packet), plain.decode(packet))
+    assert not np.array_equal(foreseen, asked.conceal(FRAME))
+
+
 def test_reset_begins_another_stream():
     packets = encode_all(Encoder(RATE), speech(1.0))
     used, fresh = Decoder(RATE), Decoder(RATE)

@@ -67,15 +67,18 @@ class Operation(enum.Enum):
 
 
 class PlayoutEngine:
-    """RTP packets in, 10 ms of int16 mono at `rate` out; `rate` is one of the Opus rates."""
+    """RTP packets in, 10 ms of int16 mono at `rate` out; `rate` is one of the Opus rates.
 
-    def __init__(self, rate: int) -> None:
+    `decoder` takes the place of libopus, for hours of virtual time in seconds.
+    """
+
+    def __init__(self, rate: int, *, decoder: PacketDecoder | None = None) -> None:
         self.operation = Operation.SILENCE
         self._rate = rate
         self._block = rate // 100
         self._buffer = JitterBuffer()
         self._delay = DelayManager()
-        self._decoder = PacketDecoder(rate)
+        self._decoder = decoder or PacketDecoder(rate)
         self._stretch = TimeStretch(rate)
         self._sync = SyncBuffer(past=self._stretch.reach)
         self._tempo = Tempo()
@@ -108,13 +111,12 @@ class PlayoutEngine:
 
     def insert_packet(self, packet: RtpPacket, now: float) -> None:
         """Take a packet off the network; any order, any content."""
+        latest = self._buffer.latest
         verdict = self._buffer.insert(packet, now)
         if verdict is Verdict.NEW_STREAM:
-            self._decoder.reset()
-            self._delay.reset()
-            self._stop()
-        if verdict in (Verdict.NEW_STREAM, Verdict.KEPT, Verdict.LATE):
-            newest = self._buffer.latest
+            self._leave_stream()
+        newest = self._buffer.latest
+        if newest is not latest:
             end, fec = newest.timestamp + newest.ticks, has_fec(newest.payload)
             self._delay.arrived(end, newest.ticks, packet.arrival, has_fec=fec)
 
@@ -127,8 +129,9 @@ class PlayoutEngine:
         while (lacking := self._block - len(self._sync)) > 0:
             self._sync.append(self._more(lacking, now))
             if self._playing and not self._filled:
-                self._keep_time()
-        return self._gate(self._sync.take(self._block))
+                self._keep_time(now)
+        block = self._sync.take(self._block)
+        return self._gate(block, waiting=self.operation is Operation.BUFFERING)
 
     def flush(self, now: float) -> None:
         """Fall silent: the next 10 ms fade out, what is buffered is gone, stragglers are muted."""
@@ -168,6 +171,13 @@ class PlayoutEngine:
             jitter_buffer_level=buffer.ticks / 48000 + len(self._sync) / self._rate,
         )
 
+    def _leave_stream(self) -> None:
+        if self._playing:
+            self._sync.append(self._decoder.end(self._block))
+        self._decoder.reset()
+        self._delay.reset()
+        self._stop()
+
     def _samples(self, ticks: int) -> int:
         return ticks * self._rate // 48000
 
@@ -191,8 +201,7 @@ class PlayoutEngine:
         assert self._due is not None
         gap = first.timestamp - self._due - self._filled
         if gap > _LONGEST_FILL:  # the sender paused: play what follows in its own time
-            self._playing = False
-            return self._wait(need, buffering=True)
+            return self._pause()
         if gap >= _SHORTEST_FILL:
             return self._bridge(first, gap, now)
         return self._play(first, now)
@@ -219,6 +228,12 @@ class PlayoutEngine:
             return self._wait(need, buffering=False)
         return self._conceal(need)
 
+    def _pause(self) -> Samples:
+        self._playing = False
+        self.operation = Operation.CONCEAL
+        self._count_filled(self._block, invented=True)
+        return self._decoder.end(self._block)
+
     def _conceal(self, samples: int) -> Samples:
         self.operation = Operation.CONCEAL
         self._count_filled(samples, invented=True)
@@ -230,7 +245,7 @@ class PlayoutEngine:
         if before_fec < _SHORTEST_FILL and self._buffer.missing() and has_fec(first.payload):
             return self._recover(first, gap, now)
         ticks = min(before_fec if before_fec >= _SHORTEST_FILL else gap, 10 * _MS)
-        return self._conceal(self._samples(ticks // 120 * 120))  # libopus counts in 2.5 ms
+        return self._conceal(self._samples(ticks))
 
     def _recover(self, first: BufferedPacket, gap: int, now: float) -> Samples:
         """Rebuild the packet before `first`; of one concealed in part, what is left of it."""
@@ -271,38 +286,36 @@ class PlayoutEngine:
             if len(self._buffer) == 1 or ahead < 0.02:
                 break
             self._buffer.drop()
-        self._decoder.fade_in()
+            self._decoder.merge()
         self._tempo.reset()
         return first, ahead
 
-    def _keep_time(self) -> None:
+    def _keep_time(self, now: float) -> None:
         """Shorten or lengthen what is decoded by one period, if the tempo asks for it."""
-        wish = self._tempo.due()
-        if wish is Wish.NONE:
+        wish, reach = self._tempo.due(), self._stretch.reach
+        slower = wish is Wish.SLOWER
+        if wish is Wish.NONE or not self._gather(reach if slower else 2 * reach, now):
             return
-        before = len(self._sync)
-        reach, split = self._stretch.reach, self._sync.split
-        if wish is Wish.SLOWER:
-            self._sync.replace(self._stretch.lengthen(self._sync.view, split))
-        elif before >= 2 * reach or self._decode_ahead():
-            haste = wish is Wish.MUCH_FASTER
-            view = self._sync.view
-            at = self._sync.split + reach
-            self._sync.replace(self._stretch.shorten(view, at, haste=haste))
-            before = len(view) - self._sync.split
-        changed = len(self._sync) - before
-        if changed:
+        before, view, split = len(self._sync), self._sync.view, self._sync.split
+        if slower:
+            view = self._stretch.lengthen(view, split)
+        else:
+            view = self._stretch.shorten(view, split + reach, haste=wish is Wish.MUCH_FASTER)
+        self._sync.replace(view)
+        if changed := len(self._sync) - before:
             self._tempo.changed(changed / self._rate)
             self.operation = Operation.EXPAND if changed > 0 else Operation.ACCELERATE
             self._inserted += max(0, changed)
             self._removed += max(0, -changed)
 
-    def _decode_ahead(self) -> bool:
-        """Decode the next packet as well, where it is there; whether that was enough."""
-        first, due = self._buffer.first, self._due
-        if first is not None and due is not None and abs(first.timestamp - due) < _SHORTEST_FILL:
-            self._sync.append(self._decode(self._buffer.pop(), first.arrival))
-        return len(self._sync) >= 2 * self._stretch.reach
+    def _gather(self, samples: int, now: float) -> bool:
+        """Decode what follows as well, as far as it is there, until `samples` wait."""
+        while len(self._sync) < samples:
+            first, due = self._buffer.first, self._due
+            if first is None or due is None or abs(first.timestamp - due) >= _SHORTEST_FILL:
+                return False
+            self._sync.append(self._decode(self._buffer.pop(), now))
+        return True
 
     # -- what is counted --------------------------------------------------------------------------
 

@@ -53,8 +53,14 @@ class Gate:
         self._opening = self._opening or self._shut > 0
         self._shut = 0
 
-    def __call__(self, block: Samples) -> Samples:
-        """Return the block, or what takes its place."""
+    def __call__(self, block: Samples, *, waiting: bool = False) -> Samples:
+        """Return the block, or what takes its place.
+
+        `waiting`: it is silence before packets that are here already; they may be stragglers, so
+        neither limit runs meanwhile.
+        """
+        if self._shut and waiting:
+            return self._silence
         if self._shut:
             self._shut -= 1
             self._quiet = self._quiet + 1 if _peak(block) < QUIET else 0
