@@ -13,10 +13,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rtcvoice import events
 from rtcvoice.capture.source import Source
@@ -34,12 +33,13 @@ from rtcvoice.rtp import RtpPacket
 from rtcvoice.stats import CallStats, TransportStats, UplinkStats
 from rtcvoice.supervisor import CallState, Parts, Supervisor
 from rtcvoice.timings import Timings
+from rtcvoice.wiring import Establish, Wiring
 
 if TYPE_CHECKING:
     from rtcvoice.capture.track import SourceTrack
     from rtcvoice.leg import Leg
 
-__all__ = ["Call", "Connected", "Wiring"]
+__all__ = ["Call"]
 
 logger = logging.getLogger(__name__)
 
@@ -56,29 +56,6 @@ HANDLER_GRACE = 1.0
 """Seconds that handlers get to finish once the call has ended."""
 
 HandlerT = TypeVar("HandlerT", bound=Handler)
-
-
-@dataclass(frozen=True)
-class Wiring:
-    """What a leg is connected to: the callbacks of its transport, and how its session starts."""
-
-    on_packet: Callable[[RtpPacket], None]
-    on_text: Callable[[str], None]
-    on_lost: Callable[[TransportError], None]
-    session_ready: Callable[[Leg], Awaitable[None]]
-
-
-class Connected(NamedTuple):
-    """What connecting yields: the leg, the track that it sends, how long each stage took."""
-
-    leg: Leg
-    track: SourceTrack
-    timings: Timings
-
-
-Establish = Callable[
-    [CallConfig, Wiring, Callable[[], Awaitable[None]]], Coroutine[Any, Any, Connected]
-]
 
 
 class Call:
@@ -99,7 +76,7 @@ class Call:
         self._config = config
         self._ends = Ends(source, sink)
         self._establish = establish
-        self._player = Player(self._ends.sink.rate)
+        self._opened_player: Player | None = None
         self._conversation = Conversation()
         self._dispatcher = Dispatcher()
         self._leg: Leg | None = None
@@ -284,15 +261,28 @@ class Call:
 
     async def _connect(self) -> None:
         wiring = Wiring(
-            on_packet=self._player.insert_packet,
+            on_packet=self._on_packet,
             on_text=self._on_text,
             on_lost=self._on_lost,
             session_ready=self._session_ready,
         )
-        connected = await self._establish(self._config, wiring, self._ends.open)
+        connected = await self._establish(self._config, wiring, self._open_ends)
         self._leg, self._track, self._timings = connected
         self._track.start(self._ends.source)
         self._ends.sink.start(self._player)
+
+    async def _open_ends(self) -> None:
+        await self._ends.open()
+        self._opened_player = Player(self._ends.sink.rate)  # known only now
+
+    @property
+    def _player(self) -> Player:
+        assert self._opened_player is not None, "a call is handed out only once it is ready"
+        return self._opened_player
+
+    def _on_packet(self, packet: RtpPacket) -> None:
+        if self._opened_player is not None:
+            self._opened_player.insert_packet(packet)
 
     async def _close(self) -> None:
         parts = [self._ends.aclose()]
@@ -301,7 +291,8 @@ class Call:
         for result in await asyncio.gather(*parts, return_exceptions=True):
             if isinstance(result, BaseException):
                 logger.error("x closing a part of the call failed", exc_info=result)
-        self._player.close()
+        if self._opened_player is not None:
+            self._opened_player.close()
 
     async def _ended(self) -> None:
         await self._dispatcher.aclose(timeout=HANDLER_GRACE)
@@ -365,14 +356,15 @@ class Call:
 
     def _act_on(self, fact: Fact | None) -> None:
         """Draw the consequences that a fact has beyond the conversation."""
-        if fact is Fact.AUDIO_CLEARED or (
-            fact is Fact.USER_SPEECH_STARTED and self._conversation.interruptible
-        ):
-            self._player.flush()
-        elif fact is Fact.ASSISTANT_AUDIO_STARTED:
-            self._player.resume()
-        elif fact is Fact.SESSION_KNOWN:
+        player, interruptible = self._opened_player, self._conversation.interruptible
+        if fact is Fact.SESSION_KNOWN:
             self._life.changed()
+        elif player is None:
+            return  # still connecting: nothing can be heard yet
+        elif fact is Fact.ASSISTANT_AUDIO_STARTED:
+            player.resume()
+        elif fact is Fact.AUDIO_CLEARED or (fact is Fact.USER_SPEECH_STARTED and interruptible):
+            player.flush()
 
     async def _drained(self) -> None:
         """Wait until the server is idle and the player has played what it sent."""

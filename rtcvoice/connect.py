@@ -22,7 +22,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from rtcvoice.call import Call, Connected, Wiring
+from rtcvoice.call import Call
 from rtcvoice.capture.source import Source
 from rtcvoice.config import CallConfig
 from rtcvoice.credentials import Credentials, EphemeralToken
@@ -30,6 +30,7 @@ from rtcvoice.errors import TransportError
 from rtcvoice.playout.sink import Sink
 from rtcvoice.signaling import Answer, Signaling, is_loopback
 from rtcvoice.timings import Timings
+from rtcvoice.wiring import Connected, Wiring
 
 if TYPE_CHECKING:
     from rtcvoice.capture.track import SourceTrack

@@ -101,6 +101,20 @@ async def test_the_call_is_ready_with_its_configuration(server: Emulator) -> Non
         assert timings["total"] < sum(timings.values())
 
 
+async def test_a_sink_may_choose_its_rate_when_it_opens(server: Emulator) -> None:
+    class Choosy(Discard):
+        def __init__(self) -> None:
+            super().__init__()
+            del self.rate
+
+        async def open(self) -> None:
+            self.rate = 44100
+
+    async with connect(server, sink=Choosy()) as call:
+        block = await anext(aiter(call.audio()))
+        assert len(block.samples) == 441
+
+
 async def test_direct_needs_no_token(server: Emulator) -> None:
     async with connect(server, direct=True, instructions="Be kind.") as call:
         assert call.timings.token is None

@@ -44,8 +44,9 @@ ALLOWED: dict[str, set[str]] = {
     "transport": {"errors", "rtp", "sdp", "stats", "_aiortc"},
     "leg": {"errors", "rtp", "signaling", "transport"},
     "ends": {"errors", "capture", "playout"},
-    "call": LEAVES | ROADS | {"config", "credentials", "ends", "supervisor", "leg"},
-    "connect": LEAVES | ROADS | CONNECTION | {"call"},
+    "wiring": {"errors", "rtp", "timings", "config", "leg", "capture.track"},
+    "call": LEAVES | ROADS | {"config", "credentials", "ends", "supervisor", "leg", "wiring"},
+    "connect": LEAVES | ROADS | CONNECTION | {"call", "wiring"},
     "emulator": LEAVES
     | {"_aiortc", "emulator", "capture.source", "capture.track", "playout.engine"},
     "cli": {"", "cli", "emulator", "events", "errors"},
