@@ -260,12 +260,19 @@ def watch_datagrams(connection: Any, on_datagram: Callable[[int], None]) -> None
 
 def _watch(protocol: Any, on_datagram: Callable[[int], None]) -> None:
     receive = getattr(protocol, "datagram_received", None)
-    if receive is None:
-        raise UnsupportedAiortc("StunProtocol.datagram_received")
+    pass_on = getattr(getattr(protocol, "receiver", None), "data_received", None)
+    if receive is None or pass_on is None or not hasattr(protocol, "local_candidate"):
+        raise UnsupportedAiortc("StunProtocol.datagram_received, .receiver, .local_candidate")
+    component = protocol.local_candidate.component
 
     def datagram_received(data: bytes, addr: Any) -> None:
         on_datagram(len(data))
-        receive(data, addr)
+        # STUN begins with 0 to 3 (RFC 7983 §7). aioice would take media for STUN, too, and learn
+        # better from an exception per packet.
+        if data and data[0] > 3:
+            pass_on(data, component)
+        else:
+            receive(data, addr)
 
     protocol.datagram_received = datagram_received
 

@@ -62,7 +62,12 @@ def version() -> str:
 
 def packet_samples(payload: bytes, rate: int) -> int:
     """Return how many samples `payload` decodes to at `rate`; raise OpusError if it is garbage."""
-    count = _check(_inspector().opus_packet_get_nb_samples(payload, len(payload), rate))
+    return _samples(payload[:2], rate)  # libopus itself looks no further (RFC 6716 §3)
+
+
+@functools.lru_cache(maxsize=64)
+def _samples(head: bytes, rate: int) -> int:
+    count = _check(_inspector().opus_packet_get_nb_samples(head, len(head), rate))
     if not count:
         raise OpusError("packet without frames")
     return count

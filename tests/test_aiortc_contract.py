@@ -345,6 +345,24 @@ def peer_with(connection: object) -> SimpleNamespace:
     return SimpleNamespace(getTransceivers=lambda: [SimpleNamespace(receiver=transport)])
 
 
+def test_every_datagram_is_noticed_and_only_stun_is_parsed_as_such():
+    sizes: list[int] = []
+    parsed: list[bytes] = []
+    passed_on: list[tuple[bytes, int]] = []
+    protocol = SimpleNamespace(
+        datagram_received=lambda data, addr: parsed.append(data),
+        receiver=SimpleNamespace(data_received=lambda *data: passed_on.append(data)),
+        local_candidate=SimpleNamespace(component=1),
+    )
+    _aiortc.watch_datagrams(SimpleNamespace(_protocols=[protocol]), sizes.append)
+    stun, dtls, rtp = b"\x00\x01", b"\x16\xfe\xfd", b"\x80\x60abc"
+    for data in (stun, b"\x03\x00", dtls, rtp, b""):
+        protocol.datagram_received(data, ("127.0.0.1", 9))
+    assert sizes == [2, 2, 3, 5, 0]
+    assert parsed == [stun, b"\x03\x00", b""]
+    assert passed_on == [(dtls, 1), (rtp, 1)]
+
+
 @pytest.mark.parametrize(
     ("touch", "name"),
     [
