@@ -200,6 +200,9 @@ class PlayoutEngine:
             return self._starve(need)
         assert self._due is not None
         gap = first.timestamp - self._due - self._filled
+        if gap >= _SHORTEST_FILL and self._tempo.wish(self._excess(first, now)) is not Wish.NONE:
+            self._decoder.merge()  # a hole is what can best be left out
+            return self._play(first, now)
         if gap > _LONGEST_FILL:  # the sender paused: play what follows in its own time
             return self._pause()
         if gap >= _SHORTEST_FILL:
@@ -258,12 +261,10 @@ class PlayoutEngine:
         return self._decoder.recover(first.payload, whole, rest)
 
     def _play(self, first: BufferedPacket, now: float) -> Samples:
-        end = first.timestamp + first.ticks
-        ahead = self._delay.lateness(end, now) - self._delay.target
-        if self._tempo.wish(ahead) is Wish.SKIP:
-            first, ahead = self._skip(now)
+        if self._tempo.wish(self._excess(first, now)) is Wish.SKIP:
+            first = self._skip(now)
         self._settle(first)
-        self._tempo.played(ahead)
+        self._tempo.played(self._excess(first, now))
         return self._decode(self._buffer.pop(), now)
 
     def _decode(self, packet: BufferedPacket, now: float) -> Samples:
@@ -277,24 +278,26 @@ class PlayoutEngine:
 
     # -- being on time ----------------------------------------------------------------------------
 
-    def _skip(self, now: float) -> tuple[BufferedPacket, float]:
-        """Throw away what is too old; return what to play instead, and how late that still is."""
+    def _excess(self, first: BufferedPacket, now: float) -> float:
+        """Seconds past its moment that `first` would be played."""
+        return self._delay.lateness(first.timestamp + first.ticks, now) - self._delay.target
+
+    def _skip(self, now: float) -> BufferedPacket:
+        """Throw away what is too old; return what to play instead, which may still be late."""
+        self._tempo.reset()
         while True:
             first = self._buffer.first
             assert first is not None
-            ahead = self._delay.lateness(first.timestamp + first.ticks, now) - self._delay.target
-            if len(self._buffer) == 1 or ahead < 0.02:
-                break
+            if len(self._buffer) == 1 or self._excess(first, now) < 0.02:
+                return first
             self._buffer.drop()
             self._decoder.merge()
-        self._tempo.reset()
-        return first, ahead
 
     def _keep_time(self, now: float) -> None:
         """Shorten or lengthen what is decoded by one period, if the tempo asks for it."""
         wish, reach = self._tempo.due(), self._stretch.reach
         slower = wish is Wish.SLOWER
-        if wish is Wish.NONE or not self._gather(reach if slower else 2 * reach, now):
+        if wish is Wish.NONE or not (self._gather(reach if slower else 2 * reach, now) or slower):
             return
         before, view, split = len(self._sync), self._sync.view, self._sync.split
         if slower:

@@ -49,8 +49,10 @@ class Tempo:
         self._since_change = 0
 
     def wish(self, excess: float) -> Wish:
-        """Say what a packet calls for by itself, before it is played: SKIP or NONE."""
-        return Wish.SKIP if excess > SKIP else Wish.NONE
+        """Say what a packet calls for by itself, before it is played."""
+        if excess > SKIP:
+            return Wish.SKIP
+        return Wish.MUCH_FASTER if excess > HASTE else Wish.NONE
 
     def played(self, excess: float) -> None:
         """A packet is played `excess` seconds past its moment."""

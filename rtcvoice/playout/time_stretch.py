@@ -53,13 +53,14 @@ class TimeStretch:
 
     @property
     def reach(self) -> int:
-        """Samples needed before and after a splice point."""
+        """Samples before and after a splice point in which the longest period is found."""
         return self._longest
 
     def shorten(self, pcm: Samples, at: int, *, haste: bool = False) -> Samples:
         """Remove one period around index `at`; return `pcm` itself where that would be heard.
 
-        Needs `reach` samples on both sides of `at`; the first `at - reach` stay as they are.
+        With less than `reach` samples on a side only shorter periods are found. The first
+        `at - reach` samples stay as they are.
         """
         period = self._find(pcm, at, haste=haste)
         if not period:
@@ -71,7 +72,8 @@ class TimeStretch:
     def lengthen(self, pcm: Samples, at: int) -> Samples:
         """Repeat one period at index `at`; samples before `at` stay as they are.
 
-        Needs `reach` samples on both sides of `at`; returns `pcm` itself where it would be heard.
+        With less than `reach` samples on a side only shorter periods are found. Returns `pcm`
+        itself where it would be heard.
         """
         period = self._find(pcm, at, haste=False)
         if not period:
@@ -80,7 +82,8 @@ class TimeStretch:
         return np.concatenate((pcm[:at], self._cross(after, before), pcm[at:]))
 
     def _find(self, pcm: Samples, at: int, *, haste: bool) -> int:
-        around = pcm[at - self._longest : at + self._longest].astype(np.float32)
+        side = min(self._longest, at, len(pcm) - at)
+        around = pcm[at - side : at + side].astype(np.float32)
         quiet = float(around @ around) < QUIET * QUIET * len(around)
         period = self._period(around)
         needed = ALIKE_IN_HASTE if haste else ALIKE
