@@ -78,6 +78,7 @@ class Peer:
         self._track = SourceTrack()
         self._track.start(self._mouth)
         self._ear = PlayoutEngine(RATE_HZ)
+        self._pulled_at = 0.0
         self._heard_at = time.monotonic()
         self._ending = asyncio.Event()
         self._life: asyncio.Task[None] | None = None
@@ -130,7 +131,7 @@ class Peer:
     # -- from aiortc: these may not raise, it would end its packet pump --------------------------
 
     def _hear(self, packet: Any) -> None:
-        self._ear.insert_packet(packet, packet.arrival)
+        self._ear.insert_packet(packet, self._pulled_at)
 
     def _alive(self, size: int) -> None:
         self._heard_at = time.monotonic()
@@ -170,8 +171,8 @@ class Peer:
         ticks = 0
         try:
             while not self._ending.is_set():
-                ticks += 1
                 self._tick(started + ticks * TICK)
+                ticks += 1
                 await self._sleep(started + ticks * TICK - time.monotonic())
         finally:
             await self._close()
@@ -185,7 +186,10 @@ class Peer:
 
     def _tick(self, now: float) -> None:
         if self._peer.connectionState == "connected":
-            heard = np.concatenate([self._ear.get_audio(now), self._ear.get_audio(now)])
+            # Its first 10 ms are heard late, not its last ones early: asked for packets before
+            # they can be there, an ear conceals what the next one would have mended.
+            heard = np.concatenate([self._ear.get_audio(now - TICK / 2), self._ear.get_audio(now)])
+            self._pulled_at = now
             self._guarded(self._session.receive_audio, heard)
         self._guarded(self._session.advance)
         if now - self._heard_at > PATIENCE:
