@@ -32,6 +32,7 @@ from rtcvoice.errors import (
 )
 from rtcvoice.playout.file import FileSink
 from rtcvoice.playout.sink import Discard, Sink
+from rtcvoice.stats import CallStats
 from rtcvoice.supervisor import CallState
 from rtcvoice.timings import Timings
 
@@ -42,6 +43,7 @@ __all__ = [
     "Call",
     "CallEnded",
     "CallState",
+    "CallStats",
     "ConfigError",
     "CredentialsError",
     "DeviceError",

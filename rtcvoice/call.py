@@ -30,7 +30,7 @@ from rtcvoice.events import ClientEvent, Session
 from rtcvoice.playout.player import Player
 from rtcvoice.playout.sink import Sink
 from rtcvoice.rtp import RtpPacket
-from rtcvoice.stats import CallStats, TransportStats, UplinkStats
+from rtcvoice.stats import CallStats
 from rtcvoice.supervisor import CallState, Parts, Supervisor
 from rtcvoice.timings import Timings
 from rtcvoice.wiring import Establish, Wiring
@@ -119,12 +119,14 @@ class Call:
         return self._timings
 
     def stats(self) -> CallStats:
-        """Return how the call fares until now, in the terms of webrtc-stats; cheap."""
-        uplink = self._track.stats if self._track is not None else UplinkStats()
+        """Return how the call fares, or fared, in the terms of webrtc-stats. Cheap; never waits."""
+        assert self._leg, "a call is handed out only once it is ready"
+        assert self._track, "a call is handed out only once it is ready"
+        uplink = self._track.stats
         return CallStats(
             playout=self._player.stats,
             uplink=uplink,
-            transport=self._leg.transport.stats if self._leg is not None else TransportStats(),
+            transport=self._leg.transport.stats,
             round_trip_time=uplink.round_trip_time,
         )
 
