@@ -137,7 +137,7 @@ class History:
         self._listen_through(lambda: [max(0.0, end - self.now)], seconds=31)
 
     def lose_all_for_long(self) -> None:
-        self._listen_through(lambda: [], seconds=30)
+        self._listen_through(list, seconds=30)
 
     def detour(self) -> None:
         """Everything takes longer, for a while."""

@@ -83,6 +83,8 @@ class TimeStretch:
 
     def _find(self, pcm: Samples, at: int, *, haste: bool) -> int:
         side = min(self._longest, at, len(pcm) - at)
+        if side < self._shortest:
+            return 0
         around = pcm[at - side : at + side].astype(np.float32)
         quiet = float(around @ around) < QUIET * QUIET * len(around)
         period = self._period(around)

@@ -1,0 +1,97 @@
+"""When to play faster or slower, by how late packets are played."""
+
+from __future__ import annotations
+
+import random
+from itertools import pairwise
+
+import pytest
+
+from rtcvoice.playout.tempo import Tempo, Wish
+
+
+def wishes(excess: list[float]) -> list[Wish]:
+    tempo, said = Tempo(), []
+    for each in excess:
+        tempo.played(each)
+        said.append(tempo.due())
+    return said
+
+
+def live(tempo: Tempo, late: float, packets: int, *, period: float = 0.008) -> list[float]:
+    """Play so late, and obey; return how late each packet was in the end."""
+    history = []
+    for _ in range(packets):
+        tempo.played(late)
+        match tempo.due():
+            case Wish.FASTER | Wish.MUCH_FASTER:
+                tempo.changed(-period)
+                late -= period
+            case Wish.SLOWER:
+                tempo.changed(period)
+                late += period
+        history.append(late)
+    return history
+
+
+def test_on_time_nothing_is_done():
+    assert set(wishes([0.0] * 100)) == {Wish.NONE}
+    rng = random.Random(1)
+    assert set(wishes([rng.uniform(0, 0.01) for _ in range(500)])) == {Wish.NONE}
+    assert Tempo().due() is Wish.NONE
+
+
+def test_one_late_packet_is_no_reason():
+    assert set(wishes([0.0] * 20 + [0.3] + [0.0] * 20)) == {Wish.NONE}
+
+
+def test_lasting_delay_is_worked_off_at_a_bearable_tempo():
+    late = live(Tempo(), 0.100, 400)
+    assert late[0] == late[5] == 0.100  # not before it is sure
+    assert 0 <= late[-1] < 0.02
+    half = next(n for n, each in enumerate(late) if each < 0.05)
+    assert 0.2 < half * 0.02 < 2.0
+    below = next(n for n, each in enumerate(late) if each < 0.03)
+    steps = late[half:below]
+    assert steps[0] - steps[-1] <= 0.25 * len(steps) * 0.02  # where it is little, slower still
+
+
+def test_the_more_the_faster():
+    def packets_for_three_periods(late: float) -> int:
+        return next(n for n, each in enumerate(live(Tempo(), late, 1000)) if each < late - 0.023)
+
+    counts = [packets_for_three_periods(late) for late in (0.3, 0.1, 0.045)]
+    assert counts == sorted(set(counts))
+
+
+def test_what_was_played_too_early_is_slowed_down_at_once():
+    late = live(Tempo(), -0.050, 60)
+    assert late[2] > -0.050
+    assert -0.010 < late[-1] < 0.010
+
+
+@pytest.mark.parametrize("period", [0.0025, 0.008, 0.015])
+@pytest.mark.parametrize("begin", [-0.3, -0.05, 0.05, 0.3])
+def test_it_arrives_and_does_not_swing(begin, period):
+    late = live(Tempo(), begin, 2000, period=period)
+    assert abs(late[-1]) < 0.02
+    assert len(set(late[-1000:])) == 1
+
+
+def test_a_delay_beyond_bearing_is_skipped():
+    tempo = Tempo()
+    assert tempo.wish(0.0) is tempo.wish(0.05) is Wish.NONE
+    assert tempo.wish(2.0) is Wish.SKIP
+    order = [tempo.wish(n / 100) for n in range(200)]
+    changes = [one for one, other in pairwise(order) if one is not other]
+    assert changes == [Wish.NONE, Wish.MUCH_FASTER]
+
+
+def test_after_a_reset_the_past_does_not_count():
+    tempo = Tempo()
+    for _ in range(20):
+        tempo.played(0.3)
+    tempo.reset()
+    assert tempo.due() is Wish.NONE
+    tempo.played(0.3)
+    assert tempo.due() is Wish.NONE
