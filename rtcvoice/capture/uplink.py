@@ -63,7 +63,7 @@ BACK_OFF = 0.8
 """Factor of the bitrate with each report of congestion."""
 
 CALM = 500
-"""Packets without congestion before the bitrate rises again..."""
+"""Packets without a queue before the bitrate rises again..."""
 RECOVERY = 20
 """...by so many bit/s with each packet: 1 kbit/s a second."""
 
@@ -140,9 +140,10 @@ class Uplink:
 
     def _relieve(self, loss: float, packets: int, round_trip: float | None) -> None:
         queue = self._round_trips.exceeded_by(round_trip, packets)
-        if loss >= CONGESTED_LOSS and queue:
+        if queue:  # by itself it may be somebody else's: then to send less would not shorten it
             self._calm = 0
-            self._bitrate = max(self._least, self._bitrate * BACK_OFF)
+            if loss >= CONGESTED_LOSS:
+                self._bitrate = max(self._least, self._bitrate * BACK_OFF)
             return
         rising = max(0, min(packets, self._calm + packets - CALM))
         self._calm += packets
