@@ -201,7 +201,7 @@ class History:
             self.engine.flush(self.now)
             self._listen_through(self._network, seconds=self._random.choice((0.0, 0.02, 0.3)))
             if self._random.random() < 0.5:
-                self.engine.resume()
+                self.engine.resume(self.now)
         self._listen_through(self._network, seconds=0.3)
 
     def stop_pulling(self) -> None:
@@ -221,7 +221,7 @@ class History:
 
     def _calm(self, *, long_calm: bool) -> None:
         self._network = lambda: [0.0]
-        self.engine.resume()
+        self.engine.resume(self.now)
         self._listen(until=self.now + 10)
         begin = self.pulls
         self._frame_ms = 60 if long_calm else self._frame_ms

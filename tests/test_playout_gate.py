@@ -88,8 +88,9 @@ def test_closed_again_it_starts_anew():
 
 def test_silence_before_packets_that_are_here_is_no_pause():
     """With a deep jitter buffer stragglers wait longer than a pause lasts."""
-    gate = closed()
-    for _ in range(40):
+    gate = Gate(RATE)
+    gate.close(0.15)
+    for _ in range(15):
         assert not gate(QUIET, waiting=True).any()
     assert heard(gate, [LOUD] * 21) == [False] * LIMIT + [True]
 

@@ -41,6 +41,7 @@ _LONGEST_STALL = 2000 * _MS  # an outage without a lost packet beyond it was a p
 _LONGEST_WAIT = 0.4  # seconds that a packet waits for its moment at the start of playing
 _GRACE = 0.005  # half a block: a moment falls between two pulls
 _FADE = 0.008
+_EARLIEST_ONSET = 0.02  # seconds by which an answer may be here before it is announced
 
 
 class Operation(enum.Enum):
@@ -141,10 +142,17 @@ class PlayoutEngine:
         self._buffer.clear()
         self._sync.clear()
         self._stop()
-        self._gate.close()
+        self._gate.close(self._delay.target)
 
-    def resume(self) -> None:
-        """Hear again what comes: the next answer begins. Without a flush before, no effect."""
+    def resume(self, now: float) -> None:
+        """Hear again what comes: the next answer begins. Without a flush before, no effect.
+
+        Of what has come already, only the latest can belong to it.
+        """
+        if self._gate.shut:
+            while (first := self._buffer.first) and first.arrival < now - _EARLIEST_ONSET:
+                self._buffer.drop()
+                self._stop()
         self._gate.open()
 
     def snapshot(self) -> PlayoutStats:
@@ -226,7 +234,7 @@ class PlayoutEngine:
         return self._zeros[:need]
 
     def _starve(self, need: int) -> Samples:
-        if self._filled >= _LONGEST_FILL:
+        if self._filled >= _LONGEST_FILL or self._gate.shut:  # what is muted is not to live on
             self._playing = False
             return self._wait(need, buffering=False)
         return self._conceal(need)
@@ -261,11 +269,15 @@ class PlayoutEngine:
         return self._decoder.recover(first.payload, whole, rest)
 
     def _play(self, first: BufferedPacket, now: float) -> Samples:
-        if self._tempo.wish(self._excess(first, now)) is Wish.SKIP:
+        skipping = self._tempo.wish(self._excess(first, now)) is Wish.SKIP
+        if skipping:
             first = self._skip(now)
         self._settle(first)
         self._tempo.played(self._excess(first, now))
-        return self._decode(self._buffer.pop(), now)
+        pcm = self._decode(self._buffer.pop(), now)
+        if skipping:
+            self.operation = Operation.SKIP
+        return pcm
 
     def _decode(self, packet: BufferedPacket, now: float) -> Samples:
         self._due = packet.timestamp + packet.ticks

@@ -14,7 +14,7 @@ from rtcvoice.audio import Samples
 __all__ = ["Gate"]
 
 LONGEST = 20
-"""Blocks of 10 ms after which it opens in any case."""
+"""Blocks of 10 ms in which stragglers arrive; it opens in any case when they would be over."""
 
 PAUSE = 6
 """Blocks of 10 ms without energy that prove the old answer over."""
@@ -44,9 +44,10 @@ class Gate:
         """Whether the next block will be silenced."""
         return self._shut > 0
 
-    def close(self) -> None:
-        """Silence what comes."""
-        self._shut, self._quiet, self._opening = LONGEST, 0, False
+    def close(self, held_back: float = 0.0) -> None:
+        """Silence what comes; stragglers are played `held_back` seconds after they arrive."""
+        self._shut, self._quiet = LONGEST + int(held_back * 100), 0
+        self._opening = False
 
     def open(self) -> None:
         """Let the next block through, fading in."""
@@ -56,14 +57,13 @@ class Gate:
     def __call__(self, block: Samples, *, waiting: bool = False) -> Samples:
         """Return the block, or what takes its place.
 
-        `waiting`: it is silence before packets that are here already; they may be stragglers, so
-        neither limit runs meanwhile.
+        `waiting`: packets are here and their moment is not; they may be stragglers, so the silence
+        before them is no pause.
         """
-        if self._shut and waiting:
-            return self._silence
         if self._shut:
             self._shut -= 1
-            self._quiet = self._quiet + 1 if _peak(block) < QUIET else 0
+            quiet = not waiting and _peak(block) < QUIET
+            self._quiet = self._quiet + 1 if quiet else 0
             if self._quiet >= PAUSE:
                 self._shut = 0
             self._opening = not self._shut

@@ -175,7 +175,7 @@ class Player:
             elif entry is Command.FLUSH:
                 engine.flush(now)
             else:
-                engine.resume()
+                engine.resume(now)
 
     def _take_snapshot(self) -> None:
         self._stats = replace(
