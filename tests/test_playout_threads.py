@@ -1,0 +1,148 @@
+"""The player between two threads: a device that pulls, a loop that is busy."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import threading
+import time
+
+import numpy as np
+from live import calling, eventually
+from network import packets
+
+from rtcvoice.playout.player import INBOX, Player
+from rtcvoice.playout.sink import Puller, Sink
+
+RATE = 24000
+TONE = (8000 * np.sin(np.arange(4 * RATE) * 2 * np.pi * 210 / RATE)).astype(np.int16)
+STREAM = packets(TONE)
+LOUD = 2000
+
+
+class DeviceSink(Sink):
+    """A sound card's thread, which pulls 10 ms every 10 ms and cannot wait for anybody."""
+
+    def __init__(self, *, rate: int = RATE) -> None:
+        self.rate = rate
+        self.peaks: list[tuple[float, int]] = []
+        self.errors: list[BaseException] = []
+        self._stopped = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    async def open(self) -> None:
+        pass
+
+    def start(self, player: Puller) -> None:
+        self._thread = threading.Thread(target=self._play, args=(player,), name="device")
+        self._thread.start()
+
+    async def aclose(self) -> None:
+        self._stopped.set()
+        if self._thread is not None:
+            await asyncio.to_thread(self._thread.join)
+
+    def _play(self, player: Puller) -> None:
+        due = time.monotonic()
+        while not self._stopped.wait(max(0.0, due - time.monotonic())):
+            now = time.monotonic()
+            try:
+                samples = player.pull(now)
+                assert samples.shape == (self.rate // 100,)
+                self.peaks.append((now, int(np.abs(samples.astype(int)).max())))
+            except BaseException as exc:
+                self.errors.append(exc)
+                return
+            due += 0.01
+
+
+def hog(seconds: float) -> None:
+    """Do what user code should not do on an event loop."""
+    time.sleep(seconds)
+
+
+def arriving(number: int, now: float):
+    return STREAM[number % len(STREAM)]._replace(
+        sequence_number=number & 0xFFFF, timestamp=number * 960 & 0xFFFFFFFF, arrival=now
+    )
+
+
+async def test_a_blocked_loop_does_not_silence_what_has_arrived():
+    player, sink = Player(RATE), DeviceSink()
+    sink.start(player)
+    try:
+        for number in range(10):  # 20 ms apart
+            player.insert_packet(arriving(number, time.monotonic()))
+            await asyncio.sleep(0.02)
+        for number in range(10, 30):  # a network that held up 400 ms of them
+            player.insert_packet(arriving(number, time.monotonic()))
+        begin = time.monotonic()
+        position = player.position
+        hog(0.2)
+        end = time.monotonic()
+        played = player.position - position
+    finally:
+        await sink.aclose()
+    assert not sink.errors
+    assert player.stats.pull_errors == 0
+    assert played >= 0.15 * RATE
+    heard = [peak for at, peak in sink.peaks if begin + 0.02 < at < end]
+    assert len(heard) >= 12
+    assert min(heard) > LOUD
+
+
+async def test_a_blocked_loop_does_not_stop_a_real_call(emulator):
+    sink = DeviceSink()
+    async with calling(emulator, sink=sink) as call:
+        await call.send("Hello?")
+        await eventually(lambda: sink.peaks and sink.peaks[-1][1] > 500, 10)
+        pulls = len(sink.peaks)
+        hog(0.2)
+        assert len(sink.peaks) - pulls >= 12  # the device went on meanwhile
+        await eventually(lambda: len(sink.peaks) > pulls + 40)
+        assert call.stats().playout.pull_errors == 0
+        played = len(sink.peaks)
+        await eventually(lambda: len(sink.peaks) > played)
+    assert not sink.errors
+
+
+def test_packets_and_commands_of_one_thread_and_pulls_of_another():
+    """As fast as both can for a second: far more often than the 10 ms of either."""
+    player, done, errors = Player(RATE), threading.Event(), []
+    inserted = 0
+
+    def pull() -> None:
+        now = time.monotonic()
+        try:
+            while not done.is_set():
+                block = player.pull(now)
+                assert (block.shape, block.dtype) == ((RATE // 100,), np.int16)
+                now += 0.01
+        except BaseException as exc:
+            errors.append(exc)
+
+    puller = threading.Thread(target=pull)
+    rng, position = random.Random(1), 0
+    puller.start()
+    end = time.monotonic() + 1.0
+    while time.monotonic() < end:
+        for _ in range(rng.randrange(1, 40)):
+            player.insert_packet(arriving(inserted, time.monotonic()))
+            inserted += 1
+        if rng.random() < 0.3:
+            player.flush()
+        if rng.random() < 0.3:
+            player.resume()
+        assert player.position >= position
+        position = player.position
+        assert player.stats.samples_played <= player.position
+        assert len(player._inbox) <= INBOX
+        time.sleep(rng.choice((0.0, 0.0, 0.001)))
+    player.close()
+    done.set()
+    puller.join(5)
+    assert not puller.is_alive()
+    assert not errors
+    assert player.stats.pull_errors == 0
+    assert position > 20 * RATE // 100
+    assert 0 < player.stats.packets_received + player.stats.packets_duplicated <= inserted
