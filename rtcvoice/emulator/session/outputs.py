@@ -23,6 +23,7 @@ __all__ = [
     "Pcm",
     "PlayAudio",
     "SendEvent",
+    "SendText",
     "StopAudio",
 ]
 
@@ -48,6 +49,13 @@ class SendEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class SendText:
+    """Send `text` as it is: a fault, which need not be an event or even JSON."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class PlayAudio:
     """Append `samples` to the outgoing audio, which is played in real time and in order."""
 
@@ -67,7 +75,7 @@ class Close:
     reason: str
 
 
-Output: TypeAlias = SendEvent | PlayAudio | StopAudio | Close
+Output: TypeAlias = SendEvent | SendText | PlayAudio | StopAudio | Close
 
 
 class Outbox:

@@ -1,0 +1,40 @@
+"""What can be made to go wrong inside a session, for its whole life: one frozen vocabulary.
+
+A script's turns have keys of their own for what is to go wrong once. Everything here is off by
+default, and is named after what a client sees. The shell's faults (network, REST, channel) extend
+this class, so that a user has one set of names.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["SessionFaults"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SessionFaults:
+    """Faults of the protocol's core. Seconds are of the session's clock."""
+
+    session_expires_after: float | None = None
+    """The session ends with `session_expired` after this many seconds."""
+    reply_delay: float = 0.0
+    """Seconds that every response waits before its first item, on top of the usual latency."""
+    reply_lost: bool = False
+    """No response is ever made: what asks for one hears nothing, not even `response.created`."""
+    reply_stalls_after: int | None = None
+    """Every response stops after so many deltas and never ends, unless it is cancelled."""
+    reply_error: str | None = None
+    """Every response ends `failed` with this code, such as `server_error`."""
+    reply_error_after: int = 3
+    """After how many deltas `reply_error` strikes; 0: before the first item."""
+    tokens_per_minute: int | None = None
+    """A token budget: responses beyond it fail with `rate_limit_exceeded` until it has refilled."""
+    transcription_fails: bool = False
+    """Every transcription of the user's speech fails."""
+    unknown_events: bool = False
+    """Between the events come some of types that no client knows."""
+    unknown_fields: bool = False
+    """Every event, and every object inside one, has a field that no client knows."""
+    malformed_events: bool = False
+    """Between the events come messages that are no events: broken JSON, arrays, wrong types."""
