@@ -30,6 +30,7 @@ from rtcvoice.emulator.session.outputs import (
     Output,
     PlayAudio,
     SendEvent,
+    SendText,
     StopAudio,
 )
 from rtcvoice.emulator.session.session import Session
@@ -201,6 +202,8 @@ class Peer:
             match output:
                 case SendEvent(event):
                     self._send(event)
+                case SendText(text):
+                    self._send_text(text)
                 case PlayAudio(samples):
                     self._mouth.say(samples)
                 case StopAudio():
@@ -211,13 +214,15 @@ class Peer:
 
     def _send(self, event: dict[str, Any]) -> None:
         self._observe("out", event)
+        self._send_text(json.dumps(event))
+
+    def _send_text(self, text: str) -> None:
         if self._channel is None or self._channel.readyState != "open":
             return
-        text = json.dumps(event)
         limit = _aiortc.max_message_size(self._peer)
         if len(text) > limit:
             logger.warning(
-                "> %s has %d bytes, the client takes %d", event["type"], len(text), limit
+                "> %d bytes are more than the client takes, %d: %.40s", len(text), limit, text
             )
             return
         self._channel.send(text)
