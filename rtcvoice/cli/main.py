@@ -29,8 +29,11 @@ PIPE_CLOSED = 128 + 13
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv` (the process's own by default) and return the exit code."""
-    load_dotenv(".env")
-    options = parse(argv)
+    try:
+        load_dotenv(".env")
+        options = parse(argv)
+    except RtcVoiceError as exc:
+        return _explain(exc)
     level = {0: logging.ERROR, 1: logging.INFO}.get(options.verbose, logging.DEBUG)
     logging.basicConfig(level=level, format="%(asctime)s %(name)s %(message)s")
     for library in ("aiortc", "aioice", "httpx", "httpcore"):

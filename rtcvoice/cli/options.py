@@ -1,13 +1,21 @@
-"""What can be asked for on the command line, and what the exit codes mean."""
+"""What can be asked for on the command line, and what the exit codes mean.
+
+Every command is a line in `COMMANDS`: its summary, the module whose `run(options)` does it, and a
+function that adds its options. `talk` is the command when none is named.
+"""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Coroutine, Sequence
+import re
+import sys
+from collections.abc import Callable, Coroutine, Sequence
 from importlib import import_module
 from importlib.metadata import version
-from typing import Any
+from typing import Any, NamedTuple
 
+from rtcvoice.cli.parser import Parser, meant, program
+from rtcvoice.cli.talk_options import TALK, add_talk
 from rtcvoice.errors import (
     CallEnded,
     ConfigError,
@@ -32,85 +40,92 @@ EXIT_CODES: list[tuple[type[RtcVoiceError], int]] = [
     (RtcVoiceError, 1),
 ]
 
-_DESCRIPTION = """\
-Talk to a realtime voice model over WebRTC, from files or in writing.
-
-examples:
-  python -m rtcvoice --emulator
-      no key, no network: a recorded question to the built-in emulator
-  python -m rtcvoice --input question.wav --output answer.wav
-      the same to the real service (OPENAI_API_KEY in the environment or in .env)
-  python -m rtcvoice --text "Tell me a joke." --output joke.wav
-  python -m rtcvoice emulator --port 8080
-      a local server for other programs, at http://127.0.0.1:8080/v1
+_EXIT_CODES_TOLD = """\
+exit codes: 0 done, 2 wrong options, 3 no usable key, 4 refused or unreachable
+  (HTTP), 5 no connection (WebRTC), 6 audio file or device, 7 ended by the
+  server, 130 Ctrl-C, 141 the reader of stdout left, 143 SIGTERM
 """
 
-_EPILOG = """\
-exit codes: 0 done, 2 wrong options, 3 no usable key, 4 refused or unreachable (HTTP),
-  5 no connection (WebRTC), 6 audio file or device, 7 ended by the server, 130 Ctrl-C,
-  141 the reader of stdout left, 143 SIGTERM
-"""
+_VERBOSE = re.compile(r"-v+|--verbose")
+
+
+class _Command(NamedTuple):
+    """One command of the command line."""
+
+    summary: str
+    module: str
+    """Its `run(options)` is a coroutine function that returns the exit code."""
+    add: Callable[[argparse.ArgumentParser], None]
+    """Adds its options and sets its description."""
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Return the options; `run` among them is the command's coroutine function."""
-    arguments = list(argv) if argv is not None else None
-    options = _parser().parse_args(arguments)
-    if not hasattr(options, "run"):
-        options.run = _command("rtcvoice.cli.talk")
+    """Return the options; `run` among them is the command's coroutine function.
+
+    Raises ConfigError for what cannot be understood. `argv` None: the process's own arguments.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    at = next((at for at, word in enumerate(arguments) if not _VERBOSE.fullmatch(word)), None)
+    name = arguments[at] if at is not None else ""
+    if not name or name.startswith("-"):
+        name = "talk"
+    elif name in COMMANDS:
+        del arguments[at]
+    else:
+        raise ConfigError(
+            f"there is no command {name!r}",
+            hint=meant(name, COMMANDS) or f"commands: {', '.join(COMMANDS)}",
+        )
+    options = _parser(name).parse_args(arguments)
+    options.run = _imported_when_called(COMMANDS[name].module)
     return options
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="rtcvoice",
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def _parser(name: str) -> Parser:
+    command = COMMANDS[name]
+    default = name == "talk"
+    prog = program() if default else f"{program()} {name}"
+    parser = Parser(prog=prog, usage="%(prog)s [options]")
     parser.add_argument("--version", action="version", version=version("rtcvoice"))
-    _add_verbose(parser)
-    _add_talk(parser)
-    commands = parser.add_subparsers(title="other commands", metavar="command")
-    _add_emulator(commands)
+    parser.add_argument(
+        "-v", "--verbose", action="count", default=0, help="log to stderr; -vv for every event"
+    )
+    command.add(parser)
+    parser.epilog = (_other_commands() if default else "") + _EXIT_CODES_TOLD
     return parser
 
 
+def _other_commands() -> str:
+    lines = [f"  {name:14}{each.summary}" for name, each in COMMANDS.items() if name != "talk"]
+    return "\n".join(["other commands (each with its own --help):", *lines, "", ""])
+
+
+def _imported_when_called(module: str) -> Callable[..., Coroutine[Any, Any, int]]:
+    """Return the module's `run`, imported when it is called: --help should not wait for aiortc."""
+
+    def run(options: argparse.Namespace) -> Coroutine[Any, Any, int]:
+        command: Coroutine[Any, Any, int] = import_module(module).run(options)
+        return command
+
+    return run
+
+
 def _add_talk(parser: argparse.ArgumentParser) -> None:
-    what = parser.add_argument_group("what is said and heard")
-    what.add_argument("--input", metavar="FILE", help="what you say: any audio file")
-    what.add_argument("--text", help="what you write, once connected")
-    what.add_argument("--output", metavar="FILE", help="write what is heard to this WAV file")
-    what.add_argument(
-        "--seconds", type=_seconds, metavar="N", help="hang up after N seconds at the latest"
-    )
-    what.add_argument(
-        "--json", action="store_true", help="print the events as JSON lines instead of a transcript"
-    )
-    session = parser.add_argument_group("the session")
-    session.add_argument("--model", help="default: gpt-realtime-2.1")
-    session.add_argument("--voice", help="such as marin or cedar")
-    session.add_argument("--instructions", help="how the assistant is to behave")
-    where = parser.add_argument_group("where").add_mutually_exclusive_group()
-    where.add_argument(
-        "--emulator", action="store_true", help="call the built-in emulator: no key, no network"
-    )
-    where.add_argument("--base-url", metavar="URL", help="default: https://api.openai.com/v1")
-    parser.add_argument(
-        "--script",
-        metavar="FILE",
-        help="with --emulator: what is said, turn by turn, and what is answered (YAML)",
-    )
+    parser.description = TALK
+    add_talk(parser)
 
 
-def _add_emulator(commands: Any) -> None:
-    parser = commands.add_parser(
-        "emulator",
-        help="run a local Realtime server",
-        description="Run a local Realtime server over real WebRTC. Any key that begins with sk-"
-        " is accepted. It speaks in recorded prompts and understands nothing but its script.",
-    )
-    _add_verbose(parser)
+def _add_emulator(parser: argparse.ArgumentParser) -> None:
+    parser.description = """\
+Run a local Realtime server over real WebRTC. Any key that begins with sk- is
+accepted. It speaks in recorded prompts and understands nothing but its script.
+
+examples:
+  %(prog)s
+      at http://127.0.0.1:8080/v1, until Ctrl-C
+  %(prog)s --port 0 --script shop.yaml
+      on any free port, with what is said and answered in a file
+"""
     parser.add_argument("--port", type=int, default=8080, help="default: 8080; 0 takes a free one")
     parser.add_argument(
         "--host", default="127.0.0.1", help="default: 127.0.0.1, which only this machine reaches"
@@ -122,30 +137,10 @@ def _add_emulator(commands: Any) -> None:
         default="rtp",
         help="between answers send silence (rtp, the default) or nothing (gap)",
     )
-    parser.set_defaults(run=_command("rtcvoice.cli.serve"))
 
 
-def _add_verbose(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "-v", "--verbose", action="count", default=0, help="log to stderr; -vv for every event"
-    )
-
-
-def _command(module: str) -> Any:
-    """Return the module's `run`, imported when it is called: --help should not wait for aiortc."""
-
-    def run(options: argparse.Namespace) -> Coroutine[Any, Any, int]:
-        command: Coroutine[Any, Any, int] = import_module(module).run(options)
-        return command
-
-    return run
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not seconds > 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number above 0")
-    return seconds
+COMMANDS = {
+    "talk": _Command("have a call", "rtcvoice.cli.talk", _add_talk),
+    "emulator": _Command("run a local Realtime server", "rtcvoice.cli.serve", _add_emulator),
+}
+"""Every command by its name, in the order in which --help shows them."""

@@ -1,0 +1,74 @@
+"""An argument parser whose complaints are our errors: one line, and a hint that helps.
+
+`argparse` prints its usage and leaves the process. Here every complaint is a `ConfigError`, so that
+wrong options look like any other error, and an unknown option names the one that was probably
+meant.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from rtcvoice.errors import ConfigError
+
+__all__ = ["Parser", "meant", "program", "seconds"]
+
+
+def program() -> str:
+    """Return how this process was started, as one would type it again."""
+    started = Path(sys.argv[0]).name if sys.argv else ""
+    return "rtcvoice" if started.startswith("rtcvoice") else "python -m rtcvoice"
+
+
+def meant(word: str, known: Iterable[str]) -> str:
+    """Return "did you mean ...?" for the known word closest to `word`; empty if none is close."""
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f"did you mean {near[0]}?" if near else ""
+
+
+def seconds(text: str) -> float:
+    """Read a number of seconds above 0, as an argument's `type`."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number above 0")
+    return number
+
+
+class Parser(argparse.ArgumentParser):
+    """Options are spelled out in full; descriptions and epilogs are printed as they are written."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(
+            formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **options
+        )
+
+    def parse_args(  # type: ignore[override]  # the other overloads serve nobody here
+        self, args: Sequence[str], namespace: None = None
+    ) -> argparse.Namespace:
+        """Return the options. Raises ConfigError; `--help` and `--version` leave the process."""
+        options, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            self._unknown(unknown[0])
+        return options
+
+    def error(self, message: str) -> NoReturn:
+        """Raise what argparse complains of."""
+        raise ConfigError(message, hint=f"see {self.prog} --help")
+
+    def _unknown(self, word: str) -> NoReturn:
+        see = f"see {self.prog} --help"
+        if not word.startswith("-"):
+            raise ConfigError(
+                f"{word!r} belongs to no option", hint=f"quote words that belong together; {see}"
+            )
+        name = word.partition("=")[0]
+        hint = meant(name, self._option_string_actions) or see
+        raise ConfigError(f"there is no option {name}", hint=hint)

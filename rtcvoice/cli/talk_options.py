@@ -1,0 +1,97 @@
+"""The options of a call from the terminal."""
+
+from __future__ import annotations
+
+import argparse
+
+from rtcvoice.cli.parser import seconds
+
+__all__ = ["TALK", "add_talk"]
+
+TALK = """\
+Talk to a realtime voice model over WebRTC: live, from files, or in writing.
+
+examples:
+  %(prog)s
+      a live call with microphone and loudspeaker (OPENAI_API_KEY in the
+      environment or in .env); q hangs up, ? shows the other keys
+  %(prog)s --headphones --microphone USB --voice cedar
+      no echo to cancel, and a microphone by a part of its name
+  %(prog)s --emulator
+      no key, no network, no device: a recorded question to a local server
+  %(prog)s --input question.wav --output answer.wav
+      from a file into a file; ends when everything was said and answered
+  %(prog)s --text "Tell me a joke." --output joke.wav
+  cat question.wav | %(prog)s --input - --output - | aplay
+      in a pipe: WAV or raw 16-bit mono at 24 kHz; the words go to stderr
+"""
+
+
+def add_talk(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `talk`."""
+    _add_ends(parser)
+    _add_session(parser)
+    _add_where(parser)
+    _add_shown(parser)
+
+
+def _add_ends(parser: argparse.ArgumentParser) -> None:
+    ends = parser.add_argument_group(
+        "what is said and heard",
+        "Microphone and loudspeaker by default. With --input, --text or --emulator a\n"
+        "device is opened only where one is named.",
+    )
+    said = ends.add_mutually_exclusive_group()
+    said.add_argument(
+        "--input", metavar="FILE|-|none", help="what you say: any audio file, stdin, or silence"
+    )
+    said.add_argument(
+        "--microphone", metavar="NAME|INDEX", help="speak into this device (also: --device-in)"
+    )
+    said.add_argument("--device-in", dest="microphone", help=argparse.SUPPRESS)
+    heard = ends.add_mutually_exclusive_group()
+    heard.add_argument(
+        "--output", metavar="FILE|-|none", help="what is heard: a WAV file, stdout, or nowhere"
+    )
+    heard.add_argument(
+        "--speaker", metavar="NAME|INDEX", help="play it on this device (also: --device-out)"
+    )
+    heard.add_argument("--device-out", dest="speaker", help=argparse.SUPPRESS)
+    ends.add_argument("--text", help="what you write, once connected")
+    ends.add_argument(
+        "--headphones", action="store_true", help="no echo to cancel: the microphone as it is"
+    )
+    ends.add_argument(
+        "--raw", action="store_true", help="with --output -: samples without a WAV header"
+    )
+
+
+def _add_session(parser: argparse.ArgumentParser) -> None:
+    session = parser.add_argument_group("the session")
+    session.add_argument("--model", help="default: gpt-realtime-2.1")
+    session.add_argument("--voice", help="such as marin or cedar")
+    session.add_argument("--instructions", metavar="TEXT", help="how the assistant is to behave")
+
+
+def _add_where(parser: argparse.ArgumentParser) -> None:
+    where = parser.add_argument_group("where")
+    server = where.add_mutually_exclusive_group()
+    server.add_argument(
+        "--emulator", action="store_true", help="call the built-in emulator: no key, no network"
+    )
+    server.add_argument("--base-url", metavar="URL", help="default: https://api.openai.com/v1")
+    where.add_argument(
+        "--script",
+        metavar="FILE",
+        help="with --emulator: what is said, turn by turn, and what is answered (YAML)",
+    )
+
+
+def _add_shown(parser: argparse.ArgumentParser) -> None:
+    shown = parser.add_argument_group("how it runs")
+    shown.add_argument(
+        "--seconds", type=seconds, metavar="N", help="hang up after N seconds at the latest"
+    )
+    shown.add_argument(
+        "--json", action="store_true", help="print the events as JSON lines instead of a transcript"
+    )
