@@ -1,0 +1,104 @@
+"""The model's function calls, and their outputs, by the response they belong to; pure.
+
+A response may call several functions. They may be run as soon as each is complete, but the model is
+answered once: with all outputs together, when the response is over.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from rtcvoice import events
+
+__all__ = ["Answered", "FunctionCall", "FunctionCalls"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FunctionCall:
+    """A function that the model wants called; `arguments` is complete JSON text, unchecked."""
+
+    item_id: str
+    call_id: str
+    name: str
+    arguments: str
+    response_id: str
+
+
+class Answered(NamedTuple):
+    """All calls of one response with their outputs."""
+
+    response_id: str
+    outputs: list[tuple[FunctionCall, str]]
+    wanted: bool
+    """Whether a response is to follow: not when the client stopped the one that called."""
+
+
+@dataclass
+class _Group:
+    calls: list[FunctionCall] = field(default_factory=list)
+    outputs: dict[str, str] = field(default_factory=dict)
+    over: bool = False
+    wanted: bool = True
+
+
+class FunctionCalls:
+    """The calls that are not answered yet. Nothing is kept of a response without any."""
+
+    def __init__(self) -> None:
+        self._groups: dict[str, _Group] = {}
+        self._new: list[FunctionCall] = []
+
+    def __bool__(self) -> bool:
+        """Whether any call is unanswered."""
+        return bool(self._groups)
+
+    def will_follow_up(self, response_id: str) -> bool:
+        """Whether a further response is to come for the calls of this one."""
+        group = self._groups.get(response_id)
+        return group is not None and group.wanted
+
+    def take_new(self) -> list[FunctionCall]:
+        """Return the calls that became complete since the last time."""
+        new, self._new = self._new, []
+        return new
+
+    def add(self, response_id: str, item: events.FunctionCall) -> None:
+        """Take a finished item; one cut off by an interruption has no use."""
+        if item.status == "incomplete" or not item.call_id:
+            return
+        call = FunctionCall(
+            item_id=item.id or "",
+            call_id=item.call_id,
+            name=item.name,
+            arguments=item.arguments,
+            response_id=response_id,
+        )
+        self._groups.setdefault(response_id, _Group()).calls.append(call)
+        self._new.append(call)
+
+    def answer(self, call_id: str, output: str) -> None:
+        """Give the output of a call; the first one counts, for an unknown call none does."""
+        for group in self._groups.values():
+            if any(call.call_id == call_id for call in group.calls):
+                group.outputs.setdefault(call_id, output)
+
+    def response_over(self, response_id: str, *, stopped: bool) -> None:
+        """Note that the response is done; `stopped`: because the client wanted it so."""
+        if group := self._groups.get(response_id):
+            group.over = True
+            group.wanted = not stopped
+
+    def take_answered(self) -> list[Answered]:
+        """Return, and forget, the responses that are over and whose calls all have outputs."""
+        complete = [
+            response_id
+            for response_id, group in self._groups.items()
+            if group.over and len(group.outputs) == len({c.call_id for c in group.calls})
+        ]
+        return [self._take(response_id) for response_id in complete]
+
+    def _take(self, response_id: str) -> Answered:
+        group = self._groups.pop(response_id)
+        outputs = [(call, group.outputs[call.call_id]) for call in group.calls]
+        return Answered(response_id, outputs, group.wanted)

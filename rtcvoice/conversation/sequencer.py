@@ -1,0 +1,279 @@
+"""The one owner of `response.create`: one response at a time, whoever asks for it; pure.
+
+The server makes one response of the conversation at a time and refuses a second one
+(`conversation_already_has_active_response`), also when the first was its own idea after the user
+spoke. So whoever wants a response puts a `Request` in here, and `due()` says what to send now. A
+request goes out when nothing is being answered, nothing was asked for and the user does not hold
+the floor. Its tag travels in the response's metadata, which the server gives back: so a response is
+known to be ours, or the server's own. A request that lost a race with the server's own response
+goes out once more after that one. A `shared` one is content with any response that begins after its
+items were in: if the user spoke meanwhile, the server answers both at once.
+
+THE SEAM FOR TOOLS: set `calls_wanted`. Finished function calls surface in `take_calls()`, each as
+soon as its arguments are complete. Give the output of each to `answer(call_id, output)`, at any
+time, in any order. When all calls of a response have theirs and the response is over, `due()`
+gives the outputs as items and, after the last, one `response.create` for all of them.
+
+THE CALLING CONTRACT: AFTER EVERYTHING THAT IS SAID TO IT (`feed`, `add`, `answer`, A CHANGE OF
+`held`) AND AT `next_deadline()`, SEND WHAT `due()` RETURNS, IN ORDER, BEFORE ANYTHING ELSE IS SAID.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from rtcvoice import events
+from rtcvoice.events import ClientEvent
+
+from .function_calls import Answered, FunctionCall, FunctionCalls
+from .requests import METADATA_KEY, Request, RequestState
+
+__all__ = ["FunctionCall", "Request", "RequestState", "Sequencer"]
+
+REPLY_PATIENCE = 10.0
+"""Seconds after which a request that the server neither accepts nor refuses has failed."""
+
+RETRY_PATIENCE = 2.0
+"""Seconds to wait for the response that was in the way, when nothing else is heard of it."""
+
+_ACTIVE = "conversation_already_has_active_response"
+
+
+class Sequencer:
+    """All wishes for responses of one session. `new_id` makes ids that are unique in it."""
+
+    def __init__(self, new_id: Callable[[], str]) -> None:
+        self.calls_wanted = False
+        """Whether function calls surface in `take_calls`; else somebody else answers them."""
+        self.answers_by_itself = False
+        """Whether the server makes responses by itself when the user has spoken."""
+        self._new_id = new_id
+        self._queue: list[Request] = []
+        self._sent: dict[str, Request] = {}  # SENT and RUNNING, by tag
+        self._responses: dict[str, bool] = {}  # in progress; whether in the conversation
+        self._unconfirmed: set[str] = set()  # items of requests
+        self._raw: events.ResponseCreate | None = None  # sent by somebody else, unanswered
+        self._raw_at = 0.0
+        self._raw_beside = 0  # the same, out of band
+        self._hold_until = 0.0
+        self._calls = FunctionCalls()
+
+    # -- what is going on -----------------------------------------------------------------------
+
+    @property
+    def responding(self) -> bool:
+        """Whether a response of the conversation is being made."""
+        return any(self._responses.values())
+
+    @property
+    def asked(self) -> bool:
+        """Whether a response of the conversation was asked for and has not begun."""
+        waiting = (r for r in self._sent.values() if r.state is RequestState.SENT)
+        return self._raw is not None or any(not request.out_of_band for request in waiting)
+
+    @property
+    def busy(self) -> bool:
+        """Whether any response is being made or will be, or a function call is unanswered."""
+        return bool(self._responses or self._queue or self._sent or self._raw or self._calls)
+
+    def will_follow_up(self, response_id: str) -> bool:
+        """Whether a further response is to come for the function calls of this one."""
+        waiting = any(request.follows == response_id for request in self._queue)
+        return waiting or self._calls.will_follow_up(response_id)
+
+    # -- what is wanted -------------------------------------------------------------------------
+
+    def add(self, request: Request) -> None:
+        """Take a request; its items count as unconfirmed until the server tells of them."""
+        self._unconfirmed |= request.items
+        self._queue.append(request)
+
+    def withdraw(self, request: Request) -> bool:
+        """Forget a request that waits; return False if it does not (any more)."""
+        if request not in self._queue:
+            return False
+        self._queue.remove(request)
+        request.become(RequestState.WITHDRAWN)
+        return True
+
+    def take_calls(self) -> list[FunctionCall]:
+        """Return the function calls that became complete since the last time."""
+        return self._calls.take_new()
+
+    def answer(self, call_id: str, output: str) -> None:
+        """Give the output of a function call, as text; an unknown or answered one is ignored."""
+        self._calls.answer(call_id, output)
+
+    def sent_elsewhere(self, event: events.ResponseCreate, now: float) -> None:
+        """Note a `response.create` that was sent without a request."""
+        if event.response is not None and event.response.conversation == "none":
+            self._raw_beside += 1
+        else:
+            self._raw, self._raw_at = event, now
+
+    def send_failed(self, event: ClientEvent) -> None:
+        """Say that an event which `due` gave could not be sent."""
+        for request in list(self._sent.values()):
+            if request.event_id == event.event_id:
+                self._finish(request, RequestState.REFUSED)
+
+    # -- what the server says -------------------------------------------------------------------
+
+    def feed(self, event: object, now: float) -> None:
+        """Take the next event of the server."""
+        match event:
+            case events.ResponseCreated():
+                self._created(event.response)
+            case events.ResponseDone():
+                self._done(event.response)
+            case events.ResponseOutputItemDone(item=events.FunctionCall() as item):
+                if self.calls_wanted and self._responses.get(event.response_id, False):
+                    self._calls.add(event.response_id, item)
+            case (
+                events.ConversationItemAdded()
+                | events.ConversationItemDone()
+                | events.ConversationItemCreated()
+            ):
+                self._unconfirmed.discard(event.item.id or "")
+            case events.ErrorEvent():
+                self._error(event.error, now)
+
+    def _created(self, response: events.RealtimeResponse) -> None:
+        response_id, request = response.id or "", self._request_of(response)
+        in_conversation = not (request.out_of_band if request else self._is_beside(response))
+        self._responses[response_id] = in_conversation
+        if in_conversation:
+            self._raw = None if request is None else self._raw
+            self._cover(response_id, but=request)
+        if request is not None:
+            request.response_id = response_id
+            request.become(RequestState.RUNNING)
+
+    def _is_beside(self, response: events.RealtimeResponse) -> bool:
+        """Whether a response that is not ours is out of band; some servers never name the other."""
+        if response.conversation_id is not None or not (self._raw_beside or self.responding):
+            return False
+        self._raw_beside = max(0, self._raw_beside - 1)
+        return True
+
+    def _request_of(self, response: events.RealtimeResponse) -> Request | None:
+        """Return the request that the response answers; None if it is not one of ours."""
+        if (tag := (response.metadata or {}).get(METADATA_KEY)) is not None:
+            return self._sent.get(tag)
+        if self.answers_by_itself or self._raw is not None:
+            return None
+        # A server that does not give metadata back: here it answers only what it is asked.
+        asked = [r for r in self._sent.values() if r.state is RequestState.SENT]
+        return asked[0] if len(asked) == 1 else None
+
+    def _cover(self, response_id: str, but: Request | None) -> None:
+        """Let the response that begins answer the shared requests whose items it knows."""
+        for request in [*self._queue, *self._sent.values()]:
+            known = request.shared and not request.items & self._unconfirmed
+            if request is but or not known or request.covered_by:
+                continue
+            if request.state is RequestState.QUEUED:
+                self._queue.remove(request)
+                request.response_id = response_id
+                request.become(RequestState.COVERED)
+            elif request.state is RequestState.SENT:
+                request.covered_by = response_id  # this one will be refused, and need not be sorry
+
+    def _done(self, response: events.RealtimeResponse) -> None:
+        response_id = response.id or ""
+        if self._responses.pop(response_id, True):
+            self._hold_until = 0.0
+        details = response.status_details
+        stopped = details is not None and details.reason == "client_cancelled"
+        self._calls.response_over(response_id, stopped=stopped)
+        for request in list(self._sent.values()):
+            if request.response_id == response_id:
+                self._finish(request, RequestState.DONE)
+
+    def _error(self, error: events.ErrorDetail, now: float) -> None:
+        if self._raw is not None and error.event_id == self._raw.event_id:
+            if error.event_id is not None or error.code == _ACTIVE:
+                self._raw = None
+            return
+        for request in list(self._sent.values()):
+            if request.state is RequestState.SENT and request.event_id == error.event_id:
+                self._refused(request, error, now)
+
+    def _refused(self, request: Request, error: events.ErrorDetail, now: float) -> None:
+        request.error = error
+        if error.code == _ACTIVE and request.covered_by:
+            request.response_id = request.covered_by
+            self._finish(request, RequestState.COVERED)
+        elif error.code == _ACTIVE and not request.retried:
+            del self._sent[request.tag]
+            request.retried = True
+            self._hold_until = now + RETRY_PATIENCE
+            self._queue.insert(0, request)
+            request.become(RequestState.QUEUED)
+        else:
+            self._finish(request, RequestState.REFUSED)
+
+    def _finish(self, request: Request, state: RequestState) -> None:
+        del self._sent[request.tag]
+        request.become(state)
+
+    # -- what to send ---------------------------------------------------------------------------
+
+    def due(self, now: float, *, held: bool = False) -> list[ClientEvent]:
+        """Return what to send now. `held`: the user speaks, or the server is about to answer."""
+        self._give_up(now)
+        commands: list[ClientEvent] = []
+        for answered in self._calls.take_answered():
+            commands += self._outputs(answered)
+        for request in self._next(now, held=held):
+            self._queue.remove(request)
+            self._sent[request.tag] = request
+            request.sent_at = now
+            request.become(RequestState.SENT)
+            commands.append(request.event())
+        return commands
+
+    def next_deadline(self) -> float | None:
+        """Return when `due` may have something new without anything being said; None if never."""
+        sent = (r.sent_at for r in self._sent.values() if r.state is RequestState.SENT)
+        deadlines = [at + REPLY_PATIENCE for at in sent]
+        if self._raw is not None:
+            deadlines.append(self._raw_at + REPLY_PATIENCE)
+        if self._hold_until and self._queue:
+            deadlines.append(self._hold_until)
+        return min(deadlines, default=None)
+
+    def _next(self, now: float, *, held: bool) -> Iterator[Request]:
+        ready = [r for r in self._queue if not (r.after_items and r.items & self._unconfirmed)]
+        yield from (request for request in ready if request.out_of_band)
+        if held or self.responding or self.asked or now < self._hold_until:
+            return
+        self._hold_until = 0.0
+        # What nothing else can answer goes first: it will answer the others.
+        inside = sorted((r for r in ready if not r.out_of_band), key=lambda r: r.shared)
+        yield from inside[:1]
+
+    def _outputs(self, answered: Answered) -> Iterator[ClientEvent]:
+        """Make the items of a response's outputs, and the request that they be answered."""
+        made: set[str] = set()
+        for call, output in answered.outputs:
+            item_id = self._new_id()
+            made.add(item_id)
+            item = events.FunctionCallOutput(id=item_id, call_id=call.call_id, output=output)
+            yield events.ConversationItemCreate(event_id=self._new_id(), item=item)
+        if answered.wanted:
+            self.add(
+                Request(
+                    tag=self._new_id(),
+                    items=frozenset(made),
+                    shared=True,
+                    follows=answered.response_id,
+                )
+            )
+
+    def _give_up(self, now: float) -> None:
+        if self._raw is not None and now - self._raw_at >= REPLY_PATIENCE:
+            self._raw = None
+        for request in list(self._sent.values()):
+            if request.state is RequestState.SENT and now - request.sent_at >= REPLY_PATIENCE:
+                self._finish(request, RequestState.REFUSED)
