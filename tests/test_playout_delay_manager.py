@@ -73,6 +73,36 @@ def test_fast_up_slow_down():
     assert all(after <= before + 1e-9 for before, after in pairwise(down[250:]))
 
 
+@pytest.mark.parametrize("bad", [5, 60])
+def test_sixteen_seconds_of_calm_outweigh_whatever_was_before(bad):
+    targets = feed(DelayManager(), jitter(bad, 0.15) + clean(22))
+    assert targets[bad * 50] > 0.1
+    assert targets[-1] <= CLEAN
+
+
+def test_a_network_that_falters_again_and_again_is_not_trusted_in_between():
+    delays = clean(60)
+    for begin in (4.4, 9.0, 22.5, 29.5, 43.0):
+        for n in range(15):
+            delays[round(begin * 50) + n] = 0.3 - n * 0.02
+    targets = feed(DelayManager(), delays)
+    assert min(targets[round(4.5 * 50) : 50 * 50]) > 0.29
+
+
+def test_a_stumble_while_a_program_starts_is_none_of_the_networks():
+    delays = clean(10)
+    delays[30:40] = [0.2 - n * 0.02 for n in range(10)]
+    targets = feed(DelayManager(), delays)
+    assert max(targets[50:]) < 0.15
+    assert max(targets[250:]) <= CLEAN
+
+
+def test_a_path_that_has_become_longer_is_paid_for_once():
+    targets = feed(DelayManager(), clean(30) + [0.2] * (30 * 50))
+    assert max(targets) > 0.15  # at first nobody knows that it stays
+    assert targets[38 * 50] <= CLEAN
+
+
 def test_it_never_falls_in_jumps():
     manager = DelayManager()
     targets = feed(manager, jitter(10, 0.15) + clean(90))

@@ -62,13 +62,12 @@ def test_every_opus_rate(rate):
 
 
 def test_one_lost_packet_comes_back_from_fec_without_delay():
-    """Half of it: at the least delay the next packet comes when the lost one is half over."""
     lost = next(n for n in range(60, 140) if has_fec(SPEECH[n + 1].payload))
     ear, reference = Ear().listen(SPEECH[:lost] + SPEECH[lost + 1 :], 3.0), clean()
     assert Operation.FEC in ear.operations
-    assert ear.operations.count(Operation.CONCEAL) == 1
+    assert Operation.CONCEAL not in ear.operations
     stats = ear.engine.snapshot()
-    assert (stats.packets_lost, stats.packets_recovered, stats.concealed_samples) == (1, 1, BLOCK)
+    assert (stats.packets_lost, stats.packets_recovered, stats.concealed_samples) == (1, 1, 0)
     at = (lost + 1) * 2 * BLOCK
     hole = slice(at, at + 2 * BLOCK)
     assert correlation(ear.heard[hole], reference.heard[hole]) > 0.8
@@ -173,9 +172,9 @@ def test_a_pause_of_the_sender_is_neither_loss_nor_concealment():
 def test_a_late_network_is_concealed_then_the_delay_shrinks_back():
     late = [
         later(p, max(0.0, 1.15 - p.arrival)) if p.arrival >= 1.0 else p
-        for p in packets(seconds=18.0)
+        for p in packets(seconds=22.0)
     ]
-    ear = Ear().listen(late, 18.0)
+    ear = Ear().listen(late, 22.0)
     stats = ear.engine.snapshot()
     assert stats.packets_lost == 0
     assert stats.packets_discarded == 0
@@ -189,9 +188,9 @@ def test_a_late_network_is_concealed_then_the_delay_shrinks_back():
 def test_a_long_stall_is_not_played_in_slow_motion():
     stalled = [
         later(p, max(0.0, 2.5 - p.arrival)) if p.arrival >= 1.0 else p
-        for p in packets(seconds=18.0)
+        for p in packets(seconds=22.0)
     ]
-    ear = Ear().listen(stalled, 18.0)
+    ear = Ear().listen(stalled, 22.0)
     assert ear.engine.snapshot().packets_discarded > 50
     assert ear.engine.snapshot().jitter_buffer_level <= TARGET + 0.03
 

@@ -14,16 +14,18 @@ def wishes(excess: list[float]) -> list[Wish]:
     tempo, said = Tempo(), []
     for each in excess:
         tempo.played(each)
-        said.append(tempo.due())
+        said.append(tempo.due(pausing=False))
     return said
 
 
-def live(tempo: Tempo, late: float, packets: int, *, period: float = 0.008) -> list[float]:
+def live(
+    tempo: Tempo, late: float, packets: int, *, period: float = 0.008, pausing: bool = False
+) -> list[float]:
     """Play so late, and obey; return how late each packet was in the end."""
     history = []
     for _ in range(packets):
         tempo.played(late)
-        match tempo.due():
+        match tempo.due(pausing=pausing):
             case Wish.FASTER | Wish.MUCH_FASTER:
                 tempo.changed(-period)
                 late -= period
@@ -38,7 +40,7 @@ def test_on_time_nothing_is_done():
     assert set(wishes([0.0] * 100)) == {Wish.NONE}
     rng = random.Random(1)
     assert set(wishes([rng.uniform(0, 0.01) for _ in range(500)])) == {Wish.NONE}
-    assert Tempo().due() is Wish.NONE
+    assert Tempo().due(pausing=True) is Wish.NONE
 
 
 def test_one_late_packet_is_no_reason():
@@ -50,10 +52,25 @@ def test_lasting_delay_is_worked_off_at_a_bearable_tempo():
     assert late[0] == late[5] == 0.100  # not before it is sure
     assert 0 <= late[-1] < 0.02
     half = next(n for n, each in enumerate(late) if each < 0.05)
-    assert 0.2 < half * 0.02 < 2.0
+    assert 0.2 < half * 0.02 < 3.0
     below = next(n for n, each in enumerate(late) if each < 0.03)
     steps = late[half:below]
     assert steps[0] - steps[-1] <= 0.25 * len(steps) * 0.02  # where it is little, slower still
+
+
+@pytest.mark.parametrize("begin", [0.05, -0.015])
+def test_what_is_bearable_waits_for_a_pause_but_not_for_ever(begin):
+    speaking = live(Tempo(), begin, 300)
+    moved = next(n for n, each in enumerate(speaking) if each != begin)
+    assert 1.5 < moved * 0.02 < 3.0
+    silent = live(Tempo(), begin, 300, pausing=True)
+    assert next(n for n, each in enumerate(silent) if each != begin) <= 10
+    assert abs(silent[20]) < 0.02
+
+
+def test_what_cannot_wait_does_not():
+    assert live(Tempo(), 0.1, 300)[30] < 0.1
+    assert live(Tempo(), -0.03, 300)[3] > -0.03
 
 
 def test_the_more_the_faster():
@@ -65,8 +82,9 @@ def test_the_more_the_faster():
 
 
 def test_what_was_played_too_early_is_slowed_down_at_once():
-    late = live(Tempo(), -0.050, 60)
+    late = live(Tempo(), -0.050, 300)
     assert late[2] > -0.050
+    assert -0.020 <= late[60] < 0.010  # the rest may wait
     assert -0.010 < late[-1] < 0.010
 
 
@@ -92,6 +110,6 @@ def test_after_a_reset_the_past_does_not_count():
     for _ in range(20):
         tempo.played(0.3)
     tempo.reset()
-    assert tempo.due() is Wish.NONE
+    assert tempo.due(pausing=True) is Wish.NONE
     tempo.played(0.3)
-    assert tempo.due() is Wish.NONE
+    assert tempo.due(pausing=True) is Wish.NONE

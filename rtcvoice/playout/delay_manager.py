@@ -6,7 +6,9 @@ of the sender and packets of any length do not disturb it. As in NetEq's delay m
 collected in histograms that forget, and the target is what covers nearly all of it: of the worst
 packet of each half second, since it is how often the sound falters that people hear, and of all
 packets, which tells sooner that a network has become worse. The target rises at once and falls
-slowly.
+slowly. It falls for good, however, once the network has been calm for `CALM` seconds, whatever the
+histograms remember; and a path that has become longer is no lateness any more as soon as all that
+is compared with has taken it.
 
 Where packets get lost and carry FEC, the target also covers the one packet more that repairing
 needs: the next packet has to be there when the lost one is due.
@@ -15,6 +17,7 @@ needs: the next packet has to be there when the lost one is due.
 from __future__ import annotations
 
 import math
+from collections import deque
 
 __all__ = ["DelayManager"]
 
@@ -23,13 +26,17 @@ CLOCK = 48000
 BUCKET = 0.0025
 """Seconds of lateness per bucket."""
 
-MINIMUM = 0.015
-"""Seconds held back on a perfect network: what sender, receiver and puller jitter by themselves."""
+MINIMUM = 0.025
+"""Seconds held back on a perfect network: what sender, receiver and puller jitter by themselves.
+
+With less, a late turn of the event loop moves what follows by 10 ms, which costs more quality than
+10 ms of delay cost the conversation.
+"""
 
 MAXIMUM = 0.400
 """Seconds held back at most; nobody converses with more."""
 
-INITIAL = 0.015
+INITIAL = MINIMUM
 """Seconds held back while nothing has been learnt."""
 
 WINDOW = 4.0
@@ -39,11 +46,30 @@ INTERVAL = 0.5
 """Seconds of which only the latest packet counts: how often, and not for how many packets, the
 network falters is what people hear."""
 
+SHARE = 0.97
+"""Part of the intervals that is to pass without a packet too late: one in 16 s may falter."""
+
+CALM = 16.0
+"""Seconds without a late packet that outweigh all that was before."""
+
+WARM_UP = 50
+"""Packets at the beginning of which a single late one says nothing: a program that starts is busy
+with itself."""
+
 MARGIN = 0.005
 """Seconds held back beyond what was needed so far."""
 
 FALL = 0.02
 """Part of a surplus that the target gives up with each packet, so that it does not waver."""
+
+LOSS_MEMORY = 10.0
+"""Seconds in which two thirds of the losses are forgotten."""
+
+FEW_LOSSES = 1.5
+"""Losses in that time that are no reason to wait for FEC."""
+
+MANY_LOSSES = 6.0
+"""Losses beyond which more of them, as in an outage, say nothing more."""
 
 HEAVIEST = 1e9
 """Weight of all packets in a histogram at which it is scaled back."""
@@ -63,16 +89,28 @@ class Histogram:
         self._weights = [0.0] * (round(MAXIMUM / BUCKET) + 1)
         self._total = 0.0
         self._renewal = math.expm1(1 / memory)
+        self._latest = (0, 0.0)
 
     def add(self, lateness: float) -> None:
         """Count one packet; the first packets weigh as much as they would in a plain average."""
         weight = max(1.0, self._total * self._renewal)
-        self._weights[min(int(lateness / BUCKET), len(self._weights) - 1)] += weight
+        bucket = self._bucket(lateness)
+        self._weights[bucket] += weight
+        self._latest = bucket, weight
         self._total += weight
         if self._total > HEAVIEST:
             scale = 1 / (self._total * self._renewal)  # the next packet weighs 1 again
             self._weights = [weight * scale for weight in self._weights]
             self._total *= scale
+            self._latest = bucket, weight * scale
+
+    def correct(self, lateness: float) -> None:
+        """Count what was added last as so late instead."""
+        bucket, weight = self._latest
+        self._weights[bucket] -= weight
+        bucket = self._bucket(lateness)
+        self._weights[bucket] += weight
+        self._latest = bucket, weight
 
     def quantile(self, share: float) -> float:
         """Return the lateness, in seconds, that `share` of the packets did not exceed."""
@@ -84,6 +122,9 @@ class Histogram:
             if left <= 0:
                 return (bucket + 1) * BUCKET
         return MAXIMUM
+
+    def _bucket(self, lateness: float) -> int:
+        return min(int(lateness / BUCKET), len(self._weights) - 1)
 
 
 class _Fastest:
@@ -115,8 +156,10 @@ class DelayManager:
     def __init__(self) -> None:
         self._worst = Histogram(memory=50)
         self._usual = Histogram(memory=100)
-        self._interval = 0
-        self._peak = 0.0
+        self._interval = -1
+        self._slowest = 0.0  # transit of the latest packet of this interval
+        self._slowest_before: deque[float] = deque(maxlen=round(CALM / INTERVAL))
+        self._falters = 0.0
         self._fastest = _Fastest()
         self._base: float | None = None
         self._seen = 0
@@ -134,6 +177,8 @@ class DelayManager:
         """Another stream begins: its clock is unknown, the network is the same."""
         self._fastest = _Fastest()
         self._base = None
+        self._interval = -1
+        self._slowest_before.clear()
 
     def arrived(self, end: int, ticks: int, arrival: float, *, has_fec: bool) -> None:
         """Learn from a packet that plays `ticks` up to timestamp `end`."""
@@ -143,26 +188,35 @@ class DelayManager:
         self._base = self._fastest.add(transit, arrival)
         self._packet = ticks / CLOCK
         self._has_fec = has_fec
-        lateness = transit - self._base
-        self._learn(lateness, arrival)
-        self._losses *= 0.998
+        if transit - self._base <= MAXIMUM:  # nobody would have waited for the others
+            self._learn(transit, arrival)
+        self._losses *= 1 - self._packet / LOSS_MEMORY
         self._seen += 1
         needed = self._reckon()
         self._target = max(needed, self._target + (needed - self._target) * FALL)
 
-    def _learn(self, lateness: float, arrival: float) -> None:
-        """Count a packet, unless nobody would have waited for it."""
+    def _learn(self, transit: float, arrival: float) -> None:
+        assert self._base is not None
+        lateness = transit - self._base
+        self._usual.add(lateness)
+        if self._seen < WARM_UP:
+            return
         interval = int(arrival / INTERVAL)
         if interval != self._interval:
-            self._worst.add(self._peak)
-            self._interval, self._peak = interval, 0.0
-        if lateness <= MAXIMUM:
-            self._usual.add(lateness)
-            self._peak = max(self._peak, lateness)
+            if self._interval >= 0:
+                self._slowest_before.append(self._slowest)
+            self._interval, self._slowest = interval, transit
+            self._worst.add(lateness)
+        elif transit > self._slowest:
+            self._slowest = transit
+            self._worst.correct(lateness)
+        else:
+            return
+        self._falters = self._worst.quantile(SHARE)
 
     def lost(self, count: int) -> None:
         """Learn that `count` packets never came, or came too late to be played."""
-        self._losses = min(40.0, self._losses + count)
+        self._losses = min(MANY_LOSSES, self._losses + count)
 
     def lateness(self, end: int, now: float) -> float:
         """Return how late it is to play a packet ending at `end` beginning now, in seconds.
@@ -174,7 +228,13 @@ class DelayManager:
     def _reckon(self) -> float:
         if self._seen < 10:
             return INITIAL
-        needed = max(self._worst.quantile(0.95), self._usual.quantile(0.9)) + MARGIN
-        if self._losses > 1.5 and self._has_fec:
+        needed = min(max(self._falters, self._usual.quantile(0.9)), self._lately()) + MARGIN
+        if self._losses > FEW_LOSSES and self._has_fec:
             needed = max(needed, self._packet + self._usual.quantile(0.6) + MARGIN)
         return min(max(needed, MINIMUM), MAXIMUM)
+
+    def _lately(self) -> float:
+        """Return the greatest lateness of the last `CALM` seconds, by what is the fastest now."""
+        if self._base is None or len(self._slowest_before) < CALM / INTERVAL:
+            return MAXIMUM
+        return max(self._slowest, *self._slowest_before) - self._base

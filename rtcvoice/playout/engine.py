@@ -28,6 +28,7 @@ from .decoder import LONGEST_CONCEALMENT, PacketDecoder
 from .delay_manager import DelayManager
 from .gate import Gate
 from .jitter_buffer import BufferedPacket, JitterBuffer, Verdict
+from .pauses import Pauses
 from .sync_buffer import SyncBuffer
 from .tempo import Tempo, Wish
 from .time_stretch import TimeStretch
@@ -83,6 +84,7 @@ class PlayoutEngine:
         self._stretch = TimeStretch(rate)
         self._sync = SyncBuffer(past=self._stretch.reach)
         self._tempo = Tempo()
+        self._pauses = Pauses()
         self._gate = Gate(rate)
         self._zeros: Samples = np.zeros(self._block, np.int16)
         self._zeros.flags.writeable = False
@@ -283,6 +285,7 @@ class PlayoutEngine:
         self._due = packet.timestamp + packet.ticks
         self._filled = self._invented = self._silent = 0
         pcm = self._decoder.decode(packet.payload, self._samples(packet.ticks))
+        self._pauses.heard(pcm)
         self._waited += max(0.0, now - packet.arrival) * len(pcm)
         self._emitted += len(pcm)
         self.operation = Operation.NORMAL
@@ -307,7 +310,7 @@ class PlayoutEngine:
 
     def _keep_time(self, now: float) -> None:
         """Shorten or lengthen what is decoded by one period, if the tempo asks for it."""
-        wish, reach = self._tempo.due(), self._stretch.reach
+        wish, reach = self._tempo.due(pausing=self._pauses.now), self._stretch.reach
         slower = wish is Wish.SLOWER
         if wish is Wish.NONE or not (self._gather(reach if slower else 2 * reach, now) or slower):
             return

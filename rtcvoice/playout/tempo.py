@@ -1,9 +1,10 @@
 """Decides when to play faster or slower to get back on time; pure.
 
 `played` hears of each packet how far past its moment it is played; the least of the last ones is
-what could surely be done without. Small deviations are left alone, larger ones are corrected by
-single pitch periods some packets apart, so that speech changes its tempo by a tenth at most;
-only what nobody would wait for is taken out in haste, or skipped.
+what could surely be done without. Small deviations are left alone, larger ones wait for a pause
+between words, where nobody can hear the correction. Where none comes, or the deviation is large,
+single pitch periods some packets apart correct it, so that speech changes its tempo by a tenth at
+most; only what nobody would wait for is taken out in haste, or skipped.
 """
 
 from __future__ import annotations
@@ -20,6 +21,12 @@ EXCESS = 0.012
 
 SHORTAGE = 0.006
 """Seconds too early that are left alone."""
+
+PATIENCE = 100
+"""Packets that a pause is waited for: 2 s of the usual 20 ms."""
+
+LITTLE = 0.02
+"""Seconds too early that may wait for a pause."""
 
 MUCH = 0.06
 HASTE = 0.12
@@ -42,11 +49,12 @@ class Tempo:
     def __init__(self) -> None:
         self._recent: list[float] = []
         self._since_change = 0
+        self._waited = 0
 
     def reset(self) -> None:
         """Playing starts anew."""
         self._recent.clear()
-        self._since_change = 0
+        self._since_change = self._waited = 0
 
     def wish(self, excess: float) -> Wish:
         """Say what a packet calls for by itself, before it is played."""
@@ -65,16 +73,27 @@ class Tempo:
         self._recent = [excess + seconds for excess in self._recent]
         self._since_change = 0
 
-    def due(self) -> Wish:
-        """Say what is to be done now."""
+    def due(self, *, pausing: bool) -> Wish:
+        """Say what is to be done now; `pausing`: nobody speaks in what is played."""
         if not self._recent:
             return Wish.NONE
         excess = min(self._recent)
-        if excess > EXCESS and len(self._recent) == MEMORY:
-            if excess > HASTE:
-                return Wish.MUCH_FASTER
-            patience = 2 if excess > MUCH else 4
-            return Wish.FASTER if self._since_change >= patience else Wish.NONE
-        if self._recent[-1] < -SHORTAGE and self._since_change >= 2:
-            return Wish.SLOWER
-        return Wish.NONE
+        late = excess > EXCESS and len(self._recent) == MEMORY
+        early = self._recent[-1] < -SHORTAGE
+        if not (late or early):
+            self._waited = 0
+            return Wish.NONE
+        self._waited += 1
+        if late:
+            return self._faster(excess, pausing=pausing)
+        urgent = self._recent[-1] < -LITTLE or self._waited > PATIENCE
+        return Wish.SLOWER if (pausing or urgent) and self._since_change >= 2 else Wish.NONE
+
+    def _faster(self, excess: float, *, pausing: bool) -> Wish:
+        if excess > HASTE:
+            return Wish.MUCH_FASTER
+        if pausing:
+            return Wish.FASTER
+        if excess <= MUCH and self._waited <= PATIENCE:
+            return Wish.NONE
+        return Wish.FASTER if self._since_change >= (2 if excess > MUCH else 4) else Wish.NONE
