@@ -14,7 +14,7 @@ from virtual_loop import run
 
 from rtcvoice.errors import ConfigError
 from rtcvoice.playout.player import INBOX, Player
-from rtcvoice.playout.resampler import PassThrough, StreamResampler, resampler
+from rtcvoice.resampler import PassThrough, StreamResampler, resampler
 from rtcvoice.rtp import RtpPacket
 
 STREAM = packets(seconds=2.0)

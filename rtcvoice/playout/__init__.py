@@ -9,7 +9,6 @@ and owns everything in between. THE ENGINE BELONGS TO WHOEVER PULLS.
     jitter_buffer.py   pure: packets in order, once each, bounded
     decoder.py         packets and holes into PCM; never raises
     engine.py          pure: what to play in the next 10 ms
-    resampler.py       to a rate that Opus does not know
     player.py          the seam between the loop and the puller
     tee.py             a listener to what the sink gets
     sink.py            what a sink is; HeadlessSink, Discard

@@ -17,11 +17,11 @@ import numpy as np
 
 from rtcvoice.audio import OPUS_RATES, Block, Samples
 from rtcvoice.errors import ConfigError
+from rtcvoice.resampler import resampler
 from rtcvoice.rtp import RtpPacket
 from rtcvoice.stats import PlayoutStats
 
 from .engine import PlayoutEngine
-from .resampler import resampler
 from .tee import BlockStream
 
 __all__ = ["Player"]
