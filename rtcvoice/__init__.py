@@ -16,10 +16,18 @@ develop and test against, with no key and no network.
 
 from rtcvoice.call import Call
 from rtcvoice.capture.file import FileSource
+from rtcvoice.capture.pipe import PipeSource
 from rtcvoice.capture.source import PcmSource, Silence, Source
 from rtcvoice.connect import connect
 from rtcvoice.conversation.dispatcher import EventsDropped, HandlerError
-from rtcvoice.credentials import ApiKey, EphemeralToken
+from rtcvoice.credentials import (
+    ApiKey,
+    ApiKeyFile,
+    AzureApiKey,
+    EntraToken,
+    EphemeralToken,
+    TokenUrl,
+)
 from rtcvoice.errors import (
     CallEnded,
     ConfigError,
@@ -30,7 +38,9 @@ from rtcvoice.errors import (
     SignalingError,
     TransportError,
 )
+from rtcvoice.ice_servers import IceServer
 from rtcvoice.playout.file import FileSink
+from rtcvoice.playout.pipe import PipeSink
 from rtcvoice.playout.sink import Discard, Sink
 from rtcvoice.stats import CallStats
 from rtcvoice.supervisor import CallState
@@ -40,6 +50,8 @@ __version__ = "0.1.0"
 
 __all__ = [
     "ApiKey",
+    "ApiKeyFile",
+    "AzureApiKey",
     "Call",
     "CallEnded",
     "CallState",
@@ -48,12 +60,16 @@ __all__ = [
     "CredentialsError",
     "DeviceError",
     "Discard",
+    "EntraToken",
     "EphemeralToken",
     "EventsDropped",
     "FileSink",
     "FileSource",
     "HandlerError",
+    "IceServer",
     "PcmSource",
+    "PipeSink",
+    "PipeSource",
     "RtcVoiceError",
     "ServerError",
     "SignalingError",
@@ -61,6 +77,7 @@ __all__ = [
     "Sink",
     "Source",
     "Timings",
+    "TokenUrl",
     "TransportError",
     "connect",
 ]

@@ -8,5 +8,6 @@ from the block's index, so that a gap in the source stays a gap for the listener
 
     source.py   what a source is; Silence, and PcmSource for audio the program makes itself
     file.py     FileSource: any file PyAV decodes
+    pipe.py     PipeSource: WAV or raw PCM from stdin or another pipe (pcm_parser.py reads it)
     track.py    SourceTrack: the one track of a call, encoding, muting
 """

@@ -7,6 +7,7 @@ function that adds its options. `talk` is the command when none is named.
 from __future__ import annotations
 
 import argparse
+import itertools
 import re
 import sys
 from collections.abc import Callable, Coroutine, Sequence
@@ -65,12 +66,12 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     Raises ConfigError for what cannot be understood. `argv` None: the process's own arguments.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    at = next((at for at, word in enumerate(arguments) if not _VERBOSE.fullmatch(word)), None)
-    name = arguments[at] if at is not None else ""
+    before = list(itertools.takewhile(_VERBOSE.fullmatch, arguments))
+    name = "".join(arguments[len(before) : len(before) + 1])
     if not name or name.startswith("-"):
         name = "talk"
     elif name in COMMANDS:
-        del arguments[at]
+        arguments = before + arguments[len(before) + 1 :]
     else:
         raise ConfigError(
             f"there is no command {name!r}",

@@ -14,4 +14,5 @@ and owns everything in between. THE ENGINE BELONGS TO WHOEVER PULLS.
     sink.py            what a sink is; HeadlessSink, Discard
     ticker.py          the one clock of all headless sinks of a loop
     file.py            FileSink: a WAV file on the call's timeline
+    pipe.py            PipeSink: WAV or raw PCM to stdout or another pipe
 """

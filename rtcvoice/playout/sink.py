@@ -11,6 +11,7 @@ import logging
 from typing import Protocol
 
 from rtcvoice.audio import DEFAULT_RATE, Samples
+from rtcvoice.errors import DeviceError
 
 from .ticker import ticker
 
@@ -89,8 +90,13 @@ class HeadlessSink(Sink):
 
     def _fail(self, error: Exception) -> None:
         self.error = error
-        logger.error(
-            "x %s cannot write; the call goes on without", type(self).__name__, exc_info=error
+        expected = isinstance(error, DeviceError)  # a full disk is no bug: it needs no traceback
+        logger.log(
+            logging.WARNING if expected else logging.ERROR,
+            "x %s cannot write; the call goes on without: %s",
+            type(self).__name__,
+            error,
+            exc_info=None if expected else error,
         )
 
 
