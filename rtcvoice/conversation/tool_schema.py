@@ -45,6 +45,8 @@ class Arguments(typing.NamedTuple):
     """What is positional-only."""
     kwargs: dict[str, Any]
     """Everything else, by parameter name; what the model left out is not there."""
+    named: dict[str, Any]
+    """All that the model gave, by parameter name."""
 
 
 class Signature:
@@ -80,16 +82,17 @@ class Signature:
                 raise BadArguments(str(exc)) from exc
         values = dict(zip(self._parameters, msgspec.structs.astuple(record), strict=True))
         given = {name: value for name, value in values.items() if value is not msgspec.UNSET}
-        return self._call_of(given)
+        return self._arguments(given)
 
-    def _call_of(self, given: dict[str, Any]) -> Arguments:
+    def _arguments(self, given: dict[str, Any]) -> Arguments:
         args: list[Any] = []
+        kwargs = dict(given)
         for name, parameter in self._parameters.items():
             if parameter.kind is parameter.POSITIONAL_ONLY:
                 if name not in given and parameter.default is parameter.empty:
                     break
-                args.append(given.pop(name, parameter.default))
-        return Arguments(args, given)
+                args.append(kwargs.pop(name, parameter.default))
+        return Arguments(args, kwargs, given)
 
     def _hint(self, function: Callable[..., Any], parameter: inspect.Parameter) -> Any:
         """Return the type of a parameter with its annotations evaluated."""
@@ -143,7 +146,7 @@ class Signature:
             if self._parameters[name].default is inspect.Parameter.empty:
                 fields.append((field, plain))
             else:
-                fields.append((field, Union[plain, msgspec.UnsetType], msgspec.UNSET))
+                fields.append((field, Union[plain, msgspec.UnsetType], msgspec.UNSET))  # noqa: UP007
         return msgspec.defstruct(
             "Arguments",
             fields,
@@ -155,9 +158,9 @@ class Signature:
     def _make_schema(self, hints: dict[str, Any]) -> dict[str, Any]:
         classes = list(dict.fromkeys(cls for hint in hints.values() for cls in _classes(hint)))
         schemas, components = msgspec.json.schema_components([*classes, self._record])
-        for cls, schema in zip(classes, schemas, strict=False):
-            _describe(components[_reference(schema["$ref"])], cls)
-        schema = _inlined(schemas[-1], components)
+        for cls, reference in zip(classes, schemas, strict=False):
+            _describe(components[_reference(reference["$ref"])], cls)
+        schema: dict[str, Any] = _inlined(schemas[-1], components)
         for name, hint in hints.items():
             node = schema["properties"][name]
             if text := _text(hint) or self.docs.parameters.get(name, ""):
@@ -215,9 +218,9 @@ def _plain(hint: Any) -> Any:
         inner, metadata = _plain(args[0]), [m for m in args[1:] if isinstance(m, msgspec.Meta)]
         if text := _text(hint):
             metadata.append(msgspec.Meta(description=text))
-        return Annotated[(inner, *metadata)] if metadata else inner  # type: ignore[return-value]
+        return Annotated[(inner, *metadata)] if metadata else inner
     if origin in (Union, types.UnionType):
-        return Union[tuple(_plain(arg) for arg in args)]
+        return Union[tuple(_plain(arg) for arg in args)]  # noqa: UP007
     if origin is None or origin is Literal or not args:
         return hint
     try:
@@ -231,10 +234,10 @@ def _or_none(hint: Any) -> Any:
     inner = get_args(hint)[0] if get_origin(hint) is Annotated else hint
     if types.NoneType in get_args(inner) or inner in (None, types.NoneType, Any):
         return hint
-    optional = Union[inner, None]  # noqa: UP007
+    optional: Any = Union[(inner, None)]  # noqa: UP007
     if inner is hint:
         return optional
-    return Annotated[(optional, *get_args(hint)[1:])]  # type: ignore[return-value]
+    return Annotated[(optional, *get_args(hint)[1:])]
 
 
 def _text(hint: Any) -> str:
@@ -243,10 +246,10 @@ def _text(hint: Any) -> str:
         return ""
     said: list[str] = []
     for note in get_args(hint)[1:]:
-        for text in (note, *(getattr(note, a, None) for a in ("documentation", "description"))):
-            if isinstance(text, str):  # typing_extensions.Doc; pydantic.Field and msgspec.Meta
-                said.append(" ".join(text.split()))
-    return " ".join(said)
+        # As text; as typing_extensions.Doc; as msgspec.Meta or pydantic.Field.
+        attributes = (getattr(note, name, None) for name in ("documentation", "description"))
+        said += [text for text in (note, *attributes) if isinstance(text, str)]
+    return " ".join(" ".join(said).split())
 
 
 def _classes(hint: Any, seen: tuple[Any, ...] = ()) -> Iterator[type]:

@@ -1,0 +1,319 @@
+"""Runs the function calls of the model, each in a task, and always has an answer for the model.
+
+A call goes through five gates: a known name, arguments that fit, an approval, a free place, a
+result in time that can be sent. Whatever fails on the way becomes an error output for the model,
+which can then try otherwise or tell the user, and an `rtcvoice.tool_failed` event. The user's code
+runs in a task, a thread or a process of its own, so it can neither block nor end the call; when the
+call ends, coroutines are cancelled, processes killed, and what a thread still returns is dropped.
+
+Which outputs go in together, and when the model is asked to go on, is the sequencer's business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import inspect
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any, NoReturn
+
+import msgspec
+
+from .function_calls import FunctionCall
+from .tool_events import ToolCancelled, ToolFailed, ToolFailure, ToolFinished, ToolStarted
+from .tool_schema import Arguments, BadArguments
+from .tool_work import BadResult, Processes, Threads, ThreadsBusy, TooLarge, called, encoded
+from .tools import Approval, Tool, ToolCall, ToolSet
+
+__all__ = ["ToolRunner"]
+
+logger = logging.getLogger(__name__)
+
+WAITING = 100
+"""Calls that may run or wait at a time; a model that makes more is told so."""
+
+LONGEST_MESSAGE = 1000
+"""Characters of an error that the model is told."""
+
+
+class _Failed(Exception):  # noqa: N818
+    """A call has an error as its answer."""
+
+    def __init__(self, failure: ToolFailure, message: str, cause: BaseException | None = None):
+        super().__init__(message)
+        self.failure = failure
+        self.message = message
+        self.cause = cause
+
+
+class ToolRunner:
+    """Runs the calls of one session. Event loop only; nothing here raises to its caller.
+
+    answer: takes `call_id` and output of each call, once.
+    publish: takes the events for the user.
+    Functions run in a copy of the context in which the runner is made.
+    """
+
+    def __init__(
+        self,
+        tools: ToolSet,
+        *,
+        answer: Callable[[str, str], None],
+        publish: Callable[[Any], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._tools = tools
+        self._answer = answer
+        self._publish = publish
+        self._clock = clock
+        self._context = contextvars.copy_context()
+        self._threads = Threads()
+        self._processes = Processes()
+        self._places = asyncio.Semaphore(tools.concurrency)
+        self._places_of: dict[str, asyncio.Semaphore] = {}
+        self._calls: dict[asyncio.Task[None], FunctionCall] = {}
+        self._jobs: set[asyncio.Future[Any]] = set()
+        self._ended = False
+
+    @property
+    def tools(self) -> ToolSet:
+        """The tools that calls are looked up in."""
+        return self._tools
+
+    def replace(self, tools: ToolSet) -> None:
+        """Serve these tools from now on; calls that run go on."""
+        self._tools = tools
+        self._places = asyncio.Semaphore(tools.concurrency)
+        self._places_of.clear()
+
+    def run(self, call: FunctionCall) -> None:
+        """Begin to run a call; its answer comes later, and always, unless the end comes first."""
+        if self._ended:
+            return
+        if len(self._calls) >= WAITING:
+            self._fail(call, _Failed(ToolFailure.BUSY, f"{WAITING} calls are waiting already"))
+            return
+        task = self._spawn(self._serve(call), f"rtcvoice tool {call.name[:64]}")
+        self._calls[task] = call
+        task.add_done_callback(lambda done: self._calls.pop(done, None))
+
+    def end(self) -> None:
+        """Cancel everything: the call is over. Further calls are ignored."""
+        if self._ended:
+            return
+        self._ended = True
+        for task, call in list(self._calls.items()):
+            task.cancel()
+            cancelled = ToolCancelled(name=call.name, call_id=call.call_id, item_id=call.item_id)
+            self._publish(cancelled)
+
+    async def aclose(self, *, timeout: float) -> None:
+        """Wait up to `timeout` s for what `end` cancelled; what does not stop then is logged."""
+        self.end()
+        tasks = {*self._calls, *self._jobs} - {asyncio.current_task()}
+        if tasks:
+            _, stuck = await asyncio.wait(tasks, timeout=timeout)
+            for task in stuck:
+                name = task.get_name() if isinstance(task, asyncio.Task) else "a thread"
+                logger.warning("x a tool does not stop: %s", name)
+        if self._processes:
+            close = self._threads.start(
+                self._processes.close, name="close", context=self._context.copy()
+            )
+            await asyncio.wait({close}, timeout=timeout)
+
+    # -- one call -------------------------------------------------------------------------------
+
+    async def _serve(self, call: FunctionCall) -> None:
+        try:
+            output = await self._output(call)
+        except _Failed as failed:
+            self._fail(call, failed)
+        except Exception as exc:  # a bug of ours must not leave the model waiting for ever
+            logger.exception("x running tool %s failed", call.name)
+            self._fail(call, _Failed(ToolFailure.RAISED, "internal error", exc))
+        else:
+            self._give(call, output)
+
+    def _give(self, call: FunctionCall, output: str) -> None:
+        try:
+            self._answer(call.call_id, output)
+        except Exception:
+            logger.exception("x the output of tool %s is lost", call.name)
+
+    async def _output(self, call: FunctionCall) -> str:
+        tool = self._tools.get(call.name)
+        if tool is None:
+            raise _Failed(ToolFailure.UNKNOWN_NAME, f"there is no tool called {call.name!r}")
+        try:
+            arguments = tool.signature.bind(call.arguments)
+        except BadArguments as exc:
+            raise _Failed(ToolFailure.BAD_ARGUMENTS, f"bad arguments: {exc}") from exc
+        async with self._place(tool):
+            await self._approve(tool, call, arguments.named)
+            started = ToolStarted(
+                name=tool.name,
+                call_id=call.call_id,
+                item_id=call.item_id,
+                arguments=arguments.named,
+            )
+            self._publish(started)
+            began = self._clock()
+            output = await self._result(tool, arguments)
+            seconds = self._clock() - began
+        finished = ToolFinished(
+            name=tool.name,
+            call_id=call.call_id,
+            item_id=call.item_id,
+            output=output,
+            seconds=seconds,
+        )
+        self._publish(finished)
+        return output
+
+    @asynccontextmanager
+    async def _place(self, tool: Tool) -> AsyncIterator[None]:
+        """Hold one of the places of the tool, then one of all."""
+        if tool.concurrency is None:
+            async with self._places:
+                yield
+            return
+        own = self._places_of.setdefault(tool.name, asyncio.Semaphore(tool.concurrency))
+        async with own, self._places:
+            yield
+
+    async def _approve(self, tool: Tool, call: FunctionCall, named: dict[str, Any]) -> None:
+        """Return if the call may run. An approval has no timeout: a person may be asked."""
+        if tool.approve is None:
+            return
+        asked = ToolCall(name=tool.name, arguments=named, call_id=call.call_id)
+        try:
+            verdict = await self._verdict(tool.approve, asked)
+        except Exception as exc:
+            raise _Failed(ToolFailure.REFUSED, "the approval of this call failed", exc) from exc
+        if isinstance(verdict, str):
+            raise _Failed(ToolFailure.REFUSED, f"not approved: {verdict}")
+        if verdict is not True:
+            raise _Failed(ToolFailure.REFUSED, "not approved")
+
+    async def _verdict(self, hook: Approval, asked: ToolCall) -> Any:
+        if inspect.iscoroutinefunction(hook):
+            return await self._await(hook(asked), None)
+        work = partial(hook, asked)
+        job = self._threads.start(work, name="approval", context=self._context.copy())
+        verdict = await self._wait(job, None)
+        return await self._await(verdict, None) if inspect.isawaitable(verdict) else verdict
+
+    async def _result(self, tool: Tool, arguments: Arguments) -> str:
+        """Run the function and return its encoded result. Raises _Failed."""
+        args, kwargs, _ = arguments
+        limit, deadline = self._tools.output_limit, self._clock() + tool.timeout
+        try:
+            if tool.is_async:
+                result = await self._await(tool.function(*args, **kwargs), tool.timeout)
+                return await self._encoded(result, limit)
+            if tool.process:
+                job = self._processes.job(tool.function, args, kwargs, limit)
+                return str(await self._in_thread(tool, job.run, on_cancel=job.kill))
+            work = partial(called, tool.function, args, kwargs, limit)
+            result = await self._in_thread(tool, work)
+            if inspect.isawaitable(result):  # a plain function that gave a coroutine
+                result = await self._await(result, deadline - self._clock())
+                return await self._encoded(result, limit)
+            return str(result)
+        except TimeoutError as exc:
+            self._raise_timeout(tool, exc)
+        except ThreadsBusy as exc:
+            raise _Failed(ToolFailure.BUSY, str(exc)) from exc
+        except TooLarge as exc:
+            raise _Failed(ToolFailure.TOO_LARGE, f"{exc}; ask for less") from exc
+        except BadResult as exc:
+            raise _Failed(ToolFailure.BAD_RESULT, str(exc)) from exc
+        except Exception as exc:
+            raise _Failed(ToolFailure.RAISED, f"{type(exc).__name__}: {exc}", exc) from exc
+
+    @staticmethod
+    def _raise_timeout(tool: Tool, exc: TimeoutError) -> NoReturn:
+        if isinstance(exc, _LateError):
+            raise _Failed(ToolFailure.TIMED_OUT, f"it took longer than {tool.timeout:g} s")
+        raise _Failed(ToolFailure.RAISED, f"{type(exc).__name__}: {exc}", exc) from exc
+
+    async def _encoded(self, result: Any, limit: int) -> str:
+        """Encode beside the loop what may take long: a coroutine's result can be of any size."""
+        if isinstance(result, str) and len(result) <= limit:
+            return encoded(result, limit)
+        work = partial(encoded, result, limit)
+        job = self._threads.start(work, name="result", context=self._context.copy())
+        return str(await self._wait(job, None))
+
+    async def _in_thread(
+        self, tool: Tool, work: Callable[[], Any], on_cancel: Callable[[], None] = lambda: None
+    ) -> Any:
+        job = self._threads.start(work, name=tool.name, context=self._context.copy())
+        job.add_done_callback(lambda done: on_cancel() if done.cancelled() else None)
+        return await self._wait(job, tool.timeout)
+
+    async def _await(self, awaitable: Awaitable[Any], timeout: float | None) -> Any:
+        return await self._wait(self._spawn(_contained(awaitable), "rtcvoice tool"), timeout)
+
+    async def _wait(self, job: asyncio.Future[Any], timeout: float | None) -> Any:
+        """Return a job's result; raises _LateError after `timeout` s, with the job cancelled.
+
+        The job is not waited for then: what ignores its cancellation would hold up the answer.
+        """
+        self._jobs.add(job)
+        job.add_done_callback(self._done)
+        try:
+            done, _ = await asyncio.wait({job}, timeout=timeout)
+        finally:
+            job.cancel()  # does nothing to one that is done
+        if not done:
+            raise _LateError
+        if job.cancelled():  # not by us: by its own doing
+            raise RuntimeError("the function was cancelled")
+        return job.result()
+
+    def _done(self, job: asyncio.Future[Any]) -> None:
+        self._jobs.discard(job)
+        if not job.cancelled():
+            job.exception()  # seen: what comes after its time is dropped
+
+    def _spawn(self, coroutine: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
+        return asyncio.create_task(coroutine, name=name, context=self._context.copy())
+
+    def _fail(self, call: FunctionCall, failed: _Failed) -> None:
+        message = failed.message[:LONGEST_MESSAGE]
+        logger.log(
+            logging.ERROR if failed.cause else logging.WARNING,
+            "x tool %s: %s",
+            call.name,
+            message,
+            exc_info=failed.cause,
+        )
+        event = ToolFailed(
+            name=call.name,
+            call_id=call.call_id,
+            item_id=call.item_id,
+            failure=failed.failure,
+            message=message,
+            exception=failed.cause,
+        )
+        self._publish(event)
+        readable = message.encode("utf-8", "replace").decode()
+        self._give(call, msgspec.json.encode({"error": readable}).decode())
+
+
+class _LateError(TimeoutError):
+    """The time for a job is over; a TimeoutError of the function's own is none of this."""
+
+
+async def _contained(awaitable: Awaitable[Any]) -> Any:
+    """Await the user's code; SystemExit in it ends it and not the program, as in a thread."""
+    try:
+        return await awaitable
+    except SystemExit as exc:
+        raise RuntimeError(f"raised SystemExit: {exc}") from exc

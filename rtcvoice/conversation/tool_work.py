@@ -1,0 +1,293 @@
+"""Where the code of a tool runs: a thread or a process of its own, never the event loop's thread.
+
+A thread for each job, as a daemon: a function that never returns holds up neither the call nor the
+end of the program, as the threads of an executor would. A process is for what computes: it shares
+no interpreter lock with the audio, and it can be killed. Processes are kept for the next job.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import inspect
+import multiprocessing
+import pickle
+import signal
+import threading
+import traceback
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from typing import Any, TypeVar
+
+import msgspec
+
+__all__ = ["BadResult", "Processes", "Threads", "ThreadsBusy", "TooLarge", "called", "encoded"]
+
+THREADS = 32
+"""Jobs in threads at a time, those given up on included: each of these keeps its thread."""
+
+T = TypeVar("T")
+
+
+class ThreadsBusy(Exception):  # noqa: N818
+    """Too many jobs are in threads already."""
+
+
+class BadResult(Exception):  # noqa: N818
+    """A result has no JSON form."""
+
+
+class TooLarge(Exception):  # noqa: N818
+    """A result is larger than the limit."""
+
+
+def encoded(result: Any, limit: int) -> str:
+    """Return a result as the model gets it: text as it is, everything else as JSON.
+
+    Raises BadResult, and TooLarge if it takes more than `limit` bytes in the message.
+    """
+    try:
+        text = (
+            result
+            if isinstance(result, str)
+            else msgspec.json.encode(result, enc_hook=_as_builtin).decode()
+        )
+        size = len(msgspec.json.encode(text))  # in an event it is text in JSON, escaped once more
+    except (TypeError, ValueError, RecursionError, msgspec.MsgspecError) as exc:
+        raise BadResult(f"its result cannot be written as JSON: {exc}") from exc
+    if size > limit:
+        raise TooLarge(f"its result has {size:,} bytes, more than the {limit:,} that are allowed")
+    return text
+
+
+def called(
+    function: Callable[..., Any], args: list[Any], kwargs: dict[str, Any], limit: int
+) -> str | Awaitable[Any]:
+    """Call a plain function and return its encoded result, or what it wants awaited."""
+    result = function(*args, **kwargs)
+    return result if inspect.isawaitable(result) else encoded(result, limit)
+
+
+def _as_builtin(value: Any) -> Any:
+    """Return numbers and arrays of numpy and its kin as Python's own."""
+    if callable(as_list := getattr(value, "tolist", None)):
+        return as_list()
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+class Threads:
+    """Runs jobs in daemon threads, at most `limit` at a time. Event loop only."""
+
+    def __init__(self, limit: int = THREADS) -> None:
+        self._limit = limit
+        self._running = 0
+
+    def start(
+        self, job: Callable[[], T], *, name: str, context: contextvars.Context
+    ) -> asyncio.Future[T]:
+        """Run `job` in a thread, within `context`; raises ThreadsBusy.
+
+        Cancelling the future gives up on the result; the thread runs on.
+        """
+        if self._running >= self._limit:
+            raise ThreadsBusy(f"{self._running} calls are still running")
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+
+        def work() -> None:
+            result, error = None, None
+            try:
+                result = context.run(job)
+            except BaseException as exc:  # SystemExit and the like end nothing but this job
+                error = exc
+            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(self._finish, future, result, error)
+
+        thread = threading.Thread(target=work, name=f"rtcvoice tool {name}", daemon=True)
+        self._running += 1
+        try:
+            thread.start()
+        except BaseException:
+            self._running -= 1
+            raise
+        return future
+
+    def _finish(
+        self, future: asyncio.Future[Any], result: Any, error: BaseException | None
+    ) -> None:
+        self._running -= 1
+        if future.done():
+            return
+        if error is None:
+            future.set_result(result)
+        else:
+            future.set_exception(_bearable(error))
+
+
+def _bearable(error: BaseException) -> BaseException:
+    """Return the error, or another one in place of those that no future may carry."""
+    if isinstance(error, Exception) and not isinstance(error, StopIteration):
+        return error
+    stand_in = RuntimeError(f"raised {type(error).__name__}: {error}")
+    stand_in.__cause__ = error
+    return stand_in
+
+
+class Processes:
+    """Child interpreters for jobs that compute; made when needed, kept for the next job.
+
+    `job()` on the event loop; `ProcessJob.run` and `close` in a thread, for they wait.
+    """
+
+    def __init__(self) -> None:
+        self._idle: list[_Child] = []
+        self._all: set[_Child] = set()
+        self._closed = False
+
+    def __bool__(self) -> bool:
+        """Whether there are any children."""
+        return bool(self._all)
+
+    def job(
+        self, function: Callable[..., Any], args: list[Any], kwargs: dict[str, Any], limit: int
+    ) -> ProcessJob:
+        """Return a job that calls `function` in a child."""
+        return ProcessJob(self, (function, args, kwargs, limit))
+
+    def close(self) -> None:
+        """Kill all children; jobs that are running fail. In a thread: waits until they are gone."""
+        self._closed = True
+        for child in list(self._all):
+            child.kill()
+        while self._idle:
+            with suppress(IndexError):
+                self.bury(self._idle.pop())
+
+    def take(self) -> _Child:
+        """Return a child with nothing to do; takes up to a second when there is none."""
+        while self._idle:
+            with suppress(IndexError):  # another thread was quicker
+                child = self._idle.pop()
+                if child.alive:
+                    return child
+                self.bury(child)
+        child = _Child()
+        self._all.add(child)
+        if self._closed:  # meanwhile
+            child.kill()
+        return child
+
+    def give_back(self, child: _Child) -> None:
+        """Keep a child for the next job."""
+        self._idle.append(child)
+        if self._closed:
+            self.close()
+
+    def bury(self, child: _Child) -> int | None:
+        """End a child, wait until it is gone and return its exit code."""
+        child.kill()
+        self._all.discard(child)
+        return child.reap()
+
+
+class ProcessJob:
+    """One call in a child. `run` in a worker thread, `kill` on the event loop at any time."""
+
+    def __init__(self, processes: Processes, work: tuple[Any, ...]) -> None:
+        self._processes = processes
+        self._work = work
+        self._child: _Child | None = None
+        self._killed = False
+
+    def run(self) -> str:
+        """Call the function and return its encoded result; raises what it raised."""
+        payload = pickle.dumps(self._work)
+        child = self._child = self._processes.take()
+        if self._killed:  # before there was anything to kill
+            child.kill()
+        try:
+            answer = child.ask(payload)
+        except (EOFError, OSError) as exc:
+            code = self._processes.bury(child)
+            raise RuntimeError(f"its process died, exit code {code}") from exc
+        self._child = None
+        self._processes.give_back(child)
+        well, result = pickle.loads(answer)  # noqa: S301  (written by our own child)
+        if not well:
+            raise result
+        return str(result)
+
+    def kill(self) -> None:
+        """End the child, and with it `run`. Does not wait."""
+        self._killed = True
+        if (child := self._child) is not None:
+            child.kill()
+
+
+class _Child:
+    """A spawned interpreter (a forked one would inherit locks that other threads hold)."""
+
+    def __init__(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._ours, theirs = context.Pipe()
+        self._process = context.Process(
+            target=_serve, args=(theirs,), name="rtcvoice tool", daemon=True
+        )
+        self._condemned = False
+        try:
+            self._process.start()
+        except BaseException:
+            self._ours.close()
+            raise
+        finally:
+            theirs.close()
+
+    @property
+    def alive(self) -> bool:
+        return not self._condemned and self._process.is_alive()
+
+    def ask(self, payload: bytes) -> bytes:
+        self._ours.send_bytes(payload)
+        return self._ours.recv_bytes()
+
+    def kill(self) -> None:
+        self._condemned = True
+        with suppress(ValueError):  # reaped before
+            self._process.kill()
+
+    def reap(self) -> int | None:
+        """Wait until it is gone; return its exit code, None if that takes longer than 5 s."""
+        self._ours.close()
+        try:
+            self._process.join(5.0)
+            code = self._process.exitcode
+            self._process.close()
+        except ValueError:  # reaped before, or still running
+            return None
+        return code
+
+
+def _serve(connection: Connection) -> None:
+    """Do jobs until the other end is gone; the whole life of a child."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the program that made us
+    while True:
+        try:
+            payload = connection.recv_bytes()
+        except (EOFError, OSError):
+            return
+        connection.send_bytes(_done(payload))
+
+
+def _done(payload: bytes) -> bytes:
+    try:
+        function, args, kwargs, limit = pickle.loads(payload)  # noqa: S301  (from our own parent)
+        return pickle.dumps((True, called(function, args, kwargs, limit)))
+    except BaseException as exc:
+        exc.add_note(traceback.format_exc())
+        try:
+            answer = pickle.dumps((False, _bearable(exc)))
+            pickle.loads(answer)  # noqa: S301  (some errors go in, but do not come out)
+        except Exception:
+            return pickle.dumps((False, RuntimeError(f"{type(exc).__name__}: {exc}")))
+        return answer
