@@ -79,6 +79,7 @@ ONLY_IMPORTERS = {
         "rtcvoice.leg",
         "rtcvoice.capture.track",
         "rtcvoice.emulator.peer",
+        "rtcvoice.emulator.plain_track",
     },
 }
 

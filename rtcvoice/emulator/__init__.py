@@ -15,6 +15,7 @@ from rtcvoice.errors import ConfigError
 
 try:
     from rtcvoice.emulator.answer import AnswerShape
+    from rtcvoice.emulator.faults import AnswerFault, Faults, HttpFault, Network, Strike
     from rtcvoice.emulator.server import EmulatedCall, Emulator, LoggedEvent
     from rtcvoice.emulator.session.script import Turn
     from rtcvoice.emulator.session.shared import Pace
@@ -27,11 +28,16 @@ except ModuleNotFoundError as exc:
     ) from exc
 
 __all__ = [
+    "AnswerFault",
     "AnswerShape",
     "EmulatedCall",
     "Emulator",
+    "Faults",
+    "HttpFault",
     "LoggedEvent",
+    "Network",
     "Pace",
+    "Strike",
     "Turn",
     "prompt_path",
 ]

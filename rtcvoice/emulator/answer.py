@@ -1,4 +1,4 @@
-"""Gives aiortc's SDP answer the shape of the real server's; pure.
+"""Gives aiortc's SDP answer the shape of the real server's, or spoils it; pure.
 
 The service answers with what a client must cope with: the fingerprint stated once for the session,
 candidates in the first section only and without an end, `a=ice-lite`, no header extensions and no
@@ -10,9 +10,17 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from rtcvoice.emulator.faults import AnswerFault
 from rtcvoice.sdp import media_sections
 
-__all__ = ["AS_SEEN", "AnswerShape", "shape_answer"]
+__all__ = [
+    "AS_SEEN",
+    "AnswerShape",
+    "audio_codec",
+    "max_message_size",
+    "shape_answer",
+    "spoil_answer",
+]
 
 _DROPPED = (
     "a=extmap:",
@@ -36,6 +44,12 @@ class AnswerShape:
     """Say that no further candidates will come."""
     candidates_everywhere: bool = False
     """Repeat the candidates in every section, as other servers do."""
+    tcp_candidates: bool = False
+    """Also offer TCP at port 443, as the service does. Nobody listens there: a client that cannot
+    use it must not mind, one that can has to prefer UDP."""
+    max_message_size: int | None = None
+    """Bytes of the largest event that is taken, announced in the answer; a larger one closes the
+    channel. None: what aiortc announces; 0: announce nothing, which means 65536 (RFC 8841 §6.1)."""
 
 
 AS_SEEN = AnswerShape()
@@ -61,7 +75,9 @@ def _section(section: list[str], shape: AnswerShape, *, first: bool) -> list[str
     for line in section:
         if line.startswith(("a=candidate:", "a=end-of-candidates")):
             continue
-        if not line.startswith((*_DROPPED, "a=fingerprint:")):
+        if line.startswith("a=max-message-size:") and shape.max_message_size is not None:
+            line = f"a=max-message-size:{shape.max_message_size}" if shape.max_message_size else ""
+        if line and not line.startswith((*_DROPPED, "a=fingerprint:")):
             lines.append(line)
         if opus := _OPUS.match(line):
             lines.append(f"a=fmtp:{opus[1]} minptime=10;useinbandfec=1")
@@ -70,6 +86,57 @@ def _section(section: list[str], shape: AnswerShape, *, first: bool) -> list[str
         lines += [f"a=ssrc:{ssrc} cname:realtimeapi"] if ssrc else []
         lines.append("a=msid:realtimeapi audio")
     if first or shape.candidates_everywhere:
-        lines += [line for line in section if line.startswith("a=candidate:")]
+        candidates = [line for line in section if line.startswith("a=candidate:")]
+        lines += candidates
+        lines += map(_over_tcp, candidates) if shape.tcp_candidates else []
         lines += ["a=end-of-candidates"] if shape.end_of_candidates else []
     return lines
+
+
+def _over_tcp(candidate: str) -> str:
+    """Return the TCP candidate that the service has beside a UDP one (RFC 6544 §4.5)."""
+    foundation, component, _, _, address, *_ = candidate.split()
+    return f"{foundation}1 {component} tcp 1671430143 {address} 443 typ host tcptype passive"
+
+
+def audio_codec(sdp: str) -> str:
+    """Return the name of the codec that a description prefers for audio, as in its rtpmap."""
+    for section in media_sections(sdp)[1]:
+        if section[0].startswith("m=audio"):
+            payload = section[0].split()[3]
+            for line in section:
+                if line.startswith(f"a=rtpmap:{payload} "):
+                    return line.split()[1].partition("/")[0]
+            return {"0": "PCMU", "8": "PCMA"}.get(payload, "")  # static numbers (RFC 3551 §6)
+    return ""
+
+
+def max_message_size(sdp: str) -> int:
+    """Return the bytes of the largest message that a description's sender takes."""
+    found = re.search(r"^a=max-message-size:(\d+)", sdp, re.MULTILINE)
+    size = int(found[1]) if found else 65536  # (RFC 8841 §6.1)
+    return size or 2**62
+
+
+def spoil_answer(sdp: str, fault: AnswerFault) -> str:
+    """Return the answer with one thing wrong."""
+    match fault:
+        case AnswerFault.EMPTY:
+            return ""
+        case AnswerFault.GARBAGE:
+            return "There is nobody here by that name.\r\n"
+        case AnswerFault.TRUNCATED:
+            return sdp[: sdp.index("m=") + 20]
+        case AnswerFault.NO_CANDIDATES:
+            return re.sub(r"a=candidate:.*\r\n", "", sdp)
+        case AnswerFault.NO_AUDIO:
+            return re.sub(r"m=audio \d+", "m=audio 0", sdp)
+        case AnswerFault.NO_CHANNEL:
+            refused = re.sub(r"m=application \d+", "m=application 0", sdp)
+            return re.sub(r"(a=group:BUNDLE \S+).*(?=\r)", r"\1", refused)
+        case AnswerFault.WRONG_FINGERPRINT:
+            return re.sub(r"(a=fingerprint:\S+ )(..)", _other_byte, sdp)
+
+
+def _other_byte(found: re.Match[str]) -> str:
+    return found[1] + ("00" if found[2] != "00" else "11")

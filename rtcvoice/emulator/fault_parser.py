@@ -67,7 +67,7 @@ def _converted(wanted: Any, value: Any, place: str) -> Any:
 
 def _told(kinds: tuple[Any, ...]) -> str:
     """Say what a field may be, in words for who wrote the file."""
-    words = []
+    words: list[str] = []
     for kind in kinds:
         if isinstance(kind, enum.EnumType):
             words += map(str, kind.__members__.values())

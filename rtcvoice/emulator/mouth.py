@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 
 import numpy as np
 
@@ -22,12 +23,16 @@ __all__ = ["Mouth"]
 class Mouth(PacedSource):
     """A source of int16 mono at 24 kHz. `say` appends, `hush` drops what was not read yet.
 
-    Holds what the session core gives it, which is one answer at a time.
+    Holds what the session core gives it, which is one answer at a time. `on_said` gets every block
+    as it is read.
     """
 
-    def __init__(self, *, gap: bool = False) -> None:
+    def __init__(
+        self, *, gap: bool = False, on_said: Callable[[Pcm], None] = lambda samples: None
+    ) -> None:
         super().__init__(rate=RATE_HZ)
         self._gap = gap
+        self._on_said = on_said
         self._speech: deque[Pcm] = deque()
         self._more = asyncio.Event()
 
@@ -61,4 +66,5 @@ class Mouth(PacedSource):
                 self._speech.popleft()
             else:
                 self._speech[0] = head[len(part) :]
+        self._on_said(block)
         return block

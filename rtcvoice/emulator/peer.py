@@ -5,7 +5,8 @@
     core: SendEvent -> channel, PlayAudio / StopAudio -> mouth -> track ==> wire, Close -> end
 
 One task per peer owns the connection from the answer to the end: it is the core's clock, and it
-closes everything when the client leaves, falls silent, or the core has had enough.
+closes everything when the client leaves, falls silent, or the core has had enough. What is to go
+wrong is done to the datagrams (`wire.py`), at the moments that the faults name.
 """
 
 from __future__ import annotations
@@ -13,19 +14,39 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
-import numpy as np
-from aiortc import RTCBundlePolicy, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc import (
+    MediaStreamTrack,
+    RTCBundlePolicy,
+    RTCConfiguration,
+    RTCPeerConnection,
+    RTCRtpSender,
+    RTCSessionDescription,
+)
 
 from rtcvoice import _aiortc
 from rtcvoice.capture.track import SourceTrack
-from rtcvoice.emulator.answer import AS_SEEN, AnswerShape, shape_answer
+from rtcvoice.emulator.answer import (
+    AS_SEEN,
+    AnswerShape,
+    audio_codec,
+    max_message_size,
+    shape_answer,
+    spoil_answer,
+)
+from rtcvoice.emulator.channel import EventChannel, Listener
+from rtcvoice.emulator.ear import G711_DECODERS, Ear, OpusEar, ear_for
+from rtcvoice.emulator.faults import NO_FAULTS, Faults, Strike
 from rtcvoice.emulator.mouth import Mouth
+from rtcvoice.emulator.plain_track import PlainTrack
+from rtcvoice.emulator.recording import NO_RECORDER, AudioRecorder
 from rtcvoice.emulator.session.outputs import (
-    RATE_HZ,
     Close,
     Output,
     PlayAudio,
@@ -34,7 +55,7 @@ from rtcvoice.emulator.session.outputs import (
     StopAudio,
 )
 from rtcvoice.emulator.session.session import Session
-from rtcvoice.playout.engine import PlayoutEngine
+from rtcvoice.emulator.wire import Wire, change_ssrc
 
 __all__ = ["OfferError", "Peer"]
 
@@ -44,10 +65,16 @@ TICK = 0.02
 PATIENCE = 10.0
 """Seconds without a single datagram after which a client is taken for gone."""
 
-FLUSH_TIMEOUT = 1.0
-"""Seconds that the last events get to leave before the connection is closed."""
-
 CLOSE_TIMEOUT = 3.0
+
+SETTLED_TICKS = 5
+"""Ticks after connecting at which aiortc's receiver has surely started its decoder thread."""
+
+CODECS = ("opus", "PCMU", "PCMA")
+"""What is negotiated, best first, as the service does."""
+
+KILLED = 137
+"""The exit code of a process that SIGKILL ended, as shells report it."""
 
 Observer = Callable[[str, dict[str, Any]], None]
 
@@ -59,8 +86,8 @@ class OfferError(ValueError):
 class Peer:
     """The server's end of one call.
 
-    `observe(direction, event)` sees every event, "in" from the client and "out" to it. `gap`:
-    send no RTP between answers. `loopback`: offer 127.0.0.1 only.
+    `observe(direction, event)` sees every event, "in" from a client and "out" to it; `recorder`
+    what is heard and said. `gap`: send no RTP between answers. `loopback`: offer 127.0.0.1 only.
     """
 
     def __init__(
@@ -70,27 +97,44 @@ class Peer:
         loopback: bool = True,
         gap: bool = False,
         shape: AnswerShape = AS_SEEN,
+        faults: Faults = NO_FAULTS,
         observe: Observer = lambda direction, event: None,
+        recorder: AudioRecorder = NO_RECORDER,
     ) -> None:
         self._session = session
         self._shape = shape
+        self._faults = faults
         self._observe = observe
-        self._mouth = Mouth(gap=gap)
-        self._track = SourceTrack()
-        self._track.start(self._mouth)
-        self._ear = PlayoutEngine(RATE_HZ)
-        self._pulled_at = 0.0
+        self._recorder = recorder
+        self._mouth = Mouth(gap=gap, on_said=recorder.said)
+        track = SourceTrack()
+        track.start(self._mouth)
+        self._track: MediaStreamTrack = track
+        self._ear: Ear = OpusEar()
+        self._wire = Wire(faults)
+        self._planned = deque(faults.strikes())
+        self._began: float | None = None
+        self._connected_ticks = 0
         self._heard_at = time.monotonic()
+        self._at_end: list[Callable[[], Awaitable[None]]] = []
         self._ending = asyncio.Event()
+        self._expired = False
         self._life: asyncio.Task[None] | None = None
-        self._channel: Any = None
+        self._channel = EventChannel(
+            on_text=self.receive_text,
+            on_close=self.end,
+            limit=lambda: _aiortc.max_message_size(self._peer),
+        )
         self._peer = RTCPeerConnection(
             RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE)
         )
         self._end_connecting = _aiortc.own_connecting(self._peer)
         self._peer.on("datachannel", self._open_channel)
         self._peer.on("connectionstatechange", self._state_changed)
-        transceiver = self._peer.addTransceiver(self._track, direction="sendrecv")
+        transceiver = self._peer.addTransceiver(track, direction="sendrecv")
+        codecs = {codec.name: codec for codec in RTCRtpSender.getCapabilities("audio").codecs}
+        transceiver.setCodecPreferences([codecs[name] for name in CODECS])
+        self._sender = transceiver.sender
         _aiortc.take_packets(transceiver.receiver, self._hear)
         self._ice = _aiortc.ice_connection(self._peer)
         if shape.ice_lite:
@@ -111,13 +155,85 @@ class Peer:
             await self._peer.setRemoteDescription(RTCSessionDescription(offer, "offer"))
             if not any("m=audio" in line for line in offer.splitlines()):
                 raise OfferError("the offer has no audio section")
-            await self._peer.setLocalDescription(await self._peer.createAnswer())
+            description = await self._peer.createAnswer()
+            self._speak(audio_codec(description.sdp))
+            await self._peer.setLocalDescription(description)
+            answer = shape_answer(self._peer.localDescription.sdp, self._shape)
         except Exception as exc:  # aiortc raises many kinds for an SDP it cannot use
             await self._close_peer()
             raise exc if isinstance(exc, OfferError) else OfferError(str(exc)) from exc
+        self._channel.largest_message = max_message_size(answer)
         _aiortc.watch_datagrams(self._ice, self._alive)
+        self._wire.attach(self._ice)
         self._life = asyncio.create_task(self._live(), name="rtcvoice emulator peer")
-        return shape_answer(self._peer.localDescription.sdp, self._shape)
+        return spoil_answer(answer, self._faults.answer) if self._faults.answer else answer
+
+    def _speak(self, codec: str) -> None:
+        """Use the codec that was negotiated; Opus is ready already."""
+        if not codec:
+            raise OfferError("the offer has no codec that is known here: Opus, PCMU, PCMA")
+        self._ear = ear_for(codec)
+        if codec in G711_DECODERS:
+            self._track.stop()
+            self._track = PlainTrack(self._mouth)
+            self._sender.replaceTrack(self._track)
+
+    def at_end(self, clean_up: Callable[[], Awaitable[None]]) -> None:
+        """Have `clean_up` awaited when the connection is closed."""
+        self._at_end.append(clean_up)
+
+    # -- a second client, without media (sideband) -----------------------------------------------
+
+    def attach(self, listener: Listener) -> None:
+        """Let `listener` have the text of every event from now on, but no `session.created`.
+
+        It is called on the event loop and must not raise.
+        """
+        self._channel.listeners.append(listener)
+        self._guarded(partial(self._session.open, sideband=True))
+
+    def detach(self, listener: Listener) -> None:
+        """Stop that."""
+        self._channel.listeners.remove(listener)
+
+    def receive_text(self, text: str) -> None:
+        """Take a client event, from whichever client."""
+        self._heard_at = time.monotonic()
+        self._note("in", text)
+        self._guarded(self._session.receive_text, text)
+
+    # -- what is to go wrong -----------------------------------------------------------------------
+
+    def strike(self, strike: Strike) -> None:
+        """Make something happen to the call, now."""
+        logger.info("= %s", strike)
+        match strike:
+            case Strike.CLOSE_PEER:
+                self.end()
+            case Strike.CLOSE_CHANNEL:
+                self._channel.close()
+            case Strike.CHANGE_SSRC:
+                change_ssrc(self._sender)
+            case _:
+                self._wire.strike(strike)
+
+    def _strike_when_due(self, now: float) -> None:
+        if self._began is None:
+            return
+        while self._planned and now - self._began >= self._planned[0][0]:
+            self.strike(self._planned.popleft()[1])
+        killed_after = self._faults.killed_after
+        if killed_after is not None and now - self._began >= killed_after:
+            os._exit(KILLED)
+
+    @property
+    def expired(self) -> bool:
+        """Whether the end came because the session's time was over."""
+        return self._expired
+
+    async def wait_ending(self) -> None:
+        """Wait until the call is about to end: its last event was sent."""
+        await self._ending.wait()
 
     def end(self) -> None:
         """Make the peer close; `aclose` waits for it."""
@@ -132,25 +248,15 @@ class Peer:
     # -- from aiortc: these may not raise, it would end its packet pump --------------------------
 
     def _hear(self, packet: Any) -> None:
-        self._ear.insert_packet(packet, self._pulled_at)
+        self._ear.insert(packet)
 
     def _alive(self, size: int) -> None:
         self._heard_at = time.monotonic()
 
     def _open_channel(self, channel: Any) -> None:
-        if self._channel is not None:
-            logger.info("< a second data channel, %r, is ignored", channel.label)
-            return
-        self._channel = channel
-        _aiortc.stop_stock_decoder(self._peer.getTransceivers()[0].receiver)
-        channel.on("message", self._receive)
-        channel.on("close", self.end)
-        self._guarded(self._session.open)
-
-    def _receive(self, message: str | bytes) -> None:
-        text = message if isinstance(message, str) else message.decode(errors="replace")
-        self._note("in", text)
-        self._guarded(self._session.receive_text, text)
+        if self._channel.open(channel):
+            self._began = time.monotonic()
+            self._guarded(self._session.open)
 
     def _state_changed(self) -> None:
         logger.debug("= connection %s", self._peer.connectionState)
@@ -187,45 +293,39 @@ class Peer:
 
     def _tick(self, now: float) -> None:
         if self._peer.connectionState == "connected":
-            # Its first 10 ms are heard late, not its last ones early: asked for packets before
-            # they can be there, an ear conceals what the next one would have mended.
-            heard = np.concatenate([self._ear.get_audio(now - TICK / 2), self._ear.get_audio(now)])
-            self._pulled_at = now
+            self._connected_ticks += 1
+            if self._connected_ticks == SETTLED_TICKS:
+                _aiortc.stop_stock_decoder(self._peer.getTransceivers()[0].receiver)
+            heard = self._ear.listen(now)
+            self._recorder.heard(heard)
             self._guarded(self._session.receive_audio, heard)
         self._guarded(self._session.advance)
-        if now - self._heard_at > PATIENCE:
+        self._strike_when_due(now)
+        if now - self._heard_at > PATIENCE and not self._may_be_without_media():
             logger.info("= nothing heard from the client for %g s", PATIENCE)
             self.end()
+
+    def _may_be_without_media(self) -> bool:
+        """A session lives from the offer on: a sideband client alone can use it."""
+        return bool(self._channel.listeners) and not self._connected_ticks
 
     def _carry_out(self, outputs: list[Output]) -> None:
         for output in outputs:
             match output:
                 case SendEvent(event):
-                    self._send(event)
+                    self._observe("out", event)
+                    self._channel.send(event)
                 case SendText(text):
-                    self._send_text(text)
+                    self._channel.send_text(text)
                 case PlayAudio(samples):
-                    self._mouth.say(samples)
+                    if self._peer.connectionState == "connected":  # or nobody would ever read it
+                        self._mouth.say(samples)
                 case StopAudio():
                     self._mouth.hush()
                 case Close(reason):
                     logger.info("= the session ends: %s", reason)
+                    self._expired = reason == "session_expired"
                     self.end()
-
-    def _send(self, event: dict[str, Any]) -> None:
-        self._observe("out", event)
-        self._send_text(json.dumps(event))
-
-    def _send_text(self, text: str) -> None:
-        if self._channel is None or self._channel.readyState != "open":
-            return
-        limit = _aiortc.max_message_size(self._peer)
-        if len(text) > limit:
-            logger.warning(
-                "> %d bytes are more than the client takes, %d: %.40s", len(text), limit, text
-            )
-            return
-        self._channel.send(text)
 
     def _note(self, direction: str, text: str) -> None:
         try:
@@ -236,26 +336,16 @@ class Peer:
 
     async def _close(self) -> None:
         """Let the last events out, then close; aiortc's close is never cancelled half-way."""
-        await self._flush()
+        await self._channel.flush()
         closing = asyncio.create_task(self._close_peer(), name="rtcvoice emulator close")
         done, _ = await asyncio.wait({closing}, timeout=CLOSE_TIMEOUT)
         if not done:
             logger.warning("x closing a peer takes over %g s", CLOSE_TIMEOUT)
         self._track.stop()
+        self._wire.close()
+        for clean_up in self._at_end:
+            await clean_up()
 
     async def _close_peer(self) -> None:
         await self._end_connecting()
         await self._peer.close()
-
-    async def _flush(self) -> None:
-        """Wait until the channel has handed its last message to the network."""
-        channel = self._channel
-        if channel is None or channel.readyState != "open" or not channel.bufferedAmount:
-            return
-        empty = asyncio.Event()
-        channel.on("bufferedamountlow", empty.set)
-        try:
-            async with asyncio.timeout(FLUSH_TIMEOUT):
-                await empty.wait()
-        except TimeoutError:
-            logger.info("x the last events did not leave in %g s", FLUSH_TIMEOUT)

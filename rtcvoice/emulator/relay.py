@@ -18,10 +18,12 @@ from typing import Any, Self, TypeAlias
 from rtcvoice.emulator.netem import Link
 from rtcvoice.emulator.rest.app import Calls
 from rtcvoice.emulator.session.settings import Settings
+from rtcvoice.emulator.sideband import SidebandCall
 from rtcvoice.errors import ConfigError
 
 __all__ = [
     "MakeLink",
+    "Pump",
     "RelayedCalls",
     "UdpRelay",
     "media_address",
@@ -190,8 +192,8 @@ class _Client(asyncio.DatagramProtocol):
     """One client's links, and its socket towards the target."""
 
     def __init__(self, up: Link, down: Link, reply: Callable[[bytes], None]) -> None:
-        self.up = _Pump(up, self._forward)
-        self._down = _Pump(down, reply)
+        self.up = Pump(up, self._forward)
+        self._down = Pump(down, reply)
         self._socket: asyncio.DatagramTransport | None = None
         self._early: deque[bytes] = deque(maxlen=EARLY_LIMIT)  # until the socket is open
 
@@ -216,8 +218,8 @@ class _Client(asyncio.DatagramProtocol):
             self._socket.close()
 
 
-class _Pump:
-    """Runs one link in real time: one timer, set to its next deadline."""
+class Pump:
+    """Runs one link in real time: one timer, set to its next deadline. Owned by the loop."""
 
     def __init__(self, link: Link, deliver: Callable[[bytes], None]) -> None:
         self._link = link
@@ -226,6 +228,7 @@ class _Pump:
         self._timer: asyncio.TimerHandle | None = None
 
     def send(self, packet: bytes) -> None:
+        """Put a packet in; `deliver` gets it when it arrives, which may be at once."""
         self._link.send(packet, self._loop.time())
         self._run()
 
@@ -238,6 +241,7 @@ class _Pump:
             self._timer = self._loop.call_at(deadline, self._run)
 
     def close(self) -> None:
+        """Lose what is under way; idempotent."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -269,6 +273,10 @@ class RelayedCalls:
         if (relay := self.relays.pop(call_id, None)) is not None:
             await relay.aclose()
         return found
+
+    def running(self, call_id: str) -> SidebandCall | None:
+        """Return the call with that id; as `Calls.running`."""
+        return self._calls.running(call_id)
 
     async def aclose(self) -> None:
         """Free all relays; idempotent."""

@@ -22,7 +22,10 @@ from typing import Any, NamedTuple, Self
 from aiohttp import web
 
 from rtcvoice.emulator.answer import AnswerShape
+from rtcvoice.emulator.faults import NO_FAULTS, Faults, Network, Strike
 from rtcvoice.emulator.peer import OfferError, Peer
+from rtcvoice.emulator.recording import NO_RECORDER, Recorder, check_folder
+from rtcvoice.emulator.relay import UdpRelay, media_address, relayed_answer, without_candidates
 from rtcvoice.emulator.rest.app import InvalidOffer, build_app
 from rtcvoice.emulator.session.persona import Assistant, Persona
 from rtcvoice.emulator.session.script import Scripted, Turn, load_script
@@ -66,6 +69,10 @@ class EmulatedCall:
         """Whether the connection is closed and everything freed."""
         return self.peer.ended
 
+    def strike(self, strike: Strike) -> None:
+        """Make something go wrong with the call, now; on the emulator's event loop."""
+        self.peer.strike(strike)
+
 
 class Emulator:
     """A local Realtime server: `async with Emulator() as server: ... server.url`.
@@ -74,9 +81,11 @@ class Emulator:
     file or a list of `Turn`; without one the assistant answers with short prompts and does not
     know what it heard. `api_keys`: keys to accept; None accepts every `sk-...`. `gap`: send no RTP
     between answers instead of silence. `pace`: how fast answers come. `shape`: how SDP answers
-    look. `duration`: seconds that a session may last. `seed` makes ids repeatable.
+    look. `duration`: seconds that a session may last. `seed` makes ids repeatable. `record`: a
+    folder for the events and the audio of each call (`recording.py`). `faults`: what goes wrong.
 
-    Raises ConfigError for a script that cannot be played and for an address that cannot be used.
+    Raises ConfigError for a script that cannot be played, a folder that cannot be made, and an
+    address that cannot be used.
     """
 
     def __init__(
@@ -91,6 +100,8 @@ class Emulator:
         shape: AnswerShape | None = None,
         duration: float = 3600.0,
         seed: int | None = None,
+        record: str | Path | None = None,
+        faults: Faults = NO_FAULTS,
     ) -> None:
         self._host = host
         self._port = port
@@ -102,8 +113,13 @@ class Emulator:
         self._shape = shape or AnswerShape()
         self._duration = duration
         self._random = random.Random(seed)  # noqa: S311  (ids need no secrecy)
+        self._record = None if record is None else Path(record)
+        self.faults = faults
+        """What goes wrong; set anew, it concerns the requests and calls from then on."""
         self._runner = web.AppRunner(
-            build_app(self, api_keys=api_keys), access_log=None, shutdown_timeout=1.0
+            build_app(self, api_keys=api_keys, faults=lambda: self.faults),
+            access_log=None,
+            shutdown_timeout=1.0,
         )
         self.calls: dict[str, EmulatedCall] = {}
         """Every call since the start, by id, in order."""
@@ -115,6 +131,8 @@ class Emulator:
         return f"http://{host}:{self._port}/v1"
 
     async def __aenter__(self) -> Self:
+        if self._record is not None:
+            check_folder(self._record)
         await self._runner.setup()
         site = web.TCPSite(self._runner, self._host, self._port)
         try:
@@ -147,8 +165,53 @@ class Emulator:
 
     async def answer(self, offer_sdp: str, settings: Settings, call_id: str) -> str:
         """Start a call and return the SDP answer. Raises InvalidOffer."""
-        now = time.monotonic()
-        session = Session(
+        now, faults = time.monotonic(), self.faults
+        events: deque[LoggedEvent] = deque(maxlen=LOG_LIMIT)
+
+        def clock() -> float:
+            return time.monotonic() - now
+
+        recorder = Recorder(self._record / call_id, clock) if self._record else None
+
+        def observe(direction: str, event: dict[str, Any]) -> None:
+            events.append(LoggedEvent(clock(), direction, event))
+            if recorder is not None:
+                recorder.event(direction, event)
+
+        peer = Peer(
+            self._new_session(settings, call_id, now, faults),
+            loopback=_is_loopback(self._host),
+            gap=self._gap,
+            shape=self._shape,
+            faults=faults,
+            observe=observe,
+            recorder=recorder or NO_RECORDER,
+        )
+        if recorder is not None:
+            peer.at_end(recorder.aclose)
+        try:
+            answer = await self._answer(peer, offer_sdp, faults)
+        except OfferError as exc:
+            raise InvalidOffer(str(exc)) from exc
+        self._keep(EmulatedCall(call_id, peer, events))
+        return answer
+
+    async def _answer(self, peer: Peer, offer_sdp: str, faults: Faults) -> str:
+        """Have the peer answer; its media takes the way that the faults ask for."""
+        if not faults.relayed:
+            return await peer.answer(offer_sdp)
+        answer = await peer.answer(without_candidates(offer_sdp))
+        if "a=candidate:" not in answer:  # another fault took them: there is no way at all
+            return answer
+        up, down = faults.uplink or Network(), faults.downlink or Network()
+        relay = UdpRelay(media_address(answer), up=up.link, down=down.link)
+        await relay.__aenter__()
+        peer.at_end(relay.aclose)
+        return relayed_answer(answer, relay.port)
+
+    def _new_session(self, settings: Settings, call_id: str, now: float, faults: Faults) -> Session:
+        expires_after = faults.session_expires_after
+        return Session(
             settings,
             call_id=call_id,
             now=now,
@@ -156,32 +219,21 @@ class Emulator:
             persona=self._new_persona(),
             random=random.Random(self._random.getrandbits(64)),  # noqa: S311
             pace=self._pace,
-            duration=self._duration,
+            duration=self._duration if expires_after is None else expires_after,
             unix_time=time.time(),
         )
-        events: deque[LoggedEvent] = deque(maxlen=LOG_LIMIT)
-        peer = Peer(
-            session,
-            loopback=_is_loopback(self._host),
-            gap=self._gap,
-            shape=self._shape,
-            observe=lambda direction, event: events.append(
-                LoggedEvent(time.monotonic() - now, direction, event)
-            ),
-        )
-        try:
-            answer = await peer.answer(offer_sdp)
-        except OfferError as exc:
-            raise InvalidOffer(str(exc)) from exc
-        self._keep(EmulatedCall(call_id, peer, events))
-        return answer
+
+    def running(self, call_id: str) -> Peer | None:
+        """Return the call with that id while it goes on."""
+        call = self.calls.get(call_id)
+        return None if call is None or call.ended else call.peer
 
     async def hang_up(self, call_id: str) -> bool:
         """End a call; False if there is none with that id that still goes on."""
-        call = self.calls.get(call_id)
-        if call is None or call.ended:
+        peer = self.running(call_id)
+        if peer is None:
             return False
-        await call.peer.aclose()
+        await peer.aclose()
         return True
 
     def _keep(self, call: EmulatedCall) -> None:

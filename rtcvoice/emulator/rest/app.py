@@ -1,4 +1,4 @@
-"""The emulator's HTTP side: tokens, SDP offer and answer, hang-up, as the GA interface has them.
+"""The emulator's HTTP side: tokens, SDP offer and answer, call control, as the GA interface has it.
 
 Handlers only check and translate; what a call is, the `Calls` given to `build_app` knows. Every
 refusal is a `RestError`, and one middleware turns it, and whatever aiohttp or a bug raises, into
@@ -19,11 +19,14 @@ from typing import Protocol
 
 from aiohttp import hdrs, web
 
+from rtcvoice.emulator.faults import NO_FAULTS, Faults
 from rtcvoice.emulator.rest.body import MOST_BYTES, RestError, read_json, read_offer
+from rtcvoice.emulator.rest.faults import HttpFaults
 from rtcvoice.emulator.rest.tokens import ExpiredTokenError, TokenBook, UnknownTokenError
 from rtcvoice.emulator.session.ids import new_call_id, session_id
 from rtcvoice.emulator.session.schema import RequestError, anything, integer, one_of, record
 from rtcvoice.emulator.session.settings import Settings, public, validate
+from rtcvoice.emulator.sideband import SidebandCall, serve_sideband
 
 __all__ = ["Calls", "InvalidOffer", "RestError", "build_app"]
 
@@ -59,6 +62,9 @@ class Calls(Protocol):
     async def hang_up(self, call_id: str) -> bool:
         """End a call; False if there is none with that id."""
 
+    def running(self, call_id: str) -> SidebandCall | None:
+        """Return the call with that id while it goes on."""
+
 
 def build_app(
     calls: Calls,
@@ -66,20 +72,24 @@ def build_app(
     api_keys: Set[str] | None = None,
     clock: Callable[[], float] = time.time,
     random: Random | None = None,
+    faults: Callable[[], Faults] = lambda: NO_FAULTS,
 ) -> web.Application:
     """Return the application; further routes may be added to its router before it runs.
 
     `api_keys` are the keys to accept; None accepts every `sk-...`. `clock` gives Unix time in
-    seconds, for the expiry of tokens. `random` makes tokens and call ids.
+    seconds, for the expiry of tokens. `random` makes tokens and call ids. `faults` is asked at
+    every request what is to go wrong with it.
     """
     shell = _Shell(calls, api_keys, clock, random or SystemRandom())
-    app = web.Application(client_max_size=MOST_BYTES, middlewares=[_envelope])
+    middlewares = [_envelope, HttpFaults(faults).middleware]
+    app = web.Application(client_max_size=MOST_BYTES, middlewares=middlewares)
     app.on_response_prepare.append(_add_headers)
     app.add_routes(
         [
             web.post("/v1/realtime/client_secrets", shell.mint_token),
             web.post("/v1/realtime/calls", shell.call),
             web.post("/v1/realtime/calls/{call_id}/hangup", shell.hang_up),
+            web.get("/v1/realtime", shell.sideband),
             *(
                 web.post(f"/v1/realtime/calls/{{call_id}}/{verb}", shell.sip_only)
                 for verb in ("accept", "reject", "refer")
@@ -143,6 +153,18 @@ class _Shell:
         if not await self._calls.hang_up(call_id):
             raise _unknown_call(call_id)
         return web.Response()
+
+    async def sideband(self, request: web.Request) -> web.StreamResponse:
+        """Attach a WebSocket to a call. Without a call there is none here: calls are WebRTC."""
+        self._require_api_key(request)
+        call_id = request.query.get("call_id")
+        if not call_id:
+            message = "Missing required parameter: 'call_id'. Calls to this server are WebRTC."
+            raise RestError(400, message, code="missing_required_parameter", param="call_id")
+        call = self._calls.running(call_id)
+        if call is None:
+            raise _unknown_call(call_id)
+        return await serve_sideband(request, call)
 
     async def sip_only(self, request: web.Request) -> web.Response:
         """Accept, reject, refer: for telephone calls, of which the emulator has none."""
@@ -233,7 +255,8 @@ def _from_aiohttp(request: web.Request, exc: web.HTTPException) -> RestError:
 
 
 def _refusal(error: RestError) -> web.Response:
-    return web.json_response({"error": error.body()}, status=error.status)
+    body = {"error": error.body()}
+    return web.json_response(body, status=error.status, headers=error.headers)
 
 
 def _preflight(request: web.Request) -> web.Response:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from aiohttp import BodyPartReader, web
@@ -31,6 +32,7 @@ class RestError(Exception):
         code: str | None = None,
         param: str | None = None,
         kind: str = "invalid_request_error",
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
@@ -38,6 +40,7 @@ class RestError(Exception):
         self.code = code
         self.param = param
         self.kind = kind
+        self.headers = headers
 
     def body(self) -> dict[str, Any]:
         """Return the `error` object."""

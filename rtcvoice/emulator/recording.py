@@ -1,0 +1,158 @@
+"""What happened in each call, on disk: every event as a line of JSON, both voices in one WAV file.
+
+    DIR/rtc_.../events.jsonl   {"time": 1.234, "dir": "out", "event": {...}}
+    DIR/rtc_.../audio.wav      24 kHz; left what the user said, as it was heard, right the assistant
+
+`dir` is the client's view, as in a client's own logs: "out" is what it sent, "in" what it was sent.
+A message that is no JSON object is `"text"` in place of `"event"`. `time` counts seconds from the
+offer; the audio begins when the connection stood, which is the line `{"time": ..., "audio": 0}`.
+
+Lines go to the disk as they come, audio once a second with a true header: a killed process leaves
+files that can be read, short of the last second. A disk that fails ends the recording, not the
+call.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import wave
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from rtcvoice.emulator.session.outputs import RATE_HZ, Pcm
+from rtcvoice.errors import ConfigError
+
+__all__ = ["NO_RECORDER", "AudioRecorder", "NoRecorder", "Recorder", "check_folder"]
+
+logger = logging.getLogger(__name__)
+
+LAG_LIMIT = RATE_HZ // 2
+"""Samples of the assistant's voice that wait for the user's; then the oldest go."""
+
+
+def check_folder(folder: Path) -> None:
+    """Make the folder for recordings. Raises ConfigError when that cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise ConfigError(
+            f"recordings cannot be kept in {folder}: {exc.strerror}", hint="name another folder"
+        ) from exc
+
+
+class AudioRecorder(Protocol):
+    """Hears both sides, each in blocks of 20 ms at 24 kHz; must not raise."""
+
+    def heard(self, samples: Pcm) -> None:
+        """Take what the user said."""
+        ...
+
+    def said(self, samples: Pcm) -> None:
+        """Take what the assistant said."""
+        ...
+
+
+class NoRecorder:
+    """Keeps nothing."""
+
+    def heard(self, samples: Pcm) -> None:
+        """Forget it."""
+
+    def said(self, samples: Pcm) -> None:
+        """Forget it."""
+
+
+NO_RECORDER = NoRecorder()
+
+
+class Recorder:
+    """Records one call into `folder`, which it makes. Belongs to one event loop; nothing raises.
+
+    `clock` gives seconds since the call was offered. Both sides share the user's timeline: a block
+    of the assistant's stands beside the block that was heard after it was said.
+    """
+
+    def __init__(self, folder: Path, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._said: list[Pcm] = []
+        self._waiting = 0
+        self._pending: list[bytes] = []
+        self._began = False
+        self._failed = False
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._events = (folder / "events.jsonl").open("w", buffering=1, encoding="ascii")
+            self._audio = (folder / "audio.wav").open("wb")
+            self._wave = wave.open(self._audio, "wb")  # noqa: SIM115
+            self._wave.setnchannels(2)
+            self._wave.setsampwidth(2)
+            self._wave.setframerate(RATE_HZ)
+        except OSError as exc:
+            self._fail(exc)
+        self._save()  # the header: even a call without audio leaves a WAV file
+
+    def event(self, direction: str, event: dict[str, Any]) -> None:
+        """Write an event; `direction` is the emulator's view: "in" came from the client."""
+        seen = "out" if direction == "in" else "in"
+        is_text = event.get("type") == "" and "text" in event
+        self._line(dir=seen, **({"text": event["text"]} if is_text else {"event": event}))
+
+    def said(self, samples: Pcm) -> None:
+        """Keep it until the user's side is as far."""
+        self._said.append(samples)
+        self._waiting += len(samples)
+        while self._waiting > LAG_LIMIT:
+            self._waiting -= len(self._said.pop(0))
+
+    def heard(self, samples: Pcm) -> None:
+        """Put both sides beside each other; a disk write once a second."""
+        if not self._began:
+            self._began = True
+            self._line(audio=0)
+        frames = np.zeros((len(samples), 2), np.int16)
+        frames[:, 0] = samples
+        at = 0
+        while self._said and at < len(samples):
+            head = self._said.pop(0)
+            part = head[: len(samples) - at]
+            frames[at : at + len(part), 1] = part
+            at += len(part)
+            if len(part) < len(head):
+                self._said.insert(0, head[len(part) :])
+        self._waiting -= at
+        self._pending.append(frames.tobytes())
+        if len(self._pending) >= 50:
+            self._save()
+
+    async def aclose(self) -> None:
+        """Write the rest; idempotent."""
+        self._save()
+        if not self._failed:
+            self._failed = True
+            self._events.close()
+            self._wave.close()
+            self._audio.close()
+
+    def _line(self, **fields: Any) -> None:
+        if not self._failed:
+            try:
+                self._events.write(json.dumps({"time": round(self._clock(), 4), **fields}) + "\n")
+            except OSError as exc:
+                self._fail(exc)
+
+    def _save(self) -> None:
+        pending, self._pending = self._pending, []
+        if not self._failed:
+            try:
+                self._wave.writeframes(b"".join(pending))  # and makes the header true
+                self._audio.flush()
+            except OSError as exc:
+                self._fail(exc)
+
+    def _fail(self, exc: OSError) -> None:
+        self._failed = True
+        logger.error("x the call is recorded no further: %s", exc)

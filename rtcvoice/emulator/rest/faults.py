@@ -1,0 +1,105 @@
+"""HTTP faults: a middleware that answers something else than what was asked for.
+
+It stands inside the one that adds headers and outside the handlers, so that what it sends has the
+form of the service's own refusals, except where a fault is that it has not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+from aiohttp import hdrs, web
+
+from rtcvoice.emulator.faults import Faults, HttpFault
+from rtcvoice.emulator.rest.body import RestError
+
+__all__ = ["HttpFaults"]
+
+_Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_PATHS = {"/v1/realtime/client_secrets": "token", "/v1/realtime/calls": "call"}
+_PAGE = "<!DOCTYPE html><html><head><title>{0}</title></head><body><h1>{0}</h1></body></html>"
+
+
+class HttpFaults:
+    """Asks `current` at every token request and offer what is to go wrong with it.
+
+    `http_times` counts anew when `current` returns other faults.
+    """
+
+    def __init__(self, current: Callable[[], Faults]) -> None:
+        self._current = current
+        self._counted: Faults | None = None
+        self._count = 0
+
+    @web.middleware
+    async def middleware(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
+        """Answer in place of the handler, or let it."""
+        if request.method != hdrs.METH_POST or request.path not in _PATHS:
+            return await handler(request)
+        faults = self._current()
+        if faults.http_delay:
+            await asyncio.sleep(faults.http_delay)
+        if faults.http is not None and self._strikes(faults, _PATHS[request.path]):
+            await request.read()  # or the connection would be reset under the client's hands
+            return await _answer(request, faults.http)
+        return await handler(request)
+
+    def _strikes(self, faults: Faults, what: str) -> bool:
+        if faults.http_only not in (None, what):
+            return False
+        if faults is not self._counted:
+            self._counted, self._count = faults, 0
+        self._count += 1
+        return faults.http_times is None or self._count <= faults.http_times
+
+
+async def _answer(request: web.Request, fault: HttpFault) -> web.StreamResponse:
+    match fault:
+        case HttpFault.INVALID_KEY:
+            raise RestError(401, "Incorrect API key provided.", code="invalid_api_key")
+        case HttpFault.RATE_LIMIT:
+            raise RestError(
+                429,
+                "Rate limit reached for requests. Please try again in 1s.",
+                code="rate_limit_exceeded",
+                kind="requests",
+                headers={hdrs.RETRY_AFTER: "1"},
+            )
+        case HttpFault.QUOTA:
+            raise RestError(
+                429,
+                "You exceeded your current quota, please check your plan and billing details.",
+                code="insufficient_quota",
+                kind="insufficient_quota",
+            )
+        case HttpFault.SERVER_ERROR:
+            raise RestError(
+                500,
+                "The server had an error while processing your request.",
+                kind="server_error",
+            )
+        case HttpFault.HTML:
+            return _page(502, "502 Bad Gateway")
+        case HttpFault.HTML_OK:
+            return _page(200, "Welcome to our hotel")
+        case HttpFault.HANG:
+            await asyncio.Event().wait()  # until the client leaves, or the server is closed
+        case HttpFault.CUT:
+            return await _cut(request)
+    raise AssertionError(fault)
+
+
+def _page(status: int, title: str) -> web.Response:
+    return web.Response(status=status, text=_PAGE.format(title), content_type="text/html")
+
+
+async def _cut(request: web.Request) -> web.StreamResponse:
+    response = web.StreamResponse(headers={hdrs.CONTENT_LENGTH: "1000"})
+    await response.prepare(request)
+    await response.write(b"v=0\r\n")
+    if request.transport is not None:
+        request.transport.close()
+    return response
