@@ -1,0 +1,583 @@
+"""Tools: what may be one, and what becomes of each call of it. Without a network."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import functools
+import json
+import math
+import os
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import numpy as np
+import pytest
+from live import Census, eventually
+
+from rtcvoice.conversation.function_calls import FunctionCall
+from rtcvoice.conversation.tool_events import (
+    ToolCancelled,
+    ToolFailed,
+    ToolFailure,
+    ToolFinished,
+    ToolStarted,
+)
+from rtcvoice.conversation.tool_runner import WAITING, ToolRunner
+from rtcvoice.conversation.tools import ToolCall, ToolSet, tool
+from rtcvoice.errors import ConfigError
+
+pytestmark = pytest.mark.usefixtures("no_stray_errors")
+
+
+class Runs:
+    """A runner with what it answered and published."""
+
+    def __init__(self, tools: ToolSet | list[Any]) -> None:
+        self.outputs: dict[str, str] = {}
+        self.events: list[Any] = []
+        self.runner = ToolRunner(
+            ToolSet.of(tools), answer=self.outputs.__setitem__, publish=self.events.append
+        )
+
+    def start(self, name: str, arguments: str = "{}", call_id: str = "call_1") -> None:
+        self.runner.run(
+            FunctionCall(
+                item_id=f"item_{call_id}",
+                call_id=call_id,
+                name=name,
+                arguments=arguments,
+                response_id="resp_1",
+            )
+        )
+
+    async def output(self, name: str, /, **arguments: Any) -> str:
+        """Run one call and return its output."""
+        call_id = f"call_{len(self.outputs)}"
+        self.start(name, json.dumps(arguments), call_id)
+        await eventually(lambda: call_id in self.outputs)
+        return self.outputs[call_id]
+
+    def of(self, cls: type) -> list[Any]:
+        return [event for event in self.events if isinstance(event, cls)]
+
+    async def failure(self, name: str, /, **arguments: Any) -> ToolFailed:
+        """Run one call that fails; the model and the user are told the same."""
+        output = await self.output(name, **arguments)
+        failed = self.of(ToolFailed)[-1]
+        assert json.loads(output) == {"error": failed.message}
+        assert isinstance(failed, ToolFailed)
+        return failed
+
+
+@asynccontextmanager
+async def running(*tools: Any, **options: Any) -> AsyncIterator[Runs]:
+    runs = Runs(ToolSet(tools, **options))
+    try:
+        yield runs
+    finally:
+        runs.runner.end()
+        await runs.runner.aclose(timeout=2)
+
+
+def add(a: int, b: int = 1) -> int:
+    """Add two numbers."""
+    return a + b
+
+
+async def greet(name: str) -> str:
+    """Greet somebody."""
+    await asyncio.sleep(0)
+    return f"Hello, {name}"
+
+
+def doze(seconds: float) -> str:
+    """Do nothing."""
+    time.sleep(seconds)
+    return "awake"
+
+
+# -- what a tool is ---------------------------------------------------------------------------
+
+
+def test_a_plain_function_is_a_tool() -> None:
+    (definition,) = ToolSet([add]).definitions
+    assert definition["type"] == "function"
+    assert (definition["name"], definition["description"]) == ("add", "Add two numbers.")
+    assert definition["parameters"]["required"] == ["a"]
+
+
+def test_the_decorator_notes_options_and_leaves_the_function_as_it_is() -> None:
+    @tool(name="sum_of", description="Sum.", timeout=2, concurrency=1)
+    def plus(a: int, b: int) -> int:
+        return a + b
+
+    assert plus(1, 2) == 3
+    tools = ToolSet([plus, tool(add)])
+    described, bare = tools.definitions
+    assert (described["name"], described["description"]) == ("sum_of", "Sum.")
+    assert bare["name"] == "add"
+    made = tools.get("sum_of")
+    assert made is not None
+    assert (made.timeout, made.concurrency) == (2, 1)
+    assert tools.get("plus") is None
+
+
+def test_options_are_found_through_partials_and_methods() -> None:
+    class Shop:
+        @tool(name="purchase")
+        def buy(self, what: str) -> str:
+            return what
+
+    assert [each.name for each in ToolSet([Shop().buy])] == ["purchase"]
+    assert [each.name for each in ToolSet([functools.partial(add, 1)])] == ["add"]
+
+
+def test_dicts_are_sent_as_they_are() -> None:
+    remote = {"type": "mcp", "server_label": "docs", "server_url": "https://example.com"}
+    by_hand = {"type": "function", "name": "by_hand", "parameters": {}}
+    tools = ToolSet([add, remote, by_hand])
+    assert tools.definitions[1:] == [remote, by_hand]
+    assert len(tools) == 1
+    assert tools.get("by_hand") is None
+
+
+def generating() -> Any:
+    yield 1
+
+
+def nested() -> Callable[[], int]:
+    def inner() -> int:
+        return 1
+
+    return inner
+
+
+def nested_async() -> Callable[[], Awaitable[int]]:
+    async def inner() -> int:
+        return 1
+
+    return inner
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: ToolSet([add, add]), "two tools are called 'add'"),
+        (lambda: ToolSet([add, {"type": "function", "name": "add"}]), "two tools"),
+        (lambda: ToolSet([lambda: 1]), "cannot be called '<lambda>'"),
+        (lambda: ToolSet([tool(name="a b")(nested())]), "cannot be called 'a b'"),
+        (lambda: ToolSet([generating]), "yields"),
+        (lambda: ToolSet([tool(process=True)(nested())]), "process of its own"),
+        (lambda: ToolSet([tool(process=True)(nested_async())]), "coroutine"),
+        (lambda: ToolSet([tool(timeout=0)(nested())]), "timeout=0"),
+        (lambda: ToolSet([tool(concurrency=0)(nested())]), "concurrency=0"),
+        (lambda: ToolSet([add], timeout=-1), "timeout=-1"),
+        (lambda: ToolSet([add], timeout="1"), "timeout='1'"),
+        (lambda: ToolSet([add], concurrency=0), "concurrency=0"),
+        (lambda: ToolSet([add], output_limit=10**6), "from 100 to 60000"),
+        (lambda: ToolSet(add), "no list"),
+        (lambda: ToolSet({"type": "mcp"}), "no list"),
+        (lambda: ToolSet(5), "no list"),
+        (lambda: ToolSet(["add"]), "no tool"),
+        (lambda: ToolSet([dict]), "no tool"),
+        (lambda: ToolSet([{"name": "x"}]), "no 'type'"),
+        (lambda: ToolSet([{"type": "function"}]), "name None"),
+        (lambda: tool(len), "cannot be put on"),
+    ],
+)
+def test_what_cannot_be_a_tool_is_refused_when_the_set_is_made(make: Any, words: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        make()
+    assert words in caught.value.message
+
+
+# -- a call that goes well --------------------------------------------------------------------
+
+
+async def test_plain_and_coroutine_functions_answer_and_are_told_of() -> None:
+    async with running(add, greet) as runs:
+        assert await runs.output("add", a=2, b=3) == "5"
+        assert await runs.output("greet", name="Ada") == "Hello, Ada"
+    started, finished = runs.of(ToolStarted), runs.of(ToolFinished)
+    assert [(s.name, dict(s.arguments)) for s in started] == [
+        ("add", {"a": 2, "b": 3}),
+        ("greet", {"name": "Ada"}),
+    ]
+    assert [(f.name, f.output, f.call_id, f.item_id) for f in finished] == [
+        ("add", "5", "call_0", "item_call_0"),
+        ("greet", "Hello, Ada", "call_1", "item_call_1"),
+    ]
+    assert all(0 <= f.seconds < 1 for f in finished)
+
+
+@pytest.mark.parametrize(
+    ("value", "output"),
+    [
+        ("as it is: \u00fc", "as it is: \u00fc"),
+        (None, "null"),
+        ({"a": [1, True, 0.5]}, '{"a":[1,true,0.5]}'),
+        (np.float32(0.5), "0.5"),
+        (np.arange(3), "[0,1,2]"),
+        (
+            ToolCall(name="n", arguments={}, call_id="c"),
+            '{"name":"n","arguments":{},"call_id":"c"}',
+        ),
+    ],
+)
+async def test_results_are_text_as_it_is_or_json(value: Any, output: str) -> None:
+    def plain() -> Any:
+        return value
+
+    async def coroutine() -> Any:
+        return value
+
+    async with running(plain, coroutine) as runs:
+        assert await runs.output("plain") == output
+        assert await runs.output("coroutine") == output
+
+
+async def test_plain_functions_run_beside_the_loop_and_see_its_context() -> None:
+    user = contextvars.ContextVar("user", default="nobody")
+
+    def who() -> list[str]:
+        user.set("changed")
+        return [threading.current_thread().name, user.get()]
+
+    async def who_async() -> str:
+        return user.get()
+
+    user.set("Ada")
+    runs = Runs([who, who_async])
+    user.set("Grace")  # after the call began: not the tools' business
+    assert json.loads(await runs.output("who")) == ["rtcvoice tool who", "changed"]
+    assert await runs.output("who_async") == "Ada"
+    await runs.runner.aclose(timeout=1)
+
+
+async def test_a_plain_function_may_give_a_coroutine() -> None:
+    def wrapped(name: str) -> Awaitable[str]:
+        return greet(name)
+
+    async with running(wrapped) as runs:
+        assert await runs.output("wrapped", name="Ada") == "Hello, Ada"
+
+
+async def test_calls_run_side_by_side_as_far_as_allowed() -> None:
+    most = now = 0
+
+    async def work() -> None:
+        nonlocal most, now
+        now += 1
+        most = max(most, now)
+        await asyncio.sleep(0.01)
+        now -= 1
+
+    alone = tool(name="alone", concurrency=1)(functools.partial(work))
+    async with running(work, alone, concurrency=3) as runs:
+        for number in range(9):
+            runs.start("work", "{}", f"w{number}")
+        await eventually(lambda: len(runs.outputs) == 9)
+        assert most == 3
+        most = 0
+        for number in range(4):
+            runs.start("alone", "{}", f"a{number}")
+        await eventually(lambda: len(runs.outputs) == 13)
+        assert most == 1
+
+
+# -- a call that fails ------------------------------------------------------------------------
+
+
+async def test_an_unknown_name_and_bad_arguments_are_told_to_model_and_user() -> None:
+    async with running(add) as runs:
+        failed = await runs.failure("subtract", a=1)
+        assert failed.failure is ToolFailure.UNKNOWN_NAME
+        assert "'subtract'" in failed.message
+        failed = await runs.failure("add", a="one")
+        assert failed.failure is ToolFailure.BAD_ARGUMENTS
+        assert "`$.a`" in failed.message
+        assert runs.of(ToolStarted) == []
+
+
+async def test_what_a_function_raises_is_an_error_output() -> None:
+    def broken() -> None:
+        raise LookupError("no such city")
+
+    async def broken_async() -> None:
+        raise LookupError("no such city")
+
+    def quits() -> None:
+        sys.exit("bye")
+
+    async def quits_async() -> None:
+        sys.exit("bye")
+
+    def stops() -> None:
+        next(iter(()))
+
+    async def cancels_itself() -> None:
+        raise asyncio.CancelledError
+
+    async def gives_up() -> None:
+        raise TimeoutError("the database")
+
+    tools = (broken, broken_async, quits, quits_async, stops, cancels_itself, gives_up)
+    async with running(*tools) as runs:
+        for name in ("broken", "broken_async"):
+            failed = await runs.failure(name)
+            assert failed.failure is ToolFailure.RAISED
+            assert failed.message == "LookupError: no such city"
+            assert isinstance(failed.exception, LookupError)
+        for name in ("quits", "quits_async", "stops", "cancels_itself"):
+            failed = await runs.failure(name)
+            assert failed.failure is ToolFailure.RAISED
+        failed = await runs.failure("gives_up")
+        assert (failed.failure, failed.message) == (
+            ToolFailure.RAISED,
+            "TimeoutError: the database",
+        )
+
+
+async def test_a_function_that_is_late_is_given_up_on() -> None:
+    stopped = asyncio.Event()
+
+    async def sleeps() -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            stopped.set()
+
+    async def stubborn() -> str:
+        for _ in range(20):
+            try:
+                await asyncio.sleep(0.01)
+            except asyncio.CancelledError:
+                continue
+        return "at last"
+
+    async with running(sleeps, doze, stubborn, timeout=0.05) as runs:
+        failed = await runs.failure("sleeps")
+        assert failed.failure is ToolFailure.TIMED_OUT
+        assert failed.message == "it took longer than 0.05 s"
+        assert stopped.is_set()
+        began = time.monotonic()
+        assert (await runs.failure("doze", seconds=0.3)).failure is ToolFailure.TIMED_OUT
+        assert time.monotonic() - began < 0.25
+        assert (await runs.failure("stubborn")).failure is ToolFailure.TIMED_OUT
+    assert len(runs.outputs) == 3  # what came late is dropped
+
+
+async def test_a_result_of_a_megabyte_is_refused_on_both_sides() -> None:
+    def plain() -> str:
+        return "x" * 1_000_000
+
+    async def coroutine() -> dict[str, str]:
+        return {"x": "x" * 1_000_000}
+
+    async with running(plain, coroutine) as runs:
+        for name in ("plain", "coroutine"):
+            failed = await runs.failure(name)
+            assert failed.failure is ToolFailure.TOO_LARGE
+            assert "more than the 32,768" in failed.message
+        assert max(len(output) for output in runs.outputs.values()) < 200
+
+
+async def test_the_limit_counts_what_a_result_takes_in_the_message() -> None:
+    async def quotes(count: int) -> str:
+        return '"' * count  # each is two bytes there
+
+    async with running(quotes, output_limit=100) as runs:
+        assert await runs.output("quotes", count=49) == '"' * 49
+        assert (await runs.failure("quotes", count=50)).failure is ToolFailure.TOO_LARGE
+
+
+async def test_a_result_without_json_form_is_refused() -> None:
+    async with running(nested, lone_surrogate) as runs:
+        failed = await runs.failure("nested")
+        assert failed.failure is ToolFailure.BAD_RESULT
+        assert "function has no JSON form" in failed.message
+        assert (await runs.failure("lone_surrogate")).failure is ToolFailure.BAD_RESULT
+
+
+def lone_surrogate() -> str:
+    return "\ud800"
+
+
+async def test_a_flood_of_calls_is_bounded() -> None:
+    gate = asyncio.Event()
+
+    async def waits() -> None:
+        await gate.wait()
+
+    async with running(waits) as runs:
+        for number in range(WAITING + 1):
+            runs.start("waits", "{}", f"call_{number}")
+        assert [failed.failure for failed in runs.of(ToolFailed)] == [ToolFailure.BUSY]
+        gate.set()
+        await eventually(lambda: len(runs.outputs) == WAITING + 1)
+
+
+async def test_functions_that_never_return_cannot_take_all_threads() -> None:
+    gate = threading.Event()
+
+    def hangs() -> None:
+        gate.wait(10)
+
+    try:
+        async with running(hangs, timeout=0.01, concurrency=64) as runs:
+            runs.runner._threads._limit = 3
+            for number in range(5):
+                runs.start("hangs", "{}", f"call_{number}")
+            await eventually(lambda: len(runs.outputs) == 5)
+            failures = sorted(failed.failure for failed in runs.of(ToolFailed))
+            assert failures == [ToolFailure.BUSY] * 2 + [ToolFailure.TIMED_OUT] * 3
+    finally:
+        gate.set()
+
+
+# -- approval ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("verdict", "message"),
+    [(True, None), (False, "not approved"), (None, "not approved"), ("it is late", "it is late")],
+)
+async def test_an_approval_hook_decides(verdict: Any, message: str | None) -> None:
+    asked: list[ToolCall] = []
+
+    def plain(call: ToolCall) -> Any:
+        asked.append(call)
+        return verdict
+
+    async def coroutine(call: ToolCall) -> Any:
+        return plain(call)
+
+    class Object:
+        async def __call__(self, call: ToolCall) -> Any:
+            return plain(call)
+
+    for approve in (plain, coroutine, Object()):
+        async with running(add, approve=approve) as runs:
+            if message is None:
+                assert await runs.output("add", a=1) == "2"
+            else:
+                failed = await runs.failure("add", a=1)
+                assert failed.failure is ToolFailure.REFUSED
+                assert message in failed.message
+    assert asked == [ToolCall(name="add", arguments={"a": 1}, call_id="call_0")] * 3
+
+
+async def test_an_approval_that_fails_refuses_and_one_of_the_tool_comes_first() -> None:
+    def fails(call: ToolCall) -> bool:
+        raise RuntimeError("no terminal")
+
+    @tool(approve=lambda call: True)
+    def harmless() -> str:
+        return "done"
+
+    async with running(add, harmless, approve=fails) as runs:
+        failed = await runs.failure("add", a=1)
+        assert failed.failure is ToolFailure.REFUSED
+        assert isinstance(failed.exception, RuntimeError)
+        assert "no terminal" not in failed.message
+        assert await runs.output("harmless") == "done"
+
+
+# -- the end ----------------------------------------------------------------------------------
+
+
+async def test_the_end_of_the_call_cancels_what_runs_and_nobody_is_answered() -> None:
+    cleaned = asyncio.Event()
+    census = Census()
+
+    async def slow() -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            cleaned.set()
+
+    runs = Runs([slow, doze])
+    runs.start("slow", "{}", "a")
+    runs.start("doze", '{"seconds":0.2}', "b")
+    await eventually(lambda: len(runs.of(ToolStarted)) == 2)
+    runs.runner.end()
+    assert [event.call_id for event in runs.of(ToolCancelled)] == ["a", "b"]
+    runs.start("slow", "{}", "c")
+    await runs.runner.aclose(timeout=1)
+    assert cleaned.is_set()
+    assert runs.outputs == {}
+    await census.check()  # the thread ends with its function
+
+
+async def test_a_tool_that_ignores_the_end_is_named_and_left(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    released = asyncio.Event()
+
+    async def stubborn() -> None:
+        while not released.is_set():
+            try:
+                await released.wait()
+            except asyncio.CancelledError:
+                continue
+
+    runs = Runs([stubborn])
+    runs.start("stubborn")
+    await eventually(lambda: runs.of(ToolStarted))
+    await runs.runner.aclose(timeout=0.05)
+    assert "a tool does not stop" in caplog.text
+    released.set()
+    await eventually(lambda: not runs.runner._jobs)
+
+
+# -- processes --------------------------------------------------------------------------------
+
+
+@tool(process=True)
+def hypotenuse(a: float, b: float) -> dict[str, Any]:
+    """Compute."""
+    return {"c": math.hypot(a, b), "pid": os.getpid()}
+
+
+@tool(process=True)
+def explode(how: str) -> str:
+    """Fail."""
+    if how == "die":
+        os._exit(3)
+    if how == "large":
+        return "x" * 1_000_000
+    if how == "sleep":
+        time.sleep(60)
+    raise ValueError(how)
+
+
+async def test_heavy_tools_run_in_processes_that_are_reused_and_can_be_killed() -> None:
+    async with running(hypotenuse) as runs:  # what multiprocessing keeps for good
+        await asyncio.wait_for(_slow(runs, "hypotenuse", a=0, b=0), 20)
+    census = Census()
+    async with running(hypotenuse, explode, timeout=20) as runs:
+        first = json.loads(await asyncio.wait_for(_slow(runs, "hypotenuse", a=3, b=4), 20))
+        again = json.loads(await runs.output("hypotenuse", a=6, b=8))
+        assert (first["c"], again["c"]) == (5, 10)
+        assert first["pid"] == again["pid"] != os.getpid()
+        failed = await runs.failure("explode", how="raise")
+        assert (failed.failure, failed.message) == (ToolFailure.RAISED, "ValueError: raise")
+        assert "explode" in "".join(failed.exception.__notes__)  # where it happened, over there
+        assert (await runs.failure("explode", how="large")).failure is ToolFailure.TOO_LARGE
+        failed = await runs.failure("explode", how="die")
+        assert "exit code 3" in failed.message
+        runs.start("explode", '{"how":"sleep"}', "asleep")
+        await eventually(lambda: len(runs.runner._processes._all) == 1)
+    assert "asleep" not in runs.outputs
+    await census.check()
+
+
+async def _slow(runs: Runs, name: str, /, **arguments: Any) -> str:
+    runs.start(name, json.dumps(arguments), "slow")
+    await eventually(lambda: "slow" in runs.outputs, timeout=20)
+    return runs.outputs["slow"]
