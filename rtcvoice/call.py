@@ -13,19 +13,21 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from rtcvoice import events
+from rtcvoice.capture.file import load_file
 from rtcvoice.capture.source import Source
 from rtcvoice.config import CallConfig
 from rtcvoice.conversation import commands
-from rtcvoice.conversation.conversation import Conversation, Fact
-from rtcvoice.conversation.dispatcher import Dispatcher, Handler, Subscription
-from rtcvoice.credentials import EphemeralToken
+from rtcvoice.conversation.conversation import Fact
+from rtcvoice.conversation.dialogue import Dialogue, Ports
+from rtcvoice.conversation.dispatcher import Dispatcher
+from rtcvoice.conversation.verbs import Verbs
 from rtcvoice.ends import Ends
-from rtcvoice.errors import CallEnded, ConfigError, ServerError, TransportError
+from rtcvoice.errors import CallEnded, TransportError
 from rtcvoice.events import ClientEvent, Session
 from rtcvoice.playout.player import Player
 from rtcvoice.playout.sink import Sink
@@ -49,16 +51,11 @@ DRAIN_TIMEOUT = 30.0
 PLAYED_OUT = 0.1
 """Seconds beyond the playout delay after which the last packet has surely been heard."""
 
-REPLY_TIMEOUT = 10.0
-"""Seconds that the server may take to confirm a command."""
-
 HANDLER_GRACE = 1.0
 """Seconds that handlers get to finish once the call has ended."""
 
-HandlerT = TypeVar("HandlerT", bound=Handler)
 
-
-class Call:
+class Call(Verbs):
     """A call in progress; made by `rtcvoice.connect`. For use on its event loop only.
 
     Iterating over it yields the server's events from then on. Once the call has ended by itself,
@@ -72,13 +69,14 @@ class Call:
         source: Source | None,
         sink: Sink | None,
         establish: Establish,
+        history: Iterable[Mapping[str, Any]] = (),
     ) -> None:
+        super().__init__(Dialogue(self._ports()), Dispatcher())
+        self._seeds = self._dialogue.seeds(history)
         self._config = config
         self._ends = Ends(source, sink)
         self._establish = establish
         self._opened_player: Player | None = None
-        self._conversation = Conversation()
-        self._dispatcher = Dispatcher()
         self._leg: Leg | None = None
         self._track: SourceTrack | None = None
         self._timings: Timings | None = None
@@ -86,7 +84,7 @@ class Call:
             Parts(
                 connect=self._connect,
                 heard_at=self._heard_at,
-                ending=self._dispatcher.end,
+                ending=self._ending,
                 close=self._close,
                 ended=self._ended,
             ),
@@ -109,8 +107,9 @@ class Call:
     @property
     def session(self) -> Session:
         """The session's configuration as the server last described it."""
-        assert self._conversation.session is not None, "a call is handed out only once it is ready"
-        return self._conversation.session
+        session = self._dialogue.state.session
+        assert session is not None, "a call is handed out only once it is ready"
+        return session
 
     @property
     def timings(self) -> Timings:
@@ -133,7 +132,7 @@ class Call:
     @property
     def is_idle(self) -> bool:
         """Whether nobody speaks, nothing is being answered and nothing more will be heard."""
-        return self._conversation.is_idle(time.monotonic())
+        return self._dialogue.is_idle
 
     @property
     def muted(self) -> bool:
@@ -143,46 +142,7 @@ class Call:
     def __repr__(self) -> str:
         return f"<Call {self.id or 'not connected'} {self.state.name}>"
 
-    # -- events -------------------------------------------------------------------------------
-
-    def __aiter__(self) -> AsyncIterator[Any]:
-        return self._dispatcher.subscribe()
-
-    def events(self, *patterns: str, limit: int = 1000) -> Subscription:
-        """Iterate over the events from now on whose type matches a pattern such as "response.*".
-
-        At most `limit` events wait for a slow reader; then the oldest are dropped and an
-        `rtcvoice.events_dropped` event tells how many.
-        """
-        return self._dispatcher.subscribe(*patterns, limit=limit)
-
-    def on(self, pattern: str) -> Callable[[HandlerT], HandlerT]:
-        """Decorate a function to handle every event whose type matches `pattern`.
-
-        Each handler gets its events one by one, in order, in a task of its own: it may await
-        anything, and delays nobody. A plain function runs in a worker thread. What it raises is
-        logged and published as `rtcvoice.handler_error`.
-        """
-        if callable(pattern):  # @call.on without a pattern would register nothing, silently
-            raise ConfigError("on() got no pattern", hint='write @call.on("response.done")')
-
-        def register(handler: HandlerT) -> HandlerT:
-            self._dispatcher.on(pattern, handler)
-            return handler
-
-        return register
-
-    async def wait_for(
-        self,
-        *patterns: str,
-        timeout: float | None = None,
-        where: Callable[[Any], bool] = lambda event: True,
-    ) -> Any:
-        """Return the next event that matches a pattern and satisfies `where`.
-
-        Raises TimeoutError after `timeout` seconds, CallEnded when the call ends first.
-        """
-        return await self._dispatcher.wait_for(*patterns, timeout=timeout, where=where)
+    # -- verbs; those of the conversation, and its events, are in `Verbs` --------------------------
 
     def audio(self) -> AsyncIterator[Any]:
         """Iterate over what the sink gets: 10 ms blocks of int16 mono at the sink's rate.
@@ -191,13 +151,6 @@ class Call:
         """
         return self._player.tee()
 
-    # -- verbs --------------------------------------------------------------------------------
-
-    async def send(self, text: str) -> None:
-        """Say something in writing; the assistant answers it as it does speech."""
-        await self.send_event(commands.user_text(text))
-        await self.send_event(commands.respond())
-
     async def send_event(self, event: ClientEvent | dict[str, Any]) -> None:
         """Send any client event, as a struct of `rtcvoice.events` or as a dict with its `type`.
 
@@ -205,7 +158,9 @@ class Call:
         Raises ConfigError for something that is no client event, TransportError when it is too
         large or cannot be sent now, CallEnded.
         """
-        self._send(*commands.checked(event))
+        checked, text = commands.checked(event)
+        self._send(checked, text)
+        self._dialogue.sent_elsewhere(checked)
 
     async def update(self, **changes: Any) -> Session:
         """Change the session with the session options of `connect`; return it as it is then.
@@ -213,19 +168,8 @@ class Call:
         Raises ConfigError for an option that cannot change during a call, ServerError when the
         server refuses; nothing is changed then.
         """
-        return await self._update(CallConfig.changes_from(changes))
-
-    async def interrupt(self) -> None:
-        """Stop the answer: nothing more of it is heard from the next 10 ms on.
-
-        The server stops making it and truncates what was said to what was sent. Does nothing while
-        nobody answers.
-        """
-        conversation = self._conversation
-        for command in commands.interrupt(
-            responding=conversation.responding, playing=conversation.playing
-        ):
-            await self.send_event(command)
+        await self._dialogue.update(CallConfig.changes_from(changes))
+        return self.session
 
     def mute(self) -> None:
         """Send silence in place of the source, from the next 20 ms on."""
@@ -282,6 +226,23 @@ class Call:
         assert self._opened_player is not None, "a call is handed out only once it is ready"
         return self._opened_player
 
+    def _ports(self) -> Ports:
+        return Ports(
+            send=lambda event: self._send(*commands.checked(event)),
+            message_limit=lambda: self._leg.transport.max_message_size if self._leg else 0,
+            open_microphone=lambda on: self.unmute() if on else self.mute(),
+            listen=self.audio,
+            rate=lambda: self._player.rate,
+            held=self._held,
+            load_clip=load_file,
+        )
+
+    def _held(self) -> float:
+        """Return the seconds of audio that have arrived and are not heard yet."""
+        if self._opened_player is None:
+            return 0.0
+        return self._player.stats.jitter_buffer_level + self._ends.sink.latency
+
     def _on_packet(self, packet: RtpPacket) -> None:
         if self._opened_player is not None:
             self._opened_player.insert_packet(packet)
@@ -296,8 +257,13 @@ class Call:
         if self._opened_player is not None:
             self._opened_player.close()
 
+    def _ending(self, reason: CallEnded) -> None:
+        self._dialogue.end(reason)
+        self._dispatcher.end(reason)
+
     async def _ended(self) -> None:
         await self._dispatcher.aclose(timeout=HANDLER_GRACE)
+        await self._dialogue.aclose()
 
     def _on_text(self, text: str) -> None:
         """Decode, draw the consequences, hand on; runs in the channel's listener: cannot raise."""
@@ -305,17 +271,18 @@ class Call:
             event = events.decode(text)
             if logger.isEnabledFor(logging.DEBUG):
                 logger.debug("< %s", event.type)
-            fact = self._conversation.feed(event, time.monotonic())
+            fact, hidden = self._dialogue.feed(event)
             self._act_on(fact)
-            self._dispatcher.publish(event)
+            if not hidden:
+                self._dispatcher.publish(event)
         except Exception:
             logger.exception("x handling an event failed")
 
     def _on_lost(self, error: TransportError) -> None:
         if self.state is CallState.CONNECTING:
             error.stage = "session"  # the last one: the others are behind us
-        if self._conversation.fault:
-            error = TransportError(self._conversation.fault, stage=error.stage)
+        if fault := self._dialogue.state.fault:
+            error = TransportError(fault, stage=error.stage)
         self._life.lose(error)
 
     def _heard_at(self) -> float:
@@ -324,29 +291,14 @@ class Call:
     async def _session_ready(self, leg: Leg) -> None:
         """Wait for the session's configuration; with a ready token first send what was asked."""
         self._leg = leg
-        while self._conversation.session is None:
+        while self._dialogue.state.session is None:
             if self._life.end is not None:
                 raise self._life.end.again()
             await self._life.wait_changed()
         changes = self._config.session_changes()
-        if changes and isinstance(self._config.resolve_credentials(), EphemeralToken):
-            await self._update(changes)
-
-    async def _update(self, changes: dict[str, Any]) -> Session:
-        update = commands.stamped(commands.session_update(changes))
-        replies, where = commands.UPDATE_REPLIES, lambda event: commands.answers(event, update)
-        try:
-            with self._dispatcher.expect(*replies, where=where) as reply:
-                self._send(*commands.checked(update))
-                async with asyncio.timeout(REPLY_TIMEOUT):
-                    event = await reply
-        except TimeoutError as exc:
-            raise TransportError(
-                f"the server did not confirm the change within {REPLY_TIMEOUT:g} s", stage="reply"
-            ) from exc
-        if refusal := commands.refusal(event):
-            raise ServerError(f"the server refused the change: {refusal}", event=event)
-        return self.session
+        if changes and leg.signaling.token_was_given:
+            await self._dialogue.update(changes)
+        await self._dialogue.plant(self._seeds)
 
     def _send(self, event: ClientEvent, text: str) -> None:
         if self._life.end is not None or self._leg is None:
@@ -354,11 +306,11 @@ class Call:
             raise ended.again()
         self._leg.transport.send_text(text)
         logger.debug("> %s", event.type)
-        self._act_on(self._conversation.sent(event, time.monotonic()))
+        self._act_on(self._dialogue.sent(event))
 
     def _act_on(self, fact: Fact | None) -> None:
         """Draw the consequences that a fact has beyond the conversation."""
-        player, interruptible = self._opened_player, self._conversation.interruptible
+        player, interruptible = self._opened_player, self._dialogue.state.interruptible
         if fact is Fact.SESSION_KNOWN:
             self._life.changed()
         elif player is None:
@@ -366,6 +318,7 @@ class Call:
         elif fact is Fact.ASSISTANT_AUDIO_STARTED:
             player.resume()
         elif fact is Fact.AUDIO_CLEARED or (fact is Fact.USER_SPEECH_STARTED and interruptible):
+            self._dialogue.flushing()
             player.flush()
 
     async def _drained(self) -> None:

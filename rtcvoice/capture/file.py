@@ -22,7 +22,7 @@ from rtcvoice.errors import DeviceError
 
 from .source import PacedSource
 
-__all__ = ["FileSource"]
+__all__ = ["FileSource", "load_file"]
 
 logger = logging.getLogger(__name__)
 
@@ -60,11 +60,7 @@ class FileSource(PacedSource):
         self._position = 0
         if len(self._samples):
             return
-        cancelled = threading.Event()
-        try:
-            self._samples = await asyncio.to_thread(_decode, self.path, self.rate, cancelled)
-        finally:
-            cancelled.set()
+        self._samples = await load_file(self.path, rate=self.rate)
 
     def _next(self, count: int) -> Samples:
         taken = self._samples[self._position : self._position + count]
@@ -81,6 +77,18 @@ class FileSource(PacedSource):
             return np.concatenate((taken, again))
         self._finished.set()
         return np.concatenate((taken, np.zeros(missing, np.int16)))
+
+
+async def load_file(path: str | os.PathLike[str], *, rate: int = DEFAULT_RATE) -> Samples:
+    """Return all of a file's audio, int16 mono at `rate`; decoded in a worker thread.
+
+    Raises DeviceError as `FileSource.open` does. Cancelled, it stops the thread.
+    """
+    cancelled = threading.Event()
+    try:
+        return await asyncio.to_thread(_decode, Path(path), rate, cancelled)
+    finally:
+        cancelled.set()
 
 
 def _decode(path: Path, rate: int, cancelled: threading.Event) -> Samples:

@@ -1,37 +1,21 @@
-"""Builds the client events that the call's verbs send; pure."""
+"""Builds and checks the client events that the call's verbs send; pure."""
 
 from __future__ import annotations
 
-import secrets
 from typing import Any
 
 import msgspec
 
 from rtcvoice import events
 from rtcvoice.errors import ConfigError
-from rtcvoice.events import ClientEvent
+from rtcvoice.events import ClientEvent, ResponseParams
 
-__all__ = [
-    "UPDATE_REPLIES",
-    "answers",
-    "checked",
-    "interrupt",
-    "refusal",
-    "respond",
-    "session_update",
-    "stamped",
-    "user_text",
-]
+from .requests import METADATA_KEY
 
-UPDATE_REPLIES = ("session.updated", "error")
-"""What may answer a session update."""
+__all__ = ["checked", "instructions_to_say", "interrupt", "response_params", "session_update"]
 
-
-def stamped(event: ClientEvent) -> ClientEvent:
-    """Return the event with an `event_id`, by which the server's error will name it."""
-    if event.event_id is not None:
-        return event
-    return msgspec.structs.replace(event, event_id=f"rtcvoice_{secrets.token_hex(8)}")
+MOST_METADATA = 15
+"""Pairs of metadata that the caller may set: the API takes 16, and one is ours."""
 
 
 def checked(event: ClientEvent | dict[str, Any]) -> tuple[ClientEvent, str]:
@@ -64,37 +48,51 @@ def _checked_dict(event: dict[str, Any]) -> tuple[ClientEvent, str]:
     return decoded, text
 
 
-def session_update(changes: dict[str, Any]) -> ClientEvent:
-    """Change the session; the type is required with every update."""
-    return events.SessionUpdate(session={"type": "realtime", **changes})
+def session_update(changes: dict[str, Any], *, kind: str, event_id: str) -> ClientEvent:
+    """Change the session; its `kind`, realtime or transcription, is required with every update."""
+    return events.SessionUpdate(event_id=event_id, session={"type": kind, **changes})
 
 
-def user_text(text: str) -> ClientEvent:
-    """Add what the user wrote to the conversation."""
-    part = events.ContentPart(type="input_text", text=text)
-    return events.ConversationItemCreate(item=events.Message(role="user", content=[part]))
+def interrupt(*, responding: bool, playing: bool, speaks: bool, new_id: Any) -> list[ClientEvent]:
+    """Stop the answer: the making of it first, then the sending of what was made.
 
-
-def respond() -> ClientEvent:
-    """Ask for a response, so that an error which refuses it can be told from others."""
-    return stamped(events.ResponseCreate())
-
-
-def interrupt(*, responding: bool, playing: bool) -> list[ClientEvent]:
-    """Stop the answer: the making of it first, then the sending of what was made."""
+    An answer that `speaks` may have begun to play without our knowing it yet.
+    """
     commands: list[ClientEvent] = []
     if responding:
-        commands.append(events.ResponseCancel())
-    if playing:
-        commands.append(events.OutputAudioBufferClear())
+        commands.append(events.ResponseCancel(event_id=new_id()))
+    if playing or (responding and speaks):
+        commands.append(events.OutputAudioBufferClear(event_id=new_id()))
     return commands
 
 
-def answers(event: Any, command: ClientEvent) -> bool:
-    """Whether `event` may be the answer to `command`: an error must name it by its id."""
-    return not isinstance(event, events.ErrorEvent) or event.error.event_id == command.event_id
+def response_params(overrides: dict[str, Any]) -> ResponseParams | None:
+    """Return what one response shall differ in; None if in nothing. Raises ConfigError."""
+    if not overrides:
+        return None
+    known = ResponseParams.__struct_fields__
+    for name in overrides:
+        if name not in known:
+            raise ConfigError(
+                f"there is no setting {name}= of a response", hint=f"settings: {', '.join(known)}"
+            )
+    metadata = overrides.get("metadata") or {}
+    if METADATA_KEY in metadata or len(metadata) > MOST_METADATA:
+        raise ConfigError(
+            f"metadata holds {METADATA_KEY!r} or more than {MOST_METADATA} pairs",
+            hint="that key, and room for it, is needed to know the response",
+        )
+    try:
+        return msgspec.convert(overrides, ResponseParams)
+    except msgspec.ValidationError as exc:
+        raise ConfigError(f"a response cannot be asked for like that: {exc}") from exc
 
 
-def refusal(event: Any) -> str:
-    """Return the server's words when `event` refuses a command, else nothing."""
-    return event.error.message if isinstance(event, events.ErrorEvent) else ""
+def instructions_to_say(text: str) -> str:
+    """Return the instructions that make the model speak a given text, as well as it will."""
+    if not isinstance(text, str) or not text.strip():
+        raise ConfigError("there is nothing to say")
+    return (
+        "Say exactly the following text, word for word, in its own language, and nothing else:"
+        f"\n\n{text}"
+    )

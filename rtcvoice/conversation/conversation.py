@@ -1,4 +1,8 @@
-"""What the events mean for the rest of the call: ready, who speaks, idle; pure, time as `now`.
+"""The conversation as it stands, put together from events; pure, time as `now`.
+
+    event -> items (what was said) -> playback (what was played) -> turns (what is final)
+          -> sequencer (what to ask for next)
+          -> Fact (what concerns more than the conversation)
 
 The crossing that joins the roads must know when to silence the ear and when everything has been
 said, but not how the protocol spells it. `feed()` takes each event in order and answers with a
@@ -8,15 +12,28 @@ neutral `Fact` where there is one; the properties give the state after it.
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable
 from typing import Any
 
 from rtcvoice import events
-from rtcvoice.events import Session
+from rtcvoice.events import ClientEvent, Session
+
+from .history import export
+from .items import Items
+from .playback import Playback
+from .sequencer import Sequencer
+from .turns import Turns
 
 __all__ = ["Conversation", "Fact"]
 
 RESPONSE_PATIENCE = 10.0
 """Seconds after which a response that was expected, but never began, is given up on."""
+
+FLOOR_PATIENCE = 3.0
+"""Seconds for which an expected response keeps others waiting; a wrong guess costs a retry."""
+
+LONGEST_SPEECH = 30.0
+"""Seconds for which the user's speech keeps responses waiting."""
 
 
 class Fact(enum.Enum):
@@ -30,105 +47,136 @@ class Fact(enum.Enum):
 
 
 class Conversation:
-    """The state of the dialogue as far as the call must know it."""
+    """The dialogue of one session. `new_id` makes ids that are unique in it."""
 
-    def __init__(self) -> None:
+    def __init__(self, new_id: Callable[[], str]) -> None:
         self.session: Session | None = None
         """The session as the server last described it; None before its first event."""
         self.fault = ""
         """Why the server is about to end the session, when it said so."""
-        self._user_speaking = False
+        self.items = Items()
+        self.playback = Playback()
+        self.turns = Turns(self.items, self.playback)
+        self.sequencer = Sequencer(new_id)
+        self._speaking_since: float | None = None
         self._expected_since: float | None = None
-        self._expected_by: str | None = None
-        """Id of the event that asked for the response; None: the server makes it by itself."""
-        self._responses: set[str] = set()
-        self._playing = False
 
-    @property
-    def responding(self) -> bool:
-        """Whether the server is making a response."""
-        return bool(self._responses)
+    # -- what it is -----------------------------------------------------------------------------
 
     @property
     def playing(self) -> bool:
         """Whether the server is sending an answer's audio; ends seconds after the response."""
-        return self._playing
+        return self.playback.playing
 
     @property
     def interruptible(self) -> bool:
         """Whether the user's speech makes the server drop the rest of an answer."""
-        detection = self._turn_detection()
+        detection = self.turn_detection
         return detection is not None and detection.interrupt_response is not False
+
+    @property
+    def turn_detection(self) -> events.TurnDetection | None:
+        """How the server finds out that the user's turn is over; None if it does not."""
+        audio = self.session.audio if self.session else None
+        return audio.input.turn_detection if audio and audio.input else None
+
+    @property
+    def transcription_only(self) -> bool:
+        """Whether the session only writes down what the user says, and answers nothing."""
+        return self.session is not None and self.session.type == "transcription"
+
+    @property
+    def speaks(self) -> bool:
+        """Whether answers are spoken rather than written."""
+        return self.session is None or self.session.output_modalities != ["text"]
+
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        """Everything said, called and shown so far, as JSON values; see `history.export`."""
+        return export(self.items, self.playback)
 
     def is_idle(self, now: float) -> bool:
         """Whether nobody speaks, nothing is being answered and nothing more will be heard."""
-        if self._expected_since is not None and now - self._expected_since > RESPONSE_PATIENCE:
-            self._expected_since = None
-        return not (
-            self._user_speaking
-            or self._responses
-            or self._playing
-            or self._expected_since is not None
-        )
+        expected = self._expected_since
+        awaited = expected is not None and now - expected <= RESPONSE_PATIENCE
+        speaking = self._speaking_since is not None
+        return not (speaking or awaited or self.playing or self.sequencer.busy)
 
-    def sent(self, event: Any, now: float) -> Fact | None:
+    def is_held(self, now: float) -> bool:
+        """Whether a response must not be asked for now: the user speaks, or is to be answered."""
+        if self._speaking_since is not None and now - self._speaking_since < LONGEST_SPEECH:
+            return True
+        return self._expected_since is not None and now - self._expected_since < FLOOR_PATIENCE
+
+    def next_deadline(self, now: float) -> float | None:
+        """Return when, after `now`, something may be due without an event; None if never."""
+        deadlines = [self.sequencer.next_deadline(), self.turns.next_deadline()]
+        if self._speaking_since is not None:
+            deadlines.append(self._speaking_since + LONGEST_SPEECH)
+        if self._expected_since is not None:
+            deadlines.append(self._expected_since + FLOOR_PATIENCE)
+        return min((when for when in deadlines if when is not None and when > now), default=None)
+
+    # -- what happens ---------------------------------------------------------------------------
+
+    def sent(self, event: ClientEvent, now: float) -> Fact | None:
         """Note an event that we send; return the fact it makes, if any."""
-        if isinstance(event, events.ResponseCreate):
-            self._expected_since = now
-            self._expected_by = event.event_id or ""
-        elif isinstance(event, events.OutputAudioBufferClear):
-            return Fact.AUDIO_CLEARED
-        return None
+        self.items.sent(event, now)
+        return Fact.AUDIO_CLEARED if isinstance(event, events.OutputAudioBufferClear) else None
+
+    def flushed(self, now: float, held: float) -> None:
+        """Note that the ear fell silent with `held` seconds in its buffers still unheard."""
+        self.playback.flushed(now, held)
+
+    def due(self, now: float) -> list[ClientEvent]:
+        """Return what to send now; see `Sequencer.due`."""
+        return self.sequencer.due(now, held=self.is_held(now))
 
     def feed(self, event: Any, now: float) -> Fact | None:
         """Take the next event of the server; return the fact it states, if any."""
+        fact = self._fact(event, now)
+        changed = self.items.feed(event, now)
+        self.playback.feed(event, now)
+        self.turns.feed(event, changed, now)
+        self.sequencer.feed(event, now)
+        if self.sequencer.responding:
+            self._expected_since = None
+        return fact
+
+    def _fact(self, event: Any, now: float) -> Fact | None:
         match event:
             case events.SessionCreated() | events.SessionUpdated():
-                self.session = event.session
-                self._user_speaking = self._user_speaking and self._turn_detection() is not None
+                self._configure(event.session)
                 return Fact.SESSION_KNOWN
             case events.UnknownEvent(type="session.created"):
                 # A session that this version cannot read is a session all the same.
                 self.session = self.session or Session()
                 return Fact.SESSION_KNOWN
             case events.InputAudioBufferSpeechStarted():
-                self._user_speaking = True
+                self._speaking_since = now
                 return Fact.USER_SPEECH_STARTED
-            case events.InputAudioBufferSpeechStopped():
-                self._user_speaking = False
-                if self._answers_by_itself():
+            case events.InputAudioBufferSpeechStopped() | events.InputAudioBufferTimeoutTriggered():
+                self._speaking_since = None
+                if self.sequencer.answers_by_itself:
                     self._expected_since = now
-                    self._expected_by = None
             case events.InputAudioBufferCleared() | events.InputAudioBufferCommitted():
-                self._user_speaking = False  # after a clear nobody reports the end of the speech
-            case events.ResponseCreated():
-                self._expected_since = None
-                self._responses.add(event.response.id or "")
-            case events.ResponseDone():
-                self._responses.discard(event.response.id or "")
+                self._speaking_since = None  # after a clear nobody reports the end of the speech
             case events.OutputAudioBufferStarted():
-                self._playing = True
                 return Fact.ASSISTANT_AUDIO_STARTED
             case events.OutputAudioBufferStopped():
-                self._playing = False
                 return Fact.ASSISTANT_AUDIO_STOPPED
             case events.OutputAudioBufferCleared():
-                self._playing = False
                 return Fact.AUDIO_CLEARED
-            case events.ErrorEvent():
-                self._error(event)
+            case events.ErrorEvent(error=events.ErrorDetail(code="session_expired") as error):
+                self.fault = error.message
         return None
 
-    def _error(self, event: events.ErrorEvent) -> None:
-        if event.error.code == "session_expired":
-            self.fault = event.error.message
-        if (event.error.event_id or "") == self._expected_by:  # refused: it will not come
-            self._expected_since = None
-
-    def _answers_by_itself(self) -> bool:
-        detection = self._turn_detection()
-        return detection is not None and detection.create_response is not False
-
-    def _turn_detection(self) -> events.TurnDetection | None:
-        audio = self.session.audio if self.session else None
-        return audio.input.turn_detection if audio and audio.input else None
+    def _configure(self, session: Session) -> None:
+        self.session = session
+        detection = self.turn_detection
+        answers = detection is not None and detection.create_response is not False
+        self.sequencer.answers_by_itself = answers and not self.transcription_only
+        audio_in = session.audio.input if session.audio else None
+        self.turns.transcribes = audio_in is None or audio_in.transcription is not None
+        if detection is None:
+            self._speaking_since = None

@@ -47,6 +47,8 @@ class Sequencer:
         """Whether function calls surface in `take_calls`; else somebody else answers them."""
         self.answers_by_itself = False
         """Whether the server makes responses by itself when the user has spoken."""
+        self.follow_up_changed: Callable[[Request], None] = lambda request: None
+        """Called when a request that follows up function calls changes; may not raise."""
         self._new_id = new_id
         self._queue: list[Request] = []
         self._sent: dict[str, Request] = {}  # SENT and RUNNING, by tag
@@ -80,6 +82,18 @@ class Sequencer:
         """Whether a further response is to come for the function calls of this one."""
         waiting = any(request.follows == response_id for request in self._queue)
         return waiting or self._calls.will_follow_up(response_id)
+
+    def is_race(self, error: events.ErrorDetail) -> bool:
+        """Whether an error that comes does no more than send a request back to the queue.
+
+        Or finds it answered already. To be asked before `feed`.
+        """
+        return error.code == _ACTIVE and any(
+            request.state is RequestState.SENT
+            and request.event_id == error.event_id
+            and (bool(request.covered_by) or not request.retried)
+            for request in self._sent.values()
+        )
 
     # -- what is wanted -------------------------------------------------------------------------
 
@@ -192,8 +206,7 @@ class Sequencer:
 
     def _error(self, error: events.ErrorDetail, now: float) -> None:
         if self._raw is not None and error.event_id == self._raw.event_id:
-            if error.event_id is not None or error.code == _ACTIVE:
-                self._raw = None
+            self._raw = None
             return
         for request in list(self._sent.values()):
             if request.state is RequestState.SENT and request.event_id == error.event_id:
@@ -268,6 +281,7 @@ class Sequencer:
                     items=frozenset(made),
                     shared=True,
                     follows=answered.response_id,
+                    changed=self.follow_up_changed,
                 )
             )
 

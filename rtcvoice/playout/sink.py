@@ -32,6 +32,8 @@ class Sink(abc.ABC):
 
     rate: int
     """Sample rate it wants; known once `open` has returned."""
+    latency: float = 0.0
+    """Seconds from a pull to the ear, as well as a device knows it; may change during a call."""
 
     @abc.abstractmethod
     async def open(self) -> None:

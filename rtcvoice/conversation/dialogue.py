@@ -1,0 +1,380 @@
+"""The conversation at work: events come in, commands go out, and whoever waits is told.
+
+    event -> Conversation (what it means) -> confirmations, replies
+          -> what is due now -> send ==> wire
+          -> what is final -> turn streams
+
+All state is in the pure `Conversation`; this is its clock and its mouth. After every event, and at
+the time it asks for, what is due is sent. The verbs of a call are written here in the terms of the
+protocol. What a dialogue needs of the call around it comes in as `Ports`: it knows no other road.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+import weakref
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from rtcvoice import events
+from rtcvoice.audio import Block, Samples
+from rtcvoice.errors import CallEnded, RtcVoiceError, ServerError
+from rtcvoice.events import ClientEvent, ResponseParams
+
+from . import commands, history
+from .conversation import Conversation, Fact
+from .exchange import HARMLESS, REPLY_TIMEOUT, Exchange, confirmed, new_id, unconfirmed
+from .replies import Replies
+from .reply import Reply
+from .requests import Request, RequestState
+from .sequencer import FunctionCall
+from .turn_stream import TurnStream
+
+__all__ = ["Dialogue", "Ports"]
+
+logger = logging.getLogger(__name__)
+
+SENT = "what was sent"
+
+TIMER_SLACK = 0.001
+"""Seconds by which a timer comes late, so that it does not come just before what is due."""
+
+SEEDED_AT_ONCE = 20
+"""Items of a history that are on their way at the same time."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ports:
+    """What a dialogue needs of the call around it; all of it on the event loop."""
+
+    send: Callable[[ClientEvent], None]
+    """Send an event now. Raises TransportError, CallEnded."""
+    message_limit: Callable[[], int]
+    """The largest message in bytes that the server takes."""
+    open_microphone: Callable[[bool], None]
+    """Send the source, or silence in its place."""
+    listen: Callable[[], AsyncIterator[Block]]
+    """What the sink gets, from now on."""
+    rate: Callable[[], int]
+    """Sample rate of that."""
+    held: Callable[[], float]
+    """Seconds of audio that have arrived and are not heard yet."""
+    load_clip: Callable[[str | os.PathLike[str]], Awaitable[Samples]]
+    """Decode an audio file: int16 mono at 24 kHz. Raises DeviceError."""
+
+
+class Dialogue:
+    """The conversation of one call. For use on the event loop only."""
+
+    def __init__(self, ports: Ports, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self.state = Conversation(new_id)
+        self.exchange = Exchange()
+        self.talking = False
+        """Whether a `talk()` block is open."""
+        self.on_calls: Callable[[list[FunctionCall]], None] = lambda calls: None
+        """Told of finished function calls once `state.sequencer.calls_wanted` is set."""
+        self._ports = ports
+        self._clock = clock
+        self._replies = Replies(
+            self.state.sequencer, listen=ports.listen, held=ports.held, rate=ports.rate
+        )
+        self._streams: weakref.WeakSet[TurnStream] = weakref.WeakSet()
+        self._timer: asyncio.TimerHandle | None = None
+        self._end: CallEnded | None = None
+        self._proceeding = self._again = False
+
+    # -- what happens ---------------------------------------------------------------------------
+
+    def feed(self, event: Any) -> tuple[Fact | None, bool]:
+        """Take the next event of the server, before anybody else sees it.
+
+        Returns the fact that it states, and whether it is to be kept from everybody else.
+        """
+        now = self._clock()
+        race = isinstance(event, events.ErrorEvent) and self.state.sequencer.is_race(event.error)
+        if race:
+            self.exchange.absorb(event.error.code)
+        fact = self.state.feed(event, now)
+        absorbed = self.exchange.feed(event)
+        self._replies.feed(event)
+        self._proceed()
+        return fact, race or absorbed
+
+    def sent(self, event: ClientEvent) -> Fact | None:
+        """Note an event that was sent; return the fact it makes, if any."""
+        return self.state.sent(event, self._clock())
+
+    def sent_elsewhere(self, event: ClientEvent) -> None:
+        """Note an event that the user sent by hand."""
+        if isinstance(event, events.ResponseCreate):
+            self.state.sequencer.sent_elsewhere(event, self._clock())
+            self._proceed()
+
+    def flushing(self) -> None:
+        """Note that the ear is about to be silenced."""
+        self.state.flushed(self._clock(), self._ports.held())
+
+    def answer_call(self, call_id: str, output: str) -> None:
+        """Give the output of a function call; see `Sequencer.answer`. After the end: nothing."""
+        self.state.sequencer.answer(call_id, output)
+        self._proceed()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nobody speaks, nothing is being answered and nothing more will be heard."""
+        return self.state.is_idle(self._clock())
+
+    def end(self, reason: CallEnded) -> None:
+        """End all waiting; the turns that are open become final as they stand."""
+        self._end = reason
+        if self._timer is not None:
+            self._timer.cancel()
+        self.exchange.end(reason)
+        self.state.turns.end(self._clock())
+        self._publish_turns(self._clock())
+        self._replies.end(reason)
+        for stream in list(self._streams):
+            stream.end(None if reason.normal else reason)
+
+    async def aclose(self) -> None:
+        """Stop recording; nothing else is left to stop."""
+        await self._replies.aclose()
+
+    # -- verbs ----------------------------------------------------------------------------------
+
+    def turns(self, *, partial: bool = False) -> TurnStream:
+        """Return the turns from now on; see `TurnStream`."""
+        stream = TurnStream(partial=partial)
+        if self._end is not None:
+            stream.end(None if self._end.normal else self._end)
+        self._streams.add(stream)
+        return stream
+
+    @staticmethod
+    def seeds(entries: Iterable[Mapping[str, Any]]) -> list[events.ConversationItemCreate]:
+        """Return what brings a history into a conversation. Raises ConfigError if it is none."""
+        return history.seed(entries, new_id)
+
+    async def plant(self, creations: list[events.ConversationItemCreate]) -> None:
+        """Put `seeds` into the conversation and wait until they are in."""
+        for creation in creations:
+            self.state.items.seed(creation.item.id or "", self._clock())
+        # Not all at once: what waits for the network is limited.
+        for begin in range(0, len(creations), SEEDED_AT_ONCE):
+            part = creations[begin : begin + SEEDED_AT_ONCE]
+            results = await asyncio.gather(*map(self._confirm, part), return_exceptions=True)
+            for error in results:
+                if error is not None:
+                    raise error
+
+    async def tell(self, items: list[events.Item]) -> None:
+        """Put items into the conversation and have them answered; return when they are in."""
+        *before, last = map(_creation, items)
+        for creation in before:
+            await self._confirm(creation)
+        request = Request(tag=new_id(), items=_ids(items), shared=True, after_items=True)
+        request.after_items = not _is_text(last)
+        with self.exchange.expecting(last, _tells_of(last)) as answer:
+            self._ports.send(last)
+            self._want(request)
+            try:
+                await confirmed(answer, SENT)
+            except BaseException:
+                self._withdraw(request)
+                raise
+
+    async def ask(self, items: list[events.Item], params: ResponseParams | None = None) -> Reply:
+        """Put items into the conversation; return the reply to them once it begins.
+
+        A text is sent together with the request to answer it, which saves a round trip. What the
+        server may well refuse has to be in first.
+        """
+        *before, last = map(_creation, items)
+        for creation in before:
+            await self._confirm(creation)
+        request = Request(tag=new_id(), items=_ids(items), params=params)
+        request.after_items = not _is_text(last)
+        with self.exchange.expecting(last, _tells_of(last)) as answer:
+            self._ports.send(last)
+            return await self._begun(request, unless=answer)
+
+    async def respond_to(
+        self, items: Iterable[str] = (), params: ResponseParams | None = None
+    ) -> Reply:
+        """Have a response made; return the reply once it begins. Raises ServerError if refused."""
+        return await self._begun(Request(tag=new_id(), items=frozenset(items), params=params))
+
+    async def interrupt(self) -> None:
+        """Stop the answer, the making of it and the sending; nothing while nobody answers."""
+        sequencer = self.state.sequencer
+        for command in commands.interrupt(
+            responding=sequencer.responding or sequencer.asked,
+            playing=self.state.playing,
+            speaks=self.state.speaks,
+            new_id=new_id,
+        ):
+            self._ports.send(command)
+
+    async def update(self, changes: dict[str, Any]) -> None:
+        """Change the session. Raises ServerError when the server refuses."""
+        kind = "transcription" if self.state.transcription_only else "realtime"
+        await self.exchange.confirm(
+            commands.session_update(changes, kind=kind, event_id=new_id()),
+            self._ports.send,
+            lambda event: isinstance(event, events.SessionUpdated),
+            what="the change",
+        )
+
+    def open_microphone(self, *, on: bool) -> None:
+        """Send the source, or silence in its place."""
+        self._ports.open_microphone(on)
+
+    def clear_input(self) -> None:
+        """Have the server forget what it heard since the last turn; after the end: nothing."""
+        if self._end is None:
+            self._ports.send(events.InputAudioBufferClear(event_id=new_id()))
+
+    async def commit_input(self) -> str | None:
+        """Make what the server heard a turn; return the id of its item, None if it was too short.
+
+        Raises ServerError when the server refuses for another reason.
+        """
+        try:
+            committed = await self.exchange.confirm(
+                events.InputAudioBufferCommit(event_id=new_id()),
+                self._ports.send,
+                lambda event: isinstance(event, events.InputAudioBufferCommitted),
+                what="the turn",
+            )
+        except ServerError as exc:
+            if exc.event.error.code in HARMLESS:
+                return None
+            raise
+        return str(committed.item_id)
+
+    @property
+    def message_limit(self) -> int:
+        """The largest message in bytes that the server takes."""
+        return self._ports.message_limit()
+
+    async def load_clip(self, path: str | os.PathLike[str]) -> Samples:
+        """Decode an audio file; see `Ports`."""
+        return await self._ports.load_clip(path)
+
+    # -- inside ---------------------------------------------------------------------------------
+
+    async def _confirm(self, creation: events.ConversationItemCreate) -> None:
+        await self.exchange.confirm(creation, self._ports.send, _tells_of(creation), what=SENT)
+
+    def _want(self, request: Request) -> None:
+        if self._end is not None:
+            raise self._end.again()
+        self.state.sequencer.add(request)
+        self._proceed()
+
+    async def _begun(self, request: Request, *, unless: asyncio.Future[Any] | None = None) -> Reply:
+        """Return the reply to a request when it begins, unless the future tells of an error."""
+        reply, begun = self._replies.open(request)
+        try:
+            self._want(request)
+            while unless is not None and not begun.done():
+                done, _ = await asyncio.wait(
+                    {begun, unless}, timeout=REPLY_TIMEOUT, return_when=asyncio.FIRST_COMPLETED
+                )
+                if not done:
+                    raise unconfirmed(SENT)
+                if unless in done:
+                    await confirmed(unless, SENT)
+                    unless = None
+            await begun
+        except BaseException:
+            self._replies.abandon(request)
+            self._withdraw(request)
+            raise
+        return reply
+
+    def _withdraw(self, request: Request) -> None:
+        """Nobody wants this response any more: do not ask for it, or have it stopped."""
+        if self._end is not None or self.state.sequencer.withdraw(request):
+            return
+        if request.state in (RequestState.SENT, RequestState.RUNNING):
+            cancel = events.ResponseCancel(
+                event_id=new_id(), response_id=request.response_id or None
+            )
+            with suppress(RtcVoiceError):
+                self._ports.send(cancel)
+
+    def _proceed(self) -> None:
+        """Send what is due and tell what is final; whoever is told may bring about more."""
+        if self._end is not None:
+            return
+        self._again = True
+        if self._proceeding:
+            return
+        self._proceeding = True
+        try:
+            while self._again:
+                self._again = False
+                now = self._clock()
+                for event in self.state.due(now):
+                    self._send_due(event)
+                if calls := self.state.sequencer.take_calls():
+                    self.on_calls(calls)
+                self._publish_turns(now)
+        finally:
+            self._proceeding = False
+        self._set_timer()
+
+    def _send_due(self, event: ClientEvent) -> None:
+        try:
+            self._ports.send(event)
+        except RtcVoiceError as exc:
+            logger.warning("x %s was not sent: %s", event.type, exc)
+            self.state.sequencer.send_failed(event)
+
+    def _publish_turns(self, now: float) -> None:
+        streams = list(self._streams)
+        for turn in self.state.turns.take(now, partial=any(s.partial for s in streams)):
+            if turn.final:
+                self._replies.turn_over(turn)
+            for stream in streams:
+                stream.put(turn)
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        now = self._clock()
+        if (when := self.state.next_deadline(now)) is not None:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(when - now + TIMER_SLACK, self._proceed)
+
+
+def _creation(item: events.Item) -> events.ConversationItemCreate:
+    return events.ConversationItemCreate(event_id=new_id(), item=item)
+
+
+def _ids(items: list[events.Item]) -> frozenset[str]:
+    return frozenset(item.id for item in items if item.id)
+
+
+def _is_text(creation: events.ConversationItemCreate) -> bool:
+    item = creation.item
+    return isinstance(item, events.Message) and all(c.type == "input_text" for c in item.content)
+
+
+_IS_IN = (
+    events.ConversationItemAdded,
+    events.ConversationItemDone,
+    events.ConversationItemCreated,
+)
+
+
+def _tells_of(creation: events.ConversationItemCreate) -> Callable[[Any], bool]:
+    """Return whether an event tells that the item is in the conversation."""
+    return lambda event: isinstance(event, _IS_IN) and event.item.id == creation.item.id

@@ -1,0 +1,144 @@
+"""A conversation as plain JSON values, out of one call and into another; pure.
+
+`export` writes what was said, called and shown; `seed` reads it, or what a program made up, as the
+events that put it into a new conversation. The API lets a client create what the user and the
+system wrote, what the assistant said as text, function calls and their outputs: speech comes back
+as its words, and of an answer that was interrupted only the part that was heard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from rtcvoice import events
+from rtcvoice.errors import ConfigError
+from rtcvoice.events import ContentPart
+
+from .items import Items
+from .playback import Playback
+from .records import Record
+
+__all__ = ["export", "seed"]
+
+_TEXT_OF = {"user": "input_text", "system": "input_text", "assistant": "output_text"}
+
+
+def export(items: Items, playback: Playback) -> list[dict[str, Any]]:
+    """Return the items in order, as values that `json.dumps` takes.
+
+    A message: `id, type, role, text, status, spoken`, and where they apply `phase`, `reason`,
+    `heard_ms`, `heard_text` (an estimate) and `images` (`image_url`, a data URI, and `detail`).
+    Everything else: its fields, such as `name, arguments, call_id` or `call_id, output`.
+    """
+    return [
+        _message(record, playback) if record.kind in ("", "message") else _other(record)
+        for record in items
+    ]
+
+
+def _message(record: Record, playback: Playback) -> dict[str, Any]:
+    entry: dict[str, Any] = {
+        "id": record.id,
+        "type": "message",
+        "role": record.role,
+        "text": record.text,
+        "status": record.status.value,
+        "spoken": record.spoken,
+    }
+    if record.phase:
+        entry["phase"] = record.phase
+    if record.reason:
+        entry["reason"] = record.reason
+    if record.heard_ms is not None:
+        entry["heard_ms"] = record.heard_ms
+        entry["heard_text"] = playback.heard_text(record.text, record.heard_ms)
+    images = [part for _, part in sorted(record.parts.items()) if part.kind == "image"]
+    if images:
+        entry["images"] = [_image(part.image_url, part.detail) for part in images]
+    return entry
+
+
+def _image(url: str | None, detail: str | None) -> dict[str, Any]:
+    return {"image_url": url, **({"detail": detail} if detail else {})}
+
+
+def _other(record: Record) -> dict[str, Any]:
+    return {**record.other, "id": record.id, "status": record.status.value}
+
+
+def seed(
+    history: Iterable[Mapping[str, Any]], new_id: Callable[[], str]
+) -> list[events.ConversationItemCreate]:
+    """Return the events that bring a history into a conversation, in order, with ids of their own.
+
+    The least that an entry needs: `{"role": "user", "text": "..."}`. Entries without content, and
+    what a client cannot create, are left out; so are calls without outputs, and outputs without
+    calls. Raises ConfigError for what is no history.
+    """
+    entries = [_checked(entry, index) for index, entry in enumerate(_listed(history))]
+    called = {e.get("call_id") for e in entries if e.get("type") == "function_call"}
+    returned = {e.get("call_id") for e in entries if e.get("type") == "function_call_output"}
+    return [
+        events.ConversationItemCreate(event_id=new_id(), item=item)
+        for entry in entries
+        for item in _items(entry, called & returned, new_id)
+    ]
+
+
+def _listed(history: Any) -> list[Any]:
+    if isinstance(history, str | bytes | Mapping) or not isinstance(history, Iterable):
+        raise ConfigError(
+            f"a history is a list of dicts, not a {type(history).__name__}",
+            hint='for example [{"role": "user", "text": "Hello"}], or call.history of another call',
+        )
+    return list(history)
+
+
+def _checked(entry: Any, index: int) -> Mapping[str, Any]:
+    if not isinstance(entry, Mapping):
+        raise ConfigError(f"history[{index}] is a {type(entry).__name__}", hint="a dict is needed")
+    kind, role = entry.get("type", "message"), entry.get("role")
+    if kind == "message" and role not in _TEXT_OF:
+        raise ConfigError(
+            f"history[{index}] has the role {role!r}", hint="user, assistant or system"
+        )
+    for name in ("text", "heard_text", "name", "arguments", "call_id", "output"):
+        if not isinstance(entry.get(name, ""), str):
+            raise ConfigError(f"history[{index}][{name!r}] is no text")
+    return entry
+
+
+def _items(
+    entry: Mapping[str, Any], answered: set[Any], new_id: Callable[[], str]
+) -> Iterator[events.Item]:
+    match entry.get("type", "message"):
+        case "message":
+            if content := _content(entry):
+                yield events.Message(id=new_id(), role=entry["role"], content=content)
+        case "function_call" if entry.get("call_id") in answered:
+            yield events.FunctionCall(
+                id=new_id(),
+                call_id=entry["call_id"],
+                name=entry.get("name", ""),
+                arguments=entry.get("arguments", "{}"),
+            )
+        case "function_call_output" if entry.get("call_id") in answered:
+            yield events.FunctionCallOutput(
+                id=new_id(), call_id=entry["call_id"], output=entry.get("output", "")
+            )
+
+
+def _content(entry: Mapping[str, Any]) -> list[ContentPart]:
+    role = entry["role"]
+    text = entry.get("heard_text", entry.get("text", ""))
+    content = [ContentPart(type=_TEXT_OF[role], text=text)] if text else []
+    if role == "user":
+        content += [
+            ContentPart(
+                type="input_image", image_url=image["image_url"], detail=image.get("detail")
+            )
+            for image in entry.get("images", ())
+            if image.get("image_url")
+        ]
+    return content

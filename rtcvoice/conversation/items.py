@@ -1,0 +1,275 @@
+"""The items of the conversation in the order of its chain, put together from events; pure.
+
+Everything is kept by item id: events of several items interleave, a transcript may come before its
+item or long after the answer to it, and what was said is never the business of "the current item".
+An item is placed in the chain when the server says where (`conversation.item.added`, or
+`committed` for audio); what is known of it earlier waits for that. Text only ever grows: the final
+form of a text replaces its pieces unless it is empty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from rtcvoice import events
+from rtcvoice.events import ContentPart
+
+from .records import Part, Record, Status
+
+__all__ = ["Items"]
+
+NEWEST = 200
+"""Items that may be in the making at the same time; far more than any response has."""
+
+
+_KINDS = {
+    "text": "text",
+    "input_text": "text",
+    "output_text": "text",
+    "audio": "audio",
+    "input_audio": "audio",
+    "output_audio": "audio",
+    "input_image": "image",
+}
+_STATUS = {"completed": Status.COMPLETED, "incomplete": Status.INTERRUPTED}
+
+
+class Items:
+    """The chain. Iterating gives its records from the first to the last."""
+
+    def __init__(self) -> None:
+        self._records: dict[str, Record] = {}
+        self._chain: list[Record] = []
+        self._names_predecessors = False
+        self._roots: set[str] = set()  # items that we put in front of all others
+
+    def __iter__(self) -> Iterator[Record]:
+        return iter(self._chain)
+
+    def get(self, item_id: str) -> Record | None:
+        """Return what is known of an item."""
+        return self._records.get(item_id)
+
+    def index(self, record: Record) -> int:
+        """Return its place in the chain; -1 if it has none."""
+        for index in range(len(self._chain) - 1, -1, -1):  # questions are about the last ones
+            if self._chain[index] is record:
+                return index
+        return -1
+
+    def seed(self, item_id: str, now: float) -> None:
+        """Note that an item to come was brought along from another conversation."""
+        self._record(item_id, now).seeded = True
+
+    def sent(self, event: object, now: float) -> None:
+        """Note an event that we send: the server need not give back the image in it."""
+        if isinstance(event, events.ConversationItemCreate) and event.item.id:
+            self._fill(self._record(event.item.id, now), event.item)
+            if event.previous_item_id == "root":
+                self._roots.add(event.item.id)
+
+    def feed(self, event: object, now: float) -> list[Record]:
+        """Take the next event of the server; return the records that it changed."""
+        changed = self._feed(event, now)
+        for record in changed:
+            record.changed_at = now
+        return changed
+
+    def _feed(self, event: object, now: float) -> list[Record]:
+        match event:
+            case events.ConversationItemAdded() | events.ConversationItemCreated():
+                return self._added(event.item, event.previous_item_id, now)
+            case events.ConversationItemDone():
+                return self._added(event.item, event.previous_item_id, now, done=True)
+            case events.ConversationItemDeleted():
+                return self._deleted(event.item_id)
+            case events.InputAudioBufferSpeechStarted():
+                self._record(event.item_id, now).began = now
+            case events.InputAudioBufferCommitted():
+                record = self._record(event.item_id, now)
+                record.role, record.kind = "user", "message"
+                record.part(0, "audio")
+                if event.previous_item_id is not None:
+                    self._place(record, event.previous_item_id)
+                return [record]
+            case _ if type(event) in _TRANSCRIPTS:
+                return [self._heard_user(event, now)]
+            case events.ResponseOutputItemAdded() | events.ResponseOutputItemDone():
+                return self._output_item(event, now)
+            case events.ResponseDone():
+                return self._response_done(event.response)
+            case _:
+                return self._said(event)
+        return []
+
+    # -- the chain ------------------------------------------------------------------------------
+
+    def _record(self, item_id: str, now: float) -> Record:
+        record = self._records.get(item_id)
+        if record is None:
+            record = self._records[item_id] = Record(item_id, now)
+        return record
+
+    def _place(self, record: Record, previous_id: str | None) -> None:
+        if self.index(record) >= 0:  # an item's `done` may name its predecessor wrongly
+            return
+        self._names_predecessors = self._names_predecessors or previous_id is not None
+        previous = self._records.get(previous_id or "")
+        index = self.index(previous) if previous is not None else -1
+        if index >= 0:
+            self._chain.insert(index + 1, record)
+        elif previous_id is None and (self._names_predecessors or record.id in self._roots):
+            self._chain.insert(0, record)
+        else:  # after something unknown, or the server never says after what
+            self._chain.append(record)
+
+    def _added(
+        self, item: events.Item, previous_id: str | None, now: float, *, done: bool = False
+    ) -> list[Record]:
+        if not item.id:
+            return []
+        record = self._record(item.id, now)
+        self._fill(record, item)
+        if done and previous_id is None and self._chain and self.index(record) < 0:
+            previous_id = self._chain[-1].id  # its `added` was missed
+        self._place(record, previous_id)
+        if done:
+            self._finish(record, item.status)
+        return [record]
+
+    def _deleted(self, item_id: str) -> list[Record]:
+        record = self._records.pop(item_id, None)
+        index = self.index(record) if record is not None else -1
+        return [self._chain.pop(index)] if index >= 0 else []
+
+    # -- what an item holds ---------------------------------------------------------------------
+
+    def _fill(self, record: Record, item: events.Item) -> None:
+        record.kind = item.type
+        if not isinstance(item, events.Message):
+            record.other = _plain(item)
+            return
+        record.role = item.role
+        record.phase = item.phase or record.phase
+        for index, content in enumerate(item.content):
+            _take(record.part(index, _KINDS.get(content.type, "text")), content, item.role)
+
+    def _finish(self, record: Record, status: str | None) -> None:
+        record.done = True
+        if record.status is Status.IN_PROGRESS:
+            record.status = _STATUS.get(status or "completed", Status.COMPLETED)
+
+    def _heard_user(self, event: Any, now: float) -> Record:
+        record = self._record(event.item_id, now)
+        record.role = record.role or "user"
+        part = record.part(event.content_index, "audio")
+        match event:
+            case events.ConversationItemInputAudioTranscriptionDelta():
+                if not part.settled:
+                    part.text += event.delta or ""
+            case events.ConversationItemInputAudioTranscriptionCompleted():
+                part.text = event.transcript.strip() or part.text
+                part.settled = True
+            case events.ConversationItemInputAudioTranscriptionFailed():
+                part.settled = True
+                record.reason = event.error.message or event.error.code or "not transcribed"
+        return record
+
+    def _output_item(
+        self, event: events.ResponseOutputItemAdded | events.ResponseOutputItemDone, now: float
+    ) -> list[Record]:
+        if not event.item.id:
+            return []
+        record = self._record(event.item.id, now)
+        record.response_id = event.response_id
+        self._fill(record, event.item)
+        if isinstance(event, events.ResponseOutputItemDone):
+            self._finish(record, event.item.status)
+        return [record]
+
+    def _said(self, event: object) -> list[Record]:
+        """Take a piece of what the assistant says; of an item that was announced."""
+        record = self._records.get(getattr(event, "item_id", ""))
+        if record is None:
+            return []
+        match event:
+            case events.ResponseContentPartAdded() | events.ResponseContentPartDone():
+                kind = _KINDS.get(event.part.type, "text")
+                _take(record.part(event.content_index, kind), event.part, "assistant")
+            case events.ResponseOutputTextDelta():
+                record.part(event.content_index, "text").text += event.delta
+            case events.ResponseOutputAudioTranscriptDelta():
+                record.part(event.content_index, "audio").text += event.delta
+            case events.ResponseOutputTextDone():
+                _settle(record.part(event.content_index, "text"), event.text)
+            case events.ResponseOutputAudioTranscriptDone():
+                _settle(record.part(event.content_index, "audio"), event.transcript)
+            case _:
+                return []
+        return [record]
+
+    def _response_done(self, response: events.RealtimeResponse) -> list[Record]:
+        """Finish the items of a response, also those whose own end was missed."""
+        changed = []
+        for item in response.output or []:
+            record = self._records.get(item.id or "")
+            if record is not None:
+                record.response_id = record.response_id or response.id or ""
+                self._fill(record, item)
+                changed.append(record)
+        details, outcome = response.status_details, response.status
+        error = details.error if details is not None else None
+        for record in self._records_of(response.id or ""):
+            self._finish(record, "completed" if outcome == "completed" else "incomplete")
+            if outcome == "failed" and record.status is Status.INTERRUPTED:
+                record.status = Status.FAILED
+            if record.status is not Status.COMPLETED and details is not None:
+                record.reason = (error and error.message) or details.reason or ""
+            if record not in changed:
+                changed.append(record)
+        self._forget_unplaced(response)
+        return changed
+
+    def _records_of(self, response_id: str) -> list[Record]:
+        return [r for r in self._newest() if response_id and r.response_id == response_id]
+
+    def _newest(self) -> list[Record]:
+        """The records that a response in progress can be about."""
+        return list(self._records.values())[-NEWEST:]
+
+    def _forget_unplaced(self, response: events.RealtimeResponse) -> None:
+        """Let go of what an out-of-band response made: it is no part of the conversation."""
+        for record in self._records_of(response.id or ""):
+            if self.index(record) < 0:
+                del self._records[record.id]
+
+
+_TRANSCRIPTS = (
+    events.ConversationItemInputAudioTranscriptionDelta,
+    events.ConversationItemInputAudioTranscriptionCompleted,
+    events.ConversationItemInputAudioTranscriptionFailed,
+)
+
+
+def _take(part: Part, content: ContentPart, role: str) -> None:
+    """Take what a content part says; the words of a user's audio come by the transcription."""
+    text = (content.text if part.kind == "text" else content.transcript) or ""
+    if len(text) > len(part.text) and not part.settled:
+        part.text = text
+    part.settled = part.settled or (role != "assistant" and (part.kind != "audio" or bool(text)))
+    part.image_url = content.image_url or part.image_url
+    part.detail = content.detail or part.detail
+
+
+def _settle(part: Part, text: str) -> None:
+    part.text, part.settled = text or part.text, True
+
+
+def _plain(item: events.Item) -> dict[str, Any]:
+    if isinstance(item, events.UnknownItem):
+        return dict(item.data)
+    fields: dict[str, Any] = msgspec.to_builtins(item)
+    return {name: value for name, value in fields.items() if name not in ("object", "status")}

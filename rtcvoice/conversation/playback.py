@@ -1,0 +1,153 @@
+"""What of the assistant's speech has been played, by response; pure, time as `now`.
+
+The server sends an answer's audio in real time, seconds behind its text, and says when it starts,
+stops, and when the rest was dropped. `audio_end_ms` of a truncation is what the server had sent by
+then. What was heard is less: what our buffers and the device still held when they were flushed,
+and what arrived between the flush and the server's word.
+
+Nobody says how far into the text that is. The voice's pace, learnt from what was played to its end,
+turns milliseconds into characters: an estimate, and marked as one.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from rtcvoice import events
+
+__all__ = ["Play", "Playback", "Playing"]
+
+USUAL_PACE = 15.0
+"""Characters a second of a voice not heard yet: English at its usual speed."""
+
+SHORTEST_LESSON = 1.0
+"""Seconds of speech from which on the pace is learnt."""
+
+FLUSH_MEMORY = 5.0
+"""Seconds for which a flush may explain a truncation."""
+
+KEPT = 100
+"""Responses whose playing is remembered; older ones have long been played."""
+
+
+class Playing(enum.Enum):
+    """Where the audio of a response is."""
+
+    WAITING = "Nothing of it has gone out."
+    PLAYING = "It is going out."
+    STOPPED = "All of it has gone out."
+    CLEARED = "The rest of it was dropped."
+
+
+@dataclass
+class Play:
+    """The audio of one response; times in the seconds given to `feed`."""
+
+    state: Playing = Playing.WAITING
+    started_at: float = 0.0
+    ended_at: float = 0.0
+
+
+class Playback:
+    """The server's output audio buffer, as its events tell of it."""
+
+    def __init__(self) -> None:
+        self.told = False
+        """Whether the server has ever said that it plays something; some servers never do."""
+        self.idle_since = 0.0
+        """When the last speech ended."""
+        self._plays: dict[str, Play] = {}
+        self._pace: float | None = None
+        self._flushed_at = 0.0
+        self._held = 0.0
+        self._fresh = True  # speech has begun since the last flush
+
+    @property
+    def playing(self) -> bool:
+        """Whether an answer's audio is going out."""
+        return any(play.state is Playing.PLAYING for play in self._plays.values())
+
+    def of(self, response_id: str) -> Play:
+        """Return how it stands with a response's audio."""
+        return self._plays.get(response_id) or Play()
+
+    def feed(self, event: object, now: float) -> None:
+        """Take the next event of the server."""
+        match event:
+            case events.ResponseCreated():
+                self._plays[event.response.id or ""] = Play()
+                if len(self._plays) > KEPT:
+                    del self._plays[next(iter(self._plays))]
+            case events.OutputAudioBufferStarted():
+                self._start(event.response_id, now)
+            case events.OutputAudioBufferStopped():
+                self._end(event.response_id, Playing.STOPPED, now)
+            case events.OutputAudioBufferCleared():
+                self._clear(event.response_id, now)
+
+    def flushed(self, now: float, held: float) -> None:
+        """Note that our own buffers were emptied; `held`: the seconds not yet heard in them.
+
+        Of several flushes of the same speech the first one counts.
+        """
+        if self._fresh or now - self._flushed_at >= FLUSH_MEMORY:
+            self._flushed_at, self._held, self._fresh = now, held, False
+
+    def heard_ms(self, audio_end_ms: int, now: float) -> int:
+        """Return what was heard of an item of which the server sent so much, told at `now`."""
+        missed = 0.0
+        if now - self._flushed_at < FLUSH_MEMORY:
+            missed = self._held + now - self._flushed_at
+        return min(audio_end_ms, max(0, audio_end_ms - round(missed * 1000)))
+
+    def cut_off(self, now: float) -> None:
+        """Note that the call ends here, whatever plays."""
+        for response_id, play in self._plays.items():
+            if play.state is Playing.PLAYING:
+                self._end(response_id, Playing.CLEARED, now)
+
+    def heard_by_clock_ms(self, play: Play) -> int:
+        """Return what was heard of cleared speech by our own clock, if the server is mute."""
+        if play.started_at == 0.0:
+            return 0
+        flushed = self._flushed_at > play.started_at
+        end = self._flushed_at - self._held if flushed else play.ended_at
+        return max(0, round((end - play.started_at) * 1000))
+
+    def learn(self, characters: int, response_id: str) -> None:
+        """Learn the voice's pace from a text that was played to its end."""
+        play = self.of(response_id)
+        seconds = play.ended_at - play.started_at
+        if play.state is not Playing.STOPPED or seconds < SHORTEST_LESSON or not characters:
+            return
+        pace = characters / seconds
+        self._pace = pace if self._pace is None else 0.7 * self._pace + 0.3 * pace
+
+    def heard_text(self, text: str, heard_ms: int) -> str:
+        """Return the beginning of a text that takes `heard_ms` to say, in whole words."""
+        count = round(heard_ms / 1000 * (self._pace or USUAL_PACE))
+        if count >= len(text):
+            return text
+        if not text[count].isspace():  # what is cut off within a word was not understood
+            count = max(text.rfind(" ", 0, count), 0)
+        return text[:count].rstrip()
+
+    def _start(self, response_id: str, now: float) -> None:
+        self.told = self._fresh = True
+        for other, play in self._plays.items():  # one plays at a time
+            if other != response_id and play.state is Playing.PLAYING:
+                play.state, play.ended_at = Playing.STOPPED, now
+        self._plays[response_id] = Play(Playing.PLAYING, started_at=now)
+
+    def _end(self, response_id: str, state: Playing, now: float) -> None:
+        play = self._plays.setdefault(response_id, Play())
+        play.state, play.ended_at = state, now
+        self.idle_since = now
+
+    def _clear(self, response_id: str, now: float) -> None:
+        """End this one and those behind it: clearing drops everything that waits."""
+        for other, play in self._plays.items():
+            if other == response_id or play.state in (Playing.WAITING, Playing.PLAYING):
+                play.state, play.ended_at = Playing.CLEARED, now
+        self._end(response_id, Playing.CLEARED, now)

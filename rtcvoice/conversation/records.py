@@ -1,0 +1,83 @@
+"""What is known of one item of the conversation: its parts, its text, how far it is; pure."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["Part", "Record", "Status"]
+
+
+class Status(enum.Enum):
+    """How far something said, written or called is."""
+
+    IN_PROGRESS = "in_progress"
+    """More of it is to come."""
+    COMPLETED = "completed"
+    """All of it was made; if it is speech, all of it was played."""
+    INTERRUPTED = "interrupted"
+    """It was cut short: by the user, by us, or by a limit of the model."""
+    FAILED = "failed"
+    """The server could not finish it."""
+
+
+@dataclass
+class Part:
+    """One part of a message: `kind` text, audio or image."""
+
+    kind: str
+    text: str = ""
+    """What it says; of audio the transcript."""
+    settled: bool = False
+    """Whether no more text is to come."""
+    image_url: str | None = None
+    detail: str | None = None
+
+
+@dataclass(eq=False)
+class Record:
+    """One item, as far as it is known; it changes until `done`."""
+
+    id: str
+    began: float
+    """When it was first heard of, or its speech began; in the seconds given to `feed`."""
+    kind: str = ""
+    """message, function_call, function_call_output, ...; empty until the item has come."""
+    role: str = ""
+    phase: str | None = None
+    status: Status = Status.IN_PROGRESS
+    reason: str = ""
+    """Why it was cut short or failed, in the server's words; empty otherwise."""
+    parts: dict[int, Part] = field(default_factory=dict)
+    response_id: str = ""
+    """The response that made it; empty for the user's."""
+    other: dict[str, Any] = field(default_factory=dict)
+    """Of what is no message: its fields."""
+    done: bool = False
+    """The server will not change it any more."""
+    seeded: bool = False
+    """It was brought along from another conversation."""
+    heard_ms: int | None = None
+    """Of interrupted speech: how much of it was heard."""
+    cut: bool = False
+    """The server truncated it."""
+    turned: bool = False
+    """Its turn was told as final."""
+    changed_at: float = 0.0
+    """When an event last changed it."""
+
+    @property
+    def text(self) -> str:
+        """All its text, by part."""
+        parts = (part for _, part in sorted(self.parts.items()))
+        return "\n".join(part.text for part in parts if part.text)
+
+    @property
+    def spoken(self) -> bool:
+        """Whether it is speech, wholly or in part."""
+        return any(part.kind == "audio" for part in self.parts.values())
+
+    def part(self, index: int | None, kind: str) -> Part:
+        """Return the part at `index`, making it if it is new."""
+        return self.parts.setdefault(index or 0, Part(kind))

@@ -1,0 +1,225 @@
+"""What a call can say, ask and tell of its conversation: the public verbs, in the user's terms.
+
+Here arguments become items and parameters; what happens then is the `Dialogue`'s business, or, for
+events as they come, the `Dispatcher`'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
+
+import numpy as np
+
+from rtcvoice.audio import DEFAULT_RATE, Samples
+from rtcvoice.errors import ConfigError
+from rtcvoice.events import Item
+from rtcvoice.resampler import resampler
+
+from . import commands, content
+from .dialogue import Dialogue
+from .dispatcher import Dispatcher, Handler, Subscription
+from .exchange import new_id
+from .reply import Reply
+from .talk import Talk
+from .turn_stream import TurnStream
+
+__all__ = ["Clip", "Image", "Verbs"]
+
+Image: TypeAlias = str | os.PathLike[str] | bytes
+"""A PNG or JPEG: a path, the bytes of the file, or a data URI."""
+
+Clip: TypeAlias = str | os.PathLike[str] | Samples | tuple[Samples, int]
+"""Recorded speech: an audio file's path, or int16 mono samples, at 24 kHz or with their rate."""
+
+
+HandlerT = TypeVar("HandlerT", bound=Handler)
+
+
+class Verbs:
+    """The part of a `Call` that is conversation. For use on the call's event loop only.
+
+    Iterating over it yields the server's events from then on. All verbs raise CallEnded once the
+    call is over.
+    """
+
+    def __init__(self, dialogue: Dialogue, dispatcher: Dispatcher) -> None:
+        self._dialogue = dialogue
+        self._dispatcher = dispatcher
+
+    # -- events -------------------------------------------------------------------------------
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        return self._dispatcher.subscribe()
+
+    def events(self, *patterns: str, limit: int = 1000) -> Subscription:
+        """Iterate over the events from now on whose type matches a pattern such as "response.*".
+
+        At most `limit` events wait for a slow reader; then the oldest are dropped and an
+        `rtcvoice.events_dropped` event tells how many.
+        """
+        return self._dispatcher.subscribe(*patterns, limit=limit)
+
+    def on(self, pattern: str) -> Callable[[HandlerT], HandlerT]:
+        """Decorate a function to handle every event whose type matches `pattern`.
+
+        Each handler gets its events one by one, in order, in a task of its own: it may await
+        anything, and delays nobody. A plain function runs in a worker thread. What it raises is
+        logged and published as `rtcvoice.handler_error`.
+        """
+        if callable(pattern):  # @call.on without a pattern would register nothing, silently
+            raise ConfigError("on() got no pattern", hint='write @call.on("response.done")')
+
+        def register(handler: HandlerT) -> HandlerT:
+            self._dispatcher.on(pattern, handler)
+            return handler
+
+        return register
+
+    async def wait_for(
+        self,
+        *patterns: str,
+        timeout: float | None = None,
+        where: Callable[[Any], bool] = lambda event: True,
+    ) -> Any:
+        """Return the next event that matches a pattern and satisfies `where`.
+
+        Raises TimeoutError after `timeout` seconds, CallEnded when the call ends first.
+        """
+        return await self._dispatcher.wait_for(*patterns, timeout=timeout, where=where)
+
+    # -- what was said --------------------------------------------------------------------------
+
+    def turns(self, *, partial: bool = False) -> TurnStream:
+        """Iterate over the turns of both sides that become final from now on, in spoken order.
+
+        A turn of the assistant is final when it was heard to its end, or cut. With `partial` turns
+        come in the making too: the same `id` again and again, `final` False until the last.
+        """
+        return self._dialogue.turns(partial=partial)
+
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        """The conversation so far as values for `json.dumps`: messages, function calls, outputs.
+
+        `connect(history=...)` or `seed` bring it into another call.
+        """
+        return self._dialogue.state.history
+
+    @property
+    def absorbed_errors(self) -> Counter[str]:
+        """How often the server refused a command that was overtaken by events, by error code.
+
+        Such as a cancellation that came after the answer's end: no harm, and no `error` event.
+        """
+        return Counter(self._dialogue.exchange.absorbed)
+
+    async def seed(self, history: Iterable[Mapping[str, Any]]) -> None:
+        """Add a history to the conversation: `call.history` of another call, or a list of dicts.
+
+        The least that an entry needs: `{"role": "user", "text": "..."}`, or assistant, or system.
+        Of an interrupted answer the part that was heard is added. No response follows, and it is no
+        turn of this call. Raises ConfigError for what is no history, ServerError when refused.
+        """
+        await self._dialogue.plant(self._dialogue.seeds(history))
+
+    # -- what is said ---------------------------------------------------------------------------
+
+    async def send(
+        self, text: str = "", *, images: Sequence[Image] = (), audio: Clip | None = None
+    ) -> None:
+        """Say something in writing, show images, play a recorded clip; it is answered like speech.
+
+        Returns when the server has it. It is answered as soon as nothing else is, together with
+        what else was said by then; to get the answer, use `ask`. Raises ConfigError for an image or
+        a clip that cannot be sent, DeviceError for a clip that cannot be read, ServerError when the
+        server refuses.
+        """
+        await self._dialogue.tell(await self._items(text, images, audio))
+
+    async def ask(
+        self,
+        text: str = "",
+        *,
+        images: Sequence[Image] = (),
+        audio: Clip | None = None,
+        **overrides: Any,
+    ) -> Reply:
+        """Say something as `send` does, and return the reply to it as soon as it begins.
+
+        If something else is being answered, that is finished first. `overrides`: as in `respond`.
+        When it is cancelled, the answer is not asked for, or stopped. May be awaited in handlers
+        and tools. Raises as `send` does, TransportError when the server does not react.
+        """
+        params = commands.response_params(overrides)
+        return await self._dialogue.ask(await self._items(text, images, audio), params)
+
+    async def say(self, text: str, **overrides: Any) -> Reply:
+        """Have the assistant say a text; return the reply. The model mostly keeps to the words.
+
+        The API cannot speak verbatim: the text goes into the response's instructions.
+        """
+        instructions = commands.instructions_to_say(text)
+        return await self.respond(**{**overrides, "instructions": instructions})
+
+    async def respond(self, **overrides: Any) -> Reply:
+        """Have the assistant speak up; return the reply as soon as it begins.
+
+        `overrides` are the API's settings of one response: `instructions`, `output_modalities`,
+        `tools`, `tool_choice`, `max_output_tokens`, `metadata`, `input`, `conversation`, ...
+        With `conversation="none"` it is made beside whatever else is, and leaves no trace in the
+        conversation. Raises ConfigError, ServerError, TransportError when nothing comes.
+        """
+        return await self._dialogue.respond_to((), commands.response_params(overrides))
+
+    async def interrupt(self) -> None:
+        """Stop the answer: nothing more of it is heard from the next 10 ms on.
+
+        The server stops making it and truncates what was said to what was sent. Does nothing while
+        nobody answers.
+        """
+        await self._dialogue.interrupt()
+
+    def talk(self, *, respond: bool = True) -> Talk:
+        """Push to talk: `async with call.talk():` while the user holds the key.
+
+        Needs `turn_detection=None`. Stops a running answer, opens the microphone, and on leaving
+        the block commits what was said and has it answered (`talk.reply`). See `Talk`.
+        """
+        answers = respond and not self._dialogue.state.transcription_only
+        return Talk(self._dialogue, respond=answers)
+
+    async def _items(
+        self, text: str, images: Sequence[Image], audio: Clip | None
+    ) -> list[Item]:
+        if isinstance(images, str | bytes | os.PathLike):
+            raise ConfigError("images= is one image", hint="pass a list: images=[...]")
+        limit = self._dialogue.message_limit
+        parts = []
+        for image in images:
+            read = await asyncio.to_thread(content.read_image, image)
+            parts.append(content.image_part(read, limit=limit))
+        items: list[Item] = []
+        if audio is not None:
+            samples = await self._samples(audio)
+            items = content.audio_messages(iter(new_id, None), samples, limit=limit)
+        if text or parts or not items:
+            items += content.user_messages(new_id, text, parts, limit=limit)
+        return items
+
+    async def _samples(self, audio: Clip) -> Samples:
+        samples, rate = audio if isinstance(audio, tuple) else (audio, DEFAULT_RATE)
+        if isinstance(samples, str | os.PathLike):
+            return await self._dialogue.load_clip(Path(samples))
+        if not isinstance(samples, np.ndarray) or samples.dtype != np.int16 or samples.ndim != 1:
+            raise ConfigError(
+                "audio= is neither a path nor int16 mono samples",
+                hint="pass 'clip.wav', an int16 array at 24 kHz, or (array, rate)",
+            )
+        if rate == DEFAULT_RATE:
+            return samples
+        return resampler(from_rate=rate, to_rate=DEFAULT_RATE).process(samples)
