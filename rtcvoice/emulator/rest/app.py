@@ -81,8 +81,10 @@ def build_app(
     every request what is to go wrong with it.
     """
     shell = _Shell(calls, api_keys, clock, random or SystemRandom())
-    middlewares = [_envelope, HttpFaults(faults).middleware]
+    http_faults = HttpFaults(faults)
+    middlewares = [_envelope, http_faults.middleware]
     app = web.Application(client_max_size=MOST_BYTES, middlewares=middlewares)
+    app.on_shutdown.append(http_faults.on_shutdown)
     app.on_response_prepare.append(_add_headers)
     app.add_routes(
         [

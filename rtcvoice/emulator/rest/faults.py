@@ -31,6 +31,7 @@ class HttpFaults:
 
     def __init__(self, current: Callable[[], Faults]) -> None:
         self._current = current
+        self._over = asyncio.Event()
         self._counted: Faults | None = None
         self._count = 0
 
@@ -41,11 +42,24 @@ class HttpFaults:
             return await handler(request)
         faults = self._current()
         if faults.http_delay:
-            await asyncio.sleep(faults.http_delay)
+            await self._wait(faults.http_delay)
         if faults.http is not None and self._strikes(faults, _PATHS[request.path]):
             await request.read()  # or the connection would be reset under the client's hands
+            if faults.http is HttpFault.HANG:
+                await self._wait(None)
             return await _answer(request, faults.http)
         return await handler(request)
+
+    async def on_shutdown(self, app: web.Application) -> None:
+        """Let go of the requests that hang: a handler is not told that its client left."""
+        self._over.set()
+
+    async def _wait(self, seconds: float | None) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._over.wait()
+        except TimeoutError:
+            return
 
     def _strikes(self, faults: Faults, what: str) -> bool:
         if faults.http_only not in (None, what):
@@ -85,11 +99,8 @@ async def _answer(request: web.Request, fault: HttpFault) -> web.StreamResponse:
             return _page(502, "502 Bad Gateway")
         case HttpFault.HTML_OK:
             return _page(200, "Welcome to our hotel")
-        case HttpFault.HANG:
-            await asyncio.Event().wait()  # until the client leaves, or the server is closed
-        case HttpFault.CUT:
+        case HttpFault.CUT | HttpFault.HANG:
             return await _cut(request)
-    raise AssertionError(fault)
 
 
 def _page(status: int, title: str) -> web.Response:
