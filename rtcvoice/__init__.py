@@ -20,6 +20,9 @@ from rtcvoice.capture.pipe import PipeSource
 from rtcvoice.capture.source import PcmSource, Silence, Source
 from rtcvoice.connect import connect
 from rtcvoice.conversation.dispatcher import EventsDropped, HandlerError
+from rtcvoice.conversation.records import Status
+from rtcvoice.conversation.reply import Reply
+from rtcvoice.conversation.turns import Turn
 from rtcvoice.credentials import (
     ApiKey,
     ApiKeyFile,
@@ -70,14 +73,17 @@ __all__ = [
     "PcmSource",
     "PipeSink",
     "PipeSource",
+    "Reply",
     "RtcVoiceError",
     "ServerError",
     "SignalingError",
     "Silence",
     "Sink",
     "Source",
+    "Status",
     "Timings",
     "TokenUrl",
     "TransportError",
+    "Turn",
     "connect",
 ]
