@@ -1,0 +1,158 @@
+"""What a call keeps account of: usage and cost, the limits on them, and how long answers took.
+
+The pure meters get every event; this is their clock, and their ear. A timer watches the limit on
+time; a short-lived task listens to what the sink gets, from the moment an answer is announced until
+its first sound.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from rtcvoice.audio import Block
+from rtcvoice.errors import ConfigError
+
+from .latency import LatencyMeter, TurnLatency, onset
+from .limits import LimitReached, Limits, LimitWatch
+from .prices import PRICES, ModelPrice
+from .usage import CallUsage, UsageMeter
+
+__all__ = ["AccountPorts", "Accounts"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AccountPorts:
+    """What accounts need of the call around them; all of it on the event loop."""
+
+    publish: Callable[[Any], None]
+    """Tell the user of an event."""
+    reached: Callable[[LimitReached], None]
+    """Bring about the end: a limit is reached."""
+    listen: Callable[[], AsyncIterator[Block]]
+    """What the sink gets, from now on."""
+    rate: Callable[[], int]
+    """Sample rate of that."""
+    output_latency: Callable[[], float]
+    """Seconds from the sink's getting a block until it is heard."""
+    round_trip: Callable[[], float]
+    """The network's round trip in seconds, 0 while it is unknown."""
+
+
+class Accounts:
+    """The accounts of one call. Event loop only."""
+
+    def __init__(
+        self,
+        ports: AccountPorts,
+        *,
+        model: str,
+        limits: Limits | None = None,
+        price: ModelPrice | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        if limits is not None and not isinstance(limits, Limits):
+            raise ConfigError(
+                f"limits= is a {type(limits).__name__}", hint="rtcvoice.Limits(cost=1.00)"
+            )
+        if price is not None and not isinstance(price, ModelPrice):
+            raise ConfigError(
+                f"price= is a {type(price).__name__}", hint="rtcvoice.ModelPrice(text_input=4, ...)"
+            )
+        self._ports = ports
+        self._clock = clock
+        self._usage = UsageMeter(model, price=price)
+        self._latency = LatencyMeter()
+        self._limits = limits
+        self._watch = LimitWatch(limits or Limits())
+        self._timer: asyncio.TimerHandle | None = None
+        self._listening: asyncio.Task[None] | None = None
+        self._ended = False
+        if limits is not None and limits.cost is not None and self._usage.price is None:
+            raise ConfigError(
+                f"a limit on cost, but what {model!r} costs is unknown",
+                hint=f"price=rtcvoice.ModelPrice(...), or a model of: {', '.join(sorted(PRICES))}",
+            )
+
+    @property
+    def usage(self) -> CallUsage:
+        """What was used so far."""
+        return self._usage.snapshot()
+
+    @property
+    def latency(self) -> tuple[TurnLatency, ...]:
+        """How long each turn waited that was answered aloud."""
+        return self._latency.turns
+
+    def begin(self) -> None:
+        """Note that the call is ready: time counts from here."""
+        if self._limits and self._limits.cost is not None and self._usage.price is None:
+            # The token brought another model than was named here.
+            logger.warning("x the limit on cost has no effect: the model's price is unknown")
+        self._watch.begin(self._clock())
+        self._check()
+
+    def sent(self, event: Any) -> None:
+        """Take an event that was sent."""
+        self._latency.sent(event, self._clock())
+
+    def feed(self, event: Any) -> None:
+        """Take the next event of the server."""
+        self._latency.feed(event, self._clock(), round_trip=self._ports.round_trip())
+        if self._latency.awaited is not None and (
+            self._listening is None or self._listening.done()
+        ):
+            self._listening = asyncio.create_task(self._listen(), name="rtcvoice first sound")
+        self._usage.feed(event)
+
+    def check(self) -> None:
+        """Tell of limits that are near or reached; after the event that made them so."""
+        if not self._ended and self._limits is not None:
+            self._check()
+
+    def end(self) -> None:
+        """Stop counting time and listening; the accounts can still be read."""
+        self._ended = True
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._listening is not None:
+            self._listening.cancel()
+
+    async def aclose(self) -> None:
+        """Wait until nothing of it runs any more."""
+        self.end()
+        if self._listening is not None:
+            await asyncio.wait({self._listening})
+
+    def _check(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._ended:
+            return
+        used = self._usage
+        now = self._clock()
+        for event in self._watch.check(now, cost=used.known_cost, tokens=used.tokens.total):
+            self._ports.publish(event)
+            if isinstance(event, LimitReached):
+                self._ports.reached(event)
+        if (when := self._watch.next_check()) is not None and not self._ended:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(max(0.0, when - now), self._check)
+
+    async def _listen(self) -> None:
+        """Wait for the first sound of the awaited response and note when it is heard."""
+        blocks, rate = self._ports.listen(), self._ports.rate()
+        async for block in blocks:
+            if (awaited := self._latency.awaited) is None:
+                return
+            if (first := onset(block.samples)) is not None:
+                at = block.time + first / rate + self._ports.output_latency()
+                self._latency.heard(awaited, at)
+                return

@@ -1,0 +1,119 @@
+"""What a call may cost, and how the end comes when it has: a warning first, then a polite hang-up.
+
+`Limits` is what the user asks for; `LimitWatch` is pure and says when a limit comes near and when
+it is reached. Reaching one does not cut anybody off: the microphone is muted, so that nothing new
+is begun, and what is being said is said to its end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from rtcvoice.errors import ConfigError
+
+__all__ = ["LIMIT_EVENTS", "LimitNear", "LimitReached", "LimitWatch", "Limits"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What a call may use; None is no limit.
+
+    cost: US dollars, transcription included, as far as prices are known.
+    seconds: the call's length, from when it is ready.
+    tokens: input and output of all responses together; the whole conversation is input again with
+        each response.
+    warn_at: the share of a limit at which `rtcvoice.limit_near` warns, 0 to 1.
+
+    Cost and tokens are known when a response is over, so the last one may exceed the limit.
+    """
+
+    cost: float | None = None
+    seconds: float | None = None
+    tokens: int | None = None
+    warn_at: float = 0.8
+
+    def __post_init__(self) -> None:
+        for name in ("cost", "seconds", "tokens"):
+            value = getattr(self, name)
+            if value is not None and not (isinstance(value, int | float) and value > 0):
+                raise ConfigError(f"Limits: {name}={value!r} must be a number above 0")
+        if not isinstance(self.warn_at, int | float) or not 0 <= self.warn_at <= 1:
+            raise ConfigError(f"Limits: warn_at={self.warn_at!r} must be a number from 0 to 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LimitNear:
+    """The call has used `share` of its limit on `limit` (cost, seconds or tokens)."""
+
+    limit: str
+    used: float
+    maximum: float
+    type: str = "rtcvoice.limit_near"
+
+    @property
+    def share(self) -> float:
+        """The part of the limit that is used."""
+        return self.used / self.maximum
+
+
+@dataclass(frozen=True, kw_only=True)
+class LimitReached:
+    """The limit on `limit` (cost, seconds or tokens) is reached: the call is about to hang up."""
+
+    limit: str
+    used: float
+    maximum: float
+    type: str = "rtcvoice.limit_reached"
+
+    def __str__(self) -> str:
+        unit = {"cost": "US$", "seconds": "s", "tokens": "tokens"}[self.limit]
+        return f"the limit of {self.maximum:g} {unit} was reached"
+
+
+LIMIT_EVENTS = ("rtcvoice.limit_near", "rtcvoice.limit_reached")
+"""The types of these events."""
+
+
+class LimitWatch:
+    """Compares what is used with the limits; each is warned of once, and reached once in all."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._began: float | None = None
+        self._warned: set[str] = set()
+        self._reached = False
+
+    def begin(self, now: float) -> None:
+        """Note that the call is ready."""
+        self._began = now
+
+    def check(self, now: float, *, cost: float, tokens: int) -> list[LimitNear | LimitReached]:
+        """Return what has happened since the last check; nothing once a limit was reached."""
+        if self._reached:
+            return []
+        found: list[LimitNear | LimitReached] = []
+        for name, used, maximum in self._state(now, cost, tokens):
+            if used >= maximum:
+                self._reached = True
+                return [*found, LimitReached(limit=name, used=used, maximum=maximum)]
+            if used >= maximum * self._limits.warn_at and name not in self._warned:
+                self._warned.add(name)
+                found.append(LimitNear(limit=name, used=used, maximum=maximum))
+        return found
+
+    def next_check(self) -> float | None:
+        """Return when time alone brings something new; None if it will not."""
+        seconds = self._limits.seconds
+        if seconds is None or self._began is None or self._reached:
+            return None
+        share = 1.0 if "seconds" in self._warned else self._limits.warn_at
+        return self._began + seconds * share
+
+    def _state(self, now: float, cost: float, tokens: int) -> Iterator[tuple[str, float, float]]:
+        if self._limits.cost is not None:
+            yield "cost", cost, self._limits.cost
+        if self._limits.seconds is not None and self._began is not None:
+            yield "seconds", now - self._began, self._limits.seconds
+        if self._limits.tokens is not None:
+            yield "tokens", tokens, self._limits.tokens

@@ -1,0 +1,90 @@
+"""What models cost: the one table, dated, so that nothing else in the house knows a price.
+
+US dollars without tax, as OpenAI's model pages and comparable lists showed them on the date below;
+prices change without notice, and other providers ask others. A model that is not here costs an
+unknown amount, never nothing. A dated snapshot (`gpt-realtime-2.1-2026-07-01`) costs what its
+family does.
+
+https://developers.openai.com/api/docs/pricing
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+__all__ = ["PRICES", "PRICES_DATE", "TRANSCRIPTION_PRICES", "ModelPrice", "price_of"]
+
+PRICES_DATE = "2026-11-20"
+"""When the table was last looked over."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelPrice:
+    """US dollars per million tokens, by kind; None is unknown. Cached tokens are input, too."""
+
+    text_input: float | None = None
+    text_cached: float | None = None
+    text_output: float | None = None
+    audio_input: float | None = None
+    audio_cached: float | None = None
+    audio_output: float | None = None
+    image_input: float | None = None
+    image_cached: float | None = None
+
+
+_REALTIME_2 = ModelPrice(
+    text_input=4.00,
+    text_cached=0.40,
+    text_output=24.00,
+    audio_input=32.00,
+    audio_cached=0.40,
+    audio_output=64.00,
+    image_input=5.00,
+    image_cached=0.50,
+)
+
+PRICES: dict[str, ModelPrice] = {
+    "gpt-realtime-1.5": ModelPrice(
+        text_input=4.00,
+        text_cached=0.40,
+        text_output=16.00,
+        audio_input=32.00,
+        audio_cached=0.40,
+        audio_output=64.00,
+        image_input=5.00,
+        image_cached=0.50,
+    ),
+    "gpt-realtime-2": _REALTIME_2,
+    "gpt-realtime-2.1": _REALTIME_2,
+    "gpt-realtime-2.1-mini": ModelPrice(
+        text_input=0.60,
+        text_cached=0.06,
+        text_output=2.40,
+        audio_input=10.00,
+        audio_cached=0.30,
+        audio_output=20.00,
+        image_input=0.80,
+        image_cached=0.08,
+    ),
+}
+"""Models that answer, by name."""
+
+TRANSCRIPTION_PRICES: dict[str, float] = {
+    "gpt-live-transcribe": 0.017,
+    "gpt-realtime-whisper": 0.017,
+    "gpt-transcribe": 0.0045,  # about that, by third parties
+}
+"""Models that transcribe, by name: US dollars per minute of audio."""
+
+_SNAPSHOT = re.compile(r"-\d{4}-\d{2}-\d{2}$")
+
+
+def price_of(model: str | None) -> ModelPrice | None:
+    """Return what a model costs, None if that is unknown."""
+    return PRICES.get(family(model))
+
+
+def family(model: str | None) -> str:
+    """Return a model's name without the date of its snapshot."""
+    return _SNAPSHOT.sub("", model or "")

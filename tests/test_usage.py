@@ -1,0 +1,214 @@
+"""Tokens and money, from the server's events; figures by hand from the table and the API's docs."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rtcvoice import events
+from rtcvoice.conversation.prices import (
+    PRICES,
+    PRICES_DATE,
+    TRANSCRIPTION_PRICES,
+    ModelPrice,
+    price_of,
+)
+from rtcvoice.conversation.usage import TokenCounts, UsageMeter
+
+MODEL = "gpt-realtime-2.1"
+
+# As the service sent it: cached tokens are contained in the input.
+CAPTURED = {
+    "total_tokens": 821,
+    "input_tokens": 789,
+    "output_tokens": 32,
+    "input_token_details": {
+        "text_tokens": 313,
+        "audio_tokens": 476,
+        "image_tokens": 0,
+        "cached_tokens": 640,
+        "cached_tokens_details": {"text_tokens": 256, "audio_tokens": 384, "image_tokens": 0},
+    },
+    "output_token_details": {"text_tokens": 9, "audio_tokens": 23},
+}
+COST = (57 * 4.00 + 92 * 32.00 + 640 * 0.40 + 9 * 24.00 + 23 * 64.00) / 1e6
+
+
+def decoded(event: dict[str, Any]) -> Any:
+    known = events.decode(json.dumps({"event_id": "e", **event}))
+    assert not isinstance(known, events.UnknownEvent), known
+    return known
+
+
+def done(usage: dict[str, Any] | None, *, status: str = "completed", id: str = "resp_1") -> Any:  # noqa: A002
+    response = {"id": id, "status": status, "output": [], "usage": usage}
+    return decoded({"type": "response.done", "response": response})
+
+
+def session(model: str, transcription: str | None = None) -> Any:
+    audio = {"input": {"transcription": {"model": transcription} if transcription else None}}
+    made = {"type": "realtime", "model": model, "audio": audio}
+    return decoded({"type": "session.created", "session": made})
+
+
+def transcribed(usage: dict[str, Any] | None) -> Any:
+    kind = "conversation.item.input_audio_transcription.completed"
+    fields = {"item_id": "item_1", "content_index": 0, "transcript": "Hi.", "usage": usage}
+    return decoded({"type": kind, **fields})
+
+
+def meter(*fed: Any, model: str = MODEL, price: ModelPrice | None = None) -> UsageMeter:
+    made = UsageMeter(model, price=price)
+    for event in fed:
+        made.feed(event)
+    return made
+
+
+def test_a_response_is_counted_by_kind_and_cached_tokens_only_once() -> None:
+    usage = meter(done(CAPTURED)).snapshot()
+    tokens = usage.tokens
+    assert (tokens.input, tokens.cached, tokens.output, tokens.total) == (789, 640, 32, 821)
+    assert (tokens.input_text, tokens.cached_text) == (313, 256)
+    assert (tokens.input_audio, tokens.cached_audio) == (476, 384)
+    assert (tokens.output_text, tokens.output_audio) == (9, 23)
+    assert usage.cost == pytest.approx(COST)
+    assert usage.known_cost == usage.cost
+
+
+def test_responses_add_up_whatever_became_of_them() -> None:
+    stopped = done(CAPTURED, status="cancelled", id="resp_2")
+    failed = done(None, status="failed", id="resp_3")
+    usage = meter(done(CAPTURED), stopped, failed).snapshot()
+    assert [(r.response_id, r.status, r.tokens.total) for r in usage.responses] == [
+        ("resp_1", "completed", 821),
+        ("resp_2", "cancelled", 821),
+        ("resp_3", "failed", 0),
+    ]
+    assert usage.responses[2].cost == 0
+    assert usage.tokens.total == 1642
+    assert usage.cost == pytest.approx(2 * COST)
+
+
+def test_a_minute_of_speech_costs_what_the_guide_says() -> None:
+    """600 tokens in and 1200 out: about 1.9 and 7.7 cents at the price of 2.1."""
+    heard = TokenCounts(input_audio=600).cost(price_of(MODEL))
+    spoken = TokenCounts(output_audio=1200).cost(price_of(MODEL))
+    assert heard == pytest.approx(0.0192)
+    assert spoken == pytest.approx(0.0768)
+
+
+def test_an_unknown_model_costs_an_unknown_amount() -> None:
+    usage = meter(done(CAPTURED), model="my-deployment").snapshot()
+    assert usage.cost is None
+    assert usage.known_cost == 0
+    assert usage.tokens.total == 821
+    own = ModelPrice(text_input=1, text_cached=1, text_output=1, audio_input=1, audio_cached=1)
+    assert meter(done(CAPTURED), model="my-deployment", price=own).snapshot().cost is None
+    full = ModelPrice(**dict.fromkeys(own.__dataclass_fields__, 1.0))
+    priced = meter(done(CAPTURED), model="my-deployment", price=full).snapshot()
+    assert priced.cost == pytest.approx(821e-6)
+
+
+def test_the_model_is_the_one_the_server_names_and_snapshots_cost_the_same() -> None:
+    usage = meter(session("gpt-realtime-2.1-mini-2026-07-01"), done(CAPTURED)).snapshot()
+    assert usage.model == "gpt-realtime-2.1-mini-2026-07-01"
+    assert usage.cost is not None
+    assert usage.cost < COST / 2
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        {"total_tokens": 30, "input_tokens": 20, "output_tokens": 10},
+        {
+            "input_tokens": 20,
+            "input_token_details": {"text_tokens": 20, "cached_tokens": 5},
+            "output_tokens": 0,
+        },
+    ],
+)
+def test_tokens_of_untold_kind_are_counted_but_not_priced(usage: dict[str, Any]) -> None:
+    snapshot = meter(done(usage)).snapshot()
+    assert snapshot.tokens.input == 20
+    assert snapshot.cost is None
+
+
+def test_transcription_is_billed_apart_by_seconds_or_by_tokens() -> None:
+    by_seconds = transcribed({"type": "duration", "seconds": 30.0})
+    by_tokens = transcribed(
+        {
+            "type": "tokens",
+            "total_tokens": 310,
+            "input_tokens": 300,
+            "output_tokens": 10,
+            "input_token_details": {"text_tokens": 0, "audio_tokens": 300},
+        }
+    )
+    made = meter(session(MODEL, "gpt-transcribe"), by_seconds, by_tokens, done(CAPTURED))
+    usage = made.snapshot()
+    assert usage.transcription.turns == 2
+    assert usage.transcription.seconds == pytest.approx(60)
+    assert usage.transcription.tokens == 310
+    assert usage.transcription.cost == pytest.approx(TRANSCRIPTION_PRICES["gpt-transcribe"])
+    assert usage.tokens.total == 821  # not mixed up with the model's
+    assert usage.cost == pytest.approx(COST + TRANSCRIPTION_PRICES["gpt-transcribe"])
+
+
+@pytest.mark.parametrize("model", ["my-whisper", None])
+def test_transcription_of_unknown_price_makes_the_total_unknown(model: str | None) -> None:
+    made = meter(session(MODEL, model), transcribed({"type": "duration", "seconds": 30.0}))
+    made.feed(done(CAPTURED))
+    usage = made.snapshot()
+    assert usage.transcription.cost is None
+    assert usage.cost is None
+    assert usage.known_cost == pytest.approx(COST)
+
+
+def test_the_table_is_dated_complete_and_plausible() -> None:
+    assert re.fullmatch(r"\d{4}-\d{2}-\d{2}", PRICES_DATE)
+    for name, price in PRICES.items():
+        values = [getattr(price, field) for field in price.__dataclass_fields__]
+        assert all(value is not None and 0 < value < 1000 for value in values), name
+        assert price.text_cached < price.text_input < price.text_output  # type: ignore[operator]
+        assert price.audio_cached < price.audio_input < price.audio_output  # type: ignore[operator]
+    assert price_of("gpt-realtime-2.1-2026-07-01") is PRICES["gpt-realtime-2.1"]
+    assert price_of("gpt-realtime-2.10") is None
+    assert price_of(None) is None
+
+
+COUNTS = st.integers(0, 10**6) | st.none()
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    st.fixed_dictionaries(
+        {"input_tokens": COUNTS, "output_tokens": COUNTS},
+        optional={
+            "input_token_details": st.fixed_dictionaries(
+                {},
+                optional={
+                    "text_tokens": COUNTS,
+                    "audio_tokens": COUNTS,
+                    "image_tokens": COUNTS,
+                    "cached_tokens": COUNTS,
+                },
+            ),
+            "output_token_details": st.fixed_dictionaries(
+                {}, optional={"text_tokens": COUNTS, "audio_tokens": COUNTS}
+            ),
+        },
+    )
+)
+def test_whatever_the_server_leaves_out_nothing_is_counted_that_it_did_not_say(
+    usage: dict[str, Any],
+) -> None:
+    snapshot = meter(done(usage)).snapshot()
+    tokens = snapshot.tokens
+    assert tokens.input >= (usage["input_tokens"] or 0)
+    assert tokens.output >= (usage["output_tokens"] or 0)
+    assert snapshot.cost is None or snapshot.cost >= 0
