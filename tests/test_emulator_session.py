@@ -263,7 +263,8 @@ def test_the_traffic_of_the_javascript_sdk_is_accepted():
     driver.send("output_audio_buffer.clear")
     spoken = driver.of("response.output_item.done")[0]["item"]["id"]
     (retrieved,) = driver.send("conversation.item.retrieve", item_id=spoken)
-    assert retrieved["item"]["content"] == [{"type": "output_audio"}]
+    (part,) = retrieved["item"]["content"]
+    assert part.keys() == {"type", "audio"}, "cut off, it has no transcript any more"
     deleted = driver.send("conversation.item.delete", event_id="agents_delete_1", item_id="mine")
     assert types(deleted) == ["conversation.item.deleted"]
     driver.finish()

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from emulator_driver import Driver, error_of, in_order, silence, speech, types, without
 
+from rtcvoice.emulator.session.faults import SessionFaults
 from rtcvoice.emulator.session.outputs import RATE_HZ
 from rtcvoice.emulator.session.script import Scripted, Turn
-from rtcvoice.emulator.session.transcription import TranscriptOrder
+from rtcvoice.emulator.session.transcript_order import TranscriptOrder
 
 TURN = [
     "input_audio_buffer.speech_started",
@@ -69,7 +70,8 @@ def test_the_user_item_has_one_audio_part_and_no_transcript():
     driver.run(5.0)
     item_id = driver.of("conversation.item.added")[0]["item"]["id"]
     (event,) = driver.send("conversation.item.retrieve", item_id=item_id)
-    assert event["item"]["content"] == [{"type": "input_audio", "transcript": "Hi there."}]
+    (part,) = event["item"]["content"]
+    assert (part["type"], part["transcript"]) == ("input_audio", "Hi there.")
 
 
 # ---- 41: "Barge-in (server_vad, interrupt_response): speech_started → cleared → truncated; active
@@ -317,7 +319,7 @@ def test_unknown_words_are_never_invented(order):
 
 
 def test_transcription_can_be_made_to_fail():
-    driver = transcribing(TranscriptOrder.MIDDLE, transcription_fails=True)
+    driver = transcribing(TranscriptOrder.MIDDLE, faults=SessionFaults(transcription_fails=True))
     assert len(driver.of(TRANSCRIPT + "failed")) == 1
     assert driver.of(TRANSCRIPT + "completed") == []
 

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from rtcvoice.emulator.session.script import Scripted, load_script
+from rtcvoice.emulator.session.script import Scripted
+from rtcvoice.emulator.session.script_file import load_script
 from rtcvoice.emulator.voice import PromptVoice, prompt_path
 from rtcvoice.errors import ConfigError
 
@@ -38,7 +39,7 @@ NUMBERS = [
     "eighty",
     "ninety",
 ]
-USER = ["question", "follow-up", "stop"]
+USER = ["question", "follow-up", "stop", "ask-weather", "ask-sum", "ask-story", "thanks"]
 voice = PromptVoice()
 
 
@@ -100,6 +101,10 @@ def test_the_users_side_is_a_file(name):
     assert prompt_path(name).read_bytes()[:4] == b"OggS"
 
 
+def test_the_users_side_is_known():
+    assert voice.user_clips() == USER
+
+
 def test_a_clip_is_decoded_once_and_cannot_be_spoilt():
     clip = voice.clip("greeting")
     assert voice.clip("greeting").samples is clip.samples
@@ -116,6 +121,7 @@ def test_a_folder_of_ones_own(tmp_path):
     (tmp_path / "prompts.yaml").write_text("- {name: hi, text: Hi, file: hi.ogg}")
     own = PromptVoice(tmp_path)
     assert own.names() == ["hi"]
+    assert own.user_clips() == []
     with pytest.raises(ConfigError, match="Cannot decode"):
         own.clip("hi")
     (tmp_path / "hi.ogg").write_bytes(prompt_path("stop").read_bytes())
@@ -139,5 +145,6 @@ def test_a_missing_folder_is_a_config_error(tmp_path):
 def test_the_demo_hears_what_the_users_clips_say():
     turns = load_script(prompt_path("question").parent / "demo.yaml")
     Scripted(turns, voice)  # refuses a turn whose prompt does not exist
-    assert [turn.hears for turn in turns] == [voice.text(name) for name in USER]
+    assert [turn.hears for turn in turns] == [voice.text(turn.clip) for turn in turns]
+    assert [turn.clip for turn in turns] == USER[:3]
     assert all(turn.says for turn in turns)

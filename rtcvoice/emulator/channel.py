@@ -12,6 +12,8 @@ import logging
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
+from rtcvoice.emulator.session.outputs import lighter
+
 __all__ = ["EventChannel", "Listener"]
 
 logger = logging.getLogger(__name__)
@@ -26,7 +28,8 @@ class EventChannel:
     """Sends events to everybody who listens. Belongs to the event loop.
 
     `on_text` gets every message of the data channel, `on_close` is told when the client closed it.
-    `limit` is asked for the bytes that the client takes at once; larger events are not sent.
+    `limit` is asked for the bytes that the client takes at once; of larger events the
+    audio and images are left out, and if that is not enough, they are not sent.
     """
 
     def __init__(
@@ -58,10 +61,11 @@ class EventChannel:
     def send(self, event: dict[str, Any]) -> None:
         """Send an event to everybody whom it concerns."""
         text = json.dumps(event)
-        if event["type"] == "session.created":
-            self._send_over_channel(text)
-        else:
-            self.send_text(text)
+        if event["type"] != "session.created":
+            for listener in self.listeners:
+                listener(text)
+        fits = len(text) <= self._limit()
+        self._send_over_channel(text if fits else json.dumps(lighter(event)))
 
     def send_text(self, text: str) -> None:
         """Send a message as it is."""

@@ -17,7 +17,7 @@ import logging
 import os
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -225,6 +225,11 @@ class Peer:
         killed_after = self._faults.killed_after
         if killed_after is not None and now - self._began >= killed_after:
             os._exit(KILLED)
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """What did not go by the session's script, oldest first."""
+        return self._session.warnings
 
     @property
     def expired(self) -> bool:

@@ -22,17 +22,20 @@ from typing import Any, NamedTuple, Self
 from aiohttp import web
 
 from rtcvoice.emulator.answer import AnswerShape
+from rtcvoice.emulator.fault_parser import parse_faults
 from rtcvoice.emulator.faults import NO_FAULTS, Faults, Network, Strike
 from rtcvoice.emulator.peer import OfferError, Peer
 from rtcvoice.emulator.recording import NO_RECORDER, Recorder, check_folder
 from rtcvoice.emulator.relay import UdpRelay, media_address, relayed_answer, without_candidates
 from rtcvoice.emulator.rest.app import InvalidOffer, build_app
-from rtcvoice.emulator.session.persona import Assistant, Persona
-from rtcvoice.emulator.session.script import Scripted, Turn, load_script
+from rtcvoice.emulator.session.assistant import Assistant
+from rtcvoice.emulator.session.persona import Persona
+from rtcvoice.emulator.session.script import Scripted, Turn
+from rtcvoice.emulator.session.script_file import read_script
 from rtcvoice.emulator.session.session import Session
 from rtcvoice.emulator.session.settings import Settings
 from rtcvoice.emulator.session.shared import Pace
-from rtcvoice.emulator.voice import PromptVoice
+from rtcvoice.emulator.synthesizer import open_voice
 from rtcvoice.errors import ConfigError
 
 __all__ = ["EmulatedCall", "Emulator", "LoggedEvent"]
@@ -69,6 +72,11 @@ class EmulatedCall:
         """Whether the connection is closed and everything freed."""
         return self.peer.ended
 
+    @property
+    def warnings(self) -> Sequence[str]:
+        """What did not go by the script, oldest first; empty if all did."""
+        return self.peer.warnings
+
     def strike(self, strike: Strike) -> None:
         """Make something go wrong with the call, now; on the emulator's event loop."""
         self.peer.strike(strike)
@@ -78,11 +86,13 @@ class Emulator:
     """A local Realtime server: `async with Emulator() as server: ... server.url`.
 
     `host` and `port`: where to listen; port 0 takes a free one. `script`: what will be said, a YAML
-    file or a list of `Turn`; without one the assistant answers with short prompts and does not
-    know what it heard. `api_keys`: keys to accept; None accepts every `sk-...`. `gap`: send no RTP
-    between answers instead of silence. `pace`: how fast answers come. `shape`: how SDP answers
-    look. `duration`: seconds that a session may last. `seed` makes ids repeatable. `record`: a
-    folder for the events and the audio of each call (`recording.py`). `faults`: what goes wrong.
+    file or a list of `Turn`; without one the assistant answers with short prompts, calls tools that
+    a text names, and knows no speech but the shipped clips. `voice`: `prompts`, or an installed
+    synthesizer for what there is no prompt of (flite, espeak-ng, say). `api_keys`: keys to accept;
+    None accepts every `sk-...`. `gap`: send no RTP between answers instead of silence. `pace`: how
+    fast answers come. `shape`: how SDP answers look. `duration`: seconds that a session may last.
+    `seed` makes ids repeatable. `record`: a folder for the events and the audio of each call
+    (`recording.py`). `faults`: what goes wrong; those of a script hold unless some are given here.
 
     Raises ConfigError for a script that cannot be played, a folder that cannot be made, and an
     address that cannot be used.
@@ -94,6 +104,7 @@ class Emulator:
         host: str = "127.0.0.1",
         port: int = 0,
         script: str | Path | Sequence[Turn] | None = None,
+        voice: str = "prompts",
         api_keys: Set[str] | None = None,
         gap: bool = False,
         pace: Pace | None = None,
@@ -105,8 +116,15 @@ class Emulator:
     ) -> None:
         self._host = host
         self._port = port
-        self._voice = PromptVoice()
-        self._turns = load_script(script) if isinstance(script, str | Path) else script
+        self._voice = open_voice(voice)
+        self._turns: Sequence[Turn] = ()
+        if isinstance(script, str | Path):
+            read = read_script(script, self._voice)
+            self._turns = read.turns
+            if read.faults and faults == NO_FAULTS:
+                faults = parse_faults(read.faults, source=f"{script}, faults")
+        elif script is not None:
+            self._turns = script
         self._new_persona()  # a script that cannot be played is refused here, not in a call
         self._gap = gap
         self._pace = pace
@@ -210,7 +228,6 @@ class Emulator:
         return relayed_answer(answer, relay.port)
 
     def _new_session(self, settings: Settings, call_id: str, now: float, faults: Faults) -> Session:
-        expires_after = faults.session_expires_after
         return Session(
             settings,
             call_id=call_id,
@@ -219,7 +236,8 @@ class Emulator:
             persona=self._new_persona(),
             random=random.Random(self._random.getrandbits(64)),  # noqa: S311
             pace=self._pace,
-            duration=self._duration if expires_after is None else expires_after,
+            faults=faults.session(),
+            duration=self._duration,
             unix_time=time.time(),
         )
 

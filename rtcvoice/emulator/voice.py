@@ -3,11 +3,13 @@
 A server that is to be talked to needs to talk, and a speech synthesizer would be a large
 dependency for it. So `prompts/` holds what the emulator says, as Ogg Opus, and `prompts.yaml` the
 words. The same folder has a scripted user's side: `prompt_path("question")` is a file to send.
-Clips are decoded when first asked for and kept: a call pays only for what it says.
+Clips are decoded when first asked for and kept: a call pays only for what it says. Other texts are
+put together from the clips, and hummed where there is none (`synthesizer.py` speaks them instead).
 """
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +17,16 @@ import av
 import numpy as np
 import yaml
 
+from rtcvoice.emulator.session.clips import Clip, Speech
 from rtcvoice.emulator.session.outputs import RATE_HZ, Pcm
-from rtcvoice.emulator.session.persona import Clip
+from rtcvoice.emulator.session.speaking import Phrasebook, speak
 from rtcvoice.errors import ConfigError
 
-__all__ = ["PromptVoice", "prompt_path"]
+__all__ = ["PromptVoice", "decode", "prompt_path"]
 
 _SHIPPED = Path(__file__).parent / "prompts"
+_SOUNDS = (".aac", ".aiff", ".flac", ".m4a", ".mp3", ".ogg", ".opus", ".wav", ".webm")
+_MOST_SAID = 64  # texts put together that are kept; then the oldest go
 
 
 class PromptVoice:
@@ -36,6 +41,9 @@ class PromptVoice:
         self._folder = folder
         self._index = _read_index(folder / "prompts.yaml")
         self._clips: dict[str, Clip] = {}
+        self._said: OrderedDict[str, Clip] = OrderedDict()
+        own = {name: e["text"] for name, e in self._index.items() if e.get("by") != "user"}
+        self._phrasebook = Phrasebook(own)
 
     def names(self) -> list[str]:
         """Every clip's name, in the order of the index."""
@@ -49,17 +57,36 @@ class PromptVoice:
         """The clip's file. Raises ConfigError for an unknown name."""
         return self._folder / self._entry(name)["file"]
 
+    def user_clips(self) -> list[str]:
+        """Names of the clips that are the user's side (`by: user` in the index)."""
+        return [name for name, entry in self._index.items() if entry.get("by") == "user"]
+
     def clip(self, name: str) -> Clip:
         """The clip: samples int16, mono, 24 kHz, read-only, shared by all who ask.
 
-        The first call for a name takes a few milliseconds per second of speech. Raises ConfigError
-        for an unknown name or a file that does not decode.
+        `name` may also be the path of an audio file; the text of its clip is empty. The first call
+        for a name takes a few milliseconds per second of speech. Raises ConfigError for an unknown
+        name or a file that does not decode.
         """
         clip = self._clips.get(name)
         if clip is None:
-            clip = Clip(name=name, text=self.text(name), samples=_decode(self.path(name)))
+            if name not in self._index and name.lower().endswith(_SOUNDS):
+                clip = Clip(name=name, text="", samples=decode(Path(name)))
+            else:
+                clip = Clip(name=name, text=self.text(name), samples=decode(self.path(name)))
             self._clips[name] = clip
         return clip
+
+    def say(self, text: str) -> Speech:
+        """`text` in the words that there are clips of, the others hummed."""
+        if text not in self._said:
+            parts = self._phrasebook.parts(text)
+            known = [self.clip(part) if isinstance(part, str) else part for part in parts]
+            self._said[text] = Clip("", text, speak(known))
+        self._said.move_to_end(text)
+        while len(self._said) > _MOST_SAID:
+            self._said.popitem(last=False)
+        return self._said[text]
 
     def _entry(self, name: str) -> dict[str, str]:
         try:
@@ -73,7 +100,8 @@ class PromptVoice:
 def prompt_path(name: str) -> Path:
     """The file of a shipped clip, Ogg Opus. Raises ConfigError for an unknown name.
 
-    The user's side of the demo: `question`, `follow-up`, `stop`.
+    The user's side: `question`, `follow-up`, `stop`, `ask-weather`, `ask-sum`, `ask-story`,
+    `thanks`.
     """
     return PromptVoice().path(name)
 
@@ -96,7 +124,8 @@ def _checked(entry: Any) -> dict[str, str]:
     raise ConfigError(f"A prompt needs name, text and file as strings, this has not: {entry!r}")
 
 
-def _decode(path: Path) -> Pcm:
+def decode(path: Path) -> Pcm:
+    """Return the sound of a file: int16, mono, 24 kHz, read-only. Raises ConfigError."""
     resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE_HZ)
     try:
         with av.open(str(path)) as container:
@@ -106,7 +135,9 @@ def _decode(path: Path) -> Pcm:
                 for part in resampler.resample(frame)
             ]
     except (av.FFmpegError, IndexError, OSError) as exc:
-        raise ConfigError(f"Cannot decode the prompt {path}: {exc}") from exc
+        raise ConfigError(
+            f"Cannot decode {path}: {exc}", hint="name a prompt, or a file with sound in it"
+        ) from exc
     samples = np.concatenate([np.empty(0, np.int16), *parts])
     samples.setflags(write=False)
     return samples

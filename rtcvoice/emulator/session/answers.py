@@ -1,19 +1,26 @@
 """Makes responses: asks the persona, and keeps the default conversation to one at a time.
 
-Responses outside the conversation (`conversation:"none"`) run beside it, any number of them.
+Responses outside the conversation (`conversation:"none"`) run beside it, any number of them. Faults
+that hold for the whole session are laid over what the persona planned.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+from rtcvoice.emulator.session.clips import Voice
 from rtcvoice.emulator.session.conversation import Entry
+from rtcvoice.emulator.session.faults import SessionFaults
+from rtcvoice.emulator.session.function_calls import CallWriter
 from rtcvoice.emulator.session.items import Item, Tokens, create, text_of, text_tokens
 from rtcvoice.emulator.session.messages import MessageWriter
+from rtcvoice.emulator.session.output_items import OutputItem
 from rtcvoice.emulator.session.persona import Context, Persona
+from rtcvoice.emulator.session.plan import Call, Failure, Plan, Say
 from rtcvoice.emulator.session.responses import Listener, Response, ResponseOptions
 from rtcvoice.emulator.session.schema import RequestError, invalid
-from rtcvoice.emulator.session.settings import Settings
+from rtcvoice.emulator.session.settings import Settings, has_phases
 from rtcvoice.emulator.session.shared import Shared
 
 __all__ = ["Answers"]
@@ -22,11 +29,20 @@ __all__ = ["Answers"]
 class Answers:
     """The responses in progress, and how new ones come to be."""
 
-    def __init__(self, shared: Shared, persona: Persona, listener: Listener) -> None:
+    def __init__(
+        self,
+        shared: Shared,
+        persona: Persona,
+        voice: Voice,
+        faults: SessionFaults,
+        listener: Listener,
+    ) -> None:
         self.default: Response | None = None
         """The response in progress in the default conversation."""
         self._shared = shared
         self._persona = persona
+        self._voice = voice
+        self._faults = faults
         self._listener = listener
         self._active: dict[str, Response] = {}
         self._answered: str | None = None  # id of the newest user item that got an answer
@@ -42,11 +58,11 @@ class Answers:
 
     def create(
         self, settings: Settings, request: dict[str, Any], *, user_silent: bool = False
-    ) -> Response:
+    ) -> Response | None:
         """Begin a response; `request` is the checked `response` of a `response.create`, or {}.
 
-        Raises RequestError if the conversation is busy or the input names an unknown item; then
-        nothing was sent.
+        Return None if it is to be lost. Raises RequestError if the conversation is busy, the input
+        names an unknown item, or the persona refuses; then nothing was sent.
         """
         options = ResponseOptions.of(settings, request)
         if not options.out_of_band:
@@ -55,12 +71,58 @@ class Answers:
         instructions: str = {**settings, **request}["instructions"]
         prompt = sum((e.tokens for e in entries), Tokens(text_tokens(instructions)))
         context = self._context(entries, settings, request, user_silent=user_silent)
+        plan = self._plan(context, sum(prompt))
+        if plan.refused is not None:
+            raise RequestError(plan.refused, Failure(plan.refused).words)
+        if plan.lost:
+            return None
         response = Response(self._shared, options, prompt, self._listener)
         self._active[response.id] = response
         if response.in_conversation:
             self.default = response
-        response.begin([MessageWriter(response, self._persona.respond(context))])
+        writers = self._writers(response, plan, context, settings)
+        mixed = len({type(writer) for writer in writers}) > 1
+        response.begin(writers, plan, interleaved=mixed and has_phases(settings))
         return response
+
+    def _plan(self, context: Context, tokens: int) -> Plan:
+        """Return what the persona plans; it is not asked where the faults leave it no choice."""
+        faults = self._faults
+        if faults.reply_lost:
+            return Plan(lost=True)
+        if (refusal := self._shared.budget.refusal(tokens, self._shared.agenda.now)) is not None:
+            return Plan(failure=refusal)
+        plan = self._persona.respond(context)
+        if not context.out_of_band:
+            self._answered = context.user_id
+        failure, stalls_after = plan.failure, plan.stalls_after
+        if failure is None and faults.reply_error is not None:
+            failure = Failure(faults.reply_error, faults.reply_error_after)
+        if stalls_after is None:
+            stalls_after = faults.reply_stalls_after
+        delay = plan.delay + faults.reply_delay
+        return replace(plan, delay=delay, failure=failure, stalls_after=stalls_after)
+
+    def _writers(
+        self, response: Response, plan: Plan, context: Context, settings: Settings
+    ) -> list[OutputItem]:
+        calling = any(isinstance(output, Call) for output in plan.outputs)
+        phase = "commentary" if calling else "final_answer" if context.results else None
+        return [
+            CallWriter(response, output)
+            if isinstance(output, Call)
+            else MessageWriter(
+                response,
+                self._voiced(output, response),
+                phase if has_phases(settings) else None,
+            )
+            for output in plan.outputs
+        ]
+
+    def _voiced(self, say: Say, response: Response) -> Say:
+        if say.speech is not None or response.options.modality != "audio":
+            return say
+        return replace(say, speech=self._voice.say(say.text))
 
     def remove(self, response: Response) -> None:
         """Forget a response that has ended."""
@@ -103,17 +165,14 @@ class Answers:
     ) -> Context:
         user = next((e for e in reversed(entries) if e.item.get("role") == "user"), None)
         user_id = None if user is None else user.item["id"]
-        out_of_band = request.get("conversation") == "none"
-        new_turn = user is not None and user_id != self._answered
-        if not out_of_band:
-            self._answered = user_id
         return Context(
             items=[entry.item for entry in entries],
+            user_id=user_id,
             user_text=None if user is None else user.heard or text_of(user.item) or None,
-            new_turn=new_turn,
+            new_turn=user is not None and user_id != self._answered,
             spoken=user is not None
             and any(part["type"] == "input_audio" for part in user.item["content"]),
-            out_of_band=out_of_band,
+            out_of_band=request.get("conversation") == "none",
             user_silent=user_silent,
             request=request,
             session=settings,

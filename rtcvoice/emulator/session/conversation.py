@@ -6,17 +6,22 @@ front or deleted. Events get copies: an item goes on changing after it was annou
 
 from __future__ import annotations
 
+import base64
+from collections import deque
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Final
 
 from rtcvoice.emulator.session.items import Item, Tokens
+from rtcvoice.emulator.session.outputs import RATE_HZ, Pcm
 
 __all__ = ["ROOT", "Conversation", "Entry"]
 
 ROOT: Final = "root"
 """As a predecessor: put the item in front of all others."""
+
+_MOST_SOUND = 300 * RATE_HZ  # 14 MB; then the oldest items lose their sound
 
 
 @dataclass
@@ -27,6 +32,8 @@ class Entry:
     tokens: Tokens
     assistant_samples: int = 0
     """Length of the assistant's audio at 24 kHz; 0 for everything else."""
+    sound: Pcm | None = None
+    """The audio of the item, where it has some and it is still kept."""
     heard: str | None = None
     """The words of a spoken user turn, where somebody knows them: the transcript comes later."""
 
@@ -37,6 +44,8 @@ class Conversation:
     def __init__(self, conversation_id: str) -> None:
         self.id = conversation_id
         self._entries: list[Entry] = []
+        self._sounding: deque[tuple[Entry, int]] = deque()
+        self._kept = 0
 
     def __contains__(self, item_id: object) -> bool:
         return self._index(item_id) is not None
@@ -78,6 +87,26 @@ class Conversation:
         """Return a copy of the item as it is now, fit for an event; None if it is unknown."""
         entry = self.get(item_id)
         return None if entry is None else deepcopy(entry.item)
+
+    def retrieved(self, item_id: str) -> Item | None:
+        """Return a copy of the item with its audio, as far as it is kept, in base64."""
+        entry, copy = self.get(item_id), self.snapshot(item_id)
+        if entry is not None and copy is not None and entry.sound is not None:
+            for part in copy.get("content", ()):
+                if part["type"] in ("input_audio", "output_audio"):
+                    part["audio"] = base64.b64encode(entry.sound.tobytes()).decode()
+                    break
+        return copy
+
+    def keep_sound(self, entry: Entry, sound: Pcm) -> None:
+        """Keep the audio of an item. At most five minutes of a session's are kept, the newest."""
+        entry.sound = sound
+        self._sounding.append((entry, len(sound)))
+        self._kept += len(sound)
+        while self._kept > _MOST_SOUND:
+            oldest, length = self._sounding.popleft()
+            self._kept -= length
+            oldest.sound = None
 
     def add(self, entry: Entry, *, after: str | None = None) -> bool:
         """Insert `entry` after the item `after`, at the front for `ROOT`, at the end for None.

@@ -11,7 +11,9 @@ import binascii
 from copy import deepcopy
 from typing import Any, NamedTuple
 
-from rtcvoice.emulator.session.outputs import RATE_HZ
+import numpy as np
+
+from rtcvoice.emulator.session.outputs import RATE_HZ, Pcm
 from rtcvoice.emulator.session.schema import (
     RequestError,
     anything,
@@ -31,6 +33,7 @@ __all__ = [
     "assistant_message",
     "check_item",
     "check_item_or_reference",
+    "client_sound",
     "create",
     "text_of",
     "text_tokens",
@@ -59,6 +62,17 @@ def _refuse_audio(value: Any, path: str) -> None:
 
 
 _part_fields = {"type": anything}
+_IMAGE_TOKENS = {"low": 85, "auto": 765, "high": 765}
+
+
+def _image_url(value: Any, path: str) -> None:
+    _text(value, path)
+    head, _, encoded = value.partition(",")
+    if head not in ("data:image/png;base64", "data:image/jpeg;base64"):
+        raise invalid(path, f"'{path}' must be a data URI of a PNG or JPEG image in base64.")
+    _decoded(encoded, path)
+
+
 _input_text = record({**_part_fields, "text": _text}, required=("text",))
 _PARTS = {
     "system": {"input_text": _input_text},
@@ -68,7 +82,7 @@ _PARTS = {
             {**_part_fields, "audio": _text, "transcript": nullable(_text)}, required=("audio",)
         ),
         "input_image": record(
-            {**_part_fields, "image_url": _text, "detail": one_of("auto", "low", "high")},
+            {**_part_fields, "image_url": _image_url, "detail": one_of("auto", "low", "high")},
             required=("image_url",),
         ),
     },
@@ -126,9 +140,10 @@ class Tokens(NamedTuple):
 
     text: int = 0
     audio: int = 0
+    image: int = 0
 
     def __add__(self, other: Tokens) -> Tokens:  # type: ignore[override]
-        return Tokens(self.text + other.text, self.audio + other.audio)
+        return Tokens(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
 
 
 def text_tokens(text: str) -> int:
@@ -143,24 +158,36 @@ def create(item: Item, new_id: str, path: str) -> tuple[Item, Tokens]:
     Raises RequestError at `path` for audio that is no base64.
     """
     made = {"id": new_id, **{k: v for k, v in deepcopy(item).items() if k != "object"}}
-    audio = 0
+    audio = image = 0
     if made["type"] in ("message", "function_call"):
         made["status"] = "completed"
     else:
         made.pop("status", None)
     for index, part in enumerate(made.get("content", ())):
         if part["type"] == "input_audio":
-            audio += _audio_tokens(part.pop("audio"), f"{path}.content[{index}].audio")
+            where = f"{path}.content[{index}].audio"
+            samples = len(_decoded(part.pop("audio"), where)) // 2
+            audio += -(-samples * 10 // RATE_HZ)
             part["transcript"] = part.get("transcript")
-    return made, Tokens(text_tokens(_all_text(made)), audio)
+        elif part["type"] == "input_image":
+            image += _IMAGE_TOKENS[part.get("detail", "auto")]
+    return made, Tokens(text_tokens(_all_text(made)), audio, image)
 
 
-def _audio_tokens(encoded: str, path: str) -> int:
+def client_sound(item: Item) -> Pcm | None:
+    """Return the audio in a client's checked item, None if it has none."""
+    parts = [p["audio"] for p in item.get("content", ()) if p["type"] == "input_audio"]
+    if not parts:
+        return None
+    data = b"".join(base64.b64decode(part) for part in parts)
+    return np.frombuffer(data[: len(data) // 2 * 2], np.int16)
+
+
+def _decoded(encoded: str, path: str) -> bytes:
     try:
-        samples = len(base64.b64decode(encoded, validate=True)) // 2
+        return base64.b64decode(encoded, validate=True)
     except (binascii.Error, ValueError) as exc:
         raise RequestError("invalid_value", f"'{path}' is not valid base64.", path) from exc
-    return -(-samples * 10 // RATE_HZ)
 
 
 def user_audio(item_id: str) -> Item:

@@ -52,6 +52,8 @@ class Stream:
     """Which item each stretch belongs to, as (item id, first sample)."""
     made: int = 0
     handed_out: int = 0
+    heard_out: Callable[[], None] | None = None
+    """Called when all of it was played and nothing was dropped."""
     ends_at: float = 0.0
     """When the last sample handed out has been played."""
 
@@ -95,9 +97,9 @@ class OutputBuffer:
         """Whether nothing plays and nothing waits to."""
         return not self._streams
 
-    def open(self, response_id: str) -> Stream:
+    def open(self, response_id: str, *, heard_out: Callable[[], None] | None = None) -> Stream:
         """Return a new stream, behind those that play or wait."""
-        stream = Stream(response_id)
+        stream = Stream(response_id, heard_out=heard_out)
         self._streams.append(stream)
         return stream
 
@@ -144,6 +146,8 @@ class OutputBuffer:
                 return
             if stream.state is StreamState.PLAYING:
                 self._outbox.send("output_audio_buffer.stopped", response_id=stream.response_id)
+                if stream.heard_out is not None:
+                    stream.heard_out()
             stream.state = StreamState.ENDED
             self._streams.popleft()
         self._set_timer(None)

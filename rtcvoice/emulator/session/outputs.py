@@ -25,6 +25,7 @@ __all__ = [
     "SendEvent",
     "SendText",
     "StopAudio",
+    "lighter",
 ]
 
 RATE_HZ = 24_000
@@ -35,6 +36,19 @@ Pcm: TypeAlias = npt.NDArray[np.int16]
 
 Event: TypeAlias = dict[str, Any]
 """One event as JSON-like data. Absent and null differ on the wire, hence plain dicts."""
+
+
+def lighter(event: Event) -> Event:
+    """Return `event` without the audio and images of its item, for a client that takes no more.
+
+    Whether the service does this is not known; an answer without them beats no answer.
+    """
+    item = event.get("item")
+    if not isinstance(item, dict) or not isinstance(item.get("content"), list):
+        return event
+    heavy = ("audio", "image_url")
+    content = [{k: v for k, v in part.items() if k not in heavy} for part in item["content"]]
+    return {**event, "item": {**item, "content": content}}
 
 
 @dataclass(frozen=True, slots=True)

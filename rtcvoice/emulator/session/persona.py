@@ -1,56 +1,41 @@
-"""Who speaks in the emulator: decides what to answer, and with which clip.
+"""Who speaks in the emulator: a persona decides what was heard and what to answer.
 
-A persona is asked twice in a turn: what the user has just said (`hear`; only somebody who knows it
-beforehand can tell, there is no speech recognition here) and what to answer (`respond`). It owns
-its own memory and nothing else: no clock, no channel.
+It is asked twice in a turn: what the user has just said (`hear`) and what to answer (`respond`).
+There is no speech recognition here: a persona knows what it was told beforehand, or knows again a
+clip it has. It owns its own memory and nothing else: no clock, no channel.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
-
-import numpy as np
+from typing import Any, NamedTuple, Protocol
 
 from rtcvoice.emulator.session.items import Item
-from rtcvoice.emulator.session.outputs import RATE_HZ, Pcm
+from rtcvoice.emulator.session.outputs import Pcm
+from rtcvoice.emulator.session.plan import Plan
+from rtcvoice.emulator.session.transcript_order import TranscriptOrder
 
-__all__ = ["Assistant", "Clip", "Context", "Persona", "Reply", "Voice", "join"]
+__all__ = ["Context", "Hearing", "Persona", "Result"]
 
 
-@dataclass(frozen=True)
-class Clip:
-    """A piece of recorded speech: its name, its words, its samples (int16, mono, 24 kHz)."""
+class Result(NamedTuple):
+    """What a function call gave: the function's name, and the output as the client sent it."""
 
     name: str
-    text: str
-    samples: Pcm
-
-    @property
-    def seconds(self) -> float:
-        """How long it is."""
-        return len(self.samples) / RATE_HZ
-
-
-class Voice(Protocol):
-    """A set of clips."""
-
-    def names(self) -> list[str]:
-        """Return the names of all clips."""
-        ...
-
-    def clip(self, name: str) -> Clip:
-        """Return the clip `name`. Raises ConfigError for an unknown one."""
-        ...
+    output: str
 
 
 @dataclass(frozen=True)
-class Reply:
-    """An answer: its words, and the recording of them, without which it can only be written."""
+class Hearing:
+    """What a persona made of a spoken turn."""
 
-    text: str
-    clip: Clip | None = None
+    text: str | None = None
+    """The words; None when nobody knows them, and their transcription fails."""
+    transcription_fails: bool = False
+    """The words are known, but their transcription is to fail."""
+    order: TranscriptOrder | None = None
+    """When the transcript comes; None: as the session has it."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +50,8 @@ class Context:
     """Whether the user said or wrote something since the last answer."""
     spoken: bool
     """Whether that was by voice."""
+    user_id: str | None = None
+    """Id of that item."""
     out_of_band: bool = False
     """Whether the answer stays outside the conversation (`conversation:"none"`)."""
     user_silent: bool = False
@@ -74,66 +61,52 @@ class Context:
     session: dict[str, Any] = field(default_factory=dict)
     """The session's settings."""
 
+    def _setting(self, name: str, default: Any) -> Any:
+        return self.request.get(name, self.session.get(name, default))
+
+    @property
+    def tools(self) -> list[dict[str, Any]]:
+        """The functions that may be called: the response's, else the session's."""
+        return [tool for tool in self._setting("tools", []) if tool["type"] == "function"]
+
+    @property
+    def tool_choice(self) -> str | dict[str, Any]:
+        """`none`, `auto`, `required`, or the tool that has to be called."""
+        choice: str | dict[str, Any] = self._setting("tool_choice", "auto")
+        return choice
+
+    @property
+    def parallel_tool_calls(self) -> bool:
+        """Whether several functions may be called in one response."""
+        return bool(self._setting("parallel_tool_calls", True))
+
+    @property
+    def results(self) -> list[Result]:
+        """What the functions gave that were called since the last message; oldest first."""
+        names = {
+            item.get("call_id"): str(item["name"])
+            for item in self.items
+            if item["type"] == "function_call"
+        }
+        found: list[Result] = []
+        for item in reversed(self.items):
+            if item["type"] == "message":
+                break
+            if item["type"] == "function_call_output":
+                found.insert(0, Result(names.get(item["call_id"], "function"), item["output"]))
+        return found
+
 
 class Persona(Protocol):
     """Whoever answers."""
 
-    def hear(self) -> str | None:
-        """Return what the user said in the spoken turn that just ended; None if unknown."""
+    def hear(self, samples: Pcm) -> Hearing:
+        """Return what the user said in the spoken turn that just ended: int16, mono, 24 kHz.
+
+        What was not kept of a very long turn is missing at its beginning.
+        """
         ...
 
-    def respond(self, context: Context) -> Reply:
+    def respond(self, context: Context) -> Plan:
         """Return the answer that `context` calls for."""
         ...
-
-
-_WISHES = ("long", "story", "talk", "lecture")
-
-
-class Assistant:
-    """Answers short prompts in rotation, and with a long talk when the user asks for one.
-
-    It knows the shipped prompts by name (`greeting`, `reply-1`..., `talk`, `still-there`); of
-    another voice it says whatever there is. Raises ValueError for a voice without clips.
-    """
-
-    def __init__(self, voice: Voice) -> None:
-        self._voice = voice
-        names = voice.names()
-        if not names:
-            raise ValueError("a voice needs at least one clip")
-        self._known = set(names)
-        self._replies = [n for n in names if n.startswith("reply")] or names
-        self._next = 0
-
-    def hear(self) -> str | None:
-        """Return None: it has no ears."""
-        return None
-
-    def respond(self, context: Context) -> Reply:
-        """Answer with a prompt."""
-        clip = self._voice.clip(self._choose(context))
-        return Reply(clip.text, clip)
-
-    def _choose(self, context: Context) -> str:
-        if context.user_silent and "still-there" in self._known:
-            return "still-there"
-        text = (context.user_text or "").lower()
-        if "talk" in self._known and any(wish in text for wish in _WISHES):
-            return "talk"
-        if not context.items and "greeting" in self._known:
-            return "greeting"
-        name = self._replies[self._next % len(self._replies)]
-        self._next += 1
-        return name
-
-
-def join(clips: Sequence[Clip]) -> Clip:
-    """Return several clips said one after the other as one."""
-    if len(clips) == 1:
-        return clips[0]
-    return Clip(
-        "+".join(clip.name for clip in clips),
-        " ".join(clip.text for clip in clips),
-        np.concatenate([clip.samples for clip in clips]),
-    )

@@ -1,28 +1,33 @@
 """Responses: each climbs the service's ladder of events, one step at a time, and always ends.
 
-A `Response` runs the steps of its writers (a message; a function call fits in beside it) on the
-agenda. Cancelling closes what is open, so every response ends with `response.done`, then
+A `Response` runs the steps of its writers (messages, function calls) on the agenda, one after the
+other or interleaved. However it ends, what is open is closed, then come `response.done` and
 `rate_limits.updated`. Its audio goes to the output buffer and plays on after that.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Protocol
+from itertools import islice
+from typing import Any, Final, Protocol
 
 from rtcvoice.emulator.session.agenda import Timer
-from rtcvoice.emulator.session.items import Item, Tokens
+from rtcvoice.emulator.session.items import Tokens
 from rtcvoice.emulator.session.output_buffer import Stream
+from rtcvoice.emulator.session.output_items import OutputItem
 from rtcvoice.emulator.session.outputs import Pcm
+from rtcvoice.emulator.session.plan import Failure, Plan
 from rtcvoice.emulator.session.settings import Settings
 from rtcvoice.emulator.session.shared import Shared
 
-__all__ = ["Listener", "Response", "ResponseOptions", "ResponseStatus", "Writer"]
+__all__ = ["Listener", "Response", "ResponseOptions", "ResponseStatus"]
 
-_TOKENS_PER_MINUTE = 15_000_000
+_HEAD_START = 2  # deltas of the first item before the others begin
+_OVER: Final = object()
 
 
 class ResponseStatus(Enum):
@@ -35,28 +40,9 @@ class ResponseStatus(Enum):
     CANCELLED = "cancelled"
     """The user spoke, or the client asked for it."""
     INCOMPLETE = "incomplete"
-    """It hit `max_output_tokens`."""
-
-
-class Writer(Protocol):
-    """Writes one output item of a response."""
-
-    @property
-    def tokens(self) -> Tokens:
-        """What has been generated so far."""
-        ...
-
-    def item(self) -> Item:
-        """Return a fresh copy of the item as it stands."""
-        ...
-
-    def steps(self) -> Iterator[None]:
-        """Write it, pausing after every delta."""
-        ...
-
-    def finish(self, status: str) -> None:
-        """Close whatever is open of it."""
-        ...
+    """It hit `max_output_tokens`, or a content filter."""
+    FAILED = "failed"
+    """The server could not go on."""
 
 
 class Listener(Protocol):
@@ -103,7 +89,7 @@ class ResponseOptions:
 
 
 class Response:
-    """One response. `begin` it with its writers; it ends by itself or by `cancel`."""
+    """One response. `begin` it with its plan; it ends by itself, by `cancel`, or not at all."""
 
     def __init__(
         self, shared: Shared, options: ResponseOptions, prompt: Tokens, listener: Listener
@@ -114,10 +100,11 @@ class Response:
         self.status = ResponseStatus.IN_PROGRESS
         self._prompt = prompt
         self._listener = listener
+        self._plan = Plan()
         self._details: dict[str, Any] | None = None
-        self._writers: list[Writer] = []
-        self._announced: list[Writer] = []
+        self._announced: list[OutputItem] = []
         self._script: Iterator[None] = iter(())
+        self._steps = 0
         self._stream: Stream | None = None
         self._timer: Timer | None = None
 
@@ -131,14 +118,23 @@ class Response:
         """Whether any audio of it was generated."""
         return self._stream is not None
 
-    def begin(self, writers: list[Writer]) -> None:
-        """Announce the response; start to write after the latency."""
-        self._writers = writers
-        self._script = (step for writer in writers for step in writer.steps())
-        self.shared.outbox.send("response.created", response=self.snapshot())
-        self._timer = self.shared.agenda.after(self.shared.pace.response_latency, self._step)
+    @property
+    def expires(self) -> bool:
+        """Whether the session is to expire with it."""
+        return self._plan.expires
 
-    def index_of(self, writer: Writer) -> int:
+    def begin(self, writers: list[OutputItem], plan: Plan, *, interleaved: bool) -> None:
+        """Announce the response; start to write after the latency.
+
+        `interleaved`: the later items begin before the first is done.
+        """
+        self._plan = plan
+        self._script = (_interleaved if interleaved else _in_turn)(writers)
+        self.shared.outbox.send("response.created", response=self.snapshot())
+        latency = self.shared.pace.response_latency + plan.delay
+        self._timer = self.shared.agenda.after(latency, self._step)
+
+    def index_of(self, writer: OutputItem) -> int:
         """Return the output index of a writer, given in the order in which they begin."""
         if writer not in self._announced:
             self._announced.append(writer)
@@ -147,12 +143,14 @@ class Response:
     def speak(self, item_id: str, samples: Pcm) -> None:
         """Add audio of the item to the response's stream."""
         if self._stream is None and len(samples):
-            self._stream = self.shared.output.open(self.id)
+            self._stream = self.shared.output.open(self.id, heard_out=self._plan.heard_out)
         if self._stream is not None:
             self.shared.output.write(self._stream, item_id, samples)
 
     def cancel(self, reason: str) -> None:
         """Stop generating: `reason` is turn_detected or client_cancelled."""
+        if self._stream is not None:
+            self._stream.heard_out = None
         self._end(ResponseStatus.CANCELLED, {"type": "cancelled", "reason": reason})
 
     def snapshot(self) -> dict[str, Any]:
@@ -177,14 +175,17 @@ class Response:
 
     def _usage(self) -> dict[str, Any]:
         prompt, made = self._prompt, self._generated()
-        parts = {"text_tokens": prompt.text, "audio_tokens": prompt.audio, "image_tokens": 0}
+        if self.status is ResponseStatus.FAILED and not self._announced:
+            prompt = Tokens()  # a response that never began is not billed
         cached = {"text_tokens": 0, "audio_tokens": 0, "image_tokens": 0}
         return {
-            "total_tokens": prompt.text + prompt.audio + made.text + made.audio,
-            "input_tokens": prompt.text + prompt.audio,
-            "output_tokens": made.text + made.audio,
+            "total_tokens": sum(prompt) + sum(made),
+            "input_tokens": sum(prompt),
+            "output_tokens": sum(made),
             "input_token_details": {
-                **parts,
+                "text_tokens": prompt.text,
+                "audio_tokens": prompt.audio,
+                "image_tokens": prompt.image,
                 "cached_tokens": 0,
                 "cached_tokens_details": cached,
             },
@@ -192,11 +193,18 @@ class Response:
         }
 
     def _step(self) -> None:
+        plan = self._plan
+        if plan.failure is not None and self._steps >= plan.failure.after:
+            self._fail(plan.failure)
+            return
+        if plan.stalls_after is not None and self._steps >= plan.stalls_after:
+            return
         try:
             next(self._script)
         except StopIteration:
-            self._end(ResponseStatus.COMPLETED, None)
+            self._written()
             return
+        self._steps += 1
         limit = self.options.max_output_tokens
         if isinstance(limit, int) and sum(self._generated()) > limit:
             details = {"type": "incomplete", "reason": "max_output_tokens"}
@@ -205,6 +213,16 @@ class Response:
         self._timer = self.shared.agenda.after(self.shared.pace.delta_interval, self._step)
         self._listener.response_stepped(self)
 
+    def _written(self) -> None:
+        if self._plan.failure is not None:  # it was to come later than there were deltas
+            self._fail(self._plan.failure)
+        elif self._plan.stalls_after is None:
+            self._end(ResponseStatus.COMPLETED, None)
+
+    def _fail(self, failure: Failure) -> None:
+        kind = ResponseStatus.INCOMPLETE if failure.incomplete else ResponseStatus.FAILED
+        self._end(kind, failure.details())
+
     def _end(self, status: ResponseStatus, details: dict[str, Any] | None) -> None:
         if self._timer is not None:
             self._timer.cancel()
@@ -212,20 +230,33 @@ class Response:
             writer.finish("incomplete")
         self._listener.response_ending(self)
         self.status, self._details = status, details
-        send = self.shared.outbox.send
-        send("response.done", response=self.snapshot())
-        send("rate_limits.updated", rate_limits=[self._rate_limit()])
+        budget, now = self.shared.budget, self.shared.agenda.now
+        done = self.snapshot()
+        budget.spend(done["usage"]["total_tokens"], now)
+        self.shared.outbox.send("response.done", response=done)
+        self.shared.outbox.send("rate_limits.updated", rate_limits=budget.shown(now))
         # Whoever listens may create the next response, so this one must be over by then; and its
         # stream is closed last, because `stopped` may follow at once.
         self._listener.response_ended(self)
         if self._stream is not None:
             self.shared.output.close(self._stream)
 
-    def _rate_limit(self) -> dict[str, Any]:
-        used = sum(self._prompt) + sum(self._generated())
-        return {
-            "name": "tokens",
-            "limit": _TOKENS_PER_MINUTE,
-            "remaining": max(0, _TOKENS_PER_MINUTE - used),
-            "reset_seconds": round(60 * used / _TOKENS_PER_MINUTE, 3),
-        }
+
+def _in_turn(writers: list[OutputItem]) -> Iterator[None]:
+    for writer in writers:
+        yield from writer.steps()
+        writer.finish("completed")
+
+
+def _interleaved(writers: list[OutputItem]) -> Iterator[None]:
+    """Begin the others when the first has got going, and close all when all are written."""
+    running = deque(writer.steps() for writer in writers[:1])
+    yield from islice(running[0], _HEAD_START)
+    running.extendleft(writer.steps() for writer in reversed(writers[1:]))
+    while running:
+        steps = running.popleft()
+        if next(steps, _OVER) is not _OVER:
+            running.append(steps)
+            yield
+    for writer in writers:
+        writer.finish("completed")

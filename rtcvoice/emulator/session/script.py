@@ -1,119 +1,282 @@
-"""A persona with a script: what the user will say turn by turn, and what to answer.
+"""A script: what the user will say turn by turn, what answers it, and what goes wrong on the way.
 
-    - hears: What is the capital of France?     # the transcript; leave it out if unknown
-      says: reply-1                              # the name of a prompt, or a list of names
-    - says: [one-moment, talk]
-
-The script is the emulator's only knowledge of what was said. After its last turn the `Assistant`
-takes over.
+`Turn` is one turn, `Scripted` the persona that plays them in order. `script_file.py` reads the same
+from YAML. What the user says is known from the script alone; where a turn names the clip it will
+come from, the sound is compared with it, and a turn that sounds otherwise is unrecognised. After
+the last turn the `Assistant` takes over.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+import json
+import logging
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from rtcvoice.emulator.session.persona import Assistant, Context, Reply, Voice, join
+from rtcvoice.emulator.session.assistant import Assistant, telling
+from rtcvoice.emulator.session.clips import Clip, Voice, join
+from rtcvoice.emulator.session.outputs import RATE_HZ, Pcm
+from rtcvoice.emulator.session.persona import Context, Hearing, Result
+from rtcvoice.emulator.session.plan import Call, Failure, Output, Plan, Say
+from rtcvoice.emulator.session.recognition import LIKELY, likeness, speech_seconds
+from rtcvoice.emulator.session.transcript_order import TranscriptOrder
+from rtcvoice.emulator.session.wording import plain_words, told
 from rtcvoice.errors import ConfigError
 
-__all__ = ["Scripted", "Turn", "load_script", "parse_script"]
+__all__ = ["UNRECOGNISED", "Scripted", "ToolCall", "Turn", "check_turn"]
+
+logger = logging.getLogger(__name__)
+
+UNRECOGNISED = "[unrecognised]"
+"""The transcript of a turn that does not sound like the clip it was to be."""
+
+_PROMPT_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_FILE = re.compile(r".+\.[A-Za-z0-9]{2,4}")
+_FIELD = re.compile(r"\{(\w+)((?:\.\w+)*)\}")
+_HELD = 60.0  # seconds for which an answer that is to be interrupted goes on
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToolCall:
+    """A function call of a script. Arguments that are a string go over the wire as they are."""
+
+    name: str
+    arguments: Mapping[str, Any] | str = ""
+
+    @property
+    def wire(self) -> str:
+        """The arguments as the model would write them."""
+        if isinstance(self.arguments, str):
+            return self.arguments or "{}"
+        return json.dumps(dict(self.arguments))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Turn:
-    """One turn of a script: what the user says (None: unknown) and the prompts that answer it."""
+    """One turn of a script: what the user says or writes, and the answer.
+
+    An answer may speak, call functions, or both: a model that speaks while it calls. With neither
+    the assistant chooses.
+    """
 
     hears: str | None = None
-    says: tuple[str, ...] = ()
-    """Names of prompts, said one after the other. Empty: the assistant chooses."""
+    """The user's words: the transcript of speech; text is compared with them. None: unknown."""
+    clip: str | None = None
+    """The prompt or audio file that speech is to be; another sound is unrecognised."""
+    says: str | Sequence[str] = ()
+    """Prompts by name, audio files, or texts to say, one after the other. In an answer to function
+    calls `{result}` stands for what they gave, `{result.field}` for a part of it."""
+    calls: Sequence[ToolCall] = ()
+    """Functions to call."""
+    then: Turn | None = None
+    """The answer when the functions have given their results; None: the assistant tells them."""
+    wait: float = 0.0
+    """Seconds before the answer begins."""
+    interrupted: bool = False
+    """The user will interrupt: the answer goes on until that happens, for a minute at most."""
+    fails: str | Failure | None = None
+    """The code with which the response fails; `content_filter` and `max_output_tokens` leave it
+    incomplete."""
+    stalls_after: int | None = None
+    """The response stops after so many words and never ends."""
+    lost: bool = False
+    """Nothing answers at all."""
+    refused: str | None = None
+    """An error with this code comes instead of a response."""
+    expires: bool = False
+    """The session expires when the response is done."""
+    transcript: str | None = None
+    """`before`, `middle` or `after` the response, or `fails`."""
 
-
-def load_script(path: Path | str) -> list[Turn]:
-    """Read a script from a YAML file. Raises ConfigError that names the turn or line at fault."""
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except OSError as exc:
-        raise ConfigError(
-            f"the script {path} cannot be read: {exc.strerror}", hint="name a YAML file"
-        ) from exc
-    except UnicodeDecodeError as exc:
-        raise ConfigError(f"the script {path} is not text", hint=_EXAMPLE) from exc
-    return parse_script(text, source=str(path))
-
-
-def parse_script(text: str, *, source: str = "script") -> list[Turn]:
-    """Read a script from YAML text; `source` names it in errors. Raises ConfigError."""
-    try:
-        turns = yaml.safe_load(text)
-    except yaml.YAMLError as exc:
-        mark = getattr(exc, "problem_mark", None)
-        place = f"{source}, line {mark.line + 1}" if mark else source
-        what = getattr(exc, "problem", None) or str(exc)
-        raise ConfigError(f"{place}: this is not YAML: {what}", hint=_EXAMPLE) from exc
-    if not isinstance(turns, list):
-        raise ConfigError(f"{source}: a script is a list of turns", hint=_EXAMPLE)
-    return [_turn(turn, f"{source}, turn {n}") for n, turn in enumerate(turns, 1)]
-
-
-_EXAMPLE = "write '- hears: What time is it?' and below it '  says: reply-1'"
-
-
-def _turn(turn: Any, place: str) -> Turn:
-    if not isinstance(turn, dict):
-        raise ConfigError(f"{place}: a turn has the keys hears and says", hint=_EXAMPLE)
-    unknown = [str(key) for key in turn if key not in ("hears", "says")]
-    if unknown:
-        raise ConfigError(f"{place}: unknown key {unknown[0]!r}", hint="use hears and says")
-    hears, says = turn.get("hears"), turn.get("says", [])
-    if hears is not None and not isinstance(hears, str):
-        raise ConfigError(f"{place}: hears is not text", hint=f"put it in quotes: '{hears}'")
-    names = [says] if isinstance(says, str) else says
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise ConfigError(f"{place}: says is not a prompt's name", hint="or a list of names")
-    return Turn(hears=hears, says=tuple(names))
+    def prompts(self) -> list[str]:
+        """Return what is said, one by one."""
+        return [self.says] if isinstance(self.says, str) else list(self.says)
 
 
 class Scripted:
     """Plays a script. A spoken turn, or an answer to something not spoken, moves it forward.
 
-    Raises ConfigError when a turn wants to say a prompt that `voice` does not have.
+    `warnings` has what did not go by the script, newest last, at most 1000. Raises ConfigError when
+    a turn names a prompt or a file that `voice` cannot play.
     """
 
     def __init__(self, turns: Sequence[Turn], voice: Voice) -> None:
+        self.warnings: list[str] = []
         self._turns = list(turns)
         self._voice = voice
-        self._fallback = Assistant(voice)
+        self._assistant = Assistant(voice)
         self._position = -1
         self._unanswered = False
-        known = voice.names()
+        self._stage: Turn | None = None  # the answer that was given last, or was to be
         for number, turn in enumerate(self._turns, 1):
-            for name in turn.says:
-                if name not in known:
-                    hint = f"the prompts are: {', '.join(known)}"
-                    raise ConfigError(f"Turn {number}: there is no prompt {name!r}", hint=hint)
+            check_turn(turn, voice, f"Turn {number}")
 
     def _turn(self) -> Turn:
         return self._turns[self._position] if self._position < len(self._turns) else Turn()
 
-    def hear(self) -> str | None:
+    def _warn(self, message: str) -> None:
+        text = f"turn {self._position + 1}: {message}"
+        logger.warning("x script, %s", text)
+        self.warnings = [*self.warnings[-999:], text]
+
+    # ---- hearing
+
+    def hear(self, samples: Pcm) -> Hearing:
         """Return what the script says the user said, and move to that turn."""
         self._position += 1
         self._unanswered = True
-        return self._turn().hears
+        if self._position >= len(self._turns):
+            return self._assistant.hear(samples)
+        turn = self._turn()
+        fails = turn.transcript == "fails"
+        order = None if fails or turn.transcript is None else TranscriptOrder(turn.transcript)
+        return Hearing(self._words(turn, samples), transcription_fails=fails, order=order)
 
-    def respond(self, context: Context) -> Reply:
+    def _words(self, turn: Turn, samples: Pcm) -> str | None:
+        if turn.clip is None:
+            return turn.hears
+        clip = self._voice.clip(turn.clip)
+        score = likeness(samples, clip)
+        if score >= LIKELY:
+            return turn.hears if turn.hears is not None else clip.text or None
+        heard, wanted = speech_seconds(samples), speech_seconds(clip.samples)
+        split = " (does a pause in it end the turn?)" if heard < 0.75 * wanted else ""
+        self._warn(
+            f"what was heard is not the clip {turn.clip!r}: {heard:.1f} s of speech, the clip has"
+            f" {wanted:.1f} s{split}; likeness {score:.2f} of {LIKELY:.2f} needed"
+        )
+        return UNRECOGNISED
+
+    def _check_text(self, turn: Turn, context: Context) -> None:
+        wanted, got = turn.hears, context.user_text
+        if wanted is None or got is None or context.spoken or not context.new_turn:
+            return
+        if plain_words(wanted) != plain_words(got):
+            self._warn(f"expected the text {wanted!r}, got {got!r}")
+
+    # ---- answering
+
+    def respond(self, context: Context) -> Plan:
         """Answer as the script says; what is out of band or beyond the script, the assistant."""
         if context.out_of_band or context.user_silent:
-            return self._fallback.respond(context)
+            return self._assistant.respond(context)
+        if context.results and not self._unanswered and self._stage is not None:
+            self._stage = self._stage.then or Turn(says=telling(context.results))
+            return self._plan(self._stage, context)
         if not self._unanswered:
             self._position += 1
+            self._check_text(self._turn(), context)
         self._unanswered = False
-        says = self._turn().says
-        if not says:
-            return self._fallback.respond(context)
-        clip = join([self._voice.clip(name) for name in says])
-        return Reply(clip.text, clip)
+        beyond = self._position >= len(self._turns)
+        self._stage = None if beyond else self._turn()
+        return self._assistant.respond(context) if beyond else self._plan(self._turn(), context)
+
+    def _plan(self, turn: Turn, context: Context) -> Plan:
+        outputs: tuple[Output, ...] = (
+            *self._spoken(turn, context.results),
+            *(Call(call.name, call.wire) for call in turn.calls),
+        )
+        failure = Failure(turn.fails) if isinstance(turn.fails, str) else turn.fails
+        silent = (turn.lost, turn.refused, failure, turn.stalls_after) != (False, None, None, None)
+        if not outputs and not silent:
+            outputs = self._assistant.respond(context).outputs
+        return Plan(
+            outputs,
+            delay=turn.wait,
+            failure=failure,
+            stalls_after=turn.stalls_after,
+            lost=turn.lost,
+            refused=turn.refused,
+            expires=turn.expires,
+            heard_out=self._heard_out() if turn.interrupted else None,
+        )
+
+    def _heard_out(self) -> Any:
+        position = self._position
+
+        def warn() -> None:
+            if position == self._position:
+                self._warn("the answer was to be interrupted, but was heard to its end")
+
+        return warn
+
+    def _spoken(self, turn: Turn, results: list[Result]) -> list[Say]:
+        """Return one message of all that is said; no message if that is nothing."""
+        parts = turn.prompts()
+        if not parts:
+            return []
+        if all(map(_is_sound, parts)):
+            clip = join([self._voice.clip(part) for part in parts])
+            return [_held(clip) if turn.interrupted else Say(clip.text, clip)]
+        texts = [self._voice.clip(p).text if _is_sound(p) else _filled(p, results) for p in parts]
+        text = " ".join(texts)
+        return [Say(" ".join([text] * 20) if turn.interrupted else text)]
+
+
+def _held(clip: Clip) -> Say:
+    times = max(1, -(-int(_HELD * RATE_HZ) // max(1, len(clip.samples))))
+    whole = join([clip] * times)
+    return Say(whole.text, whole)
+
+
+def _is_sound(part: str) -> bool:
+    """Whether `part` names a prompt or an audio file; anything else is a text to say."""
+    return bool(_PROMPT_NAME.fullmatch(part) or (_FILE.fullmatch(part) and " " not in part))
+
+
+def _filled(text: str, results: list[Result]) -> str:
+    """Return `text` with `{result}`, `{name}` and their fields replaced by what functions gave."""
+
+    def value(found: re.Match[str]) -> str:
+        name, path = found[1], found[2].split(".")[1:]
+        outputs = [r.output for r in results if name in ("result", r.name)]
+        if not outputs:
+            return found[0]
+        return _field(outputs[0], path)
+
+    return _FIELD.sub(value, text)
+
+
+def _field(output: str, path: list[str]) -> str:
+    if not path:
+        return told(output) or output
+    try:
+        content: Any = json.loads(output)
+        for key in path:
+            content = content[int(key) if isinstance(content, list) else key]
+    except (ValueError, KeyError, IndexError, TypeError, RecursionError):
+        return "nothing"
+    return told(json.dumps(content))
+
+
+def check_turn(turn: Turn, voice: Voice, place: str) -> None:
+    """Raise ConfigError, which names `place`, for a turn that cannot be played."""
+    known = voice.names()
+    named = [part for part in turn.prompts() if _is_sound(part)]
+    for name in [*named, *([turn.clip] if turn.clip is not None else [])]:
+        if name in known:
+            continue
+        if _PROMPT_NAME.fullmatch(name) or not Path(name).is_file():
+            near = difflib.get_close_matches(name, known, 1)
+            guess = f"did you mean {near[0]!r}? " if near else ""
+            raise ConfigError(
+                f"{place}: there is no prompt or file {name!r}",
+                hint=f"{guess}the prompts are: {', '.join(known)}; a text to say has a space or a"
+                " capital letter",
+            )
+        voice.clip(name)
+    if turn.transcript not in (None, "fails", *(order.value for order in TranscriptOrder)):
+        raise ConfigError(
+            f"{place}: transcript cannot be {turn.transcript!r}",
+            hint="before, middle, after or fails",
+        )
+    if turn.then is not None:
+        if turn.then.hears is not None or turn.then.clip is not None:
+            raise ConfigError(
+                f"{place}: then hears nothing", hint="the user's next words are a turn of their own"
+            )
+        check_turn(turn.then, voice, place)

@@ -2,8 +2,9 @@
 
 It has no clock, task, socket or thread. The shell tells it what arrived and what time it is; it
 answers with outputs. A session is a few parts around one hub (`Shared`): `Turns` hears the user,
-`Answers` makes responses, `Transcriber` tells what was said, `OutputBuffer` knows what is being
-played, `Agenda` knows what is due. This file joins them and obeys the client's events.
+`Answers` makes responses, `ItemCommands` obeys what is said about items, `Transcriber` tells what
+was said, `OutputBuffer` knows what is being played, `Agenda` knows what is due. This file joins
+them and obeys the client's other events.
 
     session = Session(validate({"type": "realtime"}), call_id=..., now=clock(), voice=PromptVoice())
     session.open(now)                  # and then, whenever something happens:
@@ -17,24 +18,38 @@ before the next call. `next_deadline()` is asked after that; when it has come, c
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any
 
 from rtcvoice.emulator.session import client_events
 from rtcvoice.emulator.session.agenda import Agenda
 from rtcvoice.emulator.session.answers import Answers
+from rtcvoice.emulator.session.assistant import Assistant
+from rtcvoice.emulator.session.budget import TokenBudget
+from rtcvoice.emulator.session.clips import Voice
 from rtcvoice.emulator.session.conversation import Conversation, Entry
+from rtcvoice.emulator.session.faults import SessionFaults
 from rtcvoice.emulator.session.ids import Ids, session_id
-from rtcvoice.emulator.session.items import create, weigh
-from rtcvoice.emulator.session.output_buffer import Cut, OutputBuffer
-from rtcvoice.emulator.session.outputs import RATE_HZ, Close, Event, Outbox, Output, Pcm, StopAudio
-from rtcvoice.emulator.session.persona import Assistant, Persona, Voice
+from rtcvoice.emulator.session.item_commands import ItemCommands
+from rtcvoice.emulator.session.noise import Noise
+from rtcvoice.emulator.session.output_buffer import OutputBuffer
+from rtcvoice.emulator.session.outputs import (
+    Close,
+    Event,
+    Outbox,
+    Output,
+    Pcm,
+    SendEvent,
+    StopAudio,
+)
+from rtcvoice.emulator.session.persona import Hearing, Persona
 from rtcvoice.emulator.session.responses import Response
 from rtcvoice.emulator.session.schema import RequestError, invalid
 from rtcvoice.emulator.session.settings import Settings, public, update
 from rtcvoice.emulator.session.shared import Pace, Shared
-from rtcvoice.emulator.session.transcription import Transcriber, TranscriptOrder
+from rtcvoice.emulator.session.transcript_order import TranscriptOrder
+from rtcvoice.emulator.session.transcription import Transcriber
 from rtcvoice.emulator.session.turns import Turns
 
 __all__ = ["Session"]
@@ -45,8 +60,8 @@ class Session:
 
     `settings` comes from `settings.validate` and is not changed. `now` is seconds of any clock that
     does not go back; `unix_time` is the wall time at the same moment, for `expires_at` alone.
-    `duration` is the session's life in seconds. `transcript_order` and `transcription_fails` choose
-    how transcripts come. Give `random` a seed for repeatable ids.
+    `duration` is the session's life in seconds, unless `faults` end it earlier. `transcript_order`
+    chooses when transcripts come. Give `random` a seed for repeatable ids.
     """
 
     def __init__(
@@ -60,11 +75,15 @@ class Session:
         random: Random | None = None,
         pace: Pace | None = None,
         transcript_order: TranscriptOrder = TranscriptOrder.MIDDLE,
-        transcription_fails: bool = False,
+        faults: SessionFaults | None = None,
         duration: float = 3600.0,
         unix_time: float = 0.0,
     ) -> None:
-        ids = Ids(random or Random())  # noqa: S311 - ids need no secrecy here
+        faults = faults or SessionFaults()
+        random = random or Random()  # noqa: S311 - ids need no secrecy here
+        if faults.session_expires_after is not None:
+            duration = min(duration, faults.session_expires_after)
+        ids = Ids(random)
         self.id = session_id(call_id)
         self._settings = settings
         self._persona = persona or Assistant(voice)
@@ -74,26 +93,34 @@ class Session:
         self._answer_owed = False
         self._agenda = Agenda(now)
         self._outbox = Outbox(ids)
+        self._noise = Noise(faults, random)
         self._output = OutputBuffer(self._outbox, self._agenda, on_idle=self._output_idle)
         self._conversation = Conversation(ids.conversation())
         self._shared = Shared(
-            ids, self._outbox, self._agenda, self._conversation, self._output, pace or Pace()
+            ids=ids,
+            outbox=self._outbox,
+            agenda=self._agenda,
+            conversation=self._conversation,
+            output=self._output,
+            budget=TokenBudget(faults.tokens_per_minute, now),
+            pace=pace or Pace(),
         )
         self._turns = Turns(self._shared, settings["audio"]["input"]["turn_detection"], self)
-        self._answers = Answers(self._shared, self._persona, self)
+        self._answers = Answers(self._shared, self._persona, voice, faults, self)
+        self._items = ItemCommands(self._shared)
         self._transcriber = Transcriber(
             self._shared,
             order=transcript_order,
-            fails=transcription_fails,
+            fails=faults.transcription_fails,
             busy=lambda: self._answers.default is not None,
         )
         self._agenda.after(duration, self._expire)
         self._handlers: dict[str, Callable[[Event], None]] = {
             "session.update": self._session_update,
-            "conversation.item.create": self._item_create,
-            "conversation.item.retrieve": self._item_retrieve,
-            "conversation.item.delete": self._item_delete,
-            "conversation.item.truncate": self._item_truncate,
+            "conversation.item.create": self._items.create,
+            "conversation.item.retrieve": self._items.retrieve,
+            "conversation.item.delete": self._items.delete,
+            "conversation.item.truncate": self._items.truncate,
             "input_audio_buffer.append": self._input_append,
             "input_audio_buffer.commit": lambda _: self._turns.commit(),
             "input_audio_buffer.clear": lambda _: self._turns.clear(),
@@ -108,6 +135,11 @@ class Session:
     def closed(self) -> bool:
         """Whether it has ended; from then on every call is without effect."""
         return self._outbox.closed
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """What did not go by the persona's script, oldest first."""
+        return tuple(getattr(self._persona, "warnings", ()))
 
     def session_object(self) -> dict[str, Any]:
         """Return the session as `session.created` shows it."""
@@ -138,7 +170,7 @@ class Session:
             self._send_error(exc, client_id)
 
     def receive_audio(self, samples: Pcm, now: float) -> None:
-        """Take input audio of any length: int16, mono, 24 kHz, shape (n,). It is not kept."""
+        """Take input audio of any length: int16, mono, 24 kHz, shape (n,); it is copied."""
         self._agenda.run(now)
         if not self.closed:
             self._turns.receive(samples)
@@ -153,7 +185,12 @@ class Session:
 
     def drain(self) -> list[Output]:
         """Return what is to be done now, in order."""
-        return self._outbox.drain()
+        outputs: list[Output] = []
+        for output in self._outbox.drain():
+            outputs += (
+                self._noise.around(output.event) if isinstance(output, SendEvent) else [output]
+            )
+        return outputs
 
     # ---- what the parts report
 
@@ -165,24 +202,21 @@ class Session:
         cuts = self._output.clear()
         if self._answers.default is not None:
             self._answers.default.cancel("turn_detected")
-        self._truncate_all(cuts)
+        self._items.cut(cuts)
 
-    def user_committed(self, entry: Entry, samples: int, *, detected: bool, silent: bool) -> None:
+    def user_committed(
+        self, entry: Entry, sound: Pcm, samples: int, *, detected: bool, silent: bool
+    ) -> None:
         """Have the turn transcribed and answered, as the settings say (TurnListener)."""
-        if not silent:
-            entry.heard = self._persona.hear()
+        heard = Hearing() if silent else self._persona.hear(sound)
+        entry.heard = heard.text
         audio_in = self._settings["audio"]["input"]
         if audio_in["transcription"] is not None:
-            self._transcriber.begin(
-                entry.item["id"],
-                words=entry.heard,
-                samples=samples,
-                model=audio_in["transcription"].get("model", ""),
-            )
+            self._transcriber.begin(entry.item["id"], heard, samples, self._settings)
         wanted = detected and audio_in["turn_detection"]["create_response"]
         if wanted and self._settings["type"] == "realtime":
             if self._answers.default is None:
-                self._answer({}, user_silent=silent)
+                self._answer_unasked(user_silent=silent)
             else:  # it was not to be interrupted, so the answer waits its turn
                 self._answer_owed = True
 
@@ -204,9 +238,11 @@ class Session:
             return
         self._voice_locked = self._voice_locked or response.spoken
         self._transcriber.response_ended()
-        if self._answer_owed:
+        if response.expires:
+            self._expire()
+        elif self._answer_owed:
             self._answer_owed = False
-            self._answer({})
+            self._answer_unasked()
         elif self._output.idle:
             self._output_idle()
 
@@ -238,55 +274,6 @@ class Session:
         self._turns.configure(self._settings["audio"]["input"]["turn_detection"])
         self._outbox.send("session.updated", session=self.session_object())
 
-    def _item_create(self, event: Event) -> None:
-        item = event["item"]
-        if item.get("id") in self._conversation:
-            raise invalid("item.id", f"There is an item with the id '{item['id']}' already.")
-        if item["type"] == "function_call_output" and not self._conversation.has_call(
-            item["call_id"]
-        ):
-            message = f"Tool call ID '{item['call_id']}' not found in conversation."
-            raise RequestError("invalid_tool_call_id", message, "item.call_id")
-        made, tokens = create(item, self._shared.ids.item(), "item")
-        after = event.get("previous_item_id")
-        if not self._conversation.add(Entry(made, tokens), after=after):
-            raise _unknown_item("create", after, "previous_item_id")
-        previous = self._conversation.previous_of(made["id"])
-        for kind in ("added", "done"):
-            copy = self._conversation.snapshot(made["id"])
-            self._outbox.send(f"conversation.item.{kind}", previous_item_id=previous, item=copy)
-
-    def _item_retrieve(self, event: Event) -> None:
-        item = self._conversation.snapshot(event["item_id"])
-        if item is None:
-            raise _unknown_item("retrieve", event["item_id"])
-        self._outbox.send("conversation.item.retrieved", item=item)
-
-    def _item_delete(self, event: Event) -> None:
-        entry = self._conversation.get(event["item_id"])
-        if entry is None:
-            raise _unknown_item("delete", event["item_id"])
-        if entry.item.get("status") == "in_progress":
-            raise invalid(
-                "item_id", "The item is still being generated: cancel the response first."
-            )
-        self._conversation.delete(event["item_id"])
-        self._outbox.send("conversation.item.deleted", item_id=event["item_id"])
-
-    def _item_truncate(self, event: Event) -> None:
-        item_id, end_ms = event["item_id"], event["audio_end_ms"]
-        entry = self._conversation.get(item_id)
-        if entry is None:
-            raise _unknown_item("truncate", item_id)
-        if not entry.assistant_samples or event["content_index"] != 0:
-            message = "Only model output audio messages can be truncated"
-            raise RequestError(None, message, "item_id")
-        length_ms = entry.assistant_samples * 1000 // RATE_HZ
-        if end_ms > length_ms:
-            message = f"Audio content of {length_ms}ms is already shorter than {end_ms}ms"
-            raise invalid("audio_end_ms", message)
-        self._truncate_all([Cut(item_id, end_ms)])
-
     def _input_append(self, event: Event) -> None:
         raise invalid(
             "type",
@@ -311,31 +298,16 @@ class Session:
 
     def _answer(self, request: dict[str, Any], *, user_silent: bool = False) -> None:
         response = self._answers.create(self._settings, request, user_silent=user_silent)
-        if response.in_conversation:
+        if response is not None and response.in_conversation:
             self._turns.stay_awake()
 
+    def _answer_unasked(self, *, user_silent: bool = False) -> None:
+        """Answer a spoken turn; there is no client's event to refuse."""
+        try:
+            self._answer({}, user_silent=user_silent)
+        except RequestError as exc:
+            self._send_error(exc, None)
+
     def _clear_output(self) -> None:
-        self._truncate_all(self._output.clear())
+        self._items.cut(self._output.clear())
         self._output_idle()
-
-    def _truncate_all(self, cuts: list[Cut]) -> None:
-        """Cut the items' audio, and their transcripts with it: nobody knows how far they go now."""
-        for cut in cuts:
-            entry = self._conversation.get(cut.item_id)
-            if entry is None:  # out of band, or deleted meanwhile
-                continue
-            for part in entry.item["content"]:
-                part.pop("transcript", None)
-            entry.assistant_samples = cut.audio_end_ms * RATE_HZ // 1000
-            entry.tokens = weigh(entry.item, assistant_samples=entry.assistant_samples)
-            self._outbox.send(
-                "conversation.item.truncated",
-                item_id=cut.item_id,
-                content_index=0,
-                audio_end_ms=cut.audio_end_ms,
-            )
-
-
-def _unknown_item(verb: str, item_id: object, param: str = "item_id") -> RequestError:
-    message = f"There is no item with the id '{item_id}' in the conversation."
-    return RequestError(f"item_{verb}_invalid_item_id", message, param)

@@ -19,6 +19,7 @@ __all__ = [
     "DEFAULT_MODEL",
     "Settings",
     "SettingsError",
+    "has_phases",
     "public",
     "update",
     "validate",
@@ -39,8 +40,17 @@ _INSTRUCTIONS = (
 # -------------------------------------------------------------------------------------- defaults
 
 
+def has_phases(settings: Settings) -> bool:
+    """Whether the model tells commentary from final answers and speaks while it calls (2.x)."""
+    return _second_generation(settings.get("model", ""))
+
+
+def _second_generation(model: str) -> bool:
+    return model.startswith("gpt-realtime-2") and not _dated(model)
+
+
 def _silence_ms(model: str) -> int:
-    return 500 if model.startswith("gpt-realtime-2") and not _dated(model) else 200
+    return 500 if _second_generation(model) else 200
 
 
 def _dated(model: str) -> bool:
@@ -57,7 +67,7 @@ def _defaults(kind: str, model: str) -> Settings:
     }
     if kind == "transcription":
         return {"type": kind, "audio": {"input": audio_in}, "include": None}
-    voice = "marin" if _silence_ms(model) == 500 else "alloy"
+    voice = "marin" if _second_generation(model) else "alloy"
     return {
         "type": kind,
         "model": model,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rtcvoice.emulator.session.agenda import Agenda
+from rtcvoice.emulator.session.budget import TokenBudget
 from rtcvoice.emulator.session.conversation import Conversation
 from rtcvoice.emulator.session.ids import Ids
 from rtcvoice.emulator.session.output_buffer import OutputBuffer
@@ -36,4 +37,5 @@ class Shared:
     agenda: Agenda
     conversation: Conversation
     output: OutputBuffer
+    budget: TokenBudget
     pace: Pace

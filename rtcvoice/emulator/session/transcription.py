@@ -10,27 +10,19 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any
 
 from rtcvoice.emulator.session.items import text_tokens, weigh
 from rtcvoice.emulator.session.outputs import RATE_HZ
+from rtcvoice.emulator.session.persona import Hearing
+from rtcvoice.emulator.session.settings import Settings
 from rtcvoice.emulator.session.shared import Shared
+from rtcvoice.emulator.session.transcript_order import TranscriptOrder
 
-__all__ = ["Transcriber", "TranscriptOrder"]
+__all__ = ["Transcriber"]
 
 _EVENT = "conversation.item.input_audio_transcription."
-
-
-class TranscriptOrder(Enum):
-    """When the transcript of a turn comes. Without a response it comes after a latency."""
-
-    BEFORE = "before"
-    """Before `response.created`."""
-    MIDDLE = "middle"
-    """Between the deltas of the response."""
-    AFTER = "after"
-    """After `response.done`."""
+_PATIENCE = 2.0
 
 
 @dataclass(frozen=True)
@@ -50,40 +42,45 @@ class Transcriber:
         self._order = order
         self._fails = fails
         self._busy = busy
-        self._steps: deque[_Step] = deque()
+        self._steps: dict[TranscriptOrder, deque[_Step]] = {o: deque() for o in TranscriptOrder}
 
-    def begin(self, item_id: str, *, words: str | None, samples: int, model: str) -> None:
-        """Transcribe a committed turn of `samples` at 24 kHz; `words` is None if unknown."""
-        if words is None or self._fails:
-            self._steps.append(_failed(item_id))
+    def begin(self, item_id: str, heard: Hearing, samples: int, settings: Settings) -> None:
+        """Transcribe a committed turn of `samples` at 24 kHz, as the persona heard it."""
+        order = heard.order or self._order
+        if heard.text is None or self._fails or heard.transcription_fails:
+            self._steps[order].append(_failed(item_id))
         else:
-            self._steps.extend(_streamed(item_id, words, samples, model))
-        if self._order is TranscriptOrder.BEFORE:
-            self._flush()
+            model = settings["audio"]["input"]["transcription"].get("model", "")
+            logprobs = bool(settings.get("include"))
+            self._steps[order] += _streamed(item_id, heard.text, samples, model, logprobs)
+        if order is TranscriptOrder.BEFORE:
+            self._flush(order)
         else:
             self._shared.agenda.after(self._shared.pace.transcription_latency, self._due)
 
     def response_stepped(self) -> None:
         """Send one event between two deltas of the response."""
-        if self._order is TranscriptOrder.MIDDLE and self._steps:
-            self._send(self._steps.popleft())
+        if waiting := self._steps[TranscriptOrder.MIDDLE]:
+            self._send(waiting.popleft())
 
     def response_ending(self) -> None:
         """Send what must come before `response.done`."""
-        if self._order is TranscriptOrder.MIDDLE:
-            self._flush()
+        self._flush(TranscriptOrder.MIDDLE)
 
     def response_ended(self) -> None:
         """Send what has waited for the end of the response."""
-        self._flush()
+        self._flush(*TranscriptOrder)
 
     def _due(self) -> None:
         if not self._busy():
-            self._flush()
+            self._flush(*TranscriptOrder)
+        else:  # a response that gets nowhere must not hold up the transcript for ever
+            self._shared.agenda.after(_PATIENCE, lambda: self._flush(TranscriptOrder.MIDDLE))
 
-    def _flush(self) -> None:
-        while self._steps:
-            self._send(self._steps.popleft())
+    def _flush(self, *orders: TranscriptOrder) -> None:
+        for order in orders:
+            while self._steps[order]:
+                self._send(self._steps[order].popleft())
 
     def _send(self, step: _Step) -> None:
         entry = self._shared.conversation.get(step.item_id)
@@ -107,12 +104,24 @@ def _failed(item_id: str) -> _Step:
     return _Step("failed", item_id, {"error": error})
 
 
-def _streamed(item_id: str, words: str, samples: int, model: str) -> list[_Step]:
+def _streamed(item_id: str, words: str, samples: int, model: str, logprobs: bool) -> list[_Step]:
     pieces = words.split(" ")
     deltas = [piece if n == 0 else f" {piece}" for n, piece in enumerate(pieces)]
-    steps = [_Step("delta", item_id, {"delta": delta}) for delta in deltas if delta]
-    done = {"transcript": words, "usage": _usage(words, samples, model)}
+    sure = {delta: [_certain(delta)] for delta in deltas} if logprobs else {}
+    steps = [
+        _Step("delta", item_id, {"delta": d, **({"logprobs": sure[d]} if sure else {})})
+        for d in deltas
+        if d
+    ]
+    done: dict[str, Any] = {"transcript": words, "usage": _usage(words, samples, model)}
+    if sure:
+        done["logprobs"] = [_certain(delta) for delta in deltas if delta]
     return [*steps, _Step("completed", item_id, done)]
+
+
+def _certain(token: str) -> dict[str, Any]:
+    data = token.encode(errors="replace")
+    return {"token": token, "logprob": 0.0, "bytes": list(data)}
 
 
 def _usage(words: str, samples: int, model: str) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """From input audio to turns: detection or push-to-talk, commit, and the prompt after long silence.
 
-Only the amount of audio matters here, never its content, so the input buffer is two numbers: how
-much was received since the session began, and where the buffer begins.
+The input buffer begins where a turn began (or was cleared); positions count all samples since the
+session began. What a turn sounded like is kept for whoever knows clips again, up to two minutes.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from rtcvoice.emulator.session.agenda import Timer
 from rtcvoice.emulator.session.conversation import Entry
+from rtcvoice.emulator.session.input_memory import InputMemory
 from rtcvoice.emulator.session.items import user_audio, weigh
 from rtcvoice.emulator.session.outputs import RATE_HZ, Pcm
 from rtcvoice.emulator.session.schema import RequestError
@@ -33,10 +34,13 @@ class TurnListener(Protocol):
         """Hear that the user began to speak."""
         ...
 
-    def user_committed(self, entry: Entry, samples: int, *, detected: bool, silent: bool) -> None:
+    def user_committed(
+        self, entry: Entry, sound: Pcm, samples: int, *, detected: bool, silent: bool
+    ) -> None:
         """Hear of a new spoken item: `detected` by the server, or committed by the client.
 
-        `silent`: the user said nothing for the idle timeout.
+        `sound` is what was kept of its `samples`. `silent`: the user said nothing for the idle
+        timeout.
         """
         ...
 
@@ -51,6 +55,7 @@ class Turns:
         self._listener = listener
         self._detection = turn_detection
         self._activity = VoiceActivity(_vad(turn_detection))
+        self._memory = InputMemory()
         self._buffer_start = 0
         self._item_id = ""
         self._idle_timer: Timer | None = None
@@ -70,6 +75,9 @@ class Turns:
 
     def receive(self, samples: Pcm) -> None:
         """Take input audio."""
+        if self._detection is None or self.speaking:
+            self._memory.reserve(self._activity.position - self._buffer_start + len(samples))
+        self._memory.append(samples)
         for event in self._activity.process(samples):
             if isinstance(event, SpeechStarted):
                 self._started(event)
@@ -94,7 +102,8 @@ class Turns:
             item_id=self._item_id,
         )
         samples = (event.audio_end_ms - event.audio_start_ms) * RATE_HZ // 1000
-        self._commit(self._item_id, samples, detected=True)
+        end = event.audio_end_ms * RATE_HZ // 1000
+        self._commit(self._item_id, samples, end=end, detected=True)
 
     def commit(self) -> None:
         """Make the buffer a user item, as the client asks. Raises RequestError if too short."""
@@ -107,7 +116,7 @@ class Turns:
             )
         item_id = self._item_id if self.speaking else self._shared.ids.item()
         self._activity.reset()
-        self._commit(item_id, samples, detected=False)
+        self._commit(item_id, samples, end=self._activity.position, detected=False)
 
     def clear(self) -> None:
         """Drop what is in the buffer, and a turn in progress with it."""
@@ -121,13 +130,17 @@ class Turns:
             return 0
         return self._activity.position - self._buffer_start
 
-    def _commit(self, item_id: str, samples: int, *, detected: bool, silent: bool = False) -> None:
+    def _commit(
+        self, item_id: str, samples: int, *, end: int, detected: bool, silent: bool = False
+    ) -> None:
+        sound = self._memory.slice(end - samples, end)
         self._buffer_start = self._activity.position
         conversation, send = self._shared.conversation, self._shared.outbox.send
         previous = conversation.last_id
         item = user_audio(item_id)
         entry = Entry(item, weigh(item, user_samples=samples))
         conversation.add(entry)
+        conversation.keep_sound(entry, sound)
         send("input_audio_buffer.committed", previous_item_id=previous, item_id=item_id)
         for kind in ("added", "done"):
             send(
@@ -135,7 +148,7 @@ class Turns:
                 previous_item_id=previous,
                 item=conversation.snapshot(item_id),
             )
-        self._listener.user_committed(entry, samples, detected=detected, silent=silent)
+        self._listener.user_committed(entry, sound, samples, detected=detected, silent=silent)
 
     # ---- the prompt after long silence
 
@@ -162,7 +175,8 @@ class Turns:
             item_id=item_id,
         )
         samples = (end_ms - self._idle_since_ms) * RATE_HZ // 1000
-        self._commit(item_id, samples, detected=True, silent=True)
+        end = self._activity.position
+        self._commit(item_id, samples, end=end, detected=True, silent=True)
 
 
 def _vad(turn_detection: dict[str, Any] | None) -> VadSettings | None:

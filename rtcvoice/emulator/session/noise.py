@@ -1,0 +1,77 @@
+"""Disturbs a stream of events the way a newer, or a broken, server would: for client tests.
+
+Everything is seeded, and every event that was to be sent is sent, in order: only more comes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from random import Random
+from typing import Any
+
+from rtcvoice.emulator.session.faults import SessionFaults
+from rtcvoice.emulator.session.outputs import Event, SendEvent, SendText
+
+__all__ = ["Noise"]
+
+_FIELD = "emulated_unknown_field"
+_THEIRS = ("metadata", "parameters", "tools")  # what the client put in itself stays as it was
+_EVERY = 3  # after how many events something else comes
+_UNKNOWN = (
+    {"type": "response.hologram.delta", "hologram": {"frames": [1, 2, 3]}},
+    {"type": "conversation.mood.changed", "mood": None},
+    {"type": "session.future.updated", "session": {"type": "telepathic"}},
+    {"type": "x"},
+)
+_MALFORMED = (
+    "",
+    "null",
+    "[]",
+    "42",
+    '"response.done"',
+    '{"type": "response.done", "response": ',
+    "<html><body>502 Bad Gateway</body></html>",
+    '{"event_id": "event_without_type"}',
+    '{"type": 7, "event_id": "event_with_number"}',
+    '{"type": "response.done", "event_id": "event_wrong", "response": "done"}',
+    '{"type": "response.output_text.delta", "event_id": "event_null", "delta": null}',
+    '{"type": "conversation.item.added", "event_id": "event_item", "item": {"type": []}}',
+    '{"type": "error", "event_id": "event_error", "error": null}',
+    '{"type": "rate_limits.updated", "event_id": "event_deep", "rate_limits": '
+    + "[" * 200
+    + "]" * 200
+    + "}",
+    '{"type": "x", "a": "\\ud800", "n": 1e999}',
+)
+
+
+class Noise:
+    """What comes along with each event, as the faults ask for."""
+
+    def __init__(self, faults: SessionFaults, random: Random) -> None:
+        self._faults = faults
+        self._random = random
+        self._count = 0
+
+    def around(self, event: Event) -> Iterator[SendEvent | SendText]:
+        """Yield `event` with unknown fields, and what is to come after it."""
+        yield SendEvent(_extended(event) if self._faults.unknown_fields else event)
+        self._count += 1
+        if self._count % _EVERY:
+            return
+        if self._faults.unknown_events:
+            body = self._random.choice(_UNKNOWN)
+            text_id = f"event_unknown{self._count}"
+            yield SendEvent({**json.loads(json.dumps(body)), "event_id": text_id})
+        if self._faults.malformed_events:
+            yield SendText(self._random.choice(_MALFORMED))
+
+
+def _extended(value: Any) -> Any:
+    if isinstance(value, dict):
+        known = {k: v if k in _THEIRS else _extended(v) for k, v in value.items()}
+        return {**known, _FIELD: {"nested": [None, 1.5]}} if "type" in value else known
+    if isinstance(value, list):
+        return [_extended(entry) for entry in value]
+    return value

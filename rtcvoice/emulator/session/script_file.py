@@ -1,0 +1,253 @@
+"""Reads a script from YAML; every error names the line and says how to mend it.
+
+    - hears: What is the weather in Paris?    # the user's words, spoken or written
+      clip: ask-weather                        # the sound that it has to be (optional)
+      says: one-moment                         # a prompt, an audio file, a text, or a list of them
+      calls: {get_weather: {city: Paris}}      # functions to call, with their arguments
+      then:                                    # the answer when their results are there
+        says: It is {result.temperature} degrees.
+    - says: talk
+      interrupted: yes                         # goes on until somebody interrupts
+    - fails: server_error                      # the response fails
+
+The keys are the fields of `Turn`. A file may also be a mapping of `turns` and `faults`: what goes
+wrong in the whole call.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NoReturn
+
+import yaml
+
+from rtcvoice.emulator.session.clips import Voice
+from rtcvoice.emulator.session.plan import Failure
+from rtcvoice.emulator.session.script import ToolCall, Turn, check_turn
+from rtcvoice.errors import ConfigError
+
+__all__ = ["Script", "load_script", "parse_script", "read_script"]
+
+_EXAMPLE = "write '- hears: What time is it?' and below it '  says: reply-1'"
+_DEEPEST = 8  # answers to the results of answers to the results...
+
+
+@dataclass(frozen=True)
+class Script:
+    """What a file holds."""
+
+    turns: list[Turn]
+    faults: dict[str, Any] = field(default_factory=dict)
+    """The mapping `faults`, as it was written."""
+
+
+def read_script(path: Path | str, voice: Voice | None = None) -> Script:
+    """Read a YAML file; audio files in it are relative to its folder.
+
+    With a `voice`, what it cannot play is an error too. Raises ConfigError with the line at fault.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except OSError as exc:
+        raise ConfigError(
+            f"the script {path} cannot be read: {exc.strerror}", hint="name a YAML file"
+        ) from exc
+    except UnicodeDecodeError as exc:
+        raise ConfigError(f"the script {path} is not text", hint=_EXAMPLE) from exc
+    return _Reader(str(path), Path(path).parent, voice).read(text)
+
+
+def load_script(path: Path | str) -> list[Turn]:
+    """Read the turns of a YAML file. Raises ConfigError with the line at fault."""
+    return read_script(path).turns
+
+
+def parse_script(text: str, *, source: str = "script", voice: Voice | None = None) -> Script:
+    """Read a script from YAML text; `source` names it in errors. Raises ConfigError."""
+    return _Reader(source, Path(), voice).read(text)
+
+
+class _Reader:
+    def __init__(self, source: str, folder: Path, voice: Voice | None) -> None:
+        self._source = source
+        self._folder = folder
+        self._voice = voice
+
+    def read(self, text: str) -> Script:
+        try:
+            root = yaml.compose(text, Loader=yaml.SafeLoader)
+        except yaml.YAMLError as exc:
+            mark = getattr(exc, "problem_mark", None)
+            place = f"{self._source}, line {mark.line + 1}" if mark else self._source
+            what = getattr(exc, "problem", None) or str(exc)
+            hint = f"{_EXAMPLE}; a text with : # {{ or ? in it needs quotes"
+            raise ConfigError(f"{place}: this is not YAML: {what}", hint=hint) from exc
+        if isinstance(root, yaml.MappingNode):
+            parts = self._mapping(root, ("turns", "faults"), "a script")
+            faults = self._plain(parts["faults"]) if "faults" in parts else {}
+            if not isinstance(faults, dict):
+                self._fail(parts["faults"], "faults is not a mapping", "reply_delay: 2.0")
+            return Script(self._turns(parts.get("turns")), faults)
+        return Script(self._turns(root))
+
+    # ---- nodes
+
+    def _fail(self, node: yaml.Node | None, message: str, hint: str) -> NoReturn:
+        place = self._source if node is None else self._place(node)
+        raise ConfigError(f"{place}: {message}", hint=hint)
+
+    def _place(self, node: yaml.Node) -> str:
+        return f"{self._source}, line {node.start_mark.line + 1}"
+
+    def _plain(self, node: yaml.Node) -> Any:
+        try:
+            return yaml.SafeLoader("").construct_object(node, deep=True)
+        except (yaml.YAMLError, ValueError, RecursionError) as exc:
+            self._fail(node, f"this value cannot be read: {exc}", "put it in quotes")
+
+    def _mapping(self, node: yaml.Node, known: tuple[str, ...], what: str) -> dict[str, yaml.Node]:
+        if not isinstance(node, yaml.MappingNode):
+            self._fail(node, f"{what} has the keys {', '.join(known)}", _EXAMPLE)
+        found: dict[str, yaml.Node] = {}
+        for key, value in node.value:
+            name = str(getattr(key, "value", ""))
+            if name not in known:
+                near = difflib.get_close_matches(name, known, 1)
+                guess = f"did you mean {near[0]!r}? " if near else ""
+                self._fail(key, f"unknown key {name!r}", f"{guess}known are: {', '.join(known)}")
+            if name in found:
+                self._fail(key, f"{name!r} is there twice", "remove one of them")
+            found[name] = value
+        return found
+
+    # ---- turns
+
+    def _turns(self, node: yaml.Node | None) -> list[Turn]:
+        if not isinstance(node, yaml.SequenceNode):
+            self._fail(node, "a script is a list of turns", _EXAMPLE)
+        return [self._checked(entry) for entry in node.value]
+
+    def _checked(self, node: yaml.Node) -> Turn:
+        turn = self._turn(node, 0)
+        if self._voice is not None:
+            check_turn(turn, self._voice, self._place(node))
+        return turn
+
+    def _turn(self, node: yaml.Node, depth: int) -> Turn:
+        if depth > _DEEPEST:
+            self._fail(node, "then is nested too deeply", f"at most {_DEEPEST} levels")
+        parts = self._mapping(node, (*_VALUES, "calls", "then", "fails"), "a turn")
+        given: dict[str, Any] = {}
+        for name, part in parts.items():
+            if name in _VALUES:
+                what, fits = _VALUES[name]
+                value = self._plain(part)
+                if not fits(value):
+                    self._fail(part, f"{name} is {what}", _hint(name, value))
+                given[name] = value
+        if "calls" in parts:
+            given["calls"] = self._calls(parts["calls"])
+        if "then" in parts:
+            given["then"] = self._turn(parts["then"], depth + 1)
+        if "fails" in parts:
+            given["fails"] = self._failure(parts["fails"])
+        return self._located(Turn(**given))
+
+    def _located(self, turn: Turn) -> Turn:
+        """Return the turn with audio files named as seen from here."""
+        says = [self._file(part) for part in turn.prompts()]
+        return replace(turn, says=tuple(says), clip=turn.clip and self._file(turn.clip))
+
+    def _file(self, name: str) -> str:
+        beside = self._folder / name
+        return str(beside) if "." in name and " " not in name and beside.is_file() else name
+
+    def _calls(self, node: yaml.Node) -> tuple[ToolCall, ...]:
+        """Read `{name: arguments}`, or a list of such mappings and of bare names."""
+        if isinstance(node, yaml.SequenceNode):
+            return tuple(call for entry in node.value for call in self._calls(entry))
+        if isinstance(node, yaml.ScalarNode) and isinstance(name := self._plain(node), str):
+            return (ToolCall(name=name),)
+        if not isinstance(node, yaml.MappingNode):
+            self._fail(node, "calls names functions", "calls: {get_weather: {city: Paris}}")
+        return tuple(self._call(key, value) for key, value in node.value)
+
+    def _call(self, key: yaml.Node, value: yaml.Node) -> ToolCall:
+        arguments = self._plain(value)
+        if arguments is None:
+            arguments = {}
+        if not isinstance(arguments, dict | str):
+            hint = "calls: {get_weather: {city: Paris}}, or a string to be sent as it is"
+            self._fail(value, "the arguments of a call are a mapping", hint)
+        call = ToolCall(name=str(self._plain(key)), arguments=arguments)
+        try:
+            call.wire.encode()
+        except (TypeError, ValueError) as exc:
+            self._fail(value, f"these arguments are no JSON: {exc}", "put dates in quotes")
+        return call
+
+    def _failure(self, node: yaml.Node) -> Failure:
+        if isinstance(node, yaml.ScalarNode) and isinstance(code := self._plain(node), str):
+            return Failure(code)
+        parts = self._mapping(node, ("code", "after", "message"), "fails")
+        given = {name: self._plain(part) for name, part in parts.items()}
+        kinds = {"code": str, "after": int, "message": str}
+        for name, value in given.items():
+            if type(value) is not kinds[name]:
+                self._fail(parts[name], f"{name} is {value!r}", "{code: server_error, after: 3}")
+        if "code" not in given:
+            self._fail(node, "fails without a code", "fails: server_error")
+        return Failure(**given)
+
+
+def _hint(name: str, value: Any) -> str:
+    if name == "hears" or (name in ("says", "clip") and not isinstance(value, list | dict)):
+        return f"put it in quotes: '{value}'"
+    return {
+        "says": "name a prompt, an audio file, a text, or a list of them",
+        "transcript": "before, middle, after or fails",
+    }.get(name, f"for example {name}: {_EXAMPLES.get(name, 'yes')}")
+
+
+def _text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _texts(value: Any) -> bool:
+    return _text(value) or (isinstance(value, list) and all(map(_text, value)))
+
+
+def _yes_or_no(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _seconds(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e6
+
+
+def _count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+_EXAMPLES = {"wait": "2.5", "stalls_after": "5", "refused": "server_error"}
+_VALUES: Mapping[str, tuple[str, Callable[[Any], bool]]] = MappingProxyType(
+    {
+        "hears": ("not text", _text),
+        "clip": ("not the name of a prompt or file", _text),
+        "says": ("not something to say", _texts),
+        "wait": ("not a number of seconds", _seconds),
+        "interrupted": ("not yes or no", _yes_or_no),
+        "stalls_after": ("not a number of words", _count),
+        "lost": ("not yes or no", _yes_or_no),
+        "refused": ("not an error code", _text),
+        "expires": ("not yes or no", _yes_or_no),
+        "transcript": (
+            "not a moment",
+            lambda value: value in ("before", "middle", "after", "fails"),
+        ),
+    }
+)
