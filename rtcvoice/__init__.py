@@ -20,9 +20,21 @@ from rtcvoice.capture.pipe import PipeSource
 from rtcvoice.capture.source import PcmSource, Silence, Source
 from rtcvoice.connect import connect
 from rtcvoice.conversation.dispatcher import EventsDropped, HandlerError
+from rtcvoice.conversation.latency import TurnLatency
+from rtcvoice.conversation.limits import LimitNear, LimitReached, Limits
+from rtcvoice.conversation.prices import ModelPrice
 from rtcvoice.conversation.records import Status
 from rtcvoice.conversation.reply import Reply
+from rtcvoice.conversation.tool_events import (
+    ToolCancelled,
+    ToolFailed,
+    ToolFailure,
+    ToolFinished,
+    ToolStarted,
+)
+from rtcvoice.conversation.tools import ToolCall, ToolSet, tool
 from rtcvoice.conversation.turns import Turn
+from rtcvoice.conversation.usage import CallUsage, ResponseUsage, TokenCounts
 from rtcvoice.credentials import (
     ApiKey,
     ApiKeyFile,
@@ -59,6 +71,7 @@ __all__ = [
     "CallEnded",
     "CallState",
     "CallStats",
+    "CallUsage",
     "ConfigError",
     "CredentialsError",
     "DeviceError",
@@ -70,10 +83,15 @@ __all__ = [
     "FileSource",
     "HandlerError",
     "IceServer",
+    "LimitNear",
+    "LimitReached",
+    "Limits",
+    "ModelPrice",
     "PcmSource",
     "PipeSink",
     "PipeSource",
     "Reply",
+    "ResponseUsage",
     "RtcVoiceError",
     "ServerError",
     "SignalingError",
@@ -82,8 +100,18 @@ __all__ = [
     "Source",
     "Status",
     "Timings",
+    "TokenCounts",
     "TokenUrl",
+    "ToolCall",
+    "ToolCancelled",
+    "ToolFailed",
+    "ToolFailure",
+    "ToolFinished",
+    "ToolSet",
+    "ToolStarted",
     "TransportError",
     "Turn",
+    "TurnLatency",
     "connect",
+    "tool",
 ]

@@ -22,9 +22,16 @@ from rtcvoice.capture.file import load_file
 from rtcvoice.capture.source import Source
 from rtcvoice.config import CallConfig
 from rtcvoice.conversation import commands
+from rtcvoice.conversation.accounts import AccountPorts, Accounts
 from rtcvoice.conversation.conversation import Fact
 from rtcvoice.conversation.dialogue import Dialogue, Ports
 from rtcvoice.conversation.dispatcher import Dispatcher
+from rtcvoice.conversation.latency import TurnLatency
+from rtcvoice.conversation.limits import LimitReached, Limits
+from rtcvoice.conversation.prices import ModelPrice
+from rtcvoice.conversation.tool_runner import ToolRunner
+from rtcvoice.conversation.tools import ToolSet
+from rtcvoice.conversation.usage import CallUsage
 from rtcvoice.conversation.verbs import Verbs
 from rtcvoice.ends import Ends
 from rtcvoice.errors import CallEnded, TransportError
@@ -70,8 +77,16 @@ class Call(Verbs):
         sink: Sink | None,
         establish: Establish,
         history: Iterable[Mapping[str, Any]] = (),
+        tools: ToolSet | None = None,
+        limits: Limits | None = None,
+        price: ModelPrice | None = None,
     ) -> None:
         super().__init__(Dialogue(self._ports()), Dispatcher())
+        self._tools = ToolRunner(tools or ToolSet(), self._dialogue, self._dispatcher.publish)
+        self._accounts = Accounts(
+            self._account_ports(), model=config.model, limits=limits, price=price
+        )
+        self._goodbye: asyncio.Task[None] | None = None
         self._seeds = self._dialogue.seeds(history)
         self._config = config
         self._ends = Ends(source, sink)
@@ -130,6 +145,16 @@ class Call(Verbs):
         )
 
     @property
+    def usage(self) -> CallUsage:
+        """What was used so far: tokens by kind, per response and in all, and what they cost."""
+        return self._accounts.usage
+
+    @property
+    def latency(self) -> tuple[TurnLatency, ...]:
+        """How long each spoken turn waited for the first sound of its answer, in order."""
+        return self._accounts.latency
+
+    @property
     def is_idle(self) -> bool:
         """Whether nobody speaks, nothing is being answered and nothing more will be heard."""
         return self._dialogue.is_idle
@@ -165,10 +190,15 @@ class Call(Verbs):
     async def update(self, **changes: Any) -> Session:
         """Change the session with the session options of `connect`; return it as it is then.
 
-        Raises ConfigError for an option that cannot change during a call, ServerError when the
-        server refuses; nothing is changed then.
+        `tools` replaces all tools; calls of the old ones that run go on. Raises ConfigError for an
+        option that cannot change during a call, ServerError when the server refuses; nothing is
+        changed then.
         """
-        await self._dialogue.update(CallConfig.changes_from(changes))
+        tools = ToolSet.of(changes["tools"]) if "tools" in changes else self._tools.tools
+        if "tools" in changes:
+            changes["tools"] = tools.definitions
+        with self._tools.replacing(tools):
+            await self._dialogue.update(CallConfig.changes_from(changes))
         return self.session
 
     def mute(self) -> None:
@@ -186,10 +216,7 @@ class Call(Verbs):
 
         `drain` first lets everything be said and heard, for at most 30 s.
         """
-        if drain and self.state is CallState.ACTIVE:
-            await self._drained()
-        self._life.request_end(CallEnded("hung up", normal=True))
-        await self.wait_ended()
+        await self._end_with(CallEnded("hung up", normal=True), drain=drain)
 
     async def wait_ended(self) -> CallEnded:
         """Wait for the end of the call and return its reason; never raises CallEnded."""
@@ -216,6 +243,7 @@ class Call(Verbs):
         self._leg, self._track, self._timings = connected
         self._track.start(self._ends.source)
         self._ends.sink.start(self._player)
+        self._accounts.begin()
 
     async def _open_ends(self) -> None:
         await self._ends.open()
@@ -235,6 +263,16 @@ class Call(Verbs):
             rate=lambda: self._player.rate,
             held=self._held,
             load_clip=load_file,
+        )
+
+    def _account_ports(self) -> AccountPorts:
+        return AccountPorts(
+            publish=self._dispatcher.publish,
+            reached=self._limit_reached,
+            listen=self.audio,
+            rate=lambda: self._player.rate,
+            output_latency=lambda: self._ends.sink.latency,
+            round_trip=lambda: (self._track.stats.round_trip_time or 0.0) if self._track else 0.0,
         )
 
     def _held(self) -> float:
@@ -258,12 +296,18 @@ class Call(Verbs):
             self._opened_player.close()
 
     def _ending(self, reason: CallEnded) -> None:
+        self._tools.end()
+        self._accounts.end()
         self._dialogue.end(reason)
         self._dispatcher.end(reason)
 
     async def _ended(self) -> None:
-        await self._dispatcher.aclose(timeout=HANDLER_GRACE)
-        await self._dialogue.aclose()
+        await asyncio.gather(
+            self._dispatcher.aclose(timeout=HANDLER_GRACE),
+            self._tools.aclose(timeout=HANDLER_GRACE),
+            self._dialogue.aclose(),
+            self._accounts.aclose(),
+        )
 
     def _on_text(self, text: str) -> None:
         """Decode, draw the consequences, hand on; runs in the channel's listener: cannot raise."""
@@ -273,8 +317,10 @@ class Call(Verbs):
                 logger.debug("< %s", event.type)
             fact, hidden = self._dialogue.feed(event)
             self._act_on(fact)
+            self._accounts.feed(event)
             if not hidden:
                 self._dispatcher.publish(event)
+            self._accounts.check()
         except Exception:
             logger.exception("x handling an event failed")
 
@@ -306,6 +352,7 @@ class Call(Verbs):
             raise ended.again()
         self._leg.transport.send_text(text)
         logger.debug("> %s", event.type)
+        self._accounts.sent(event)
         self._act_on(self._dialogue.sent(event))
 
     def _act_on(self, fact: Fact | None) -> None:
@@ -320,6 +367,20 @@ class Call(Verbs):
         elif fact is Fact.AUDIO_CLEARED or (fact is Fact.USER_SPEECH_STARTED and interruptible):
             self._dialogue.flushing()
             player.flush()
+
+    def _limit_reached(self, limit: LimitReached) -> None:
+        """Hang up politely: nothing new is begun, what is being said is said to its end."""
+        self.mute()
+        end = CallEnded(str(limit), normal=True)
+        self._goodbye = asyncio.create_task(
+            self._end_with(end, drain=True), name="rtcvoice hanging up at a limit"
+        )
+
+    async def _end_with(self, reason: CallEnded, *, drain: bool) -> None:
+        if drain and self.state is CallState.ACTIVE:
+            await self._drained()
+        self._life.request_end(reason)
+        await self.wait_ended()
 
     async def _drained(self) -> None:
         """Wait until the server is idle and the player has played what it sent."""

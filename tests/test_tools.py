@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -35,25 +35,36 @@ pytestmark = pytest.mark.usefixtures("no_stray_errors")
 
 
 class Runs:
-    """A runner with what it answered and published."""
+    """A runner with a conversation that notes what it is told, and the events."""
 
     def __init__(self, tools: ToolSet | list[Any]) -> None:
         self.outputs: dict[str, str] = {}
         self.events: list[Any] = []
-        self.runner = ToolRunner(
-            ToolSet.of(tools), answer=self.outputs.__setitem__, publish=self.events.append
-        )
+        self.left: list[str] = []
+        self.wanted = False
+        self.function_names = {"by_hand"}
+        self.on_calls: Callable[[list[FunctionCall]], None]
+        self.runner = ToolRunner(ToolSet.of(tools), self, self.events.append)
+
+    def want_calls(self, on: bool) -> None:
+        self.wanted = on
+
+    def answer_call(self, call_id: str, output: str) -> None:
+        assert call_id not in self.outputs, "answered twice"
+        self.outputs[call_id] = output
+
+    def leave_call(self, call_id: str) -> None:
+        self.left.append(call_id)
 
     def start(self, name: str, arguments: str = "{}", call_id: str = "call_1") -> None:
-        self.runner.run(
-            FunctionCall(
-                item_id=f"item_{call_id}",
-                call_id=call_id,
-                name=name,
-                arguments=arguments,
-                response_id="resp_1",
-            )
+        call = FunctionCall(
+            item_id=f"item_{call_id}",
+            call_id=call_id,
+            name=name,
+            arguments=arguments,
+            response_id="resp_1",
         )
+        self.on_calls([call])
 
     async def output(self, name: str, /, **arguments: Any) -> str:
         """Run one call and return its output."""
@@ -438,6 +449,32 @@ async def test_functions_that_never_return_cannot_take_all_threads() -> None:
             assert failures == [ToolFailure.BUSY] * 2 + [ToolFailure.TIMED_OUT] * 3
     finally:
         gate.set()
+
+
+async def test_calls_are_wanted_only_where_there_are_tools_and_those_by_hand_are_left() -> None:
+    async with running() as runs:
+        assert not runs.wanted
+    async with running(add) as runs:
+        assert runs.wanted
+        runs.start("by_hand", "{}", "call_x")
+        assert runs.left == ["call_x"]
+        assert await runs.output("add", a=1) == "2"
+    assert list(runs.outputs) == ["call_0"]
+
+
+async def test_tools_are_replaced_once_the_server_agrees_and_both_serve_until_then() -> None:
+    async with running(add) as runs:
+        with suppress(ValueError), runs.runner.replacing(ToolSet([greet])):
+            assert await runs.output("greet", name="A") == "Hello, A"
+            raise ValueError("refused by the server")
+        assert (await runs.failure("greet", name="A")).failure is ToolFailure.UNKNOWN_NAME
+        with runs.runner.replacing(ToolSet([greet])):
+            assert await runs.output("add", a=1) == "2"
+        assert await runs.output("greet", name="A") == "Hello, A"
+        assert (await runs.failure("add", a=1)).failure is ToolFailure.UNKNOWN_NAME
+        with runs.runner.replacing(ToolSet()):
+            pass
+        assert not runs.wanted
 
 
 # -- approval ---------------------------------------------------------------------------------

@@ -77,7 +77,7 @@ class Dialogue:
         self.talking = False
         """Whether a `talk()` block is open."""
         self.on_calls: Callable[[list[FunctionCall]], None] = lambda calls: None
-        """Told of finished function calls once `state.sequencer.calls_wanted` is set."""
+        """Told of finished function calls, if `want_calls` says so."""
         self._ports = ports
         self._clock = clock
         self._replies = Replies(
@@ -123,6 +123,22 @@ class Dialogue:
         """Give the output of a function call; see `Sequencer.answer`. After the end: nothing."""
         self.state.sequencer.answer(call_id, output)
         self._proceed()
+
+    def leave_call(self, call_id: str) -> None:
+        """Leave a function call to the user, who sees it among the events."""
+        self.state.sequencer.leave(call_id)
+        self._proceed()
+
+    def want_calls(self, on: bool) -> None:
+        """Have function calls told to `on_calls`, or leave all of them to the user."""
+        self.state.sequencer.calls_wanted = on
+
+    @property
+    def function_names(self) -> set[str]:
+        """The functions that the session knows, as far as the server tells."""
+        tools = (self.state.session.tools if self.state.session else None) or []
+        names = (each.get("name") for each in tools if each.get("type") == "function")
+        return {name for name in names if isinstance(name, str)}
 
     @property
     def is_idle(self) -> bool:

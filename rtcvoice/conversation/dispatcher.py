@@ -25,6 +25,9 @@ from typing import Any
 from rtcvoice.errors import CallEnded, ConfigError
 from rtcvoice.events import BETA_NAMES, SERVER_EVENTS
 
+from .limits import LIMIT_EVENTS
+from .tool_events import TOOL_EVENTS
+
 __all__ = ["Dispatcher", "EventsDropped", "HandlerError", "Subscription"]
 
 logger = logging.getLogger(__name__)
@@ -37,7 +40,12 @@ HANDLER_THREADS = 64
 
 Handler = Callable[[Any], Awaitable[None] | None]
 
-_LOCAL_EVENTS = ("rtcvoice.events_dropped", "rtcvoice.handler_error")
+_LOCAL_EVENTS = (
+    "rtcvoice.events_dropped",
+    "rtcvoice.handler_error",
+    *LIMIT_EVENTS,
+    *TOOL_EVENTS,
+)
 
 
 @dataclass(frozen=True, kw_only=True)

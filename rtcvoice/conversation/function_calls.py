@@ -83,6 +83,13 @@ class FunctionCalls:
             if any(call.call_id == call_id for call in group.calls):
                 group.outputs.setdefault(call_id, output)
 
+    def leave(self, call_id: str) -> None:
+        """Forget a call: somebody else answers it."""
+        for response_id, group in list(self._groups.items()):
+            group.calls = [call for call in group.calls if call.call_id != call_id]
+            if not group.calls:
+                del self._groups[response_id]
+
     def response_over(self, response_id: str, *, stopped: bool) -> None:
         """Note that the response is done; `stopped`: because the client wanted it so."""
         if group := self._groups.get(response_id):

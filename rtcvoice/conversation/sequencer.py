@@ -118,6 +118,10 @@ class Sequencer:
         """Give the output of a function call, as text; an unknown or answered one is ignored."""
         self._calls.answer(call_id, output)
 
+    def leave(self, call_id: str) -> None:
+        """Forget a function call: somebody else answers it, and asks for what follows."""
+        self._calls.leave(call_id)
+
     def sent_elsewhere(self, event: events.ResponseCreate, now: float) -> None:
         """Note a `response.create` that was sent without a request."""
         if event.response is not None and event.response.conversation == "none":

@@ -16,10 +16,10 @@ import contextvars
 import inspect
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 import msgspec
 
@@ -29,7 +29,7 @@ from .tool_schema import Arguments, BadArguments
 from .tool_work import BadResult, Processes, Threads, ThreadsBusy, TooLarge, called, encoded
 from .tools import Approval, Tool, ToolCall, ToolSet
 
-__all__ = ["ToolRunner"]
+__all__ = ["Answering", "ToolRunner"]
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +38,26 @@ WAITING = 100
 
 LONGEST_MESSAGE = 1000
 """Characters of an error that the model is told."""
+
+
+class Answering(Protocol):
+    """What a runner needs of the conversation: a `Dialogue`."""
+
+    on_calls: Callable[[list[FunctionCall]], None]
+    """Told of finished function calls."""
+
+    @property
+    def function_names(self) -> set[str]:
+        """The functions that the session knows."""
+
+    def want_calls(self, on: bool) -> None:
+        """Have function calls told, or leave all of them to the user."""
+
+    def answer_call(self, call_id: str, output: str) -> None:
+        """Give the output of a call."""
+
+    def leave_call(self, call_id: str) -> None:
+        """Leave a call to the user."""
 
 
 class _Failed(Exception):  # noqa: N818
@@ -53,7 +73,7 @@ class _Failed(Exception):  # noqa: N818
 class ToolRunner:
     """Runs the calls of one session. Event loop only; nothing here raises to its caller.
 
-    answer: takes `call_id` and output of each call, once.
+    conversation: where calls come from and outputs go.
     publish: takes the events for the user.
     Functions run in a copy of the context in which the runner is made.
     """
@@ -61,34 +81,42 @@ class ToolRunner:
     def __init__(
         self,
         tools: ToolSet,
-        *,
-        answer: Callable[[str, str], None],
+        conversation: Answering,
         publish: Callable[[Any], None],
+        *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._tools = tools
-        self._answer = answer
+        self._conversation = conversation
         self._publish = publish
         self._clock = clock
         self._context = contextvars.copy_context()
         self._threads = Threads()
         self._processes = Processes()
-        self._places = asyncio.Semaphore(tools.concurrency)
-        self._places_of: dict[str, asyncio.Semaphore] = {}
         self._calls: dict[asyncio.Task[None], FunctionCall] = {}
         self._jobs: set[asyncio.Future[Any]] = set()
         self._ended = False
+
+        conversation.on_calls = self._called
+        self._use(tools)
 
     @property
     def tools(self) -> ToolSet:
         """The tools that calls are looked up in."""
         return self._tools
 
-    def replace(self, tools: ToolSet) -> None:
-        """Serve these tools from now on; calls that run go on."""
-        self._tools = tools
-        self._places = asyncio.Semaphore(tools.concurrency)
-        self._places_of.clear()
+    @contextmanager
+    def replacing(self, tools: ToolSet) -> Iterator[None]:
+        """Serve other tools once the block is left without an error; inside it, both.
+
+        Calls that run go on.
+        """
+        self._coming = tools
+        try:
+            yield
+            if tools is not self._tools:
+                self._use(tools)
+        finally:
+            self._coming = self._tools
 
     def run(self, call: FunctionCall) -> None:
         """Begin to run a call; its answer comes later, and always, unless the end comes first."""
@@ -126,6 +154,22 @@ class ToolRunner:
             )
             await asyncio.wait({close}, timeout=timeout)
 
+    def _use(self, tools: ToolSet) -> None:
+        self._tools = self._coming = tools
+        self._places = asyncio.Semaphore(tools.concurrency)
+        self._places_of: dict[str, asyncio.Semaphore] = {}
+        self._conversation.want_calls(len(tools) > 0)
+
+    def _called(self, calls: list[FunctionCall]) -> None:
+        for call in calls:
+            if self._tool(call.name) is None and call.name in self._conversation.function_names:
+                self._conversation.leave_call(call.call_id)  # the user defined it, and answers it
+            else:
+                self.run(call)
+
+    def _tool(self, name: str) -> Tool | None:
+        return self._tools.get(name) or self._coming.get(name)
+
     # -- one call -------------------------------------------------------------------------------
 
     async def _serve(self, call: FunctionCall) -> None:
@@ -141,12 +185,12 @@ class ToolRunner:
 
     def _give(self, call: FunctionCall, output: str) -> None:
         try:
-            self._answer(call.call_id, output)
+            self._conversation.answer_call(call.call_id, output)
         except Exception:
             logger.exception("x the output of tool %s is lost", call.name)
 
     async def _output(self, call: FunctionCall) -> str:
-        tool = self._tools.get(call.name)
+        tool = self._tool(call.name)
         if tool is None:
             raise _Failed(ToolFailure.UNKNOWN_NAME, f"there is no tool called {call.name!r}")
         try:
