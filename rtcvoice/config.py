@@ -46,6 +46,7 @@ CHANGEABLE = (
     "session",
     "speed",
     "tool_choice",
+    "tools",
     "transcription",
     "turn_detection",
     "voice",
@@ -78,6 +79,7 @@ class CallConfig:
     transcription: dict[str, Any] | str | None = _UNSET
     noise_reduction: dict[str, Any] | str | None = _UNSET
     max_output_tokens: int | str = _UNSET
+    tools: list[dict[str, Any]] = _UNSET
     tool_choice: str | dict[str, Any] = _UNSET
     session: Mapping[str, Any] = field(default_factory=dict, repr=False)  # may hold tools' tokens
 
@@ -146,6 +148,11 @@ class CallConfig:
             raise ConfigError("model= is empty", hint=f"for example {DEFAULT_MODEL}")
         if not isinstance(self.session, Mapping):
             raise ConfigError(f"session= is a {type(self.session).__name__}", hint="pass a dict")
+        if "tools" in self.session and self.tools is not _UNSET:
+            raise ConfigError(
+                "tools= and session={'tools': ...} are both given",
+                hint="put all into tools=: functions, and dicts as the API wants them",
+            )
         for name in self.session:
             if name in BETA_FIELDS or name in ("voice", "speed", "turn_detection"):
                 raise ConfigError(
@@ -201,6 +208,7 @@ class CallConfig:
                 "instructions": self.instructions,
                 "output_modalities": self.output_modalities,
                 "max_output_tokens": self.max_output_tokens,
+                "tools": self.tools,
                 "tool_choice": self.tool_choice,
                 "audio": _set_only(
                     {

@@ -17,7 +17,7 @@ import importlib
 import logging
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,9 @@ from typing import TYPE_CHECKING, Any
 from rtcvoice.call import Call
 from rtcvoice.capture.source import Source
 from rtcvoice.config import CallConfig
+from rtcvoice.conversation.limits import Limits
+from rtcvoice.conversation.prices import ModelPrice
+from rtcvoice.conversation.tools import ToolSet
 from rtcvoice.credentials import Credentials, EphemeralToken
 from rtcvoice.errors import TransportError
 from rtcvoice.playout.sink import Sink
@@ -66,6 +69,13 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
         model, voice, speed, instructions, output_modalities, max_output_tokens, tool_choice,
         turn_detection, transcription, noise_reduction, and session={...} for any other field of
         the API, as is. Unset fields are the server's defaults; input transcription is on.
+        history: what was said before, `call.history` of an earlier call or a list of dicts such as
+        {"role": "user", "text": "..."}; it is in when the call is ready.
+        tools: functions that the model may call, plain or async, with typed parameters, and dicts
+        as in the API; a `ToolSet` of them has options.
+    Bounds:
+        limits: `Limits(cost=, seconds=, tokens=)`, warned of and then hung up at.
+        price: a `ModelPrice`, where the model's own is not known or not what is paid.
     Where:
         base_url (or OPENAI_BASE_URL), api_key or credentials (or OPENAI_API_KEY), organization,
         project, safety_identifier; direct=True posts offer and session in one request with the
@@ -78,9 +88,30 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
     TransportError (its `stage` says how far it got). Cancelling the entering closes everything.
     """
 
-    def __init__(self, *, source: Source | None, sink: Sink | None, **options: Any) -> None:
-        config = CallConfig.from_options(options)
-        self._call = Call(config, source=source, sink=sink, establish=establish)
+    def __init__(
+        self,
+        *,
+        source: Source | None,
+        sink: Sink | None,
+        history: Iterable[Mapping[str, Any]] = (),
+        tools: ToolSet | Iterable[Callable[..., Any] | dict[str, Any]] | None = None,
+        limits: Limits | None = None,
+        price: ModelPrice | None = None,
+        **options: Any,
+    ) -> None:
+        tool_set = ToolSet.of(tools)
+        if tools is not None:
+            options["tools"] = tool_set.definitions
+        self._call = Call(
+            CallConfig.from_options(options),
+            source=source,
+            sink=sink,
+            establish=establish,
+            history=history,
+            tools=tool_set,
+            limits=limits,
+            price=price,
+        )
 
     async def __aenter__(self) -> Call:
         await self._call.start()
