@@ -10,6 +10,9 @@ from event_samples import CLIENT_SAMPLES, TURN
 from rtcvoice import events
 from rtcvoice.conversation import commands
 from rtcvoice.conversation.conversation import RESPONSE_PATIENCE, Conversation, Fact
+from rtcvoice.conversation.exchange import new_id
+from rtcvoice.conversation.requests import Request
+from rtcvoice.conversation.sequencer import REPLY_PATIENCE
 from rtcvoice.errors import ConfigError
 
 VAD = {"type": "server_vad"}
@@ -45,7 +48,7 @@ AUDIO_CLEARED = server("output_audio_buffer.cleared", response_id="resp_1")
 
 
 def conversation(turn_detection=VAD, *fed) -> Conversation:
-    made = Conversation()
+    made = Conversation(new_id)
     made.feed(session(turn_detection), 0.0)
     for event in fed:
         made.feed(event, 0.0)
@@ -73,11 +76,11 @@ def conversation(turn_detection=VAD, *fed) -> Conversation:
     ],
 )
 def test_each_event_states_its_fact(event, fact):
-    assert Conversation().feed(event, 0.0) is fact
+    assert Conversation(new_id).feed(event, 0.0) is fact
 
 
 def test_a_recorded_turn():
-    made = Conversation()
+    made = Conversation(new_id)
     facts = [fact for line in TURN if (fact := made.feed(events.decode(line), 0.0))]
     assert facts == [
         Fact.SESSION_KNOWN,
@@ -91,7 +94,7 @@ def test_a_recorded_turn():
 
 
 def test_the_session_is_the_last_one_described():
-    made = Conversation()
+    made = Conversation(new_id)
     assert made.session is None
     made.feed(session(VAD), 0.0)
     made.feed(session(None, "session.updated"), 0.0)
@@ -99,7 +102,7 @@ def test_the_session_is_the_last_one_described():
 
 
 def test_a_session_that_cannot_be_read_is_a_session():
-    made = Conversation()
+    made = Conversation(new_id)
     strange = events.decode('{"type": "session.created", "session": {"model": 7}}')
     assert isinstance(strange, events.UnknownEvent)
     assert made.feed(strange, 0.0) is Fact.SESSION_KNOWN
@@ -136,11 +139,11 @@ def test_speech_interrupts_where_the_server_says_so(turn_detection, interruptibl
 
 
 def test_before_the_session_is_known_nothing_interrupts():
-    assert not Conversation().interruptible
+    assert not Conversation(new_id).interruptible
 
 
 def test_a_session_without_audio_settings_is_not_interruptible():
-    made = Conversation()
+    made = Conversation(new_id)
     made.feed(server("session.created", session={"type": "realtime"}), 0.0)
     assert not made.interruptible
 
@@ -149,17 +152,24 @@ def test_a_session_without_audio_settings_is_not_interruptible():
 
 
 def test_nothing_has_happened_yet():
-    assert Conversation().is_idle(0.0)
+    assert Conversation(new_id).is_idle(0.0)
     assert conversation().is_idle(0.0)
+
+
+def ask(made, now, **options) -> Request:
+    """Have the conversation ask for a response; return the request."""
+    request = Request(tag=new_id(), **options)
+    made.sequencer.add(request)
+    [event] = made.due(now)
+    assert event.event_id == request.event_id
+    return request
 
 
 def test_a_text_turn():
     made = conversation()
-    made.sent(commands.user_text("hello"), 1.0)
-    assert made.is_idle(1.0)
-    made.sent(commands.respond(), 1.0)
+    request = ask(made, 1.0)
     steps = [
-        (response("response.created"), (True, False)),
+        (created(request), (True, False)),
         (AUDIO_STARTED, (True, True)),
         (response("response.done"), (False, True)),  # seconds before the end of its speech
         (AUDIO_STOPPED, (False, False)),
@@ -167,8 +177,13 @@ def test_a_text_turn():
     for event, (responding, playing) in steps:
         assert not made.is_idle(2.0)
         made.feed(event, 2.0)
-        assert (made.responding, made.playing) == (responding, playing)
+        assert (made.sequencer.responding, made.playing) == (responding, playing)
     assert made.is_idle(2.0)
+
+
+def created(request):
+    answer = {"id": "resp_1", "status": "in_progress", "metadata": {"rtcvoice": request.tag}}
+    return server("response.created", response=answer)
 
 
 def test_a_spoken_turn_is_answered_without_asking():
@@ -205,33 +220,37 @@ def test_barge_in():
 def test_responses_side_by_side():
     made = conversation(VAD, response("response.created", "a"), response("response.created", "b"))
     made.feed(response("response.done", "a"), 0.0)
-    assert made.responding
+    assert made.sequencer.busy
     made.feed(response("response.done", "b"), 0.0)
-    assert not made.responding
+    assert not made.sequencer.busy
     made.feed(response("response.done", "b"), 0.0)
-    assert not made.responding
+    assert not made.sequencer.busy
 
 
 def test_a_response_that_never_comes_is_given_up_on():
-    made = conversation()
-    made.sent(commands.respond(), 100.0)
-    assert not made.is_idle(100.0 + RESPONSE_PATIENCE)
-    assert made.is_idle(100.1 + RESPONSE_PATIENCE)
+    made = conversation(VAD, SPEECH_STARTED, SPEECH_STOPPED)
+    assert not made.is_idle(RESPONSE_PATIENCE)
+    assert made.is_idle(0.1 + RESPONSE_PATIENCE)
+    ask(made, 100.0)
+    assert made.due(100.0 + REPLY_PATIENCE - 0.1) == []
+    assert not made.is_idle(100.0 + REPLY_PATIENCE)
+    assert made.due(100.0 + REPLY_PATIENCE) == []
+    assert made.is_idle(100.0 + REPLY_PATIENCE)
 
 
 def test_a_response_that_is_refused_does_not_come():
     made = conversation()
-    asked = commands.respond()
-    made.sent(asked, 0.0)
+    request = ask(made, 0.0)
     made.feed(error("response_cancel_not_active", "of another event"), 0.0)
     assert not made.is_idle(0.0)
-    made.feed(error("invalid_value", asked.event_id), 0.0)
+    made.feed(error("invalid_value", request.event_id), 0.0)
     assert made.is_idle(0.0)
 
 
 def test_an_event_without_an_id_is_refused_by_an_error_without_one():
     made = conversation()
-    made.sent(events.ResponseCreate(), 0.0)
+    made.sequencer.sent_elsewhere(events.ResponseCreate(), 0.0)
+    assert not made.is_idle(0.0)
     made.feed(error("invalid_value"), 0.0)
     assert made.is_idle(0.0)
 
@@ -263,33 +282,60 @@ def wire(event) -> dict:
     return json.loads(events.encode(event))
 
 
-def test_what_the_user_writes():
-    assert wire(commands.user_text("Hi")) == {
-        "type": "conversation.item.create",
-        "item": {
-            "type": "message",
-            "role": "user",
-            "content": [{"type": "input_text", "text": "Hi"}],
-        },
-    }
-
-
-def test_an_update_has_the_type_that_it_must_have():
-    assert wire(commands.session_update({"instructions": "Be kind."})) == {
+@pytest.mark.parametrize("kind", ["realtime", "transcription"])
+def test_an_update_has_the_type_that_it_must_have(kind):
+    update = commands.session_update({"instructions": "Be kind."}, kind=kind, event_id="mine")
+    assert wire(update) == {
         "type": "session.update",
-        "session": {"type": "realtime", "instructions": "Be kind."},
+        "event_id": "mine",
+        "session": {"type": kind, "instructions": "Be kind."},
     }
-    other = commands.session_update({"type": "transcription"})
-    assert wire(other)["session"] == {"type": "transcription"}
 
 
-def test_stamps_are_unique_and_never_replaced():
-    event = events.ResponseCreate()
-    first, second = commands.stamped(event), commands.stamped(event)
-    assert first.event_id != second.event_id
-    assert len(first.event_id) <= 512
-    assert commands.stamped(first) is first
-    assert event.event_id is None
+@pytest.mark.parametrize(
+    ("responding", "playing", "speaks", "wanted"),
+    [
+        (True, True, True, ["response.cancel", "output_audio_buffer.clear"]),
+        (True, False, True, ["response.cancel", "output_audio_buffer.clear"]),
+        (True, False, False, ["response.cancel"]),
+        (False, True, True, ["output_audio_buffer.clear"]),
+        (False, False, True, []),
+    ],
+)
+def test_an_interruption_stops_the_making_and_then_the_sending(responding, playing, speaks, wanted):
+    made = commands.interrupt(responding=responding, playing=playing, speaks=speaks, new_id=new_id)
+    assert [event.type for event in made] == wanted
+    assert all(event.event_id for event in made)
+
+
+def test_settings_of_a_response():
+    assert commands.response_params({}) is None
+    made = commands.response_params({"instructions": "Be kind.", "conversation": "none"})
+    assert wire(events.ResponseCreate(response=made))["response"] == {
+        "instructions": "Be kind.",
+        "conversation": "none",
+    }
+
+
+@pytest.mark.parametrize(
+    ("overrides", "complaint"),
+    [
+        ({"temperature": 1}, "no setting temperature="),
+        ({"instructions": 7}, "cannot be asked for like that"),
+        ({"metadata": {"rtcvoice": "x"}}, "metadata holds 'rtcvoice'"),
+        ({"metadata": {str(n): "x" for n in range(16)}}, "more than 15 pairs"),
+    ],
+)
+def test_settings_of_a_response_that_cannot_be(overrides, complaint):
+    with pytest.raises(ConfigError, match=complaint):
+        commands.response_params(overrides)
+
+
+def test_there_has_to_be_something_to_say():
+    assert "Good day." in commands.instructions_to_say("Good day.")
+    for nothing in ("", "  ", None):
+        with pytest.raises(ConfigError, match="nothing to say"):
+            commands.instructions_to_say(nothing)
 
 
 @pytest.mark.parametrize("event", CLIENT_SAMPLES, ids=lambda event: event.type)
@@ -320,13 +366,3 @@ def test_a_dict_is_sent_as_it_is():
 def test_what_is_no_client_event_is_refused(event, complaint):
     with pytest.raises(ConfigError, match=complaint):
         commands.checked(event)
-
-
-def test_only_the_error_that_names_it_answers_a_command():
-    update = commands.stamped(commands.session_update({}))
-    assert commands.answers(session(VAD, "session.updated"), update)
-    assert commands.answers(error("x", update.event_id), update)
-    assert not commands.answers(error("x", "other"), update)
-    assert not commands.answers(error("x"), update)
-    assert commands.refusal(error("x")) == "m"
-    assert commands.refusal(session(VAD, "session.updated")) == ""

@@ -223,6 +223,7 @@ class Items:
         details, outcome = response.status_details, response.status
         error = details.error if details is not None else None
         for record in self._records_of(response.id or ""):
+            record.over = True
             self._finish(record, "completed" if outcome == "completed" else "incomplete")
             if outcome == "failed" and record.status is Status.INTERRUPTED:
                 record.status = Status.FAILED

@@ -56,6 +56,8 @@ class Record:
     """Of what is no message: its fields."""
     done: bool = False
     """The server will not change it any more."""
+    over: bool = False
+    """The response that made it is over."""
     seeded: bool = False
     """It was brought along from another conversation."""
     heard_ms: int | None = None

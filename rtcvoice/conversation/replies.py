@@ -75,7 +75,7 @@ class Replies:
     def turn_over(self, turn: Turn) -> None:
         """Note that a turn is final: it was heard, or never will be."""
         for request, reply in list(self._replies.items()):
-            reply.item_over(turn.id)
+            reply.item_over(turn.id, turn.status)
             if reply.over or (len(self._replies) > MOST and reply.done):
                 del self._replies[request]
 

@@ -60,7 +60,7 @@ class Reply:
         self.rate = DEFAULT_RATE
         """Sample rate of `audio`: the sink's."""
         self.status = Status.IN_PROGRESS
-        """in progress, completed, interrupted or failed."""
+        """in progress until it is made, then completed, interrupted (even while played), failed."""
         self.reason = ""
         """Why it was cut short or failed, in the server's words; empty otherwise."""
         self._end: CallEnded | None = None
@@ -190,8 +190,10 @@ class Reply:
         self._audible = {i: r for i, r in self._audible.items() if r != response_id}
         self._changed.set()
 
-    def item_over(self, item_id: str) -> None:
+    def item_over(self, item_id: str, status: Status) -> None:
         """Note that nothing about an item will change: it was heard, or will not be."""
+        if item_id in self._texts and status is Status.INTERRUPTED and self.done:
+            self.status = status  # what was made completely was not heard completely
         self._audible.pop(item_id, None)
         self._changed.set()
 

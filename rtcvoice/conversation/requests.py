@@ -56,8 +56,8 @@ class Request:
     """Id of the response that answers it, from RUNNING or COVERED on."""
     error: ErrorDetail | None = None
     """Why it was refused; None when the server did not answer."""
-    retried: bool = False
-    """Whether it was refused once for another response that was in its way."""
+    races: int = 0
+    """How often another response was in its way, without our having known."""
     sent_at: float = 0.0
     """When it was sent, in the seconds given to `Sequencer.due`."""
     covered_by: str = ""
@@ -71,7 +71,7 @@ class Request:
     @property
     def event_id(self) -> str:
         """Id of the event that asks for it, by which an error names it."""
-        return f"{self.tag}_again" if self.retried else self.tag
+        return f"{self.tag}_{self.races}" if self.races else self.tag
 
     def event(self) -> events.ResponseCreate:
         """Return the event that asks for it."""

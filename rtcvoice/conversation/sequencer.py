@@ -6,7 +6,7 @@ spoke. So whoever wants a response puts a `Request` in here, and `due()` says wh
 request goes out when nothing is being answered, nothing was asked for and the user does not hold
 the floor. Its tag travels in the response's metadata, which the server gives back: so a response is
 known to be ours, or the server's own. A request that lost a race with the server's own response
-goes out once more after that one. A `shared` one is content with any response that begins after its
+goes out again once that one is over. A `shared` one is content with any response that begins after its
 items were in: if the user spoke meanwhile, the server answers both at once.
 
 THE SEAM FOR TOOLS: set `calls_wanted`. Finished function calls surface in `take_calls()`, each as
@@ -35,6 +35,9 @@ REPLY_PATIENCE = 10.0
 
 RETRY_PATIENCE = 2.0
 """Seconds to wait for the response that was in the way, when nothing else is heard of it."""
+
+MOST_RACES = 5
+"""Races that a request may lose: each time the server, unasked, began a response just before."""
 
 _ACTIVE = "conversation_already_has_active_response"
 
@@ -91,7 +94,7 @@ class Sequencer:
         return error.code == _ACTIVE and any(
             request.state is RequestState.SENT
             and request.event_id == error.event_id
-            and (bool(request.covered_by) or not request.retried)
+            and (bool(request.covered_by) or request.races < MOST_RACES)
             for request in self._sent.values()
         )
 
@@ -221,9 +224,9 @@ class Sequencer:
         if error.code == _ACTIVE and request.covered_by:
             request.response_id = request.covered_by
             self._finish(request, RequestState.COVERED)
-        elif error.code == _ACTIVE and not request.retried:
+        elif error.code == _ACTIVE and request.races < MOST_RACES:
             del self._sent[request.tag]
-            request.retried = True
+            request.races += 1
             self._hold_until = now + RETRY_PATIENCE
             self._queue.insert(0, request)
             request.become(RequestState.QUEUED)

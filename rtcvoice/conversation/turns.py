@@ -145,9 +145,11 @@ class Turns:
         """Return when the turn is final if nothing more comes: 0 for now, None for never."""
         if record.role == "user":
             return self._user_patience_ends(record)
-        if not record.spoken:
-            return 0.0 if record.done else None
-        return self._speech_patience_ends(record)
+        if record.spoken:
+            return self._speech_patience_ends(record)
+        if record.over or (record.done and record.status is Status.COMPLETED):
+            return 0.0
+        return record.changed_at + TRUNCATION_PATIENCE if record.done else None
 
     def _user_patience_ends(self, record: Record) -> float:
         audio = [part for part in record.parts.values() if part.kind == "audio"]
@@ -159,7 +161,7 @@ class Turns:
         play = self._playback.of(record.response_id)
         quiet_since = max(record.changed_at, play.ended_at)
         if record.id in self._truncated or play.state is Playing.STOPPED:
-            return 0.0 if record.done else quiet_since + TRUNCATION_PATIENCE
+            return 0.0 if record.over else quiet_since + TRUNCATION_PATIENCE
         if play.state is Playing.CLEARED:
             return quiet_since + TRUNCATION_PATIENCE
         if not record.done:
