@@ -83,6 +83,8 @@ class UplinkStats:
     """targetBitrate: bit/s that the encoder aims at now, FEC included, no headers."""
     loss_percent: int = 0
     """Loss in percent that the encoder is prepared for now; from 1 on, packets carry FEC."""
+    audio_level: float = 0.0
+    """audioLevel (media-source): the loudest sample sent within 100 ms, 0 to 1; 0 while muted."""
     reports_received: int = 0
     """Reports of the receiver so far; while it is 0, the fields below say nothing."""
     fraction_lost: float = 0.0
@@ -103,6 +105,9 @@ class TransportStats:
     """packetsReceived: datagrams of any kind: RTP, RTCP, events, and ICE's checks."""
     bytes_received: int = 0
     """bytesReceived: payload of those datagrams, encrypted as they came."""
+    route: str = ""
+    """The nominated candidate pair, such as "host udp 192.0.2.7:5000 -> 198.51.100.1:3478"; empty
+    while there is none. With TURN: "relay", how the TURN server is reached, its address for us."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

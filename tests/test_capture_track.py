@@ -102,6 +102,22 @@ def test_mute_sends_silence_and_keeps_source_and_clock_running():
     run(main())
 
 
+def test_the_level_is_the_loudest_sample_of_what_is_sent():
+    async def main():
+        track, speaker = SourceTrack(), Speaker()
+        track.start(speaker)
+        await receive(track, 50)
+        spoken = np.abs(speaker._samples[: 50 * 480].astype(int)).reshape(50, 480).max(axis=1)
+        windows = [spoken[at : at + 5].max() / 32768 for at in range(40, 46)]
+        assert track.stats.audio_level in windows
+        track.muted = True
+        await receive(track, 10)
+        assert track.stats.audio_level == 0
+        track.stop()
+
+    run(main())
+
+
 def test_a_gap_of_the_source_is_a_gap_on_the_wire():
     async def main():
         loop = asyncio.get_running_loop()

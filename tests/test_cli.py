@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -16,6 +17,8 @@ from pathlib import Path
 import pytest
 
 from rtcvoice import events
+from rtcvoice.cli import main
+from rtcvoice.cli.options import COMMANDS, parse
 from rtcvoice.cli.transcript import Transcript
 from rtcvoice.emulator import Emulator, Pace, Turn, prompt_path
 
@@ -138,7 +141,6 @@ async def test_a_signal_hangs_up(server: Emulator, tmp_path: Path, number: signa
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
-        ([], 2, "nothing to say"),
         (["--text", "Hi", "--script", "x.yaml"], 2, "--script belongs to --emulator"),
         (["--input", "missing.wav", "--base-url", "URL"], 6, "missing.wav"),
         (["--text", "Hi", "--output", "a.mp3", "--base-url", "URL"], 2, "WAV"),
@@ -226,15 +228,58 @@ async def test_the_demo_needs_no_network_at_all(tmp_path: Path) -> None:
         assert file.getnframes() / file.getframerate() > 15
 
 
-def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
-    from rtcvoice.cli import main
-
-    with pytest.raises(SystemExit):
-        main(["--help"])
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_teaches(capsys: pytest.CaptureFixture[str], command: str) -> None:
+    assert main([command, "--help"]) == 0
     shown = capsys.readouterr().out
     assert "examples:" in shown
     assert "exit codes:" in shown
-    assert max(map(len, shown.splitlines())) <= 100
+    assert max(map(len, shown.splitlines())) < 80
+
+
+def test_every_command_is_in_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["--help"])
+    shown = capsys.readouterr().out
+    for name, command in COMMANDS.items():
+        assert name == "talk" or re.search(
+            rf"^  {name} +{re.escape(command.summary)}$", shown, re.M
+        )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--inptu", "a.wav"], "did you mean --input?"),
+        (["emulator", "--prot=3"], "did you mean --port?"),
+        (["emulater"], "did you mean emulator?"),
+        (["unheard-of"], "commands: talk, "),
+        (["--text", "Hi", "there"], "quote words"),
+        (["--text"], "expected one argument"),
+    ],
+)
+def test_a_near_miss_is_named(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], says: str
+) -> None:
+    assert main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("rtcvoice: ")
+    assert len(err.splitlines()) == 2
+    assert says in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "verbose"),
+    [
+        (["-v", "emulator"], 1),
+        (["emulator", "-v"], 1),
+        (["-v", "emulator", "-v"], 2),
+        (["-vv"], 2),
+        (["talk"], 0),
+    ],
+)
+def test_verbose_goes_before_or_after_the_command(arguments: list[str], verbose: int) -> None:
+    assert parse(arguments).verbose == verbose
 
 
 def test_lines_come_in_the_order_of_the_conversation() -> None:
@@ -253,18 +298,18 @@ def test_lines_come_in_the_order_of_the_conversation() -> None:
     transcript.feed(added("a", "user"), 2.0)
     transcript.feed(added("b", "assistant"), 2.1)
     transcript.feed(events.ResponseOutputAudioTranscriptDelta(delta="Well, ", **where), 2.5)
-    assert list(transcript.finished()) == []
+    assert list(transcript.finished(0.0)) == []
     transcript.feed(
         events.ConversationItemInputAudioTranscriptionCompleted(
             item_id="a", content_index=0, transcript="Really?"
         ),
         2.6,
     )
-    (line,) = transcript.finished()
+    (line,) = transcript.finished(0.0)
     assert (line.speaker, line.text, line.begun) == ("you", "Really?", 1.0)
     transcript.feed(events.ResponseOutputAudioTranscriptDelta(delta="yes.", **where), 2.7)
     transcript.feed(events.ConversationItemDone(item=added("b", "assistant").item), 2.8)
-    (line,) = transcript.finished()
+    (line,) = transcript.finished(0.0)
     assert (line.speaker, line.text, line.begun) == ("assistant", "Well, yes.", 2.5)
     assert line.latency == pytest.approx(0.5)
     assert list(transcript.rest()) == []

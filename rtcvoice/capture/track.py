@@ -22,7 +22,7 @@ import numpy as np
 from aiortc import MediaStreamTrack
 from aiortc.mediastreams import MediaStreamError
 
-from rtcvoice.audio import DEFAULT_RATE, Block
+from rtcvoice.audio import DEFAULT_RATE, Block, Samples
 from rtcvoice.opus import Encoder
 from rtcvoice.rtp import ReceiverReport
 from rtcvoice.stats import UplinkStats
@@ -38,6 +38,9 @@ RTP_CLOCK = 48000
 """Ticks a second of Opus in RTP at any sample rate (RFC 7587 §4.1)."""
 
 PACKET_TICKS = RTP_CLOCK // 50
+
+LEVEL_PACKETS = 5
+"""Packets over which the level is measured: 100 ms, as in libwebrtc."""
 
 ABSURD_JITTER = 10.0
 """Seconds. Some receivers, aiortc among them, report hours of it where timestamps wrap."""
@@ -91,6 +94,7 @@ class SourceTrack(MediaStreamTrack):
         self._uplink = Uplink(bitrate=bitrate, least_loss_percent=loss_percent)
         self._stats = UplinkStats()
         self._packets_sent = self._bytes_sent = 0
+        self._loudest, self._level = 0, 0.0
         self._silence = np.zeros(DEFAULT_RATE // 50, np.int16)
         self._base: int | None = None
         self._pts = -PACKET_TICKS
@@ -120,6 +124,7 @@ class SourceTrack(MediaStreamTrack):
             bytes_sent=self._bytes_sent,
             bitrate=self._encoder.bitrate,
             loss_percent=self._encoder.loss_percent if self._encoder.fec else 0,
+            audio_level=self._level,
         )
 
     def follow(self, report: ReceiverReport) -> None:
@@ -155,7 +160,9 @@ class SourceTrack(MediaStreamTrack):
 
     def _packet(self, reader: BlockReader, block: Block) -> av.Packet[Any]:
         if reader is self._reader:
-            data = self._encoder.encode(self._silence if self.muted else block.samples)
+            samples = self._silence if self.muted else block.samples
+            self._measure(samples)
+            data = self._encoder.encode(samples)
             self._follow(block.index)
         else:  # replaced while it was being read: 20 ms have passed, but it is not heard any more
             data = self._encoder.encode(self._silence)
@@ -167,6 +174,11 @@ class SourceTrack(MediaStreamTrack):
         packet.pts = self._pts
         packet.time_base = _TIME_BASE
         return packet
+
+    def _measure(self, samples: Samples) -> None:
+        self._loudest = max(self._loudest, int(samples.max()), -int(samples.min()))
+        if self._packets_sent % LEVEL_PACKETS == 0:
+            self._level, self._loudest = self._loudest / 32768, 0
 
     def _follow(self, index: int) -> None:
         ticks = index * RTP_CLOCK // self._encoder.rate

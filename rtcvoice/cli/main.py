@@ -1,7 +1,8 @@
 """Runs a command and turns its end into an exit code: 0 or the kind of failure, never a traceback.
 
-SIGINT and SIGTERM cancel the command's task: leaving its `async with` hangs up cleanly. A second
-one does not wait for that. A reader of stdout that leaves, such as `head`, ends it cleanly, too.
+SIGINT, SIGTERM and SIGHUP cancel the command's task: leaving its `async with` hangs up cleanly. A
+second one does not wait for that. A reader of stdout that leaves, such as `head`, ends it cleanly,
+too.
 """
 
 from __future__ import annotations
@@ -10,53 +11,96 @@ import asyncio
 import contextlib
 import io
 import logging
-import os
 import signal
 import sys
 from collections.abc import Coroutine, Sequence
-from typing import Any
+from typing import Any, TextIO
 
 from dotenv import load_dotenv
 
+from rtcvoice.cli.keys import give_back
 from rtcvoice.cli.options import EXIT_CODES, parse
-from rtcvoice.errors import RtcVoiceError
+from rtcvoice.cli.output import explain, explained, silence
+from rtcvoice.errors import ConfigError, RtcVoiceError
 
 __all__ = ["main"]
 
 PIPE_CLOSED = 128 + 13
 """What the shell reports of a program that SIGPIPE ended."""
 
+_SIGNALS = [
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+]
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv` (the process's own by default) and return the exit code."""
     try:
-        load_dotenv(".env")
-        options = parse(argv)
+        return _explained(argv)
     except RtcVoiceError as exc:
-        return _explain(exc)
-    level = {0: logging.ERROR, 1: logging.INFO}.get(options.verbose, logging.DEBUG)
-    logging.basicConfig(level=level, format="%(asctime)s %(name)s %(message)s")
-    for library in ("aiortc", "aioice", "httpx", "httpcore"):
-        logging.getLogger(library).setLevel(max(level, logging.INFO))
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # words come in any language
-    try:
-        return _run(options.run(options))
-    except RtcVoiceError as exc:
-        return _explain(exc)
-    except BrokenPipeError:
-        # What is still buffered would be flushed at exit, and fail again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return PIPE_CLOSED
+        explain(exc)
+        return next(code for kind, code in EXIT_CODES if isinstance(exc, kind))
     except KeyboardInterrupt:  # before the command ran
         return 128 + signal.SIGINT
 
 
-def _explain(error: RtcVoiceError) -> int:
-    print(f"rtcvoice: {error.message}", file=sys.stderr)  # noqa: T201
-    if error.hint:
-        print(f"  what to do: {error.hint}", file=sys.stderr)  # noqa: T201
-    return next(code for kind, code in EXIT_CODES if isinstance(error, kind))
+def _explained(argv: Sequence[str] | None) -> int:
+    """Run the command line; a stdout that takes no more is explained like anything else."""
+    try:
+        try:
+            code = _command(argv)
+        except SystemExit as exc:  # --help and --version
+            code = exc.code if isinstance(exc.code, int) else 1
+        if sys.stdout is not None:
+            sys.stdout.flush()  # at exit it would be too late to explain it
+    except BrokenPipeError:
+        silence(sys.stdout)
+        return PIPE_CLOSED
+    except OSError as exc:
+        silence(sys.stdout)
+        raise explained(exc) from exc
+    except RtcVoiceError as exc:
+        if isinstance(exc.__cause__, OSError):
+            silence(sys.stdout)
+        raise
+    return code
+
+
+def _command(argv: Sequence[str] | None) -> int:
+    try:
+        load_dotenv(".env")
+    except (OSError, ValueError) as exc:
+        raise ConfigError(f".env cannot be read: {exc}", hint="lines like NAME=value") from exc
+    options = parse(argv)
+    _log(options.verbose)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # words come in any language
+    return _run(options.run(options))
+
+
+def _log(verbose: int) -> None:
+    level = {0: logging.ERROR, 1: logging.INFO}.get(verbose, logging.DEBUG)
+    logging.basicConfig(
+        level=level,
+        format="%(asctime)s.%(msecs)03d %(name)s %(message)s",
+        datefmt="%H:%M:%S",
+        handlers=[_Stderr()],
+    )
+    for library in ("aiortc", "aioice", "httpx", "httpcore"):
+        logging.getLogger(library).setLevel(logging.INFO if verbose > 1 else logging.WARNING)
+
+
+class _Stderr(logging.StreamHandler[TextIO]):
+    """Writes to what stderr is at the moment: a live screen puts the lines above itself."""
+
+    @property
+    def stream(self) -> TextIO:
+        return sys.stderr
+
+    @stream.setter
+    def stream(self, stream: TextIO) -> None:
+        pass
 
 
 def _run(command: Coroutine[Any, Any, int]) -> int:
@@ -67,6 +111,7 @@ def _run(command: Coroutine[Any, Any, int]) -> int:
 
         def stop(number: signal.Signals) -> None:
             if stopped_by:
+                give_back()
                 loop.remove_signal_handler(number)
                 signal.raise_signal(number)
             stopped_by.append(number)
@@ -74,8 +119,9 @@ def _run(command: Coroutine[Any, Any, int]) -> int:
 
         loop = asyncio.get_running_loop()
         with contextlib.suppress(NotImplementedError):  # Windows: KeyboardInterrupt does it
-            for number in (signal.SIGINT, signal.SIGTERM):
-                loop.add_signal_handler(number, stop, number)
+            for number in _SIGNALS:
+                if signal.getsignal(number) is not signal.SIG_IGN:  # as after nohup
+                    loop.add_signal_handler(number, stop, number)
         return await task
 
     try:

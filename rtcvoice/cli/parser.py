@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from rtcvoice.cli.output import write_line
 from rtcvoice.errors import ConfigError
 
 __all__ = ["Parser", "meant", "program", "seconds"]
@@ -58,6 +59,10 @@ class Parser(argparse.ArgumentParser):
         if unknown:
             self._unknown(unknown[0])
         return options
+
+    def print_help(self, file: Any = None) -> None:
+        """Print the help; unlike argparse's, it fails where it cannot be written."""
+        write_line(file or sys.stdout, self.format_help().rstrip())
 
     def error(self, message: str) -> NoReturn:
         """Raise what argparse complains of."""

@@ -1,70 +1,70 @@
-"""Shows a call: live in a terminal, as plain lines in a pipe, as JSON lines on request."""
+"""Shows a call: plain lines in a pipe, JSON lines on request; `live.py` does it in a terminal.
+
+Whatever cannot be shown because the place it goes to is full ends the call with a `DeviceError`; a
+reader that has left, with BrokenPipeError.
+"""
 
 from __future__ import annotations
 
+import abc
 import json
+import sys
 import time
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Protocol
+from typing import Any, TextIO
 
 import msgspec
-from rich.console import Console
-from rich.live import Live
-from rich.table import Table
-from rich.text import Text
 
 from rtcvoice import Call, CallEnded, events
-from rtcvoice.cli.transcript import Line, Transcript
+from rtcvoice.cli.output import write_line
+from rtcvoice.cli.status import Status
+from rtcvoice.cli.transcript import Line, Transcript, transcribes
 
-__all__ = ["JsonScreen", "Screen", "TranscriptScreen"]
-
-_STYLES = {"you": "cyan", "assistant": "green", "call": "dim"}
+__all__ = ["JsonScreen", "PlainScreen", "Screen", "TranscriptScreen"]
 
 
-class Screen(Protocol):
+class Screen(abc.ABC):
     """What shows a call; times are seconds since it connected."""
 
-    def __enter__(self) -> Any: ...
-
-    def __exit__(self, *exc: object) -> None: ...
-
-    def connected(self, call: Call) -> None:
-        """The call is ready."""
-
-    def event(self, event: Any) -> None:
-        """Something happened."""
-
-    def ended(self, reason: CallEnded, note: str) -> None:
-        """The call is over; `note` says what became of it."""
-
-
-class TranscriptScreen:
-    """The words of both sides, with the seconds at which they began."""
-
-    def __init__(self, console: Console | None = None) -> None:
-        self._console = console or Console(highlight=False)
-        self._transcript = Transcript()
-        self._began = time.monotonic()
-        self._live: Live | None = (
-            Live(console=self._console, auto_refresh=False, transient=True)
-            if self._console.is_terminal
-            else None
-        )
-
-    def __enter__(self) -> TranscriptScreen:
-        self._area.__enter__()
+    def __enter__(self) -> Screen:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._area.__exit__(None, None, None)
+        return None
 
-    @property
-    def _area(self) -> AbstractContextManager[Any]:
-        return self._live or nullcontext()
+    @abc.abstractmethod
+    def connected(self, call: Call) -> None:
+        """The call is ready."""
+
+    @abc.abstractmethod
+    def event(self, event: Any) -> None:
+        """Something happened."""
+
+    @abc.abstractmethod
+    def ended(self, reason: CallEnded, note: str) -> None:
+        """The call is over; `note` says what became of it."""
+
+    def notice(self, text: str) -> None:  # noqa: B027  (most screens have no need of it)
+        """Tell the user something about the call."""
+
+    def tick(self, status: Status) -> None:  # noqa: B027
+        """How things are, ten times a second."""
+
+
+class TranscriptScreen(Screen):
+    """The words of both sides, with the seconds at which they began."""
+
+    def __init__(self) -> None:
+        self._transcript = Transcript()
+        self._began = time.monotonic()
+
+    @abc.abstractmethod
+    def _show(self, at: float, speaker: str, text: str, after: str = "") -> None:
+        """Show a line for good."""
 
     def connected(self, call: Call) -> None:
         """Say how long it took, by stage."""
         self._began = time.monotonic()
+        self._transcript = Transcript(transcribes=transcribes(call.session))
         timings = call.timings.as_dict()
         total = timings.pop("total")
         stages = ", ".join(f"{name} {seconds * 1000:.0f}" for name, seconds in timings.items())
@@ -72,63 +72,57 @@ class TranscriptScreen:
 
     def event(self, event: Any) -> None:
         """Update the transcript."""
-        now = time.monotonic() - self._began
-        self._transcript.feed(event, now)
-        for line in self._transcript.finished():
-            self._show_line(line)
+        self._transcript.feed(event, self._now)
+        self._show_finished()
         if isinstance(event, events.ErrorEvent):
-            self._show(now, "call", f"the server says: {event.error.message}")
-        self._refresh()
+            self.notice(f"the server says: {event.error.message}")
+
+    def notice(self, text: str) -> None:
+        """Show a line of the call's own."""
+        self._show(self._now, "call", text)
+
+    def tick(self, status: Status) -> None:
+        """Show what has waited long enough for its words."""
+        self._show_finished()
 
     def ended(self, reason: CallEnded, note: str) -> None:
         """Say why it ended."""
         for line in self._transcript.rest():
             self._show_line(line)
-        self._refresh(clear=True)
-        self._show(
-            time.monotonic() - self._began, "call", reason.reason + (f"; {note}" if note else "")
-        )
+        self.notice(reason.reason + (f"; {note}" if note else ""))
+
+    @property
+    def _now(self) -> float:
+        return time.monotonic() - self._began
+
+    def _show_finished(self) -> None:
+        for line in self._transcript.finished(self._now):
+            self._show_line(line)
 
     def _show_line(self, line: Line) -> None:
-        after = f"  (after {line.latency:.2f} s)" if line.latency is not None else ""
+        notes = [f"after {line.latency:.2f} s"] if line.latency is not None else []
+        notes += ["interrupted"] if line.interrupted else []
+        after = f"  ({', '.join(notes)})" if notes else ""
         self._show(line.begun, line.speaker, line.text, after)
 
+
+class PlainScreen(TranscriptScreen):
+    """A line of text each, however long, without any control codes."""
+
+    def __init__(self, stream: TextIO | None) -> None:
+        super().__init__()
+        self._stream = stream
+
     def _show(self, at: float, speaker: str, text: str, after: str = "") -> None:
-        if self._live is not None:
-            self._console.print(_row(at, speaker, text, after))
-        else:  # one line each in a pipe, however long
-            print(f"{at:6.2f} s  {speaker:9}  {text}{after}", flush=True)  # noqa: T201
-
-    def _refresh(self, *, clear: bool = False) -> None:
-        if self._live is None:
-            return
-        line = None if clear else self._transcript.open_line
-        self._live.update(_row(line.begun, line.speaker, line.text) if line else "", refresh=True)
+        write_line(self._stream, f"{at:6.2f} s  {speaker:9}  {text}{after}")
 
 
-def _row(at: float, speaker: str, text: str, after: str = "") -> Table:
-    style = _STYLES.get(speaker, "")
-    row = Table.grid(padding=(0, 2))
-    row.add_column(justify="right", width=7)
-    row.add_column(width=9)
-    row.add_column(ratio=1)
-    row.add_row(
-        Text(f"{at:.2f} s", "dim"), Text(speaker, style), Text(text).append(after, style="dim")
-    )
-    return row
+class JsonScreen(Screen):
+    """One JSON object a line: `connected`, every `event`, `notice`, `ended`; each with its time."""
 
-
-class JsonScreen:
-    """One JSON object a line on stdout: `connected`, every `event`, `ended`; each with its time."""
-
-    def __init__(self) -> None:
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream if stream is not None else sys.stdout
         self._began = time.monotonic()
-
-    def __enter__(self) -> JsonScreen:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        return None
 
     def connected(self, call: Call) -> None:
         """Print the call's id and timings, and the session, whose event came before."""
@@ -141,10 +135,14 @@ class JsonScreen:
         """Print the event."""
         self._print(event=events.as_dict(event))
 
+    def notice(self, text: str) -> None:
+        """Print what the user should know."""
+        self._print(notice=text)
+
     def ended(self, reason: CallEnded, note: str) -> None:
         """Print why it ended."""
         self._print(ended={"reason": reason.reason, "normal": reason.normal, "note": note})
 
     def _print(self, **what: Any) -> None:
         now = round(time.monotonic() - self._began, 3)
-        print(json.dumps({"time": now, **what}), flush=True)  # noqa: T201
+        write_line(self._stream, json.dumps({"time": now, **what}))

@@ -1,42 +1,48 @@
-"""One call from files or text, on the public API."""
+"""One call from the terminal, on the public API: live, from a file or a pipe, or in writing."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-from contextlib import AsyncExitStack, suppress
+import sys
+from collections.abc import Coroutine
+from contextlib import AsyncExitStack, ExitStack, suppress
 from typing import Any
 
 import rtcvoice
-from rtcvoice import CallEnded, ConfigError, FileSink, FileSource
-from rtcvoice.cli.screen import JsonScreen, Screen, TranscriptScreen
+from rtcvoice import Call, CallEnded, ConfigError, FileSink, FileSource, PipeSink, PipeSource, Sink
+from rtcvoice.cli.call_ends import STDIO, CallEnds, chosen_ends
+from rtcvoice.cli.keys import Keyboard
+from rtcvoice.cli.live import LiveScreen
+from rtcvoice.cli.screen import JsonScreen, PlainScreen, Screen
+from rtcvoice.cli.watch import Ear, obey_keys, show_events, show_status, watching
 
 __all__ = ["run"]
 
 SETTLE = 1.5
 """Seconds of idleness after which everything has been said: a server needs a moment to begin."""
 
+_OPTIONS = ("model", "voice", "instructions", "base_url", "api_key")
+"""Options that `connect` knows by the same name."""
+
 
 async def run(options: argparse.Namespace) -> int:
     """Make the call that the options describe; return the exit code."""
-    async with AsyncExitStack() as stack:
-        if options.emulator:
-            await _use_emulator(options, stack)
-        elif options.script is not None:
-            raise ConfigError("--script belongs to --emulator", hint="add --emulator")
-        if options.input is None and options.text is None:
-            raise ConfigError(
-                "there is nothing to say",
-                hint="give --input FILE or --text TEXT, or try --emulator by itself",
-            )
-        return await _talk(options)
+    if options.script is not None and not options.emulator:
+        raise ConfigError("--script belongs to --emulator", hint="add --emulator")
+    with ExitStack() as opened:
+        async with AsyncExitStack() as stack:
+            if options.emulator:
+                await _use_emulator(options, stack)
+            await _talk(options, chosen_ends(options, opened))
+    return 0
 
 
 async def _use_emulator(options: argparse.Namespace, stack: AsyncExitStack) -> None:
     """Start an emulator for this call; with nothing to say, say the shipped question."""
     from rtcvoice.emulator import Emulator, prompt_path
 
-    if options.input is None and options.text is None:
+    if options.input is None and options.text is None and options.microphone is None:
         question = prompt_path("question")
         options.input = str(question)
         options.script = options.script or str(question.parent / "demo.yaml")
@@ -45,54 +51,78 @@ async def _use_emulator(options: argparse.Namespace, stack: AsyncExitStack) -> N
     options.api_key = "sk-emulator"
 
 
-async def _talk(options: argparse.Namespace) -> int:
-    source = FileSource(options.input) if options.input is not None else None
-    sink = FileSink(options.output) if options.output is not None else None
-    session = {
-        name: value
-        for name in ("model", "voice", "instructions", "base_url", "api_key")
-        if (value := getattr(options, name, None)) is not None
-    }
-    screen: Screen = JsonScreen() if options.json else TranscriptScreen()
-    with screen:
-        async with rtcvoice.connect(source=source, sink=sink, **session) as call:
-            watching = asyncio.create_task(_watch(call, screen))
+async def _talk(options: argparse.Namespace, ends: CallEnds) -> None:
+    connecting = rtcvoice.connect(source=ends.source, sink=ends.sink, **_session(options))
+    with _screen(options) as screen:
+        async with connecting as call:
             screen.connected(call)
             try:
-                async with asyncio.timeout(options.seconds):
-                    await _say_everything(call, source, options.text)
-                await call.hangup(drain=options.seconds is None)
-            except TimeoutError:
-                await call.hangup()
-            except CallEnded:
-                pass  # told below, with its reason
-        await watching
-        reason = await call.wait_ended()
-        screen.ended(reason, _note(sink))
-    if sink is not None and sink.error is not None:
-        raise sink.error
-    if not reason.normal:
-        raise reason
-    return 0
+                await _hold(call, ends, screen, options)
+            finally:  # also when interrupted: that is how most live calls end
+                reason = await call.wait_ended()
+                screen.ended(reason, _note(ends.sink))
+    _raise_failure(ends, reason)
 
 
-async def _say_everything(call: rtcvoice.Call, source: FileSource | None, text: str | None) -> None:
-    """Return when the file and the text have been said and answered."""
-    if text is not None:
-        await call.send(text)
-    finished = asyncio.ensure_future(source.wait_finished()) if source is not None else None
-    ended = asyncio.ensure_future(call.wait_ended())
+def _session(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the options for `connect` that were given."""
+    given = {name: getattr(options, name, None) for name in _OPTIONS}
+    if options.api_key_file is not None:
+        given["credentials"] = rtcvoice.ApiKeyFile(options.api_key_file)
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _screen(options: argparse.Namespace) -> Screen:
+    """Return what shows the call: words go to stderr where stdout has the audio."""
+    stream = sys.stderr if options.output == STDIO else sys.stdout
+    if options.json:
+        return JsonScreen(stream)
+    if stream is not None and LiveScreen.fits(stream):
+        return LiveScreen(stream)
+    return PlainScreen(stream)
+
+
+async def _hold(call: Call, ends: CallEnds, screen: Screen, options: argparse.Namespace) -> None:
+    """Return when everything was said, or the call has ended; and everything was shown."""
+    ear = Ear()
+    events = show_events(call, screen)
+    if not isinstance(screen, LiveScreen):
+        status = show_status(call, ends.sink, screen, ear)
+        async with watching(call, events, status):
+            await _say_everything(call, ends, options)
+        return
+    with Keyboard(on_leave=screen.pause, on_return=screen.resume) as keyboard:
+        status = show_status(call, ends.sink, screen, ear, keyboard)
+        keys = obey_keys(call, keyboard, screen)
+        async with watching(call, events, status, ear.listen(call), keys):
+            await _say_everything(call, ends, options)
+
+
+async def _say_everything(call: Call, ends: CallEnds, options: argparse.Namespace) -> None:
+    """Return when the file and the text were said and answered, the time is up, or it is over."""
+    with suppress(TimeoutError, CallEnded):
+        async with asyncio.timeout(options.seconds):
+            if options.text is not None:
+                await call.send(options.text)
+            if ends.live:
+                await call.wait_ended()
+            if isinstance(ends.source, FileSource | PipeSource):
+                await _first(ends.source.wait_finished(), call.wait_ended())
+            await _settled(call)
+            await call.hangup(drain=options.seconds is None)
+
+
+async def _first(*waits: Coroutine[Any, Any, Any]) -> None:
+    """Return when one of them does."""
+    tasks = [asyncio.ensure_future(wait) for wait in waits]
     try:
-        if finished is not None:
-            await asyncio.wait({finished, ended}, return_when=asyncio.FIRST_COMPLETED)
-        await _settled(call)
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for future in (finished, ended):
-            if future is not None:
-                future.cancel()
+        for task in tasks:
+            task.cancel()
 
 
-async def _settled(call: rtcvoice.Call) -> None:
+async def _settled(call: Call) -> None:
     """Wait until the call has been idle for SETTLE seconds without an event that changes that."""
     while True:
         try:
@@ -102,16 +132,21 @@ async def _settled(call: rtcvoice.Call) -> None:
                 return
 
 
-async def _watch(call: rtcvoice.Call, screen: Screen) -> None:
-    """Show every event until the call ends; a screen that fails ends it."""
-    events: Any = call.events()
-    with suppress(CallEnded):  # the reason is told by who waits for the end
-        try:
-            async for event in events:
-                screen.event(event)
-        finally:
-            await call.hangup()
+def _note(sink: Sink | None) -> str:
+    """Return what became of the output."""
+    if isinstance(sink, FileSink):
+        return f"{sink.path} has {sink.duration:.1f} s"
+    if isinstance(sink, PipeSink) and sink.dropped:
+        return f"{sink.dropped / sink.rate:.1f} s were dropped: the reader was too slow"
+    return ""
 
 
-def _note(sink: FileSink | None) -> str:
-    return f"{sink.path} has {sink.duration:.1f} s" if sink is not None else ""
+def _raise_failure(ends: CallEnds, reason: CallEnded) -> None:
+    """Raise what went wrong, the cause before its consequences."""
+    if isinstance(ends.sink, FileSink | PipeSink) and ends.sink.error is not None:
+        error = ends.sink.error
+        raise error.__cause__ if isinstance(error.__cause__, BrokenPipeError) else error
+    if isinstance(ends.source, PipeSource) and ends.source.error is not None:
+        raise ends.source.error
+    if not reason.normal:
+        raise reason

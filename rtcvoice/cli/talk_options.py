@@ -64,6 +64,9 @@ def _add_ends(parser: argparse.ArgumentParser) -> None:
     ends.add_argument(
         "--raw", action="store_true", help="with --output -: samples without a WAV header"
     )
+    ends.add_argument(
+        "--live", action="store_true", help="with --input -: drop what comes too fast"
+    )
 
 
 def _add_session(parser: argparse.ArgumentParser) -> None:
@@ -80,6 +83,7 @@ def _add_where(parser: argparse.ArgumentParser) -> None:
         "--emulator", action="store_true", help="call the built-in emulator: no key, no network"
     )
     server.add_argument("--base-url", metavar="URL", help="default: https://api.openai.com/v1")
+    where.add_argument("--api-key-file", metavar="FILE", help="where the key is, alone")
     where.add_argument(
         "--script",
         metavar="FILE",

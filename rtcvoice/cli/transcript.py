@@ -1,7 +1,8 @@
 """Puts what both sides say in the order of the conversation; pure.
 
-Text comes in any order: a user's words are transcribed while the assistant already answers. Items
-come in order, so a line waits for the lines before it; a line whose words never come says so.
+Text comes in any order: a user's words are transcribed while the assistant already answers, or are
+there before anybody said that there is an item they belong to. Items come in order, so a line waits
+for the lines before it; one whose words never come is given up after a while, and says so.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ from typing import Any
 from rtcvoice import events
 
 __all__ = ["Line", "Transcript"]
+
+PATIENCE = 10.0
+"""Seconds that a line waits for its words once the lines after it wait for nothing else."""
 
 
 @dataclass
@@ -27,80 +31,144 @@ class Line:
     done: bool = False
     latency: float | None = None
     """Seconds from the end of the user's speech to the first audio of this answer."""
+    added: float = 0.0
+    """When the server told of it."""
+    audible: bool = False
+    """Whether it is still being heard, although all of it may be known."""
+    interrupted: bool = False
+    """Whether it was cut off before its end was heard."""
 
 
 class Transcript:
-    """Feed it every event; take finished lines with `finished`, look at the open one."""
+    """Feed it every event; take finished lines with `finished`, look at the open ones.
 
-    def __init__(self) -> None:
+    `transcribes`: whether the session transcribes what the user says, until an event says so.
+    """
+
+    def __init__(self, *, transcribes: bool = True) -> None:
         self._lines: dict[str, Line] = {}
         self._shown = 0
+        self._transcribes = transcribes
         self._speech_began: dict[str, float] = {}
         self._speech_ended: float | None = None
+        self._early: dict[str, tuple[str, bool]] = {}
+        """Words, and whether they are all, of items that nobody has told of yet."""
+        self._audible: set[str | None] = set()
+        """Responses that are being heard."""
+        self._spoken: dict[str | None, list[Line]] = {}
+        """Lines by the response that speaks them."""
 
     @property
-    def open_line(self) -> Line | None:
-        """The first line that is not finished yet, when there is something of it to show."""
-        waiting = list(self._lines.values())[self._shown :]
-        return waiting[0] if waiting and waiting[0].text else None
+    def open_lines(self) -> list[Line]:
+        """The lines that are not finished, or wait for one that is not, in order."""
+        return list(self._lines.values())[self._shown :]
 
-    def finished(self) -> Iterator[Line]:
+    def finished(self, now: float) -> Iterator[Line]:
         """Yield the lines that are finished, and whose predecessors are, each once."""
-        lines = list(self._lines.values())
-        while self._shown < len(lines) and lines[self._shown].done:
+        waiting = self.open_lines
+        for line in waiting:
+            late = now - line.added > PATIENCE and all(each.done for each in waiting[1:])
+            if not line.done and line.speaker == "you" and late and len(waiting) > 1:
+                line.text, line.done = line.text or "(no words came)", True
+            if not line.done or line.audible:
+                return
             self._shown += 1
-            if lines[self._shown - 1].text:
-                yield lines[self._shown - 1]
+            waiting = waiting[1:]
+            if line.text:
+                yield line
 
     def rest(self) -> Iterator[Line]:
         """Finish whatever is open, at the end of the call, and yield it."""
         for line in self._lines.values():
-            line.done = True
-        return self.finished()
+            line.done, line.audible = True, False
+        return self.finished(0.0)
 
     def feed(self, event: Any, now: float) -> None:
         """Take the next event, `now` in seconds of any one clock."""
         match event:
+            case events.SessionCreated() | events.SessionUpdated():
+                self._transcribes = transcribes(event.session)
             case events.InputAudioBufferSpeechStarted():
                 self._speech_began[event.item_id] = now
             case events.InputAudioBufferSpeechStopped():
                 self._speech_ended = now
             case events.ConversationItemAdded() if isinstance(event.item, events.Message):
                 self._add(event.item, now)
+            case events.ConversationItemInputAudioTranscriptionDelta():
+                self._append(event.item_id, event.delta or "", now)
             case events.ConversationItemInputAudioTranscriptionCompleted():
                 self._finish(event.item_id, event.transcript.strip() or "(nothing)")
             case events.ConversationItemInputAudioTranscriptionFailed():
                 self._finish(event.item_id, "(not understood)")
-            case events.ResponseOutputAudioTranscriptDelta() | events.ResponseOutputTextDelta():
+            case events.ResponseOutputAudioTranscriptDelta():
                 self._append(event.item_id, event.delta, now)
+                self._speak(event.response_id, event.item_id)
+            case events.ResponseOutputTextDelta():
+                self._append(event.item_id, event.delta, now)
+            case events.OutputAudioBufferStarted():
+                self._audible.add(event.response_id)
+                for line in self._spoken.get(event.response_id, []):
+                    line.audible = True
+            case events.OutputAudioBufferStopped():
+                self._silent(event.response_id, interrupted=False)
+            case events.OutputAudioBufferCleared():
+                self._silent(event.response_id, interrupted=True)
             case events.ConversationItemDone() if isinstance(event.item, events.Message):
                 self._item_done(event.item)
 
     def _add(self, item: events.Message, now: float) -> None:
-        if item.role not in ("user", "assistant") or item.id is None:
+        if item.role not in ("user", "assistant") or item.id is None or item.id in self._lines:
             return
         speaker = "you" if item.role == "user" else "assistant"
-        self._lines[item.id] = Line(speaker, self._speech_began.pop(item.id, now))
+        text, done = self._early.pop(item.id, ("", False))
+        begun = self._speech_began.pop(item.id, now)
+        self._lines[item.id] = Line(speaker, begun, text, done, added=now)
 
     def _append(self, item_id: str, delta: str, now: float) -> None:
         line = self._lines.get(item_id)
         if line is None:
+            self._early[item_id] = (self._early.get(item_id, ("", False))[0] + delta, False)
             return
-        if not line.text:
+        if not line.text and line.speaker == "assistant":
             line.begun = now
             if self._speech_ended is not None:
                 line.latency, self._speech_ended = now - self._speech_ended, None
         line.text += delta
 
+    def _speak(self, response_id: str, item_id: str) -> None:
+        line = self._lines.get(item_id)
+        lines = self._spoken.setdefault(response_id, [])
+        if line is not None and not any(line is each for each in lines):
+            line.audible = response_id in self._audible
+            lines.append(line)
+
+    def _silent(self, response_id: str | None, *, interrupted: bool) -> None:
+        self._audible.discard(response_id)
+        for line in self._spoken.pop(response_id, []):
+            line.interrupted = line.audible and interrupted
+            line.audible = False
+
     def _item_done(self, item: events.Message) -> None:
+        if item.id is None or item.id not in self._lines:
+            return
+        line = self._lines[item.id]
         written = "".join(part.text or "" for part in item.content)
-        spoken = any(part.type == "input_audio" for part in item.content)
-        if item.id is not None and not spoken:
-            cut = " ..." if item.status == "incomplete" else ""
-            line = self._lines.get(item.id)
-            self._finish(item.id, ((line.text if line else "") or written) + cut)
+        if any(part.type == "input_audio" for part in item.content):
+            if not self._transcribes and not line.done:
+                self._finish(item.id, "(speaks)")
+            return
+        cut = " ..." if item.status == "incomplete" else ""
+        self._finish(item.id, (line.text or written) + cut)
 
     def _finish(self, item_id: str, text: str) -> None:
         line = self._lines.get(item_id)
-        if line is not None:
+        if line is None:
+            self._early[item_id] = (text, True)
+        else:
             line.text, line.done = text, True
+
+
+def transcribes(session: events.Session | None) -> bool:
+    """Return whether a session transcribes the user; True where it does not say."""
+    audio = session.audio if session else None
+    return not (audio and audio.input and audio.input.transcription is None)

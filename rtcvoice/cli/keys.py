@@ -1,0 +1,173 @@
+"""Single keys from the terminal while a call goes on; the terminal is given back in every case.
+
+The keyboard is read key by key and without echo, but Ctrl-C and Ctrl-Z stay signals. Ctrl-Z gives
+the terminal back, stops, and takes it again on SIGCONT; in the background nothing is taken, since a
+program that reads or changes its terminal from there is stopped by the system (SIGTTIN, SIGTTOU).
+Flow control is off: Ctrl-S would stop what is shown, and with it the call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+try:
+    import termios
+    import tty
+except ImportError:  # Windows: there are no keys
+    termios = tty = None  # type: ignore[assignment]
+
+__all__ = ["END_OF_FILE", "Keyboard", "give_back", "in_foreground"]
+
+QUEUE = 16
+"""Keys that wait; FULL: further ones are ignored."""
+
+END_OF_FILE = "\x04"
+_SHOW_CURSOR = "\x1b[?25h"
+
+_saved: dict[int, list[Any]] = {}
+"""What a terminal was like before it was taken, by its descriptor."""
+
+
+def give_back() -> None:
+    """Undo what was done to the terminal, at once; for a process that ends without unwinding."""
+    for descriptor in list(_saved):
+        _restore(descriptor)
+        for stream in (sys.__stdout__, sys.__stderr__):
+            with contextlib.suppress(OSError, ValueError, AttributeError):
+                if stream is not None and stream.isatty():
+                    stream.write(_SHOW_CURSOR)
+                    stream.flush()
+                    break
+
+
+class Keyboard:
+    """`with Keyboard() as keys: async for key in keys: ...`: each key as text, in lower case.
+
+    Does nothing where stdin is no terminal. `on_leave` is called when the terminal is given back,
+    by Ctrl-Z, and `on_return` when it is ours again; `follow` has to be called now and then, since
+    nobody tells a running process that the shell's `fg` has brought it forward.
+    """
+
+    def __init__(
+        self,
+        *,
+        on_leave: Callable[[], None] = lambda: None,
+        on_return: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._on_leave = on_leave
+        self._on_return = on_return
+        self._descriptor = _terminal()
+        self._taken = False
+        self._keys: asyncio.Queue[str] = asyncio.Queue(QUEUE)
+
+    @property
+    def works(self) -> bool:
+        """Whether keys are heard."""
+        return self._taken
+
+    def __enter__(self) -> Keyboard:
+        if self._descriptor is not None:
+            loop = asyncio.get_running_loop()
+            loop.add_signal_handler(signal.SIGTSTP, self._stop)
+            loop.add_signal_handler(signal.SIGCONT, self._continued)
+            self._take()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self._descriptor is not None:
+            loop = asyncio.get_running_loop()
+            loop.remove_signal_handler(signal.SIGTSTP)
+            loop.remove_signal_handler(signal.SIGCONT)
+            self._release()
+
+    async def __aiter__(self) -> AsyncIterator[str]:
+        while True:
+            yield await self._keys.get()
+
+    def follow(self) -> None:
+        """Take the terminal if it is ours again."""
+        if self._descriptor is not None and not self._taken and in_foreground(self._descriptor):
+            self._take()
+            self._on_return()
+
+    def _take(self) -> None:
+        assert self._descriptor is not None
+        if not in_foreground(self._descriptor):
+            return
+        self._taken = True
+        _saved.setdefault(self._descriptor, termios.tcgetattr(self._descriptor))
+        tty.setcbreak(self._descriptor, termios.TCSANOW)
+        mode = termios.tcgetattr(self._descriptor)
+        mode[0] &= ~termios.IXON
+        termios.tcsetattr(self._descriptor, termios.TCSANOW, mode)
+        asyncio.get_running_loop().add_reader(self._descriptor, self._read)
+
+    def _release(self) -> None:
+        assert self._descriptor is not None
+        self._taken = False
+        asyncio.get_running_loop().remove_reader(self._descriptor)
+        _restore(self._descriptor)
+
+    def _stop(self) -> None:
+        """Ctrl-Z."""
+        loop = asyncio.get_running_loop()
+        if self._taken:
+            self._on_leave()
+            self._release()
+        loop.remove_signal_handler(signal.SIGTSTP)
+        signal.raise_signal(signal.SIGTSTP)  # the process stands still here
+        loop.add_signal_handler(signal.SIGTSTP, self._stop)
+        self.follow()
+
+    def _continued(self) -> None:
+        """Somebody else may have stopped us, and changed the terminal meanwhile."""
+        if self._taken:
+            self._take()
+
+    def _read(self) -> None:
+        assert self._descriptor is not None
+        try:
+            typed = os.read(self._descriptor, 64)
+        except OSError:
+            typed = b""
+        if not typed:  # the terminal is gone
+            asyncio.get_running_loop().remove_reader(self._descriptor)
+            return
+        if typed.startswith(b"\x1b"):  # an arrow or a function key
+            return
+        for key in typed.decode(errors="ignore").lower():
+            with contextlib.suppress(asyncio.QueueFull):
+                self._keys.put_nowait(key)
+
+
+def _terminal() -> int | None:
+    """Return stdin's descriptor if somebody can type there."""
+    if termios is None or sys.stdin is None:
+        return None
+    try:
+        return sys.stdin.fileno() if sys.stdin.isatty() else None
+    except (OSError, ValueError):
+        return None
+
+
+def in_foreground(descriptor: int) -> bool:
+    """Whether this process may use the terminal: it is no background job of its shell."""
+    if not hasattr(os, "tcgetpgrp"):  # Windows: there is no background
+        return True
+    try:
+        return os.tcgetpgrp(descriptor) == os.getpgrp()
+    except OSError:
+        return False
+
+
+def _restore(descriptor: int) -> None:
+    saved = _saved.pop(descriptor, None)
+    if saved is not None and in_foreground(descriptor):
+        with contextlib.suppress(termios.error):
+            termios.tcsetattr(descriptor, termios.TCSANOW, saved)

@@ -1,0 +1,122 @@
+"""The line under a call: time, both sides' levels, the network, in whatever room there is; pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rich.cells import cell_len
+from rich.text import Text
+
+from rtcvoice.cli.quality import Grade, Quality
+
+__all__ = ["KEYS", "Meter", "Status", "keys_line", "status_line"]
+
+QUIET, LOUD = -60.0, -6.0
+"""dB below full scale at which a meter begins to show something, and is full."""
+
+FALL = 40.0
+"""dB a second by which a meter sinks: fast enough for syllables, slow enough for eyes."""
+
+NARROW = 64
+"""Columns below which everything is said more briefly."""
+
+KEYS = (("m", "mute"), ("space", "interrupt"), ("q", "hang up"), ("?", "keys"))
+"""What can be pressed during a call."""
+
+_WORDS = {
+    Grade.UNKNOWN: ("...", "dim"),
+    Grade.GOOD: ("good", "green"),
+    Grade.FAIR: ("fair", "yellow"),
+    Grade.POOR: ("poor", "red"),
+    Grade.LOST: ("nothing arrives", "bold red"),
+}
+_STEPS = {Grade.GOOD: 3, Grade.FAIR: 2, Grade.POOR: 1}
+
+
+_UNMEASURED = Quality(Grade.UNKNOWN)
+
+
+class Meter:
+    """A level that jumps up and sinks slowly, as on a mixing desk."""
+
+    def __init__(self) -> None:
+        self._dbfs = QUIET
+        self._at = 0.0
+
+    def feed(self, dbfs: float, now: float) -> float:
+        """Take the loudest since the last time; return what to show, 0 to 1."""
+        sunk = self._dbfs - FALL * max(0.0, now - self._at)
+        self._dbfs, self._at = max(dbfs, sunk, QUIET), now
+        return min(1.0, (self._dbfs - QUIET) / (LOUD - QUIET))
+
+
+@dataclass(frozen=True)
+class Status:
+    """What there is to tell at one moment."""
+
+    elapsed: float
+    """Seconds since the call was ready."""
+    you: float = 0.0
+    """Level of what is sent, 0 to 1."""
+    assistant: float = 0.0
+    """Level of what is heard, 0 to 1."""
+    muted: bool = False
+    quality: Quality = _UNMEASURED
+    keys: bool = False
+    """Whether keys can be pressed."""
+
+
+def status_line(status: Status, width: int, *, plain: bool = False) -> Text:
+    """Return the line, at most `width` columns wide; `plain`: ASCII only."""
+    narrow = width < NARROW
+    cells = 4 if narrow else 8
+    you = Text("muted".ljust(cells), "bold red") if status.muted else _bar(status.you, cells, plain)
+    parts = [
+        Text(_clock(status.elapsed)),
+        Text("you ").append_text(you),
+        Text("ai " if narrow else "assistant ").append_text(_bar(status.assistant, cells, plain)),
+        _network(status.quality, narrow=narrow, plain=plain),
+    ]
+    if status.keys:
+        parts.append(Text("?" if narrow else "? keys", "dim"))
+    gap = " " if narrow else "  "
+    while sum(cell_len(part.plain) + len(gap) for part in parts) > width and len(parts) > 1:
+        parts.pop()
+    line = Text(gap).join([Text(), *parts])
+    line.no_wrap = True
+    return line
+
+
+def keys_line() -> Text:
+    """Return what the keys do."""
+    told = [Text(key, "bold").append(f" {does}", "dim") for key, does in KEYS[:-1]]
+    return Text("   ").join([*told, Text("Ctrl-Z", "bold").append(" suspend", "dim")])
+
+
+def _clock(seconds: float) -> str:
+    whole = int(seconds)
+    hours = f"{whole // 3600}:" if whole >= 3600 else ""
+    return f"{hours}{whole // 60 % 60:{'02' if hours else '2'}}:{whole % 60:02}"
+
+
+def _bar(level: float, cells: int, plain: bool) -> Text:
+    on, off = ("#", "-") if plain else ("▮", "▯")
+    lit = round(level * cells)
+    style = "red" if level >= 1 else "green"
+    return Text(on * lit, style).append(off * (cells - lit), "dim")
+
+
+def _network(quality: Quality, *, narrow: bool, plain: bool) -> Text:
+    word, style = _WORDS[quality.grade]
+    figures = []
+    if quality.round_trip is not None:
+        figures.append(f"{quality.round_trip * 1000:.0f} ms")
+    if quality.grade is not Grade.UNKNOWN and not narrow:
+        figures.append(f"{quality.loss * 100:.0f} % lost")
+    steps = _STEPS.get(quality.grade, 0)
+    bars = Text("" if plain else "▂▄▆"[:steps], style).append("" if plain else "▂▄▆"[steps:], "dim")
+    if bars:
+        bars.append(" ")
+    if narrow and figures:
+        return bars.append(figures[0])
+    return bars.append(word, style).append("".join(f", {figure}" for figure in figures), "dim")
