@@ -14,6 +14,7 @@ connection; `events` has every event of the API as a typed struct; `emulator` is
 develop and test against, with no key and no network.
 """
 
+from rtcvoice import _starting
 from rtcvoice.call import Call
 from rtcvoice.capture.file import FileSource
 from rtcvoice.capture.pipe import PipeSource
@@ -115,3 +116,5 @@ __all__ = [
     "connect",
     "tool",
 ]
+
+_starting.finished()

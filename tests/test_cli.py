@@ -313,3 +313,27 @@ def test_lines_come_in_the_order_of_the_conversation() -> None:
     assert (line.speaker, line.text, line.begun) == ("assistant", "Well, yes.", 2.5)
     assert line.latency == pytest.approx(0.5)
     assert list(transcript.rest()) == []
+
+
+async def test_ctrl_c_while_it_imports_leaves_no_traceback(tmp_path: Path) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-X", "importtime", "-m", "rtcvoice", "--emulator"),
+        cwd=tmp_path,
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stderr is not None
+    while b" numpy" not in await process.stderr.readline():
+        pass
+    process.send_signal(signal.SIGINT)
+    output, errors = await asyncio.wait_for(process.communicate(), 20)
+    assert process.returncode == -signal.SIGINT
+    assert output == b""
+    assert b"Traceback" not in errors
+
+
+def test_importing_the_library_leaves_ctrl_c_as_it_is() -> None:
+    code = "import rtcvoice, signal; print(signal.getsignal(2) is signal.default_int_handler)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "True\n"

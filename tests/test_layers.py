@@ -36,6 +36,7 @@ ALLOWED: dict[str, set[str]] = {
     "capture": LEAVES | DEVICES | {"capture"},
     "playout": LEAVES | DEVICES | {"playout"},
     "errors": set(),
+    "_starting": set(),
     "rtp": set(),
     "sdp": set(),
     "audio": {"errors"},
@@ -61,7 +62,7 @@ ALLOWED: dict[str, set[str]] = {
     | {"_aiortc", "emulator", "capture.source", "capture.track", "playout.engine"},
     "cli": {"", "cli", "emulator", "events", "errors"},
     "__main__": {"cli"},
-    "": LEAVES | DEVICES | ROADS | CROSSING | CONNECTION,
+    "": LEAVES | DEVICES | ROADS | CROSSING | CONNECTION | {"_starting"},
 }
 
 ONLY_IMPORTERS = {
