@@ -152,7 +152,9 @@ async def test_without_rtp_the_call_lives_and_the_events_go_on(emulator):
 async def test_a_channel_that_stops_is_not_the_end_of_the_call(emulator):
     async with calling(emulator) as call:
         emulator.last().strike(Strike.STOP_CHANNEL)
-        await call.send("Hello.")
+        content = [{"type": "input_text", "text": "Hello."}]
+        item = {"type": "message", "role": "user", "content": content}
+        await call.send_event({"type": "conversation.item.create", "item": item})
         with pytest.raises(TimeoutError):
             await call.wait_for("conversation.item.added", timeout=0.3)
         assert call.state is CallState.ACTIVE

@@ -5,7 +5,7 @@
 
 `dir` is the client's view, as in a client's own logs: "out" is what it sent, "in" what it was sent.
 A message that is no JSON object is `"text"` in place of `"event"`. `time` counts seconds from the
-offer; the audio begins when the connection stood, which is the line `{"time": ..., "audio": 0}`.
+offer, and so does the audio: before the connection stood there is silence.
 
 Lines go to the disk as they come, audio once a second with a true header: a killed process leaves
 files that can be read, short of the last second. A disk that fails ends the recording, not the
@@ -112,7 +112,7 @@ class Recorder:
         """Put both sides beside each other; a disk write once a second."""
         if not self._began:
             self._began = True
-            self._line(audio=0)
+            self._pending.append(bytes(4 * round(self._clock() * RATE_HZ)))
         frames = np.zeros((len(samples), 2), np.int16)
         frames[:, 0] = samples
         at = 0

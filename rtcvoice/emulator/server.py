@@ -77,6 +77,21 @@ class EmulatedCall:
         """What did not go by the script, oldest first; empty if all did."""
         return self.peer.warnings
 
+    def from_client(self, kind: str = "") -> list[dict[str, Any]]:
+        """Return the client's events so far; those of one type, if named."""
+        return self._events("in", kind)
+
+    def from_server(self, kind: str = "") -> list[dict[str, Any]]:
+        """Return the events that were sent so far; those of one type, if named."""
+        return self._events("out", kind)
+
+    def _events(self, direction: str, kind: str) -> list[dict[str, Any]]:
+        return [
+            entry.event
+            for entry in list(self.events)  # a copy: another thread may look while it grows
+            if entry.direction == direction and (not kind or entry.event.get("type") == kind)
+        ]
+
     def strike(self, strike: Strike) -> None:
         """Make something go wrong with the call, now; on the emulator's event loop."""
         self.peer.strike(strike)

@@ -1,0 +1,93 @@
+"""The pytest plugin as its users have it: in a pytest of its own, in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rtcvoice.emulator import Faults, HttpFault, Strike
+from rtcvoice.emulator.background import BackgroundEmulator
+from rtcvoice.errors import ConfigError
+
+ROOT = Path(__file__).resolve().parent.parent
+
+TESTS = """
+import asyncio
+import os
+
+import pytest
+import rtcvoice
+
+
+async def agent():
+    async with rtcvoice.connect(source=None, sink=None) as call:
+        await call.send("Hello.")
+        await call.wait_for("response.done", timeout=10)
+
+
+@pytest.mark.rtcvoice_emulator(seed=1)
+def test_my_agent_says_hello(rtcvoice_emulator):
+    asyncio.run(agent())
+    (item,) = rtcvoice_emulator.last_call.from_client("conversation.item.create")
+    assert item["item"]["content"][0]["text"] == "Hello."
+    assert rtcvoice_emulator.last_call.from_server("response.done")
+
+
+def test_without_the_fixture_there_is_no_emulator():
+    assert "OPENAI_BASE_URL" not in os.environ
+"""
+
+LAZY = """
+import sys
+
+
+def test_the_plugin_alone_imports_nothing_heavy():
+    heavy = {"rtcvoice", "aiortc", "av", "numpy", "aiohttp"}
+    assert "pytest_rtcvoice" in sys.modules
+    assert not heavy & sys.modules.keys()
+"""
+
+
+def run_pytest(folder, name, text):
+    """Run one test file with the plugin, as an installation's entry point loads it."""
+    (folder / name).write_text(text)
+    environment = {key: value for key, value in os.environ.items() if "OPENAI" not in key}
+    environment |= {"PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    command = [sys.executable, "-m", "pytest", "-p", "pytest_rtcvoice", "--strict-markers", "-q"]
+    return subprocess.run(
+        [*command, "-p", "no:cacheprovider", name],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize(("text", "passed"), [(TESTS, 2), (LAZY, 1)])
+def test_in_a_project_of_its_own(tmp_path, text, passed):
+    result = run_pytest(tmp_path, "test_agent.py", text)
+    assert f"{passed} passed" in result.stdout, result.stdout + result.stderr
+
+
+def test_the_installed_package_offers_the_plugin():
+    text = (ROOT / "pyproject.toml").read_text()
+    assert '[project.entry-points.pytest11]\nrtcvoice = "pytest_rtcvoice"' in text
+    assert 'py-modules = ["pytest_rtcvoice"]' in text
+
+
+def test_the_background_emulator_is_steered_from_another_thread():
+    with BackgroundEmulator(faults=Faults(http=HttpFault.QUOTA)) as server:
+        assert server.faults.http is HttpFault.QUOTA
+        server.faults = Faults()
+        assert server.url.startswith("http://127.0.0.1:")
+        with pytest.raises(LookupError, match="nobody has called"):
+            server.strike(Strike.FREEZE)
+    with pytest.raises(ConfigError), BackgroundEmulator(port=70_000):
+        pass
+    with pytest.raises(RuntimeError):
+        _ = BackgroundEmulator().url

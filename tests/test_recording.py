@@ -1,0 +1,130 @@
+"""Recordings: what is on disk during a call, after it, and when the disk or the process fails."""
+
+from __future__ import annotations
+
+import json
+import logging
+import wave
+
+import numpy as np
+import pytest
+from check_events import OrderLint, check_event
+from live import BentEmulator, Ear, calling, eventually, find
+
+import rtcvoice
+from rtcvoice.emulator import Turn
+from rtcvoice.emulator.recording import Recorder
+from rtcvoice.emulator.voice import PromptVoice, prompt_path
+from rtcvoice.errors import ConfigError
+
+pytestmark = pytest.mark.usefixtures("no_stray_errors")
+
+BLOCK = 480
+
+
+def read_audio(folder):
+    """Return both sides, as a reader that knows nothing of the recorder does."""
+    with wave.open(str(folder / "audio.wav")) as file:
+        assert (file.getnchannels(), file.getframerate()) == (2, 24_000)
+        frames = np.frombuffer(file.readframes(file.getnframes()), np.int16).reshape(-1, 2)
+    return frames[:, 0], frames[:, 1]
+
+
+def read_events(folder):
+    return [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
+
+
+def tone(value):
+    return np.full(BLOCK, value, np.int16)
+
+
+def test_both_sides_stand_beside_each_other_on_the_time_of_the_events(tmp_path):
+    now = 0.5
+    recorder = Recorder(tmp_path / "call", lambda: now)
+    recorder.event("in", {"type": "response.create"})
+    recorder.event("out", {"type": "error"})
+    recorder.event("in", {"type": "", "text": "not JSON"})
+    for n in range(60):
+        recorder.said(tone(100 + n))
+        recorder.heard(tone(n))
+    # Nobody closes it: the process was killed here.
+    assert read_events(tmp_path / "call") == [
+        {"time": 0.5, "dir": "out", "event": {"type": "response.create"}},
+        {"time": 0.5, "dir": "in", "event": {"type": "error"}},
+        {"time": 0.5, "dir": "out", "text": "not JSON"},
+    ]
+    left, right = read_audio(tmp_path / "call")
+    assert len(left) >= 12_000 + 49 * BLOCK
+    assert not left[:12_000].any()
+    assert left[12_000 + 5 * BLOCK] == 5
+    assert right[12_000 + 5 * BLOCK] == 105
+    recorder._events.close()
+    recorder._wave.close()
+    recorder._audio.close()
+
+
+async def test_a_voice_that_is_not_heard_does_not_pile_up(tmp_path):
+    recorder = Recorder(tmp_path, lambda: 0.0)
+    for n in range(1000):
+        recorder.said(tone(n))
+    assert recorder._waiting <= 12_000
+    for _ in range(30):
+        recorder.heard(tone(0))
+    await recorder.aclose()
+    await recorder.aclose()
+    _, right = read_audio(tmp_path)
+    assert right[0] == 1000 - 25  # the newest half second, from its beginning
+    assert not right[25 * BLOCK :].any()
+
+
+async def test_a_disk_that_fails_ends_the_recording_and_nothing_else(tmp_path, caplog):
+    (tmp_path / "call").write_text("a file where a folder should be")
+    recorder = Recorder(tmp_path / "call", lambda: 0.0)
+    recorder.event("in", {"type": "response.create"})
+    recorder.heard(tone(1))
+    await recorder.aclose()
+    errors = [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert len(errors) == 1
+    assert "recorded no further" in errors[0].getMessage()
+
+
+async def test_a_folder_that_cannot_be_is_refused_at_the_start(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="recordings cannot be kept"):
+        async with BentEmulator(record=tmp_path / "file"):
+            pass
+
+
+async def test_a_call_is_recorded_and_passes_the_checker(tmp_path):
+    script, ear = [Turn(says=("reply-1",))], Ear()
+    async with BentEmulator(record=tmp_path, script=script) as server:
+        source = rtcvoice.FileSource(prompt_path("stop"))
+        async with calling(server, sink=ear, source=source) as call:
+            await call.wait_for("output_audio_buffer.started", timeout=10)
+            await source.wait_finished()
+            before = len(ear.heard)
+            await eventually(lambda: len(ear.heard) > before + 14_400)
+        await eventually(lambda: server.last().ended)
+    folder = tmp_path / call.id
+    left, right = read_audio(folder)
+    voice = PromptVoice()
+    asked = voice.clip("stop").samples
+    where_asked, likeness = find(asked[4800:-4800], left)
+    assert likeness > 0.7
+    where_said, likeness = find(voice.clip("reply-1").samples[:4800], right)
+    assert likeness > 0.7
+    events = read_events(folder)
+    lint = OrderLint()
+    for line in events:
+        which = "server" if line["dir"] == "in" else "client"
+        assert not check_event(line["event"], which, extra="error")
+        if which == "server":
+            assert not lint.feed(line["event"])
+    stopped = next(
+        line["time"]
+        for line in events
+        if line["event"]["type"] == "input_audio_buffer.speech_stopped"
+    )
+    end = (where_asked + len(asked) - 4800) / 24_000
+    assert end < stopped < end + 1.5
+    assert where_said / 24_000 > stopped
