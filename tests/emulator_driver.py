@@ -1,7 +1,7 @@
 """Drives the emulator's session core in virtual time and checks every event it sends."""
 
 import json
-from functools import cache
+from functools import lru_cache
 from random import Random
 
 import numpy as np
@@ -57,7 +57,7 @@ def babble(text):
     return np.asarray(4500 * beat * hum, dtype=np.int16)
 
 
-@cache
+@lru_cache(64)
 def _clip(name, text):
     return Clip(name, text, silence(20.0) if name == "talk" else babble(text))
 

@@ -1,12 +1,13 @@
 """The emulator's core survives whatever a client sends, and keeps its promises while it does."""
 
 import json
-from random import Random
 
 import numpy as np
-from emulator_driver import Driver, silence, speech, types
+import pytest
+from emulator_driver import Driver, types
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mutations import VALID, Siege
 
 from rtcvoice.emulator.session.client_events import CLIENT_EVENTS
 
@@ -22,80 +23,16 @@ _json = st.recursive(
     ),
     max_leaves=10,
 )
-_VALID = [
-    {"type": "session.update", "session": {"type": "realtime", "instructions": "x"}},
-    {
-        "type": "session.update",
-        "session": {
-            "type": "realtime",
-            "audio": {
-                "input": {
-                    "turn_detection": {"type": "server_vad", "idle_timeout_ms": 5000},
-                    "transcription": {"model": "whisper-1"},
-                },
-                "output": {"voice": "ash"},
-            },
-            "tools": [{"type": "function", "name": "f", "parameters": {"a": [1]}}],
-        },
-    },
-    {
-        "type": "session.update",
-        "session": {"type": "realtime", "audio": {"input": {"turn_detection": None}}},
-    },
-    {
-        "type": "conversation.item.create",
-        "previous_item_id": "root",
-        "item": {
-            "type": "message",
-            "id": "mine",
-            "role": "user",
-            "content": [{"type": "input_text", "text": "A long story"}],
-        },
-    },
-    {
-        "type": "conversation.item.create",
-        "item": {"type": "function_call", "name": "f", "arguments": "{}", "call_id": "call"},
-    },
-    {
-        "type": "conversation.item.create",
-        "item": {"type": "function_call_output", "call_id": "call", "output": "1"},
-    },
-    {"type": "conversation.item.retrieve", "item_id": "mine"},
-    {"type": "conversation.item.delete", "item_id": "mine"},
-    {
-        "type": "conversation.item.truncate",
-        "item_id": "mine",
-        "content_index": 0,
-        "audio_end_ms": 1,
-    },
-    {"type": "input_audio_buffer.append", "audio": "AAAA"},
-    {"type": "input_audio_buffer.commit"},
-    {"type": "input_audio_buffer.clear"},
-    {"type": "output_audio_buffer.clear"},
-    {"type": "response.create"},
-    {
-        "type": "response.create",
-        "response": {
-            "conversation": "none",
-            "metadata": {"a": "b"},
-            "output_modalities": ["text"],
-            "max_output_tokens": 7,
-            "input": [{"type": "item_reference", "id": "mine"}],
-        },
-    },
-    {"type": "response.create", "response": {"audio": {"output": {"voice": "echo"}}}},
-    {"type": "response.cancel"},
-]
 
 
 def test_every_client_event_is_among_the_valid_ones():
-    assert {event["type"] for event in _VALID} == set(CLIENT_EVENTS)
+    assert {event["type"] for event in VALID} == set(CLIENT_EVENTS)
 
 
 @st.composite
 def _mutated(draw):
     """A valid event, one place of it replaced, removed or added to."""
-    event = json.loads(json.dumps(draw(st.sampled_from(_VALID))))
+    event = json.loads(json.dumps(draw(st.sampled_from(VALID))))
     spot = event
     while True:
         keys = list(spot) if isinstance(spot, dict) else list(range(len(spot)))
@@ -135,31 +72,17 @@ def test_no_text_raises(text):
     assert types(driver.update()) == ["session.updated"]
 
 
-def test_long_random_calls_stay_in_order():
-    """Valid events, speech and silence in any order: the driver checks each event as it comes."""
-    for seed in range(12):
-        random = Random(seed)
-        driver = Driver()
-        for _ in range(60):
-            choice = random.random()
-            if choice < 0.5:
-                driver.send_text(json.dumps(random.choice(_VALID)))
-            elif choice < 0.7:
-                driver.hear(speech(random.uniform(0.05, 1.0)))
-            elif choice < 0.9:
-                driver.hear(silence(random.uniform(0.05, 1.2)))
-            else:
-                driver.run(random.uniform(0.0, 8.0))
-        driver.send_text(json.dumps({"type": "session.update", "session": _VALID[2]["session"]}))
-        driver.run(60.0)
-        driver.finish()
-        started = driver.of("output_audio_buffer.started")
-        ended = driver.of("output_audio_buffer.stopped") + driver.of("output_audio_buffer.cleared")
-        assert sorted(e["response_id"] for e in started) == sorted(
-            e["response_id"] for e in ended
-        ), "each that started ended once"
-        created, done = driver.of("response.created"), driver.of("response.done")
-        assert {e["response"]["id"] for e in created} == {e["response"]["id"] for e in done}
+@pytest.mark.parametrize("seed", range(6))
+def test_a_session_under_fire_keeps_its_promises(seed):
+    """More of it: scripts/fuzz_emulator. The driver checks each event as it comes."""
+    driver = Siege(seed).session(80)
+    started = driver.of("output_audio_buffer.started")
+    ended = driver.of("output_audio_buffer.stopped") + driver.of("output_audio_buffer.cleared")
+    assert sorted(e["response_id"] for e in started) == sorted(e["response_id"] for e in ended), (
+        "each that started ended once"
+    )
+    created, done = driver.of("response.created"), driver.of("response.done")
+    assert {e["response"]["id"] for e in created} == {e["response"]["id"] for e in done}
 
 
 def test_audio_of_any_shape_is_taken():
