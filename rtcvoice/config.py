@@ -10,23 +10,31 @@ https://platform.openai.com/docs/api-reference/realtime-sessions
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 
-from rtcvoice.credentials import ApiKey, Credentials, EphemeralToken, credentials_from
-from rtcvoice.errors import ConfigError
+from rtcvoice.addresses import DEFAULT_BASE_URL, azure_root, check_base_url, is_azure
+from rtcvoice.credentials import (
+    AccessToken,
+    ApiKey,
+    ApiKeyFile,
+    AzureApiKey,
+    CredentialsSource,
+    EntraToken,
+    EphemeralToken,
+    TokenUrl,
+    credentials_from,
+)
+from rtcvoice.errors import ConfigError, CredentialsError
+from rtcvoice.ice_servers import IceServer, ice_servers_from
 
 __all__ = ["DEFAULT_BASE_URL", "DEFAULT_MODEL", "CallConfig", "environment"]
 
-DEFAULT_BASE_URL = "https://api.openai.com/v1"
 DEFAULT_MODEL = "gpt-realtime-2.1"
 DEFAULT_TRANSCRIPTION = "gpt-transcribe"
-DEPLOYMENT_HOSTS = (".azure.com", ".azure.us", ".azure.cn")
-"""Hosts where a model is named by the customer's own deployment: no default can be right there."""
 
 BETA_FIELDS = {
     "input_audio_format": "session={'audio': {'input': {'format': ...}}}",
@@ -53,7 +61,33 @@ CHANGEABLE = (
 )
 """The options that a running call can change."""
 
+_ELSEWHERE = {
+    "base_url": DEFAULT_BASE_URL,
+    "ice_servers": (),
+    "ice_transport_policy": "all",
+}
+"""Where a call goes is no concern of its changes, nor is the environment."""
+
 _UNSET: Any = type("Unset", (), {"__repr__": lambda self: "unset"})()
+
+_SOURCES = (
+    *(ApiKey, AzureApiKey, AccessToken, EphemeralToken),
+    *(ApiKeyFile, TokenUrl, EntraToken),
+)
+_OPTIONAL = (dict, str, type(None))
+_KINDS: dict[str, tuple[tuple[type, ...], str]] = {
+    "direct": ((bool,), "True or False"),
+    "instructions": ((str,), "text"),
+    "max_output_tokens": ((int, str), "a number or 'inf'"),
+    "noise_reduction": (_OPTIONAL, "a dict, text such as 'near_field', or None"),
+    "output_modalities": ((list, tuple), "a list with one of 'audio' and 'text'"),
+    "speed": ((int, float), "a number such as 1.2"),
+    "tool_choice": ((str, dict), "text such as 'auto', or a dict"),
+    "transcription": (_OPTIONAL, "a dict, the name of a model, or None"),
+    "turn_detection": (_OPTIONAL, "a dict, text such as 'semantic_vad', or None"),
+    "voice": ((str, dict), "text such as 'marin', or a dict"),
+}
+"""What the options may be; what is inside, the server judges."""
 
 
 def environment(name: str) -> str | None:
@@ -86,11 +120,17 @@ class CallConfig:
     # Where
     base_url: str = DEFAULT_BASE_URL
     api_key: str | None = field(default=None, repr=False)
-    credentials: Credentials | None = None
+    credentials: CredentialsSource | None = None
     direct: bool = False
     organization: str | None = None
     project: str | None = None
     safety_identifier: str | None = None
+
+    # Network
+    proxy: str | None = field(default=None, repr=False)  # may hold a password
+    ca_file: str | os.PathLike[str] | None = None
+    ice_servers: Sequence[IceServer | Mapping[str, Any] | str] = ()
+    ice_transport_policy: str = "all"
 
     # Timeouts, in seconds
     connect_timeout: float = 10.0
@@ -106,7 +146,7 @@ class CallConfig:
                     f"{name}= cannot change during a call",
                     hint=f"what can: {', '.join(CHANGEABLE)}",
                 )
-        return cls.from_options({**options, "base_url": DEFAULT_BASE_URL}).session_changes()
+        return cls.from_options({**options, **_ELSEWHERE}).session_changes()
 
     @classmethod
     def from_options(cls, options: Mapping[str, Any]) -> CallConfig:
@@ -128,10 +168,18 @@ class CallConfig:
             given["base_url"] = environment("OPENAI_BASE_URL") or DEFAULT_BASE_URL
         given.setdefault("organization", environment("OPENAI_ORG_ID"))
         given.setdefault("project", environment("OPENAI_PROJECT_ID"))
+        if given.get("ice_servers") is None:
+            given["ice_servers"] = environment("RTCVOICE_ICE_SERVERS") or ()
+        if given.get("ice_transport_policy") is None:
+            given["ice_transport_policy"] = environment("RTCVOICE_ICE_TRANSPORT_POLICY") or "all"
         return cls(**given)
 
     def __post_init__(self) -> None:
-        _check_base_url(self.base_url)
+        check_base_url(self.base_url)
+        if is_azure(self.base_url):
+            object.__setattr__(self, "base_url", azure_root(self.base_url))
+        self._check_network()
+        self._check_credentials()
         for name, value in self.headers.items():
             if not (isinstance(value, str) and value.isascii() and value.isprintable()):
                 raise ConfigError(f"{name} {value!r} cannot be sent: only printable ASCII can")
@@ -139,11 +187,52 @@ class CallConfig:
             value = getattr(self, name)
             if not isinstance(value, int | float) or not value > 0:
                 raise ConfigError(f"{name}={value!r} must be a number of seconds above 0")
-        if self.api_key is not None and self.credentials is not None:
-            raise ConfigError("api_key= and credentials= are both given", hint="give one of them")
         self._check_session()
 
+    def _check_network(self) -> None:
+        object.__setattr__(self, "ice_servers", ice_servers_from(self.ice_servers))
+        if self.ice_transport_policy not in ("all", "relay"):
+            raise ConfigError(
+                f"ice_transport_policy={self.ice_transport_policy!r} is neither 'all' nor 'relay'"
+            )
+        relays = any(server.scheme != "stun" for server in self.ice_servers)  # type: ignore[union-attr]
+        if self.ice_transport_policy == "relay" and not relays:
+            raise ConfigError(
+                "ice_transport_policy='relay' needs a TURN server",
+                hint="ice_servers=['turn:user:password@host:3478'], or RTCVOICE_ICE_SERVERS",
+            )
+
+    def _check_credentials(self) -> None:
+        if self.api_key is not None and self.credentials is not None:
+            raise ConfigError("api_key= and credentials= are both given", hint="give one of them")
+        if self.api_key is not None and not isinstance(self.api_key, str):
+            raise ConfigError(
+                f"api_key= is a {type(self.api_key).__name__}",
+                hint="pass text, or give where the key comes from as credentials=",
+            )
+        known = isinstance(self.credentials, _SOURCES) or callable(self.credentials)
+        if self.credentials is not None and not known:
+            raise ConfigError(
+                f"credentials= is a {type(self.credentials).__name__}",
+                hint="pass rtcvoice.ApiKey(...), EphemeralToken(...), ApiKeyFile(...),"
+                " TokenUrl(...) or an async function, or use api_key=",
+            )
+        if self.direct and self.on_azure:
+            raise ConfigError(
+                "direct=True is not possible on Azure: it takes offers with ephemeral tokens only",
+                hint="leave it out; a token is minted with the key then",
+            )
+
     def _check_session(self) -> None:
+        for name, (kinds, what) in _KINDS.items():
+            value = getattr(self, name)
+            if value is not _UNSET and (
+                not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds)
+            ):
+                raise ConfigError(
+                    f"{name}= is a {type(value).__name__}" if value is not None else f"{name}=None",
+                    hint=f"it has to be {what}" + ("" if value is not None else ", or left out"),
+                )
         if not self.model or not isinstance(self.model, str):
             raise ConfigError("model= is empty", hint=f"for example {DEFAULT_MODEL}")
         if not isinstance(self.session, Mapping):
@@ -167,16 +256,42 @@ class CallConfig:
                 hint="use text, numbers, booleans, None, lists and dicts with text keys",
             ) from exc
 
-    def resolve_credentials(self) -> Credentials:
-        """Return the key or token to use. Raises CredentialsError when there is none."""
-        if self.credentials is not None:
-            if isinstance(self.credentials, ApiKey | EphemeralToken):
-                return self.credentials
-            raise ConfigError(
-                f"credentials= is a {type(self.credentials).__name__}",
-                hint="pass rtcvoice.ApiKey(...) or rtcvoice.EphemeralToken(...), or use api_key=",
-            )
+    @property
+    def on_azure(self) -> bool:
+        """Whether the server is an Azure resource: models are deployments, keys differ."""
+        return is_azure(self.base_url) or isinstance(self.credentials, AzureApiKey | EntraToken)
+
+    def credentials_source(self) -> CredentialsSource:
+        """Return the key or token to use, or where it comes from.
+
+        Raises CredentialsError when there is none.
+        """
+        if self.credentials is None:
+            return self._key_for_azure() if self.on_azure else self._key()
+        if self.on_azure and isinstance(self.credentials, ApiKey):
+            return AzureApiKey(self.credentials.value)
+        return self.credentials
+
+    def _key(self) -> CredentialsSource:
         return credentials_from(self.api_key or environment("OPENAI_API_KEY"))
+
+    def _key_for_azure(self) -> CredentialsSource:
+        key = self.api_key or environment("AZURE_OPENAI_API_KEY") or environment("OPENAI_API_KEY")
+        if key is None:
+            raise CredentialsError(
+                "no API key for Azure",
+                hint="set AZURE_OPENAI_API_KEY, pass api_key=, or credentials="
+                "rtcvoice.EntraToken(...)",
+            )
+        found = credentials_from(key)
+        if self.api_key is None and key.startswith("sk-"):
+            raise CredentialsError(
+                "OPENAI_API_KEY holds a key of OpenAI's, which is not sent to Azure",
+                hint="set AZURE_OPENAI_API_KEY",
+            )
+        if key.startswith("eyJ"):
+            return AccessToken(key)
+        return AzureApiKey(found.value) if isinstance(found, ApiKey) else found
 
     @property
     def headers(self) -> dict[str, str]:
@@ -191,7 +306,7 @@ class CallConfig:
     def session_payload(self) -> dict[str, Any]:
         """Return the complete session configuration for a token or a multipart request."""
         defaults: dict[str, Any] = {"type": "realtime", "model": self.model}
-        if not (urlsplit(self.base_url).hostname or "").endswith(DEPLOYMENT_HOSTS):
+        if not self.on_azure:
             defaults["audio"] = {"input": {"transcription": {"model": DEFAULT_TRANSCRIPTION}}}
         return _merged(defaults, self.session_changes())
 
@@ -220,27 +335,6 @@ class CallConfig:
             }
         )
         return _merged(changes, self.session)
-
-
-def _check_base_url(url: Any) -> None:
-    try:
-        parts = urlsplit(url if isinstance(url, str) and url.split() == [url] else "")
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
-            raise ValueError("no scheme or host")
-    except ValueError as exc:
-        raise ConfigError(
-            f"base_url {url!r} is no web address", hint=f"for example {DEFAULT_BASE_URL}"
-        ) from exc
-    if parts.username or parts.password:  # not shown: it may be a secret
-        raise ConfigError(
-            f"base_url for {parts.hostname} holds a user name or password",
-            hint="leave it out; a key goes into api_key=",
-        )
-    if parts.query or parts.fragment:
-        raise ConfigError(
-            f"base_url {url!r} has a query or fragment, but paths are added to it",
-            hint=f"for example {DEFAULT_BASE_URL}",
-        )
 
 
 def _successor(beta: str) -> str:

@@ -19,19 +19,23 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from rtcvoice.addresses import is_loopback
 from rtcvoice.call import Call
 from rtcvoice.capture.source import Source
 from rtcvoice.config import CallConfig
 from rtcvoice.conversation.limits import Limits
 from rtcvoice.conversation.prices import ModelPrice
 from rtcvoice.conversation.tools import ToolSet
-from rtcvoice.credentials import Credentials, EphemeralToken
+from rtcvoice.credentials import EphemeralToken, TokenUrl
 from rtcvoice.errors import TransportError
+from rtcvoice.ice_servers import IceSettings
 from rtcvoice.playout.sink import Sink
-from rtcvoice.signaling import Answer, Signaling, is_loopback
+from rtcvoice.rest import tls_context
+from rtcvoice.signaling import Answer, Signaling
 from rtcvoice.timings import Timings
 from rtcvoice.wiring import Connected, Wiring
 
@@ -79,7 +83,13 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
     Where:
         base_url (or OPENAI_BASE_URL), api_key or credentials (or OPENAI_API_KEY), organization,
         project, safety_identifier; direct=True posts offer and session in one request with the
-        key instead of minting a token first.
+        key instead of minting a token first. credentials is an ApiKey, EphemeralToken, ApiKeyFile,
+        TokenUrl, AzureApiKey, EntraToken, or a function, plain or async, that returns a key or
+        token; it is asked for every call.
+    Network:
+        proxy (for HTTP; or HTTPS_PROXY), ca_file (trusted in addition; or SSL_CERT_FILE),
+        ice_servers (or RTCVOICE_ICE_SERVERS) such as ["turn:user:password@host?transport=tcp"],
+        ice_transport_policy "all" or "relay" (or RTCVOICE_ICE_TRANSPORT_POLICY).
     Timeouts in seconds: connect_timeout (10) for all stages together, liveness_timeout (10) of
         hearing nothing at all (a server that is silent in between is sure to be heard only every
         6 s), close_timeout (5).
@@ -132,19 +142,14 @@ async def establish(
     """Run all stages and return what they yield. Raises the errors named at `connect`."""
     timings = Timings()
     begun = time.monotonic()
+    ice = _ice_settings(config)
     try:
         async with asyncio.timeout(config.connect_timeout) as deadline:
-            leg, track = await _run_stages(config, wiring, open_ends, timings)
+            leg, track = await _run_stages(config, wiring, open_ends, timings, ice)
     except TimeoutError as exc:
         if not deadline.expired():  # somebody else's, such as a source that asks the network
             raise
-        stage = _blamed(timings)
-        raise TransportError(
-            f"connecting took longer than {config.connect_timeout:g} s; it stopped at the stage"
-            f" '{stage}'",
-            stage=stage,
-            hint=_HINTS.get(stage, ""),
-        ) from exc
+        raise _too_late(config, _blamed(timings), ice) from exc
     timings.total = time.monotonic() - begun
     logger.info("= connected in %.0f ms, call %s", timings.total * 1000, leg.call_id)
     return Connected(leg, track, timings)
@@ -155,17 +160,23 @@ async def _run_stages(
     wiring: Wiring,
     open_ends: Callable[[], Awaitable[None]],
     timings: Timings,
+    ice: IceSettings,
 ) -> tuple[Leg, SourceTrack]:
-    credentials = config.resolve_credentials()
-    signaling = Signaling(base_url=config.base_url, credentials=credentials, headers=config.headers)
+    signaling = Signaling(
+        base_url=config.base_url,
+        credentials=config.credentials_source(),
+        headers=config.headers,
+        proxy=config.proxy,
+        ca_file=config.ca_file,
+    )
     made: list[tuple[Leg, SourceTrack]] = []
     try:
         async with asyncio.TaskGroup() as side_by_side:
-            token = side_by_side.create_task(_token(config, credentials, signaling, timings))
+            token = side_by_side.create_task(_token(config, signaling, timings))
             side_by_side.create_task(_timed_ends(open_ends, timings))
             with timings.stage("offer"):
                 loopback = is_loopback(config.base_url)
-                made.append(await _new_leg(signaling, wiring, loopback=loopback))
+                made.append(await _new_leg(signaling, wiring, loopback=loopback, ice=ice))
                 leg, _ = made[0]
                 offer = await leg.transport.create_offer()
             await _answer_and_join(config, wiring, leg, offer, await token, timings)
@@ -195,15 +206,21 @@ async def _answer_and_join(
         await wiring.session_ready(leg)
 
 
-async def _token(
-    config: CallConfig, credentials: Credentials, signaling: Signaling, timings: Timings
-) -> str:
-    if isinstance(credentials, EphemeralToken):
-        return credentials.value
-    if config.direct:
-        return ""
+async def _token(config: CallConfig, signaling: Signaling, timings: Timings) -> str:
+    """Return the token to offer the call with; empty with `direct` and a key."""
+    if isinstance(config.credentials, EphemeralToken):
+        return config.credentials.value
+    if config.direct and config.credentials is None:
+        return await _ready_token(signaling)
     with timings.stage("token"):
-        return await signaling.mint_token(config.session_payload())
+        if token := await _ready_token(signaling):
+            return token
+        return "" if config.direct else await signaling.mint_token(config.session_payload())
+
+
+async def _ready_token(signaling: Signaling) -> str:
+    credentials = await signaling.authorize()
+    return credentials.value if isinstance(credentials, EphemeralToken) else ""
 
 
 async def _timed_ends(open_ends: Callable[[], Awaitable[None]], timings: Timings) -> None:
@@ -212,7 +229,7 @@ async def _timed_ends(open_ends: Callable[[], Awaitable[None]], timings: Timings
 
 
 async def _new_leg(
-    signaling: Signaling, wiring: Wiring, *, loopback: bool
+    signaling: Signaling, wiring: Wiring, *, loopback: bool, ice: IceSettings
 ) -> tuple[Leg, SourceTrack]:
     for name in ("rtcvoice.leg", "rtcvoice.capture.track"):
         if name not in sys.modules:
@@ -229,6 +246,7 @@ async def _new_leg(
         on_lost=wiring.on_lost,
         on_report=track.follow,
         loopback=loopback,
+        ice=ice,
     )
     return leg, track
 
@@ -250,6 +268,27 @@ async def _abandon(made: list[tuple[Leg, SourceTrack]], signaling: Signaling) ->
     while not closing.done():
         with suppress(asyncio.CancelledError):
             await asyncio.wait({closing})
+
+
+def _ice_settings(config: CallConfig) -> IceSettings:
+    return IceSettings(
+        servers=config.ice_servers,  # type: ignore[arg-type]  # checked when the config was made
+        relay_only=config.ice_transport_policy == "relay",
+        tls=partial(tls_context, config.ca_file),
+    )
+
+
+def _too_late(config: CallConfig, stage: str, ice: IceSettings) -> TransportError:
+    what, hint = f"it stopped at the stage '{stage}'", _HINTS.get(stage, "")
+    if stage == "token" and isinstance(config.credentials, TokenUrl):
+        hint = f"the token server at {config.credentials.place} does not answer"
+    elif stage == "ice" and ice.trouble:
+        what, hint = f"{what}, and {ice.trouble}", ice.cure or hint
+    elif stage == "ice" and not ice.servers:
+        hint += ", or go through a TURN server: ice_servers= (--ice-server)"
+    return TransportError(
+        f"connecting took longer than {config.connect_timeout:g} s; {what}", stage=stage, hint=hint
+    )
 
 
 def _blamed(timings: Timings) -> str:

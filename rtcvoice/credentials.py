@@ -1,22 +1,53 @@
 """Where a call's key or token comes from.
 
-An API key (`sk-...`) may mint ephemeral tokens and control calls; it belongs on servers and on the
-developer's own machine. An ephemeral token (`ek_...`), minted elsewhere, can only start calls.
-Neither shows in a repr, a log line or an error message.
+What a server is shown is one of four secrets. An API key (`sk-...`) mints ephemeral tokens and
+controls calls; it belongs on servers and on the developer's own machine. `AzureApiKey` and
+`AccessToken` do the same on Azure. An ephemeral token (`ek_...`), minted elsewhere, can only start
+calls. Instead of a secret there may be a place that has it, asked anew for every call: a file, a
+token server's address, an Entra credential, a function. No secret shows in a repr, a log line or
+an error message.
 """
 
 from __future__ import annotations
 
+import asyncio
+import inspect
+import logging
 import re
-from dataclasses import dataclass
+import stat
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
-from rtcvoice.errors import CredentialsError
+from rtcvoice.errors import CredentialsError, RtcVoiceError
 
-__all__ = ["ApiKey", "Credentials", "EphemeralToken", "credentials_from", "masked"]
+__all__ = [
+    "AccessToken",
+    "ApiKey",
+    "ApiKeyFile",
+    "AzureApiKey",
+    "Credentials",
+    "CredentialsSource",
+    "EntraToken",
+    "EphemeralToken",
+    "TokenUrl",
+    "credentials_from",
+    "masked",
+    "resolved",
+]
+
+logger = logging.getLogger(__name__)
 
 # Short ones only at the beginning of a word: "task-force" holds no key. Real keys are longer, and
-# are found anywhere.
-_SECRET = re.compile(r"\b(?:sk|ek|rk)[-_][\w\-*.]{3,}|(?:sk|ek|rk)[-_][\w\-*.]{16,}", re.ASCII)
+# are found anywhere. The last is a JSON Web Token, as Entra hands them out.
+_SECRET = re.compile(
+    r"\b(?:sk|ek|rk)[-_][\w\-*.]{3,}|(?:sk|ek|rk)[-_][\w\-*.]{16,}|eyJ[\w-]{8,}\.[\w\-.]+", re.ASCII
+)
+
+MOST_BYTES = 64 << 10
+"""Of a key file; a larger one is some other file."""
 
 _WAYS = (
     "set OPENAI_API_KEY, pass api_key= or credentials=rtcvoice.EphemeralToken(...), "
@@ -37,6 +68,10 @@ class _Secret:
 
     def __post_init__(self) -> None:
         # It travels in an HTTP header, which holds printable ASCII only.
+        if not isinstance(self.value, str):
+            raise CredentialsError(
+                f"the {self._name()} is a {type(self.value).__name__}, not text", hint=_WAYS
+            )
         fit = self.value.isascii() and self.value.isprintable() and " " not in self.value
         if not self.value or not fit:
             what = "is empty" if not self.value.strip() else "has spaces or odd characters"
@@ -47,7 +82,12 @@ class _Secret:
 
     @classmethod
     def _name(cls) -> str:
-        return {"ApiKey": "API key"}.get(cls.__name__, "ephemeral token")
+        return "API key"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The HTTP headers that show it to the server."""
+        return {"Authorization": f"Bearer {self.value}"}
 
 
 class ApiKey(_Secret):
@@ -56,13 +96,142 @@ class ApiKey(_Secret):
     __slots__ = ()
 
 
+class AzureApiKey(_Secret):
+    """A key of an Azure OpenAI resource; for addresses that are not obviously Azure's own.
+
+    At `*.openai.azure.com` an `ApiKey` is taken for one.
+    """
+
+    __slots__ = ()
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The HTTP headers that show it to the server."""
+        return {"api-key": self.value}
+
+
+class AccessToken(_Secret):
+    """An OAuth access token, such as Entra's: it may do what an API key may, for about an hour."""
+
+    __slots__ = ()
+
+    @classmethod
+    def _name(cls) -> str:
+        return "access token"
+
+
 class EphemeralToken(_Secret):
     """A ready client secret (`ek_...`), good for starting calls until it expires."""
 
     __slots__ = ()
 
+    @classmethod
+    def _name(cls) -> str:
+        return "ephemeral token"
 
-Credentials = ApiKey | EphemeralToken
+
+@dataclass(frozen=True, slots=True)
+class ApiKeyFile:
+    """A file that holds nothing but an API key; read for every call, so keys may be rotated."""
+
+    path: str | Path
+
+    def read(self) -> Credentials:
+        """Return the key. Raises CredentialsError that says what is wrong with the file."""
+        path = Path(self.path)
+        hint = f"write the key and nothing else into {path}"
+        try:
+            with path.open("rb") as file:
+                data = file.read(MOST_BYTES + 1)
+            mode = path.stat().st_mode
+        except OSError as exc:
+            cause = (exc.strerror or str(exc)).lower()
+            raise CredentialsError(f"the key file {path} cannot be read: {cause}", hint=hint) from (
+                exc
+            )
+        words = data.decode("ascii", "replace").split()
+        if len(words) != 1:
+            what = "is empty" if not words else "holds more than one word"
+            raise CredentialsError(f"the key file {path} {what}", hint=hint)
+        if is_open_to_others(mode):
+            logger.warning(
+                "x everybody on this machine can read the key in %s: chmod 600 it", self.path
+            )
+        try:
+            return credentials_from(words[0])
+        except CredentialsError as exc:
+            raise CredentialsError(f"the key file {path} holds no key", hint=hint) from exc
+
+
+def is_open_to_others(mode: int) -> bool:
+    """Whether a file of this `st_mode` can be read by everybody on the machine."""
+    return bool(mode & stat.S_IROTH)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class TokenUrl:
+    """An address that hands out ephemeral tokens, asked anew for every call.
+
+    Your own server keeps the API key; `python -m rtcvoice token-server` is one. It may answer with
+    JSON that has a `value`, `token` or `client_secret`, or with the token as plain text.
+    `method` is POST or GET; `headers` are sent along, for instance your user's login; so is `body`
+    as JSON, if there is one. The token's session is the server's choice; session options of the
+    call are applied on top once it is connected.
+    """
+
+    url: str
+    method: str = field(default="POST", kw_only=True)
+    headers: Mapping[str, str] = field(default_factory=dict, kw_only=True)
+    body: Mapping[str, Any] | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        parts = urlsplit(self.url) if isinstance(self.url, str) else None
+        if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
+            raise CredentialsError(
+                "the token URL is no web address", hint="for example https://my.server/token"
+            )
+        if self.method not in ("GET", "POST"):
+            raise CredentialsError(
+                f"the token URL cannot be asked by {self.method!r}", hint="use POST or GET"
+            )
+
+    @property
+    def place(self) -> str:
+        """The address without what may be secret in it."""
+        parts = urlsplit(self.url)
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+    def __repr__(self) -> str:
+        return f"TokenUrl({self.place!r})"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class EntraToken:
+    """Microsoft Entra ID in place of an Azure key: an access token, or a function that gets one.
+
+    The function may be plain or async, such as `azure.identity.get_bearer_token_provider(
+    DefaultAzureCredential(), "https://cognitiveservices.azure.com/.default")` makes. It is asked
+    for every call; a plain one runs in a worker thread.
+    """
+
+    provider: str | Callable[[], str] | Callable[[], Awaitable[str]]
+
+    def __repr__(self) -> str:
+        return f"EntraToken({'***' if isinstance(self.provider, str) else _name_of(self.provider)})"
+
+
+Credentials = ApiKey | AzureApiKey | AccessToken | EphemeralToken
+"""What a server can be shown."""
+
+CredentialsSource = (
+    Credentials
+    | ApiKeyFile
+    | TokenUrl
+    | EntraToken
+    | Callable[[], str | Credentials]
+    | Callable[[], Awaitable[str | Credentials]]
+)
+"""Where it comes from: itself, or something that is asked for every call."""
 
 
 def credentials_from(text: str | None) -> Credentials:
@@ -71,3 +240,55 @@ def credentials_from(text: str | None) -> Credentials:
         raise CredentialsError("no API key", hint=_WAYS)
     text = text.strip()
     return EphemeralToken(text) if text.startswith("ek_") else ApiKey(text)
+
+
+async def resolved(
+    source: CredentialsSource, fetch: Callable[[TokenUrl], Awaitable[Credentials]]
+) -> Credentials:
+    """Return the key or token that `source` has now; `fetch` asks token URLs.
+
+    Raises CredentialsError, and what `fetch` raises. What a function raises is its cause.
+    """
+    match source:
+        case ApiKey() | AzureApiKey() | AccessToken() | EphemeralToken():
+            return source
+        case ApiKeyFile():
+            return await asyncio.to_thread(source.read)
+        case TokenUrl():
+            return await fetch(source)
+        case EntraToken(provider=str(token)):
+            return AccessToken(token)
+        case EntraToken(provider=provider):
+            got = await _asked(provider)
+            return got if isinstance(got, AccessToken) else AccessToken(got)
+    got = await _asked(source)
+    return credentials_from(got) if isinstance(got, str) else got
+
+
+async def _asked(provider: Callable[[], Any]) -> Any:
+    """Call a function of the user's, on the loop if it is async and in a thread if not."""
+    name = _name_of(provider)
+    try:
+        if inspect.iscoroutinefunction(provider):
+            got = await provider()
+        else:
+            got = await asyncio.to_thread(provider)
+            got = await got if inspect.isawaitable(got) else got
+    except RtcVoiceError:
+        raise
+    except Exception as exc:
+        raise CredentialsError(
+            f"{name}, which is to give the credentials, failed: {type(exc).__name__}:"
+            f" {masked(str(exc))[:300]}",
+        ) from exc
+    if not isinstance(got, str | _Secret):
+        raise CredentialsError(
+            f"{name}, which is to give the credentials, returned a {type(got).__name__}",
+            hint="return the key or token as text",
+        )
+    return got
+
+
+def _name_of(function: Any) -> str:
+    name = getattr(function, "__qualname__", None) or type(function).__name__
+    return f"{name}()"

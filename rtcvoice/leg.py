@@ -15,6 +15,7 @@ from collections.abc import Callable
 from aiortc import MediaStreamTrack
 
 from rtcvoice.errors import RtcVoiceError, TransportError
+from rtcvoice.ice_servers import IceSettings
 from rtcvoice.rtp import ReceiverReport, RtpPacket
 from rtcvoice.signaling import Signaling
 from rtcvoice.transport import Transport
@@ -43,6 +44,7 @@ class Leg:
         on_lost: Callable[[TransportError], None],
         on_report: Callable[[ReceiverReport], None],
         loopback: bool,
+        ice: IceSettings | None = None,
     ) -> None:
         self.signaling = signaling
         self.track = track
@@ -53,6 +55,7 @@ class Leg:
             on_lost=on_lost,
             on_report=on_report,
             loopback=loopback,
+            ice=ice,
         )
         self.call_id = ""
         """The server's id of the call (`rtc_...`), once the offer was answered."""

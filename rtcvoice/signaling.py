@@ -1,9 +1,8 @@
 """The REST side of a call: ephemeral token, SDP offer and answer, hang-up (GA endpoints).
 
-One HTTP client per call, so that token and offer share one connection; one TLS context per process,
-since building one costs more than the requests. Every failure becomes a `SignalingError`
-with status, code, request id and what to do next. No answer is read beyond a limit, and no redirect
-is followed: the key goes only where `base_url` says.
+One HTTP client per call, so that token and offer share one connection. Where the key or token
+itself has to be asked for, that is done here, too, once per call. Every failure is a
+`SignalingError` with status, code, request id and what to do next (see `rest.py`).
 
 https://platform.openai.com/docs/api-reference/realtime: client_secrets.create, calls.create,
 calls.hangup.
@@ -11,40 +10,28 @@ calls.hangup.
 
 from __future__ import annotations
 
-import functools
-import ipaddress
-import logging
-import ssl
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
-import httpx
 import msgspec
 
-from rtcvoice.credentials import ApiKey, Credentials, EphemeralToken, masked
-from rtcvoice.errors import ConfigError, CredentialsError, SignalingError
+from rtcvoice.credentials import (
+    AccessToken,
+    ApiKey,
+    AzureApiKey,
+    Credentials,
+    CredentialsSource,
+    EphemeralToken,
+    TokenUrl,
+    masked,
+    resolved,
+)
+from rtcvoice.errors import CredentialsError, SignalingError
+from rtcvoice.rest import Reply, Rest, decoded
 
-__all__ = ["Answer", "Signaling", "is_loopback"]
-
-logger = logging.getLogger(__name__)
-
-BODY_LIMIT = 1 << 20
-"""Bytes of an answer that are read; a session with many tools and its token stays far below."""
-
-_HINTS = {
-    "invalid_api_key": "check the key, and that it belongs to this provider and project",
-    "insufficient_quota": "the account has no credit left: see the provider's billing page",
-    "beta_api_shape_disabled": "base_url must be the API's root, such as https://api.openai.com/v1",
-    "unknown_parameter": "the session has a field that the API does not know",
-    "model_not_found": "check model= and that the account may use it",
-}
-_STATUS_HINTS = {
-    401: "check the key or token; an ephemeral token lives ten minutes unless asked otherwise",
-    403: "the key may not use this model or endpoint",
-    404: "base_url must be the API's root, such as https://api.openai.com/v1",
-    429: "too many requests or no quota: wait, or see the provider's limits page",
-}
+__all__ = ["Answer", "Minted", "Signaling", "fetch_token"]
 
 
 class Answer(NamedTuple):
@@ -56,81 +43,83 @@ class Answer(NamedTuple):
     """The last part of the Location header (`rtc_...`); empty when the server sent none."""
 
 
-class _Reply(NamedTuple):
-    """A response that was read whole."""
+class Minted(NamedTuple):
+    """A new ephemeral token."""
 
-    status: int
-    headers: httpx.Headers
-    body: bytes
-
-    @property
-    def text(self) -> str:
-        return self.body.decode(errors="replace")
-
-    @property
-    def request_id(self) -> str | None:
-        value: str | None = self.headers.get("x-request-id")
-        return value
+    value: str
+    expires_at: int | None
+    """Unix time from which on it starts no call; None when the server did not say."""
 
 
 class Signaling:
     """The REST client of one call; close it with `aclose()`.
 
-    Raises ConfigError when the environment's proxy or CA settings cannot be used.
+    `credentials` that have to be asked for need `authorize()` before anything else. `proxy` and
+    `ca_file` are those of `rtcvoice.connect`. Raises ConfigError when these, or the environment's,
+    cannot be used.
     """
 
     def __init__(
-        self, *, base_url: str, credentials: Credentials, headers: Mapping[str, str] = {}
+        self,
+        *,
+        base_url: str,
+        credentials: CredentialsSource,
+        headers: Mapping[str, str] = {},
+        proxy: str | None = None,
+        ca_file: str | Path | None = None,
     ) -> None:
-        self._base_url = base_url.rstrip("/")
-        self._credentials = credentials
-        secure = urlsplit(base_url).scheme == "https"
-        try:
-            self._http = httpx.AsyncClient(
-                headers={"User-Agent": "rtcvoice", **headers},
-                verify=_tls_context() if secure else False,
-                timeout=None,  # noqa: S113  (the caller holds one deadline for all of connecting)
-                trust_env=not is_loopback(base_url),  # a proxy cannot reach this machine's loopback
-            )
-        except (ImportError, OSError, ValueError, httpx.InvalidURL) as exc:
-            raise ConfigError(
-                f"the HTTP client cannot be set up: {exc}",
-                hint="look at HTTPS_PROXY, ALL_PROXY, SSL_CERT_FILE and SSL_CERT_DIR",
-            ) from exc
+        self._source = credentials
+        ready = isinstance(credentials, ApiKey | AzureApiKey | AccessToken | EphemeralToken)
+        self._ready: Credentials | None = credentials if ready else None  # type: ignore[assignment]
+        self._proxy, self._ca_file = proxy, ca_file
+        self._rest = Rest(base_url, headers=headers, proxy=proxy, ca_file=ca_file)
+
+    async def authorize(self) -> Credentials:
+        """Get the key or token from where it comes from, once, and return it.
+
+        Raises CredentialsError, and SignalingError when a token URL does not answer as it should.
+        """
+        if self._ready is None:
+            self._ready = await resolved(self._source, self._fetch)
+        return self._ready
 
     @property
     def can_hang_up(self) -> bool:
         """Whether the credentials allow call control: an API key does, a token does not."""
-        return isinstance(self._credentials, ApiKey)
+        return self._ready is not None and not self.token_was_given
+
+    @property
+    def token_was_given(self) -> bool:
+        """Whether calls start with a token from elsewhere, whose session is not of our making."""
+        return isinstance(self._ready, EphemeralToken)
 
     async def mint_token(self, session: dict[str, Any]) -> str:
         """Mint an ephemeral token that carries `session`, so that no default ever applies."""
+        return (await self.mint({"session": session})).value
+
+    async def mint(self, request: dict[str, Any], headers: Mapping[str, str] = {}) -> Minted:
+        """Mint an ephemeral token with a complete request body, and headers of its own."""
         reply = await self._post(
             "/realtime/client_secrets",
             "asking for an ephemeral token",
-            token=self._credentials.value,
-            content=msgspec.json.encode({"session": session}),
-            headers={"Content-Type": "application/json"},
+            self._credentials,
+            content=msgspec.json.encode(request),
+            headers={"Content-Type": "application/json", **headers},
         )
-        data = _json(reply.body)
-        token = data.get("value") if isinstance(data, dict) else None
-        try:
-            return EphemeralToken(token if isinstance(token, str) else "").value
-        except CredentialsError as exc:
-            shown = masked(reply.text, self._credentials.value)[:80]
-            raise SignalingError(
-                f"the server's answer holds no ephemeral token: {shown!r}",
-                status=reply.status,
-                request_id=reply.request_id,
-                hint="is base_url the address of a Realtime API?",
-            ) from exc
+        data = decoded(reply.body)
+        return _minted(
+            reply,
+            data.get("value") if isinstance(data, dict) else None,
+            (self._credentials.value,),
+            "is base_url the address of a Realtime API?",
+        )
 
     async def call(self, offer: str, token: str) -> Answer:
         """Post the offer as raw SDP with an ephemeral token."""
         reply = await self._post(
             "/realtime/calls",
             "offering the call",
-            token=token,
+            EphemeralToken(token),
             content=offer.encode(),
             headers={"Content-Type": "application/sdp", "Accept": "application/sdp"},
         )
@@ -141,7 +130,7 @@ class Signaling:
         reply = await self._post(
             "/realtime/calls",
             "offering the call",
-            token=self._credentials.value,
+            self._credentials,
             files={
                 "sdp": (None, offer.encode(), "application/sdp"),
                 "session": (None, msgspec.json.encode(session), "application/json"),
@@ -154,109 +143,103 @@ class Signaling:
         """End a call by its id; needs an API key. A call that is over already is no error."""
         try:
             await self._post(
-                f"/realtime/calls/{quote(call_id, safe='')}/hangup",
-                "hanging up",
-                token=self._credentials.value,
+                f"/realtime/calls/{quote(call_id, safe='')}/hangup", "hanging up", self._credentials
             )
         except SignalingError as exc:
             if exc.status != 404:
                 raise
 
-    async def _post(self, path: str, doing: str, *, token: str, **request: Any) -> _Reply:
-        headers = {"Authorization": f"Bearer {token}", **request.pop("headers", {})}
-        url = self._base_url + path
-        try:
-            async with self._http.stream("POST", url, headers=headers, **request) as response:
-                body = await _read(response)
-        except (httpx.HTTPError, httpx.InvalidURL) as exc:
-            raise _unreachable(self._base_url, doing, masked(str(exc), token), exc) from exc
-        reply = _Reply(response.status_code, response.headers, body)
-        logger.debug("< %s %d %s", path, reply.status, reply.request_id)
-        if not 200 <= reply.status < 300:
-            raise _refused(reply, doing, token)
-        if len(body) > BODY_LIMIT:
-            raise SignalingError(
-                f"{doing} failed: the server's answer is larger than {BODY_LIMIT} bytes",
-                status=reply.status,
-                request_id=reply.request_id,
-                hint="is base_url the address of a Realtime API?",
-            )
-        return reply
-
     async def aclose(self) -> None:
         """Close the HTTP connection; idempotent."""
-        await self._http.aclose()
+        await self._rest.aclose()
+
+    @property
+    def _credentials(self) -> Credentials:
+        assert self._ready is not None, "authorize() comes first"
+        return self._ready
+
+    async def _post(self, path: str, doing: str, shown: Credentials, **request: Any) -> Reply:
+        headers = {**shown.headers, **request.pop("headers", {})}
+        return await self._rest.request(
+            "POST",
+            self._rest.base_url + path,
+            doing,
+            secrets=(shown.value,),
+            headers=headers,
+            **request,
+        )
+
+    async def _fetch(self, source: TokenUrl) -> EphemeralToken:
+        return await fetch_token(source, proxy=self._proxy, ca_file=self._ca_file)
 
 
-def is_loopback(base_url: str) -> bool:
-    """Whether `base_url` names this very machine."""
-    host = urlsplit(base_url).hostname or ""
+async def fetch_token(
+    source: TokenUrl, *, proxy: str | None = None, ca_file: str | Path | None = None
+) -> EphemeralToken:
+    """Ask a token URL for a token. Raises SignalingError, ConfigError for proxy and CA settings."""
+    rest = Rest(source.url, proxy=proxy, ca_file=ca_file)
+    secrets = tuple(value for value in source.headers.values() if value)
+    body = {} if source.body is None else {"content": msgspec.json.encode(source.body)}
+    headers = {"Accept": "application/json, text/plain", **source.headers}
+    if body:
+        headers["Content-Type"] = "application/json"
     try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+        reply = await rest.request(
+            source.method,
+            source.url,
+            f"asking {source.place} for a token",
+            secrets=secrets,
+            headers=headers,
+            **body,
+        )
+    except SignalingError as exc:
+        if exc.status in (404, 405):
+            other = "GET" if source.method == "POST" else "POST"
+            exc.hint = f'is the path right? is it asked by method="{other}"?'
+        elif exc.status in (401, 403):
+            exc.hint = "the token server refuses this client: see headers= of TokenUrl"
+        raise
+    finally:
+        await rest.aclose()
+    hint = f"{source.place} must answer with the token"
+    token = _minted(reply, _token_of(reply), secrets, hint).value
+    if token.startswith("sk-"):
+        raise SignalingError(
+            f"{source.place} hands out an API key instead of a token",
+            status=reply.status,
+            hint="the key must stay on the server: see python -m rtcvoice token-server --help",
+        )
+    return EphemeralToken(token)
 
 
-@functools.cache
-def _tls_context() -> ssl.SSLContext:
-    return httpx.create_ssl_context()
-
-
-async def _read(response: httpx.Response) -> bytes:
-    """Read the body, but stop soon after BODY_LIMIT: an endless one ends here."""
-    body = bytearray()
-    async for chunk in response.aiter_bytes():
-        body += chunk
-        if len(body) > BODY_LIMIT:
-            break
-    return bytes(body)
-
-
-def _json(body: bytes) -> Any:
-    """Return the JSON in `body`, None when there is none."""
+def _minted(reply: Reply, token: Any, secrets: tuple[str, ...], hint: str) -> Minted:
+    """Return the token that was found in an answer, if it is one."""
+    data = decoded(reply.body)
+    expires_at = data.get("expires_at") if isinstance(data, dict) else None
     try:
-        return msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
+        value = EphemeralToken(token if isinstance(token, str) else "").value
+    except CredentialsError as exc:
+        raise SignalingError(
+            f"the server's answer holds no ephemeral token: {masked(reply.text, *secrets)[:80]!r}",
+            status=reply.status,
+            request_id=reply.request_id,
+            hint=hint,
+        ) from exc
+    return Minted(value, expires_at if isinstance(expires_at, int) else None)
 
 
-def _answer(reply: _Reply) -> Answer:
+def _token_of(reply: Reply) -> Any:
+    """Find the token in whatever a token server answers; None if it is some other page."""
+    data = decoded(reply.body)
+    if isinstance(data, dict):
+        inner = data.get("client_secret")
+        nested = inner.get("value") if isinstance(inner, dict) else inner
+        return data.get("value") or data.get("token") or nested
+    text = data if isinstance(data, str) else reply.text.strip()
+    return text if text.startswith(("ek_", "sk-")) else None
+
+
+def _answer(reply: Reply) -> Answer:
     # The content type is not checked: the service labels its SDP text/plain.
     path = reply.headers.get("location", "").partition("?")[0]
     return Answer(reply.text, path.rstrip("/").rpartition("/")[2])
-
-
-def _unreachable(base_url: str, doing: str, text: str, exc: Exception) -> SignalingError:
-    host = urlsplit(base_url).netloc
-    cause = text or type(exc).__name__
-    hint = f"is {host} right, and does the network reach it?"
-    if "CERTIFICATE" in cause.upper():
-        hint = "the server's certificate is not trusted; SSL_CERT_FILE can name your own CA"
-    elif is_loopback(base_url):
-        hint = "is the emulator running? start one with: python -m rtcvoice emulator"
-    return SignalingError(f"{doing} failed: cannot talk to {host}: {cause}", hint=hint)
-
-
-def _refused(reply: _Reply, doing: str, token: str) -> SignalingError:
-    code, message = _api_error(reply, token)
-    status, request_id = reply.status, reply.request_id
-    text = f"{doing} failed: HTTP {status}: {message}"
-    if request_id:
-        text += f" [request {request_id}]"
-    hint = _HINTS.get(code or "") or _STATUS_HINTS.get(status, "")
-    if status < 400:
-        hint = "redirects are not followed: base_url must be the final address"
-    elif status >= 500:
-        hint = "the provider has a problem: try again, see its status page"
-    return SignalingError(text, status=status, code=code, request_id=request_id, hint=hint)
-
-
-def _api_error(reply: _Reply, token: str) -> tuple[str | None, str]:
-    """Return (code, message) of an API error; of anything else the beginning of its text."""
-    data = _json(reply.body)
-    error = data.get("error") if isinstance(data, dict) else None
-    if not isinstance(error, dict) or "message" not in error:
-        text = " ".join(reply.text[:1000].split())
-        return None, masked(text, token)[:120] or "no explanation given"
-    code = error.get("code")
-    return (code if isinstance(code, str) else None), masked(str(error["message"]), token)[:400]

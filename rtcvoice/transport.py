@@ -16,21 +16,22 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from aiortc import (
     MediaStreamTrack,
     RTCBundlePolicy,
     RTCConfiguration,
-    RTCIceServer,
+    RTCIceTransportPolicy,
     RTCPeerConnection,
     RTCRtpSender,
     RTCSessionDescription,
 )
 
-from rtcvoice import _aiortc, sdp
+from rtcvoice import _aioice, _aiortc, sdp
 from rtcvoice.errors import TransportError
+from rtcvoice.ice_servers import IceSettings
 from rtcvoice.rtp import ReceiverReport, RtpPacket
 from rtcvoice.stats import TransportStats
 
@@ -46,6 +47,7 @@ SEND_BUFFER_LIMIT = 1 << 20
 CLOSE_TIMEOUT = 3.0
 """Seconds that aiortc may take to close before it is left to itself."""
 
+_UNREACHABLE = "no address of the server can be reached by UDP"
 _DEAD = ("failed", "closed")
 _parked: set[asyncio.Task[None]] = set()
 
@@ -56,7 +58,8 @@ class Transport:
     `on_packet` gets every RTP packet, `on_text` every text message, `on_lost` one call with the
     reason when an established connection fails or is closed by the peer, `on_report` every RTCP
     report of how the other side receives the track. All of them run on the event loop. `loopback`
-    restricts the connection to 127.0.0.1.
+    restricts the connection to 127.0.0.1. `ice` names STUN and TURN servers, and is told how they
+    answered.
     """
 
     def __init__(
@@ -68,12 +71,20 @@ class Transport:
         on_lost: Callable[[TransportError], None],
         on_report: Callable[[ReceiverReport], None] = lambda report: None,
         loopback: bool = False,
-        ice_servers: Sequence[RTCIceServer] = (),
+        ice: IceSettings | None = None,
     ) -> None:
         # aiortc's default asks a STUN server, which costs 5 s where it does not answer; the other
-        # side is public, so host candidates suffice.
+        # side is public, so host candidates suffice. Servers that are wanted are asked by us.
+        self._gathering = ice or IceSettings()
+        policy = (
+            RTCIceTransportPolicy.RELAY
+            if self._gathering.relay_only
+            else (RTCIceTransportPolicy.ALL)
+        )
         self._peer = RTCPeerConnection(
-            RTCConfiguration(iceServers=list(ice_servers), bundlePolicy=RTCBundlePolicy.MAX_BUNDLE)
+            RTCConfiguration(
+                iceServers=[], iceTransportPolicy=policy, bundlePolicy=RTCBundlePolicy.MAX_BUNDLE
+            )
         )
         self._end_connecting = _aiortc.own_connecting(self._peer)
         self._on_text = on_text
@@ -113,6 +124,8 @@ class Transport:
         _aiortc.quick_checks(connection)
         if loopback:
             _aiortc.gather_on_loopback(connection)
+        if self._gathering.servers:
+            _aioice.gather_through_servers(connection, self._gathering)
         return connection
 
     @property
@@ -129,7 +142,9 @@ class Transport:
     def stats(self) -> TransportStats:
         """What has arrived so far."""
         return TransportStats(
-            packets_received=self._packets_received, bytes_received=self._bytes_received
+            packets_received=self._packets_received,
+            bytes_received=self._bytes_received,
+            route=_aioice.route(self._ice),
         )
 
     @property
@@ -138,8 +153,15 @@ class Transport:
         return _aiortc.max_message_size(self._peer)
 
     async def create_offer(self) -> str:
-        """Gather candidates and return the SDP offer to post. Cancellation: only `aclose` after."""
+        """Gather candidates and return the SDP offer to post. Cancellation: only `aclose` after.
+
+        Raises TransportError(stage=ice) when there has to be a relay and there is none.
+        """
         await self._peer.setLocalDescription(await self._peer.createOffer())
+        ice = self._gathering
+        if ice.relay_only and not any(asked.candidate for asked in ice.asked):
+            trouble = ice.trouble or "there is no TURN server"
+            raise TransportError(f"no relay can be used: {trouble}", stage="ice", hint=ice.cure)
         _aiortc.watch_datagrams(self._ice, self._heard)
         return sdp.shape_offer(self._peer.localDescription.sdp)
 
@@ -166,8 +188,8 @@ class Transport:
         await self._wait(
             lambda: self.ice_state in ("connected", "completed"),
             "ice",
-            "no address of the server can be reached by UDP",
-            "check that a firewall or VPN lets UDP through",
+            "; ".join(filter(None, (_UNREACHABLE, self._gathering.trouble))),
+            self._gathering.cure or "check that a firewall or VPN lets UDP through",
         )
 
     async def wait_dtls(self) -> None:

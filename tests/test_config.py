@@ -234,7 +234,7 @@ def test_the_environment_completes_what_was_not_given(monkeypatch):
     monkeypatch.setenv("OPENAI_PROJECT_ID", "proj_1")
     made = config(safety_identifier="user-7")
     assert made.base_url == "http://localhost:1234/v1"
-    assert made.resolve_credentials() == ApiKey(KEY)
+    assert made.credentials_source() == ApiKey(KEY)
     assert made.headers == {
         "OpenAI-Organization": "org-1",
         "OpenAI-Project": "proj_1",
@@ -247,7 +247,7 @@ def test_what_is_given_wins_over_the_environment(monkeypatch):
         monkeypatch.setenv(name, "http://wrong")
     made = config(base_url="http://right", api_key="ek_right", organization="o", project="p")
     assert made.base_url == "http://right"
-    assert made.resolve_credentials() == EphemeralToken("ek_right")
+    assert made.credentials_source() == EphemeralToken("ek_right")
     assert made.headers == {"OpenAI-Organization": "o", "OpenAI-Project": "p"}
 
 
@@ -256,14 +256,14 @@ def test_without_an_environment_there_are_the_defaults():
     assert made.base_url == DEFAULT_BASE_URL
     assert made.headers == {}
     with pytest.raises(CredentialsError, match="OPENAI_API_KEY"):
-        made.resolve_credentials()
+        made.credentials_source()
 
 
 def test_credentials_are_taken_as_they_are():
     token = EphemeralToken("ek_1234")
-    assert config(credentials=token).resolve_credentials() is token
+    assert config(credentials=token).credentials_source() is token
     with pytest.raises(ConfigError, match="credentials= is a str"):
-        config(credentials="ek_1234").resolve_credentials()
+        config(credentials="ek_1234")
 
 
 def test_it_shows_no_key_and_cannot_be_changed():

@@ -26,7 +26,10 @@ PURE = {"audio", "device", "device_clock", "resampler", "rtp", "sdp", "stats", "
 LEAVES = {"errors", "timings", "opus", "events"} | PURE
 DEVICES = {"device_line", "device_thread", "portaudio"}
 ROADS = {"capture", "playout", "conversation"}
-CONNECTION = {"credentials", "config", "signaling", "transport", "_aiortc", "leg", "supervisor"}
+CONNECTION = {
+    *("addresses", "credentials", "ice_servers", "config", "rest", "signaling"),
+    *("transport", "_aioice", "_aiortc", "leg", "supervisor"),
+}
 CROSSING = {"connect", "call", "ends"}
 
 # What each room may import of rtcvoice, by the first part of the name ("capture.track": only that).
@@ -48,12 +51,16 @@ ALLOWED: dict[str, set[str]] = {
     "portaudio": {"errors", "device"},
     "device_line": PURE | {"errors", "device_thread", "portaudio"},
     "credentials": {"errors"},
-    "config": {"errors", "credentials"},
-    "signaling": {"errors", "credentials"},
+    "addresses": {"errors"},
+    "ice_servers": {"errors"},
+    "config": {"errors", "addresses", "credentials", "ice_servers"},
+    "rest": {"errors", "addresses", "credentials"},
+    "signaling": {"errors", "credentials", "rest"},
     "supervisor": {"errors"},
     "_aiortc": {"errors", "rtp"},
-    "transport": {"errors", "rtp", "sdp", "stats", "_aiortc"},
-    "leg": {"errors", "rtp", "signaling", "transport"},
+    "_aioice": {"_aiortc", "ice_servers"},
+    "transport": {"errors", "rtp", "sdp", "stats", "ice_servers", "_aioice", "_aiortc"},
+    "leg": {"errors", "rtp", "ice_servers", "signaling", "transport"},
     "ends": {"errors", "capture", "playout"},
     "wiring": {"errors", "rtp", "timings", "config", "leg", "capture.track"},
     "call": LEAVES | ROADS | {"config", "credentials", "ends", "supervisor", "leg", "wiring"},
@@ -66,14 +73,14 @@ ALLOWED: dict[str, set[str]] = {
 }
 
 ONLY_IMPORTERS = {
-    "httpx": {"rtcvoice.signaling"},
+    "httpx": {"rtcvoice.rest"},
     "aiohttp": {"rtcvoice.emulator."},
     "yaml": {"rtcvoice.emulator."},
     "rich": {"rtcvoice.cli."},
     "dotenv": {"rtcvoice.cli."},
     "ctypes": {"rtcvoice.opus"},
     "sounddevice": {"rtcvoice.portaudio"},
-    "aioice": {"rtcvoice._aiortc"},
+    "aioice": {"rtcvoice._aioice", "rtcvoice._aiortc"},
     "aiortc": {
         "rtcvoice._aiortc",
         "rtcvoice.transport",

@@ -1,0 +1,289 @@
+"""HTTP as calls need it: one client, bodies bounded, every failure a `SignalingError` with a cure.
+
+No answer is read beyond a limit and no redirect is followed: a key goes only where it was sent to.
+There are no timeouts here: the caller holds one deadline for all of connecting. The TLS context is
+made once per process, since building one costs more than the requests. Proxies and CA files come
+from the environment (HTTPS_PROXY, NO_PROXY, SSL_CERT_FILE, as httpx reads them) or as options.
+"""
+
+from __future__ import annotations
+
+import errno
+import functools
+import logging
+import socket
+import ssl
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import httpx
+import msgspec
+
+from rtcvoice.addresses import is_loopback
+from rtcvoice.credentials import masked
+from rtcvoice.errors import ConfigError, SignalingError
+
+__all__ = ["BODY_LIMIT", "Reply", "Rest", "decoded", "proxy_for", "tls_context"]
+
+logger = logging.getLogger(__name__)
+
+BODY_LIMIT = 1 << 20
+"""Bytes of an answer that are read; a session with many tools and its token stays far below."""
+
+_HINTS = {
+    "invalid_api_key": "check the key, and that it belongs to this provider and project",
+    "insufficient_quota": "the account has no credit left: see the provider's billing page",
+    "billing_hard_limit_reached": "the account's spending limit is reached: see the billing page",
+    "account_deactivated": "the account is closed: see the provider's mail about it",
+    "beta_api_shape_disabled": "base_url must be the API's root, such as https://api.openai.com/v1",
+    "unknown_parameter": "the session has a field that the API does not know",
+    "model_not_found": "check model= and that the account may use it",
+    "DeploymentNotFound": "on Azure model= is the name of your deployment",
+}
+_STATUS_HINTS = {
+    401: "check the key or token; an ephemeral token lives ten minutes unless asked otherwise",
+    403: "the key may not use this model or endpoint",
+    404: "base_url must be the API's root, such as https://api.openai.com/v1",
+    407: "the proxy wants a name and password: HTTPS_PROXY=http://name:password@host:port",
+    429: "too many requests or no quota: wait, or see the provider's limits page",
+}
+_OWN_CA = "ca_file= (--ca-file) or SSL_CERT_FILE can name your own CA"
+_CERTIFICATE = {  # X509_V_ERR_* of OpenSSL
+    9: ("is not valid yet", "is this machine's clock right?"),
+    10: ("has expired", "is this machine's clock right? if so, only the server can mend it"),
+    62: ("is for another host name", "is the host name right?"),
+    64: ("is for another address", "use the host name that the certificate was made for"),
+}
+
+
+class Reply(NamedTuple):
+    """A response that was read whole."""
+
+    status: int
+    headers: httpx.Headers
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        """The body as text; what is no UTF-8 is replaced."""
+        return self.body.decode(errors="replace")
+
+    @property
+    def request_id(self) -> str | None:
+        """What the provider's support asks for."""
+        value: str | None = self.headers.get("x-request-id") or self.headers.get("apim-request-id")
+        return value
+
+
+class Rest:
+    """An HTTP client for `base_url`'s host; close it with `aclose()`.
+
+    `proxy` and `ca_file` are those of `rtcvoice.connect`. Raises ConfigError when they, or their
+    counterparts in the environment, cannot be used.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        headers: Mapping[str, str] = {},
+        proxy: str | None = None,
+        ca_file: str | Path | None = None,
+    ) -> None:
+        self.base_url = base_url.rstrip("/")
+        self._proxy = proxy
+        secure = urlsplit(base_url).scheme == "https"
+        if not secure and not is_loopback(base_url):
+            logger.warning("x keys and tokens travel unencrypted to %s", urlsplit(base_url).netloc)
+        try:
+            self._http = httpx.AsyncClient(
+                headers={"User-Agent": "rtcvoice", **headers},
+                verify=tls_context(ca_file) if secure else False,
+                timeout=None,  # noqa: S113  (the caller holds one deadline for all of connecting)
+                proxy=proxy,
+                trust_env=not is_loopback(base_url),  # a proxy cannot reach this machine's loopback
+            )
+        except (ImportError, OSError, ValueError, httpx.InvalidURL) as exc:
+            raise ConfigError(
+                f"the HTTP client cannot be set up: {exc}",
+                hint="look at "
+                + ("proxy=" if proxy else "HTTPS_PROXY, ALL_PROXY, SSL_CERT_FILE and SSL_CERT_DIR"),
+            ) from exc
+
+    async def request(
+        self, method: str, url: str, doing: str, *, secrets: tuple[str, ...], **request: Any
+    ) -> Reply:
+        """Send a request and return the answer whole; raises SignalingError unless it is a 2xx.
+
+        `doing` begins the error's message; `secrets` are taken out of it.
+        """
+        try:
+            async with self._http.stream(method, url, **request) as response:
+                body = await _read(response)
+        except (httpx.HTTPError, httpx.InvalidURL) as exc:
+            raise self._unreachable(url, doing, masked(str(exc), *secrets), exc) from exc
+        reply = Reply(response.status_code, response.headers, body)
+        logger.debug("< %s %d %s", urlsplit(url).path, reply.status, reply.request_id)
+        if not 200 <= reply.status < 300:
+            raise _refused(reply, doing, secrets)
+        if len(body) > BODY_LIMIT:
+            raise SignalingError(
+                f"{doing} failed: the server's answer is larger than {BODY_LIMIT} bytes",
+                status=reply.status,
+                request_id=reply.request_id,
+                hint="is base_url the address of a Realtime API?",
+            )
+        return reply
+
+    async def aclose(self) -> None:
+        """Close the HTTP connections; idempotent."""
+        await self._http.aclose()
+
+    def _unreachable(self, url: str, doing: str, text: str, exc: Exception) -> SignalingError:
+        host = urlsplit(url).netloc.rpartition("@")[2]
+        cause, hint = _cause(exc, text, url)
+        proxy = proxy_for(url, self._proxy)
+        if proxy:
+            hint = f"requests go through the proxy {proxy}: is it right? {hint}"
+        return SignalingError(f"{doing} failed: cannot talk to {host}: {cause}", hint=hint)
+
+
+def proxy_for(url: str, proxy: str | None = None) -> str:
+    """Return host and port of the proxy that requests for `url` go through; empty if none.
+
+    `proxy` is the option; without it the environment decides.
+    """
+    parts = urlsplit(url)
+    if proxy is None and not is_loopback(url) and not proxy_bypass(parts.hostname or ""):
+        found = getproxies()
+        proxy = found.get(parts.scheme) or found.get("all")
+    if not proxy:
+        return ""
+    return urlsplit(proxy if "://" in proxy else f"http://{proxy}").netloc.rpartition("@")[2]
+
+
+def tls_context(ca_file: str | Path | None = None) -> ssl.SSLContext:
+    """Return the context for TLS connections; `ca_file`'s certificates are trusted in addition.
+
+    Raises ConfigError when the file is no CA certificate in PEM.
+    """
+    if ca_file is None:
+        return _default_context()
+    try:
+        return _context_with(str(ca_file), Path(ca_file).stat().st_mtime_ns)
+    except (OSError, ssl.SSLError) as exc:
+        cause = "no certificate in PEM" if isinstance(exc, ssl.SSLError) else exc.strerror
+        raise ConfigError(
+            f"ca_file {str(ca_file)!r} cannot be used: {cause}",
+            hint="give a file with your CA's certificate (-----BEGIN CERTIFICATE-----)",
+        ) from exc
+
+
+@functools.cache
+def _default_context() -> ssl.SSLContext:
+    return httpx.create_ssl_context()
+
+
+@functools.lru_cache(maxsize=4)
+def _context_with(ca_file: str, modified: int) -> ssl.SSLContext:
+    context = httpx.create_ssl_context()
+    context.load_verify_locations(ca_file)
+    return context
+
+
+async def _read(response: httpx.Response) -> bytes:
+    """Read the body, but stop soon after BODY_LIMIT: an endless one ends here."""
+    body = bytearray()
+    async for chunk in response.aiter_bytes():
+        body += chunk
+        if len(body) > BODY_LIMIT:
+            break
+    return bytes(body)
+
+
+def decoded(body: bytes) -> Any:
+    """Return the JSON in `body`, None when there is none."""
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def _cause(exc: Exception, text: str, url: str) -> tuple[str, str]:
+    """Return why nothing came back, and what to do about it."""
+    parts = urlsplit(url)
+    for error in _chain(exc):
+        if isinstance(error, ssl.SSLCertVerificationError):
+            what, cure = _CERTIFICATE.get(error.verify_code, ("is not trusted", _OWN_CA))
+            return f"its certificate {what}: {error.verify_message}", cure
+        if isinstance(error, ssl.SSLError):
+            if error.reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"):
+                return "it does not speak TLS there", "is the port right? or is it http:// there?"
+            reason = error.reason or text
+            return f"TLS failed: {reason}", "a proxy or firewall may break the encryption"
+        if isinstance(error, socket.gaierror):
+            return f"there is no such host ({error.strerror})", "check its spelling, and the DNS"
+        if isinstance(error, OSError) and error.errno in (errno.ENETUNREACH, errno.EHOSTUNREACH):
+            return f"{error.strerror}", "is this machine online?"
+    if is_loopback(url):
+        served = "realtime" in parts.path or parts.path.endswith("/v1")
+        what = "emulator" if served else "token-server"
+        name = what.replace("-", " ")
+        return text or type(exc).__name__, (
+            f"is the {name} running? start one with: python -m rtcvoice {what}"
+        )
+    if isinstance(exc, httpx.ProxyError) and text.startswith("407"):
+        return text, _STATUS_HINTS[407]
+    if isinstance(exc, httpx.RemoteProtocolError) and parts.scheme == "http":
+        return text, "is it https:// there?"
+    return text or type(exc).__name__, f"is {parts.netloc} right, and does the network reach it?"
+
+
+def _chain(exc: BaseException | None) -> list[BaseException]:
+    """Return an exception and what caused it, attempts at several addresses included."""
+    found: list[BaseException] = []
+    while exc is not None and len(found) < 20:
+        found.append(exc)
+        if isinstance(exc, BaseExceptionGroup):
+            found += exc.exceptions
+        exc = exc.__cause__ or exc.__context__
+    return found
+
+
+def _refused(reply: Reply, doing: str, secrets: tuple[str, ...]) -> SignalingError:
+    code, message = _api_error(reply, secrets)
+    status, request_id = reply.status, reply.request_id
+    text = f"{doing} failed: HTTP {status}: {message}"
+    if request_id:
+        text += f" [request {request_id}]"
+    hint = _HINTS.get(code or "") or _STATUS_HINTS.get(status, "")
+    if status < 400:
+        hint = "redirects are not followed: base_url must be the final address"
+    elif status >= 500:
+        hint = "the provider has a problem: try again, see its status page"
+    elif status == 429 and code not in _HINTS:
+        hint = _patience(reply, code)
+    return SignalingError(text, status=status, code=code, request_id=request_id, hint=hint)
+
+
+def _patience(reply: Reply, code: str | None) -> str:
+    wait = reply.headers.get("retry-after", "")
+    if wait.isdecimal() and len(wait) < 8:
+        return f"too many requests: try again in {wait} s"
+    if code and "rate_limit" in code:
+        return "too many requests: wait a little, or see the provider's limits page"
+    return _STATUS_HINTS[429]
+
+
+def _api_error(reply: Reply, secrets: tuple[str, ...]) -> tuple[str | None, str]:
+    """Return (code, message) of an API error; of anything else the beginning of its text."""
+    data = decoded(reply.body)
+    error = data.get("error") if isinstance(data, dict) else None
+    if not isinstance(error, dict) or "message" not in error:
+        text = " ".join(reply.text[:1000].split())
+        return None, masked(text, *secrets)[:120] or "no explanation given"
+    code = error.get("code")
+    return (code if isinstance(code, str) else None), masked(str(error["message"]), *secrets)[:400]
