@@ -15,6 +15,17 @@ const here = import.meta.dirname ?? new URL('.', import.meta.url).pathname;
 const bundle = join(here, 'node_modules/@openai/agents-realtime/dist/bundle');
 const html = '<!DOCTYPE html><meta charset="utf-8"><script type="module" src="/page.mjs"></script>';
 
+// Whether the client's own schema knows every event; what it does not know, it drops as "generic".
+async function parsed(seen) {
+  const schema = join(here, 'node_modules/@openai/agents-realtime/dist/openaiRealtimeEvents.mjs');
+  const { parseRealtimeEvent } = await import(schema);
+  const generic = seen.filter((event) => parseRealtimeEvent({ data: JSON.stringify(event) }).isGeneric);
+  const told = generic.length
+    ? `${generic.length} are not in its schema: ${JSON.stringify(generic[0]).slice(0, 300)}`
+    : `${seen.length} events`;
+  return { step: "every event in the client's schema", ok: seen.length > 0 && !generic.length, told };
+}
+
 const server = createServer(async (request, response) => {
   const name = basename(request.url);
   try {
@@ -53,7 +64,8 @@ try {
   await page.exposeFunction('report', (line) => console.log(JSON.stringify(line)));
   await page.goto(`http://127.0.0.1:${server.address().port}/`);
   await page.waitForFunction('window.runAll');
-  await page.evaluate(([url, key]) => window.runAll(url, key), [url, key]);
+  const seen = await page.evaluate(([url, key]) => window.runAll(url, key), [url, key]);
+  console.log(JSON.stringify(await parsed(seen)));
 } finally {
   await browser.close();
   server.close();
