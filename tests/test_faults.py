@@ -17,7 +17,7 @@ from rtcvoice.emulator.answer import (
     shape_answer,
     spoil_answer,
 )
-from rtcvoice.emulator.fault_parser import parse_faults
+from rtcvoice.emulator.fault_parser import parse_faults, parse_options
 from rtcvoice.emulator.faults import NO_FAULTS, AnswerFault, Faults, HttpFault, Network, Strike
 from rtcvoice.emulator.wire import Kind, Wire, kind_of, nominates
 from rtcvoice.errors import ConfigError
@@ -76,6 +76,16 @@ def test_what_cannot_be_is_refused_with_the_cure(value, said):
         parse_faults(value, source="shop.yaml")
     assert said in str(raised.value)
     assert raised.value.message.startswith("shop.yaml")
+
+
+def test_the_command_line_says_it_too():
+    assert parse_options([]) == NO_FAULTS
+    assert parse_options(["frozen_after=2", "downlink={loss: 0.1}", "answer=empty"]) == Faults(
+        frozen_after=2.0, downlink=Network(loss=0.1), answer=AnswerFault.EMPTY
+    )
+    for wrong in ("frozen_after", "frozen_after={", "x=1", "=1"):
+        with pytest.raises(ConfigError, match="--fault"):
+            parse_options([wrong])
 
 
 _JSON = st.recursive(

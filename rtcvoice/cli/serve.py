@@ -8,6 +8,7 @@ import asyncio
 from rich.console import Console
 
 from rtcvoice.emulator import Emulator
+from rtcvoice.emulator.fault_parser import parse_options
 
 __all__ = ["run"]
 
@@ -16,7 +17,12 @@ async def run(options: argparse.Namespace) -> int:
     """Serve until cancelled."""
     console = Console(highlight=False, soft_wrap=True)
     async with Emulator(
-        host=options.host, port=options.port, script=options.script, gap=options.idle == "gap"
+        host=options.host,
+        port=options.port,
+        script=options.script,
+        gap=options.idle == "gap",
+        record=options.record,
+        faults=parse_options(options.fault),
     ) as server:
         console.print(f"emulator listens on {server.url} (Ctrl-C stops it); to call it:")
         console.print(f"  OPENAI_API_KEY=sk-any python -m rtcvoice --base-url {server.url} ...")

@@ -9,14 +9,16 @@ from __future__ import annotations
 import difflib
 import enum
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import NoneType
 from typing import Any
+
+import yaml
 
 from rtcvoice.emulator.faults import Faults, Network
 from rtcvoice.errors import ConfigError
 
-__all__ = ["parse_faults"]
+__all__ = ["parse_faults", "parse_options"]
 
 
 def parse_faults(value: Any, *, source: str = "faults") -> Faults:
@@ -25,6 +27,24 @@ def parse_faults(value: Any, *, source: str = "faults") -> Faults:
     Keys are the fields of `Faults`; `uplink` and `downlink` are mappings of `Network`'s.
     """
     return typing.cast("Faults", _parsed(Faults, value, source))
+
+
+def parse_options(options: Sequence[str]) -> Faults:
+    """Return the faults of options such as `frozen_after=2`, the values being YAML.
+
+    Raises ConfigError.
+    """
+    given = {}
+    for option in options:
+        name, equals, value = option.partition("=")
+        if not equals:
+            raise ConfigError(f"--fault {option} has no value", hint="--fault frozen_after=2")
+        try:
+            given[name.strip()] = yaml.safe_load(value)
+        except yaml.YAMLError as exc:
+            hint = "such as 'downlink={loss: 0.05}'"
+            raise ConfigError(f"--fault {option}: the value is not YAML", hint=hint) from exc
+    return parse_faults(given, source="--fault")
 
 
 def _parsed(kind: type[Any], value: Any, place: str) -> Any:
