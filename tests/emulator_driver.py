@@ -46,7 +46,8 @@ class FakeVoice:
         return []
 
     def say(self, text):
-        return _clip("", text)
+        names = {text: name for name, text in self.texts.items()}
+        return _clip(names.get(text, ""), text)
 
 
 def babble(text):

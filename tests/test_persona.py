@@ -73,6 +73,9 @@ def test_it_makes_do_with_any_voice_and_not_with_none():
         def clip(self, name):
             return Clip(name, "Something.", babble("Something."))
 
+        def say(self, text):
+            return self.clip("x")
+
     class Mute:
         def names(self):
             return []

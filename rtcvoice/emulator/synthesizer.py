@@ -81,7 +81,11 @@ class _Synthesized:
 
 
 class SynthesizedVoice(PromptVoice):
-    """The prompts, and a program for every other text. `say` may be called from any thread."""
+    """A program for everything but the clips asked for by name.
+
+    `say` may be called from any thread. A program that is still running when the emulator's process
+    ends is waited for.
+    """
 
     def __init__(self, program: str) -> None:
         super().__init__()

@@ -43,6 +43,7 @@ class PromptVoice:
         self._clips: dict[str, Clip] = {}
         self._said: OrderedDict[str, Clip] = OrderedDict()
         own = {name: e["text"] for name, e in self._index.items() if e.get("by") != "user"}
+        self._whole = {text: name for name, text in own.items()}
         self._phrasebook = Phrasebook(own)
 
     def names(self) -> list[str]:
@@ -78,7 +79,9 @@ class PromptVoice:
         return clip
 
     def say(self, text: str) -> Speech:
-        """`text` in the words that there are clips of, the others hummed."""
+        """`text` as the clip of it, or in the words that there are clips of, the others hummed."""
+        if text in self._whole:
+            return self.clip(self._whole[text])
         if text not in self._said:
             parts = self._phrasebook.parts(text)
             known = [self.clip(part) if isinstance(part, str) else part for part in parts]

@@ -64,9 +64,9 @@ class Assistant:
         return Plan((self.prompt(self._choose(context)),))
 
     def prompt(self, name: str) -> Say:
-        """Return the prompt `name` as something to say."""
-        clip = self._voice.clip(name)
-        return Say(clip.text, clip)
+        """Return the prompt `name` as something to say, by the voice if it can say anything."""
+        text = self._voice.clip(name).text
+        return Say(text, self._voice.say(text))
 
     # ---- tools
 
