@@ -194,8 +194,8 @@ class Call(Verbs):
         option that cannot change during a call, ServerError when the server refuses; nothing is
         changed then.
         """
-        tools = ToolSet.of(changes["tools"]) if "tools" in changes else self._tools.tools
-        if "tools" in changes:
+        tools = ToolSet.of(changes["tools"]) if "tools" in changes else None
+        if tools is not None:
             changes["tools"] = tools.definitions
         with self._tools.replacing(tools):
             await self._dialogue.update(CallConfig.changes_from(changes))

@@ -43,6 +43,7 @@ class Runs:
         self.left: list[str] = []
         self.wanted = False
         self.function_names = {"by_hand"}
+        self.message_limit = 65536
         self.on_calls: Callable[[list[FunctionCall]], None]
         self.runner = ToolRunner(ToolSet.of(tools), self, self.events.append)
 
@@ -405,6 +406,17 @@ async def test_the_limit_counts_what_a_result_takes_in_the_message() -> None:
     async with running(quotes, output_limit=100) as runs:
         assert await runs.output("quotes", count=49) == '"' * 49
         assert (await runs.failure("quotes", count=50)).failure is ToolFailure.TOO_LARGE
+
+
+async def test_no_result_is_larger_than_the_server_takes() -> None:
+    async def text() -> str:
+        return "x" * 10_000
+
+    async with running(text) as runs:
+        runs.message_limit = 11_000
+        assert (await runs.failure("text")).failure is ToolFailure.TOO_LARGE
+        runs.message_limit = 12_000
+        assert await runs.output("text") == "x" * 10_000
 
 
 async def test_a_result_without_json_form_is_refused() -> None:

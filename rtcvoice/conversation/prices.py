@@ -33,6 +33,28 @@ class ModelPrice:
     image_cached: float | None = None
 
 
+_REALTIME = ModelPrice(
+    text_input=4.00,
+    text_cached=0.40,
+    text_output=16.00,
+    audio_input=32.00,
+    audio_cached=0.40,
+    audio_output=64.00,
+    image_input=5.00,
+    image_cached=0.50,
+)
+
+_MINI = ModelPrice(
+    text_input=0.60,
+    text_cached=0.06,
+    text_output=2.40,
+    audio_input=10.00,
+    audio_cached=0.30,
+    audio_output=20.00,
+    image_input=0.80,
+    image_cached=0.08,
+)
+
 _REALTIME_2 = ModelPrice(
     text_input=4.00,
     text_cached=0.40,
@@ -45,28 +67,12 @@ _REALTIME_2 = ModelPrice(
 )
 
 PRICES: dict[str, ModelPrice] = {
-    "gpt-realtime-1.5": ModelPrice(
-        text_input=4.00,
-        text_cached=0.40,
-        text_output=16.00,
-        audio_input=32.00,
-        audio_cached=0.40,
-        audio_output=64.00,
-        image_input=5.00,
-        image_cached=0.50,
-    ),
+    "gpt-realtime": _REALTIME,
+    "gpt-realtime-1.5": _REALTIME,
     "gpt-realtime-2": _REALTIME_2,
     "gpt-realtime-2.1": _REALTIME_2,
-    "gpt-realtime-2.1-mini": ModelPrice(
-        text_input=0.60,
-        text_cached=0.06,
-        text_output=2.40,
-        audio_input=10.00,
-        audio_cached=0.30,
-        audio_output=20.00,
-        image_input=0.80,
-        image_cached=0.08,
-    ),
+    "gpt-realtime-2.1-mini": _MINI,
+    "gpt-realtime-mini": _MINI,
 }
 """Models that answer, by name."""
 

@@ -36,6 +36,9 @@ logger = logging.getLogger(__name__)
 WAITING = 100
 """Calls that may run or wait at a time; a model that makes more is told so."""
 
+ENVELOPE = 1024
+"""Bytes of a message that are around the result in it."""
+
 LONGEST_MESSAGE = 1000
 """Characters of an error that the model is told."""
 
@@ -49,6 +52,10 @@ class Answering(Protocol):
     @property
     def function_names(self) -> set[str]:
         """The functions that the session knows."""
+
+    @property
+    def message_limit(self) -> int:
+        """The largest message in bytes that the server takes."""
 
     def want_calls(self, on: bool) -> None:
         """Have function calls told, or leave all of them to the user."""
@@ -105,16 +112,18 @@ class ToolRunner:
         return self._tools
 
     @contextmanager
-    def replacing(self, tools: ToolSet) -> Iterator[None]:
+    def replacing(self, tools: ToolSet | None) -> Iterator[None]:
         """Serve other tools once the block is left without an error; inside it, both.
 
-        Calls that run go on.
+        Calls that run go on. None changes nothing.
         """
+        if tools is None:
+            yield
+            return
         self._coming = tools
         try:
             yield
-            if tools is not self._tools:
-                self._use(tools)
+            self._use(tools)
         finally:
             self._coming = self._tools
 
@@ -255,7 +264,8 @@ class ToolRunner:
     async def _result(self, tool: Tool, arguments: Arguments) -> str:
         """Run the function and return its encoded result. Raises _Failed."""
         args, kwargs, _ = arguments
-        limit, deadline = self._tools.output_limit, self._clock() + tool.timeout
+        limit = min(self._tools.output_limit, self._conversation.message_limit - ENVELOPE)
+        deadline = self._clock() + tool.timeout
         try:
             if tool.is_async:
                 result = await self._await(tool.function(*args, **kwargs), tool.timeout)
@@ -333,7 +343,7 @@ class ToolRunner:
         message = failed.message[:LONGEST_MESSAGE]
         logger.log(
             logging.ERROR if failed.cause else logging.WARNING,
-            "x tool %s: %s",
+            "x tool %.80r: %s",  # the model may have made the name up
             call.name,
             message,
             exc_info=failed.cause,
