@@ -112,6 +112,8 @@ def _check_path(path: Path) -> None:
         raise DeviceError(f"{path} is a directory", hint="name a file in it")
     if not path.exists():
         raise DeviceError(f"{path} does not exist", hint=f"relative paths start at {Path.cwd()}")
+    if path.is_fifo():  # opening it would wait for its writer
+        raise DeviceError(f"{path} is a pipe", hint="read it with PipeSource, or --input - < it")
     if path.is_file() and not path.stat().st_size:
         raise DeviceError(f"{path} is empty", hint=_FORMATS)
 

@@ -16,6 +16,7 @@ from rich.live import Live
 from rich.text import Text
 
 from rtcvoice.cli.keys import in_foreground
+from rtcvoice.cli.output import clean
 from rtcvoice.cli.screen import TranscriptScreen
 from rtcvoice.cli.status import NARROW, Status, keys_line, status_line
 
@@ -101,14 +102,16 @@ class LiveScreen(TranscriptScreen):
 
     def _spoken(self) -> Iterable[Text]:
         for line in self._transcript.open_lines:
-            yield from rows(self._console, line.begun, line.speaker, line.text or "...")
+            # More than the window's size of it cannot be seen, whatever a server sends.
+            text = line.text[-self._console.width * self._console.height :]
+            yield from rows(self._console, line.begun, line.speaker, text or "...")
 
 
 def rows(console: Console, at: float, speaker: str, text: str, after: str = "") -> Iterable[Text]:
     """Return a line of the transcript, wrapped: beside its speaker, or below where it is narrow."""
     style = _STYLES.get(speaker, "")
     head = Text.assemble((f"{at:6.2f} s", "dim"), "  ", (f"{speaker:9}", style))
-    words = Text(text).append(after, "dim")
+    words = Text(clean(text)).append(after, "dim")
     if console.width < NARROW:
         yield Text.assemble((speaker, style), (f"  {at:.2f} s", "dim"))
         yield from (Text("  ").append_text(row) for row in words.wrap(console, console.width - 3))

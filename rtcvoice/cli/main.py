@@ -20,7 +20,7 @@ from dotenv import load_dotenv
 
 from rtcvoice.cli.keys import give_back
 from rtcvoice.cli.options import EXIT_CODES, parse
-from rtcvoice.cli.output import explain, explained, silence
+from rtcvoice.cli.output import NoRoom, explain, explained, silence
 from rtcvoice.errors import ConfigError, RtcVoiceError
 
 __all__ = ["main"]
@@ -59,9 +59,8 @@ def _explained(argv: Sequence[str] | None) -> int:
     except OSError as exc:
         silence(sys.stdout)
         raise explained(exc) from exc
-    except RtcVoiceError as exc:
-        if isinstance(exc.__cause__, OSError):
-            silence(sys.stdout)
+    except NoRoom:
+        silence(sys.stdout)
         raise
     return code
 

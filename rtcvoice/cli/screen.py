@@ -15,11 +15,15 @@ from typing import Any, TextIO
 import msgspec
 
 from rtcvoice import Call, CallEnded, events
-from rtcvoice.cli.output import write_line
+from rtcvoice.cli.output import clean, write_line
 from rtcvoice.cli.status import Status
 from rtcvoice.cli.transcript import Line, Transcript, transcribes
 
 __all__ = ["JsonScreen", "PlainScreen", "Screen", "TranscriptScreen"]
+
+
+LONGEST_NOTICE = 400
+"""Characters of a server's complaint that are shown."""
 
 
 class Screen(abc.ABC):
@@ -75,7 +79,7 @@ class TranscriptScreen(Screen):
         self._transcript.feed(event, self._now)
         self._show_finished()
         if isinstance(event, events.ErrorEvent):
-            self.notice(f"the server says: {event.error.message}")
+            self.notice(f"the server says: {event.error.message[:LONGEST_NOTICE]}")
 
     def notice(self, text: str) -> None:
         """Show a line of the call's own."""
@@ -114,7 +118,8 @@ class PlainScreen(TranscriptScreen):
         self._stream = stream
 
     def _show(self, at: float, speaker: str, text: str, after: str = "") -> None:
-        write_line(self._stream, f"{at:6.2f} s  {speaker:9}  {text}{after}")
+        one_line = " ".join(clean(text).split("\n"))
+        write_line(self._stream, f"{at:6.2f} s  {speaker:9}  {one_line}{after}")
 
 
 class JsonScreen(Screen):

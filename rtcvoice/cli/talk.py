@@ -22,7 +22,7 @@ __all__ = ["run"]
 SETTLE = 1.5
 """Seconds of idleness after which everything has been said: a server needs a moment to begin."""
 
-_OPTIONS = ("model", "voice", "instructions", "base_url", "api_key")
+_OPTIONS = ("model", "voice", "instructions", "base_url", "api_key", "connect_timeout")
 """Options that `connect` knows by the same name."""
 
 

@@ -85,6 +85,9 @@ def _add_where(parser: argparse.ArgumentParser) -> None:
     server.add_argument("--base-url", metavar="URL", help="default: https://api.openai.com/v1")
     where.add_argument("--api-key-file", metavar="FILE", help="where the key is, alone")
     where.add_argument(
+        "--connect-timeout", type=seconds, metavar="N", help="seconds to get through (10)"
+    )
+    where.add_argument(
         "--script",
         metavar="FILE",
         help="with --emulator: what is said, turn by turn, and what is answered (YAML)",

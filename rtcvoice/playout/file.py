@@ -7,6 +7,7 @@ file that plays, short of its last second.
 
 from __future__ import annotations
 
+import errno
 import os
 import wave
 from pathlib import Path
@@ -50,12 +51,18 @@ class FileSink(HeadlessSink):
         """Create the file."""
         self._written = 0
         try:
+            if self.path.is_fifo():  # opening it would wait for its reader
+                raise OSError(errno.ESPIPE, os.strerror(errno.ESPIPE))
             self._create()
-        except OSError as exc:
+        except (OSError, ValueError) as exc:
             self._abandon()
+            reason = getattr(exc, "strerror", None) or exc
             raise DeviceError(
-                f"{self.path} cannot be written: {exc.strerror}", hint=self._cure()
+                f"{self.path} cannot be written: {reason}", hint=self._cure()
             ) from exc
+        except DeviceError:
+            self._abandon()
+            raise
 
     def write(self, samples: Samples) -> None:
         """Add 10 ms; a disk write once a second."""
@@ -91,7 +98,11 @@ class FileSink(HeadlessSink):
             self._wave.writeframes(self._pending)
             self._file.flush()
         except OSError as exc:
-            raise DeviceError(f"{self.path} cannot be written: {exc.strerror}") from exc
+            saved = self._written / self.rate
+            raise DeviceError(
+                f"{self.path} cannot be written: {exc.strerror}",
+                hint=f"free some space; what it has, {saved:.0f} s, can be played",
+            ) from exc
         self._written += len(self._pending) // 2
         self._pending.clear()
 
@@ -106,6 +117,8 @@ class FileSink(HeadlessSink):
         self._wave = self._file = None
 
     def _cure(self) -> str:
+        if self.path.is_fifo():
+            return "it is a pipe: use PipeSink, or --output -"
         if self.path.is_dir():
             return "it is a directory: name a file in it"
         if not self.path.parent.is_dir():

@@ -1,0 +1,368 @@
+"""Whatever is wrong, the command line says so in one line, with a hint, and a documented exit code.
+
+`main()` runs here in the test's own process and thread; the emulator, which does the servers'
+faults, in another thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import resource
+import socket
+import ssl
+import threading
+import wave
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from live import BentEmulator
+
+from rtcvoice.cli import main
+from rtcvoice.emulator import AnswerFault, Faults, HttpFault, prompt_path
+
+SECRET = "sk-bad-input-0123456789abcdef"
+
+
+class Town:
+    """An event loop in a thread of its own, with the servers that are called."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever)
+        self._thread.start()
+        self._stack = contextlib.AsyncExitStack()
+        self.emulator: BentEmulator = self.run(self._stack.enter_async_context(BentEmulator()))
+
+    def run(self, work: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
+
+    def serve(self, handler: Callable[..., Any], tls: ssl.SSLContext | None = None) -> int:
+        """Answer every request with `handler`; returns the port."""
+
+        async def start() -> int:
+            app = web.Application()
+            app.router.add_route("*", "/{path:.*}", handler)
+            runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+            await runner.setup()
+            self._stack.push_async_callback(runner.cleanup)
+            await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
+            port: int = runner.addresses[0][1]
+            return port
+
+        port: int = self.run(start())
+        return port
+
+    def close(self) -> None:
+        self.run(self.emulator.end_calls())
+        self.run(self._stack.aclose())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
+@pytest.fixture(scope="module")
+def town() -> Iterator[Town]:
+    town = Town()
+    yield town
+    town.close()
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory with the files that the cases name, and a key in the environment."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OPENAI_API_KEY", SECRET)
+    (tmp_path / "empty.wav").touch()
+    (tmp_path / "text.wav").write_text("This is no audio at all.\n" * 50)
+    whole = prompt_path("stop").read_bytes()
+    (tmp_path / "torn.ogg").write_bytes(whole[:40])
+    (tmp_path / "noise.mp3").write_bytes(bytes(range(256)) * 40)
+    (tmp_path / "folder.wav").mkdir()
+    (tmp_path / "full.wav").symlink_to("/dev/full")
+    (tmp_path / "key").write_text("")
+    os.mkfifo(tmp_path / "fifo.wav")
+    with wave.open(str(tmp_path / "short.wav"), "wb") as file:
+        file.setparams((1, 2, 24000, 0, "NONE", ""))
+        file.writeframes(bytes(4800))
+    return tmp_path
+
+
+def complaint(capsys: pytest.CaptureFixture[str]) -> str:
+    """Return what was complained of: one line, and a hint."""
+    out, err = capsys.readouterr()
+    assert "Traceback" not in out + err
+    assert SECRET not in out + err
+    lines = err.splitlines()
+    assert len(lines) == 2, err
+    assert lines[0].startswith("rtcvoice: ")
+    assert lines[1].startswith("  what to do: ")
+    assert "  " not in lines[0]
+    return err
+
+
+FILES = [
+    (["--input", "missing.wav"], 6, "does not exist"),
+    (["--input", "folder.wav"], 6, "is a directory"),
+    (["--input", "empty.wav"], 6, "is empty"),
+    (["--input", "text.wav"], 6, "text.wav"),
+    (["--input", "torn.ogg"], 6, "torn.ogg"),
+    (["--input", "noise.mp3"], 6, "noise.mp3"),
+    (["--output", "folder.wav"], 6, "it is a directory"),
+    (["--output", "missing/a.wav"], 6, "create the folder"),
+    (["--output", "a.mp3"], 2, "name it a.wav"),
+    (["--output", "full.wav"], 6, "No space left"),
+    (["--output", "fifo.wav"], 6, "--output -"),
+    (["--microphone", "no such device"], 6, ""),
+    (["--speaker", "99"], 6, ""),
+]
+
+
+@pytest.mark.parametrize(("arguments", "code", "says"), FILES, ids=lambda each: str(each)[:40])
+def test_files_and_devices(
+    town: Town,
+    folder: Path,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    code: int,
+    says: str,
+) -> None:
+    if "--output" in arguments or "--speaker" in arguments:
+        arguments = ["--text", "Hi", *arguments]
+    assert main([*arguments, "--base-url", town.emulator.url]) == code
+    assert says in complaint(capsys)
+
+
+OPTIONS = [
+    (["--input", "short.wav", "--microphone", "0"], "not allowed with"),
+    (["--text", "Hi", "--raw"], "--raw is for --output -"),
+    (["--text", "Hi", "--live"], "--live is for --input -"),
+    (["--text", "Hi", "--script", "a.yaml"], "add --emulator"),
+    (["--emulator", "--script", "missing.yaml"], "missing.yaml"),
+    (["--emulator", "--seconds", "0"], "no number above 0"),
+    (["--emulator", "--seconds", "nan"], "no number above 0"),
+    (["--text", "Hi", "--base-url", "localhost"], "no web address"),
+    (["emulator", "--port", "65536"], "choose another port"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "says"), OPTIONS, ids=lambda each: str(each)[:40])
+def test_options(
+    folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], says: str
+) -> None:
+    assert main(arguments) == 2
+    assert says in complaint(capsys)
+
+
+@pytest.mark.parametrize(
+    ("key", "arguments", "code", "says"),
+    [
+        ("", [], 3, "no API key"),
+        ("   ", [], 3, "no API key"),
+        ("sk-with space", [], 3, "odd characters"),
+        ("ek_unknown", [], 4, "HTTP 401"),
+        ("not-a-key", [], 4, "HTTP 401"),
+        ("", ["--api-key-file", "key"], 3, "empty"),
+        ("", ["--api-key-file", "missing"], 3, "missing"),
+    ],
+)
+def test_keys(
+    town: Town,
+    folder: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    key: str,
+    arguments: list[str],
+    code: int,
+    says: str,
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    assert main(["--text", "Hi", "--base-url", town.emulator.url, *arguments]) == code
+    assert says in complaint(capsys)
+
+
+def test_a_dotenv_file_that_is_none(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / ".env").write_bytes(b"OPENAI_API_KEY=\xff\xfe")
+    assert main(["--text", "Hi"]) == 2
+    assert ".env" in complaint(capsys)
+
+
+SERVERS = [
+    (Faults(http=HttpFault.INVALID_KEY), 4, "check the key"),
+    (Faults(http=HttpFault.RATE_LIMIT), 4, "HTTP 429"),
+    (Faults(http=HttpFault.QUOTA), 4, "billing"),
+    (Faults(http=HttpFault.SERVER_ERROR), 4, "status page"),
+    (Faults(http=HttpFault.HTML), 4, "HTTP 502"),
+    (Faults(http=HttpFault.HTML_OK), 4, "is base_url the address of a Realtime API?"),
+    (Faults(http=HttpFault.HTML_OK, http_only="call"), 5, "not SDP"),
+    (Faults(http=HttpFault.CUT), 4, "cannot talk to"),
+    (Faults(http=HttpFault.HANG), 5, "'token'"),
+    (Faults(http=HttpFault.HANG, http_only="call"), 5, "'answer'"),
+    (Faults(answer=AnswerFault.EMPTY), 5, "not SDP"),
+    (Faults(answer=AnswerFault.GARBAGE), 5, "not SDP"),
+    (Faults(answer=AnswerFault.NO_CANDIDATES), 5, "candidate"),
+    (Faults(answer=AnswerFault.NO_AUDIO), 5, "refuses audio"),
+    (Faults(answer=AnswerFault.NO_CHANNEL), 5, "refuses the event channel"),
+    (Faults(answer=AnswerFault.WRONG_FINGERPRINT), 5, "DTLS handshake"),
+    (Faults(ice_silent=True), 5, "firewall"),
+    (Faults(dtls_silent=True), 5, "encryption"),
+    (Faults(channel_silent=True), 5, "event channel"),
+]
+
+
+@pytest.mark.parametrize(
+    ("faults", "code", "says"), SERVERS, ids=lambda each: str(each)[:60].replace(" ", "")
+)
+def test_servers(
+    town: Town,
+    folder: Path,
+    capsys: pytest.CaptureFixture[str],
+    faults: Faults,
+    code: int,
+    says: str,
+) -> None:
+    town.emulator.faults = faults
+    try:
+        slow = any((faults.ice_silent, faults.dtls_silent, faults.channel_silent, faults.http))
+        patience = "0.4" if slow else "10"
+        arguments = ["--text", "Hi", "--base-url", town.emulator.url]
+        assert main([*arguments, "--connect-timeout", patience]) == code
+        assert says in complaint(capsys)
+    finally:
+        town.emulator.faults = Faults()
+
+
+@pytest.mark.parametrize(
+    ("faults", "code", "says"),
+    [
+        (Faults(closed_after=0.0), (5, 7), "closed"),
+        (Faults(channel_closed_after=0.0), (5, 7), "closed"),
+        (Faults(session_expires_after=0.3), (7, 7), "maximum duration"),
+    ],
+    ids=["peer", "channel", "session"],
+)
+def test_a_server_that_hangs_up(
+    town: Town,
+    folder: Path,
+    capsys: pytest.CaptureFixture[str],
+    faults: Faults,
+    code: tuple[int, int],
+    says: str,
+) -> None:
+    """Before we were ready (5) or after (7): that is a race."""
+    town.emulator.faults = faults
+    try:
+        assert main(["--text", "Hi", "--base-url", town.emulator.url]) in code
+        assert says in complaint(capsys)
+    finally:
+        town.emulator.faults = Faults()
+
+
+def test_nobody_listens(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
+        assert main(["--text", "Hi", "--base-url", url]) == 4
+    assert "is the emulator running?" in complaint(capsys)
+
+
+def test_a_certificate_that_nobody_trusts(
+    town: Town, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    port = town.serve(never_asked, tls=self_signed(folder))
+    assert main(["--text", "Hi", "--base-url", f"https://127.0.0.1:{port}/v1"]) == 4
+    assert "SSL_CERT_FILE" in complaint(capsys)
+
+
+def test_https_where_only_http_is_spoken(
+    town: Town, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = town.emulator.url.replace("http:", "https:")
+    assert main(["--text", "Hi", "--base-url", url]) == 4
+    assert "cannot talk to" in complaint(capsys)
+
+
+async def never_asked(request: web.Request) -> web.Response:
+    raise AssertionError("the client must not talk to it")
+
+
+def self_signed(folder: Path) -> ssl.SSLContext:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + timedelta(days=1))
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    private = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    path = folder / "server.pem"
+    path.write_bytes(certificate.public_bytes(pem) + key.private_bytes(pem, *private))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(path)
+    return context
+
+
+BIG = "x" * 1_000_000
+NONSENSE = [
+    *("", "nonsense", "{", "[]", "null", '{"type": 5}', '{"no": "type"}', "\x00\x1b[2J", BIG),
+    f'{{"type": "news", "text": "{BIG}"}}',
+    f'{{"type": "error", "error": {{"type": "t", "message": "\\u001b[2J{BIG}"}}}}',
+]
+
+
+def test_messages_that_make_no_sense_change_nothing(
+    town: Town,
+    folder: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def bend(peer: Any) -> None:
+        opened = peer._session.open
+
+        def open_and_babble(now: float) -> None:
+            opened(now)
+            peer._carry_out(peer._session.drain())
+            for text in NONSENSE:
+                peer._channel.send_text(text)
+
+        peer._session.open = open_and_babble
+
+    monkeypatch.setattr(town.emulator, "_bend", bend)
+    assert main(["--text", "Hi", "--base-url", town.emulator.url, "--seconds", "2"]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert "\x1b" not in out
+    assert "call       the server says: [2Jxxx" in out
+    assert "you        Hi" in out
+    assert "hung up" in out
+    assert max(map(len, out.splitlines())) < 600
+
+
+def test_a_disk_that_is_full_in_mid_call(
+    town: Town, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A limit on the size of files fails as a full disk does: in the middle of a write."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (70_000, before[1]))
+    try:
+        code = main(["--text", "Hi", "--output", "a.wav", "--base-url", town.emulator.url])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert code == 6
+    _, err = capsys.readouterr()
+    assert err.splitlines()[0].startswith("rtcvoice: a.wav cannot be written: ")
+    assert "what it has, 1 s, can be played" in err
+    with wave.open(str(folder / "a.wav")) as file:
+        assert file.getnframes() == 24000
+        assert len(file.readframes(24000)) == 48000
