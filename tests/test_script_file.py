@@ -1,5 +1,8 @@
 """Scripts are read from YAML, and an error names the line and the cure."""
 
+import re
+from pathlib import Path
+
 import pytest
 from emulator_driver import FakeVoice
 from hypothesis import given, settings
@@ -112,6 +115,14 @@ def test_a_faulty_script_says_where_and_how_to_mend_it(text, place):
         parse_script(text)
     assert place in str(caught.value)
     assert caught.value.hint
+
+
+def test_the_script_in_the_readme_can_be_played():
+    readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    (text,) = re.findall(r"^```yaml\n(- hears: .*?)^```", readme, re.DOTALL | re.MULTILINE)
+    turns = parse_script(text, voice=PromptVoice()).turns
+    assert [call.name for call in turns[0].calls] == ["get_weather"]
+    assert len(turns) == 7
 
 
 def test_a_near_miss_is_guessed():

@@ -7,8 +7,8 @@
 
 `session/` is the heart: the whole protocol, pure, in virtual time. `peer.py` gives it a clock, a
 connection and audio. What it says are recorded prompts (`voice.py`), chosen by a persona; what it
-hears it knows only from a script. `rest/` is HTTP, `netem.py` and `relay.py` are bad networks on
-demand. Needs the extra: pip install "rtcvoice[emulator]".
+hears it knows from a script, or because it has the clip. `rest/` is HTTP, `netem.py` and
+`relay.py` are bad networks on demand. Needs the extra: pip install "rtcvoice[emulator]".
 """
 
 from rtcvoice.errors import ConfigError
@@ -17,7 +17,8 @@ try:
     from rtcvoice.emulator.answer import AnswerShape
     from rtcvoice.emulator.faults import AnswerFault, Faults, HttpFault, Network, Strike
     from rtcvoice.emulator.server import EmulatedCall, Emulator, LoggedEvent
-    from rtcvoice.emulator.session.script import Turn
+    from rtcvoice.emulator.session.plan import Failure
+    from rtcvoice.emulator.session.script import ToolCall, Turn
     from rtcvoice.emulator.session.shared import Pace
     from rtcvoice.emulator.voice import prompt_path
 except ModuleNotFoundError as exc:
@@ -32,12 +33,14 @@ __all__ = [
     "AnswerShape",
     "EmulatedCall",
     "Emulator",
+    "Failure",
     "Faults",
     "HttpFault",
     "LoggedEvent",
     "Network",
     "Pace",
     "Strike",
+    "ToolCall",
     "Turn",
     "prompt_path",
 ]
