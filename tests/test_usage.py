@@ -169,6 +169,18 @@ def test_transcription_of_unknown_price_makes_the_total_unknown(model: str | Non
     assert usage.known_cost == pytest.approx(COST)
 
 
+def test_a_line_for_people() -> None:
+    assert str(meter(done(CAPTURED)).snapshot()) == (
+        f"1 response, 789 tokens in (640 cached), 32 out; US$ {COST:.4f} at the prices of"
+        f" {PRICES_DATE}"
+    )
+    unknown = str(meter(*[done(CAPTURED)] * 2, model="my-deployment").snapshot())
+    assert unknown.startswith("2 responses, 1,578 tokens in")
+    assert unknown.endswith("what my-deployment costs is unknown")
+    partly = meter(session(MODEL, "mine"), transcribed({"seconds": 3.0}), done(CAPTURED))
+    assert f"more than US$ {COST:.4f}, some prices are unknown" in str(partly.snapshot())
+
+
 def test_the_table_is_dated_complete_and_plausible() -> None:
     assert re.fullmatch(r"\d{4}-\d{2}-\d{2}", PRICES_DATE)
     for name, price in PRICES.items():

@@ -16,7 +16,7 @@ from typing import Any
 
 from rtcvoice import events
 
-from .prices import TRANSCRIPTION_PRICES, ModelPrice, family, price_of
+from .prices import PRICES_DATE, TRANSCRIPTION_PRICES, ModelPrice, family, price_of
 
 __all__ = ["CallUsage", "ResponseUsage", "TokenCounts", "TranscriptionUsage", "UsageMeter"]
 
@@ -156,6 +156,19 @@ class CallUsage:
     transcription: TranscriptionUsage
     cost: float | None
     known_cost: float
+
+    def __str__(self) -> str:
+        """Return one line for people, such as at the end of a call."""
+        count, tokens = len(self.responses), self.tokens
+        cached = f" ({tokens.cached:,} cached)" if tokens.cached else ""
+        if self.cost is not None:
+            money = f"US$ {self.cost:.4f} at the prices of {PRICES_DATE}"
+        elif self.known_cost:
+            money = f"more than US$ {self.known_cost:.4f}, some prices are unknown"
+        else:
+            money = f"what {self.model} costs is unknown"
+        answers = f"{count} response{'' if count == 1 else 's'}"
+        return f"{answers}, {tokens.input:,} tokens in{cached}, {tokens.output:,} out; {money}"
 
 
 class UsageMeter:
