@@ -338,6 +338,23 @@ def test_without_a_response_the_transcript_comes_after_its_latency(order):
     assert completed["usage"] == {"type": "duration", "seconds": 1.0}
 
 
+def test_a_diarizing_model_tells_who_spoke_when():
+    model = {"model": "gpt-4o-transcribe-diarize"}
+    driver = Driver(
+        {"audio": {"input": {"transcription": model, "turn_detection": None}}},
+        persona=lambda voice: Scripted([Turn(hears="Yes. That is right!")], voice),
+    )
+    driver.hear(speech(2.0))
+    driver.send("input_audio_buffer.commit")
+    driver.run(1.0)
+    segments = driver.of(TRANSCRIPT + "segment")
+    assert [event["text"] for event in segments] == ["Yes.", "That is right!"]
+    assert {event["speaker"] for event in segments} == {"A"}
+    first, second = segments
+    assert 0 == first["start"] < first["end"] <= second["start"] < second["end"] <= 2.0
+    assert driver.of(TRANSCRIPT + "completed")[0]["transcript"] == "Yes. That is right!"
+
+
 def test_a_deleted_item_gets_no_transcript():
     driver = Driver(
         {"audio": {"input": {"transcription": {"model": "whisper-1"}, "turn_detection": None}}}

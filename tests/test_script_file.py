@@ -8,6 +8,7 @@ from emulator_driver import FakeVoice
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rtcvoice.emulator import Emulator, Faults
 from rtcvoice.emulator.session.plan import Failure
 from rtcvoice.emulator.session.script import Scripted, ToolCall, Turn
 from rtcvoice.emulator.session.script_file import load_script, parse_script, read_script
@@ -123,6 +124,16 @@ def test_the_script_in_the_readme_can_be_played():
     turns = parse_script(text, voice=PromptVoice()).turns
     assert [call.name for call in turns[0].calls] == ["get_weather"]
     assert len(turns) == 7
+
+
+def test_the_faults_of_a_file_are_the_emulators_unless_it_is_given_others(tmp_path):
+    path = tmp_path / "script.yaml"
+    path.write_text(EVERYTHING)
+    assert Emulator(script=path).faults == Faults(reply_delay=0.5)
+    assert Emulator(script=path, faults=Faults(http_delay=1.0)).faults == Faults(http_delay=1.0)
+    path.write_text("faults: {reply_late: 1}\nturns: []")
+    with pytest.raises(ConfigError, match="reply_late"):
+        Emulator(script=path)
 
 
 def test_a_near_miss_is_guessed():

@@ -24,9 +24,9 @@ ROOT: Final = "root"
 _MOST_SOUND = 300 * RATE_HZ  # 14 MB; then the oldest items lose their sound
 
 
-@dataclass
+@dataclass(eq=False)
 class Entry:
-    """One item with what the wire does not show of it."""
+    """One item with what the wire does not show of it. Equal to itself alone."""
 
     item: Item
     tokens: Tokens
@@ -44,11 +44,12 @@ class Conversation:
     def __init__(self, conversation_id: str) -> None:
         self.id = conversation_id
         self._entries: list[Entry] = []
+        self._by_id: dict[str, Entry] = {}
         self._sounding: deque[tuple[Entry, int]] = deque()
         self._kept = 0
 
     def __contains__(self, item_id: object) -> bool:
-        return self._index(item_id) is not None
+        return item_id in self._by_id
 
     def __iter__(self) -> Iterator[Entry]:
         return iter(self._entries)
@@ -75,8 +76,7 @@ class Conversation:
 
     def get(self, item_id: str) -> Entry | None:
         """Return the entry of `item_id`, or None."""
-        index = self._index(item_id)
-        return None if index is None else self._entries[index]
+        return self._by_id.get(item_id)
 
     def previous_of(self, item_id: str) -> str | None:
         """Return the id before `item_id`; None if it is the first, or unknown."""
@@ -121,14 +121,15 @@ class Conversation:
             self._entries.insert(index + 1, entry)
         else:
             return False
+        self._by_id[entry.item["id"]] = entry
         return True
 
     def delete(self, item_id: str) -> bool:
         """Remove an item; return whether it was there."""
-        index = self._index(item_id)
-        if index is not None:
-            del self._entries[index]
-        return index is not None
+        if item_id not in self._by_id:
+            return False
+        self._entries.remove(self._by_id.pop(item_id))
+        return True
 
     def has_call(self, call_id: str) -> bool:
         """Return whether a function call with this `call_id` is part of the conversation."""

@@ -7,6 +7,7 @@ relative to the response, so the order is a choice: a client must stand all thre
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -105,6 +106,9 @@ def _failed(item_id: str) -> _Step:
 
 
 def _streamed(item_id: str, words: str, samples: int, model: str, logprobs: bool) -> list[_Step]:
+    done: dict[str, Any] = {"transcript": words, "usage": _usage(words, samples, model)}
+    if "diarize" in model:
+        return [*_segments(item_id, words, samples), _Step("completed", item_id, done)]
     pieces = words.split(" ")
     deltas = [piece if n == 0 else f" {piece}" for n, piece in enumerate(pieces)]
     sure = {delta: [_certain(delta)] for delta in deltas} if logprobs else {}
@@ -113,10 +117,22 @@ def _streamed(item_id: str, words: str, samples: int, model: str, logprobs: bool
         for d in deltas
         if d
     ]
-    done: dict[str, Any] = {"transcript": words, "usage": _usage(words, samples, model)}
     if sure:
         done["logprobs"] = [_certain(delta) for delta in deltas if delta]
     return [*steps, _Step("completed", item_id, done)]
+
+
+def _segments(item_id: str, words: str, samples: int) -> list[_Step]:
+    """Return what a diarizing model tells: who said which sentence, and when; always speaker A."""
+    sentences = re.split(r"(?<=[.!?])\s+", words)
+    rate = samples / RATE_HZ / max(1, len(words))  # seconds per character
+    steps, at = [], 0
+    for number, sentence in enumerate(sentences):
+        start, end = round(at * rate, 2), round((at + len(sentence)) * rate, 2)
+        part = {"id": f"seg_{number}", "speaker": "A", "text": sentence, "start": start, "end": end}
+        steps.append(_Step("segment", item_id, part))
+        at += len(sentence) + 1
+    return steps
 
 
 def _certain(token: str) -> dict[str, Any]:
