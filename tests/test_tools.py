@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 from live import Census, eventually
 
+from rtcvoice import events
 from rtcvoice.conversation.function_calls import FunctionCall
 from rtcvoice.conversation.tool_events import (
     ToolCancelled,
@@ -353,6 +354,24 @@ async def test_what_a_function_raises_is_an_error_output() -> None:
             ToolFailure.RAISED,
             "TimeoutError: the database",
         )
+
+
+async def test_events_of_tools_can_be_written_as_json() -> None:
+    def broken() -> None:
+        raise LookupError("no such city")
+
+    async with running(add, broken) as runs:
+        await runs.output("add", a=1)
+        await runs.failure("broken")
+    written = [json.loads(json.dumps(events.as_dict(event))) for event in runs.events]
+    assert [each["type"] for each in written] == [
+        "rtcvoice.tool_started",
+        "rtcvoice.tool_finished",
+        "rtcvoice.tool_started",
+        "rtcvoice.tool_failed",
+    ]
+    assert written[-1]["failure"] == "raised"
+    assert written[-1]["exception"] == "LookupError: no such city"
 
 
 async def test_a_function_that_is_late_is_given_up_on() -> None:

@@ -53,6 +53,13 @@ def _raw_item(item: Any) -> dict[str, Any]:
     raise TypeError(f"{type(item).__name__} has no JSON form")
 
 
+def _readable(value: Any) -> Any:
+    """What stands for a value without JSON form where people, or their programs, read it."""
+    if isinstance(value, BaseException):
+        return f"{type(value).__name__}: {value}"
+    return value.data if isinstance(value, UnknownItem) else str(value)
+
+
 _server_decoder: msgspec.json.Decoder[KnownServerEvent] = msgspec.json.Decoder(
     Union[tuple(SERVER_EVENTS.values())]  # noqa: UP007
 )
@@ -93,11 +100,12 @@ def as_dict(event: ServerEvent | ClientEvent) -> dict[str, Any]:
     """The event as plain JSON values, `type` included; None fields are left out.
 
     What the server sent beyond the known fields is gone, except in an UnknownEvent, which gives
-    its data as it came (and type and error when there was none).
+    its data as it came (and type and error when there was none). Takes local events too, those
+    called `rtcvoice.*`; an exception in one is given as text.
     """
     if isinstance(event, UnknownEvent):
         return event.data or {"type": event.type, "error": event.error}
-    return cast(dict[str, Any], msgspec.to_builtins(event, enc_hook=_raw_item))
+    return cast(dict[str, Any], msgspec.to_builtins(event, enc_hook=_readable))
 
 
 def is_beta(name: str) -> str | None:
