@@ -10,6 +10,7 @@ put together from the clips, and hummed where there is none (`synthesizer.py` sp
 from __future__ import annotations
 
 from collections import OrderedDict
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,8 @@ class PromptVoice:
             if name not in self._index and name.lower().endswith(_SOUNDS):
                 clip = Clip(name=name, text="", samples=decode(Path(name)))
             else:
-                clip = Clip(name=name, text=self.text(name), samples=decode(self.path(name)))
+                sound = _shipped if self._folder == _SHIPPED else decode
+                clip = Clip(name=name, text=self.text(name), samples=sound(self.path(name)))
             self._clips[name] = clip
         return clip
 
@@ -125,6 +127,12 @@ def _checked(entry: Any) -> dict[str, str]:
     ):
         return entry
     raise ConfigError(f"A prompt needs name, text and file as strings, this has not: {entry!r}")
+
+
+@lru_cache
+def _shipped(path: Path) -> Pcm:
+    """Decode a shipped prompt, once in a process: 4 MB for all of them."""
+    return decode(path)
 
 
 def decode(path: Path) -> Pcm:

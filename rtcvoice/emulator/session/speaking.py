@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 import numpy as np
 
@@ -96,6 +97,7 @@ def hum(word: str) -> Pcm:
     return np.concatenate([*syllables, pause(0.05)])
 
 
+@lru_cache(64)
 def _syllable(vowel: str, *, last: bool) -> Pcm:
     count = round(_SYLLABLE * (1.2 if last else 1.0) * RATE_HZ)
     time = np.arange(count) / RATE_HZ
