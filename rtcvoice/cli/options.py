@@ -135,6 +135,12 @@ examples:
     )
     parser.add_argument("--script", metavar="FILE", help="what is said and answered (YAML)")
     parser.add_argument(
+        "--voice",
+        metavar="NAME",
+        default="prompts",
+        help="prompts (the default), or a synthesizer that is installed: flite, espeak-ng, say",
+    )
+    parser.add_argument(
         "--idle",
         choices=("rtp", "gap"),
         default="rtp",

@@ -20,6 +20,7 @@ async def run(options: argparse.Namespace) -> int:
         host=options.host,
         port=options.port,
         script=options.script,
+        voice=options.voice,
         gap=options.idle == "gap",
         record=options.record,
         faults=parse_options(options.fault),
