@@ -7,6 +7,7 @@ import contextvars
 import functools
 import json
 import math
+import multiprocessing
 import os
 import sys
 import threading
@@ -207,6 +208,16 @@ def test_what_cannot_be_a_tool_is_refused_when_the_set_is_made(make: Any, words:
     with pytest.raises(ConfigError) as caught:
         make()
     assert words in caught.value.message
+
+
+def test_a_program_that_would_begin_again_in_the_process_of_a_tool_is_stopped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A spawned process imports the main module; without a guard that would make a second call."""
+    monkeypatch.setattr(multiprocessing.current_process(), "_inheriting", True, raising=False)
+    with pytest.raises(ConfigError) as caught:
+        ToolSet([hypotenuse])
+    assert "__main__" in caught.value.hint
 
 
 # -- a call that goes well --------------------------------------------------------------------

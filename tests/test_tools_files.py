@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,9 +35,12 @@ async def test_the_shipped_tools_work() -> None:
     assert all("description" in definition for definition in tools.definitions)
     assert demo_tools.add(2, 3) == 5
     assert demo_tools.remember("milk") == demo_tools.remember() == ["milk"]
-    told = await demo_tools.weather("Ulm")
-    assert told == await demo_tools.weather("ulm") | {"city": "Ulm"}
-    warm = await demo_tools.weather("Ulm", "fahrenheit")
+    told, small, warm = await asyncio.gather(
+        demo_tools.weather("Ulm"),
+        demo_tools.weather("ulm"),
+        demo_tools.weather("Ulm", "fahrenheit"),
+    )
+    assert told == small | {"city": "Ulm"}
     assert warm["degrees"] == round(told["degrees"] * 9 / 5 + 32)
 
 
