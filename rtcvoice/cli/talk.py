@@ -10,7 +10,18 @@ from contextlib import AsyncExitStack, ExitStack, suppress
 from typing import Any
 
 import rtcvoice
-from rtcvoice import Call, CallEnded, ConfigError, FileSink, FileSource, PipeSink, PipeSource, Sink
+from rtcvoice import (
+    Call,
+    CallEnded,
+    ConfigError,
+    DeviceError,
+    FileSink,
+    FileSource,
+    PipeSink,
+    PipeSource,
+    Sink,
+    Source,
+)
 from rtcvoice.cli.call_ends import STDIO, CallEnds, chosen_ends
 from rtcvoice.cli.keys import Keyboard
 from rtcvoice.cli.live import LiveScreen
@@ -108,7 +119,8 @@ async def _say_everything(call: Call, ends: CallEnds, options: argparse.Namespac
                 await call.wait_ended()
             if isinstance(ends.source, FileSource | PipeSource):
                 await _first(ends.source.wait_finished(), call.wait_ended())
-            await _settled(call)
+            if not _failed(ends.source):
+                await _settled(call)
             await call.hangup(drain=options.seconds is None)
 
 
@@ -141,12 +153,17 @@ def _note(sink: Sink | None) -> str:
     return ""
 
 
+def _failed(source: Source | None) -> DeviceError | None:
+    """Return why there is nothing more to be heard of the source, if it is not at its end."""
+    return source.error if isinstance(source, PipeSource) else None
+
+
 def _raise_failure(ends: CallEnds, reason: CallEnded) -> None:
     """Raise what went wrong, the cause before its consequences."""
     if isinstance(ends.sink, FileSink | PipeSink) and ends.sink.error is not None:
         error = ends.sink.error
         raise error.__cause__ if isinstance(error.__cause__, BrokenPipeError) else error
-    if isinstance(ends.source, PipeSource) and ends.source.error is not None:
-        raise ends.source.error
+    if error := _failed(ends.source):
+        raise error
     if not reason.normal:
         raise reason

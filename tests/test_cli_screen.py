@@ -1,0 +1,283 @@
+"""What a call looks like in the terminal: status line, quality in a word, transcript."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.cells import cell_len
+from rich.console import Console
+
+from rtcvoice import CallStats, events
+from rtcvoice.cli.live import LiveScreen, rows
+from rtcvoice.cli.output import clean
+from rtcvoice.cli.quality import SILENT, Gauge, Grade, Quality
+from rtcvoice.cli.screen import PlainScreen
+from rtcvoice.cli.status import Meter, Status, keys_line, status_line
+from rtcvoice.cli.transcript import PATIENCE, Transcript
+from rtcvoice.stats import PlayoutStats, TransportStats, UplinkStats
+
+GOOD = Quality(Grade.GOOD, 0.004, 0.0381, 0.05)
+
+
+def test_the_status_in_80_and_in_40_columns() -> None:
+    status = Status(elapsed=62.4, you=0.5, assistant=1.0, quality=GOOD, keys=True)
+    assert status_line(status, 79).plain == (
+        "   1:02  you ▮▮▮▮▯▯▯▯  assistant ▮▮▮▮▮▮▮▮  ▂▄▆ good, 38 ms, 0 % lost  ? keys"
+    )
+    assert status_line(status, 39).plain == "  1:02 you ▮▮▯▯ ai ▮▮▮▮ ▂▄▆ 38 ms ?"
+    assert status_line(replace(status, muted=True), 39).plain == (
+        "  1:02 you muted ai ▮▮▮▮ ▂▄▆ 38 ms ?"
+    )
+    assert status_line(status, 79, plain=True).plain == (
+        "   1:02  you ####----  assistant ########  good, 38 ms, 0 % lost  ? keys"
+    )
+
+
+@settings(deadline=None, max_examples=80)
+@given(
+    st.floats(0, 1e6),
+    st.floats(0, 1),
+    st.booleans(),
+    st.sampled_from(list(Grade)),
+    st.one_of(st.none(), st.floats(0, 20)),
+    st.integers(8, 200),
+)
+def test_the_status_always_fits(
+    elapsed: float,
+    level: float,
+    muted: bool,
+    grade: Grade,
+    round_trip: float | None,
+    width: int,
+) -> None:
+    quality = Quality(grade, level, round_trip)
+    status = Status(elapsed, level, level, muted=muted, quality=quality, keys=True)
+    for plain in (True, False):
+        line = status_line(status, width, plain=plain).plain
+        assert cell_len(line) <= width or " you " not in line
+        assert line.isascii() or not plain
+
+
+def test_a_meter_jumps_up_and_sinks_slowly() -> None:
+    meter = Meter()
+    assert meter.feed(-100, 0.0) == 0
+    assert meter.feed(-6, 0.1) == 1
+    sinking = [meter.feed(-100, 0.1 + n / 10) for n in range(1, 15)]
+    assert sinking == sorted(sinking, reverse=True)
+    assert sinking[4] > 0.5
+    assert sinking[-1] == 0
+
+
+def stats(
+    received: int,
+    lost: int = 0,
+    *,
+    uplink: float = 0.0,
+    round_trip: float | None = 0.04,
+    datagrams: int | None = None,
+    waited: float = 0.05,
+) -> CallStats:
+    playout = PlayoutStats(
+        packets_received=received,
+        packets_lost=lost,
+        jitter_buffer_emitted_count=received * 480,
+        jitter_buffer_delay=received * 480 * waited,
+    )
+    return CallStats(
+        playout=playout,
+        uplink=UplinkStats(fraction_lost=uplink, reports_received=1),
+        transport=TransportStats(packets_received=received if datagrams is None else datagrams),
+        round_trip_time=round_trip,
+    )
+
+
+@pytest.mark.parametrize(
+    ("after", "grade"),
+    [
+        (stats(250), Grade.GOOD),
+        (stats(240, 10), Grade.FAIR),
+        (stats(200, 50), Grade.POOR),
+        (stats(250, uplink=0.05), Grade.FAIR),
+        (stats(250, uplink=0.2), Grade.POOR),
+        (stats(250, round_trip=0.4), Grade.FAIR),
+        (stats(250, round_trip=None), Grade.GOOD),
+        (stats(250, waited=0.7), Grade.POOR),
+        (stats(0, datagrams=10), Grade.GOOD),
+    ],
+)
+def test_the_quality_in_a_word(after: CallStats, grade: Grade) -> None:
+    gauge = Gauge()
+    gauge.feed(stats(0), 0.0)
+    assert gauge.feed(after, 5.0).grade is grade
+
+
+def test_old_losses_are_forgotten_and_silence_is_noticed() -> None:
+    gauge = Gauge()
+    assert gauge.feed(CallStats(), 0.0).grade is Grade.UNKNOWN
+    gauge.feed(stats(50, 50), 1.0)
+    assert gauge.feed(stats(100, 50), 2.0).grade is Grade.POOR
+    for second in range(3, 12):
+        quality = gauge.feed(stats(50 * second, 50), float(second))
+    assert (quality.grade, quality.loss) == (Grade.GOOD, 0.0)
+    assert quality.delay == pytest.approx(0.05)
+    frozen = stats(550, 50)
+    assert gauge.feed(frozen, 11.0 + SILENT).grade is Grade.GOOD  # something came: the clock starts
+    assert gauge.feed(frozen, 11.2 + 2 * SILENT).grade is Grade.LOST
+
+
+def message(item: str, role: str, kind: str, text: str | None = None, status: str = "completed"):
+    part = events.ContentPart(type=kind, text=text)
+    return events.Message(id=item, role=role, content=[part], status=status)
+
+
+def added(item: str, role: str = "user", kind: str = "input_audio", text: str | None = None):
+    return events.ConversationItemAdded(item=message(item, role, kind, text))
+
+
+def heard(item: str, text: str):
+    return events.ConversationItemInputAudioTranscriptionCompleted(
+        item_id=item, content_index=0, transcript=text
+    )
+
+
+def words(item: str, text: str):
+    where = {"response_id": "r", "output_index": 0, "content_index": 0}
+    return events.ResponseOutputAudioTranscriptDelta(item_id=item, delta=text, **where)
+
+
+def done(item: str, role: str = "assistant", kind: str = "output_audio", status: str = "completed"):
+    return events.ConversationItemDone(item=message(item, role, kind, status=status))
+
+
+def texts(transcript: Transcript, now: float = 0.0) -> list[str]:
+    return [line.text for line in transcript.finished(now)]
+
+
+def test_words_may_come_before_their_item() -> None:
+    transcript = Transcript()
+    transcript.feed(heard("a", " Early. "), 0.0)
+    assert texts(transcript) == []
+    transcript.feed(added("a"), 0.1)
+    assert texts(transcript) == ["Early."]
+
+
+def test_an_answer_is_finished_when_it_was_heard() -> None:
+    transcript = Transcript()
+    transcript.feed(added("b", "assistant", "output_audio"), 0.0)
+    transcript.feed(words("b", "All "), 0.0)
+    transcript.feed(events.OutputAudioBufferStarted(response_id="r"), 0.1)
+    transcript.feed(words("b", "of it."), 0.1)
+    transcript.feed(done("b"), 0.2)
+    assert texts(transcript) == []
+    assert [line.text for line in transcript.open_lines] == ["All of it."]
+    transcript.feed(events.OutputAudioBufferCleared(response_id="r"), 3.0)
+    (line,) = transcript.finished(3.0)
+    assert (line.text, line.interrupted) == ("All of it.", True)
+
+
+def test_words_that_never_come_hold_up_nobody_for_long() -> None:
+    transcript = Transcript()
+    transcript.feed(added("a"), 0.0)
+    transcript.feed(added("b", "assistant", "output_text"), 0.1)
+    transcript.feed(words("b", "Yes."), 0.1)
+    transcript.feed(done("b"), 0.2)
+    assert texts(transcript, PATIENCE) == []
+    assert texts(transcript, PATIENCE + 0.1) == ["(no words came)", "Yes."]
+
+
+def test_a_session_without_transcription_says_so() -> None:
+    transcript = Transcript(transcribes=False)
+    transcript.feed(added("a"), 0.0)
+    transcript.feed(done("a", "user", "input_audio"), 0.1)
+    assert texts(transcript) == ["(speaks)"]
+
+
+def test_a_failed_transcription_and_an_answer_that_was_cut() -> None:
+    transcript = Transcript()
+    transcript.feed(added("a"), 0.0)
+    failed = events.ConversationItemInputAudioTranscriptionFailed(
+        item_id="a", content_index=0, error=events.FailureDetail()
+    )
+    transcript.feed(failed, 0.1)
+    transcript.feed(added("b", "assistant", "output_audio"), 0.1)
+    transcript.feed(words("b", "I was"), 0.2)
+    transcript.feed(done("b", status="incomplete"), 0.3)
+    assert texts(transcript) == ["(not understood)", "I was ..."]
+
+
+def terminal(width: int, height: int) -> Console:
+    return Console(file=io.StringIO(), width=width, height=height, force_terminal=True)
+
+
+def test_lines_are_wrapped_beside_or_below_their_speaker() -> None:
+    text = "A jitter buffer holds the sound for a short moment before it is played."
+    wide = [row.plain.rstrip() for row in rows(terminal(60 + 10, 20), 4.7, "assistant", text)]
+    assert wide == [
+        "  4.70 s  assistant  A jitter buffer holds the sound for a short",
+        "                    moment before it is played.",
+    ]
+    narrow = [row.plain.rstrip() for row in rows(terminal(40, 20), 4.7, "assistant", text)]
+    assert narrow == [
+        "assistant  4.70 s",
+        "  A jitter buffer holds the sound for a",
+        "  short moment before it is played.",
+    ]
+
+
+class Window(io.StringIO):
+    """A terminal as far as rich can tell."""
+
+    encoding = "utf-8"
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_long_answer_never_pushes_the_status_out_of_the_window(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("LINES", "12")
+    monkeypatch.setenv("TERM", "xterm")
+    window = Window()
+    with LiveScreen(window) as screen:
+        screen.event(added("b", "assistant", "output_audio"))
+        screen.event(words("b", "word " * 20_000))
+        window.truncate(0)
+        screen.toggle_keys()
+        screen.tick(Status(elapsed=3.0, quality=GOOD, keys=True))
+        drawn = window.getvalue()
+    assert drawn.count("\n") < 12 * 2  # keys, and the tick
+    assert "0:03 you" in drawn.splitlines()[-1]
+    assert "interrupt" in drawn
+
+
+def test_a_pipe_gets_one_line_each_and_no_control_codes() -> None:
+    pipe = io.StringIO()
+    screen = PlainScreen(pipe)
+    timings = SimpleNamespace(as_dict=lambda: {"token": 0.01, "total": 0.0234})
+    screen.connected(SimpleNamespace(timings=timings, session=None))  # type: ignore[arg-type]
+    screen.event(added("a", kind="input_text", text="One\nline\x1b[2J,\x9b2J please"))
+    screen.event(
+        events.ConversationItemDone(
+            item=message("a", "user", "input_text", "One\nline\x1b[2J,\x9b2J please")
+        )
+    )
+    first, second = pipe.getvalue().splitlines()
+    assert first == "  0.00 s  call       connected in 23 ms (token 10)"
+    assert second.endswith("you        One line[2J,2J please")
+
+
+def test_clean_keeps_every_language() -> None:
+    text = "Grüße 你好 👩‍👩‍👧 \N{NO-BREAK SPACE}é\n"
+    assert clean(text) == text
+    assert clean("\x1b]0;title\x07\t\r") == "]0;title "
+
+
+def test_the_keys_are_told() -> None:
+    assert keys_line().plain == "m mute   space interrupt   q hang up   Ctrl-Z suspend"
