@@ -329,8 +329,10 @@ def test_tools_and_their_choice_are_the_responses_own():
         driver, tools=[WEATHER, TIME], tool_choice={"type": "function", "name": "get_time"}
     )
     assert [item["name"] for item in chosen["output"]] == ["get_time"]
+    driver.say("Once more: the weather and the time?")
     both = first_of_response(driver, tools=[WEATHER, TIME])
     assert [item["name"] for item in both["output"]] == ["get_weather", "get_time"]
+    driver.say("The weather or the time?")
     alone = first_of_response(driver, tools=[WEATHER, TIME], parallel_tool_calls=False)
     assert [item["name"] for item in alone["output"]] == ["get_weather"]
     required = first_of_response(driver, tools=[TIME], tool_choice="required", input=[])

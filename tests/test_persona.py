@@ -188,6 +188,9 @@ def test_a_tool_round_trip_in_a_session():
     (said,) = driver.of("response.output_audio_transcript.done")
     assert said["transcript"] == "The result is 22 degrees."
     assert driver.played > RATE_HZ
+    driver.send("response.create")
+    driver.run(10.0)
+    assert len(driver.of("response.function_call_arguments.done")) == 1, "it is not asked for again"
 
 
 # ---- ears

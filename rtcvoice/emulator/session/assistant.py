@@ -78,8 +78,8 @@ class Assistant:
             return [_call(tool, text) for tool in tools if tool["name"] == choice.get("name")][:1]
         if choice == "none" or not tools or context.user_silent:
             return []
-        # A result is told, not asked for again; only `required` insists on a call each time.
-        named = [] if context.results and choice == "auto" else _named(tools, text)
+        # What was said once is done once; only `required` insists on a call each time.
+        named = [] if context.called and choice == "auto" else _named(tools, text)
         if not named and choice == "required":
             named = tools[:1]
         most = _MOST_CALLS if context.parallel_tool_calls else 1

@@ -81,6 +81,16 @@ class Context:
         return bool(self._setting("parallel_tool_calls", True))
 
     @property
+    def called(self) -> bool:
+        """Whether a function was called since the user's last message."""
+        for item in reversed(self.items):
+            if item["type"] == "function_call":
+                return True
+            if item.get("role") == "user":
+                break
+        return False
+
+    @property
     def results(self) -> list[Result]:
         """What the functions gave that were called since the last message; oldest first."""
         names = {

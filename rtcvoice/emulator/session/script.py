@@ -262,11 +262,11 @@ def check_turn(turn: Turn, voice: Voice, place: str) -> None:
             continue
         if _PROMPT_NAME.fullmatch(name) or not Path(name).is_file():
             near = difflib.get_close_matches(name, known, 1)
-            guess = f"did you mean {near[0]!r}? " if near else ""
+            some = ", ".join(known[:20]) + (" and more" if len(known) > 20 else "")
+            guess = f"did you mean {near[0]!r}?" if near else f"there are {some}"
             raise ConfigError(
                 f"{place}: there is no prompt or file {name!r}",
-                hint=f"{guess}the prompts are: {', '.join(known)}; a text to say has a space or a"
-                " capital letter",
+                hint=f"{guess}; a text to say has a space or a capital letter",
             )
         voice.clip(name)
     if turn.transcript not in (None, "fails", *(order.value for order in TranscriptOrder)):
