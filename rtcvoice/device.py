@@ -55,7 +55,7 @@ class Device:
         return self.is_default_input if direction is Direction.INPUT else self.is_default_output
 
 
-class DeviceChange(str, enum.Enum):
+class DeviceChange(enum.StrEnum):
     """What happened to a device during a call."""
 
     LOST = "lost"

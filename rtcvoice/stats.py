@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-__all__ = ["CallStats", "PlayoutStats", "TransportStats", "UplinkStats"]
+__all__ = ["CallStats", "DeviceStats", "PlayoutStats", "TransportStats", "UplinkStats"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -111,6 +111,25 @@ class TransportStats:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class DeviceStats:
+    """A sound device, as this call uses it; webrtc-stats knows none of this."""
+
+    device: str = ""
+    """Its name."""
+    rate: int = 0
+    """Hz that it runs at."""
+    working: bool = False
+    """Whether sound comes from it, or goes to it, now; False while a lost one is looked for."""
+    latency: float = 0.0
+    """Seconds from a sound in the air to the program, or the other way, measured of late."""
+    dropouts: int = 0
+    """Times that the program was too late for it: samples were lost (microphone), or it had nothing
+    to play (loudspeaker)."""
+    reopenings: int = 0
+    """Times that it was opened again: lost and found, or given a larger buffer."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class CallStats:
     """All of a call; `dataclasses.asdict()` makes a plain dict of it."""
 
@@ -120,5 +139,9 @@ class CallStats:
     """What the other side is sent, and how it says that it arrives."""
     transport: TransportStats = field(default_factory=TransportStats)
     """The connection under both."""
+    microphone: DeviceStats | None = None
+    """The device that is spoken into; None where the source is no device."""
+    loudspeaker: DeviceStats | None = None
+    """The device that is listened to; None where the sink is no device."""
     round_trip_time: float | None = None
     """roundTripTime: seconds, as in `uplink`."""

@@ -24,7 +24,7 @@ MODULES = {
 
 PURE = {"audio", "device", "device_clock", "resampler", "rtp", "sdp", "stats", "timed_ring"}
 LEAVES = {"errors", "timings", "opus", "events"} | PURE
-DEVICES = {"device_line", "device_thread", "portaudio"}
+DEVICES = {"device_host", "device_line", "device_thread", "portaudio"}
 ROADS = {"capture", "playout", "conversation"}
 CONNECTION = {
     *("addresses", "credentials", "ice_servers", "config", "rest", "signaling"),
@@ -49,7 +49,8 @@ ALLOWED: dict[str, set[str]] = {
     "device_clock": set(),
     "device_thread": set(),
     "portaudio": {"errors", "device"},
-    "device_line": PURE | {"errors", "device_thread", "portaudio"},
+    "device_line": PURE | {"errors", "portaudio"},
+    "device_host": {"errors", "device", "device_line", "device_thread", "portaudio"},
     "credentials": {"errors"},
     "addresses": {"errors"},
     "ice_servers": {"errors"},
