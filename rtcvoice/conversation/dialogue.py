@@ -193,7 +193,7 @@ class Dialogue:
         *before, last = map(_creation, items)
         for creation in before:
             await self._confirm(creation)
-        request = Request(tag=new_id(), items=_ids(items), shared=True, after_items=True)
+        request = Request(tag=new_id(), items=_ids(last), shared=True)
         request.after_items = not _is_text(last)
         with self.exchange.expecting(last, _tells_of(last)) as answer:
             self._ports.send(last)
@@ -213,7 +213,7 @@ class Dialogue:
         *before, last = map(_creation, items)
         for creation in before:
             await self._confirm(creation)
-        request = Request(tag=new_id(), items=_ids(items), params=params)
+        request = Request(tag=new_id(), items=_ids(last), params=params)
         request.after_items = not _is_text(last)
         with self.exchange.expecting(last, _tells_of(last)) as answer:
             self._ports.send(last)
@@ -375,8 +375,8 @@ def _creation(item: events.Item) -> events.ConversationItemCreate:
     return events.ConversationItemCreate(event_id=new_id(), item=item)
 
 
-def _ids(items: list[events.Item]) -> frozenset[str]:
-    return frozenset(item.id for item in items if item.id)
+def _ids(creation: events.ConversationItemCreate) -> frozenset[str]:
+    return frozenset({creation.item.id or ""})
 
 
 def _is_text(creation: events.ConversationItemCreate) -> bool:

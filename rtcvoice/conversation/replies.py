@@ -68,7 +68,7 @@ class Replies:
                 continue
             follow_up = self._sequencer.will_follow_up(response_id)
             reply.feed(event, follow_up=follow_up)
-            self._follow_sound(event, reply, response_id)
+            self._follow_sound(event, reply, response_id, beside=request.out_of_band)
             if reply.over:
                 del self._replies[request]
 
@@ -123,14 +123,15 @@ class Replies:
             elif request.state in (RequestState.REFUSED, RequestState.WITHDRAWN):
                 reply.settle()
 
-    def _follow_sound(self, event: Any, reply: Reply, response_id: str) -> None:
+    def _follow_sound(self, event: Any, reply: Reply, response_id: str, *, beside: bool) -> None:
         match event:
             case events.OutputAudioBufferStarted():
                 self._recorder.start(reply, response_id, self._rate())
             case events.OutputAudioBufferStopped() | events.OutputAudioBufferCleared():
                 cleared = isinstance(event, events.OutputAudioBufferCleared)
                 self._recorder.stop(response_id, at_once=cleared)
-                reply.played_out(response_id)
+                if beside:  # it makes no turns, which would tell
+                    reply.played_out(response_id)
 
 
 def _response_id(event: Any) -> str:

@@ -1,0 +1,234 @@
+"""A call without a call: the conversation's verbs against the emulator's session core.
+
+Both ends are the real ones, the network between them is a delay in virtual time, and what is heard
+is a matter of arithmetic. Every event of the server passes the strict checker on its way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import deque
+
+import numpy as np
+from emulator_driver import CHUNK, Driver, FakeVoice, silence, speech
+
+from rtcvoice import events
+from rtcvoice.audio import Block
+from rtcvoice.conversation import commands
+from rtcvoice.conversation.conversation import Fact
+from rtcvoice.conversation.dialogue import Dialogue, Ports
+from rtcvoice.conversation.dispatcher import Dispatcher
+from rtcvoice.conversation.verbs import Verbs
+from rtcvoice.emulator.session.outputs import PlayAudio
+from rtcvoice.emulator.session.script import Scripted
+from rtcvoice.errors import CallEnded
+
+HELD = 0.06
+"""Seconds of sound in the client's buffers."""
+
+
+class _Server(Driver):
+    """The session core; what it sends goes to `deliver` at once."""
+
+    deliver = None
+
+    def _drain(self):
+        before = len(self.log)
+        super()._drain()
+        for _, event in self.log[before:]:
+            if self.deliver is not None:
+                self.deliver(json.dumps(event))
+
+
+class _Wire:
+    """Delivers in order, `way` seconds later."""
+
+    def __init__(self, loop, way, deliver):
+        self._loop = loop
+        self._way = way
+        self._deliver = deliver
+        self._under_way = deque()
+
+    def send(self, text):
+        self._under_way.append(text)  # timers of the same moment fire in no order
+        self._loop.call_later(self._way, lambda: self._deliver(self._under_way.popleft()))
+
+
+class VirtualCall(Verbs):
+    """`async with VirtualCall(...) as call`, inside `virtual_loop.run`.
+
+    `way` is the seconds between the ends. `turns` make a script; session fields are as on the wire.
+    `speak(seconds)` speaks into the microphone, which is open unless a test closes it.
+    """
+
+    def __init__(self, *turns, way=0.02, history=(), limit=65536, **options):
+        ports = Ports(
+            send=lambda event: self._transmit(*commands.checked(event)),
+            message_limit=lambda: limit,
+            open_microphone=self._open_microphone,
+            listen=self._blocks,
+            rate=lambda: 24000,
+            held=lambda: HELD,
+            load_clip=self._load,
+        )
+        self._loop = asyncio.get_running_loop()
+        super().__init__(Dialogue(ports, clock=self._loop.time), Dispatcher())
+        self._way = way
+        self._up = _Wire(self._loop, way, self._obey)
+        self._seeds = self._dialogue.seeds(history)
+        self._options = options
+        self._persona = (lambda voice: Scripted(list(turns), voice)) if turns else None
+        self._speech = np.zeros(0, np.int16)
+        self._due = None
+        self._ended = None
+        self.microphone = True
+        self.flushes = []
+        self.collected = []
+        self.clip = None
+
+    async def __aenter__(self):
+        session = self._options.pop("session", {})
+        self.server = _Server(
+            session, persona=self._persona, voice=FakeVoice(), opened=False, **self._options
+        )
+        self._behind = self._loop.time() - self.server.now
+        self.server.deliver = _Wire(self._loop, self._way, self._receive).send
+        self.server.open()
+        self._clock = asyncio.create_task(self._live())
+        self._collecting = asyncio.create_task(self._collect(self.turns()))
+        await asyncio.sleep(2 * self._way)
+        assert self._dialogue.state.session is not None
+        await self._dialogue.plant(self._seeds)
+        return self
+
+    async def __aexit__(self, *exc_info):
+        self.end(CallEnded("over", normal=True))
+        self._clock.cancel()
+        if self._due is not None:
+            self._due.cancel()
+        await asyncio.wait({self._clock, self._collecting})
+        await self._dialogue.aclose()
+        await self._dispatcher.aclose(timeout=1)
+
+    def end(self, reason):
+        """End the call."""
+        if self._ended is None:
+            self._ended = reason
+            self._dialogue.end(reason)
+            self._dispatcher.end(reason)
+
+    # -- what a test does -----------------------------------------------------------------------
+
+    def speak(self, seconds=1.0):
+        """Begin to speak for so long."""
+        self._speech = np.concatenate([self._speech, speech(seconds)])
+
+    async def until(self, kind, **where):
+        """Wait for an event of the server."""
+        return await self.wait_for(kind, timeout=60)
+
+    async def idle(self):
+        """Wait until everything has been said and every turn is final."""
+        turns = self._dialogue.state.turns
+        while not self._dialogue.is_idle or turns.next_deadline() is not None:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)  # time costs nothing here
+        await asyncio.sleep(0)  # for who collects them
+
+    async def settle(self, seconds=1.0):
+        await asyncio.sleep(seconds)
+        await self.idle()
+
+    @property
+    def said(self):
+        return [(turn.role, turn.text) for turn in self.collected]
+
+    def sent(self, kind):
+        """What the client sent of a kind."""
+        return [event for event in self._sent if event["type"] == kind]
+
+    @property
+    def errors(self):
+        """Errors that the server sent, and those of them that the user was told of."""
+        return self.server.of("error"), self._told
+
+    # -- the wires ------------------------------------------------------------------------------
+
+    async def _live(self):
+        """The microphone, 20 ms at a time, and with it the server's clock."""
+        while True:
+            await asyncio.sleep(CHUNK / 24000)
+            piece, self._speech = self._speech[:CHUNK], self._speech[CHUNK:]
+            if not self.microphone or len(piece) < CHUNK:
+                piece = silence(CHUNK / 24000)
+            self._loop.call_later(self._way, self._hear, piece)
+
+    def _hear(self, piece):
+        if self._ended is None:
+            self._advance()
+            self.server.session.receive_audio(piece, self.server.now)
+            self.server._drain()
+
+    def _advance(self):
+        self.server._advance_to(self._loop.time() - self._behind)
+
+    _sent = ()
+    _told = ()
+
+    def _transmit(self, event, text):
+        if self._ended is not None:
+            raise self._ended.again()
+        assert len(text) <= self._dialogue.message_limit
+        self._sent = (*self._sent, json.loads(text))
+        self._up.send(text)
+        self._act_on(self._dialogue.sent(event))
+
+    async def send_event(self, event):
+        checked, text = commands.checked(event)
+        self._transmit(checked, text)
+        self._dialogue.sent_elsewhere(checked)
+
+    def _obey(self, text):
+        if self._ended is None:
+            self._advance()
+            self.server.send_text(text)
+
+    def _receive(self, text):
+        if self._ended is not None:
+            return
+        event = events.decode(text)
+        fact, hidden = self._dialogue.feed(event)
+        self._act_on(fact)
+        if not hidden:
+            if event.type == "error":
+                self._told = (*self._told, event)
+            self._dispatcher.publish(event)
+
+    def _act_on(self, fact):
+        interruptible = self._dialogue.state.interruptible
+        if fact is Fact.AUDIO_CLEARED or (fact is Fact.USER_SPEECH_STARTED and interruptible):
+            self._dialogue.flushing()
+            self.flushes.append(self._loop.time())
+
+    def _open_microphone(self, on):
+        self.microphone = on
+
+    async def _blocks(self):
+        while True:
+            await asyncio.sleep(0.01)
+            yield Block(np.ones(240, np.int16), 0, 0.0)
+
+    async def _load(self, path):
+        return self.clip
+
+    async def _collect(self, turns):
+        async for turn in turns:
+            self.collected.append(turn)
+
+    @property
+    def played(self):
+        """Seconds of speech that the server has handed out."""
+        samples = sum(
+            len(out.samples) for _, out in self.server.audio if isinstance(out, PlayAudio)
+        )
+        return samples / 24000
