@@ -179,6 +179,7 @@ def test_noise_silence_and_other_speech_are_nothing():
     for sound in (noise, silence(2.0), silence(0.0), speech(2.0), noise[:100]):
         assert best_match(sound, clips) is None
     assert best_match(speech(1.0), []) is None
+    assert best_match(speech(60.0), clips) is None
 
 
 def test_lengths_tell_how_much_of_a_clip_was_heard():

@@ -54,6 +54,12 @@ class Noise:
         self._random = random
         self._count = 0
 
+    @property
+    def silent(self) -> bool:
+        """Whether there is nothing to disturb."""
+        faults = self._faults
+        return not (faults.unknown_fields or faults.unknown_events or faults.malformed_events)
+
     def around(self, event: Event) -> Iterator[SendEvent | SendText]:
         """Yield `event` with unknown fields, and what is to come after it."""
         yield SendEvent(_extended(event) if self._faults.unknown_fields else event)

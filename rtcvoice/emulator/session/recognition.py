@@ -42,6 +42,7 @@ _SLACK = 20  # frames by which a piece may lie elsewhere
 _LENGTHS = (0.75, 1.33)  # heard / clip
 _SHORTEST = 10  # frames
 _LONGEST = 60 * RATE_HZ
+_MOST_PADDING = 12 * RATE_HZ  # silence that turn detection may put around speech
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,14 @@ def likeness(heard: Pcm, clip: Clip) -> float:
 
 
 def best_match(heard: Pcm, clips: Iterable[Clip]) -> Match | None:
-    """Return the clip that was heard and how sure that is; None where none comes near."""
+    """Return the clip that was heard and how sure that is; None where none comes near.
+
+    Takes a few milliseconds; what is far longer than all clips is not even looked at.
+    """
+    clips = list(clips)
+    longest = max((len(clip.samples) for clip in clips), default=0)
+    if len(heard) > longest * _LENGTHS[1] + _MOST_PADDING:
+        return None
     levels = _levels(heard)
     matches = [Match(clip, _compare(levels, _known(_Key(clip)))) for clip in clips]
     best = max(matches, key=lambda match: match.likeness, default=None)

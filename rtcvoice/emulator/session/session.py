@@ -185,6 +185,8 @@ class Session:
 
     def drain(self) -> list[Output]:
         """Return what is to be done now, in order."""
+        if self._noise.silent:
+            return self._outbox.drain()
         outputs: list[Output] = []
         for output in self._outbox.drain():
             outputs += (
@@ -251,8 +253,9 @@ class Session:
             self._turns.grow_idle()
 
     def _expire(self) -> None:
-        minutes = f"{self._duration / 60:g} minutes"
-        message = f"Your session hit the maximum duration of {minutes}."
+        seconds = self._duration
+        length = f"{seconds / 60:g} minutes" if seconds >= 60 else f"{seconds:g} seconds"
+        message = f"Your session hit the maximum duration of {length}."
         self._send_error(RequestError("session_expired", message), None)
         self._outbox.put(StopAudio())
         self._outbox.put(Close("session_expired"))
