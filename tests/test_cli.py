@@ -70,7 +70,9 @@ async def test_a_question_from_a_file(server: Emulator, tmp_path: Path) -> None:
 
 
 async def test_text_and_json(server: Emulator, tmp_path: Path) -> None:
-    process = await start("--base-url", server.url, "--text", "Hi", "--json", folder=tmp_path)
+    process = await start(
+        "--base-url", server.url, "--text", "Hi", "--json", "--seconds", 2, folder=tmp_path
+    )
     code, output, _ = await finish(process)
     assert code == 0
     lines = [json.loads(line) for line in output.splitlines()]
@@ -97,7 +99,7 @@ async def test_a_reader_that_leaves_ends_the_call(
     """As behind `| head -1`: no traceback, and nobody goes on talking to nobody."""
     reader, writer = os.pipe()
     process = await start(
-        *("--base-url", server.url, "--input", prompt_path("question"), *style),
+        *("--base-url", server.url, "--input", prompt_path("stop"), *style),
         folder=tmp_path,
         stdout=writer,
     )
@@ -141,17 +143,9 @@ async def test_a_signal_hangs_up(server: Emulator, tmp_path: Path, number: signa
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
-        (["--text", "Hi", "--script", "x.yaml"], 2, "--script belongs to --emulator"),
         (["--input", "missing.wav", "--base-url", "URL"], 6, "missing.wav"),
-        (["--text", "Hi", "--output", "a.mp3", "--base-url", "URL"], 2, "WAV"),
-        (["--text", "Hi", "--output", "no/a.wav", "--base-url", "URL"], 6, "create the folder"),
-        (["--text", "Hi", "--base-url", "http://127.0.0.1:9/v1"], 4, "is the emulator running?"),
-        (["--text", "Hi", "--base-url", "localhost"], 2, "no web address"),
-        (["--emulator", "--script", "missing.yaml"], 2, "missing.yaml"),
-        (["emulator", "--port", "1", "--host", "203.0.113.1"], 2, "choose another port"),
-        (["emulator", "--port", "65536"], 2, "choose another port"),
         (["--emulator", "--input", ""], 6, "is a directory"),
-        (["--emulator", "--seconds", "soon"], 2, "'soon' is no number above 0"),
+        (["--emulator", "--secnds", "3"], 2, "did you mean --seconds?"),
     ],
 )
 async def test_bad_input_is_explained(
@@ -209,7 +203,8 @@ async def test_the_demo_needs_no_network_at_all(tmp_path: Path) -> None:
     alone = ["unshare", "--map-root-user", "--net"]
     if subprocess.run([*alone, "true"], capture_output=True).returncode:  # noqa: ASYNC221
         pytest.skip("this kernel does not let us make a network namespace")
-    command = f"ip link set lo up && exec {sys.executable} -m rtcvoice --emulator --output a.wav"
+    demo = f"{sys.executable} -m rtcvoice --emulator --output a.wav --seconds 6"
+    command = f"ip link set lo up && exec {demo}"
     process = await asyncio.create_subprocess_exec(
         *alone,
         "sh",
@@ -225,7 +220,7 @@ async def test_the_demo_needs_no_network_at_all(tmp_path: Path) -> None:
     assert "you        Hello! What is a jitter buffer" in output
     assert "assistant  A jitter buffer holds the sound" in output
     with wave.open(str(tmp_path / "a.wav")) as file:
-        assert file.getnframes() / file.getframerate() > 15
+        assert file.getnframes() / file.getframerate() > 5
 
 
 @pytest.mark.parametrize("command", COMMANDS)

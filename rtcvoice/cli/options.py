@@ -119,15 +119,18 @@ def _add_talk(parser: argparse.ArgumentParser) -> None:
 def _add_emulator(parser: argparse.ArgumentParser) -> None:
     parser.description = """\
 Run a local Realtime server over real WebRTC. Any key that begins with sk- is
-accepted. It speaks in recorded prompts and knows what it hears from its script.
+accepted. It speaks in recorded prompts and knows what is said
+from its script.
 
 examples:
   %(prog)s
       at http://127.0.0.1:8080/v1, until Ctrl-C
   %(prog)s --port 0 --script shop.yaml
       on any free port, with what is said and answered in a file
-  %(prog)s --record calls --fault frozen_after=5 --fault 'downlink={loss: 0.1}'
-      keeps events and audio of each call; loses a tenth and is gone after 5 s
+  %(prog)s --record calls --fault frozen_after=5
+      keeps events and audio of each call, and is gone after 5 s
+  %(prog)s --fault 'downlink={loss: 0.1}'
+      loses a tenth of what it says
 """
     parser.add_argument("--port", type=int, default=8080, help="default: 8080; 0 takes a free one")
     parser.add_argument(
