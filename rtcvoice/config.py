@@ -46,6 +46,19 @@ BETA_FIELDS = {
     "temperature": "nothing: it was removed",
 }
 
+SESSION_TYPES = ("realtime", "transcription")
+
+ANSWERING = (
+    "instructions",
+    "max_output_tokens",
+    "output_modalities",
+    "speed",
+    "tool_choice",
+    "tools",
+    "voice",
+)
+"""The options that only a session with an assistant in it has."""
+
 CHANGEABLE = (
     "instructions",
     "max_output_tokens",
@@ -104,6 +117,7 @@ class CallConfig:
     """
 
     # Session
+    type: str = "realtime"
     model: str = DEFAULT_MODEL
     voice: str | dict[str, str] = _UNSET
     speed: float = _UNSET
@@ -233,6 +247,7 @@ class CallConfig:
                     f"{name}= is a {type(value).__name__}" if value is not None else f"{name}=None",
                     hint=f"it has to be {what}" + ("" if value is not None else ", or left out"),
                 )
+        self._check_type()
         if not self.model or not isinstance(self.model, str):
             raise ConfigError("model= is empty", hint=f"for example {DEFAULT_MODEL}")
         if not isinstance(self.session, Mapping):
@@ -255,6 +270,20 @@ class CallConfig:
                 f"the session cannot be written as JSON: {exc}",
                 hint="use text, numbers, booleans, None, lists and dicts with text keys",
             ) from exc
+
+    def _check_type(self) -> None:
+        if self.type not in SESSION_TYPES:
+            raise ConfigError(
+                f"type={self.type!r} is no type of a session", hint=f"one of {SESSION_TYPES}"
+            )
+        if self.type == "realtime":
+            return
+        for name in ANSWERING:
+            if getattr(self, name) is not _UNSET:
+                raise ConfigError(
+                    f"{name}= has no place in a transcription session: nobody answers there",
+                    hint="its options: transcription, turn_detection, noise_reduction, session",
+                )
 
     @property
     def on_azure(self) -> bool:
@@ -305,7 +334,9 @@ class CallConfig:
 
     def session_payload(self) -> dict[str, Any]:
         """Return the complete session configuration for a token or a multipart request."""
-        defaults: dict[str, Any] = {"type": "realtime", "model": self.model}
+        defaults: dict[str, Any] = {"type": self.type}
+        if self.type == "realtime":
+            defaults["model"] = self.model
         if not self.on_azure:
             defaults["audio"] = {"input": {"transcription": {"model": DEFAULT_TRANSCRIPTION}}}
         return _merged(defaults, self.session_changes())
