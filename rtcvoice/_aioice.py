@@ -143,7 +143,7 @@ async def _resolved(server: IceServer) -> tuple[str, int]:
 
 
 def _hurry_farewell(transport: Any) -> None:
-    inner = getattr(transport, _INNER, None)
+    inner: Any = getattr(transport, _INNER, None)
     delete = getattr(inner, "delete", None)
     if delete is None:
         raise UnsupportedAiortc(f"TurnTransport.{_INNER}.delete")

@@ -256,11 +256,9 @@ async def resolved(
             return await asyncio.to_thread(source.read)
         case TokenUrl():
             return await fetch(source)
-        case EntraToken(provider=str(token)):
-            return AccessToken(token)
-        case EntraToken(provider=provider):
-            got = await _asked(provider)
-            return got if isinstance(got, AccessToken) else AccessToken(got)
+        case EntraToken():
+            token = source.provider
+            return AccessToken(token if isinstance(token, str) else await _asked(token))
     got = await _asked(source)
     return credentials_from(got) if isinstance(got, str) else got
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import functools
 import logging
+import os
 import socket
 import ssl
 from collections.abc import Mapping
@@ -91,7 +92,7 @@ class Rest:
         *,
         headers: Mapping[str, str] = {},
         proxy: str | None = None,
-        ca_file: str | Path | None = None,
+        ca_file: str | os.PathLike[str] | None = None,
     ) -> None:
         self.base_url = base_url.rstrip("/")
         self._proxy = proxy
@@ -165,7 +166,7 @@ def proxy_for(url: str, proxy: str | None = None) -> str:
     return urlsplit(proxy if "://" in proxy else f"http://{proxy}").netloc.rpartition("@")[2]
 
 
-def tls_context(ca_file: str | Path | None = None) -> ssl.SSLContext:
+def tls_context(ca_file: str | os.PathLike[str] | None = None) -> ssl.SSLContext:
     """Return the context for TLS connections; `ca_file`'s certificates are trusted in addition.
 
     Raises ConfigError when the file is no CA certificate in PEM.

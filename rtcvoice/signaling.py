@@ -10,8 +10,8 @@ calls.hangup.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -66,7 +66,7 @@ class Signaling:
         credentials: CredentialsSource,
         headers: Mapping[str, str] = {},
         proxy: str | None = None,
-        ca_file: str | Path | None = None,
+        ca_file: str | os.PathLike[str] | None = None,
     ) -> None:
         self._source = credentials
         ready = isinstance(credentials, ApiKey | AzureApiKey | AccessToken | EphemeralToken)
@@ -174,7 +174,7 @@ class Signaling:
 
 
 async def fetch_token(
-    source: TokenUrl, *, proxy: str | None = None, ca_file: str | Path | None = None
+    source: TokenUrl, *, proxy: str | None = None, ca_file: str | os.PathLike[str] | None = None
 ) -> EphemeralToken:
     """Ask a token URL for a token. Raises SignalingError, ConfigError for proxy and CA settings."""
     rest = Rest(source.url, proxy=proxy, ca_file=ca_file)

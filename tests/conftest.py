@@ -10,10 +10,14 @@ import pytest
 from live import BentEmulator
 
 
+OURS = ("OPENAI_", "AZURE_OPENAI_", "RTCVOICE_ICE_")
+"""The variables that a call reads."""
+
+
 @pytest.fixture(autouse=True)
 def no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hide the developer's keys and addresses: no test may reach or depend on them."""
-    for name in [name for name in os.environ if name.startswith("OPENAI_")]:
+    for name in [name for name in os.environ if name.startswith(OURS)]:
         monkeypatch.delenv(name)
 
 
