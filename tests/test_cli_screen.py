@@ -29,6 +29,9 @@ def test_the_status_in_80_and_in_40_columns() -> None:
     assert status_line(status, 79).plain == (
         "   1:02  you ▮▮▮▮▯▯▯▯  assistant ▮▮▮▮▮▮▮▮  ▂▄▆ good, 38 ms, 0 % lost  ? keys"
     )
+    assert status_line(status, 119).plain.endswith(
+        "▂▄▆ good, round trip 38 ms, 50 ms buffered, 0 % lost  ? keys"
+    )
     assert status_line(status, 39).plain == "  1:02 you ▮▮▯▯ ai ▮▮▮▮ ▂▄▆ 38 ms ?"
     assert status_line(replace(status, muted=True), 39).plain == (
         "  1:02 you muted ai ▮▮▮▮ ▂▄▆ 38 ms ?"

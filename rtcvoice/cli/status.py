@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from rich.cells import cell_len
@@ -17,8 +18,8 @@ QUIET, LOUD = -60.0, -6.0
 FALL = 40.0
 """dB a second by which a meter sinks: fast enough for syllables, slow enough for eyes."""
 
-NARROW = 64
-"""Columns below which everything is said more briefly."""
+NARROW, WIDE = 64, 100
+"""Columns below which everything is said more briefly, and from which at more length."""
 
 KEYS = (("m", "mute"), ("space", "interrupt"), ("q", "hang up"), ("?", "keys"))
 """What can be pressed during a call."""
@@ -75,7 +76,7 @@ def status_line(status: Status, width: int, *, plain: bool = False) -> Text:
         Text(_clock(status.elapsed)),
         Text("you ").append_text(you),
         Text("ai " if narrow else "assistant ").append_text(_bar(status.assistant, cells, plain)),
-        _network(status.quality, narrow=narrow, plain=plain),
+        _network(status.quality, width, plain=plain),
     ]
     if status.keys:
         parts.append(Text("?" if narrow else "? keys", "dim"))
@@ -106,17 +107,21 @@ def _bar(level: float, cells: int, plain: bool) -> Text:
     return Text(on * lit, style).append(off * (cells - lit), "dim")
 
 
-def _network(quality: Quality, *, narrow: bool, plain: bool) -> Text:
+def _network(quality: Quality, width: int, *, plain: bool) -> Text:
     word, style = _WORDS[quality.grade]
-    figures = []
+    steps = 0 if plain else _STEPS.get(quality.grade, 0)
+    bars = Text("▂▄▆"[:steps], style).append("" if plain else "▂▄▆"[steps:] + " ", "dim")
+    if width < NARROW and quality.round_trip is not None:
+        return bars.append(f"{quality.round_trip * 1000:.0f} ms")
+    figures = "".join(f", {figure}" for figure in _figures(quality, width))
+    return bars.append(word, style).append(figures, "dim")
+
+
+def _figures(quality: Quality, width: int) -> Iterator[str]:
+    wide = width >= WIDE
     if quality.round_trip is not None:
-        figures.append(f"{quality.round_trip * 1000:.0f} ms")
-    if quality.grade is not Grade.UNKNOWN and not narrow:
-        figures.append(f"{quality.loss * 100:.0f} % lost")
-    steps = _STEPS.get(quality.grade, 0)
-    bars = Text("" if plain else "▂▄▆"[:steps], style).append("" if plain else "▂▄▆"[steps:], "dim")
-    if bars:
-        bars.append(" ")
-    if narrow and figures:
-        return bars.append(figures[0])
-    return bars.append(word, style).append("".join(f", {figure}" for figure in figures), "dim")
+        yield f"{'round trip ' if wide else ''}{quality.round_trip * 1000:.0f} ms"
+    if wide:
+        yield f"{quality.delay * 1000:.0f} ms buffered"
+    if quality.grade is not Grade.UNKNOWN and width >= NARROW:
+        yield f"{quality.loss * 100:.0f} % lost"
