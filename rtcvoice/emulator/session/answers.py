@@ -120,7 +120,7 @@ class Answers:
         ]
 
     def _voiced(self, say: Say, response: Response) -> Say:
-        if say.speech is not None or response.options.modality != "audio":
+        if say.speech is not None or response.modality != "audio":
             return say
         return replace(say, speech=self._voice.say(say.text))
 

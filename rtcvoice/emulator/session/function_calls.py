@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from rtcvoice.emulator.session.items import Item, Tokens, weigh
-from rtcvoice.emulator.session.output_items import OutputItem
+from rtcvoice.emulator.session.output_items import OutputItem, Owner
 from rtcvoice.emulator.session.plan import Call
-
-if TYPE_CHECKING:
-    from rtcvoice.emulator.session.responses import Response
 
 __all__ = ["CallWriter"]
 
@@ -21,7 +17,7 @@ _MOST_PIECES = 200  # of long arguments the pieces are longer, not more
 class CallWriter(OutputItem):
     """One function call. Also an interrupted one tells the arguments it has got to."""
 
-    def __init__(self, response: Response, call: Call) -> None:
+    def __init__(self, response: Owner, call: Call) -> None:
         super().__init__(response)
         self._call = call
         self._call_id = self.shared.ids.function_call()

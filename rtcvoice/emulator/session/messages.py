@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from rtcvoice.emulator.session.items import Item, Tokens, assistant_message, weigh
-from rtcvoice.emulator.session.output_items import OutputItem
+from rtcvoice.emulator.session.output_items import OutputItem, Owner
 from rtcvoice.emulator.session.outputs import Pcm
 from rtcvoice.emulator.session.plan import Say
-
-if TYPE_CHECKING:
-    from rtcvoice.emulator.session.responses import Response
 
 __all__ = ["MessageWriter"]
 
@@ -22,9 +19,9 @@ __all__ = ["MessageWriter"]
 class MessageWriter(OutputItem):
     """One message. `phase` is commentary or final_answer, None where the model tells no phase."""
 
-    def __init__(self, response: Response, say: Say, phase: str | None = None) -> None:
+    def __init__(self, response: Owner, say: Say, phase: str | None = None) -> None:
         super().__init__(response)
-        self._audio = response.options.modality == "audio"
+        self._audio = response.modality == "audio"
         self._words = re.findall(r"\s*\S+|\s+", say.text) or [""]
         self._say = say
         self._phase = phase

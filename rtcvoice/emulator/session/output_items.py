@@ -10,16 +10,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from rtcvoice.emulator.session.conversation import Entry
 from rtcvoice.emulator.session.items import Item, Tokens
 from rtcvoice.emulator.session.outputs import Pcm
+from rtcvoice.emulator.session.shared import Shared
 
-if TYPE_CHECKING:
-    from rtcvoice.emulator.session.responses import Response
-
-__all__ = ["OutputItem", "WriterState"]
+__all__ = ["OutputItem", "Owner", "WriterState"]
 
 
 class WriterState(Enum):
@@ -33,10 +31,35 @@ class WriterState(Enum):
     """It is done, completely or not."""
 
 
+class Owner(Protocol):
+    """What an output item needs of the response that it belongs to."""
+
+    id: str
+    shared: Shared
+
+    @property
+    def in_conversation(self) -> bool:
+        """Whether its items join the default conversation."""
+        ...
+
+    @property
+    def modality(self) -> str:
+        """`audio` or `text`."""
+        ...
+
+    def index_of(self, writer: OutputItem) -> int:
+        """Return the output index of an item that begins."""
+        ...
+
+    def speak(self, item_id: str, samples: Pcm) -> None:
+        """Have the sound of an item played."""
+        ...
+
+
 class OutputItem(ABC):
     """One output item of a response, in the response's conversation if that has one."""
 
-    def __init__(self, response: Response) -> None:
+    def __init__(self, response: Owner) -> None:
         self.state = WriterState.PLANNED
         self.response = response
         self.shared = response.shared

@@ -114,6 +114,11 @@ class Response:
         return not self.options.out_of_band
 
     @property
+    def modality(self) -> str:
+        """What it is generated as: `audio` or `text`."""
+        return self.options.modality
+
+    @property
     def spoken(self) -> bool:
         """Whether any audio of it was generated."""
         return self._stream is not None
