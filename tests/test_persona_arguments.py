@@ -46,6 +46,11 @@ STRING, INTEGER, NUMBER = ({"type": kind} for kind in ("string", "integer", "num
             "fly to JFK now",
             {"code": "JFK"},
         ),
+        (
+            parameters(code={"type": "string", "pattern": "^[a-z]{9}$"}),
+            "Hello!",
+            {"code": "a" * 9},
+        ),
         (parameters(x={"const": 7}), "", {"x": 7}),
         (parameters(x={"type": ["null", "string"], "minLength": 8}), "hi", {"x": "hixxxxxx"}),
         (parameters(False, city=STRING, unit={"enum": ["c", "f"]}), "in Rome", {"city": "Rome"}),

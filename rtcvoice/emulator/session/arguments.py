@@ -19,6 +19,7 @@ __all__ = ["arguments_for"]
 
 _DEEPEST = 12
 _LONGEST_STRING = 10_000
+_LONGEST_MATCHED = 64
 _FORMATS = {
     "date": "2026-01-31",
     "time": "12:00:00Z",
@@ -32,7 +33,11 @@ _FORMATS = {
     "url": "https://example.com/",
     "uuid": "00000000-0000-4000-8000-000000000000",
 }
-_TRIED = ("", "a", "A", "1", "abc", "ABC", "123", "12345", "a1", "A1", "en", "+15550100", "#000000")
+_TRIED = (
+    *("", "en", "en-US", "EUR", "+15550100", "#000000", "2026-01-31", "12:00", "a@example.com"),
+    *(letter * length for length in range(1, 17) for letter in "aA1"),
+    *("a1", "A1", "A-1", "AB-123", "abc-123", "ABC123", "1.0", "1.0.0", "01234567-89ab-cdef"),
+)
 _QUOTED = re.compile(r"[\"“”«»](.+?)[\"“”«»]")
 _AFTER = re.compile(r"\b(?:that|to|in|at|for|from|about|called|named|is)\s+(.+)", re.IGNORECASE)
 _PROPER = re.compile(r"(?<!^)(?<![.!?]\s)\b[A-Z][\w-]+(?:\s+[A-Z][\w-]+)*")
@@ -264,6 +269,8 @@ def _divides(step: float, value: float) -> bool:
 
 
 def _matches(pattern: str, value: str) -> bool:
+    if len(value) > _LONGEST_MATCHED:  # an unlucky pattern takes for ever on a long text
+        return False
     try:
         return re.search(pattern, value) is not None
     except re.error:
