@@ -143,6 +143,8 @@ def test_the_tool_choice_decides(choice, text, names):
         ('{"temperature": 22}', "The result is 22."),
         ('{"temperature": 22, "sky": "clear"}', "The result is temperature 22, sky clear."),
         ("[1, 2]", "The result is 1, 2."),
+        ("5.0", "The result is 5."),
+        ("1e400", "The result is inf."),
         ("", "It is done."),
         ("null", "It is done."),
         ("true", "It is done."),

@@ -127,6 +127,8 @@ def _fact(value: Any) -> str:
             return ""
         case False:
             return "no"
+        case float() if value.is_integer():
+            return str(int(value))
         case dict():
             facts = [(" ".join(name_words(str(key))), _fact(v)) for key, v in value.items()]
             kept = [(name, fact) for name, fact in facts if fact][:_MOST_FACTS]
