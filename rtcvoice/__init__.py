@@ -17,6 +17,7 @@ develop and test against, with no key and no network.
 from rtcvoice import _starting
 from rtcvoice.call import Call
 from rtcvoice.capture.file import FileSource
+from rtcvoice.capture.microphone import Microphone
 from rtcvoice.capture.pipe import PipeSource
 from rtcvoice.capture.source import PcmSource, Silence, Source
 from rtcvoice.connect import connect
@@ -44,6 +45,8 @@ from rtcvoice.credentials import (
     EphemeralToken,
     TokenUrl,
 )
+from rtcvoice.device import Device, DeviceChange, DeviceChanged
+from rtcvoice.device_host import devices
 from rtcvoice.errors import (
     CallEnded,
     ConfigError,
@@ -58,7 +61,8 @@ from rtcvoice.ice_servers import IceServer
 from rtcvoice.playout.file import FileSink
 from rtcvoice.playout.pipe import PipeSink
 from rtcvoice.playout.sink import Discard, Sink
-from rtcvoice.stats import CallStats
+from rtcvoice.playout.speaker import Speaker
+from rtcvoice.stats import CallStats, DeviceStats
 from rtcvoice.supervisor import CallState
 from rtcvoice.timings import Timings
 
@@ -75,7 +79,11 @@ __all__ = [
     "CallUsage",
     "ConfigError",
     "CredentialsError",
+    "Device",
+    "DeviceChange",
+    "DeviceChanged",
     "DeviceError",
+    "DeviceStats",
     "Discard",
     "EntraToken",
     "EphemeralToken",
@@ -87,6 +95,7 @@ __all__ = [
     "LimitNear",
     "LimitReached",
     "Limits",
+    "Microphone",
     "ModelPrice",
     "PcmSource",
     "PipeSink",
@@ -99,6 +108,7 @@ __all__ = [
     "Silence",
     "Sink",
     "Source",
+    "Speaker",
     "Status",
     "Timings",
     "TokenCounts",
@@ -114,6 +124,7 @@ __all__ = [
     "Turn",
     "TurnLatency",
     "connect",
+    "devices",
     "tool",
 ]
 

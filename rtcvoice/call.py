@@ -89,7 +89,7 @@ class Call(Verbs):
         self._goodbye: asyncio.Task[None] | None = None
         self._seeds = self._dialogue.seeds(history)
         self._config = config
-        self._ends = Ends(source, sink)
+        self._ends = Ends(source, sink, on_change=self._dispatcher.publish)
         self._establish = establish
         self._opened_player: Player | None = None
         self._leg: Leg | None = None
@@ -141,6 +141,8 @@ class Call(Verbs):
             playout=self._player.stats,
             uplink=uplink,
             transport=self._leg.transport.stats,
+            microphone=self._ends.source.device_stats,
+            loudspeaker=self._ends.sink.device_stats,
             round_trip_time=uplink.round_trip_time,
         )
 

@@ -25,15 +25,18 @@ from typing import TYPE_CHECKING, Any
 
 from rtcvoice.addresses import is_loopback
 from rtcvoice.call import Call
+from rtcvoice.capture.microphone import Microphone
 from rtcvoice.capture.source import Source
 from rtcvoice.config import CallConfig
 from rtcvoice.conversation.limits import Limits
 from rtcvoice.conversation.prices import ModelPrice
 from rtcvoice.conversation.tools import ToolSet
 from rtcvoice.credentials import EphemeralToken, TokenUrl
+from rtcvoice.ends import Default
 from rtcvoice.errors import TransportError
 from rtcvoice.ice_servers import IceSettings
 from rtcvoice.playout.sink import Sink
+from rtcvoice.playout.speaker import Speaker
 from rtcvoice.rest import tls_context
 from rtcvoice.signaling import Answer, Signaling
 from rtcvoice.timings import Timings
@@ -65,9 +68,9 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
     Leaving the block hangs up. Nothing happens before the block is entered; each object serves one
     call.
 
-    Ends of the call (`None` for silence, and for hearing nothing):
-        source: what is sent, a `Source` such as `FileSource(path)` or `PcmSource(iterable)`.
-        sink: where the answer is played, a `Sink` such as `FileSink(path)`.
+    Ends of the call (by default the system's devices; `None` for silence, for hearing nothing):
+        source: what is sent, a `Source` such as `Microphone("USB")` or `FileSource(path)`.
+        sink: where the answer is played, a `Sink` such as `Speaker("USB")` or `FileSink(path)`.
         The call opens and closes them; a closed one may be used for another call.
     Session:
         model, voice, speed, instructions, output_modalities, max_output_tokens, tool_choice,
@@ -102,8 +105,8 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
     def __init__(
         self,
         *,
-        source: Source | None,
-        sink: Sink | None,
+        source: Source | Default | None = Default.DEVICE,
+        sink: Sink | Default | None = Default.DEVICE,
         history: Iterable[Mapping[str, Any]] = (),
         tools: ToolSet | Iterable[Callable[..., Any] | dict[str, Any]] | None = None,
         limits: Limits | None = None,
@@ -115,8 +118,8 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
             options["tools"] = tool_set.definitions
         self._call = Call(
             CallConfig.from_options(options),
-            source=source,
-            sink=sink,
+            source=Microphone() if source is Default.DEVICE else source,
+            sink=Speaker() if sink is Default.DEVICE else sink,
             establish=establish,
             history=history,
             tools=tool_set,

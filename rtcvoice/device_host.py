@@ -60,13 +60,13 @@ class DeviceHost:
         self._checked_at = self._excused_until = clock()
         self._runner.start(self._tick)
 
-    def list(self) -> Future[list[Device]]:
+    def devices(self) -> Future[list[Device]]:
         """Return the devices there are; what was plugged in since shows when no device is in use.
 
         A refresh would end the streams that play, so while there are any the list is as old as they
         are. The future raises DeviceError.
         """
-        return self._runner.submit(self._list)
+        return self._runner.submit(self._listed)
 
     def attach(self, line: Line) -> Future[None]:
         """Open the line and look after it until it is detached. The future raises DeviceError."""
@@ -104,7 +104,7 @@ class DeviceHost:
         self.check()
         return CHECK_EVERY
 
-    def _list(self) -> list[Device]:
+    def _listed(self) -> list[Device]:
         self._refresh_if_idle()
         return self._portaudio.devices()
 
@@ -186,4 +186,4 @@ def devices() -> list[Device]:
     matters use `await asyncio.to_thread(rtcvoice.devices)`. Raises DeviceError when PortAudio is
     not installed.
     """
-    return device_host().list().result()
+    return device_host().devices().result()

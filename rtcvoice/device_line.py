@@ -140,13 +140,13 @@ class Line:
 
     def reopen(self, portaudio: PortAudio) -> None:
         """Open the wanted device, or else the default one; raises DeviceError."""
-        self._reopenings += 1
         try:
             self._open(portaudio, self._wanted)
         except DeviceError:
             if self._wanted is None:
                 raise
             self._open(portaudio, None)
+        self._reopenings += 1
 
     def widen(self, portaudio: PortAudio) -> None:
         """Open the device again with twice the buffer; raises DeviceError."""
@@ -292,9 +292,9 @@ class Line:
         """
         assert self._stream is not None
         if self._input:
-            ago = times.currentTime - times.inputBufferAdcTime
+            ago: float = times.currentTime - times.inputBufferAdcTime
             if not 0 < ago <= 1:
                 ago = self._stream.latency
-            return now - max(ago, frames / self._rate)
+            return now - max(ago, float(frames / self._rate))
         ahead: float = times.outputBufferDacTime - times.currentTime
         return now + (ahead if 0 < ahead <= 1 else self._stream.latency)

@@ -7,14 +7,18 @@ takes its ends before it opens them, and gives them back once they are closed.
 from __future__ import annotations
 
 import asyncio
+import enum
 import logging
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from rtcvoice.capture.source import Silence, Source
+from rtcvoice.device import DeviceChanged
 from rtcvoice.errors import ConfigError
 from rtcvoice.playout.sink import Discard, Sink
 
-__all__ = ["Ends"]
+__all__ = ["Default", "Ends"]
 
 logger = logging.getLogger(__name__)
 
@@ -22,17 +26,31 @@ _taken: dict[int, Ends] = {}
 """Who uses a source or sink now, by its id()."""
 
 
+class Default(enum.Enum):
+    """What an end of a call is when nobody says anything."""
+
+    DEVICE = "The system's default microphone, or loudspeaker."
+
+
 class Ends:
     """Source and sink of one call; None stands for `Silence` and `Discard`.
 
-    Raises ConfigError for anything that is no `Source`, or no `Sink`.
+    `on_change` is called on the event loop when something happens to a device. Raises ConfigError
+    for anything that is no `Source`, or no `Sink`.
     """
 
-    def __init__(self, source: Source | None, sink: Sink | None) -> None:
+    def __init__(
+        self,
+        source: Source | None,
+        sink: Sink | None,
+        *,
+        on_change: Callable[[DeviceChanged], None] = lambda event: None,
+    ) -> None:
         _check("source", source, Source)
         _check("sink", sink, Sink)
         self.source = source if source is not None else Silence()
         self.sink = sink if sink is not None else Discard()
+        self._on_change = on_change
 
     async def open(self) -> None:
         """Open both, side by side; raises what the first failure was.
@@ -40,6 +58,7 @@ class Ends:
         Raises ConfigError when another call uses one of them.
         """
         self._take()
+        self._listen()
         try:
             async with asyncio.TaskGroup() as both:  # nothing is closed while it still opens
                 both.create_task(self.source.open())
@@ -60,7 +79,17 @@ class Ends:
         finally:
             for end in (self.source, self.sink):
                 if self._has(end):
+                    end.on_change = None
                     del _taken[id(end)]
+
+    def _listen(self) -> None:
+        loop = asyncio.get_running_loop()
+
+        def tell(event: DeviceChanged) -> None:  # on a thread of the devices
+            with suppress(RuntimeError):  # the loop is closed, and the call with it
+                loop.call_soon_threadsafe(self._on_change, event)
+
+        self.source.on_change = self.sink.on_change = tell
 
     def _take(self) -> None:
         for end in (self.source, self.sink):

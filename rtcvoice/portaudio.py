@@ -11,8 +11,10 @@ way, and two devices have two clocks.
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from rtcvoice.device import LIST_HINT, Device, Direction, choose, rates_for
@@ -149,7 +151,8 @@ class PortAudio:
         )
         for rate, extra in _attempts(library, device):
             try:
-                stream = stream_of(samplerate=rate, blocksize=rate // 100, **extra, **options)
+                with _muffled():
+                    stream = stream_of(samplerate=rate, blocksize=rate // 100, **extra, **options)
             except library.PortAudioError as exc:
                 if _code(exc) != INVALID_RATE:
                     raise _explained(exc, direction, device) from exc
@@ -165,6 +168,28 @@ class PortAudio:
         if self._loaded is None:
             self._loaded = self._load()
         return self._loaded
+
+
+@contextmanager
+def _muffled() -> Iterator[None]:
+    """Send what ALSA and PortAudio print to stderr to nowhere, as sounddevice does on starting.
+
+    They print a page for every rate and device that is tried in vain; the DeviceError says it in a
+    line. What other threads print in these milliseconds is lost, too.
+    """
+    try:
+        kept = os.dup(2)
+    except OSError:  # a program without a stderr
+        yield
+        return
+    try:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 2)
+        os.close(nowhere)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _listed(library: Any) -> list[Device]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import abc
 import asyncio
 import logging
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, Callable
 from typing import TypeAlias
 
 import numpy as np
@@ -26,7 +26,9 @@ from rtcvoice.audio import (
     latest_tick,
     samples_from_bytes,
 )
+from rtcvoice.device import DeviceChanged
 from rtcvoice.errors import ConfigError
+from rtcvoice.stats import DeviceStats
 
 __all__ = ["CATCH_UP", "PacedSource", "PcmChunk", "PcmSource", "Silence", "Source"]
 
@@ -51,6 +53,14 @@ class Source(abc.ABC):
 
     rate: int
     """Sample rate of the blocks; one of the Opus rates."""
+
+    on_change: Callable[[DeviceChanged], None] | None = None
+    """Set by the call, to be told of its device, on any thread; others never call."""
+
+    @property
+    def device_stats(self) -> DeviceStats | None:
+        """How the device fares; None for a source that is no device."""
+        return None
 
     @abc.abstractmethod
     async def open(self) -> None:

@@ -41,6 +41,7 @@ HANDLER_THREADS = 64
 Handler = Callable[[Any], Awaitable[None] | None]
 
 _LOCAL_EVENTS = (
+    "rtcvoice.device_changed",
     "rtcvoice.events_dropped",
     "rtcvoice.handler_error",
     *LIMIT_EVENTS,

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import abc
 import logging
+from collections.abc import Callable
 from typing import Protocol
 
 from rtcvoice.audio import DEFAULT_RATE, Samples
+from rtcvoice.device import DeviceChanged
 from rtcvoice.errors import DeviceError
+from rtcvoice.stats import DeviceStats
 
 from .ticker import ticker
 
@@ -32,8 +35,18 @@ class Sink(abc.ABC):
 
     rate: int
     """Sample rate it wants; known once `open` has returned."""
-    latency: float = 0.0
-    """Seconds from a pull to the ear, as well as a device knows it; may change during a call."""
+    on_change: Callable[[DeviceChanged], None] | None = None
+    """Set by the call, to be told of its device, on any thread; others never call."""
+
+    @property
+    def latency(self) -> float:
+        """Seconds from a pull to the ear, as well as it is known; may change during a call."""
+        return 0.0
+
+    @property
+    def device_stats(self) -> DeviceStats | None:
+        """How the device fares; None for a sink that is no device."""
+        return None
 
     @abc.abstractmethod
     async def open(self) -> None:

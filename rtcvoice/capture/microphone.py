@@ -1,0 +1,159 @@
+"""What a microphone hears as the voice of a call.
+
+The device calls every 10 ms on a thread of PortAudio's: the samples go into a ring, at the rate of
+the blocks whatever the device's own is, and once in 20 ms, when a block is whole and its reader
+waits, the event loop is told. When the device is lost, blocks of silence go on in time until it is
+found again (`device_host.py`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+
+from rtcvoice.audio import Block, Samples, check_rate
+from rtcvoice.device import DeviceChanged, Direction
+from rtcvoice.device_host import DeviceHost, device_host
+from rtcvoice.device_line import Line
+from rtcvoice.errors import ConfigError
+from rtcvoice.resampler import PassThrough, Resampler, resampler
+from rtcvoice.stats import DeviceStats
+
+from .cutter import Cutter
+from .source import Source
+
+__all__ = ["Microphone"]
+
+logger = logging.getLogger(__name__)
+
+LATENCY = 0.03
+"""Seconds of buffer asked of the device: about 5 ms from a sound's end to the program on a sound
+server. A device that drops samples gets twice as much, again and again up to 240 ms."""
+
+CLOSE_TIMEOUT = 2.0
+"""Seconds to wait for a device that does not close."""
+
+QUIET_PEAK = 400
+"""Below this peak (-38 dBFS) nobody is speaking into the microphone."""
+
+QUIET_FOR = 0.3
+"""Seconds of that after which nobody is in the middle of a word."""
+
+
+class Microphone(Source):
+    """Speak into the call through a microphone.
+
+    `device` is a part of its name, its index in `rtcvoice.devices()`, or None for the system's
+    default. `rate` is that of the blocks, an Opus rate: a device with another one is converted.
+    `latency` is the buffer asked of the device in seconds; it grows when samples are lost.
+    `echo_cancellation` takes the loudspeaker out where both ends of a call are devices.
+
+    `open` raises DeviceError: no such device, in use, no PortAudio. A device lost during the call
+    is silence until one is found: the call is told (`rtcvoice.device_changed`).
+    """
+
+    def __init__(
+        self,
+        device: int | str | None = None,
+        *,
+        rate: int = 48000,
+        latency: float = LATENCY,
+        echo_cancellation: bool = True,
+        host: DeviceHost | None = None,
+    ) -> None:
+        self.rate = check_rate(rate)
+        if not 0 < latency <= 1:
+            raise ConfigError(f"latency={latency!r} is no buffer of up to 1 s")
+        self.echo_cancellation = echo_cancellation
+        self.on_change: Callable[[DeviceChanged], None] | None = None
+        self._host = host or device_host()
+        self._line = Line(self, Direction.INPUT, device, latency=latency, clock=self._host.clock)
+        self._cutter = Cutter(rate)
+        self._resampler: Resampler = PassThrough()
+        self._loud_at = 0.0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._more = asyncio.Event()
+        self._waiting = False
+
+    @property
+    def latency(self) -> float:
+        """Seconds from a sound until the program has it, measured of late."""
+        return self._line.latency
+
+    @property
+    def device_stats(self) -> DeviceStats | None:
+        """How the device fares."""
+        return self._line.stats
+
+    async def open(self) -> None:
+        """Open the device; what it captures is thrown away until the first `read`."""
+        self._loop = asyncio.get_running_loop()
+        self._more = asyncio.Event()
+        self._cutter.stop()
+        await asyncio.wrap_future(self._host.attach(self._line))
+
+    async def read(self) -> Block:
+        """Return the next 20 ms when they are here; see `Source.read`.
+
+        The time of a block is that of its first sample, by the device's clock.
+        """
+        cutter, clock = self._cutter, self._host.clock
+        if not cutter.started:
+            cutter.start(clock())
+        while (block := cutter.take(clock())) is None:
+            await self._wait(cutter.deadline - clock())
+        return block
+
+    async def aclose(self) -> None:
+        """Close the device; one that does not close is left alone after 2 s."""
+        closing = asyncio.wrap_future(self._host.detach(self._line))
+        _, pending = await asyncio.wait({closing}, timeout=CLOSE_TIMEOUT)
+        if pending:
+            logger.warning("x the microphone %r does not close", self._line.device)
+
+    async def _wait(self, seconds: float) -> None:
+        """Wait until a block is here, at most `seconds`."""
+        assert self._loop is not None, "open() comes first"
+        self._more.clear()
+        self._waiting = True
+        timer = self._loop.call_later(max(0.0, seconds), self._more.set)
+        try:
+            if not self._cutter.ready:  # the device may have brought it before it saw us waiting
+                await self._more.wait()
+            else:
+                await asyncio.sleep(0)
+        finally:
+            self._waiting = False
+            timer.cancel()
+
+    # -- the line's side ----------------------------------------------------------------------
+
+    def opened(self, rate: int) -> None:
+        """Get ready for a device at `rate`; see `device_line.End`."""
+        self._resampler = resampler(from_rate=rate, to_rate=self.rate)
+        self._cutter.begin()
+
+    def process(self, samples: Samples, time: float) -> None:
+        """Keep what was captured; see `device_line.End`."""
+        if max(int(samples.max()), -int(samples.min())) > QUIET_PEAK:
+            self._loud_at = time
+        self._cutter.latency = self._line.latency
+        self._cutter.write(self._resampler.process(samples), time)
+        if self._waiting and self._cutter.ready and self._loop is not None:
+            self._waiting = False
+            with suppress(RuntimeError):  # the loop is closed: nobody reads any more
+                self._loop.call_soon_threadsafe(self._more.set)
+
+    def quiet(self, now: float) -> bool:
+        """Whether nobody speaks; see `device_line.End`."""
+        return now - self._loud_at > QUIET_FOR
+
+    def closed(self) -> None:
+        """Do nothing: the reader sees by itself that nothing comes; see `device_line.End`."""
+
+    def changed(self, event: DeviceChanged) -> None:
+        """Hand the news on; see `device_line.End`."""
+        if self.on_change is not None:
+            self.on_change(event)

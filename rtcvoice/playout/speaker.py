@@ -1,0 +1,204 @@
+"""The assistant's voice on a loudspeaker.
+
+The device calls every 10 ms on a thread of PortAudio's, which pulls from the player and does
+nothing else: no lock is waited for, no event loop is in the way. Everything handed out is kept for
+two seconds with the time at which it is heard (`played`). While the device is lost, the ticker of
+the event loop stands in and pulls in real time, so that nothing old piles up to be heard later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+
+import numpy as np
+
+from rtcvoice.audio import TICK, Samples, check_rate
+from rtcvoice.device import DeviceChanged, Direction
+from rtcvoice.device_host import DeviceHost, device_host
+from rtcvoice.device_line import Line
+from rtcvoice.errors import ConfigError
+from rtcvoice.resampler import PassThrough, Resampler, resampler
+from rtcvoice.stats import DeviceStats
+from rtcvoice.timed_ring import TimedRing
+
+from .sink import Puller, Sink
+from .ticker import ticker
+
+__all__ = ["Speaker"]
+
+logger = logging.getLogger(__name__)
+
+LATENCY = 0.03
+"""Seconds of buffer asked of the device: 40 ms to the ear on a sound server. A device that runs dry
+gets twice as much, again and again up to 240 ms."""
+
+CLOSE_TIMEOUT = 2.0
+"""Seconds to wait for a device that does not close."""
+
+QUIET_PEAK = 100
+"""Below this peak (-50 dBFS) nothing is being said."""
+
+QUIET_FOR = 0.2
+"""Seconds of that after which an interruption is not noticed."""
+
+LONGEST_CATCH_UP = 1.0
+"""Seconds of a device's absence that are pulled at once when the stand-in takes over."""
+
+
+class Speaker(Sink):
+    """Hear the call on a loudspeaker.
+
+    `device` is a part of its name, its index in `rtcvoice.devices()`, or None for the system's
+    default. `rate` is that of the pulled audio, an Opus rate: a device with another one is
+    converted. `latency` is the buffer asked of the device in seconds; it grows when it runs dry.
+
+    `open` raises DeviceError: no such device, in use, no PortAudio. When the device is lost during
+    the call, the call goes on unheard until one is found, and is told (`rtcvoice.device_changed`).
+    """
+
+    def __init__(
+        self,
+        device: int | str | None = None,
+        *,
+        rate: int = 48000,
+        latency: float = LATENCY,
+        host: DeviceHost | None = None,
+    ) -> None:
+        self.rate = check_rate(rate)
+        if not 0 < latency <= 1:
+            raise ConfigError(f"latency={latency!r} is no buffer of up to 1 s")
+        self.played = TimedRing(rate)
+        """What was handed to the device, with the times at which it is heard."""
+        self.on_change: Callable[[DeviceChanged], None] | None = None
+        self._host = host or device_host()
+        self._line = Line(self, Direction.OUTPUT, device, latency=latency, clock=self._host.clock)
+        self._player: Puller | None = None
+        self._silence: Samples = np.zeros(rate // 100, np.int16)
+        self._turn = threading.Lock()
+        self._resampler: Resampler = PassThrough()
+        self._left: Samples = np.zeros(0, np.int16)
+        self._device_rate = rate
+        self._pulled_at = self._loud_at = 0.0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._flowing = False
+        self._standing_in = False
+
+    @property
+    def latency(self) -> float:
+        """Seconds from a pull to the ear, measured of late."""
+        return self._line.latency
+
+    @property
+    def device_stats(self) -> DeviceStats | None:
+        """How the device fares."""
+        return self._line.stats
+
+    async def open(self) -> None:
+        """Open the device; it plays silence until `start`."""
+        self._loop = asyncio.get_running_loop()
+        await asyncio.wrap_future(self._host.attach(self._line))
+
+    def start(self, player: Puller) -> None:
+        """Let the device pull from `player` from its next callback on."""
+        self._pulled_at = self._host.clock()
+        self._player = player
+
+    async def aclose(self) -> None:
+        """Close the device; one that does not close is left alone after 2 s."""
+        self._player = None
+        closing = asyncio.wrap_future(self._host.detach(self._line))
+        _, pending = await asyncio.wait({closing}, timeout=CLOSE_TIMEOUT)
+        if pending:
+            logger.warning("x the loudspeaker %r does not close", self._line.device)
+        self._sit_down()
+        self._loop = None
+
+    # -- the line's side ----------------------------------------------------------------------
+
+    def opened(self, rate: int) -> None:
+        """Get ready for a device at `rate`; see `device_line.End`."""
+        self._device_rate = rate
+        self._resampler = resampler(from_rate=self.rate, to_rate=rate)
+        # A resampler holds back less than a millisecond: with that in advance there is enough.
+        self._left = np.zeros(0 if rate == self.rate else rate // 1000, np.int16)
+
+    def process(self, samples: Samples, time: float) -> None:
+        """Fill `samples` with what is heard from `time` on; see `device_line.End`."""
+        # Never waited for: it is taken only while the stand-in has not yet left.
+        if not self._turn.acquire(blocking=False):
+            samples.fill(0)
+            return
+        try:
+            self._flowing = True
+            self._fill(samples, time)
+        finally:
+            self._turn.release()
+        if self._standing_in:
+            self._on_loop(self._sit_down)
+
+    def quiet(self, now: float) -> bool:
+        """Whether nothing is being said; see `device_line.End`."""
+        return now - self._loud_at > QUIET_FOR
+
+    def closed(self) -> None:
+        """Let the loop pull while there is no device; see `device_line.End`."""
+        self._flowing = False
+        self._on_loop(self._stand_in)
+
+    def changed(self, event: DeviceChanged) -> None:
+        """Hand the news on; see `device_line.End`."""
+        if self.on_change is not None:
+            self.on_change(event)
+
+    def _fill(self, samples: Samples, time: float) -> None:
+        left, need = self._left, len(samples)
+        while len(left) < need:
+            block = self._pull(self._host.clock())
+            self.played.write(block, time + len(left) / self._device_rate)
+            more = self._resampler.process(block)
+            left = np.concatenate((left, more)) if len(left) else more
+        samples[:] = left[:need]
+        self._left = left[need:]
+
+    def _pull(self, now: float) -> Samples:
+        self._pulled_at, player = now, self._player
+        if player is None:
+            return self._silence
+        block = player.pull(now)
+        if max(int(block.max()), -int(block.min())) > QUIET_PEAK:
+            self._loud_at = now
+        return block
+
+    # -- the stand-in, on the event loop ------------------------------------------------------
+
+    def _on_loop(self, what: Callable[[], None]) -> None:
+        if (loop := self._loop) is not None:
+            with suppress(RuntimeError):  # the loop is closed, and the call with it
+                loop.call_soon_threadsafe(what)
+
+    def _stand_in(self) -> None:
+        if not self._standing_in and self._player is not None:
+            self._standing_in = True
+            ticker().add(self._tick)
+
+    def _sit_down(self) -> None:
+        if self._standing_in:
+            self._standing_in = False
+            ticker().remove(self._tick)
+
+    def _tick(self, now: float) -> None:
+        """Pull for the time since the last pull; nobody hears it."""
+        if not self._turn.acquire(blocking=False):
+            return
+        try:
+            now = self._host.clock()
+            self._pulled_at = max(self._pulled_at, now - LONGEST_CATCH_UP)
+            while not self._flowing and self._pulled_at + TICK <= now:
+                self._pull(self._pulled_at + TICK)
+                self.played.write(self._silence, self._pulled_at)
+        finally:
+            self._turn.release()
