@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
+import threading
+import time
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -14,7 +17,7 @@ from rich.console import Console
 
 from rtcvoice import CallStats, events
 from rtcvoice.cli.live import LiveScreen, rows
-from rtcvoice.cli.output import clean
+from rtcvoice.cli.output import LineWriter, clean
 from rtcvoice.cli.quality import SILENT, Gauge, Grade, Quality
 from rtcvoice.cli.screen import PlainScreen
 from rtcvoice.cli.status import Meter, Status, keys_line, status_line
@@ -284,3 +287,40 @@ def test_clean_keeps_every_language() -> None:
 
 def test_the_keys_are_told() -> None:
     assert keys_line().plain == "m mute   space interrupt   q hang up   Ctrl-Z suspend"
+
+
+def test_a_reader_that_pauses_holds_nobody_up_and_misses_nothing() -> None:
+    reader, writer = os.pipe()
+    with os.fdopen(writer, "w") as stream:
+        lines = LineWriter(stream)
+        begun = time.monotonic()
+        for number in range(2000):
+            lines.write(f"{number} " + "x" * 100)
+        assert time.monotonic() - begun < 2
+        with os.fdopen(reader) as reading:
+            first = [reading.readline() for _ in range(400)]
+            lines.flush()
+            rest = threading.Thread(target=lambda: first.extend(reading.readlines()))
+            rest.start()
+            lines.flush(5.0)
+            stream.close()
+            rest.join()
+    assert [int(line.split()[0]) for line in first] == list(range(2000))
+    assert lines.dropped == 0
+
+
+def test_a_reader_that_never_reads_costs_the_newest_lines() -> None:
+    reader, writer = os.pipe()
+    with os.fdopen(writer, "w") as stream, os.fdopen(reader):
+        lines = LineWriter(stream)
+        for _ in range(6):
+            lines.write("x" * (1 << 20))
+        assert lines.dropped == 2
+        lines.flush(0.05)
+
+
+def test_a_reader_that_has_gone_is_told_of() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as stream, pytest.raises(BrokenPipeError):
+        LineWriter(stream).write("Hello?")

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from rtcvoice.cli.parser import Parser, meant, program
 from rtcvoice.cli.talk_options import TALK, add_talk
+from rtcvoice.cli.token_server import add_token_server
 from rtcvoice.errors import (
     CallEnded,
     ConfigError,
@@ -43,8 +44,9 @@ EXIT_CODES: list[tuple[type[RtcVoiceError], int]] = [
 
 _EXIT_CODES_TOLD = """\
 exit codes: 0 done, 2 wrong options, 3 no usable key, 4 refused or unreachable
-  (HTTP), 5 no connection (WebRTC), 6 audio file or device, 7 ended by the
-  server, 130 Ctrl-C, 141 the reader of stdout left, 143 SIGTERM
+  (HTTP), 5 no connection (WebRTC), 6 audio device or file, or no room for the
+  output, 7 ended by the server, 129 SIGHUP, 130 Ctrl-C, 141 the reader of
+  stdout left, 143 SIGTERM
 """
 
 _VERBOSE = re.compile(r"-v+|--verbose")
@@ -162,5 +164,8 @@ examples:
 COMMANDS = {
     "talk": _Command("have a call", "rtcvoice.cli.talk", _add_talk),
     "emulator": _Command("run a local Realtime server", "rtcvoice.cli.serve", _add_emulator),
+    "token-server": _Command(
+        "hand out tokens, so that clients need no key", "rtcvoice.cli.token_server", add_token_server
+    ),
 }
 """Every command by its name, in the order in which --help shows them."""

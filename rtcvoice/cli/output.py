@@ -1,16 +1,22 @@
-"""Words for the user: lines on stdout or stderr that fail in a way that can be explained."""
+"""Words for the user: lines on stdout or stderr that fail in a way that can be explained.
+
+During a call nothing may wait for a reader that is slow, such as a pager: `LineWriter` writes what
+a pipe takes at once and keeps the rest for later.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import errno
 import os
+import select
 import sys
+import time
 from typing import TextIO
 
 from rtcvoice.errors import CallEnded, DeviceError, RtcVoiceError, TransportError
 
-__all__ = ["NoRoom", "clean", "explain", "explained", "silence", "write_line"]
+__all__ = ["LineWriter", "NoRoom", "clean", "explain", "explained", "silence", "write_line"]
 
 _HINTS: list[tuple[type[RtcVoiceError], str]] = [
     (TransportError, "try again; the command doctor tests the way to the server, step by step"),
@@ -18,6 +24,12 @@ _HINTS: list[tuple[type[RtcVoiceError], str]] = [
     (RtcVoiceError, "-vv shows what happened before"),
 ]
 """What to do when the error itself has no idea."""
+
+MOST_PENDING = 4 << 20
+"""Bytes that wait for a slow reader."""
+
+PIECE = getattr(select, "PIPE_BUF", 512)
+"""Bytes that a pipe which is ready takes without blocking (POSIX)."""
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
@@ -45,6 +57,64 @@ def write_line(stream: TextIO | None, text: str) -> None:
         print(text, file=stream, flush=True)
     except OSError as exc:
         raise explained(exc) from exc
+
+
+class LineWriter:
+    """Writes lines without ever waiting for their reader; `flush` has to be called now and then.
+
+    FULL: 4 MB wait; then whole lines are dropped, the newest first, and counted. Raises like
+    `write_line`.
+    """
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self.dropped = 0
+        self._stream = stream
+        self._descriptor = _descriptor(stream)
+        self._pending = bytearray()
+
+    def write(self, text: str) -> None:
+        """Add a line."""
+        if self._stream is None or self._descriptor is None:
+            write_line(self._stream, text)
+            return
+        line = (text + "\n").encode(self._stream.encoding or "utf-8", "replace")
+        if len(self._pending) + len(line) > MOST_PENDING:
+            self.dropped += 1
+            return
+        self._pending += line
+        self.flush()
+
+    def flush(self, timeout: float = 0.0) -> None:
+        """Write what can be written at once, and wait for up to `timeout` seconds for the rest."""
+        end = time.monotonic() + timeout
+        while self._pending and self._descriptor is not None:
+            if not _ready(self._descriptor, max(0.0, end - time.monotonic())):
+                return
+            try:
+                written = os.write(self._descriptor, self._pending[:PIECE])
+            except BlockingIOError:
+                return
+            except OSError as exc:
+                self._pending.clear()
+                raise explained(exc) from exc
+            del self._pending[:written]
+
+
+def _descriptor(stream: TextIO | None) -> int | None:
+    """Return the descriptor under `stream`, if it can be asked whether it is ready."""
+    if stream is None or not hasattr(select, "poll"):
+        return None
+    try:
+        stream.flush()
+        return stream.fileno()
+    except (OSError, ValueError):
+        return None
+
+
+def _ready(descriptor: int, timeout: float) -> bool:
+    poll = select.poll()
+    poll.register(descriptor, select.POLLOUT)
+    return bool(poll.poll(timeout * 1000))
 
 
 def explained(error: OSError) -> Exception:

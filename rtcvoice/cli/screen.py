@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import abc
 import json
-import sys
 import time
 from typing import Any, TextIO
 
 import msgspec
 
 from rtcvoice import Call, CallEnded, events
-from rtcvoice.cli.output import clean, write_line
+from rtcvoice.cli.output import LineWriter, clean
 from rtcvoice.cli.status import Status
 from rtcvoice.cli.transcript import Line, Transcript, transcribes
 
 __all__ = ["JsonScreen", "PlainScreen", "Screen", "TranscriptScreen"]
 
+
+LAST_WORDS = 2.0
+"""Seconds that a slow reader has, after the call, to take what is left."""
 
 LONGEST_NOTICE = 400
 """Characters of a server's complaint that are shown."""
@@ -115,19 +117,34 @@ class PlainScreen(TranscriptScreen):
 
     def __init__(self, stream: TextIO | None) -> None:
         super().__init__()
-        self._stream = stream
+        self._lines = LineWriter(stream)
+
+    def __exit__(self, *exc: object) -> None:
+        self._lines.flush(LAST_WORDS)
+
+    def tick(self, status: Status) -> None:
+        """Write what the reader was too slow for."""
+        super().tick(status)
+        self._lines.flush()
 
     def _show(self, at: float, speaker: str, text: str, after: str = "") -> None:
         one_line = " ".join(clean(text).split("\n"))
-        write_line(self._stream, f"{at:6.2f} s  {speaker:9}  {one_line}{after}")
+        self._lines.write(f"{at:6.2f} s  {speaker:9}  {one_line}{after}")
 
 
 class JsonScreen(Screen):
     """One JSON object a line: `connected`, every `event`, `notice`, `ended`; each with its time."""
 
-    def __init__(self, stream: TextIO | None = None) -> None:
-        self._stream = stream if stream is not None else sys.stdout
+    def __init__(self, stream: TextIO | None) -> None:
+        self._lines = LineWriter(stream)
         self._began = time.monotonic()
+
+    def __exit__(self, *exc: object) -> None:
+        self._lines.flush(LAST_WORDS)
+
+    def tick(self, status: Status) -> None:
+        """Write what the reader was too slow for."""
+        self._lines.flush()
 
     def connected(self, call: Call) -> None:
         """Print the call's id and timings, and the session, whose event came before."""
@@ -146,8 +163,9 @@ class JsonScreen(Screen):
 
     def ended(self, reason: CallEnded, note: str) -> None:
         """Print why it ended."""
-        self._print(ended={"reason": reason.reason, "normal": reason.normal, "note": note})
+        lost = {"lines_dropped": self._lines.dropped} if self._lines.dropped else {}
+        self._print(ended={"reason": reason.reason, "normal": reason.normal, "note": note, **lost})
 
     def _print(self, **what: Any) -> None:
         now = round(time.monotonic() - self._began, 3)
-        write_line(self._stream, json.dumps({"time": now, **what}))
+        self._lines.write(json.dumps({"time": now, **what}))
