@@ -31,7 +31,7 @@ from rtcvoice.credentials import (
 from rtcvoice.errors import ConfigError, CredentialsError
 from rtcvoice.ice_servers import IceServer, ice_servers_from
 
-__all__ = ["DEFAULT_BASE_URL", "DEFAULT_MODEL", "CallConfig", "environment"]
+__all__ = ["CHANGEABLE", "DEFAULT_BASE_URL", "DEFAULT_MODEL", "CallConfig", "environment"]
 
 DEFAULT_MODEL = "gpt-realtime-2.1"
 DEFAULT_TRANSCRIPTION = "gpt-transcribe"

@@ -74,12 +74,12 @@ class Signaling:
         self._proxy, self._ca_file = proxy, ca_file
         self._rest = Rest(base_url, headers=headers, proxy=proxy, ca_file=ca_file)
 
-    async def authorize(self) -> Credentials:
-        """Get the key or token from where it comes from, once, and return it.
+    async def authorize(self, *, again: bool = False) -> Credentials:
+        """Get the key or token from where it comes from, once, or `again`, and return it.
 
         Raises CredentialsError, and SignalingError when a token URL does not answer as it should.
         """
-        if self._ready is None:
+        if self._ready is None or again:
             self._ready = await resolved(self._source, self._fetch)
         return self._ready
 

@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from live import BentEmulator
 
-
 OURS = ("OPENAI_", "AZURE_OPENAI_", "RTCVOICE_ICE_")
 """The variables that a call reads."""
 

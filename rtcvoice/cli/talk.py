@@ -25,6 +25,7 @@ from rtcvoice import (
 from rtcvoice.cli.call_ends import STDIO, CallEnds, chosen_ends
 from rtcvoice.cli.keys import Keyboard
 from rtcvoice.cli.live import LiveScreen
+from rtcvoice.cli.network_options import network_from
 from rtcvoice.cli.screen import JsonScreen, PlainScreen, Screen
 from rtcvoice.cli.watch import Ear, obey_keys, show_events, show_status, watching
 
@@ -33,7 +34,7 @@ __all__ = ["run"]
 SETTLE = 1.5
 """Seconds of idleness after which everything has been said: a server needs a moment to begin."""
 
-_OPTIONS = ("model", "voice", "instructions", "base_url", "api_key", "connect_timeout")
+_OPTIONS = ("model", "voice", "instructions", "api_key", "connect_timeout")
 """Options that `connect` knows by the same name."""
 
 
@@ -78,9 +79,8 @@ async def _talk(options: argparse.Namespace, ends: CallEnds) -> None:
 def _session(options: argparse.Namespace) -> dict[str, Any]:
     """Return the options for `connect` that were given."""
     given = {name: getattr(options, name, None) for name in _OPTIONS}
-    if options.api_key_file is not None:
-        given["credentials"] = rtcvoice.ApiKeyFile(options.api_key_file)
-    return {name: value for name, value in given.items() if value is not None}
+    named = {name: value for name, value in given.items() if value is not None}
+    return named | network_from(options)
 
 
 def _screen(options: argparse.Namespace) -> Screen:

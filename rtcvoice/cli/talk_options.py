@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from rtcvoice.cli.network_options import add_key, add_network, add_relay
 from rtcvoice.cli.parser import seconds
 
 __all__ = ["TALK", "add_talk"]
@@ -83,7 +84,9 @@ def _add_where(parser: argparse.ArgumentParser) -> None:
         "--emulator", action="store_true", help="call the built-in emulator: no key, no network"
     )
     server.add_argument("--base-url", metavar="URL", help="default: https://api.openai.com/v1")
-    where.add_argument("--api-key-file", metavar="FILE", help="where the key is, alone")
+    add_key(where)
+    add_network(where)
+    add_relay(where)
     where.add_argument(
         "--connect-timeout", type=seconds, metavar="N", help="seconds to get through (10)"
     )

@@ -1,0 +1,62 @@
+"""Options for where a server is, with what key it is called, and through which network."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from rtcvoice import ApiKeyFile, TokenUrl
+from rtcvoice.errors import ConfigError
+
+__all__ = ["add_key", "add_network", "add_relay", "network_from"]
+
+
+def add_key(group: Any, *, token_url: bool = True) -> None:
+    """Add where the key comes from, when it is not in the environment."""
+    group.add_argument("--api-key-file", metavar="FILE", help="where the key is, alone")
+    if token_url:
+        group.add_argument(
+            "--token-url", metavar="URL", help="ask this address for a token; no key is needed"
+        )
+
+
+def add_network(group: Any) -> None:
+    """Add how HTTP gets through."""
+    group.add_argument(
+        "--proxy", metavar="URL", help="for HTTP, such as http://proxy:3128 (or HTTPS_PROXY)"
+    )
+    group.add_argument(
+        "--ca-file", metavar="FILE", help="trust this CA as well (PEM); or SSL_CERT_FILE"
+    )
+
+
+def add_relay(group: Any) -> None:
+    """Add how media gets through."""
+    group.add_argument(
+        "--ice-server",
+        metavar="URL",
+        action="append",
+        dest="ice_servers",
+        help="such as turn:user:password@host?transport=tcp (or RTCVOICE_ICE_SERVERS)",
+    )
+    group.add_argument(
+        "--relay",
+        action="store_const",
+        const="relay",
+        dest="ice_transport_policy",
+        help="use no path but through the TURN server",
+    )
+
+
+def network_from(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the options above, as far as they were given, as `rtcvoice.connect` takes them."""
+    names = ("base_url", "proxy", "ca_file", "ice_servers", "ice_transport_policy")
+    given = {name: value for name in names if (value := getattr(options, name, None)) is not None}
+    key_file, token_url = (getattr(options, name, None) for name in ("api_key_file", "token_url"))
+    if key_file is not None and token_url is not None:
+        raise ConfigError("--api-key-file and --token-url are both given", hint="give one of them")
+    if key_file is not None:
+        given["credentials"] = ApiKeyFile(key_file)
+    if token_url is not None:
+        given["credentials"] = TokenUrl(token_url)
+    return given

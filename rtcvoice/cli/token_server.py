@@ -1,0 +1,157 @@
+"""`python -m rtcvoice token-server`: hands out ephemeral tokens until it is stopped."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from rtcvoice.cli.network_options import add_key, add_network, network_from
+from rtcvoice.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rtcvoice.token_server import TokenServer
+
+__all__ = ["add_token_server", "run"]
+
+_DESCRIPTION = """\
+Keep the API key on this machine and hand out ephemeral tokens, so that pages,
+phones and other programs need no key. A token starts calls for ten minutes.
+
+examples:
+  %(prog)s --voice marin
+      at http://127.0.0.1:8090/token, for programs on this machine; to call:
+      python -m rtcvoice --token-url http://127.0.0.1:8090/token
+  %(prog)s --allow-origin https://app.example
+      for the pages of one site
+  %(prog)s --session agent.yaml --allow voice
+      the session is in a file; clients may choose its voice
+  %(prog)s --host 0.0.0.0 --client-key-file keys.txt
+      for other machines that show a key of yours
+"""
+
+
+def add_token_server(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `token-server`."""
+    parser.description = _DESCRIPTION
+    who = parser.add_argument_group("who may ask")
+    who.add_argument("--port", type=int, default=8090, help="default: 8090; 0 takes a free one")
+    who.add_argument(
+        "--host", default="127.0.0.1", help="default: 127.0.0.1, which only this machine reaches"
+    )
+    who.add_argument(
+        "--allow-origin",
+        metavar="ORIGIN",
+        action="append",
+        default=[],
+        help="pages of this origin may ask, such as https://app.example; '*': all",
+    )
+    who.add_argument(
+        "--client-key-file",
+        metavar="FILE",
+        help="clients have to show one of its lines: Authorization: Bearer ...",
+    )
+    who.add_argument(
+        "--per-minute", type=_count, default=10, metavar="N", help="tokens for each client (10)"
+    )
+    who.add_argument(
+        "--behind-proxy",
+        action="store_true",
+        help="a reverse proxy tells the client's address (X-Forwarded-For)",
+    )
+    what = parser.add_argument_group("what they get")
+    what.add_argument("--session", metavar="FILE", help="session options (JSON, or YAML as .yaml)")
+    what.add_argument("--model", help="default: gpt-realtime-2.1")
+    what.add_argument("--voice", help="such as marin or cedar")
+    what.add_argument("--instructions", metavar="TEXT", help="how the assistant is to behave")
+    what.add_argument(
+        "--allow",
+        metavar="OPTION",
+        action="append",
+        default=[],
+        help="clients may choose this option, such as voice",
+    )
+    what.add_argument(
+        "--token-seconds", type=int, metavar="N", help="a token starts calls for so long (600)"
+    )
+    what.add_argument(
+        "--safety-identifier",
+        metavar="TEXT",
+        help="tells the provider who calls; 'per-client': a hash of each client's address",
+    )
+    where = parser.add_argument_group("the provider")
+    where.add_argument("--base-url", metavar="URL", help="default: https://api.openai.com/v1")
+    add_key(where, token_url=False)
+    add_network(where)
+
+
+async def run(options: argparse.Namespace) -> int:
+    """Serve until cancelled."""
+    server = _server(options)
+    console = Console(highlight=False, soft_wrap=True)
+    if not options.verbose:  # what a server refuses, and why, is worth a line
+        logging.getLogger("rtcvoice.token_server").setLevel(logging.INFO)
+    async with server:
+        console.print(f"token server at {server.url} (Ctrl-C stops it); to call with it:")
+        console.print(f"  python -m rtcvoice --token-url {server.url} ...")
+        open_wide = options.host not in ("127.0.0.1", "localhost", "::1")
+        if open_wide and options.client_key_file is None:
+            console.print(
+                "  whoever reaches this address gets tokens: --client-key-file stops that"
+            )
+        await asyncio.Event().wait()
+    return 0
+
+
+def _server(options: argparse.Namespace) -> TokenServer:
+    try:
+        from rtcvoice.token_server import TokenServer, session_options
+    except ModuleNotFoundError as exc:
+        if exc.name not in ("aiohttp", "yaml"):
+            raise
+        raise ConfigError(
+            f"the token server needs the package {exc.name}",
+            hint='pip install "rtcvoice[emulator]"',
+        ) from exc
+    given: dict[str, Any] = session_options(options.session) if options.session else {}
+    for name in ("model", "voice", "instructions", "safety_identifier"):
+        if (value := getattr(options, name)) is not None:
+            given[name] = value
+    per_client = given.get("safety_identifier") == "per-client"
+    if per_client:
+        del given["safety_identifier"]
+    return TokenServer(
+        given | network_from(options),
+        host=options.host,
+        port=options.port,
+        allow=options.allow,
+        origins=options.allow_origin,
+        client_keys=_client_keys(options.client_key_file),
+        per_minute=options.per_minute,
+        token_seconds=options.token_seconds,
+        behind_proxy=options.behind_proxy,
+        per_client_identifier=per_client,
+    )
+
+
+def _client_keys(path: str | None) -> list[str]:
+    if path is None:
+        return []
+    try:
+        keys = Path(path).read_text("utf-8").split()
+    except (OSError, ValueError) as exc:
+        cause = getattr(exc, "strerror", None) or exc
+        raise ConfigError(f"the client keys in {path} cannot be read: {cause}") from exc
+    if not keys:
+        raise ConfigError(f"{path} holds no client key", hint="write one key a line")
+    return keys
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) < 1_000_000:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number above 0")
+    return int(text)
