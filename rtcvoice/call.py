@@ -24,10 +24,11 @@ from rtcvoice.config import CallConfig
 from rtcvoice.conversation import commands
 from rtcvoice.conversation.accounts import AccountPorts, Accounts
 from rtcvoice.conversation.conversation import Fact
-from rtcvoice.conversation.dialogue import Dialogue, Ports
+from rtcvoice.conversation.dialogue import Dialogue
 from rtcvoice.conversation.dispatcher import Dispatcher
 from rtcvoice.conversation.latency import TurnLatency
 from rtcvoice.conversation.limits import LimitReached, Limits
+from rtcvoice.conversation.ports import Ports
 from rtcvoice.conversation.prices import ModelPrice
 from rtcvoice.conversation.tool_runner import ToolRunner
 from rtcvoice.conversation.tools import ToolSet

@@ -81,6 +81,8 @@ class Client:
         self.want(params=e.ResponseParams(conversation="none"))
 
     def interrupt(self):
+        if self.random.random() < 0.5:
+            self.sequencer.stop()
         for command in commands.interrupt(
             responding=self.sequencer.responding or self.sequencer.asked,
             playing=self.conversation.playing,
@@ -183,6 +185,9 @@ def check(scene, seed):
     made = [tag for _, tag, _ in server.made if tag is not None]
     assert len(made) == len(set(made)), seed
     for request in client.requests:
+        if request.shared and request.state is RequestState.WITHDRAWN:  # the user stopped it
+            assert request.tag not in made, (seed, request)
+            continue
         expected = {RequestState.DONE} | ({RequestState.COVERED} if request.shared else set())
         assert request.state in expected, (seed, request)
         assert (request.tag in made) == (request.state is RequestState.DONE), (seed, request)

@@ -330,6 +330,25 @@ async def test_a_user_who_speaks_while_tools_run_gets_one_answer_to_both():
         assert call.errors[1] == ()
 
 
+@virtual
+async def test_what_was_stopped_by_hand_is_not_taken_up_again():
+    turn = Turn(says="reply-1", calls=(ToolCall(name="a"),), then=Turn(says="reply-2"))
+    async with VirtualCall(turn) as call:
+        answering(call, delay=4.0)
+        reply = await call.ask("Go.")
+        await call.until("response.done")
+        await call.send("And by the way")
+        await asyncio.sleep(0.1)
+        await call.send("One more thing")
+        await call.interrupt()
+        assert await reply.text() == SHORT
+        assert reply.status is Status.INTERRUPTED
+        await call.settle(8.0)
+        assert len(call.server.of("response.created")) == 2
+        assert any(entry["type"] == "function_call_output" for entry in call.history)
+        assert await (await call.ask("Hello?")).text()
+
+
 # -- errors -------------------------------------------------------------------------------------
 
 

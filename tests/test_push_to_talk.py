@@ -119,6 +119,20 @@ async def test_a_press_stops_the_answer(after):
 
 
 @virtual
+async def test_nobody_speaks_into_the_users_words():
+    async with talking(Turn(says="talk"), Turn(says="reply-1")) as call:
+        await call.ask("Talk!")
+        await call.send("Something else.")  # it waits for its turn
+        async with call.talk() as talk:
+            call.speak(2.0)
+            await asyncio.sleep(2.0)
+            assert len(call.server.of("response.created")) == 1
+        assert await talk.reply.text()
+        await call.idle()
+        assert len(call.server.of("response.created")) == 2  # one answer to both
+
+
+@virtual
 async def test_an_exception_in_the_block_says_nothing():
     async with talking() as call:
         with pytest.raises(KeyError):  # noqa: PT012

@@ -17,8 +17,9 @@ from rtcvoice import events
 from rtcvoice.audio import Block
 from rtcvoice.conversation import commands
 from rtcvoice.conversation.conversation import Fact
-from rtcvoice.conversation.dialogue import Dialogue, Ports
+from rtcvoice.conversation.dialogue import Dialogue
 from rtcvoice.conversation.dispatcher import Dispatcher
+from rtcvoice.conversation.ports import Ports
 from rtcvoice.conversation.verbs import Verbs
 from rtcvoice.emulator.session.outputs import PlayAudio
 from rtcvoice.emulator.session.script import Scripted

@@ -128,9 +128,9 @@ class Conversation:
         """Note that the ear fell silent with `held` seconds in its buffers still unheard."""
         self.playback.flushed(now, held)
 
-    def due(self, now: float) -> list[ClientEvent]:
-        """Return what to send now; see `Sequencer.due`."""
-        return self.sequencer.due(now, held=self.is_held(now))
+    def due(self, now: float, *, talking: bool = False) -> list[ClientEvent]:
+        """Return what to send now; see `Sequencer.due`. `talking`: the user holds the key."""
+        return self.sequencer.due(now, held=talking or self.is_held(now))
 
     def feed(self, event: Any, now: float) -> Fact | None:
         """Take the next event of the server; return the fact it states, if any."""

@@ -16,26 +16,26 @@ import logging
 import os
 import time
 import weakref
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 from rtcvoice import events
-from rtcvoice.audio import Block, Samples
+from rtcvoice.audio import Samples
 from rtcvoice.errors import CallEnded, RtcVoiceError, ServerError
 from rtcvoice.events import ClientEvent, ResponseParams
 
 from . import commands, history
 from .conversation import Conversation, Fact
 from .exchange import HARMLESS, REPLY_TIMEOUT, Exchange, confirmed, new_id, unconfirmed
+from .ports import Ports
 from .replies import Replies
 from .reply import Reply
 from .requests import Request, RequestState
 from .sequencer import FunctionCall
 from .turn_stream import TurnStream
 
-__all__ = ["Dialogue", "Ports"]
+__all__ = ["Dialogue"]
 
 logger = logging.getLogger(__name__)
 
@@ -48,26 +48,6 @@ SEEDED_AT_ONCE = 20
 """Items of a history that are on their way at the same time."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Ports:
-    """What a dialogue needs of the call around it; all of it on the event loop."""
-
-    send: Callable[[ClientEvent], None]
-    """Send an event now. Raises TransportError, CallEnded."""
-    message_limit: Callable[[], int]
-    """The largest message in bytes that the server takes."""
-    open_microphone: Callable[[bool], None]
-    """Send the source, or silence in its place."""
-    listen: Callable[[], AsyncIterator[Block]]
-    """What the sink gets, from now on."""
-    rate: Callable[[], int]
-    """Sample rate of that."""
-    held: Callable[[], float]
-    """Seconds of audio that have arrived and are not heard yet."""
-    load_clip: Callable[[str | os.PathLike[str]], Awaitable[Samples]]
-    """Decode an audio file: int16 mono at 24 kHz. Raises DeviceError."""
-
-
 class Dialogue:
     """The conversation of one call. For use on the event loop only."""
 
@@ -75,7 +55,7 @@ class Dialogue:
         self.state = Conversation(new_id)
         self.exchange = Exchange()
         self.talking = False
-        """Whether a `talk()` block is open."""
+        """Whether a `talk()` block is open: then nobody is asked to speak into it."""
         self.on_calls: Callable[[list[FunctionCall]], None] = lambda calls: None
         """Told of finished function calls, if `want_calls` says so."""
         self._ports = ports
@@ -225,6 +205,12 @@ class Dialogue:
         """Have a response made; return the reply once it begins. Raises ServerError if refused."""
         return await self._begun(Request(tag=new_id(), items=frozenset(items), params=params))
 
+    async def stop(self) -> None:
+        """Interrupt the answer, and let nothing follow it of itself."""
+        self.state.sequencer.stop()
+        await self.interrupt()
+        self._replies.settle()
+
     async def interrupt(self) -> None:
         """Stop the answer, the making of it and the sending; nothing while nobody answers."""
         sequencer = self.state.sequencer
@@ -245,6 +231,11 @@ class Dialogue:
             lambda event: isinstance(event, events.SessionUpdated),
             what="the change",
         )
+
+    def hold(self, *, on: bool) -> None:
+        """Let no answer be asked for while the user holds the key, and again afterwards."""
+        self.talking = on
+        self._proceed()
 
     def open_microphone(self, *, on: bool) -> None:
         """Send the source, or silence in its place."""
@@ -337,7 +328,7 @@ class Dialogue:
             while self._again:
                 self._again = False
                 now = self._clock()
-                for event in self.state.due(now):
+                for event in self.state.due(now, talking=self.talking):
                     self._send_due(event)
                 if calls := self.state.sequencer.take_calls():
                     self.on_calls(calls)

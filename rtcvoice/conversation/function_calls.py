@@ -96,6 +96,11 @@ class FunctionCalls:
             group.over = True
             group.wanted = not stopped
 
+    def stop(self) -> None:
+        """Let nothing follow up the calls so far; their outputs still go in."""
+        for group in self._groups.values():
+            group.wanted = False
+
     def take_answered(self) -> list[Answered]:
         """Return, and forget, the responses that are over and whose calls all have outputs."""
         complete = [

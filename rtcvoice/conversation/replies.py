@@ -72,6 +72,13 @@ class Replies:
             if reply.over:
                 del self._replies[request]
 
+    def settle(self) -> None:
+        """Let the replies be done that waited for a response which will not come."""
+        for reply in self._replies.values():
+            made = reply.response_ids
+            if made and not any(map(self._sequencer.will_follow_up, made)):
+                reply.settle()
+
     def turn_over(self, turn: Turn) -> None:
         """Note that a turn is final: it was heard, or never will be."""
         for request, reply in list(self._replies.items()):

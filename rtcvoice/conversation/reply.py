@@ -199,9 +199,11 @@ class Reply:
 
     def settle(self) -> None:
         """Note that no further response comes, although one was expected."""
-        last = next((r for r in reversed(self._responses.values()) if r is not None), None)
+        last = next(reversed(self._responses.values()), None)
         if last is not None and not self.done:
             self._finish(last, follow_up=False)
+            if self.status is Status.COMPLETED:
+                self.status = Status.INTERRUPTED
         self._changed.set()
 
     @property

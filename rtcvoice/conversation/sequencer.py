@@ -6,8 +6,8 @@ spoke. So whoever wants a response puts a `Request` in here, and `due()` says wh
 request goes out when nothing is being answered, nothing was asked for and the user does not hold
 the floor. Its tag travels in the response's metadata, which the server gives back: so a response is
 known to be ours, or the server's own. A request that lost a race with the server's own response
-goes out again once that one is over. A `shared` one is content with any response that begins after its
-items were in: if the user spoke meanwhile, the server answers both at once.
+goes out again once that one is over. A `shared` one is content with any response that begins after
+its items were in: if the user spoke meanwhile, the server answers both at once.
 
 THE SEAM FOR TOOLS: set `calls_wanted`. Finished function calls surface in `take_calls()`, each as
 soon as its arguments are complete. Give the output of each to `answer(call_id, output)`, at any
@@ -112,6 +112,15 @@ class Sequencer:
         self._queue.remove(request)
         request.become(RequestState.WITHDRAWN)
         return True
+
+    def stop(self) -> None:
+        """Let nothing follow of itself: no answers to function calls, nor to what was only told.
+
+        What somebody waits for, a request of its own, stays.
+        """
+        self._calls.stop()
+        for request in [request for request in self._queue if request.shared]:
+            self.withdraw(request)
 
     def take_calls(self) -> list[FunctionCall]:
         """Return the function calls that became complete since the last time."""

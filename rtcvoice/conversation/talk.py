@@ -42,20 +42,23 @@ class Talk:
         self._dialogue = dialogue
         self._respond = respond
         self._pressed_at = 0.0
-        self._inside = False
 
     async def __aenter__(self) -> Self:
         """Stop the answer, empty the server's input buffer, open the microphone."""
-        if self._inside or self._dialogue.talking:
+        if self._dialogue.talking:
             raise ConfigError("somebody talks already", hint="leave the other talk() block first")
         if self._dialogue.state.turn_detection is not None:
             raise ConfigError(
                 "push to talk needs turn detection off: the server would end turns by itself",
                 hint="connect(turn_detection=None), or await call.update(turn_detection=None)",
             )
-        await self._dialogue.interrupt()
-        self._dialogue.clear_input()
-        self._inside = self._dialogue.talking = True
+        self._dialogue.hold(on=True)
+        try:
+            await self._dialogue.interrupt()
+            self._dialogue.clear_input()
+        except BaseException:
+            self._dialogue.hold(on=False)
+            raise
         self._dialogue.open_microphone(on=True)
         self._pressed_at = asyncio.get_running_loop().time()
         return self
@@ -67,20 +70,31 @@ class Talk:
         traceback: TracebackType | None,
     ) -> None:
         """Let the last syllable out, close the microphone, commit, ask for the answer."""
-        held = asyncio.get_running_loop().time() - self._pressed_at
         try:
-            said = exc_type is None and held >= SHORTEST
+            item_id = await self._release(said=exc_type is None)
+        except BaseException:
+            self._dialogue.hold(on=False)
+            raise
+        if item_id is None or not self._respond:
+            self._dialogue.hold(on=False)
+            return
+        # Not with `hold`: what waits would go out before the request that answers it as well.
+        self._dialogue.talking = False
+        self.reply = await self._dialogue.respond_to({item_id})
+
+    async def _release(self, *, said: bool) -> str | None:
+        """Return the id of what was said; None if that is nothing."""
+        held = asyncio.get_running_loop().time() - self._pressed_at
+        said = said and held >= SHORTEST
+        try:
             if said:
                 await asyncio.sleep(TAIL)
         except asyncio.CancelledError:
             self._dialogue.clear_input()
             raise
         finally:
-            self._inside = self._dialogue.talking = False
             self._dialogue.open_microphone(on=False)
-        if not said:
-            self._dialogue.clear_input()
-            return
-        item_id = await self._dialogue.commit_input()
-        if item_id is not None and self._respond:
-            self.reply = await self._dialogue.respond_to({item_id})
+        if said:
+            return await self._dialogue.commit_input()
+        self._dialogue.clear_input()
+        return None

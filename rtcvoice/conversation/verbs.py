@@ -179,10 +179,11 @@ class Verbs:
     async def interrupt(self) -> None:
         """Stop the answer: nothing more of it is heard from the next 10 ms on.
 
-        The server stops making it and truncates what was said to what was sent. Does nothing while
-        nobody answers.
+        The server stops making it and truncates what was said to what was sent. What would follow
+        of itself does not: the answer to functions that still run, or to what was only sent. What
+        is asked by `ask`, `say` or `respond`, and waits, is still answered.
         """
-        await self._dialogue.interrupt()
+        await self._dialogue.stop()
 
     def talk(self, *, respond: bool = True) -> Talk:
         """Push to talk: `async with call.talk():` while the user holds the key.
@@ -193,9 +194,7 @@ class Verbs:
         answers = respond and not self._dialogue.state.transcription_only
         return Talk(self._dialogue, respond=answers)
 
-    async def _items(
-        self, text: str, images: Sequence[Image], audio: Clip | None
-    ) -> list[Item]:
+    async def _items(self, text: str, images: Sequence[Image], audio: Clip | None) -> list[Item]:
         if isinstance(images, str | bytes | os.PathLike):
             raise ConfigError("images= is one image", hint="pass a list: images=[...]")
         limit = self._dialogue.message_limit

@@ -1,0 +1,32 @@
+"""What a conversation needs of the call around it, in neutral terms: it knows no audio road."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+
+from rtcvoice.audio import Block, Samples
+from rtcvoice.events import ClientEvent
+
+__all__ = ["Ports"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ports:
+    """What a dialogue needs of the call around it; all of it on the event loop."""
+
+    send: Callable[[ClientEvent], None]
+    """Send an event now. Raises TransportError, CallEnded."""
+    message_limit: Callable[[], int]
+    """The largest message in bytes that the server takes."""
+    open_microphone: Callable[[bool], None]
+    """Send the source, or silence in its place."""
+    listen: Callable[[], AsyncIterator[Block]]
+    """What the sink gets, from now on."""
+    rate: Callable[[], int]
+    """Sample rate of that."""
+    held: Callable[[], float]
+    """Seconds of audio that have arrived and are not heard yet."""
+    load_clip: Callable[[str | os.PathLike[str]], Awaitable[Samples]]
+    """Decode an audio file: int16 mono at 24 kHz. Raises DeviceError."""
