@@ -16,7 +16,9 @@ from rtcvoice.sdp import media_sections
 __all__ = [
     "AS_SEEN",
     "AnswerShape",
+    "as_offered",
     "audio_codec",
+    "audio_first",
     "max_message_size",
     "shape_answer",
     "spoil_answer",
@@ -64,12 +66,14 @@ def shape_answer(sdp: str, shape: AnswerShape = AS_SEEN) -> str:
     result += ["a=msid-semantic:WMS *", *fingerprints]
     if shape.ice_lite:
         result.append("a=ice-lite")
+    candidates = [line for section in media for line in section if line.startswith("a=candidate:")]
     for index, section in enumerate(media):
-        result += _section(section, shape, first=index == 0)
+        here = index == 0 or shape.candidates_everywhere
+        result += _section(section, shape) + (_candidates(candidates, shape) if here else [])
     return "".join(f"{line}\r\n" for line in result)
 
 
-def _section(section: list[str], shape: AnswerShape, *, first: bool) -> list[str]:
+def _section(section: list[str], shape: AnswerShape) -> list[str]:
     lines: list[str] = []
     ssrc = next((line.split()[0][7:] for line in section if line.startswith("a=ssrc:")), None)
     for line in section:
@@ -85,12 +89,14 @@ def _section(section: list[str], shape: AnswerShape, *, first: bool) -> list[str
         # JavaScript clients find the voice by its stream, so there has to be one.
         lines += [f"a=ssrc:{ssrc} cname:realtimeapi"] if ssrc else []
         lines.append("a=msid:realtimeapi audio")
-    if first or shape.candidates_everywhere:
-        candidates = [line for line in section if line.startswith("a=candidate:")]
-        lines += candidates
-        lines += map(_over_tcp, candidates) if shape.tcp_candidates else []
-        lines += ["a=end-of-candidates"] if shape.end_of_candidates else []
     return lines
+
+
+def _candidates(candidates: list[str], shape: AnswerShape) -> list[str]:
+    """Return the lines about candidates; all sections share one transport, and so these."""
+    lines = list(dict.fromkeys(candidates))
+    lines += map(_over_tcp, lines[:]) if shape.tcp_candidates else []
+    return lines + (["a=end-of-candidates"] if shape.end_of_candidates else [])
 
 
 def _over_tcp(candidate: str) -> str:
@@ -109,6 +115,35 @@ def audio_codec(sdp: str) -> str:
                     return line.split()[1].partition("/")[0]
             return {"0": "PCMU", "8": "PCMA"}.get(payload, "")  # static numbers (RFC 3551 §6)
     return ""
+
+
+def audio_first(offer: str) -> str:
+    """Return the offer with its audio section first, as aiortc needs it to gather candidates."""
+    session, media = media_sections(offer)
+    return _joined(session, sorted(media, key=lambda section: not section[0].startswith("m=audio")))
+
+
+def as_offered(answer: str, offer: str) -> str:
+    """Return the answer with its sections in the order of the offer's (RFC 3264 §6)."""
+    order = [_mid(section) for section in media_sections(offer)[1]]
+    session, media = media_sections(answer)
+    if sorted(map(_mid, media)) != sorted(order):
+        return answer
+    return _joined(session, sorted(media, key=lambda section: order.index(_mid(section))))
+
+
+def _mid(section: list[str]) -> str:
+    return next((line for line in section if line.startswith("a=mid:")), "")
+
+
+def _joined(session: list[str], media: list[list[str]]) -> str:
+    """Return the description of these sections, bundled in their order if at all."""
+    mids = " ".join(_mid(section)[6:] for section in media)
+    session = [
+        f"a=group:BUNDLE {mids}" if line.startswith("a=group:BUNDLE") else line for line in session
+    ]
+    lines = [*session, *(line for section in media for line in section)]
+    return "".join(f"{line}\r\n" for line in lines)
 
 
 def max_message_size(sdp: str) -> int:

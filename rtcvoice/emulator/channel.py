@@ -64,8 +64,9 @@ class EventChannel:
         if event["type"] != "session.created":
             for listener in self.listeners:
                 listener(text)
-        fits = len(text) <= self._limit()
-        self._send_over_channel(text if fits else json.dumps(lighter(event)))
+        if self._is_open:
+            fits = len(text) <= self._limit()
+            self._send_over_channel(text if fits else json.dumps(lighter(event)))
 
     def send_text(self, text: str) -> None:
         """Send a message as it is."""
@@ -92,8 +93,12 @@ class EventChannel:
         except TimeoutError:
             logger.info("x the last events did not leave in %g s", FLUSH_TIMEOUT)
 
+    @property
+    def _is_open(self) -> bool:
+        return self._channel is not None and self._channel.readyState == "open"
+
     def _send_over_channel(self, text: str) -> None:
-        if self._channel is None or self._channel.readyState != "open":
+        if not self._is_open:
             return
         limit = self._limit()
         if len(text) > limit:

@@ -35,7 +35,9 @@ from rtcvoice.capture.track import SourceTrack
 from rtcvoice.emulator.answer import (
     AS_SEEN,
     AnswerShape,
+    as_offered,
     audio_codec,
+    audio_first,
     max_message_size,
     shape_answer,
     spoil_answer,
@@ -81,6 +83,13 @@ Observer = Callable[[str, dict[str, Any]], None]
 
 class OfferError(ValueError):
     """The offer cannot be answered; the message says why."""
+
+
+def _check(offer: str) -> None:
+    """Refuse what aiortc would take and then fail with much later. Raises OfferError."""
+    for needed, name in (("m=audio", "audio section"), ("a=fingerprint:", "fingerprint")):
+        if not any(line.startswith(needed) for line in offer.splitlines()):
+            raise OfferError(f"the offer has no {name}")
 
 
 class Peer:
@@ -152,16 +161,17 @@ class Peer:
     async def answer(self, offer: str) -> str:
         """Return the SDP answer; the call lives from then on. Raises OfferError."""
         try:
-            await self._peer.setRemoteDescription(RTCSessionDescription(offer, "offer"))
-            if not any("m=audio" in line for line in offer.splitlines()):
-                raise OfferError("the offer has no audio section")
+            _check(offer)
+            taken = RTCSessionDescription(audio_first(offer), "offer")
+            await self._peer.setRemoteDescription(taken)
             description = await self._peer.createAnswer()
             self._speak(audio_codec(description.sdp))
             await self._peer.setLocalDescription(description)
-            answer = shape_answer(self._peer.localDescription.sdp, self._shape)
+            made = as_offered(self._peer.localDescription.sdp, offer)
+            answer = shape_answer(made, self._shape)
         except Exception as exc:  # aiortc raises many kinds for an SDP it cannot use
-            await self._close_peer()
-            raise exc if isinstance(exc, OfferError) else OfferError(str(exc)) from exc
+            await self._give_up()
+            raise exc if isinstance(exc, OfferError) else OfferError(str(exc) or repr(exc)) from exc
         self._channel.largest_message = max_message_size(answer)
         _aiortc.watch_datagrams(self._ice, self._alive)
         self._wire.attach(self._ice)
@@ -350,6 +360,14 @@ class Peer:
         self._wire.close()
         for clean_up in self._at_end:
             await clean_up()
+
+    async def _give_up(self) -> None:
+        """Close what an offer that cannot be answered has left; aiortc may fail to do even that."""
+        try:
+            await self._close_peer()
+        except Exception as exc:
+            logger.info("x closing after a refused offer: %r", exc)
+        self._track.stop()
 
     async def _close_peer(self) -> None:
         await self._end_connecting()
