@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from rtcvoice import CallStats, events
+from rtcvoice import CallStats, DeviceChange, DeviceChanged, EventsDropped, LimitNear, events
 from rtcvoice.cli.live import LiveScreen, rows
+from rtcvoice.cli.notices import notice_of
 from rtcvoice.cli.output import LineWriter, clean
 from rtcvoice.cli.quality import SILENT, Gauge, Grade, Quality
 from rtcvoice.cli.screen import PlainScreen
@@ -283,6 +284,26 @@ def test_clean_keeps_every_language() -> None:
     text = "Grüße 你好 👩‍👩‍👧 \N{NO-BREAK SPACE}é\n"
     assert clean(text) == text
     assert clean("\x1b]0;title\x07\t\r") == "]0;title "
+
+
+@pytest.mark.parametrize(
+    ("event", "told"),
+    [
+        (EventsDropped(count=3), "3 events are not shown: too many came at once"),
+        (LimitNear(limit="cost", used=0.8, maximum=1.0), "80% of the limit on cost is used"),
+        (
+            DeviceChanged(
+                end="microphone", change=DeviceChange.LOST, device="USB", reason="no callback"
+            ),
+            "the microphone 'USB' is lost, another is being looked for: no callback",
+        ),
+        (added("a"), ""),
+    ],
+)
+def test_what_a_user_should_know_is_told(event: object, told: str) -> None:
+    assert notice_of(event) == told
+    for change in DeviceChange:
+        assert notice_of(DeviceChanged(end="loudspeaker", change=change, device="x", reason=""))
 
 
 def test_the_keys_are_told() -> None:

@@ -14,8 +14,17 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-import rtcvoice
-from rtcvoice import ConfigError, FileSink, FileSource, PipeSink, PipeSource, Sink, Source
+from rtcvoice import (
+    ConfigError,
+    FileSink,
+    FileSource,
+    Microphone,
+    PipeSink,
+    PipeSource,
+    Sink,
+    Source,
+    Speaker,
+)
 
 __all__ = ["CallEnds", "chosen_ends"]
 
@@ -70,9 +79,7 @@ def _source(options: argparse.Namespace, live: bool, stack: ExitStack) -> Source
             return PipeSource(_opened(options.input, stack), live=options.live)
         return FileSource(options.input)
     if live:
-        return rtcvoice.Microphone(
-            _device(options.microphone), echo_cancellation=not options.headphones
-        )
+        return Microphone(_device(options.microphone), echo_cancellation=not options.headphones)
     return None
 
 
@@ -84,7 +91,7 @@ def _sink(options: argparse.Namespace, live: bool) -> Sink | None:
     if options.output is not None:
         return FileSink(options.output)
     if live or options.speaker is not None:
-        return rtcvoice.Speaker(_device(options.speaker))
+        return Speaker(_device(options.speaker))
     return None
 
 

@@ -165,7 +165,9 @@ COMMANDS = {
     "talk": _Command("have a call", "rtcvoice.cli.talk", _add_talk),
     "emulator": _Command("run a local Realtime server", "rtcvoice.cli.serve", _add_emulator),
     "token-server": _Command(
-        "hand out tokens, so that clients need no key", "rtcvoice.cli.token_server", add_token_server
+        "hand out tokens, so that clients need no key",
+        "rtcvoice.cli.token_server",
+        add_token_server,
     ),
 }
 """Every command by its name, in the order in which --help shows them."""

@@ -25,6 +25,9 @@ _HINTS: list[tuple[type[RtcVoiceError], str]] = [
 ]
 """What to do when the error itself has no idea."""
 
+_AS_OPTIONS = {"source=None": "--input none", "sink=None": "--output none"}
+"""What hints to programmers are for users of the command line."""
+
 MOST_PENDING = 4 << 20
 """Bytes that wait for a slow reader."""
 
@@ -142,4 +145,6 @@ def explain(error: RtcVoiceError) -> None:
     hint = error.hint or next(hint for kind, hint in _HINTS if isinstance(error, kind))
     with contextlib.suppress(OSError, ValueError, NoRoom):
         write_line(sys.stderr, f"rtcvoice: {' '.join(clean(error.message).split())}")
+        for argument, option in _AS_OPTIONS.items():
+            hint = hint.replace(argument, option)
         write_line(sys.stderr, f"  what to do: {clean(hint)}")

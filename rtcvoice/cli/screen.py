@@ -14,6 +14,7 @@ from typing import Any, TextIO
 import msgspec
 
 from rtcvoice import Call, CallEnded, events
+from rtcvoice.cli.notices import notice_of
 from rtcvoice.cli.output import LineWriter, clean
 from rtcvoice.cli.status import Status
 from rtcvoice.cli.transcript import Line, Transcript, transcribes
@@ -23,9 +24,6 @@ __all__ = ["JsonScreen", "PlainScreen", "Screen", "TranscriptScreen"]
 
 LAST_WORDS = 2.0
 """Seconds that a slow reader has, after the call, to take what is left."""
-
-LONGEST_NOTICE = 400
-"""Characters of a server's complaint that are shown."""
 
 
 class Screen(abc.ABC):
@@ -80,8 +78,8 @@ class TranscriptScreen(Screen):
         """Update the transcript."""
         self._transcript.feed(event, self._now)
         self._show_finished()
-        if isinstance(event, events.ErrorEvent):
-            self.notice(f"the server says: {event.error.message[:LONGEST_NOTICE]}")
+        if notice := notice_of(event):
+            self.notice(notice)
 
     def notice(self, text: str) -> None:
         """Show a line of the call's own."""

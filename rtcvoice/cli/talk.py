@@ -163,7 +163,7 @@ def _raise_failure(ends: CallEnds, reason: CallEnded) -> None:
     if isinstance(ends.sink, FileSink | PipeSink) and ends.sink.error is not None:
         error = ends.sink.error
         raise error.__cause__ if isinstance(error.__cause__, BrokenPipeError) else error
-    if error := _failed(ends.source):
-        raise error
+    if failure := _failed(ends.source):
+        raise failure
     if not reason.normal:
         raise reason
