@@ -17,22 +17,16 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from rtcvoice import events
 from rtcvoice.capture.file import load_file
 from rtcvoice.capture.source import Source
 from rtcvoice.config import CallConfig
 from rtcvoice.conversation import commands
-from rtcvoice.conversation.accounts import AccountPorts, Accounts
 from rtcvoice.conversation.conversation import Fact
-from rtcvoice.conversation.dialogue import Dialogue
-from rtcvoice.conversation.dispatcher import Dispatcher
-from rtcvoice.conversation.latency import TurnLatency
 from rtcvoice.conversation.limits import LimitReached, Limits
 from rtcvoice.conversation.ports import Ports
 from rtcvoice.conversation.prices import ModelPrice
-from rtcvoice.conversation.tool_runner import ToolRunner
+from rtcvoice.conversation.side import ConversationSide
 from rtcvoice.conversation.tools import ToolSet
-from rtcvoice.conversation.usage import CallUsage
 from rtcvoice.conversation.verbs import Verbs
 from rtcvoice.ends import Ends
 from rtcvoice.errors import CallEnded, TransportError
@@ -59,9 +53,6 @@ DRAIN_TIMEOUT = 30.0
 PLAYED_OUT = 0.1
 """Seconds beyond the playout delay after which the last packet has surely been heard."""
 
-HANDLER_GRACE = 1.0
-"""Seconds that handlers get to finish once the call has ended."""
-
 
 class Call(Verbs):
     """A call in progress; made by `rtcvoice.connect`. For use on its event loop only.
@@ -82,11 +73,16 @@ class Call(Verbs):
         limits: Limits | None = None,
         price: ModelPrice | None = None,
     ) -> None:
-        super().__init__(Dialogue(self._ports()), Dispatcher())
-        self._tools = ToolRunner(tools or ToolSet(), self._dialogue, self._dispatcher.publish)
-        self._accounts = Accounts(
-            self._account_ports(), model=config.model, limits=limits, price=price
+        self._side = ConversationSide(
+            self._ports(),
+            act_on=self._act_on,
+            reached=self._limit_reached,
+            model=config.model,
+            tools=tools,
+            limits=limits,
+            price=price,
         )
+        super().__init__(self._side)
         self._goodbye: asyncio.Task[None] | None = None
         self._seeds = self._dialogue.seeds(history)
         self._config = config
@@ -100,9 +96,9 @@ class Call(Verbs):
             Parts(
                 connect=self._connect,
                 heard_at=self._heard_at,
-                ending=self._ending,
+                ending=self._side.end,
                 close=self._close,
-                ended=self._ended,
+                ended=self._side.aclose,
             ),
             liveness_timeout=config.liveness_timeout,
             close_timeout=config.close_timeout,
@@ -148,16 +144,6 @@ class Call(Verbs):
         )
 
     @property
-    def usage(self) -> CallUsage:
-        """What was used so far: tokens by kind, per response and in all, and what they cost."""
-        return self._accounts.usage
-
-    @property
-    def latency(self) -> tuple[TurnLatency, ...]:
-        """How long each spoken turn waited for the first sound of its answer, in order."""
-        return self._accounts.latency
-
-    @property
     def is_idle(self) -> bool:
         """Whether nobody speaks, nothing is being answered and nothing more will be heard."""
         return self._dialogue.is_idle
@@ -200,7 +186,7 @@ class Call(Verbs):
         tools = ToolSet.of(changes["tools"]) if "tools" in changes else None
         if tools is not None:
             changes["tools"] = tools.definitions
-        with self._tools.replacing(tools):
+        with self._side.tools.replacing(tools):
             await self._dialogue.update(CallConfig.changes_from(changes))
         return self.session
 
@@ -238,7 +224,7 @@ class Call(Verbs):
     async def _connect(self) -> None:
         wiring = Wiring(
             on_packet=self._on_packet,
-            on_text=self._on_text,
+            on_text=self._side.receive,
             on_lost=self._on_lost,
             session_ready=self._session_ready,
         )
@@ -246,7 +232,7 @@ class Call(Verbs):
         self._leg, self._track, self._timings = connected
         self._track.start(self._ends.source)
         self._ends.sink.start(self._player)
-        self._accounts.begin()
+        self._side.accounts.begin()
 
     async def _open_ends(self) -> None:
         await self._ends.open()
@@ -266,14 +252,6 @@ class Call(Verbs):
             rate=lambda: self._player.rate,
             held=self._held,
             load_clip=load_file,
-        )
-
-    def _account_ports(self) -> AccountPorts:
-        return AccountPorts(
-            publish=self._dispatcher.publish,
-            reached=self._limit_reached,
-            listen=self.audio,
-            rate=lambda: self._player.rate,
             output_latency=lambda: self._ends.sink.latency,
             round_trip=lambda: (self._track.stats.round_trip_time or 0.0) if self._track else 0.0,
         )
@@ -297,35 +275,6 @@ class Call(Verbs):
                 logger.error("x closing a part of the call failed", exc_info=result)
         if self._opened_player is not None:
             self._opened_player.close()
-
-    def _ending(self, reason: CallEnded) -> None:
-        self._tools.end()
-        self._accounts.end()
-        self._dialogue.end(reason)
-        self._dispatcher.end(reason)
-
-    async def _ended(self) -> None:
-        await asyncio.gather(
-            self._dispatcher.aclose(timeout=HANDLER_GRACE),
-            self._tools.aclose(timeout=HANDLER_GRACE),
-            self._dialogue.aclose(),
-            self._accounts.aclose(),
-        )
-
-    def _on_text(self, text: str) -> None:
-        """Decode, draw the consequences, hand on; runs in the channel's listener: cannot raise."""
-        try:
-            event = events.decode(text)
-            if logger.isEnabledFor(logging.DEBUG):
-                logger.debug("< %s", event.type)
-            fact, hidden = self._dialogue.feed(event)
-            self._act_on(fact)
-            self._accounts.feed(event)
-            if not hidden:
-                self._dispatcher.publish(event)
-            self._accounts.check()
-        except Exception:
-            logger.exception("x handling an event failed")
 
     def _on_lost(self, error: TransportError) -> None:
         if self.state is CallState.CONNECTING:
@@ -354,9 +303,7 @@ class Call(Verbs):
             ended = self._life.end or CallEnded("the call has not begun", normal=False)
             raise ended.again()
         self._leg.transport.send_text(text)
-        logger.debug("> %s", event.type)
-        self._accounts.sent(event)
-        self._act_on(self._dialogue.sent(event))
+        self._side.sent(event)
 
     def _act_on(self, fact: Fact | None) -> None:
         """Draw the consequences that a fact has beyond the conversation."""

@@ -74,7 +74,8 @@ class VirtualCall(Verbs):
             load_clip=self._load,
         )
         self._loop = asyncio.get_running_loop()
-        super().__init__(Dialogue(ports, clock=self._loop.time), Dispatcher())
+        self._dialogue = Dialogue(ports, clock=self._loop.time)
+        self._dispatcher = Dispatcher()
         self._way = way
         self._up = _Wire(self._loop, way, self._obey)
         self._seeds = self._dialogue.seeds(history)

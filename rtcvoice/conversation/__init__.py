@@ -1,15 +1,15 @@
 """Road 3, event to handler: from the text of the event channel to the user's code, and back.
 
-    wire ==> transport - text -> events.decode -> Conversation (what it means for the call)
+    wire ==> transport - text -> events.decode -> Dialogue: what it means, who was waiting for it
                                                -> Dispatcher: waiters -> iterators -> handlers
-    function calls -> tool_runner -> your functions -> outputs -> sequencer -> response
-    commands.*  ->  events.encode  ->  transport ==> wire
+    verbs -> items, requests -> Sequencer -> events.encode -> transport ==> wire
 
-`conversation.py` reads off each event what the rest of the call has to know (ready, user speaks,
-assistant heard, idle) without anybody else knowing event names; `dispatcher.py` hands events to the
-user's code, which can neither block nor end a call; `commands.py` builds what a verb sends.
-
-Tools: `tools.py` is what the user writes, `tool_schema.py` what the model reads of it,
-`tool_runner.py` gives every call an answer, `tool_work.py` the threads and processes it runs in.
-`accounts.py` keeps usage, cost, limits and latency; `prices.py` is the one table of prices.
+`side.py` puts the parts together for a call. Pure, from events and `now`: `items.py` (the chain and
+all text), `playback.py` (what was heard), `turns.py` (what is final, in order), `sequencer.py` (who
+gets the next response, and the seam for tools), `history.py`; `conversation.py` feeds them and
+reads off what the rest of the call has to know, without anybody else knowing event names.
+`dialogue.py` is their clock and mouth, `exchange.py` brings answers and refusals to the command
+they answer, `reply.py`, `talk.py` and `turn_stream.py` are what users hold, `verbs.py` what they
+call. `dispatcher.py` hands events to the user's code, which can neither block nor end a call.
+Tools (`tool_*.py`) run what the model calls; `accounts.py` counts tokens, money and latency.
 """

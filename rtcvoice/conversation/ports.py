@@ -30,3 +30,7 @@ class Ports:
     """Seconds of audio that have arrived and are not heard yet."""
     load_clip: Callable[[str | os.PathLike[str]], Awaitable[Samples]]
     """Decode an audio file: int16 mono at 24 kHz. Raises DeviceError."""
+    output_latency: Callable[[], float] = lambda: 0.0
+    """Seconds from the sink's getting a block until it is heard."""
+    round_trip: Callable[[], float] = lambda: 0.0
+    """The network's round trip in seconds, 0 while it is unknown."""

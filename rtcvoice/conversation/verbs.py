@@ -21,12 +21,14 @@ from rtcvoice.events import Item
 from rtcvoice.resampler import resampler
 
 from . import commands, content
-from .dialogue import Dialogue
-from .dispatcher import Dispatcher, Handler, Subscription
+from .dispatcher import Handler, Subscription
 from .exchange import new_id
+from .latency import TurnLatency
 from .reply import Reply
+from .side import ConversationSide
 from .talk import Talk
 from .turn_stream import TurnStream
+from .usage import CallUsage
 
 __all__ = ["Clip", "Image", "Verbs"]
 
@@ -47,9 +49,10 @@ class Verbs:
     call is over.
     """
 
-    def __init__(self, dialogue: Dialogue, dispatcher: Dispatcher) -> None:
-        self._dialogue = dialogue
-        self._dispatcher = dispatcher
+    def __init__(self, side: ConversationSide) -> None:
+        self._dialogue = side.dialogue
+        self._dispatcher = side.dispatcher
+        self._accounts = side.accounts
 
     # -- events -------------------------------------------------------------------------------
 
@@ -109,6 +112,16 @@ class Verbs:
         `connect(history=...)` or `seed` bring it into another call.
         """
         return self._dialogue.state.history
+
+    @property
+    def usage(self) -> CallUsage:
+        """What was used so far: tokens by kind, per response and in all, and what they cost."""
+        return self._accounts.usage
+
+    @property
+    def latency(self) -> tuple[TurnLatency, ...]:
+        """How long each spoken turn waited for the first sound of its answer, in order."""
+        return self._accounts.latency
 
     @property
     def absorbed_errors(self) -> Counter[str]:
