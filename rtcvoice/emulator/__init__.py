@@ -2,13 +2,16 @@
 
     HTTP  rest -> server -> peer                          token, offer, answer, hang-up
     wire  peer: tap -> PlayoutEngine -> Session           what the user says, every 20 ms
-          peer: text -> Session -> text                   client events in, server events out
+          peer: text -> Session -> text                   client events in, server events out,
+                                                          to the channel and the sidebands
           Session -> mouth -> SourceTrack ==> wire        what the assistant says
 
 `session/` is the heart: the whole protocol, pure, in virtual time. `peer.py` gives it a clock, a
 connection and audio. What it says are recorded prompts (`voice.py`), chosen by a persona; what it
-hears it knows from a script, or because it has the clip. `rest/` is HTTP, `netem.py` and
-`relay.py` are bad networks on demand. Needs the extra: pip install "rtcvoice[emulator]".
+hears it knows from a script, or because it has the clip. `rest/` is HTTP, `sideband.py` the
+WebSocket beside a call, `recording.py` what is kept of it. `faults.py` names all that can be made
+to go wrong; `wire.py`, `netem.py` and `relay.py` do it to datagrams. Needs the extra: pip install
+"rtcvoice[emulator]".
 """
 
 from rtcvoice.errors import ConfigError
