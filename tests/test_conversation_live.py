@@ -16,6 +16,8 @@ from rtcvoice import FileSource, PcmSource, Status, events
 from rtcvoice.emulator import Emulator, Pace, Turn, prompt_path
 from rtcvoice.emulator.voice import PromptVoice
 
+pytestmark = pytest.mark.usefixtures("no_stray_errors")
+
 QUICK = Pace(response_latency=0.02, transcription_latency=0.02)
 
 

@@ -17,6 +17,8 @@ from rtcvoice.emulator.session.shared import Pace
 from rtcvoice.emulator.session.transcript_order import TranscriptOrder
 from rtcvoice.errors import CallEnded
 
+pytestmark = pytest.mark.usefixtures("no_stray_errors")
+
 SHORT = "This is the first short answer."
 SECOND = "And this is the second one."
 PNG = base64.b64decode(

@@ -13,6 +13,8 @@ from rtcvoice.conversation.talk import SHORTEST, TAIL
 from rtcvoice.emulator.session.script import Turn
 from rtcvoice.errors import CallEnded
 
+pytestmark = pytest.mark.usefixtures("no_stray_errors")
+
 TALKING = {"audio": {"input": {**PUSH["audio"]["input"], **HEARING["audio"]["input"]}}}
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
+from contextlib import suppress
 
 import numpy as np
 from emulator_driver import CHUNK, Driver, FakeVoice, silence, speech
@@ -224,8 +225,9 @@ class VirtualCall(Verbs):
         return self.clip
 
     async def _collect(self, turns):
-        async for turn in turns:
-            self.collected.append(turn)
+        with suppress(CallEnded):
+            async for turn in turns:
+                self.collected.append(turn)
 
     @property
     def played(self):
