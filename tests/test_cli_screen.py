@@ -17,6 +17,7 @@ from rich.console import Console
 
 from rtcvoice import CallStats, DeviceChange, DeviceChanged, EventsDropped, LimitNear, events
 from rtcvoice.cli.live import LiveScreen, rows
+from rtcvoice.cli.native_stderr import NativeStderr
 from rtcvoice.cli.notices import notice_of
 from rtcvoice.cli.output import LineWriter, clean
 from rtcvoice.cli.quality import SILENT, Gauge, Grade, Quality
@@ -345,3 +346,18 @@ def test_a_reader_that_has_gone_is_told_of() -> None:
     os.close(reader)
     with os.fdopen(writer, "w") as stream, pytest.raises(BrokenPipeError):
         LineWriter(stream).write("Hello?")
+
+
+def test_what_c_libraries_complain_of_is_logged_while_lines_are_drawn(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("DEBUG", "rtcvoice")
+    before = os.fstat(2)
+    native = NativeStderr()
+    native.divert()
+    native.divert()
+    os.write(2, b"Expression 'x' failed in 'pa_linux_alsa.c'\n")
+    native.restore()
+    native.restore()
+    assert caplog.messages == ["stderr: Expression 'x' failed in 'pa_linux_alsa.c'"]
+    assert os.path.samestat(os.fstat(2), before)

@@ -7,6 +7,7 @@ always in sight.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable
 from typing import TextIO
@@ -16,6 +17,7 @@ from rich.live import Live
 from rich.text import Text
 
 from rtcvoice.cli.keys import in_foreground
+from rtcvoice.cli.native_stderr import NativeStderr
 from rtcvoice.cli.output import clean
 from rtcvoice.cli.screen import TranscriptScreen
 from rtcvoice.cli.status import NARROW, Status, keys_line, status_line
@@ -32,7 +34,12 @@ class LiveScreen(TranscriptScreen):
 
     def __init__(self, stream: TextIO) -> None:
         super().__init__()
-        self._console = Console(file=stream, highlight=False)
+        self._native = NativeStderr()
+        self._file: TextIO | None = None
+        if stream is sys.stderr:  # which is diverted: what is drawn needs a way of its own
+            copy = os.dup(stream.fileno())
+            self._file = os.fdopen(copy, "w", encoding=stream.encoding, errors="replace")
+        self._console = Console(file=self._file or stream, highlight=False)
         self._live = Live(
             console=self._console,
             auto_refresh=False,
@@ -54,23 +61,31 @@ class LiveScreen(TranscriptScreen):
         )
 
     def __enter__(self) -> LiveScreen:
-        self._live.start()
+        self._start()
         self._live.update(Text("connecting ...", "dim"), refresh=True)
         return self
 
     def __exit__(self, *exc: object) -> None:
         self.pause()
+        if self._file is not None:
+            self._file.close()
 
     def pause(self) -> None:
         """Draw nothing any more but lines that are finished."""
         if self._live.is_started:
+            self._native.restore()
             self._live.update("", refresh=True)
             self._live.stop()
 
     def resume(self) -> None:
         """Draw again after a pause."""
-        self._live.start()
+        self._start()
         self._refresh()
+
+    def _start(self) -> None:
+        self._live.start()
+        if _stderr_is_seen_here():
+            self._native.divert()
 
     def toggle_keys(self) -> None:
         """Show or hide what the keys do."""

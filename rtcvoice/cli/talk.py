@@ -98,12 +98,12 @@ async def _hold(call: Call, ends: CallEnds, screen: Screen, options: argparse.Na
     ear = Ear()
     events = show_events(call, screen)
     if not isinstance(screen, LiveScreen):
-        status = show_status(call, ends.sink, screen, ear)
+        status = show_status(call, ends, screen, ear)
         async with watching(call, events, status):
             await _say_everything(call, ends, options)
         return
     with Keyboard(on_leave=screen.pause, on_return=screen.resume) as keyboard:
-        status = show_status(call, ends.sink, screen, ear, keyboard)
+        status = show_status(call, ends, screen, ear, keyboard)
         keys = obey_keys(call, keyboard, screen)
         async with watching(call, events, status, ear.listen(call), keys):
             await _say_everything(call, ends, options)

@@ -12,7 +12,8 @@ from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-from rtcvoice import Call, CallEnded, FileSink, PipeSink, RtcVoiceError, Sink
+from rtcvoice import Call, CallEnded, FileSink, Microphone, PipeSink, RtcVoiceError
+from rtcvoice.cli.call_ends import CallEnds
 from rtcvoice.cli.keys import END_OF_FILE, Keyboard
 from rtcvoice.cli.live import LiveScreen
 from rtcvoice.cli.quality import Gauge
@@ -23,6 +24,9 @@ __all__ = ["Ear", "obey_keys", "show_events", "show_status", "watching"]
 
 TICK = 0.1
 """Seconds between two looks at a call."""
+
+SILENT_MICROPHONE = 8.0
+"""Seconds of perfect silence after which a microphone is suspicious: a real one makes noise."""
 
 LAST_WORDS = 1.0
 """Seconds that showing the last events may take."""
@@ -67,16 +71,15 @@ async def show_events(call: Call, screen: Screen) -> None:
 
 
 async def show_status(
-    call: Call, sink: Sink | None, screen: Screen, ear: Ear, keyboard: Keyboard | None = None
+    call: Call, ends: CallEnds, screen: Screen, ear: Ear, keyboard: Keyboard | None = None
 ) -> None:
     """Show how things are, until cancelled; a sink that cannot write any more ends the call."""
-    gauge, you, assistant = Gauge(), Meter(), Meter()
+    gauge, you, assistant, silence = Gauge(), Meter(), Meter(), _Silence(ends)
     began = time.monotonic()
     while True:
         if keyboard is not None:
             keyboard.follow()
-        now = time.monotonic()
-        stats = call.stats()
+        now, stats = time.monotonic(), call.stats()
         status = Status(
             elapsed=now - began,
             you=you.feed(_dbfs(stats.uplink.audio_level), now),
@@ -86,9 +89,26 @@ async def show_status(
             keys=keyboard is not None and keyboard.works,
         )
         screen.tick(status)
-        if isinstance(sink, FileSink | PipeSink) and sink.error is not None:
+        if silence.suspicious(status, stats.uplink.audio_level):
+            screen.notice("nothing but silence comes from the microphone: is it switched off?")
+        if isinstance(ends.sink, FileSink | PipeSink) and ends.sink.error is not None:
             await call.hangup()
         await asyncio.sleep(TICK)
+
+
+class _Silence:
+    """Notices, once, a microphone that has given nothing at all since the call began."""
+
+    def __init__(self, ends: CallEnds) -> None:
+        self._wonders = isinstance(ends.source, Microphone)
+
+    def suspicious(self, status: Status, level: float) -> bool:
+        if level > 0 or status.muted:
+            self._wonders = False
+        if not self._wonders or status.elapsed < SILENT_MICROPHONE:
+            return False
+        self._wonders = False
+        return True
 
 
 class Ear:

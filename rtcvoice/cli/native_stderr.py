@@ -1,0 +1,52 @@
+"""Keeps C libraries from writing into what is drawn in the terminal; what they say is logged.
+
+PortAudio and ALSA complain on stderr when a device goes away. While lines are drawn, descriptor 2
+is a pipe whose reader logs each line at DEBUG. Python's own `sys.stderr` has to lead elsewhere
+meanwhile, or what is logged would come back.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+
+__all__ = ["NativeStderr"]
+
+logger = logging.getLogger(__name__)
+
+STDERR = 2
+
+
+class NativeStderr:
+    """`divert` and `restore` descriptor 2; both are idempotent."""
+
+    def __init__(self) -> None:
+        self._saved: int | None = None
+        self._thread: threading.Thread | None = None
+
+    def divert(self) -> None:
+        """Send what is written to descriptor 2 to the log."""
+        if self._saved is not None:
+            return
+        reader, writer = os.pipe()
+        self._saved = os.dup(STDERR)
+        os.dup2(writer, STDERR)
+        os.close(writer)
+        self._thread = threading.Thread(target=_log_lines, args=(reader,), daemon=True)
+        self._thread.start()
+
+    def restore(self) -> None:
+        """Let it be the terminal again; what was written until then is logged."""
+        if self._saved is None or self._thread is None:
+            return
+        os.dup2(self._saved, STDERR)  # the last writer of the pipe: its reader ends
+        os.close(self._saved)
+        self._thread.join(1.0)
+        self._saved = self._thread = None
+
+
+def _log_lines(reader: int) -> None:
+    with os.fdopen(reader, errors="replace") as lines:
+        for line in lines:
+            logger.debug("stderr: %s", line.rstrip())
