@@ -20,14 +20,14 @@ from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any
 
-from aioice import Candidate
+from aioice import Candidate, Connection
 from aioice.ice import StunProtocol, relayed_candidate, server_reflexive_candidate
 from aioice.stun import TransactionError, TransactionFailed, TransactionTimeout
 
 from rtcvoice._aiortc import UnsupportedAiortc
 from rtcvoice.ice_servers import Asked, IceServer, IceSettings
 
-__all__ = ["gather_through_servers", "route"]
+__all__ = ["gather_through_servers", "route", "try_servers"]
 
 logger = logging.getLogger(__name__)
 
@@ -71,6 +71,16 @@ def gather_through_servers(connection: Any, settings: IceSettings) -> None:
         return hosts + [candidate for task in tasks for candidate in task.result()]
 
     connection.get_component_candidates = with_servers
+
+
+async def try_servers(settings: IceSettings) -> None:
+    """Ask the servers without a call; what became of each is noted."""
+    connection = Connection(ice_controlling=True)
+    gather_through_servers(connection, settings)
+    try:
+        await connection.gather_candidates()
+    finally:
+        await connection.close()
 
 
 async def _ask(

@@ -34,6 +34,7 @@ __all__ = [
     "EphemeralToken",
     "TokenUrl",
     "credentials_from",
+    "is_open_to_others",
     "masked",
     "resolved",
 ]

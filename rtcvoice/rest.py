@@ -27,7 +27,7 @@ from rtcvoice.addresses import is_loopback
 from rtcvoice.credentials import masked
 from rtcvoice.errors import ConfigError, SignalingError
 
-__all__ = ["BODY_LIMIT", "Reply", "Rest", "decoded", "proxy_for", "tls_context"]
+__all__ = ["BODY_LIMIT", "Reply", "Rest", "decoded", "proxy_for", "tls_context", "why"]
 
 logger = logging.getLogger(__name__)
 
@@ -145,7 +145,7 @@ class Rest:
 
     def _unreachable(self, url: str, doing: str, text: str, exc: Exception) -> SignalingError:
         host = urlsplit(url).netloc.rpartition("@")[2]
-        cause, hint = _cause(exc, text, url)
+        cause, hint = why(exc, text, url)
         proxy = proxy_for(url, self._proxy)
         if proxy:
             hint = f"requests go through the proxy {proxy}: is it right? {hint}"
@@ -213,7 +213,7 @@ def decoded(body: bytes) -> Any:
         return None
 
 
-def _cause(exc: Exception, text: str, url: str) -> tuple[str, str]:
+def why(exc: Exception, text: str, url: str) -> tuple[str, str]:
     """Return why nothing came back, and what to do about it."""
     parts = urlsplit(url)
     for error in _chain(exc):
@@ -229,6 +229,8 @@ def _cause(exc: Exception, text: str, url: str) -> tuple[str, str]:
             return f"there is no such host ({error.strerror})", "check its spelling, and the DNS"
         if isinstance(error, OSError) and error.errno in (errno.ENETUNREACH, errno.EHOSTUNREACH):
             return f"{error.strerror}", "is this machine online?"
+        if isinstance(error, ConnectionRefusedError):
+            text = "nothing listens there (connection refused)"
     if is_loopback(url):
         served = "realtime" in parts.path or parts.path.endswith("/v1")
         what = "emulator" if served else "token-server"

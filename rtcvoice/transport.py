@@ -155,13 +155,13 @@ class Transport:
     async def create_offer(self) -> str:
         """Gather candidates and return the SDP offer to post. Cancellation: only `aclose` after.
 
-        Raises TransportError(stage=ice) when there has to be a relay and there is none.
+        Raises TransportError(stage=offer) when there has to be a relay and there is none.
         """
         await self._peer.setLocalDescription(await self._peer.createOffer())
         ice = self._gathering
         if ice.relay_only and not any(asked.candidate for asked in ice.asked):
             trouble = ice.trouble or "there is no TURN server"
-            raise TransportError(f"no relay can be used: {trouble}", stage="ice", hint=ice.cure)
+            raise TransportError(f"no relay can be used: {trouble}", stage="offer", hint=ice.cure)
         _aiortc.watch_datagrams(self._ice, self._heard)
         return sdp.shape_offer(self._peer.localDescription.sdp)
 

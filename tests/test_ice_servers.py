@@ -211,7 +211,7 @@ async def refusal(server, url, **options):
     with pytest.raises(TransportError) as caught:
         async with relayed(server, url, **options):
             pass
-    assert caught.value.stage == "ice"
+    assert caught.value.stage == "offer"
     assert "hunter2" not in str(caught.value)
     return str(caught.value)
 

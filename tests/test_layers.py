@@ -70,7 +70,8 @@ ALLOWED: dict[str, set[str]] = {
     "connect": LEAVES | ROADS | CONNECTION | {"call", "ends", "wiring"},
     "emulator": LEAVES
     | {"_aiortc", "emulator", "capture.source", "capture.track", "playout.engine"},
-    "cli": {"", "cli", "emulator", "events", "errors", "token_server"},
+    "checkup": LEAVES | DEVICES | CONNECTION | {"", "call", "connect", "checkup"},
+    "cli": {"", "cli", "checkup", "emulator", "events", "errors", "token_server"},
     "__main__": {"cli"},
     "": LEAVES | DEVICES | ROADS | CROSSING | CONNECTION | {"_starting"},
 }

@@ -15,6 +15,7 @@ from importlib import import_module
 from importlib.metadata import version
 from typing import Any, NamedTuple
 
+from rtcvoice.cli.doctor import add_doctor
 from rtcvoice.cli.parser import Parser, meant, program
 from rtcvoice.cli.talk_options import TALK, add_talk
 from rtcvoice.cli.token_server import add_token_server
@@ -163,6 +164,7 @@ examples:
 
 COMMANDS = {
     "talk": _Command("have a call", "rtcvoice.cli.talk", _add_talk),
+    "doctor": _Command("look over what a call needs", "rtcvoice.cli.doctor", add_doctor),
     "emulator": _Command("run a local Realtime server", "rtcvoice.cli.serve", _add_emulator),
     "token-server": _Command(
         "hand out tokens, so that clients need no key",

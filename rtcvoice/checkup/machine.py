@@ -1,0 +1,101 @@
+"""Looks at this machine: versions, libraries and sound devices."""
+
+from __future__ import annotations
+
+import asyncio
+import platform
+from collections.abc import AsyncIterator, Iterator
+from importlib.metadata import PackageNotFoundError, requires, version
+
+from rtcvoice import opus
+from rtcvoice.checkup.finding import Finding, Level, of_error
+from rtcvoice.device import Device, Direction
+from rtcvoice.device_host import devices
+from rtcvoice.errors import DeviceError
+
+__all__ = ["look_at_devices", "look_at_machine"]
+
+PACKAGES = ("aiortc", "aioice", "av", "numpy", "httpx", "msgspec")
+INSTALL = "pip install --upgrade --force-reinstall rtcvoice"
+
+
+def look_at_machine() -> Iterator[Finding]:
+    """Look at versions and libraries."""
+    system = f"{platform.system()} {platform.release()} {platform.machine()}"
+    yield Finding("python", Level.OK, f"{platform.python_version()} on {system}")
+    yield _packages()
+    try:
+        yield Finding("opus", Level.OK, opus.version())
+    except Exception as exc:  # whatever a broken library does
+        yield Finding("opus", Level.FAIL, f"libopus does not work: {exc}", INSTALL)
+    yield _aiortc()
+    yield _echo()
+
+
+def _packages() -> Finding:
+    found = {name: _version(name) for name in ("rtcvoice", *PACKAGES)}
+    missing = [name for name, number in found.items() if number is None]
+    text = ", ".join(f"{name} {number}" for name, number in found.items() if number)
+    if missing:
+        return Finding("packages", Level.FAIL, f"{text}; missing: {', '.join(missing)}", INSTALL)
+    return Finding("packages", Level.OK, text)
+
+
+def _aiortc() -> Finding:
+    """Whether what calls reach for inside aiortc is there."""
+    wanted = next((r for r in requires("rtcvoice") or [] if r.startswith("aiortc")), "aiortc")
+    try:
+        from rtcvoice import _aiortc, transport  # noqa: F401  (that they can be imported)
+    except Exception as exc:
+        return Finding("webrtc", Level.FAIL, f"aiortc cannot be used: {exc}", f"install {wanted}")
+    number = _version("aiortc") or ""
+    if not number.startswith("1.16."):
+        what = f"aiortc {number} is not the release that calls were tested with"
+        return Finding("webrtc", Level.WARN, what, f'pip install "{wanted}"')
+    return Finding("webrtc", Level.OK, f"aiortc {number} is a release that calls were tested with")
+
+
+def _echo() -> Finding:
+    number = _version("pywebrtc-audio")
+    if number is not None:
+        return Finding("echo", Level.OK, f"pywebrtc-audio {number} cancels echo")
+    return Finding(
+        "echo",
+        Level.WARN,
+        "no echo cancellation: the microphone is closed while the assistant speaks",
+        "pip install pywebrtc-audio, or wear headphones (--headphones)",
+    )
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+async def look_at_devices() -> AsyncIterator[Finding]:
+    """Look at the sound devices; calls from files work without any."""
+    try:
+        found = await asyncio.to_thread(devices)
+    except DeviceError as exc:
+        yield of_error("sound", exc, Level.WARN)
+        return
+    for direction in Direction:
+        yield _device(found, direction)
+
+
+def _device(found: list[Device], direction: Direction) -> Finding:
+    usable = [device for device in found if device.channels(direction)]
+    default = next((device for device in usable if device.is_default(direction)), None)
+    area = {Direction.INPUT: "microphone", Direction.OUTPUT: "speaker"}[direction]
+    if not usable:
+        cure = "connect one; calls from files need none (--input, --output)"
+        return Finding(area, Level.WARN, f"there is no {direction.value}", cure)
+    if default is None:
+        names = ", ".join(device.name for device in usable[:3])
+        return Finding(
+            area, Level.WARN, f"no default; there are: {names}", f"name one: --{area} NAME"
+        )
+    rate = f"{default.default_rate} Hz, {default.host_api}"
+    return Finding(area, Level.OK, f"{default.name} ({rate}; 1 of {len(usable)})")

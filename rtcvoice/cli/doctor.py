@@ -1,0 +1,146 @@
+"""`python -m rtcvoice doctor`: looks over what a call needs, and says of each thing what to do."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import textwrap
+from contextlib import AsyncExitStack
+from typing import Any, TextIO
+
+from rich.console import Console
+from rich.text import Text
+
+from rtcvoice.cli.network_options import add_key, add_network, add_relay, network_from
+from rtcvoice.cli.output import clean, write_line
+from rtcvoice.cli.parser import seconds
+from rtcvoice.errors import (
+    ConfigError,
+    CredentialsError,
+    DeviceError,
+    SignalingError,
+    TransportError,
+)
+
+__all__ = ["add_doctor", "run"]
+
+_DESCRIPTION = """\
+Look over everything that a call needs: versions, sound devices, the network step
+by step, the key, and a real call of two seconds in silence (it costs next to
+nothing). Each line is ok, warn or fail, and says what to do.
+
+examples:
+  %(prog)s
+      with the key of the environment or of .env
+  %(prog)s --emulator
+      all but the internet: a call to a server on this machine
+  %(prog)s --ice-server turn:user:password@turn.example --relay
+      whether a TURN server works
+"""
+
+_STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red", "-": "dim"}
+_AREA, _LEVEL = 11, 5
+_CODES = (
+    (ConfigError, 2),
+    (CredentialsError, 3),
+    (SignalingError, 4),
+    (TransportError, 5),
+    (DeviceError, 6),
+)
+
+
+def add_doctor(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `doctor`."""
+    parser.description = _DESCRIPTION
+    where = parser.add_argument_group("where")
+    server = where.add_mutually_exclusive_group()
+    server.add_argument("--emulator", action="store_true", help="call the built-in emulator")
+    server.add_argument("--base-url", metavar="URL", help="default: https://api.openai.com/v1")
+    where.add_argument("--model", help="default: gpt-realtime-2.1")
+    add_key(where)
+    add_network(where)
+    add_relay(where)
+    how = parser.add_argument_group("how")
+    how.add_argument(
+        "--connect-timeout", type=seconds, metavar="N", help="seconds to get through (10)"
+    )
+    how.add_argument("--json", action="store_true", help="one JSON object a line")
+
+
+async def run(options: argparse.Namespace) -> int:
+    """Examine and show; return 0, or the exit code of the first failure."""
+    from rtcvoice.checkup import Finding, Level, examine
+
+    failures: list[Finding] = []
+    warnings = 0
+    async with AsyncExitStack() as stack:
+        given = await _given(options, stack)
+        show = _json if options.json else _show
+        async for finding in examine(given):
+            show(finding)
+            warnings += finding.level is Level.WARN
+            if finding.level is Level.FAIL:
+                failures.append(finding)
+    if not options.json:
+        _verdict(len(failures), warnings)
+    return _code(failures[0]) if failures else 0
+
+
+async def _given(options: argparse.Namespace, stack: AsyncExitStack) -> dict[str, Any]:
+    given = network_from(options)
+    for name in ("model", "connect_timeout"):
+        if (value := getattr(options, name)) is not None:
+            given[name] = value
+    if options.emulator:
+        from rtcvoice.emulator import Emulator
+
+        server = await stack.enter_async_context(Emulator())
+        given["base_url"] = server.url
+        if "credentials" not in given:
+            given["api_key"] = "sk-emulator"
+    return given
+
+
+def _code(finding: Any) -> int:
+    return next((code for kind, code in _CODES if isinstance(finding.error, kind)), 1)
+
+
+def _json(finding: Any) -> None:
+    told = {"area": finding.area, "level": finding.level, "text": finding.text}
+    write_line(sys.stdout, json.dumps(told | ({"cure": finding.cure} if finding.cure else {})))
+
+
+def _show(finding: Any) -> None:
+    """Print a finding: wrapped and coloured in a terminal, a line each in a pipe."""
+    text, cure = clean(finding.text), clean(finding.cure)
+    if not _is_terminal(sys.stdout):
+        write_line(sys.stdout, f"{finding.level:{_LEVEL}} {finding.area:{_AREA}} {text}")
+        if cure:
+            write_line(sys.stdout, f"{'':{_LEVEL + _AREA + 1}} -> {cure}")
+        return
+    console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
+    margin = " " * (_LEVEL + _AREA + 2)
+    width = max(40, console.width) - len(margin) - 1
+    lines = textwrap.wrap(text, width) or [""]
+    cures = textwrap.wrap(cure, width - 3) if cure else []
+    line = Text(f"{finding.level:{_LEVEL}} ", _STYLES[finding.level])
+    console.print(line.append(f"{finding.area:{_AREA}} {lines[0]}", style="default not bold"))
+    for more in lines[1:]:
+        console.print(Text(margin + more))
+    for number, more in enumerate(cures):
+        console.print(Text(margin + ("-> " if not number else "   ") + more, "cyan"))
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    return stream is not None and stream.isatty()
+
+
+def _verdict(failures: int, warnings: int) -> None:
+    if failures:
+        told = f"{failures} of the above {'stops' if failures == 1 else 'stop'} calls from working"
+    elif warnings:
+        told = f"calls work; {warnings} {'thing' if warnings == 1 else 'things'} could be better"
+    else:
+        told = "all is well"
+    write_line(sys.stdout, f"\n{told}")

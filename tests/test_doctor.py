@@ -1,0 +1,212 @@
+"""The doctor: each line says how it is and what to do, the exit code which kind of failure."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import socket
+import sys
+
+import pytest
+from certificates import self_signed, server_context
+from live import KEY, BentEmulator
+from test_signaling import always, serving
+
+from rtcvoice.checkup import Level, examine, machine, trial
+from rtcvoice.cli.doctor import run
+from rtcvoice.cli.options import parse
+from rtcvoice.device import Device
+from rtcvoice.errors import DeviceError
+
+
+@pytest.fixture(autouse=True)
+def no_sound_card(monkeypatch):
+    monkeypatch.setattr(machine, "devices", list)
+    monkeypatch.setattr(trial, "LISTEN", 0.0)
+
+
+async def findings(**options):
+    return {finding.area: finding async for finding in examine(options)}
+
+
+def levels(found):
+    return {area: finding.level for area, finding in found.items()}
+
+
+async def test_all_is_well(emulator, monkeypatch):
+    monkeypatch.setattr(trial, "LISTEN", 4.0)
+    found = await findings(base_url=emulator.url, api_key=KEY)
+    good = ("python", "packages", "opus", "webrtc", "server", "http", "key", "token")
+    for area in (*good, "answer", "ice", "dtls", "channel", "session", "media"):
+        assert found[area].level is Level.OK, found[area]
+    assert found["microphone"].level is Level.WARN
+    assert "there is no microphone" in found["microphone"].text
+    assert "host udp 127.0.0.1" in found["ice"].text
+    assert "round trip" in found["media"].text
+    assert all(finding.cure for finding in found.values() if finding.level is not Level.OK)
+    assert KEY.removeprefix("sk-") not in str([f.text + f.cure for f in found.values()])
+
+
+async def test_without_a_key(emulator):
+    found = await findings(base_url=emulator.url)
+    assert (found["http"].level, found["key"].level) == (Level.OK, Level.FAIL)
+    assert found["call"].level is Level.SKIP
+    assert "OPENAI_API_KEY" in found["key"].cure
+
+
+async def test_with_a_key_that_is_refused():
+    async with BentEmulator(api_keys=set()) as emulator:
+        found = await findings(base_url=emulator.url, api_key=KEY)
+    assert found["token"].level is Level.FAIL
+    assert "HTTP 401" in found["token"].text
+    assert "check the key" in found["token"].cure
+
+
+async def test_with_a_key_in_a_file(emulator, tmp_path):
+    from rtcvoice import ApiKeyFile
+
+    file = tmp_path / "key"
+    file.write_text(KEY)
+    file.chmod(0o644)
+    found = await findings(base_url=emulator.url, credentials=ApiKeyFile(file))
+    assert found["key"].level is Level.WARN
+    assert found["key"].cure == f"chmod 600 {file}"
+    assert found["session"].level is Level.OK
+    file.chmod(0o600)
+    found = await findings(base_url=emulator.url, credentials=ApiKeyFile(file))
+    assert found["key"].level is Level.OK
+
+
+async def test_udp_that_is_blocked(emulator):
+    with socket.socket(type=socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        port = silent.getsockname()[1]
+        emulator._rewrite = lambda sdp: sdp.replace(
+            sdp.partition("127.0.0.1 ")[2].partition(" ")[0], str(port)
+        )
+        found = await findings(base_url=emulator.url, api_key=KEY, connect_timeout=0.4)
+    assert found["answer"].level is Level.OK
+    assert found["ice"].level is Level.FAIL
+    assert "UDP" in found["ice"].cure
+    assert "dtls" not in found
+
+
+async def test_a_server_that_is_something_else():
+    async with serving(always(text="<html>Welcome to our Wi-Fi")) as server:
+        found = await findings(base_url=server.url, api_key=KEY)
+    assert found["http"].level is Level.WARN
+    assert "login page" in found["http"].cure
+    assert found["token"].level is Level.FAIL
+
+
+async def test_a_host_that_does_not_exist():
+    found = await findings(base_url="https://no-such-host.invalid/v1", api_key=KEY)
+    assert found["dns"].level is Level.FAIL
+    assert "tls" not in found
+    assert "http" not in found
+    assert found["token"].level is Level.FAIL
+
+
+async def test_encryption(tmp_path):
+    certificate = self_signed(tmp_path)
+    async with serving(always(status=401, text=""), tls=server_context(certificate)) as server:
+        found = await findings(base_url=server.url, api_key=KEY)
+        assert found["tls"].level is Level.FAIL
+        assert "not trusted" in found["tls"].text
+        assert "ca_file=" in found["tls"].cure
+        assert "http" not in found
+        found = await findings(base_url=server.url, api_key=KEY, ca_file=certificate)
+        assert "TLSv1." in found["tls"].text
+        assert "localhost" in found["tls"].text
+        assert found["http"].level is Level.OK
+
+
+async def test_stun_and_turn_servers(emulator):
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        url = f"turn:me:hunter2@127.0.0.1:{closed.getsockname()[1]}?transport=tcp"
+        found = await findings(base_url=emulator.url, api_key=KEY, ice_servers=[url])
+    assert found["turn"].level is Level.WARN
+    assert "cannot be reached" in found["turn"].text
+    assert "hunter2" not in str(found["turn"])
+    assert found["session"].level is Level.OK
+
+
+async def test_options_that_cannot_work():
+    found = await findings(base_url="nonsense")
+    assert found["options"].level is Level.FAIL
+    assert "key" not in found
+
+
+async def test_devices(monkeypatch):
+    card = {"index": 0, "host_api": "ALSA", "default_rate": 48000}
+    headset = Device(**card, name="Headset", inputs=1, outputs=2, is_default_input=True)
+    monkeypatch.setattr(machine, "devices", lambda: [headset])
+    found = {finding.area: finding async for finding in machine.look_at_devices()}
+    assert found["microphone"].text == "Headset (48000 Hz, ALSA; 1 of 1)"
+    assert found["speaker"].level is Level.WARN
+    assert found["speaker"].cure == "name one: --speaker NAME"
+
+
+async def test_no_portaudio(monkeypatch):
+    def missing():
+        raise DeviceError("the PortAudio library is not installed", hint="apt install it")
+
+    monkeypatch.setattr(machine, "devices", missing)
+    (finding,) = [finding async for finding in machine.look_at_devices()]
+    assert finding[:4] == (
+        *("sound", Level.WARN),
+        *("the PortAudio library is not installed", "apt install it"),
+    )
+
+
+# -- the command ------------------------------------------------------------------------------
+
+
+async def command(*arguments):
+    options = parse(["doctor", *map(str, arguments)])
+    return await run(argparse.Namespace(**vars(options)))
+
+
+async def test_in_a_pipe(emulator, capsys, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    assert await command("--base-url", emulator.url) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "\x1b" not in "".join(lines)
+    assert lines[0].startswith("ok    python      ")
+    assert lines[-1].startswith("calls work; ")
+    assert sum(line.startswith("ok ") for line in lines) > 10
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["--base-url", "nonsense"], 2),
+        (["--base-url", "URL"], 3),
+        (["--base-url", "http://127.0.0.1:9/v1"], 4),
+        (["--base-url", "URL", "--ice-server", "stun:x", "--relay"], 2),
+        (["--emulator", "--connect-timeout", "0.001"], 5),
+    ],
+)
+async def test_the_exit_code_is_that_of_the_first_failure(emulator, capsys, arguments, code):
+    arguments = [emulator.url if word == "URL" else word for word in arguments]
+    assert await command(*arguments) == code
+    assert "from working" in capsys.readouterr().out
+
+
+async def test_as_json(emulator, capsys, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    assert await command("--base-url", emulator.url, "--json") == 0
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert {"area", "level", "text"} <= set(told[0])
+    assert {line["level"] for line in told} == {"ok", "warn"}
+
+
+async def test_in_a_terminal_lines_are_wrapped(emulator, capsys, monkeypatch):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERM", "xterm")
+    await command("--base-url", emulator.url)
+    for line in capsys.readouterr().out.splitlines():
+        assert len(re.sub("\x1b\\[[0-9;]*m", "", line)) < 80
