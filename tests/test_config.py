@@ -8,7 +8,15 @@ import math
 import pytest
 
 from rtcvoice.config import DEFAULT_BASE_URL, DEFAULT_MODEL, CallConfig, environment
-from rtcvoice.credentials import ApiKey, EphemeralToken
+from rtcvoice.credentials import (
+    AccessToken,
+    ApiKey,
+    ApiKeyFile,
+    AzureApiKey,
+    EntraToken,
+    EphemeralToken,
+    TokenUrl,
+)
 from rtcvoice.errors import ConfigError, CredentialsError
 
 KEY = "sk-proj-4WYDeCqfVYt8Kq0R3tJzqKzq"
@@ -273,3 +281,120 @@ def test_it_shows_no_key_and_cannot_be_changed():
     assert "secret-of-mcp" not in repr(config(session={"tools": [mcp]}))
     with pytest.raises(dataclasses.FrozenInstanceError):
         made.model = "other"
+
+
+# -- kinds of values --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "what"),
+    [
+        ("instructions", 5, "text"),
+        ("instructions", None, "text, or left out"),
+        ("voice", 7, "text such as 'marin'"),
+        ("voice", True, "text such as 'marin'"),
+        ("speed", "1.2", "a number"),
+        ("speed", True, "a number"),
+        ("max_output_tokens", 1.5, "a number or 'inf'"),
+        ("max_output_tokens", True, "a number or 'inf'"),
+        ("output_modalities", "text", "a list"),
+        ("turn_detection", True, "or None"),
+        ("transcription", ["whisper-1"], "or None"),
+        ("noise_reduction", 1, "or None"),
+        ("tool_choice", None, "text such as 'auto'"),
+        ("direct", "yes", "True or False"),
+    ],
+)
+def test_values_of_a_wrong_kind_are_refused_before_anything_is_sent(option, value, what):
+    with pytest.raises(ConfigError, match=f"{option}=") as caught:
+        config(**{option: value})
+    assert what in caught.value.hint
+
+
+def test_a_running_call_is_no_more_lenient():
+    with pytest.raises(ConfigError, match="instructions= is a int"):
+        CallConfig.changes_from({"instructions": 5})
+
+
+# -- where credentials come from ---------------------------------------------------------------
+
+
+async def mint():
+    return "ek_1"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        ApiKeyFile("key"),
+        TokenUrl("https://my.server/token"),
+        EntraToken(mint),
+        mint,
+        AzureApiKey("k"),
+    ],
+)
+def test_places_of_credentials_are_passed_on(source):
+    assert config(credentials=source).credentials_source() is source
+
+
+@pytest.mark.parametrize("value", [7, b"sk-1", ["sk-1"]])
+def test_what_is_no_credentials(value):
+    with pytest.raises(ConfigError, match="credentials= is a"):
+        config(credentials=value)
+    with pytest.raises(ConfigError, match="api_key= is a"):
+        config(api_key=value)
+
+
+# -- Azure ------------------------------------------------------------------------------------
+
+AZURE = "https://me.openai.azure.com"
+
+
+@pytest.mark.parametrize("path", ["", "/", "/openai", "/openai/", "/openai/v1", "/openai/v1/"])
+def test_the_root_of_an_azure_resource_is_completed(path):
+    assert config(base_url=AZURE + path).base_url.rstrip("/") == f"{AZURE}/openai/v1"
+
+
+@pytest.mark.parametrize(
+    "path", ["/openai/deployments/d", "/openai/realtime", "/openai/v1/realtime"]
+)
+def test_older_addresses_of_azure_name_the_new_one(path):
+    with pytest.raises(ConfigError, match=r"use https://RESOURCE.openai.azure.com/openai/v1"):
+        config(base_url=AZURE + path)
+
+
+def test_azure_takes_no_offer_with_a_key():
+    with pytest.raises(ConfigError, match="direct=True is not possible on Azure"):
+        config(base_url=AZURE, direct=True)
+    with pytest.raises(ConfigError, match="direct=True is not possible on Azure"):
+        config(base_url="https://gateway.example/v1", direct=True, credentials=AzureApiKey("k"))
+
+
+def test_a_key_for_azure(monkeypatch):
+    assert config(base_url=AZURE, api_key="k").credentials_source() == AzureApiKey("k")
+    assert config(base_url=AZURE, credentials=ApiKey("k")).credentials_source() == AzureApiKey("k")
+    assert config(base_url=AZURE, api_key="ek_1").credentials_source() == EphemeralToken("ek_1")
+    assert config(base_url=AZURE, api_key="eyJx").credentials_source() == AccessToken("eyJx")
+    monkeypatch.setenv("OPENAI_API_KEY", "azure-key")
+    assert config(base_url=AZURE).credentials_source() == AzureApiKey("azure-key")
+    monkeypatch.setenv("AZURE_OPENAI_API_KEY", "better")
+    assert config(base_url=AZURE).credentials_source() == AzureApiKey("better")
+
+
+def test_a_key_of_openais_is_not_sent_to_azure(monkeypatch):
+    with pytest.raises(CredentialsError, match="AZURE_OPENAI_API_KEY"):
+        config(base_url=AZURE).credentials_source()
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    with pytest.raises(CredentialsError, match="not sent to Azure") as caught:
+        config(base_url=AZURE).credentials_source()
+    assert KEY not in str(caught.value)
+
+
+def test_behind_a_gateway_azure_is_known_by_its_credentials():
+    made = config(base_url="https://gateway.example/v1", credentials=EntraToken(mint))
+    assert made.base_url == "https://gateway.example/v1"
+    assert "audio" not in made.session_payload()
+
+
+def test_a_proxys_password_does_not_show():
+    assert "hunter2" not in repr(config(proxy="http://me:hunter2@proxy:3128"))

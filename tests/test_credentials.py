@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import string
 
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from rtcvoice.credentials import ApiKey, EphemeralToken, credentials_from, masked
+from rtcvoice.credentials import (
+    AccessToken,
+    ApiKey,
+    ApiKeyFile,
+    AzureApiKey,
+    EntraToken,
+    EphemeralToken,
+    TokenUrl,
+    credentials_from,
+    masked,
+    resolved,
+)
 from rtcvoice.errors import CredentialsError
 
 KEY = "sk-proj-4WYDeCqfVYt8Kq0R3tJzqKzq"
+JWT = "eyJ0eXAiOiJKV1QiLCJhbGciOiJSUzI1NiJ9.eyJhdWQiOiJodHRwcyJ9.c2lnbmF0dXJl"
 
 
 def test_the_prefix_tells_a_token_from_a_key():
@@ -84,3 +97,185 @@ def test_no_key_survives_wherever_it_stands(before, prefix, body, after):
 @given(before=st.text("xyz -_", max_size=9), key=st.text("abc123", min_size=8, max_size=40))
 def test_a_key_that_looks_like_none_is_masked_where_it_is_known(before, key):
     assert key not in masked(f"{before}{key}{before}", key)
+
+
+# -- files ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", [KEY, f"{KEY}\n", f"\n  {KEY}\r\n\n"])
+def test_a_key_from_a_file(tmp_path, text, caplog):
+    file = tmp_path / "key"
+    file.write_bytes(text.encode())
+    file.chmod(0o600)
+    assert ApiKeyFile(file).read() == ApiKey(KEY)
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize(
+    ("data", "complaint"),
+    [
+        (b"", "is empty"),
+        (b" \n", "is empty"),
+        (b"sk-one sk-two", "holds more than one word"),
+        (b"OPENAI_API_KEY = sk-one", "holds more than one word"),
+        (b"\xff\xfe\x00", "holds no key"),
+        ("schlüssel".encode(), "holds no key"),
+        (b"x " * 100_000, "holds more than one word"),
+        (None, "no such file"),
+        ("folder", "is a directory"),
+    ],
+)
+def test_a_file_without_a_key(tmp_path, data, complaint):
+    file = tmp_path / "key"
+    if data == "folder":
+        file.mkdir()
+    elif data is not None:
+        file.write_bytes(data)
+    with pytest.raises(CredentialsError, match=complaint) as caught:
+        ApiKeyFile(file).read()
+    assert str(file) in str(caught.value)
+    assert "write the key and nothing else" in caught.value.hint
+    assert "sk-one" not in str(caught.value)
+
+
+def test_a_file_that_everybody_can_read_is_told(tmp_path, caplog):
+    file = tmp_path / "key"
+    file.write_text(KEY)
+    file.chmod(0o644)
+    assert ApiKeyFile(str(file)).read() == ApiKey(KEY)
+    assert "chmod 600 it" in caplog.text
+    assert KEY not in caplog.text
+
+
+# -- other places -----------------------------------------------------------------------------
+
+
+async def no_url(source):
+    raise AssertionError(source)
+
+
+async def minted():
+    return "ek_123456"
+
+
+def plain():
+    return KEY
+
+
+class Provider:
+    async def __call__(self):
+        return EphemeralToken("ek_654321")
+
+
+@pytest.mark.parametrize(
+    ("source", "got"),
+    [
+        (ApiKey(KEY), ApiKey(KEY)),
+        (EphemeralToken("ek_1"), EphemeralToken("ek_1")),
+        (minted, EphemeralToken("ek_123456")),
+        (plain, ApiKey(KEY)),
+        (lambda: minted(), EphemeralToken("ek_123456")),
+        (Provider(), EphemeralToken("ek_654321")),
+        (EntraToken(JWT), AccessToken(JWT)),
+        (EntraToken(lambda: JWT), AccessToken(JWT)),
+        (EntraToken(lambda: jwt()), AccessToken(JWT)),
+    ],
+)
+async def test_credentials_come_from_many_places(source, got):
+    assert await resolved(source, no_url) == got
+
+
+async def jwt():
+    return JWT
+
+
+async def test_a_plain_function_does_not_hold_up_the_loop():
+    loop = asyncio.get_running_loop()
+    entered = asyncio.Event()
+
+    def slow():
+        loop.call_soon_threadsafe(entered.set)
+        return asyncio.run_coroutine_threadsafe(minted(), loop).result(5)  # needs the loop
+
+    assert await resolved(slow, no_url) == EphemeralToken("ek_123456")
+    assert entered.is_set()
+
+
+async def broken():
+    raise OSError(f"vault says {KEY} is locked")
+
+
+async def nothing():
+    return None
+
+
+async def empty():
+    return " "
+
+
+@pytest.mark.parametrize(
+    ("source", "complaint"),
+    [
+        (broken, r"broken\(\).* failed: OSError: vault says sk-\*\*\* is locked"),
+        (nothing, "returned a NoneType"),
+        (empty, "API key is empty"),
+        (EntraToken(nothing), "returned a NoneType"),
+        (EntraToken(""), "access token is empty"),
+        (EntraToken(broken), "failed: OSError"),
+    ],
+)
+async def test_a_function_that_gives_none(source, complaint):
+    with pytest.raises(CredentialsError, match=complaint) as caught:
+        await resolved(source, no_url)
+    assert KEY not in str(caught.value)
+
+
+async def test_errors_of_ours_pass_as_they_are():
+    async def refused():
+        raise CredentialsError("not today")
+
+    with pytest.raises(CredentialsError, match=r"^not today$"):
+        await resolved(refused, no_url)
+
+
+@pytest.mark.parametrize("url", ["", "my.server/token", "ftp://x", 7, "http://"])
+def test_a_token_url_that_is_none(url):
+    with pytest.raises(CredentialsError, match="no web address"):
+        TokenUrl(url)
+
+
+def test_a_token_url_has_two_methods():
+    with pytest.raises(CredentialsError, match="use POST or GET"):
+        TokenUrl("https://my.server/token", method="PUT")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        TokenUrl(
+            "https://me:hunter2@my.server/token?key=hunter2",
+            headers={"Authorization": "hunter2"},
+            body={"key": "hunter2"},
+        ),
+        EntraToken("hunter2"),
+        AzureApiKey("hunter2"),
+        AccessToken("hunter2"),
+    ],
+)
+def test_no_place_shows_a_secret(source):
+    assert "hunter2" not in f"{source} {source!r} {[source]}"
+
+
+def test_what_the_server_is_shown():
+    assert ApiKey("a").headers == {"Authorization": "Bearer a"}
+    assert AccessToken("a").headers == {"Authorization": "Bearer a"}
+    assert AzureApiKey("a").headers == {"api-key": "a"}
+
+
+def test_web_tokens_are_masked():
+    assert masked(f"Bearer {JWT} is wrong") == "Bearer eyJ*** is wrong"
+
+
+def test_only_text_is_a_secret():
+    with pytest.raises(CredentialsError, match="API key is a bytes"):
+        ApiKey(b"sk-1")
