@@ -187,6 +187,13 @@ def test_the_chain_decides_the_order():
     ]
 
 
+def test_what_is_put_before_an_open_turn_comes_before_it():
+    listener = Listener(*said.user_text("u0", "zero"), *said.spoken("u2", "u0"))
+    listener.feed(*said.committed("u1", "u0"))
+    listener.feed(*said.transcribed("u2", "two"), *said.transcribed("u1", "one"))
+    assert [text for _, text in listener.said] == ["zero", "one", "two"]
+
+
 def test_a_server_that_never_names_predecessors_appends():
     listener = Listener()
     for n in range(4):
