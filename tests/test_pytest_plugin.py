@@ -15,26 +15,14 @@ from rtcvoice.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parent.parent
 
-TESTS = """
-import asyncio
+EXAMPLE = next(
+    code
+    for code in (ROOT / "README.md").read_text().split("```python\n")[1:]
+    if "rtcvoice_emulator(" in code
+).partition("```")[0]
+
+MORE = """
 import os
-
-import pytest
-import rtcvoice
-
-
-async def agent():
-    async with rtcvoice.connect(source=None, sink=None) as call:
-        await call.send("Hello.")
-        await call.wait_for("response.done", timeout=10)
-
-
-@pytest.mark.rtcvoice_emulator(seed=1)
-def test_my_agent_says_hello(rtcvoice_emulator):
-    asyncio.run(agent())
-    (item,) = rtcvoice_emulator.last_call.from_client("conversation.item.create")
-    assert item["item"]["content"][0]["text"] == "Hello."
-    assert rtcvoice_emulator.last_call.from_server("response.done")
 
 
 def test_without_the_fixture_there_is_no_emulator():
@@ -68,7 +56,7 @@ def run_pytest(folder, name, text):
     )
 
 
-@pytest.mark.parametrize(("text", "passed"), [(TESTS, 2), (LAZY, 1)])
+@pytest.mark.parametrize(("text", "passed"), [(EXAMPLE + MORE, 3), (LAZY, 1)])
 def test_in_a_project_of_its_own(tmp_path, text, passed):
     result = run_pytest(tmp_path, "test_agent.py", text)
     assert f"{passed} passed" in result.stdout, result.stdout + result.stderr
