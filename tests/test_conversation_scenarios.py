@@ -480,12 +480,14 @@ async def test_an_image_is_shown_and_asked_about(tmp_path):
 @virtual
 async def test_what_may_be_refused_is_in_before_an_answer_is_asked_for():
     async with VirtualCall(session=TEXT, way=0.2) as call:
-        for options, together in (({}, True), ({"images": [PNG]}, False)):
-            asking = asyncio.ensure_future(call.ask("What is it?", **options))
-            await asyncio.sleep(0.1)
-            types = [event["type"] for event in call._sent][-2:]
-            assert (types == ["conversation.item.create", "response.create"]) is together
-            await (await asking).text()
+        for verb in (call.ask, call.send):
+            for options, together in (({}, True), ({"images": [PNG]}, False)):
+                asking = asyncio.ensure_future(verb("What is it?", **options))
+                await asyncio.sleep(0.1)
+                types = [event["type"] for event in call._sent][-2:]
+                assert (types == ["conversation.item.create", "response.create"]) is together
+                await asking
+                await call.settle()
 
 
 @virtual

@@ -1,4 +1,4 @@
-"""A reader of turns: finals once and in order, open ones in their latest form, never without end."""
+"""A reader of turns: finals once and in order, open ones in their latest form, bounded."""
 
 from __future__ import annotations
 
