@@ -106,7 +106,7 @@ class Line:
         self._done = 0
         self._opened_at = self._called_at = 0.0
         self._finished = self._broken = False
-        self._latency = 0.0
+        self._latency = self._estimate = 0.0
         self._dropouts = self._reopenings = 0
         self._recent: deque[float] = deque(maxlen=DROPOUTS)
         self._missed = False  # lost, and not yet heard from again
@@ -219,7 +219,7 @@ class Line:
         self._done = 0
         self._finished = False
         self._recent.clear()
-        self._latency = stream.latency
+        self._latency = self._estimate = stream.latency
         self._end.opened(stream.rate)
         self._opened_at = self._called_at = self._now()
         # Before it starts: the first callback may come sooner than `start` returns.
@@ -262,12 +262,12 @@ class Line:
         now = self._now()
         self._called_at = now
         samples = np.frombuffer(data, np.int16)
-        if status and (status.input_overflow or status.output_underflow):
-            self._drop_out(now)
-        time = self._clock.time_of(self._done, self._measured(now, frames, times))
-        self._latency += 0.05 * (abs(time - now) - self._latency)
-        self._done += frames
         try:
+            if status and (status.input_overflow or status.output_underflow):
+                self._drop_out(now)
+            time = self._clock.time_of(self._done, self._measured(now, frames, times))
+            self._latency += 0.05 * (abs(time - now) - self._latency)
+            self._done += frames
             self._end.process(samples, time)
         except Exception:
             if not self._input:
@@ -290,11 +290,10 @@ class Line:
         (WDM-KS) or the present (DirectSound) as the time of a sample; and a captured block cannot
         have begun less than its own length ago, whatever ALSA's pulse plugin says.
         """
-        assert self._stream is not None
         if self._input:
             ago: float = times.currentTime - times.inputBufferAdcTime
             if not 0 < ago <= 1:
-                ago = self._stream.latency
+                ago = self._estimate
             return now - max(ago, float(frames / self._rate))
         ahead: float = times.outputBufferDacTime - times.currentTime
-        return now + (ahead if 0 < ahead <= 1 else self._stream.latency)
+        return now + (ahead if 0 < ahead <= 1 else self._estimate)

@@ -1,0 +1,143 @@
+"""Calls through real devices: PortAudio, ALSA and PulseAudio with null sinks (`pulse.py`)."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import wave
+
+import numpy as np
+import pytest
+from live import Census, calling, eventually, find, hold
+from pulse import pulse_server
+
+import rtcvoice
+from rtcvoice.capture.file import FileSource
+from rtcvoice.emulator import Emulator, Pace, Turn, prompt_path
+
+pytestmark = pytest.mark.usefixtures("no_stray_errors")
+
+SPOKEN, SAID = "thanks", "goodbye"
+PACE = Pace(response_latency=0.05)
+
+
+@pytest.fixture(scope="module")
+def sound():
+    with pulse_server() as server:
+        yield server
+
+
+async def clip(name: str, rate: int) -> np.ndarray:
+    source = FileSource(prompt_path(name), rate=rate)
+    await source.open()
+    return source._samples
+
+
+def quiet_inside(heard: np.ndarray, said: np.ndarray, rate: int) -> int:
+    """Return how many 20 ms of `heard` are silence where `said` is well audible."""
+    block = rate // 50
+    count = min(len(heard), len(said)) // block
+
+    def loudness(samples: np.ndarray) -> np.ndarray:
+        return np.sqrt((samples[: count * block].astype(float).reshape(-1, block) ** 2).mean(1))
+
+    return int(((loudness(said) > 500) & (loudness(heard) < 0.1 * loudness(said))).sum())
+
+
+async def test_both_ways_through_real_devices(sound, tmp_path):
+    """What is said into the microphone is heard, what is answered comes out, nothing is lost.
+
+    A plain handler blocks meanwhile, as user code does.
+    """
+    spoken, said = await clip(SPOKEN, 48000), await clip(SAID, 48000)
+    script = [Turn(says=(SAID,))]
+    async with Emulator(script=script, pace=PACE, seed=1, record=tmp_path) as server:
+        microphone = rtcvoice.Microphone(echo_cancellation=False)
+        speaker = rtcvoice.Speaker()
+        with sound.record() as recording:
+            async with calling(server, source=microphone, sink=speaker) as call:
+
+                @call.on("response.created")
+                def hog(event):  # runs in a thread of its own
+                    time.sleep(1.5)
+
+                sound.play(spoken)
+                await call.wait_for("output_audio_buffer.started", timeout=15)
+                stats = call.stats()
+                dropouts = stats.loudspeaker.dropouts
+                await call.wait_for("output_audio_buffer.stopped", timeout=15)
+                await asyncio.sleep(0.3)
+                stats = call.stats()
+        (audio,) = tmp_path.glob("*/audio.wav")
+    assert stats.loudspeaker.working
+    assert stats.microphone.working
+    assert 0.005 < stats.loudspeaker.latency < 0.3
+    assert 0.005 < stats.microphone.latency < 0.3
+    assert stats.playout.pull_errors == 0
+
+    at, likeness = find(said, recording.samples)
+    assert likeness > 0.8
+    if stats.loudspeaker.dropouts == dropouts:  # on a machine that kept up
+        assert quiet_inside(recording.samples[at : at + len(said)], said, 48000) <= 3
+
+    with wave.open(str(audio)) as file:
+        both = np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, 2)
+    heard, at_24k = both[:, 0], await clip(SPOKEN, 24000)
+    at, likeness = find(at_24k, heard)
+    assert likeness > 0.8
+    if not stats.microphone.dropouts:
+        assert quiet_inside(heard[at : at + len(at_24k)], at_24k, 24000) <= 3
+
+
+async def test_the_daemon_is_killed_and_the_call_goes_on(sound, emulator):
+    """Lost within a second, found again when the daemon is back, sound both ways, and no leak."""
+    microphone, speaker = rtcvoice.Microphone(echo_cancellation=False), rtcvoice.Speaker()
+    await hold(emulator, source=microphone, sink=speaker)  # what a process has once
+    await asyncio.to_thread(int)
+    census = Census()
+    async with calling(emulator, source=microphone, sink=speaker) as call:
+        events = []
+
+        @call.on("rtcvoice.device_changed")
+        async def note(event):
+            events.append((event.end, event.change.value, time.monotonic()))
+
+        await eventually(lambda: call.stats().microphone.working, 5)
+        await eventually(lambda: call.stats().loudspeaker.working, 5)
+        sound.pactl("set-default-sink", "other")  # a new default disturbs nobody
+        killed = time.monotonic()
+        sound.kill()
+        await eventually(lambda: len(events) == 2, 5)
+        assert {(end, change) for end, change, _ in events} == {
+            ("microphone", "lost"),
+            ("loudspeaker", "lost"),
+        }
+        assert max(at for *_, at in events) - killed < 1.0
+        played, sent = call.stats().playout.samples_played, call.stats().uplink.packets_sent
+        await asyncio.sleep(0.5)
+        assert call.stats().playout.samples_played - played > 0.35 * 48000  # nothing piles up
+        assert call.stats().uplink.packets_sent - sent > 15  # and RTP goes on
+        sound.start()
+        await eventually(lambda: len(events) == 4, 10)
+        assert {(end, change) for end, change, _ in events[2:]} == {
+            ("microphone", "reopened"),
+            ("loudspeaker", "reopened"),
+        }
+        with sound.record() as recording:
+            await call.send("Hello?")
+            await eventually(
+                lambda: np.abs(recording.samples[-24000:].astype(int)).max(initial=0) > 2000, 10
+            )
+    await census.check()
+
+
+async def test_without_a_sound_server_opening_says_so(sound, emulator, monkeypatch):
+    monkeypatch.setenv("PULSE_SERVER", "unix:/nonexistent")
+    with pytest.raises(rtcvoice.DeviceError, match=r"no loudspeaker|refused|gone|cannot be"):
+        await rtcvoice.Speaker().open()
+
+
+def test_the_devices_are_listed(sound):
+    names = {device.name for device in rtcvoice.devices()}
+    assert "default" in names
+    assert any(device.is_default_input for device in rtcvoice.devices())
