@@ -127,7 +127,7 @@ def test_options(
 @pytest.mark.parametrize(
     ("key", "arguments", "code", "says"),
     [
-        ("", [], 3, "no API key"),
+        ("", [], 3, "put it into .env or a file (--api-key-file)"),
         ("   ", [], 3, "no API key"),
         ("sk-with space", [], 3, "odd characters"),
         ("ek_unknown", [], 4, "HTTP 401"),
@@ -163,7 +163,7 @@ SERVERS = [
     (Faults(http=HttpFault.QUOTA), 4, "billing"),
     (Faults(http=HttpFault.SERVER_ERROR), 4, "status page"),
     (Faults(http=HttpFault.HTML), 4, "HTTP 502"),
-    (Faults(http=HttpFault.HTML_OK), 4, "is base_url the address of a Realtime API?"),
+    (Faults(http=HttpFault.HTML_OK), 4, "is --base-url the address of a Realtime API?"),
     (Faults(http=HttpFault.HTML_OK, http_only="call"), 5, "not SDP"),
     (Faults(http=HttpFault.CUT), 4, "cannot talk to"),
     (Faults(http=HttpFault.HANG), 5, "'token'"),

@@ -25,7 +25,16 @@ _HINTS: list[tuple[type[RtcVoiceError], str]] = [
 ]
 """What to do when the error itself has no idea."""
 
-_AS_OPTIONS = {"source=None": "--input none", "sink=None": "--output none"}
+_AS_OPTIONS = {
+    "pass api_key= or credentials=rtcvoice.EphemeralToken(...), ": "put it into .env or a file"
+    " (--api-key-file), ask for a token (--token-url), ",
+    "source=None": "--input none",
+    "sink=None": "--output none",
+    "model=": "--model",
+    "ice_servers= (--ice-server)": "--ice-server",
+    "ca_file= (--ca-file)": "--ca-file",
+    "base_url": "--base-url",
+}
 """What hints to programmers are for users of the command line."""
 
 MOST_PENDING = 4 << 20
