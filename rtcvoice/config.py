@@ -286,6 +286,12 @@ class CallConfig:
                 )
 
     @property
+    def is_silent(self) -> bool:
+        """Whether nothing will be spoken by the server: answers are text, or there are none."""
+        modalities = self.session.get("output_modalities", self.output_modalities)
+        return self.type == "transcription" or modalities in (["text"], ("text",))
+
+    @property
     def on_azure(self) -> bool:
         """Whether the server is an Azure resource: models are deployments, keys differ."""
         return is_azure(self.base_url) or isinstance(self.credentials, AzureApiKey | EntraToken)

@@ -72,6 +72,8 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
         source: what is sent, a `Source` such as `Microphone("USB")` or `FileSource(path)`.
         sink: where the answer is played, a `Sink` such as `Speaker("USB")` or `FileSink(path)`.
         The call opens and closes them; a closed one may be used for another call.
+        With output_modalities=["text"] neither is a device by default, with type="transcription"
+        the sink is not: nothing will be heard.
     Session:
         model, voice, speed, instructions, output_modalities, max_output_tokens, tool_choice,
         turn_detection, transcription, noise_reduction, and session={...} for any other field of
@@ -116,8 +118,13 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
         tool_set = ToolSet.of(tools)
         if tools is not None:
             options["tools"] = tool_set.definitions
+        config = CallConfig.from_options(options)
+        if config.is_silent:  # nobody will be heard; and who writes does not want to be overheard
+            sink = None if sink is Default.DEVICE else sink
+            writes = source is Default.DEVICE and config.type == "realtime"
+            source = None if writes else source
         self._call = Call(
-            CallConfig.from_options(options),
+            config,
             source=Microphone() if source is Default.DEVICE else source,
             sink=Speaker() if sink is Default.DEVICE else sink,
             establish=establish,

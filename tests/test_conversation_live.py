@@ -139,6 +139,20 @@ def test_a_transcription_session_has_nobody_to_instruct(name) -> None:
         rtcvoice.connect(source=None, sink=None, type="translation")
 
 
+@pytest.mark.parametrize(
+    ("options", "ends"),
+    [
+        ({"output_modalities": ["text"]}, ("Silence", "Discard")),
+        ({"session": {"output_modalities": ["text"]}}, ("Silence", "Discard")),
+        ({"type": "transcription"}, ("Microphone", "Discard")),
+        ({}, ("Microphone", "Speaker")),
+    ],
+)
+async def test_no_device_is_opened_for_what_nobody_hears(options, ends) -> None:
+    made = rtcvoice.connect(**options)._call._ends
+    assert (type(made.source).__name__, type(made.sink).__name__) == ends
+
+
 async def test_a_clip_and_an_image_go_over_the_wire() -> None:
     pixel = base64.b64decode(
         "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJ"
