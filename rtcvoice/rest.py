@@ -100,6 +100,8 @@ class Rest:
         if not secure and not is_loopback(base_url):
             logger.warning("x keys and tokens travel unencrypted to %s", urlsplit(base_url).netloc)
         try:
+            if proxy is not None and not (isinstance(proxy, str) and urlsplit(proxy).hostname):
+                raise ValueError("the proxy is no web address")
             self._http = httpx.AsyncClient(
                 headers={"User-Agent": "rtcvoice", **headers},
                 verify=tls_context(ca_file) if secure else False,
@@ -107,6 +109,8 @@ class Rest:
                 proxy=proxy,
                 trust_env=not is_loopback(base_url),  # a proxy cannot reach this machine's loopback
             )
+        except ConfigError:
+            raise
         except (ImportError, OSError, ValueError, httpx.InvalidURL) as exc:
             raise ConfigError(
                 f"the HTTP client cannot be set up: {exc}",
