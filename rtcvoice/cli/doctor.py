@@ -26,16 +26,16 @@ from rtcvoice.errors import (
 __all__ = ["add_doctor", "run"]
 
 _DESCRIPTION = """\
-Look over everything that a call needs: versions, sound devices, the network step
-by step, the key, and a real call of two seconds in silence (it costs next to
-nothing). Each line is ok, warn or fail, and says what to do.
+Look over everything that a call needs: versions, sound devices, the network
+step by step, the key, and a real call of two seconds in silence (it costs next
+to nothing). Each line is ok, warn or fail, and says what to do.
 
 examples:
   %(prog)s
       with the key of the environment or of .env
   %(prog)s --emulator
       all but the internet: a call to a server on this machine
-  %(prog)s --ice-server turn:user:password@turn.example --relay
+  %(prog)s --relay --ice-server turn:user:password@host
       whether a TURN server works
 """
 
