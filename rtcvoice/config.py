@@ -46,8 +46,6 @@ BETA_FIELDS = {
     "temperature": "nothing: it was removed",
 }
 
-SESSION_TYPES = ("realtime", "transcription")
-
 ANSWERING = (
     "instructions",
     "max_output_tokens",
@@ -272,10 +270,8 @@ class CallConfig:
             ) from exc
 
     def _check_type(self) -> None:
-        if self.type not in SESSION_TYPES:
-            raise ConfigError(
-                f"type={self.type!r} is no type of a session", hint=f"one of {SESSION_TYPES}"
-            )
+        if self.type not in ("realtime", "transcription"):
+            raise ConfigError(f"type={self.type!r} is neither 'realtime' nor 'transcription'")
         if self.type == "realtime":
             return
         for name in ANSWERING:

@@ -135,7 +135,7 @@ def test_a_transcription_session_has_nobody_to_instruct(name) -> None:
         rtcvoice.connect(
             source=None, sink=None, type="transcription", **{name: [] if name == "tools" else "x"}
         )
-    with pytest.raises(rtcvoice.ConfigError, match="no type of a session"):
+    with pytest.raises(rtcvoice.ConfigError, match="neither 'realtime' nor"):
         rtcvoice.connect(source=None, sink=None, type="translation")
 
 
