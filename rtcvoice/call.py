@@ -231,7 +231,7 @@ class Call(Verbs):
         connected = await self._establish(self._config, wiring, self._open_ends)
         self._leg, self._track, self._timings = connected
         self._track.start(self._ends.source)
-        self._ends.sink.start(self._player)
+        self._ends.start(self._player)
         self._side.accounts.begin()
 
     async def _open_ends(self) -> None:

@@ -13,10 +13,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+from rtcvoice.capture.microphone import Microphone
 from rtcvoice.capture.source import Silence, Source
 from rtcvoice.device import DeviceChanged
 from rtcvoice.errors import ConfigError
-from rtcvoice.playout.sink import Discard, Sink
+from rtcvoice.playout.ducking import Ducking
+from rtcvoice.playout.sink import Discard, Puller, Sink
+from rtcvoice.playout.speaker import Speaker
 
 __all__ = ["Default", "Ends"]
 
@@ -59,12 +62,21 @@ class Ends:
         """
         self._take()
         self._listen()
+        if isinstance(self.source, Microphone):
+            self.source.beside(self.sink.played if isinstance(self.sink, Speaker) else None)
         try:
             async with asyncio.TaskGroup() as both:  # nothing is closed while it still opens
                 both.create_task(self.source.open())
                 both.create_task(self.sink.open())
         except BaseExceptionGroup as group:
             raise group.exceptions[0] from group.exceptions[0].__cause__
+
+    def start(self, player: Puller) -> None:
+        """Let the sink play: softer while the microphone hears somebody over the loudspeaker."""
+        source = self.source
+        if isinstance(source, Microphone) and isinstance(self.sink, Speaker):
+            player = Ducking(player, lambda: source.hears_user)
+        self.sink.start(player)
 
     async def aclose(self) -> None:
         """Close what was opened, and give it back, also when cancelled; idempotent, never raises.

@@ -84,6 +84,7 @@ ONLY_IMPORTERS = {
     "dotenv": {"rtcvoice.cli."},
     "ctypes": {"rtcvoice.opus"},
     "sounddevice": {"rtcvoice.portaudio"},
+    "pywebrtc_audio": {"rtcvoice.capture.echo"},
     "aioice": {"rtcvoice._aioice", "rtcvoice._aiortc"},
     "aiortc": {
         "rtcvoice._aiortc",

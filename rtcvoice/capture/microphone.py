@@ -20,7 +20,9 @@ from rtcvoice.device_line import Line
 from rtcvoice.errors import ConfigError
 from rtcvoice.resampler import PassThrough, Resampler, resampler
 from rtcvoice.stats import DeviceStats
+from rtcvoice.timed_ring import TimedRing
 
+from .conditioning import AsIs, Conditioner, Conditioning, conditioner
 from .cutter import Cutter
 from .source import Source
 
@@ -48,7 +50,8 @@ class Microphone(Source):
     `device` is a part of its name, its index in `rtcvoice.devices()`, or None for the system's
     default. `rate` is that of the blocks, an Opus rate: a device with another one is converted.
     `latency` is the buffer asked of the device in seconds; it grows when samples are lost.
-    `echo_cancellation` takes the loudspeaker out where both ends of a call are devices.
+    `echo_cancellation` takes the loudspeaker out where the other end of the call is a `Speaker`;
+    with headphones it is not needed. `noise_suppression` and `gain_control` are WebRTC's.
 
     `open` raises DeviceError: no such device, in use, no PortAudio. A device lost during the call
     is silence until one is found: the call is told (`rtcvoice.device_changed`).
@@ -61,12 +64,20 @@ class Microphone(Source):
         rate: int = 48000,
         latency: float = LATENCY,
         echo_cancellation: bool = True,
+        noise_suppression: bool = False,
+        gain_control: bool = False,
         host: DeviceHost | None = None,
     ) -> None:
         self.rate = check_rate(rate)
         if not 0 < latency <= 1:
             raise ConfigError(f"latency={latency!r} is no buffer of up to 1 s")
-        self.echo_cancellation = echo_cancellation
+        self._wanted = Conditioning(
+            echo_cancellation=echo_cancellation,
+            noise_suppression=noise_suppression,
+            gain_control=gain_control,
+        )
+        self._speaker: TimedRing | None = None
+        self._conditioner: Conditioner = AsIs()
         self.on_change: Callable[[DeviceChanged], None] | None = None
         self._host = host or device_host()
         self._line = Line(self, Direction.INPUT, device, latency=latency, clock=self._host.clock)
@@ -83,6 +94,15 @@ class Microphone(Source):
         return self._line.latency
 
     @property
+    def hears_user(self) -> bool:
+        """Whether the user seems to speak over the assistant. May be read from any thread."""
+        return self._conditioner.speaking
+
+    def beside(self, speaker: TimedRing | None) -> None:
+        """Take out the echo of what `speaker` holds, from the next `open` on; None for none."""
+        self._speaker = speaker
+
+    @property
     def device_stats(self) -> DeviceStats | None:
         """How the device fares."""
         return self._line.stats
@@ -92,19 +112,21 @@ class Microphone(Source):
         self._loop = asyncio.get_running_loop()
         self._more = asyncio.Event()
         self._cutter.stop()
+        self._conditioner = conditioner(self._wanted, rate=self.rate, speaker=self._speaker)
         await asyncio.wrap_future(self._host.attach(self._line))
 
     async def read(self) -> Block:
         """Return the next 20 ms when they are here; see `Source.read`.
 
-        The time of a block is that of its first sample, by the device's clock.
+        The time of a block is that at which its first sample was sound, by the device's clock; what
+        conditions the samples delays them, so it is a little earlier than the index alone says.
         """
         cutter, clock = self._cutter, self._host.clock
         if not cutter.started:
             cutter.start(clock())
         while (block := cutter.take(clock())) is None:
             await self._wait(cutter.deadline - clock())
-        return block
+        return self._conditioner.process(block)
 
     async def aclose(self) -> None:
         """Close the device; one that does not close is left alone after 2 s."""
