@@ -304,7 +304,7 @@ def test_messages_that_make_no_sense_change_nothing(
         peer._session.open = open_and_babble
 
     monkeypatch.setattr(town.emulator, "_bend", bend)
-    assert main(["--text", "Hi", "--base-url", town.emulator.url, "--seconds", "3"]) == 0
+    assert main(["--text", "Hi", "--base-url", town.emulator.url, "--seconds", "6"]) == 0
     out, err = capsys.readouterr()
     assert err == ""
     assert "\x1b" not in out
