@@ -17,6 +17,7 @@ from pathlib import Path
 
 import aiortc.rtp
 import numpy as np
+from checked import assert_events_are_correct, forget_refused_events
 
 import rtcvoice
 from rtcvoice.emulator import Emulator, Pace
@@ -36,6 +37,13 @@ class BentEmulator(Emulator):
         super().__init__(**{"pace": QUICK, "seed": 1, **options})
         self._rewrite = rewrite
         self._bend = bend
+
+    async def __aexit__(self, exc_type, exc, traceback):
+        """Leave; what was said in all calls must have kept the protocol, types and order."""
+        await super().__aexit__(exc_type, exc, traceback)
+        if exc_type is None:
+            forget_refused_events(self)
+            assert_events_are_correct(self)
 
     async def answer(self, offer_sdp, settings, call_id):
         sdp = await super().answer(offer_sdp, settings, call_id)
