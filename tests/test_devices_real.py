@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 import wave
 
@@ -13,6 +14,7 @@ from pulse import pulse_server
 
 import rtcvoice
 from rtcvoice.capture.file import FileSource
+from rtcvoice.cli.main import main
 from rtcvoice.emulator import Emulator, Pace, Turn, prompt_path
 
 pytestmark = pytest.mark.usefixtures("no_stray_errors")
@@ -137,7 +139,25 @@ async def test_without_a_sound_server_opening_says_so(sound, emulator, monkeypat
         await rtcvoice.Speaker().open()
 
 
-def test_the_devices_are_listed(sound):
-    names = {device.name for device in rtcvoice.devices()}
-    assert "default" in names
-    assert any(device.is_default_input for device in rtcvoice.devices())
+def test_the_devices_are_listed(sound, capsys):
+    found = rtcvoice.devices()
+    assert any(device.is_default_input and device.inputs for device in found)
+    assert main(["devices"]) == 0
+    shown = capsys.readouterr().out
+    microphones, loudspeakers = shown.split("loudspeakers")
+    assert re.search(r"\* +\d+ +default +ALSA", microphones)
+    assert re.search(r"\* +\d+ +default +ALSA", loudspeakers)
+    assert max(map(len, shown.splitlines())) < 80
+
+
+def test_devices_are_tried(sound, capsys, monkeypatch):
+    monkeypatch.setattr("rtcvoice.cli.devices.RECORD_SECONDS", 0.3)
+    monkeypatch.setattr("rtcvoice.cli.devices.TONE_SECONDS", 0.2)
+    tone = 3000 * np.sin(np.arange(5 * 48000) * 0.05)
+    sound.play(tone.astype(np.int16))
+    with sound.record() as recording:
+        assert main(["devices", "--test"]) == 0
+    assert "it works, -21 dB" in capsys.readouterr().out
+    assert np.abs(recording.samples.astype(int)).max() > 5000  # the tone
+    assert main(["devices", "--test", "--microphone", "bogus"]) == 6
+    assert "no microphone is called 'bogus'" in capsys.readouterr().err

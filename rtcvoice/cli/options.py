@@ -15,10 +15,13 @@ from importlib import import_module
 from importlib.metadata import version
 from typing import Any, NamedTuple
 
+from rtcvoice.cli.devices import add_devices
 from rtcvoice.cli.doctor import add_doctor
 from rtcvoice.cli.parser import Parser, meant, program
 from rtcvoice.cli.talk_options import TALK, add_talk
+from rtcvoice.cli.text_options import add_text
 from rtcvoice.cli.token_server import add_token_server
+from rtcvoice.cli.translate import add_translate
 from rtcvoice.errors import (
     CallEnded,
     ConfigError,
@@ -164,6 +167,9 @@ examples:
 
 COMMANDS = {
     "talk": _Command("have a call", "rtcvoice.cli.talk", _add_talk),
+    "devices": _Command("list sound devices, try two of them", "rtcvoice.cli.devices", add_devices),
+    "text": _Command("chat in writing", "rtcvoice.cli.text_chat", add_text),
+    "translate": _Command("have an interpreter", "rtcvoice.cli.talk", add_translate),
     "doctor": _Command("look over what a call needs", "rtcvoice.cli.doctor", add_doctor),
     "emulator": _Command("run a local Realtime server", "rtcvoice.cli.serve", _add_emulator),
     "token-server": _Command(

@@ -1,0 +1,167 @@
+"""`python -m rtcvoice devices`: lists microphones and loudspeakers; `--test` tries two of them."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import math
+import sys
+from contextlib import AsyncExitStack
+
+import numpy as np
+import numpy.typing as npt
+
+import rtcvoice
+from rtcvoice.cli.output import clean, write_line
+
+__all__ = ["add_devices", "run"]
+
+_DESCRIPTION = """\
+List the microphones and loudspeakers of this machine; * marks those that are
+used when none is named. --microphone and --speaker take a part of a name shown
+here, or its number.
+
+examples:
+  %(prog)s
+  %(prog)s --test
+      plays a tone, records three seconds, shows the level, plays it back
+  %(prog)s --test --microphone headset --speaker 3
+"""
+
+RATE = 48000
+TONE_HZ, TONE_SECONDS = 440, 1.0
+RECORD_SECONDS = 3.0
+
+SILENT, FAINT, CLIPPED = -75.0, -45.0, -1.0
+"""Peaks in dB below full scale: nothing at all, hardly a voice, and too much of it."""
+
+METER = 30
+"""Columns of the level."""
+
+Samples = npt.NDArray[np.int16]
+
+
+def add_devices(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `devices`."""
+    parser.description = _DESCRIPTION
+    parser.add_argument("--test", action="store_true", help="play a tone, record, play it back")
+    parser.add_argument("--microphone", metavar="NAME", help="with --test: another microphone")
+    parser.add_argument("--speaker", metavar="NAME", help="with --test: another loudspeaker")
+
+
+async def run(options: argparse.Namespace) -> int:
+    """List the devices, or try two of them; 0 when it worked."""
+    if options.test:
+        return await _test(_wanted(options.microphone), _wanted(options.speaker))
+    devices = await asyncio.to_thread(rtcvoice.devices)
+    for title, able, default in (
+        ("microphones", "inputs", "is_default_input"),
+        ("loudspeakers", "outputs", "is_default_output"),
+    ):
+        write_line(sys.stdout, title)
+        found = [device for device in devices if getattr(device, able)]
+        for device in found:
+            _show(device, marked=getattr(device, default))
+        if not found:
+            write_line(sys.stdout, "    none")
+    return 0
+
+
+def _show(device: rtcvoice.Device, *, marked: bool) -> None:
+    mark = "*" if marked else " "
+    name = clean(device.name).replace("\n", " ")
+    kilohertz = f"{device.default_rate / 1000:g} kHz"
+    write_line(sys.stdout, f"  {mark} {device.index:2}  {name:40}  {device.host_api}, {kilohertz}")
+
+
+def _wanted(name: str | None) -> int | str | None:
+    if name is None or name == "default":
+        return None
+    return int(name) if name.isdecimal() else name
+
+
+class _Tape:
+    """A player of one recording: 10 ms at a time, then silence."""
+
+    def __init__(self, samples: Samples) -> None:
+        self._samples = samples
+        self._position = 0
+
+    def pull(self, now: float) -> Samples:
+        """Return the next 10 ms."""
+        block = np.zeros(RATE // 100, np.int16)
+        part = self._samples[self._position : self._position + len(block)]
+        block[: len(part)] = part
+        self._position += len(block)
+        return block
+
+
+async def _test(wanted_microphone: int | str | None, wanted_speaker: int | str | None) -> int:
+    speaker = rtcvoice.Speaker(wanted_speaker, rate=RATE)
+    microphone = rtcvoice.Microphone(wanted_microphone, rate=RATE)
+    async with AsyncExitStack() as stack:
+        for end in (speaker, microphone):
+            stack.push_async_callback(end.aclose)
+            await end.open()
+        await _play(speaker, _tone(), "a tone")
+        heard = await _record(microphone)
+        peak = _dbfs(heard)
+        write_line(sys.stdout, f"microphone   {_about(microphone)}: {_verdict(peak)}")
+        await _play(speaker, heard, "what it heard")
+    return 0 if peak > SILENT else 1
+
+
+def _tone() -> Samples:
+    time = np.arange(int(TONE_SECONDS * RATE)) / RATE
+    fade = np.minimum(1, np.minimum(time, TONE_SECONDS - time) / 0.02)
+    return (6000 * fade * np.sin(2 * math.pi * TONE_HZ * time)).astype(np.int16)
+
+
+async def _play(speaker: rtcvoice.Speaker, samples: Samples, what: str) -> None:
+    speaker.start(_Tape(samples))
+    await asyncio.sleep(len(samples) / RATE + speaker.latency + 0.1)
+    write_line(sys.stdout, f"loudspeaker  {_about(speaker)}: you heard {what}")
+
+
+async def _record(microphone: rtcvoice.Microphone) -> Samples:
+    """Record, showing the level where somebody looks."""
+    watched = sys.stdout.isatty()
+    write_line(sys.stdout, f"say something: {RECORD_SECONDS:.0f} s are recorded")
+    blocks = []
+    for number in range(round(RECORD_SECONDS * 50)):
+        blocks.append((await microphone.read()).samples)
+        if watched and number % 5 == 4:
+            sys.stdout.write(f"\r  {_meter(_dbfs(np.concatenate(blocks[-5:])))}")
+            sys.stdout.flush()
+    if watched:
+        sys.stdout.write("\r" + " " * (METER + 14) + "\r")
+    return np.concatenate(blocks)
+
+
+def _about(end: rtcvoice.Microphone | rtcvoice.Speaker) -> str:
+    stats = end.device_stats
+    assert stats is not None
+    facts = [f"{stats.rate / 1000:g} kHz", f"{stats.latency * 1000:.0f} ms"]
+    if stats.dropouts:
+        facts.append(f"{stats.dropouts} dropouts")
+    return f"{clean(stats.device)} ({', '.join(facts)})"
+
+
+def _dbfs(samples: Samples) -> float:
+    peak = max(int(samples.max()), -int(samples.min()))
+    return 20 * math.log10(peak / 32768) if peak else -100.0
+
+
+def _meter(dbfs: float) -> str:
+    full = round(min(1.0, max(0.0, (dbfs + 60) / 60)) * METER)
+    return f"[{'#' * full}{'-' * (METER - full)}] {dbfs:4.0f} dB"
+
+
+def _verdict(peak: float) -> str:
+    if peak <= SILENT:
+        return "silence; is it muted, or may this program not use it?"
+    if peak <= FAINT:
+        return f"very faint, {peak:.0f} dB at most; turn it up, or speak closer to it"
+    if peak >= CLIPPED:
+        return "too loud, it clips; turn it down"
+    return f"it works, {peak:.0f} dB at most"
