@@ -199,6 +199,8 @@ def _explained(server: IceServer, exc: Exception, patience: float) -> tuple[str,
         return f"{server} does not speak TLS there ({exc.reason})", "is the port right?"
     if isinstance(exc, socket.gaierror):
         return f"there is no host {server.host} ({exc.strerror})", "check its spelling, and the DNS"
+    if isinstance(exc, ConnectionRefusedError):
+        return f"{server} cannot be reached: nothing listens there", "is it running? on that port?"
     return f"{server} cannot be reached: {exc.strerror or exc}", "is it running there?"  # type: ignore[attr-defined]
 
 

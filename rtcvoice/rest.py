@@ -115,7 +115,11 @@ class Rest:
             raise ConfigError(
                 f"the HTTP client cannot be set up: {exc}",
                 hint="look at "
-                + ("proxy=" if proxy else "HTTPS_PROXY, ALL_PROXY, SSL_CERT_FILE and SSL_CERT_DIR"),
+                + (
+                    "proxy= (--proxy): it is like http://proxy:3128"
+                    if proxy
+                    else "HTTPS_PROXY, ALL_PROXY, SSL_CERT_FILE and SSL_CERT_DIR"
+                ),
             ) from exc
 
     async def request(

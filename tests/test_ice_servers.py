@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -247,6 +248,24 @@ async def test_a_wrong_password_does_not_stop_a_call_that_needs_no_relay(emulato
         pass
     assert "refuses the user name or password" in caplog.text
     assert "hunter2" not in caplog.text
+
+
+async def test_a_wrong_password_is_named_when_there_is_no_other_way(emulator, turn):
+    emulator._rewrite = lambda sdp: re.sub(r"(127\.0\.0\.1) \d+ typ", r"\1 9 typ", sdp)
+    url = f"turn:me:hunter2x@127.0.0.1:{turn.port}"
+    with pytest.raises(TransportError, match="refuses the user name or password") as caught:
+        async with calling(emulator, ice_servers=[url], connect_timeout=0.4):
+            pass
+    assert caught.value.stage == "ice"
+    assert "check the user name and password" in caught.value.hint
+
+
+async def test_a_relay_that_may_not_reach_the_server_is_named(emulator, turn):
+    emulator._rewrite = lambda sdp: re.sub(r"127\.0\.0\.1 \d+ typ", "0.0.0.0 9 typ", sdp)
+    url = f"turn:me:hunter2@127.0.0.1:{turn.port}"
+    with pytest.raises(TransportError, match="will not relay to the server of the call: 403"):
+        async with relayed(emulator, url, connect_timeout=0.6):
+            pass
 
 
 # -- servers that are not there ---------------------------------------------------------------

@@ -9,13 +9,10 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
 
 import pytest
 from aiohttp import web
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from certificates import self_signed, server_context
 
 from rtcvoice.addresses import is_loopback
 from rtcvoice.credentials import ApiKey, EphemeralToken
@@ -381,37 +378,9 @@ async def test_a_server_that_breaks_off_is_a_signaling_error(reply):
     assert caught.value.__cause__ is not None
 
 
-def untrusted() -> ssl.SSLContext:
-    """Make a TLS server with a certificate that nobody signed."""
-    import os
-    import tempfile
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .sign(key, hashes.SHA256())
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    with tempfile.NamedTemporaryFile(delete=False) as file:
-        file.write(certificate.public_bytes(serialization.Encoding.PEM))
-        file.write(
-            key.private_bytes(
-                serialization.Encoding.PEM,
-                serialization.PrivateFormat.PKCS8,
-                serialization.NoEncryption(),
-            )
-        )
-    context.load_cert_chain(file.name)
-    os.unlink(file.name)
-    return context
-
-
-async def test_a_certificate_that_is_not_trusted_is_called_so():
-    async with serving(always(), tls=untrusted()) as server, client(server.url) as signaling:
+async def test_a_certificate_that_is_not_trusted_is_called_so(tmp_path):
+    tls = server_context(self_signed(tmp_path))
+    async with serving(always(), tls=tls) as server, client(server.url) as signaling:
         with pytest.raises(SignalingError, match=r"certificate is not trusted.*SSL_CERT_FILE"):
             await signaling.mint_token({})
     assert server.requests == []

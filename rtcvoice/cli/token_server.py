@@ -96,7 +96,7 @@ async def run(options: argparse.Namespace) -> int:
     if not options.verbose:  # what a server refuses, and why, is worth a line
         logging.getLogger("rtcvoice.token_server").setLevel(logging.INFO)
     async with server:
-        console.print(f"token server at {server.url} (Ctrl-C stops it); to call with it:")
+        console.print(f"token server at {server.url} (Ctrl-C stops it); to call:")
         console.print(f"  python -m rtcvoice --token-url {server.url} ...")
         open_wide = options.host not in ("127.0.0.1", "localhost", "::1")
         if open_wide and options.client_key_file is None:
