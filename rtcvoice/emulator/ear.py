@@ -18,6 +18,7 @@ from rtcvoice.emulator.session.outputs import RATE_HZ, Pcm
 from rtcvoice.playout.engine import PlayoutEngine
 from rtcvoice.resampler import resampler
 from rtcvoice.rtp import RtpPacket
+from rtcvoice.stats import PlayoutStats
 
 __all__ = ["G711_DECODERS", "Ear", "G711Ear", "OpusEar", "ear_for"]
 
@@ -72,6 +73,10 @@ class OpusEar:
         )
         self._pulled_at = now
         return heard
+
+    def snapshot(self) -> PlayoutStats:
+        """Return what the network did to the user's voice so far."""
+        return self._engine.snapshot()
 
 
 class G711Ear:
