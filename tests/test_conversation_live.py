@@ -12,7 +12,7 @@ from live import Ear
 from test_call import coded, likeness, similarity
 
 import rtcvoice
-from rtcvoice import FileSource, PcmSource, Status, events
+from rtcvoice import PcmSource, Status, events
 from rtcvoice.emulator import Emulator, Pace, Turn, prompt_path
 from rtcvoice.emulator.voice import PromptVoice
 
@@ -115,18 +115,14 @@ async def test_push_to_talk_loses_no_syllable() -> None:
     assert likeness(audio.astype(float), said) > 0.9
 
 
-async def test_a_transcription_session_writes_down_and_does_not_answer() -> None:
-    async with emulator(Turn(hears="Stop, please.")) as server:
-        source = FileSource(prompt_path("stop"))
-        async with connect(server, source=source, type="transcription") as call:
-            assert call.session.type == "transcription"
-            turn = await anext(call.turns())
-            assert (turn.role, turn.text) == ("user", "Stop, please.")
-            session = await call.update(turn_detection=None)
-            assert session.type == "transcription"
-            assert call.is_idle
-        kinds = {entry.event["type"] for entry in server.calls[call.id].events}
-        assert not any(kind.startswith("response.") for kind in kinds)
+async def test_a_transcription_session_stays_one() -> None:
+    async with emulator(Turn()) as server, connect(server, type="transcription") as call:
+        assert call.session.type == "transcription"
+        session = await call.update(turn_detection=None)
+        assert session.type == "transcription"
+        with pytest.raises(rtcvoice.ServerError, match="no responses"):
+            await call.respond()
+        assert call.is_idle
 
 
 @pytest.mark.parametrize("name", ["voice", "instructions", "tools"])

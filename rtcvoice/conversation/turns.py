@@ -162,7 +162,7 @@ class Turns:
         quiet_since = max(record.changed_at, play.ended_at)
         if record.id in self._truncated or play.state is Playing.STOPPED:
             return 0.0 if record.over else quiet_since + TRUNCATION_PATIENCE
-        if play.state is Playing.CLEARED:
+        if play.state is Playing.CLEARED and (play.started_at or record.over):
             return quiet_since + TRUNCATION_PATIENCE
         if not record.done:
             return None
