@@ -35,6 +35,7 @@ from rtcvoice.rtp import RtpPacket
 
 pytestmark = pytest.mark.usefixtures("no_stray_errors")
 
+VOICE = PromptVoice()
 ICE = (
     "a=ice-ufrag:{0}\r\na=ice-pwd:abcdefghijklmnopqrstuvwx\r\n"
     "a=fingerprint:sha-256 " + ":".join(["AB"] * 32) + "\r\na=setup:actpass\r\n"
@@ -69,7 +70,7 @@ def offer(*, opus=111, channel=True, other="", first="audio", lines=""):
 
 def new_peer(**options):
     session = Session(
-        validate({"type": "realtime"}), call_id="rtc_x", now=0.0, voice=PromptVoice(), **options
+        validate({"type": "realtime"}), call_id="rtc_x", now=0.0, voice=VOICE, **options
     )
     return Peer(session)
 
@@ -184,7 +185,7 @@ def mutated(mutations):
     return "\r\n".join(lines)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 @given(_MUTATIONS)
 def test_no_description_is_too_broken_for_the_parsers(mutations):
     """Shaping, spoiling and reading SDP either work or raise what is theirs."""
@@ -229,7 +230,7 @@ class Tone(AudioStreamTrack):
     async def recv(self):
         frame = await super().recv()
         if self.speaks:
-            samples = PromptVoice().clip("question").samples
+            samples = VOICE.clip("question").samples
             at = frame.pts * 3 % (len(samples) - 480)
             block = samples[at : at + 480 : 3].astype(np.int16)
             frame.planes[0].update(block.tobytes())
@@ -268,14 +269,14 @@ async def stock_call(server, monkeypatch, *, codec, channel=True):
         await asyncio.gather(*listening)
 
 
-@pytest.mark.parametrize("codec", ["PCMU", "PCMA"])
-async def test_a_client_without_opus_speaks_and_hears(monkeypatch, codec):
+async def test_a_client_without_opus_speaks_and_hears(monkeypatch):
     """Statement 15."""
+    codec = "PCMU"
     async with (
         BentEmulator(pace=Pace(response_latency=0.01)) as server,
         stock_call(server, monkeypatch, codec=codec) as (tone, heard, answer),
     ):
-        assert f"a=rtpmap:{0 if codec == 'PCMU' else 8} {codec}/8000" in answer
+        assert f"a=rtpmap:0 {codec}/8000" in answer
         call = server.calls["rtc_stock"]
         await eventually(lambda: call.from_server("session.created"))
         tone.speaks = True
@@ -301,9 +302,10 @@ async def test_an_offer_without_a_channel_makes_a_call_all_the_same(monkeypatch)
     await eventually(lambda: call.ended)
 
 
-def test_g711_waits_for_a_cushion_and_forgets_the_oldest():
-    ear = G711Ear("PCMU")
-    loud = bytes([0x80] * 160)  # the loudest of all, 20 ms
+@pytest.mark.parametrize(("codec", "loudest"), [("PCMU", 0x80), ("PCMA", 0xAA)])
+def test_g711_waits_for_a_cushion_and_forgets_the_oldest(codec, loudest):
+    ear = G711Ear(codec)
+    loud = bytes([loudest] * 160)  # 20 ms
     assert not ear.listen(0.0).any()
     for n in range(3):
         ear.insert(RtpPacket(1, n, 160 * n, loud, 0.0))

@@ -96,7 +96,7 @@ _JSON = st.recursive(
 _NAMES = st.sampled_from([field.name for field in dataclasses.fields(Faults)])
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=25)
 @given(st.dictionaries(_NAMES, _JSON, max_size=3))
 def test_no_value_of_any_fault_gets_anything_but_faults_or_a_config_error(value):
     with contextlib.suppress(ConfigError):
