@@ -61,7 +61,7 @@ class PulseServer:
         """Start the daemon, also again after `kill`; returns when it answers."""
         self.socket.unlink(missing_ok=True)
         modules = [word for each in MODULES for word in ("-L", each.format(socket=self.socket))]
-        command = ["pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no"]
+        command = ["pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=60", "--use-pid-file=no"]
         runtime = {"HOME": str(self.folder), "XDG_RUNTIME_DIR": str(self.folder)}
         with (self.folder / "log").open("ab") as log:
             self._daemon = subprocess.Popen(

@@ -19,7 +19,7 @@ from rtcvoice.emulator import Emulator, Pace, Turn, prompt_path
 
 pytestmark = pytest.mark.usefixtures("no_stray_errors")
 
-SPOKEN, SAID = "thanks", "goodbye"
+SPOKEN, SAID = "thanks", "ask-story"
 PACE = Pace(response_latency=0.05)
 
 
