@@ -27,6 +27,7 @@ from rtcvoice.credentials import (
     EphemeralToken,
     TokenUrl,
     credentials_from,
+    for_azure,
 )
 from rtcvoice.errors import ConfigError, CredentialsError
 from rtcvoice.ice_servers import IceServer, ice_servers_from
@@ -299,8 +300,6 @@ class CallConfig:
         """
         if self.credentials is None:
             return self._key_for_azure() if self.on_azure else self._key()
-        if self.on_azure and isinstance(self.credentials, ApiKey):
-            return AzureApiKey(self.credentials.value)
         return self.credentials
 
     def _key(self) -> CredentialsSource:
@@ -314,15 +313,12 @@ class CallConfig:
                 hint="set AZURE_OPENAI_API_KEY, pass api_key=, or credentials="
                 "rtcvoice.EntraToken(...)",
             )
-        found = credentials_from(key)
         if self.api_key is None and key.startswith("sk-"):
             raise CredentialsError(
                 "OPENAI_API_KEY holds a key of OpenAI's, which is not sent to Azure",
                 hint="set AZURE_OPENAI_API_KEY",
             )
-        if key.startswith("eyJ"):
-            return AccessToken(key)
-        return AzureApiKey(found.value) if isinstance(found, ApiKey) else found
+        return for_azure(credentials_from(key))
 
     @property
     def headers(self) -> dict[str, str]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+import os
 import re
 import stat
 from collections.abc import Awaitable, Callable, Mapping
@@ -34,6 +35,7 @@ __all__ = [
     "EphemeralToken",
     "TokenUrl",
     "credentials_from",
+    "for_azure",
     "is_open_to_others",
     "masked",
     "resolved",
@@ -166,7 +168,7 @@ class ApiKeyFile:
 
 def is_open_to_others(mode: int) -> bool:
     """Whether a file of this `st_mode` can be read by everybody on the machine."""
-    return bool(mode & stat.S_IROTH)
+    return os.name == "posix" and bool(mode & stat.S_IROTH)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -176,8 +178,9 @@ class TokenUrl:
     Your own server keeps the API key; `python -m rtcvoice token-server` is one. It may answer with
     JSON that has a `value`, `token` or `client_secret`, or with the token as plain text.
     `method` is POST or GET; `headers` are sent along, for instance your user's login; so is `body`
-    as JSON, if there is one. The token's session is the server's choice; session options of the
-    call are applied on top once it is connected.
+    as JSON, if there is one. Secrets belong in these: addresses end up in logs. The token's
+    session is the server's choice; session options of the call are applied on top once it is
+    connected.
     """
 
     url: str
@@ -191,6 +194,11 @@ class TokenUrl:
             raise CredentialsError(
                 "the token URL is no web address", hint="for example https://my.server/token"
             )
+        if parts.username or parts.password:  # not shown: it may be a secret
+            raise CredentialsError(
+                f"the token URL for {parts.hostname} holds a user name or password",
+                hint="send it in headers=",
+            )
         if self.method not in ("GET", "POST"):
             raise CredentialsError(
                 f"the token URL cannot be asked by {self.method!r}", hint="use POST or GET"
@@ -200,7 +208,7 @@ class TokenUrl:
     def place(self) -> str:
         """The address without what may be secret in it."""
         parts = urlsplit(self.url)
-        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+        return f"{parts.scheme}://{parts.netloc}{parts.path}"
 
     def __repr__(self) -> str:
         return f"TokenUrl({self.place!r})"
@@ -241,6 +249,14 @@ def credentials_from(text: str | None) -> Credentials:
         raise CredentialsError("no API key", hint=_WAYS)
     text = text.strip()
     return EphemeralToken(text) if text.startswith("ek_") else ApiKey(text)
+
+
+def for_azure(credentials: Credentials) -> Credentials:
+    """Take an `ApiKey` for what it must be when the server is Azure's; leave others as they are."""
+    if type(credentials) is not ApiKey:
+        return credentials
+    token = credentials.value.startswith("eyJ")
+    return AccessToken(credentials.value) if token else AzureApiKey(credentials.value)
 
 
 async def resolved(

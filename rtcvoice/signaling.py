@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from rtcvoice.addresses import is_azure
 from rtcvoice.credentials import (
     AccessToken,
     ApiKey,
@@ -25,6 +26,7 @@ from rtcvoice.credentials import (
     CredentialsSource,
     EphemeralToken,
     TokenUrl,
+    for_azure,
     masked,
     resolved,
 )
@@ -69,8 +71,10 @@ class Signaling:
         ca_file: str | os.PathLike[str] | None = None,
     ) -> None:
         self._source = credentials
-        ready = isinstance(credentials, ApiKey | AzureApiKey | AccessToken | EphemeralToken)
-        self._ready: Credentials | None = credentials if ready else None  # type: ignore[assignment]
+        self._azure = is_azure(base_url)
+        self._ready: Credentials | None = None
+        if isinstance(credentials, ApiKey | AzureApiKey | AccessToken | EphemeralToken):
+            self._ready = self._fit(credentials)
         self._proxy, self._ca_file = proxy, ca_file
         self._rest = Rest(base_url, headers=headers, proxy=proxy, ca_file=ca_file)
 
@@ -80,8 +84,11 @@ class Signaling:
         Raises CredentialsError, and SignalingError when a token URL does not answer as it should.
         """
         if self._ready is None or again:
-            self._ready = await resolved(self._source, self._fetch)
+            self._ready = self._fit(await resolved(self._source, self._fetch))
         return self._ready
+
+    def _fit(self, credentials: Credentials) -> Credentials:
+        return for_azure(credentials) if self._azure else credentials
 
     @property
     def can_hang_up(self) -> bool:

@@ -372,7 +372,6 @@ def test_azure_takes_no_offer_with_a_key():
 
 def test_a_key_for_azure(monkeypatch):
     assert config(base_url=AZURE, api_key="k").credentials_source() == AzureApiKey("k")
-    assert config(base_url=AZURE, credentials=ApiKey("k")).credentials_source() == AzureApiKey("k")
     assert config(base_url=AZURE, api_key="ek_1").credentials_source() == EphemeralToken("ek_1")
     assert config(base_url=AZURE, api_key="eyJx").credentials_source() == AccessToken("eyJx")
     monkeypatch.setenv("OPENAI_API_KEY", "azure-key")

@@ -244,6 +244,12 @@ def test_a_token_url_that_is_none(url):
         TokenUrl(url)
 
 
+def test_a_token_url_holds_no_password():
+    with pytest.raises(CredentialsError, match="send it in headers=") as caught:
+        TokenUrl("https://me:hunter2@my.server/token")
+    assert "hunter2" not in str(caught.value)
+
+
 def test_a_token_url_has_two_methods():
     with pytest.raises(CredentialsError, match="use POST or GET"):
         TokenUrl("https://my.server/token", method="PUT")
@@ -253,7 +259,7 @@ def test_a_token_url_has_two_methods():
     "source",
     [
         TokenUrl(
-            "https://me:hunter2@my.server/token?key=hunter2",
+            "https://my.server/token?key=hunter2",
             headers={"Authorization": "hunter2"},
             body={"key": "hunter2"},
         ),

@@ -8,6 +8,7 @@ import re
 import shutil
 import socket
 import subprocess
+import threading
 import time
 from types import SimpleNamespace
 
@@ -16,7 +17,7 @@ import pytest
 from certificates import self_signed
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from live import calling, eventually
+from live import Census, calling, eventually
 
 from rtcvoice import ConfigError, IceServer, TransportError, _aioice, _aiortc
 from rtcvoice.config import CallConfig
@@ -322,6 +323,30 @@ async def test_a_relay_that_never_lets_go_is_left(emulator, turn, monkeypatch, n
         begun = time.monotonic()
     assert time.monotonic() - begun < 2
     assert inner.transport.is_closing()
+
+
+async def test_nothing_stays_behind(emulator, turn, monkeypatch, no_stray_errors):
+    """After calls through a relay, refused ones, and ones given up while servers are asked."""
+    url = f"turn:me:hunter2@127.0.0.1:{turn.port}"
+    async with relayed(emulator, url):
+        pass
+    await emulator.end_calls()
+    together = threading.Barrier(4)  # the loop's own threads, which look names up, stay
+    await asyncio.gather(*(asyncio.to_thread(together.wait) for _ in range(4)))
+    census = Census()
+    async with relayed(emulator, url):
+        pass
+    await refusal(emulator, url.replace("hunter2", "wrong"))
+    with socket.socket(type=socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        port = silent.getsockname()[1]
+        servers = [f"stun:127.0.0.1:{port}", f"turn:me:hunter2@127.0.0.1:{port}", url]
+        for _ in range(3):
+            with pytest.raises(TransportError, match=r"longer than 0\.05 s"):
+                async with calling(emulator, ice_servers=servers, connect_timeout=0.05):
+                    pass
+    await emulator.end_calls()
+    await census.check()
 
 
 # -- what is private of aioice ----------------------------------------------------------------

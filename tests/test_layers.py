@@ -56,7 +56,7 @@ ALLOWED: dict[str, set[str]] = {
     "ice_servers": {"errors"},
     "config": {"errors", "addresses", "credentials", "ice_servers"},
     "rest": {"errors", "addresses", "credentials"},
-    "signaling": {"errors", "credentials", "rest"},
+    "signaling": {"errors", "addresses", "credentials", "rest"},
     "supervisor": {"errors"},
     "_aiortc": {"errors", "rtp"},
     "rate_limit": set(),

@@ -18,6 +18,7 @@ from live import KEY, BentEmulator, calling
 from test_signaling import TOKEN, always, serving
 
 from rtcvoice import (
+    ApiKeyFile,
     AzureApiKey,
     ConfigError,
     CredentialsError,
@@ -26,7 +27,7 @@ from rtcvoice import (
     TokenUrl,
     TransportError,
 )
-from rtcvoice.credentials import ApiKey, EphemeralToken
+from rtcvoice.credentials import ApiKey, EphemeralToken, credentials_from
 from rtcvoice.emulator import AnswerShape
 from rtcvoice.rest import proxy_for, tls_context
 from rtcvoice.signaling import Signaling, fetch_token
@@ -455,6 +456,21 @@ async def test_a_call_to_azure(resource, credentials, no_stray_errors):
         "model": "my-deployment",
         "instructions": "Be kind.",
     }  # and no transcription: its model would have to be a deployment, too
+
+
+@pytest.mark.parametrize("secret", [AZURE_KEY, ENTRA, "ek_1234567"])
+@pytest.mark.parametrize("place", ["itself", "file", "function"])
+async def test_at_an_address_of_azures_a_key_is_one_for_azure(tmp_path, secret, place):
+    file = tmp_path / "key"
+    file.write_text(secret)
+    source = {"itself": credentials_from(secret), "file": ApiKeyFile(file)}.get(place)
+    signaling = Signaling(
+        base_url="https://me.openai.azure.com/openai/v1", credentials=source or (lambda: secret)
+    )
+    shown = (await signaling.authorize()).headers
+    await signaling.aclose()
+    bearer = {"Authorization": f"Bearer {secret}"}
+    assert shown == ({"api-key": secret} if secret == AZURE_KEY else bearer)
 
 
 async def test_a_key_that_azure_refuses(resource):

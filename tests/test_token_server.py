@@ -13,9 +13,11 @@ from contextlib import asynccontextmanager
 
 import aiohttp
 import pytest
+from aiohttp import web
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from live import KEY, BentEmulator, calling
+from test_signaling import serving
 
 from rtcvoice import ApiKeyFile, ConfigError, CredentialsError, SignalingError, TokenUrl
 from rtcvoice.rate_limit import RateLimit
@@ -243,6 +245,22 @@ async def test_a_provider_that_is_not_there(http):
     async with TokenServer({"api_key": KEY, "base_url": "http://127.0.0.1:9/v1"}) as server:
         async with http.post(server.url) as response:
             await refused(response, 502, "upstream_error")
+
+
+async def test_who_has_asked_is_answered_before_it_stops(http):
+    arrived = asyncio.Event()
+
+    async def slow(request):
+        arrived.set()
+        await asyncio.sleep(0.2)
+        return web.json_response({"value": "ek_123456", "expires_at": 1})
+
+    async with serving(slow) as provider:
+        async with TokenServer({"api_key": KEY, "base_url": provider.url}) as server:
+            asking = asyncio.create_task(http.post(server.url))
+            await arrived.wait()
+        response = await asking
+        assert (await response.json())["value"] == "ek_123456"
 
 
 async def test_nothing_secret_is_logged(emulator, http, caplog):
