@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 
 import aioice.ice
@@ -126,6 +127,20 @@ async def test_faults_strike_at_their_moment(emulator):
         async with asyncio.timeout(3):
             await call.wait_ended()
         assert 0.1 < time.monotonic() - begun < 2
+
+
+async def test_a_process_can_die_at_its_moment():
+    command = ["-m", "rtcvoice", "emulator", "--port", "0", "--fault", "killed_after=0.1"]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, *command, stdout=asyncio.subprocess.PIPE
+    )
+    async with asyncio.timeout(30):
+        words = (await process.stdout.readline()).decode().split()
+        process.url = next(word for word in words if word.startswith("http"))
+        async with calling(process, liveness_timeout=0.3) as call:
+            assert not (await call.wait_ended()).normal
+        assert await process.wait() == 137
+    process._transport.close()
 
 
 async def test_a_server_that_freezes_is_noticed_in_time(emulator):

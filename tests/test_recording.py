@@ -88,6 +88,11 @@ async def test_a_disk_that_fails_ends_the_recording_and_nothing_else(tmp_path, c
     assert "recorded no further" in errors[0].getMessage()
 
 
+async def test_a_call_that_never_was_leaves_nothing(tmp_path):
+    await Recorder(tmp_path / "call", lambda: 0.0).aclose()
+    assert not (tmp_path / "call").exists()
+
+
 async def test_a_folder_that_cannot_be_is_refused_at_the_start(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="recordings cannot be kept"):

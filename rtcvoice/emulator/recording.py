@@ -70,19 +70,26 @@ NO_RECORDER = NoRecorder()
 
 
 class Recorder:
-    """Records one call into `folder`, which it makes. Belongs to one event loop; nothing raises.
+    """Records one call into `folder`, which it makes when there is something to record.
 
+    Belongs to one event loop; nothing raises.
     `clock` gives seconds since the call was offered. Both sides share the user's timeline: a block
     of the assistant's stands beside the block that was heard after it was said.
     """
 
     def __init__(self, folder: Path, clock: Callable[[], float]) -> None:
+        self._folder = folder
         self._clock = clock
+        self._opened = False
         self._said: list[Pcm] = []
         self._waiting = 0
         self._pending: list[bytes] = []
         self._began = False
         self._failed = False
+
+    def _open(self) -> None:
+        self._opened = True
+        folder = self._folder
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._events = (folder / "events.jsonl").open("w", buffering=1, encoding="ascii")
@@ -110,6 +117,8 @@ class Recorder:
 
     def heard(self, samples: Pcm) -> None:
         """Put both sides beside each other; a disk write once a second."""
+        if not self._opened:
+            self._open()
         if not self._began:
             self._began = True
             self._pending.append(bytes(4 * round(self._clock() * RATE_HZ)))
@@ -130,6 +139,8 @@ class Recorder:
 
     async def aclose(self) -> None:
         """Write the rest; idempotent."""
+        if not self._opened:
+            return
         self._save()
         if not self._failed:
             self._failed = True
@@ -138,6 +149,8 @@ class Recorder:
             self._audio.close()
 
     def _line(self, **fields: Any) -> None:
+        if not self._opened:
+            self._open()
         if not self._failed:
             try:
                 self._events.write(json.dumps({"time": round(self._clock(), 4), **fields}) + "\n")
