@@ -49,9 +49,9 @@ def give_back() -> None:
 class Keyboard:
     """`with Keyboard() as keys: async for key in keys: ...`: each key as text, in lower case.
 
-    Does nothing where stdin is no terminal. `on_leave` is called when the terminal is given back,
-    by Ctrl-Z, and `on_return` when it is ours again; `follow` has to be called now and then, since
-    nobody tells a running process that the shell's `fg` has brought it forward.
+    There are no keys where stdin is no terminal. `on_leave` is called when the terminal is given
+    back, by Ctrl-Z, and `on_return` when `is_ours` says that it is ours again; `follow` has to be
+    called now and then, since nobody tells a running process that `fg` has brought it forward.
     """
 
     def __init__(
@@ -59,11 +59,13 @@ class Keyboard:
         *,
         on_leave: Callable[[], None] = lambda: None,
         on_return: Callable[[], None] = lambda: None,
+        is_ours: Callable[[], bool] | None = None,
     ) -> None:
         self._on_leave = on_leave
         self._on_return = on_return
         self._descriptor = _terminal()
-        self._taken = False
+        self._is_ours = is_ours or self._in_foreground
+        self._taken = self._left = False
         self._keys: asyncio.Queue[str] = asyncio.Queue(QUEUE)
 
     @property
@@ -72,7 +74,7 @@ class Keyboard:
         return self._taken
 
     def __enter__(self) -> Keyboard:
-        if self._descriptor is not None:
+        if termios is not None:
             loop = asyncio.get_running_loop()
             loop.add_signal_handler(signal.SIGTSTP, self._stop)
             loop.add_signal_handler(signal.SIGCONT, self._continued)
@@ -80,7 +82,7 @@ class Keyboard:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        if self._descriptor is not None:
+        if termios is not None:
             loop = asyncio.get_running_loop()
             loop.remove_signal_handler(signal.SIGTSTP)
             loop.remove_signal_handler(signal.SIGCONT)
@@ -92,13 +94,16 @@ class Keyboard:
 
     def follow(self) -> None:
         """Take the terminal if it is ours again."""
-        if self._descriptor is not None and not self._taken and in_foreground(self._descriptor):
+        if self._left and self._is_ours():
+            self._left = False
             self._take()
             self._on_return()
 
+    def _in_foreground(self) -> bool:
+        return self._descriptor is None or in_foreground(self._descriptor)
+
     def _take(self) -> None:
-        assert self._descriptor is not None
-        if not in_foreground(self._descriptor):
+        if self._descriptor is None or not in_foreground(self._descriptor):
             return
         self._taken = True
         _saved.setdefault(self._descriptor, termios.tcgetattr(self._descriptor))
@@ -109,15 +114,16 @@ class Keyboard:
         asyncio.get_running_loop().add_reader(self._descriptor, self._read)
 
     def _release(self) -> None:
-        assert self._descriptor is not None
-        self._taken = False
-        asyncio.get_running_loop().remove_reader(self._descriptor)
-        _restore(self._descriptor)
+        if self._descriptor is not None and self._taken:
+            self._taken = False
+            asyncio.get_running_loop().remove_reader(self._descriptor)
+            _restore(self._descriptor)
 
     def _stop(self) -> None:
         """Ctrl-Z."""
         loop = asyncio.get_running_loop()
-        if self._taken:
+        if not self._left:
+            self._left = True
             self._on_leave()
             self._release()
         loop.remove_signal_handler(signal.SIGTSTP)
@@ -139,6 +145,9 @@ class Keyboard:
         if not typed:  # the terminal is gone
             asyncio.get_running_loop().remove_reader(self._descriptor)
             return
+        self._heard(typed)
+
+    def _heard(self, typed: bytes) -> None:
         if typed.startswith(b"\x1b"):  # an arrow or a function key
             return
         for key in typed.decode(errors="ignore").lower():

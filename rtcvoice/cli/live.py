@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TextIO
 
 from rich.console import Console, Group
@@ -20,11 +20,11 @@ from rtcvoice.cli.keys import in_foreground
 from rtcvoice.cli.native_stderr import NativeStderr
 from rtcvoice.cli.output import clean
 from rtcvoice.cli.screen import TranscriptScreen
-from rtcvoice.cli.status import NARROW, Status, keys_line, status_line
+from rtcvoice.cli.status import KEYS, NARROW, Status, keys_line, status_line
 
 __all__ = ["LiveScreen", "rows"]
 
-_STYLES = {"you": "cyan", "assistant": "green", "call": "dim"}
+_STYLES = {"you": "cyan", "assistant": "green", "tool": "yellow", "call": "dim"}
 _INDENT = 20
 """Columns before the words where there is room: time and speaker."""
 
@@ -48,6 +48,10 @@ class LiveScreen(TranscriptScreen):
             redirect_stderr=_stderr_is_seen_here(),
             vertical_overflow="crop",
         )
+        self.prompt = Text()
+        """What the user should know, or writes, just now: shown above the status."""
+        self.keys: Sequence[tuple[str, str]] = KEYS
+        """What can be pressed."""
         self._status: Status | None = None
         self._keys_shown = False
 
@@ -95,7 +99,11 @@ class LiveScreen(TranscriptScreen):
     def tick(self, status: Status) -> None:
         """Draw the lower lines anew."""
         self._status = status
-        super().tick(status)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Draw them anew as they were, but for the words and the prompt."""
+        self._show_finished()
         self._refresh()
 
     def _show(self, at: float, speaker: str, text: str, after: str = "") -> None:
@@ -107,8 +115,11 @@ class LiveScreen(TranscriptScreen):
             return
         height, plain = self._console.height, not self._console.encoding.startswith("utf")
         lower: list[Text] = []
+        if self.prompt:
+            written = self.prompt.wrap(self._console, self._console.width - 1)
+            lower += written[-max(1, height // 2) :]
         if self._keys_shown:
-            lower += keys_line().wrap(self._console, self._console.width)
+            lower += keys_line(self.keys).wrap(self._console, self._console.width)
         if self._status is not None:
             lower.append(status_line(self._status, self._console.width - 1, plain=plain))
         spoken = list(self._spoken())

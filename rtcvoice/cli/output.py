@@ -58,7 +58,7 @@ class NoRoom(DeviceError):  # noqa: N818  (reads as what it is)
     """The place where words go is full."""
 
 
-def write_line(stream: TextIO | None, text: str) -> None:
+def write_line(stream: TextIO | None, text: str, *, end: str = "\n") -> None:
     """Write a line at once; nowhere if there is no stream, as when it was closed by the shell.
 
     Raises BrokenPipeError when the reader has left, NoRoom when there is no room.
@@ -66,7 +66,7 @@ def write_line(stream: TextIO | None, text: str) -> None:
     if stream is None:
         return
     try:
-        print(text, file=stream, flush=True)
+        print(text, file=stream, flush=True, end=end)
     except OSError as exc:
         raise explained(exc) from exc
 
@@ -84,12 +84,17 @@ class LineWriter:
         self._descriptor = _descriptor(stream)
         self._pending = bytearray()
 
-    def write(self, text: str) -> None:
-        """Add a line."""
+    @property
+    def pending(self) -> bool:
+        """Whether some of it is not written yet."""
+        return bool(self._pending)
+
+    def write(self, text: str, *, end: str = "\n") -> None:
+        """Add a line, or a piece of one that does not `end` yet."""
         if self._stream is None or self._descriptor is None:
-            write_line(self._stream, text)
+            write_line(self._stream, text, end=end)
             return
-        line = (text + "\n").encode(self._stream.encoding or "utf-8", "replace")
+        line = (text + end).encode(self._stream.encoding or "utf-8", "replace")
         if len(self._pending) + len(line) > MOST_PENDING:
             self.dropped += 1
             return

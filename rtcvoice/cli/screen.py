@@ -17,6 +17,7 @@ from rtcvoice import Call, CallEnded, events
 from rtcvoice.cli.notices import notice_of
 from rtcvoice.cli.output import LineWriter, clean
 from rtcvoice.cli.status import Status
+from rtcvoice.cli.summary import Summary
 from rtcvoice.cli.transcript import Line, Transcript, transcribes
 
 __all__ = ["JsonScreen", "PlainScreen", "Screen", "TranscriptScreen"]
@@ -44,8 +45,8 @@ class Screen(abc.ABC):
         """Something happened."""
 
     @abc.abstractmethod
-    def ended(self, reason: CallEnded, note: str) -> None:
-        """The call is over; `note` says what became of it."""
+    def ended(self, reason: CallEnded, note: str, summary: Summary) -> None:
+        """The call is over; `note` says what became of it, `summary` what it used."""
 
     def notice(self, text: str) -> None:  # noqa: B027  (most screens have no need of it)
         """Tell the user something about the call."""
@@ -89,11 +90,12 @@ class TranscriptScreen(Screen):
         """Show what has waited long enough for its words."""
         self._show_finished()
 
-    def ended(self, reason: CallEnded, note: str) -> None:
-        """Say why it ended."""
+    def ended(self, reason: CallEnded, note: str, summary: Summary) -> None:
+        """Say why it ended, and what it used."""
         for line in self._transcript.rest():
             self._show_line(line)
         self.notice(reason.reason + (f"; {note}" if note else ""))
+        self.notice(str(summary))
 
     @property
     def _now(self) -> float:
@@ -159,10 +161,11 @@ class JsonScreen(Screen):
         """Print what the user should know."""
         self._print(notice=text)
 
-    def ended(self, reason: CallEnded, note: str) -> None:
-        """Print why it ended."""
+    def ended(self, reason: CallEnded, note: str, summary: Summary) -> None:
+        """Print why it ended, and what it used."""
         lost = {"lines_dropped": self._lines.dropped} if self._lines.dropped else {}
-        self._print(ended={"reason": reason.reason, "normal": reason.normal, "note": note, **lost})
+        told = {"reason": reason.reason, "normal": reason.normal, "note": note}
+        self._print(ended={**told, "summary": summary.as_dict(), **lost})
 
     def _print(self, **what: Any) -> None:
         now = round(time.monotonic() - self._began, 3)

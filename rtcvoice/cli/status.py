@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from rich.cells import cell_len
@@ -88,9 +88,10 @@ def status_line(status: Status, width: int, *, plain: bool = False) -> Text:
     return line
 
 
-def keys_line() -> Text:
+def keys_line(keys: Iterable[tuple[str, str]] = KEYS) -> Text:
     """Return what the keys do."""
-    told = [Text(key, "bold").append(f" {does}", "dim") for key, does in KEYS[:-1]]
+    shown = ((key, does) for key, does in keys if key != "?")
+    told = [Text(key, "bold").append(f" {does}", "dim") for key, does in shown]
     return Text("   ").join([*told, Text("Ctrl-Z", "bold").append(" suspend", "dim")])
 
 

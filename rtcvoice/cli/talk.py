@@ -13,7 +13,6 @@ import rtcvoice
 from rtcvoice import (
     Call,
     CallEnded,
-    ConfigError,
     DeviceError,
     FileSink,
     FileSource,
@@ -23,10 +22,14 @@ from rtcvoice import (
     Source,
 )
 from rtcvoice.cli.call_ends import STDIO, CallEnds, chosen_ends
+from rtcvoice.cli.emulated import check_script, use_emulator
 from rtcvoice.cli.keys import Keyboard
 from rtcvoice.cli.live import LiveScreen
-from rtcvoice.cli.network_options import network_from
+from rtcvoice.cli.push_to_talk import obey_push_keys, pushed_ends
 from rtcvoice.cli.screen import JsonScreen, PlainScreen, Screen
+from rtcvoice.cli.session_options import session_from
+from rtcvoice.cli.summary import Summary
+from rtcvoice.cli.translate import interpreter, translate_turns
 from rtcvoice.cli.watch import Ear, obey_keys, show_events, show_status, watching
 
 __all__ = ["run"]
@@ -34,33 +37,28 @@ __all__ = ["run"]
 SETTLE = 1.5
 """Seconds of idleness after which everything has been said: a server needs a moment to begin."""
 
-_OPTIONS = ("model", "voice", "instructions", "api_key", "connect_timeout")
-"""Options that `connect` knows by the same name."""
-
 
 async def run(options: argparse.Namespace) -> int:
     """Make the call that the options describe; return the exit code."""
-    if options.script is not None and not options.emulator:
-        raise ConfigError("--script belongs to --emulator", hint="add --emulator")
+    check_script(options)
     with ExitStack() as opened:
         async with AsyncExitStack() as stack:
             if options.emulator:
-                await _use_emulator(options, stack)
-            await _talk(options, chosen_ends(options, opened))
+                _say_the_question(options)
+                await use_emulator(options, stack)
+            ends = chosen_ends(options, opened)
+            await _talk(options, pushed_ends(ends, options) if options.push_to_talk else ends)
     return 0
 
 
-async def _use_emulator(options: argparse.Namespace, stack: AsyncExitStack) -> None:
-    """Start an emulator for this call; with nothing to say, say the shipped question."""
-    from rtcvoice.emulator import Emulator, prompt_path
+def _say_the_question(options: argparse.Namespace) -> None:
+    """With nothing to say to the emulator, say the shipped question."""
+    from rtcvoice.emulator import prompt_path
 
     if options.input is None and options.text is None and options.microphone is None:
         question = prompt_path("question")
         options.input = str(question)
         options.script = options.script or str(question.parent / "demo.yaml")
-    server = await stack.enter_async_context(Emulator(script=options.script))
-    options.base_url = server.url
-    options.api_key = "sk-emulator"
 
 
 async def _talk(options: argparse.Namespace, ends: CallEnds) -> None:
@@ -72,15 +70,19 @@ async def _talk(options: argparse.Namespace, ends: CallEnds) -> None:
                 await _hold(call, ends, screen, options)
             finally:  # also when interrupted: that is how most live calls end
                 reason = await call.wait_ended()
-                screen.ended(reason, _note(ends.sink))
+                summary = Summary(call.usage, [turn.seconds for turn in call.latency])
+                screen.ended(reason, _note(ends.sink), summary)
     _raise_failure(ends, reason)
 
 
 def _session(options: argparse.Namespace) -> dict[str, Any]:
-    """Return the options for `connect` that were given."""
-    given = {name: getattr(options, name, None) for name in _OPTIONS}
-    named = {name: value for name, value in given.items() if value is not None}
-    return named | network_from(options)
+    """Return what `connect` is to know of the session."""
+    session = session_from(options)
+    if options.to is not None:
+        session |= interpreter(options)
+    if options.push_to_talk:
+        session["turn_detection"] = None
+    return session
 
 
 def _screen(options: argparse.Namespace) -> Screen:
@@ -96,16 +98,21 @@ def _screen(options: argparse.Namespace) -> Screen:
 async def _hold(call: Call, ends: CallEnds, screen: Screen, options: argparse.Namespace) -> None:
     """Return when everything was said, or the call has ended; and everything was shown."""
     ear = Ear()
-    events = show_events(call, screen)
+    watchers = [show_events(call, screen)]
+    if options.to is not None and not options.push_to_talk:
+        watchers.append(translate_turns(call, screen))
     if not isinstance(screen, LiveScreen):
-        status = show_status(call, ends, screen, ear)
-        async with watching(call, events, status):
+        watchers.append(show_status(call, ends, screen, ear))
+        async with watching(call, *watchers):
             await _say_everything(call, ends, options)
         return
     with Keyboard(on_leave=screen.pause, on_return=screen.resume) as keyboard:
-        status = show_status(call, ends, screen, ear, keyboard)
-        keys = obey_keys(call, keyboard, screen)
-        async with watching(call, events, status, ear.listen(call), keys):
+        watchers += [show_status(call, ends, screen, ear, keyboard), ear.listen(call)]
+        if options.push_to_talk:
+            watchers.append(obey_push_keys(call, keyboard, screen, ends.source))
+        else:
+            watchers.append(obey_keys(call, keyboard, screen))
+        async with watching(call, *watchers):
             await _say_everything(call, ends, options)
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 from rtcvoice.cli.network_options import add_key, add_network, add_relay
 from rtcvoice.cli.parser import seconds
+from rtcvoice.cli.session_options import add_assistant, add_limits, add_tools
 
-__all__ = ["TALK", "add_talk"]
+__all__ = ["TALK", "add_ends", "add_push_to_talk", "add_shown", "add_talk", "add_where"]
 
 TALK = """\
 Talk to a realtime voice model over WebRTC: live, from files, or in writing.
@@ -22,6 +24,9 @@ examples:
       no key, no network, no device: a recorded question to a local server
   %(prog)s --input question.wav --output answer.wav
       from a file into a file; ends when everything was said and answered
+  %(prog)s --push-to-talk --tools demo --limit-cost 0.50
+      heard only while space is held; the model may call functions; what the
+      call may cost
   %(prog)s --text "Tell me a joke." --output joke.wav
   cat question.wav | %(prog)s --input - --output - | aplay
       in a pipe: WAV or raw 16-bit mono at 24 kHz; the words go to stderr
@@ -30,13 +35,28 @@ examples:
 
 def add_talk(parser: argparse.ArgumentParser) -> None:
     """Add the options of `talk`."""
-    _add_ends(parser)
-    _add_session(parser)
-    _add_where(parser)
-    _add_shown(parser)
+    add_ends(parser)
+    session = parser.add_argument_group("the session")
+    add_assistant(session)
+    add_tools(session)
+    add_push_to_talk(session)
+    add_limits(session)
+    add_where(parser)
+    add_shown(parser)
+    parser.set_defaults(to=None)
 
 
-def _add_ends(parser: argparse.ArgumentParser) -> None:
+def add_push_to_talk(group: Any) -> None:
+    """Add who decides when a turn begins and ends."""
+    group.add_argument(
+        "--push-to-talk",
+        action="store_true",
+        help="be heard only while space is held, or between two presses of it",
+    )
+
+
+def add_ends(parser: argparse.ArgumentParser) -> None:
+    """Add what is said and heard."""
     ends = parser.add_argument_group(
         "what is said and heard",
         "Microphone and loudspeaker by default. With --input, --text or --emulator a\n"
@@ -70,14 +90,8 @@ def _add_ends(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_session(parser: argparse.ArgumentParser) -> None:
-    session = parser.add_argument_group("the session")
-    session.add_argument("--model", help="default: gpt-realtime-2.1")
-    session.add_argument("--voice", help="such as marin or cedar")
-    session.add_argument("--instructions", metavar="TEXT", help="how the assistant is to behave")
-
-
-def _add_where(parser: argparse.ArgumentParser) -> None:
+def add_where(parser: argparse.ArgumentParser) -> None:
+    """Add which server is called, and how."""
     where = parser.add_argument_group("where")
     server = where.add_mutually_exclusive_group()
     server.add_argument(
@@ -97,7 +111,8 @@ def _add_where(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_shown(parser: argparse.ArgumentParser) -> None:
+def add_shown(parser: argparse.ArgumentParser) -> None:
+    """Add how long it lasts, and what is printed."""
     shown = parser.add_argument_group("how it runs")
     shown.add_argument(
         "--seconds", type=seconds, metavar="N", help="hang up after N seconds at the latest"

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from rtcvoice import events
+from rtcvoice import ToolCancelled, ToolFailed, ToolFinished, ToolStarted, events
+from rtcvoice.cli.tool_lines import tool_line
 
 __all__ = ["Line", "Transcript"]
 
@@ -24,7 +25,7 @@ class Line:
     """What one side said in one go."""
 
     speaker: str
-    """`you` or `assistant`."""
+    """`you`, `assistant` or `tool`."""
     begun: float
     """When its speech, or its text, began; in the seconds given to `feed`."""
     text: str = ""
@@ -115,6 +116,9 @@ class Transcript:
                 self._silent(event.response_id, interrupted=True)
             case events.ConversationItemDone() if isinstance(event.item, events.Message):
                 self._item_done(event.item)
+            case ToolStarted() | ToolFinished() | ToolFailed() | ToolCancelled():
+                line = Line("tool", now, tool_line(event), done=True, added=now)
+                self._lines[f"{event.item_id} {event.type}"] = line
 
     def _add(self, item: events.Message, now: float) -> None:
         if item.role not in ("user", "assistant") or item.id is None or item.id in self._lines:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager, suppress
+from types import MappingProxyType
 from typing import Any
 
 from rtcvoice import Call, CallEnded, FileSink, Microphone, PipeSink, RtcVoiceError
@@ -128,13 +129,21 @@ class Ear:
         return loudest / 32768
 
 
-async def obey_keys(call: Call, keyboard: Keyboard, screen: LiveScreen) -> None:
-    """Do what is pressed until the call ends."""
+async def obey_keys(
+    call: Call,
+    keyboard: Keyboard,
+    screen: LiveScreen,
+    others: Mapping[str, Callable[[], None]] = MappingProxyType({}),
+) -> None:
+    """Do what is pressed until the call ends; `others` are keys that mean something else here."""
     async for key in keyboard:
         try:
             if key in ("q", END_OF_FILE):
                 return await call.hangup()
-            await _obey(key, call, screen)
+            if (other := others.get(key)) is not None:
+                other()
+            else:
+                await _obey(key, call, screen)
         except CallEnded:
             return None
         except RtcVoiceError as exc:

@@ -1,0 +1,119 @@
+"""A line that is being written: what is typed goes in, finished lines come out; pure.
+
+The keys are those that shells share: arrows, Home, End, Delete, Ctrl-A/E/B/F/D/H/K/U/W, and up and
+down through the lines that were sent before.
+"""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["LineEditor"]
+
+LONGEST = 20_000
+"""Characters of a line. FULL: further ones are ignored."""
+
+REMEMBERED = 200
+"""Lines that can be had back."""
+
+_ESCAPE = re.compile(r"\x1b(?:[\[O][0-9;]*[A-Za-z~]|[^\[O])")
+_UNFINISHED = re.compile(r"\x1b(?:[\[O][0-9;]*)?$")
+
+_MEANINGS = {
+    "\x1b[A": "\x10",
+    "\x1b[B": "\x0e",
+    "\x1b[C": "\x06",
+    "\x1b[D": "\x02",
+    "\x1b[H": "\x01",
+    "\x1b[F": "\x05",
+    "\x1b[1~": "\x01",
+    "\x1b[4~": "\x05",
+    "\x1b[3~": "\x1b[3~",
+}
+"""What keys send, and which control key does the same; `ESC O` is read as `ESC [`."""
+
+
+class LineEditor:
+    """The line, and where the cursor is in it."""
+
+    def __init__(self) -> None:
+        self.text = ""
+        self.cursor = 0
+        self.ended = False
+        """Whether Ctrl-D was typed on an empty line."""
+        self._pending = ""
+        self._lines: list[str] = []
+        self._shown = 0  # index of the remembered line that is shown
+        self._own = ""  # what was being written before one was had back
+
+    def feed(self, typed: str) -> list[str]:
+        """Take what was typed; return the lines that were finished by it, without empty ones."""
+        typed, self._pending = self._pending + typed, ""
+        if rest := _UNFINISHED.search(typed):
+            typed, self._pending = typed[: rest.start()], rest.group()
+        finished: list[str] = []
+        position = 0
+        while position < len(typed) and not self.ended:
+            escape = _ESCAPE.match(typed, position)
+            key = escape.group() if escape else typed[position]
+            position += len(key)
+            if key in "\r\n":
+                finished += self._finish()
+            else:
+                self._do(_MEANINGS.get(key.replace("\x1bO", "\x1b["), key))
+        return finished
+
+    def clear(self) -> None:
+        """Forget what was being written."""
+        self.text, self.cursor, self._shown = "", 0, len(self._lines)
+
+    def _finish(self) -> list[str]:
+        line = self.text.strip()
+        if line and line not in self._lines[-1:]:
+            self._lines = [*self._lines[1 - REMEMBERED :], line]
+        self.clear()
+        return [line] if line else []
+
+    def _do(self, key: str) -> None:
+        before, after = self.text[: self.cursor], self.text[self.cursor :]
+        match key:
+            case "\x7f" | "\x08":
+                self._set(before[:-1], after)
+            case "\x04" if not self.text:
+                self.ended = True
+            case "\x04" | "\x1b[3~":
+                self._set(before, after[1:])
+            case "\x15":
+                self._set("", after)
+            case "\x0b":
+                self._set(before, "")
+            case "\x17":
+                self._set(re.sub(r"\S*\s*$", "", before), after)
+            case "\x01":
+                self.cursor = 0
+            case "\x05":
+                self.cursor = len(self.text)
+            case "\x02":
+                self.cursor = max(0, self.cursor - 1)
+            case "\x06":
+                self.cursor = min(len(self.text), self.cursor + 1)
+            case "\x10":
+                self._show(self._shown - 1)
+            case "\x0e":
+                self._show(self._shown + 1)
+            case "\t":
+                self._do(" ")
+            case _ if key.isprintable() and len(self.text) < LONGEST:
+                self._set(before + key, after)
+
+    def _set(self, before: str, after: str) -> None:
+        self.text, self.cursor = before + after, len(before)
+
+    def _show(self, index: int) -> None:
+        """Show another of the lines that were sent; the last is the one being written."""
+        if not 0 <= index <= len(self._lines):
+            return
+        if self._shown == len(self._lines):
+            self._own = self.text
+        self._shown = index
+        self._set(self._own if index == len(self._lines) else self._lines[index], "")

@@ -1,0 +1,71 @@
+"""The line at the bottom of the terminal in which messages are written, and those that wait."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+
+from rich.text import Text
+
+from rtcvoice.cli.line_editor import LineEditor
+from rtcvoice.cli.live import LiveScreen
+
+__all__ = ["Prompt"]
+
+WAITING = 16
+"""Messages that wait for their turn. FULL: a further one is not taken, and the user is told."""
+
+
+class Prompt:
+    """Iterate over it for the messages, until Ctrl-D on an empty line."""
+
+    def __init__(self, screen: LiveScreen) -> None:
+        self._screen = screen
+        self._editor = LineEditor()
+        self._waiting: deque[str] = deque()
+        self._changed = asyncio.Event()
+        self._draw()
+
+    @property
+    def written(self) -> bool:
+        """Whether something is being written, or waits."""
+        return bool(self._editor.text or self._waiting)
+
+    def typed(self, text: str) -> None:
+        """Take what was typed."""
+        for line in self._editor.feed(text):
+            if len(self._waiting) < WAITING:
+                self._waiting.append(line)
+            else:
+                self._screen.notice(f"{WAITING} messages wait already: not taken: {line[:40]}")
+        self._changed.set()
+        self._draw()
+
+    def clear(self) -> None:
+        """Forget what is being written, and what waits."""
+        self._editor.clear()
+        self._waiting.clear()
+        self._draw()
+
+    async def __aiter__(self) -> AsyncIterator[str]:
+        while self._waiting or not self._editor.ended:
+            if self._waiting:
+                message = self._waiting.popleft()
+                self._draw()
+                yield message
+            else:
+                self._changed.clear()
+                await self._changed.wait()
+
+    def _draw(self) -> None:
+        line, cursor = self._editor.text, self._editor.cursor
+        waiting = "".join(f"  {message}\n" for message in self._waiting)
+        self._screen.prompt = Text.assemble(
+            (waiting, "dim"),
+            ("> ", "bold cyan"),
+            line[:cursor],
+            (line[cursor : cursor + 1] or " ", "reverse"),
+            line[cursor + 1 :],
+        )
+        self._screen.refresh()

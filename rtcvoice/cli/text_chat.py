@@ -1,0 +1,172 @@
+"""A chat in writing: at a prompt with the answers above it, or line by line through pipes.
+
+No audio device is opened. One message is answered at a time; what is written meanwhile waits.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import AsyncExitStack, contextmanager, suppress
+from typing import Any
+
+import rtcvoice
+from rtcvoice import Call, CallEnded, RtcVoiceError
+from rtcvoice.cli.answers import AnswerScreen
+from rtcvoice.cli.emulated import check_script, use_emulator
+from rtcvoice.cli.live import LiveScreen
+from rtcvoice.cli.prompt import Prompt
+from rtcvoice.cli.screen import JsonScreen, Screen
+from rtcvoice.cli.session_options import session_from
+from rtcvoice.cli.status import Status
+from rtcvoice.cli.summary import Summary
+from rtcvoice.cli.typed_lines import RawKeyboard, piped_lines
+from rtcvoice.cli.watch import TICK, show_events, watching
+
+__all__ = ["run"]
+
+
+async def run(options: argparse.Namespace) -> int:
+    """Chat until the end of stdin, or of the call; return the exit code."""
+    check_script(options)
+    async with AsyncExitStack() as stack:
+        if options.emulator:
+            await use_emulator(options, stack)
+        await _Chat(_screen(options)).run(session_from(options))
+    return 0
+
+
+def _screen(options: argparse.Namespace) -> Screen:
+    if options.json:
+        return JsonScreen(sys.stdout)
+    typed = sys.stdin is not None and sys.stdin.isatty()
+    if typed and sys.stdout is not None and LiveScreen.fits(sys.stdout):
+        return LiveScreen(sys.stdout)
+    return AnswerScreen()
+
+
+class _Chat:
+    """One chat, on one screen."""
+
+    def __init__(self, screen: Screen) -> None:
+        self._screen = screen
+        self._waits: list[float] = []  # seconds to the first word of each answer
+        self._answering = False
+
+    async def run(self, session: dict[str, Any]) -> None:
+        written: dict[str, Any] = {"output_modalities": ["text"], "turn_detection": None}
+        connecting = rtcvoice.connect(source=None, sink=None, **written, **session)
+        with self._screen as screen:
+            async with connecting as call:
+                screen.connected(call)
+                try:
+                    await self._hold(call)
+                finally:
+                    reason = await call.wait_ended()
+                    screen.ended(reason, "", Summary(call.usage, self._waits))
+        if not reason.normal:
+            raise reason
+
+    async def _hold(self, call: Call) -> None:
+        """Return when all messages were answered, or the call has ended; and everything shown."""
+        shown = show_events(call, self._screen)
+        if not isinstance(self._screen, LiveScreen):
+            async with watching(call, shown, self._tick()):
+                await _unless_ended(call, self._answer_all(call, piped_lines()))
+            return
+        prompt, stopping = Prompt(self._screen), set[asyncio.Task[None]]()
+
+        def stop() -> bool:
+            """Stop what can be stopped; return whether there was anything."""
+            stoppable = self._answering or prompt.written
+            if self._answering:
+                stopping.add(asyncio.create_task(_interrupt(call)))
+            prompt.clear()
+            return stoppable
+
+        leave, back = self._screen.pause, self._screen.resume
+        with RawKeyboard(prompt.typed, on_leave=leave, on_return=back) as keyboard, _ctrl_c(stop):
+            async with watching(call, shown, self._tick(keyboard)):
+                await _unless_ended(call, self._answer_all(call, aiter(prompt)))
+
+    async def _answer_all(self, call: Call, messages: AsyncIterator[str]) -> None:
+        """Have one message after the other answered. At the prompt, go on after what fails."""
+        async for message in messages:
+            self._answering = True
+            try:
+                await self._answer(call, message)
+            except CallEnded:
+                return
+            except RtcVoiceError as exc:
+                if not isinstance(self._screen, LiveScreen):
+                    raise
+                self._screen.notice(str(exc))
+            finally:
+                self._answering = False
+
+    async def _answer(self, call: Call, message: str) -> None:
+        asked, begun = time.monotonic(), False
+        reply = await call.ask(message)
+        async for piece in reply:
+            if not begun:
+                begun = True
+                self._waits.append(time.monotonic() - asked)
+            if isinstance(self._screen, AnswerScreen):
+                await self._screen.answer(piece)
+        if isinstance(self._screen, AnswerScreen):
+            await self._screen.answer("\n")
+
+    async def _tick(self, keyboard: RawKeyboard | None = None) -> None:
+        """Draw what has changed, and write what there was no room for, until cancelled."""
+        while True:
+            if keyboard is not None:
+                keyboard.follow()
+            if isinstance(self._screen, LiveScreen):
+                self._screen.refresh()
+            else:
+                self._screen.tick(Status(0.0))
+            await asyncio.sleep(TICK)
+
+
+async def _unless_ended(call: Call, work: Coroutine[Any, Any, None]) -> None:
+    """Do the work, but no longer than the call lasts."""
+    working = asyncio.create_task(work)
+    ended = asyncio.create_task(call.wait_ended())
+    try:
+        await asyncio.wait({working, ended}, return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            await working
+    finally:
+        for task in (working, ended):
+            task.cancel()
+        await asyncio.gather(working, ended, return_exceptions=True)
+
+
+async def _interrupt(call: Call) -> None:
+    with suppress(RtcVoiceError):
+        await call.interrupt()
+
+
+@contextmanager
+def _ctrl_c(stop: Callable[[], bool]) -> Iterator[None]:
+    """Let Ctrl-C call `stop`; where that finds nothing to stop, it ends the command as ever."""
+    loop, chat = asyncio.get_running_loop(), asyncio.current_task()
+    assert chat is not None, "a chat runs in a task"
+
+    def pressed() -> None:
+        if not stop():
+            loop.remove_signal_handler(signal.SIGINT)  # once more does not wait for the end
+            chat.cancel()
+
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        with suppress(NotImplementedError):  # Windows
+            loop.add_signal_handler(signal.SIGINT, pressed)
+    try:
+        yield
+    finally:
+        with suppress(NotImplementedError):
+            loop.remove_signal_handler(signal.SIGINT)

@@ -1,0 +1,42 @@
+"""What the model does with tools, in a line each: the call when it begins, its end when it ends."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, TypeAlias
+
+import msgspec
+
+from rtcvoice import ToolCancelled, ToolFailed, ToolFinished, ToolStarted
+
+__all__ = ["ToolEvent", "tool_line"]
+
+ToolEvent: TypeAlias = ToolStarted | ToolFinished | ToolFailed | ToolCancelled
+
+LONGEST = 200
+"""Characters of arguments or a result that are shown."""
+
+
+def tool_line(event: ToolEvent) -> str:
+    """Return one line that tells what happened, such as `add(a=2, b=3)` or `add gave 5`."""
+    match event:
+        case ToolStarted():
+            return f"{event.name}({_arguments(event.arguments)})"
+        case ToolFinished():
+            output = _short(event.output) or "nothing"
+            return f"{event.name} gave {output} after {event.seconds:.2f} s"
+        case ToolFailed():
+            return f"{event.name} failed: {_short(event.message)}"
+        case ToolCancelled():
+            return f"{event.name} was given up: the call is over"
+
+
+def _arguments(arguments: Any) -> str:
+    plain = msgspec.to_builtins(dict(arguments), enc_hook=str)
+    told = (f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in plain.items())
+    return _short(", ".join(told))
+
+
+def _short(text: str) -> str:
+    one_line = " ".join(text.split())
+    return one_line if len(one_line) <= LONGEST else f"{one_line[: LONGEST - 4]} ..."
