@@ -65,7 +65,7 @@ def session_from(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _limits(options: argparse.Namespace) -> dict[str, Any]:
-    wanted = {name: getattr(options, f"limit_{name}", None) for name in _LIMITS}
+    wanted: dict[str, Any] = {name: getattr(options, f"limit_{name}", None) for name in _LIMITS}
     return {"limits": Limits(**wanted)} if any(wanted.values()) else {}
 
 

@@ -18,6 +18,7 @@ import rtcvoice
 from rtcvoice import Call, CallEnded, RtcVoiceError
 from rtcvoice.cli.answers import AnswerScreen
 from rtcvoice.cli.emulated import check_script, use_emulator
+from rtcvoice.cli.keys import Keyboard
 from rtcvoice.cli.live import LiveScreen
 from rtcvoice.cli.prompt import Prompt
 from rtcvoice.cli.screen import JsonScreen, Screen
@@ -58,8 +59,9 @@ class _Chat:
         self._answering = False
 
     async def run(self, session: dict[str, Any]) -> None:
-        written: dict[str, Any] = {"output_modalities": ["text"], "turn_detection": None}
-        connecting = rtcvoice.connect(source=None, sink=None, **written, **session)
+        connecting = rtcvoice.connect(
+            source=None, sink=None, output_modalities=["text"], turn_detection=None, **session
+        )
         with self._screen as screen:
             async with connecting as call:
                 screen.connected(call)
@@ -67,7 +69,7 @@ class _Chat:
                     await self._hold(call)
                 finally:
                     reason = await call.wait_ended()
-                    screen.ended(reason, "", Summary(call.usage, self._waits))
+                    screen.ended(reason, "", Summary(call.usage, self._waits, until="first word"))
         if not reason.normal:
             raise reason
 
@@ -120,7 +122,7 @@ class _Chat:
         if isinstance(self._screen, AnswerScreen):
             await self._screen.answer("\n")
 
-    async def _tick(self, keyboard: RawKeyboard | None = None) -> None:
+    async def _tick(self, keyboard: Keyboard | None = None) -> None:
         """Draw what has changed, and write what there was no room for, until cancelled."""
         while True:
             if keyboard is not None:
