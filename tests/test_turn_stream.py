@@ -59,6 +59,14 @@ async def test_without_partial_each_turn_comes_once():
     assert await read(stream) == []
 
 
+@pytest.mark.parametrize("partial", [False, True])
+async def test_a_correction_takes_the_place_of_what_waits(partial):
+    stream = TurnStream(partial=partial)
+    for each in (turn("a", ""), turn("b", "Yes"), turn("a", "at last")):
+        stream.put(each)
+    assert await read(stream) == [("a", "at last", True), ("b", "Yes", True)]
+
+
 async def test_with_partial_a_correction_comes_too():
     stream = TurnStream(partial=True)
     stream.put(turn("a", ""))

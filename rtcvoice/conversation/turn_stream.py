@@ -36,9 +36,11 @@ class TurnStream(AsyncIterator[Turn]):
 
     def put(self, turn: Turn) -> None:
         """Add a turn, in place of an earlier form of it."""
-        if self._ended or not (self.partial or (turn.final and turn.id not in self._given)):
+        corrected = turn.id in self._given  # it was final before
+        waits = turn.id in self._waiting
+        if self._ended or not (self.partial or (turn.final and (waits or not corrected))):
             return
-        if turn.final:  # behind those that were final before it
+        if turn.final and not corrected:  # behind those that were final before it
             self._waiting.pop(turn.id, None)
             self._remember(turn.id)
         if turn.id not in self._waiting and len(self._waiting) >= LIMIT:

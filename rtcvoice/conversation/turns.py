@@ -105,8 +105,8 @@ class Turns:
             self._close(record)
             final.append(record)
         touched, self._touched = self._touched, {}
-        turns = [self._turn(r) for r in touched.values() if partial and r not in final and r.parts]
-        return turns + [self._turn(record) for record in final]
+        others = [r for r in touched.values() if r.parts and r not in final]
+        return [self._turn(r) for r in (*(r for r in others if partial or r.turned), *final)]
 
     def next_deadline(self) -> float | None:
         """Return when `take` may have something new without an event; None if never."""
