@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TextIO
 
 from rich.console import Console, Group
@@ -52,6 +53,8 @@ class LiveScreen(TranscriptScreen):
         """What the user should know, or writes, just now: shown above the status."""
         self.keys: Sequence[tuple[str, str]] = KEYS
         """What can be pressed."""
+        self.shows_muted = True
+        """Whether it is worth a word that the call is muted."""
         self._status: Status | None = None
         self._keys_shown = False
 
@@ -63,6 +66,10 @@ class LiveScreen(TranscriptScreen):
             and in_foreground(stream.fileno())
             and not Console(file=stream).is_dumb_terminal
         )
+
+    def is_ours(self) -> bool:
+        """Whether we are in the foreground of the terminal."""
+        return in_foreground(self._console.file.fileno())
 
     def __enter__(self) -> LiveScreen:
         self._start()
@@ -98,7 +105,7 @@ class LiveScreen(TranscriptScreen):
 
     def tick(self, status: Status) -> None:
         """Draw the lower lines anew."""
-        self._status = status
+        self._status = status if self.shows_muted else replace(status, muted=False)
         self.refresh()
 
     def refresh(self) -> None:

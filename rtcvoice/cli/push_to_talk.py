@@ -195,7 +195,7 @@ async def obey_push_keys(
 ) -> None:
     """Do what is pressed until the call ends. The microphone is closed but for the presses."""
     call.mute()
-    screen.keys = PUSH_KEYS
+    screen.keys, screen.shows_muted = PUSH_KEYS, False
     button = _Button(call, screen, source.begin if isinstance(source, Clips) else lambda: None)
     talking = asyncio.create_task(button.run())
     try:
