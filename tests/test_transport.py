@@ -182,7 +182,7 @@ async def test_a_network_that_stands_still_fills_a_bounded_buffer(end):
 
 async def test_binary_messages_are_ignored(emulator, end):
     await eventually(lambda: end.texts)
-    channel = emulator.last().peer._channel
+    channel = emulator.last().peer._channel._channel  # aiortc's own
     channel.send(b"\x00\xff")
     channel.send("text")
     await eventually(lambda: "text" in end.texts)
@@ -197,7 +197,7 @@ async def test_binary_messages_are_ignored(emulator, end):
 async def test_a_loss_is_told_once(emulator, end, leave):
     peer = emulator.last().peer
     if leave == "channel":
-        peer._channel.close()
+        peer._channel._channel.close()
     else:
         await peer.aclose()
     await eventually(lambda: end.lost)
