@@ -269,16 +269,22 @@ def test_a_pipe_gets_one_line_each_and_no_control_codes() -> None:
     pipe = io.StringIO()
     screen = PlainScreen(pipe)
     timings = SimpleNamespace(as_dict=lambda: {"token": 0.01, "total": 0.0234})
-    screen.connected(SimpleNamespace(timings=timings, session=None))  # type: ignore[arg-type]
+    latency = [SimpleNamespace(response_id="r", seconds=0.944)]
+    call = SimpleNamespace(timings=timings, session=None, latency=latency)
+    screen.connected(call)  # type: ignore[arg-type]
     screen.event(added("a", kind="input_text", text="One\nline\x1b[2J,\x9b2J please"))
     screen.event(
         events.ConversationItemDone(
             item=message("a", "user", "input_text", "One\nline\x1b[2J,\x9b2J please")
         )
     )
-    first, second = pipe.getvalue().splitlines()
+    screen.event(added("b", "assistant", "output_audio"))
+    screen.event(words("b", "Gladly."))
+    screen.event(done("b"))
+    first, second, third = pipe.getvalue().splitlines()
     assert first == "  0.00 s  call       connected in 23 ms (token 10)"
     assert second.endswith("you        One line[2J,2J please")
+    assert third.endswith("assistant  Gladly.  (after 0.94 s)")
 
 
 def test_clean_keeps_every_language() -> None:

@@ -61,6 +61,8 @@ class TranscriptScreen(Screen):
     def __init__(self) -> None:
         self._transcript = Transcript()
         self._began = time.monotonic()
+        self._call: Call | None = None
+        self._timed: set[str] = set()
 
     @abc.abstractmethod
     def _show(self, at: float, speaker: str, text: str, after: str = "") -> None:
@@ -69,6 +71,7 @@ class TranscriptScreen(Screen):
     def connected(self, call: Call) -> None:
         """Say how long it took, by stage."""
         self._began = time.monotonic()
+        self._call = call
         self._transcript = Transcript(transcribes=transcribes(call.session))
         timings = call.timings.as_dict()
         total = timings.pop("total")
@@ -106,10 +109,19 @@ class TranscriptScreen(Screen):
             self._show_line(line)
 
     def _show_line(self, line: Line) -> None:
-        notes = [f"after {line.latency:.2f} s"] if line.latency is not None else []
+        waited = self._latency(line.response_id)
+        notes = [f"after {waited:.2f} s"] if waited is not None else []
         notes += ["interrupted"] if line.interrupted else []
         after = f"  ({', '.join(notes)})" if notes else ""
         self._show(line.begun, line.speaker, line.text, after)
+
+    def _latency(self, response_id: str) -> float | None:
+        """Return how long the user waited for a response's first sound; told once of each."""
+        if self._call is None or not response_id or response_id in self._timed:
+            return None
+        self._timed.add(response_id)
+        turns = self._call.latency
+        return next((turn.seconds for turn in turns if turn.response_id == response_id), None)
 
 
 class PlainScreen(TranscriptScreen):

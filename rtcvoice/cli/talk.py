@@ -106,7 +106,8 @@ async def _hold(call: Call, ends: CallEnds, screen: Screen, options: argparse.Na
         async with watching(call, *watchers):
             await _say_everything(call, ends, options)
         return
-    with Keyboard(on_leave=screen.pause, on_return=screen.resume) as keyboard:
+    keyboard = Keyboard(on_leave=screen.pause, on_return=screen.resume, is_ours=screen.is_ours)
+    with keyboard:
         watchers += [show_status(call, ends, screen, ear, keyboard), ear.listen(call)]
         if options.push_to_talk:
             watchers.append(obey_push_keys(call, keyboard, screen, ends.source))

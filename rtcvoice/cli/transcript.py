@@ -30,8 +30,8 @@ class Line:
     """When its speech, or its text, began; in the seconds given to `feed`."""
     text: str = ""
     done: bool = False
-    latency: float | None = None
-    """Seconds from the end of the user's speech to the first audio of this answer."""
+    response_id: str = ""
+    """The response that speaks it."""
     added: float = 0.0
     """When the server told of it."""
     audible: bool = False
@@ -51,7 +51,6 @@ class Transcript:
         self._shown = 0
         self._transcribes = transcribes
         self._speech_began: dict[str, float] = {}
-        self._speech_ended: float | None = None
         self._early: dict[str, tuple[str, bool]] = {}
         """Words, and whether they are all, of items that nobody has told of yet."""
         self._audible: set[str | None] = set()
@@ -91,8 +90,6 @@ class Transcript:
                 self._transcribes = transcribes(event.session)
             case events.InputAudioBufferSpeechStarted():
                 self._speech_began[event.item_id] = now
-            case events.InputAudioBufferSpeechStopped():
-                self._speech_ended = now
             case events.ConversationItemAdded() if isinstance(event.item, events.Message):
                 self._add(event.item, now)
             case events.ConversationItemInputAudioTranscriptionDelta():
@@ -135,15 +132,13 @@ class Transcript:
             return
         if not line.text and line.speaker == "assistant":
             line.begun = now
-            if self._speech_ended is not None:
-                line.latency, self._speech_ended = now - self._speech_ended, None
         line.text += delta
 
     def _speak(self, response_id: str, item_id: str) -> None:
         line = self._lines.get(item_id)
         lines = self._spoken.setdefault(response_id, [])
         if line is not None and not any(line is each for each in lines):
-            line.audible = response_id in self._audible
+            line.response_id, line.audible = response_id, response_id in self._audible
             lines.append(line)
 
     def _silent(self, response_id: str | None, *, interrupted: bool) -> None:
