@@ -84,7 +84,7 @@ class Call(Verbs):
         )
         super().__init__(self._side)
         self._goodbye: asyncio.Task[None] | None = None
-        self._seeds = self._dialogue.seeds(history)
+        self._seeds = self._dialogue.asking.seeds(history)
         self._config = config
         self._ends = Ends(source, sink, on_change=self._dispatcher.publish)
         self._establish = establish
@@ -296,7 +296,7 @@ class Call(Verbs):
         changes = self._config.session_changes()
         if changes and leg.signaling.token_was_given:
             await self._dialogue.update(changes)
-        await self._dialogue.plant(self._seeds)
+        await self._dialogue.asking.plant(self._seeds)
 
     def _send(self, event: ClientEvent, text: str) -> None:
         if self._life.end is not None or self._leg is None:

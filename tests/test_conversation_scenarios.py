@@ -359,10 +359,10 @@ async def test_a_refusal_is_raised_where_it_belongs():
     async with VirtualCall(session=TEXT) as call:
         with pytest.raises(ServerError, match="refused to answer"):
             await call.respond(tool_choice="nonsense")
-        seeds = call._dialogue.seeds([{"role": "user", "text": "a"}])
-        await call._dialogue.plant(seeds)
+        seeds = call._dialogue.asking.seeds([{"role": "user", "text": "a"}])
+        await call._dialogue.asking.plant(seeds)
         with pytest.raises(ServerError, match="refused what was sent"):
-            await call._dialogue.plant(seeds)  # the same items once more
+            await call._dialogue.asking.plant(seeds)  # the same items once more
         assert await (await call.ask("Still there?")).text()
 
 

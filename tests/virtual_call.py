@@ -79,7 +79,7 @@ class VirtualCall(Verbs):
         self._dispatcher = Dispatcher()
         self._way = way
         self._up = _Wire(self._loop, way, self._obey)
-        self._seeds = self._dialogue.seeds(history)
+        self._seeds = self._dialogue.asking.seeds(history)
         self._options = options
         self._persona = (lambda voice: Scripted(list(turns), voice)) if turns else None
         self._speech = np.zeros(0, np.int16)
@@ -102,7 +102,7 @@ class VirtualCall(Verbs):
         self._collecting = asyncio.create_task(self._collect(self.turns()))
         await asyncio.sleep(2 * self._way)
         assert self._dialogue.state.session is not None
-        await self._dialogue.plant(self._seeds)
+        await self._dialogue.asking.plant(self._seeds)
         return self
 
     async def __aexit__(self, *exc_info):

@@ -64,6 +64,8 @@ class Exchange:
     def __init__(self) -> None:
         self.absorbed: Counter[str] = Counter()
         """How often each harmless race was lost, by its code."""
+        self.ended: CallEnded | None = None
+        """Why the call is over; None while it goes on."""
         self._waiting: list[_Waiting] = []
 
     @contextmanager
@@ -116,6 +118,7 @@ class Exchange:
 
     def end(self, end: CallEnded) -> None:
         """Fail all waiting: the call is over."""
+        self.ended = end
         for waiting in self._waiting:
             if not waiting.reply.done():
                 waiting.reply.set_exception(end.again())

@@ -80,7 +80,7 @@ class Talk:
             return
         # Not with `hold`: what waits would go out before the request that answers it as well.
         self._dialogue.talking = False
-        self.reply = await self._dialogue.respond_to({item_id})
+        self.reply = await self._dialogue.asking.respond_to({item_id})
 
     async def _release(self, *, said: bool) -> str | None:
         """Return the id of what was said; None if that is nothing."""

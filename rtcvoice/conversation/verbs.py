@@ -138,7 +138,7 @@ class Verbs:
         Of an interrupted answer the part that was heard is added. No response follows, and it is no
         turn of this call. Raises ConfigError for what is no history, ServerError when refused.
         """
-        await self._dialogue.plant(self._dialogue.seeds(history))
+        await self._dialogue.asking.plant(self._dialogue.asking.seeds(history))
 
     # -- what is said ---------------------------------------------------------------------------
 
@@ -152,7 +152,7 @@ class Verbs:
         a clip that cannot be sent, DeviceError for a clip that cannot be read, ServerError when the
         server refuses.
         """
-        await self._dialogue.tell(await self._items(text, images, audio))
+        await self._dialogue.asking.tell(await self._items(text, images, audio))
 
     async def ask(
         self,
@@ -169,7 +169,7 @@ class Verbs:
         and tools. Raises as `send` does, TransportError when the server does not react.
         """
         params = commands.response_params(overrides)
-        return await self._dialogue.ask(await self._items(text, images, audio), params)
+        return await self._dialogue.asking.ask(await self._items(text, images, audio), params)
 
     async def say(self, text: str, **overrides: Any) -> Reply:
         """Have the assistant say a text; return the reply. The model mostly keeps to the words.
@@ -187,7 +187,7 @@ class Verbs:
         With `conversation="none"` it is made beside whatever else is, and leaves no trace in the
         conversation. Raises ConfigError, ServerError, TransportError when nothing comes.
         """
-        return await self._dialogue.respond_to((), commands.response_params(overrides))
+        return await self._dialogue.asking.respond_to((), commands.response_params(overrides))
 
     async def interrupt(self) -> None:
         """Stop the answer: nothing more of it is heard from the next 10 ms on.

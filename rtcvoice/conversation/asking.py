@@ -1,0 +1,179 @@
+"""Putting items into the conversation and having them answered, with everybody told of refusals.
+
+An item is in when the server says so; a request is answered when its response begins. What is
+refused on the way raises in the verb that asked for it, and takes back what depends on it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from typing import Any
+
+from rtcvoice import events
+from rtcvoice.errors import RtcVoiceError
+from rtcvoice.events import ClientEvent, ResponseParams
+
+from . import history
+from .exchange import REPLY_TIMEOUT, Exchange, confirmed, new_id, unconfirmed
+from .items import Items
+from .replies import Replies
+from .reply import Reply
+from .requests import Request, RequestState
+from .sequencer import Sequencer
+
+__all__ = ["Asking"]
+
+SENT = "what was sent"
+
+SEEDED_AT_ONCE = 20
+"""Items of a history that are on their way at the same time."""
+
+
+class Asking:
+    """The verbs that add items and want responses. For use on the event loop only.
+
+    `send` sends an event now; `proceed` sends what has become due.
+    """
+
+    def __init__(
+        self,
+        items: Items,
+        sequencer: Sequencer,
+        exchange: Exchange,
+        replies: Replies,
+        *,
+        send: Callable[[ClientEvent], None],
+        proceed: Callable[[], None],
+        clock: Callable[[], float],
+    ) -> None:
+        self._items = items
+        self._sequencer = sequencer
+        self._exchange = exchange
+        self._replies = replies
+        self._send = send
+        self._proceed = proceed
+        self._clock = clock
+
+    @staticmethod
+    def seeds(entries: Iterable[Mapping[str, Any]]) -> list[events.ConversationItemCreate]:
+        """Return what brings a history into a conversation. Raises ConfigError if it is none."""
+        return history.seed(entries, new_id)
+
+    async def plant(self, creations: list[events.ConversationItemCreate]) -> None:
+        """Put `seeds` into the conversation and wait until they are in."""
+        for creation in creations:
+            self._items.seed(creation.item.id or "", self._clock())
+        # Not all at once: what waits for the network is limited.
+        for begin in range(0, len(creations), SEEDED_AT_ONCE):
+            part = creations[begin : begin + SEEDED_AT_ONCE]
+            results = await asyncio.gather(*map(self._confirm, part), return_exceptions=True)
+            for error in results:
+                if error is not None:
+                    raise error
+
+    async def tell(self, items: list[events.Item]) -> None:
+        """Put items into the conversation and have them answered; return when they are in."""
+        *before, last = map(_creation, items)
+        for creation in before:
+            await self._confirm(creation)
+        request = Request(tag=new_id(), items=_ids(last), shared=True)
+        request.after_items = not _is_text(last)
+        with self._exchange.expecting(last, _tells_of(last)) as answer:
+            self._send(last)
+            self._want(request)
+            try:
+                await confirmed(answer, SENT)
+            except BaseException:
+                self._withdraw(request)
+                raise
+
+    async def ask(self, items: list[events.Item], params: ResponseParams | None = None) -> Reply:
+        """Put items into the conversation; return the reply to them once it begins.
+
+        A text is sent together with the request to answer it, which saves a round trip. What the
+        server may well refuse has to be in first.
+        """
+        *before, last = map(_creation, items)
+        for creation in before:
+            await self._confirm(creation)
+        request = Request(tag=new_id(), items=_ids(last), params=params)
+        request.after_items = not _is_text(last)
+        with self._exchange.expecting(last, _tells_of(last)) as answer:
+            self._send(last)
+            return await self._begun(request, unless=answer)
+
+    async def respond_to(
+        self, items: Iterable[str] = (), params: ResponseParams | None = None
+    ) -> Reply:
+        """Have a response made; return the reply once it begins. Raises ServerError if refused."""
+        return await self._begun(Request(tag=new_id(), items=frozenset(items), params=params))
+
+    # -- inside ---------------------------------------------------------------------------------
+
+    async def _confirm(self, creation: events.ConversationItemCreate) -> None:
+        await self._exchange.confirm(creation, self._send, _tells_of(creation), what=SENT)
+
+    def _want(self, request: Request) -> None:
+        if self._exchange.ended is not None:
+            raise self._exchange.ended.again()
+        self._sequencer.add(request)
+        self._proceed()
+
+    async def _begun(self, request: Request, *, unless: asyncio.Future[Any] | None = None) -> Reply:
+        """Return the reply to a request when it begins, unless the future tells of an error."""
+        reply, begun = self._replies.open(request)
+        try:
+            self._want(request)
+            while unless is not None and not begun.done():
+                done, _ = await asyncio.wait(
+                    {begun, unless}, timeout=REPLY_TIMEOUT, return_when=asyncio.FIRST_COMPLETED
+                )
+                if not done:
+                    raise unconfirmed(SENT)
+                if unless in done:
+                    await confirmed(unless, SENT)
+                    unless = None
+            await begun
+        except BaseException:
+            self._replies.abandon(request)
+            self._withdraw(request)
+            raise
+        return reply
+
+    def _withdraw(self, request: Request) -> None:
+        """Nobody wants this response any more: do not ask for it, or have it stopped."""
+        if self._exchange.ended is not None or self._sequencer.withdraw(request):
+            return
+        if request.state in (RequestState.SENT, RequestState.RUNNING):
+            cancel = events.ResponseCancel(
+                event_id=new_id(), response_id=request.response_id or None
+            )
+            with suppress(RtcVoiceError):
+                self._send(cancel)
+
+
+def _creation(item: events.Item) -> events.ConversationItemCreate:
+    return events.ConversationItemCreate(event_id=new_id(), item=item)
+
+
+def _ids(creation: events.ConversationItemCreate) -> frozenset[str]:
+    return frozenset({creation.item.id or ""})
+
+
+def _is_text(creation: events.ConversationItemCreate) -> bool:
+    item = creation.item
+    return isinstance(item, events.Message) and all(c.type == "input_text" for c in item.content)
+
+
+_IS_IN = (
+    events.ConversationItemAdded,
+    events.ConversationItemDone,
+    events.ConversationItemCreated,
+)
+
+
+def _tells_of(creation: events.ConversationItemCreate) -> Callable[[Any], bool]:
+    """Return whether an event tells that the item is in the conversation."""
+    return lambda event: isinstance(event, _IS_IN) and event.item.id == creation.item.id
