@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from rtcvoice.emulator.background import BackgroundEmulator
+    from rtcvoice.emulator import BackgroundEmulator
 
 __all__ = ["pytest_configure", "rtcvoice_emulator"]
 
@@ -41,7 +41,7 @@ def rtcvoice_emulator(
     During the test OPENAI_BASE_URL and OPENAI_API_KEY are its address and a key that it takes.
     Needs the extra: pip install "rtcvoice[emulator]".
     """
-    from rtcvoice.emulator.background import BackgroundEmulator
+    from rtcvoice.emulator import BackgroundEmulator
 
     marker = request.node.get_closest_marker(MARKER)
     with BackgroundEmulator(**(marker.kwargs if marker else {})) as server:

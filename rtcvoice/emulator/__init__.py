@@ -18,6 +18,7 @@ from rtcvoice.errors import ConfigError
 
 try:
     from rtcvoice.emulator.answer import AnswerShape
+    from rtcvoice.emulator.background import BackgroundEmulator
     from rtcvoice.emulator.faults import AnswerFault, Faults, HttpFault, Network, Strike
     from rtcvoice.emulator.server import EmulatedCall, Emulator, LoggedEvent
     from rtcvoice.emulator.session.plan import Failure
@@ -34,6 +35,7 @@ except ModuleNotFoundError as exc:
 __all__ = [
     "AnswerFault",
     "AnswerShape",
+    "BackgroundEmulator",
     "EmulatedCall",
     "Emulator",
     "Failure",

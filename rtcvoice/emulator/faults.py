@@ -122,7 +122,9 @@ class Network:
 
 @dataclass(frozen=True, kw_only=True)
 class Faults(SessionFaults):
-    """Everything that is to go wrong. Seconds count from the channel's opening (`..._after`).
+    """Everything that is to go wrong.
+
+    Seconds (`..._after`) count from the channel's opening; in a call without one from connecting.
 
     Raises ConfigError for what cannot be.
     """

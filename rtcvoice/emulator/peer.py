@@ -122,6 +122,7 @@ class Peer:
         self._ear: Ear = OpusEar()
         self._wire = Wire(faults)
         self._planned = deque(faults.strikes())
+        self._offers_channel = False
         self._began: float | None = None
         self._connected_ticks = 0
         self._heard_at = time.monotonic()
@@ -162,6 +163,7 @@ class Peer:
         """Return the SDP answer; the call lives from then on. Raises OfferError."""
         try:
             _check(offer)
+            self._offers_channel = "\nm=application" in offer
             taken = RTCSessionDescription(audio_first(offer), "offer")
             await self._peer.setRemoteDescription(taken)
             description = await self._peer.createAnswer()
@@ -311,6 +313,8 @@ class Peer:
             self._connected_ticks += 1
             if self._connected_ticks == SETTLED_TICKS:
                 _aiortc.stop_stock_decoder(self._peer.getTransceivers()[0].receiver)
+                if not self._offers_channel:
+                    self._began = now
             heard = self._ear.listen(now)
             self._recorder.heard(heard)
             self._guarded(self._session.receive_audio, heard)
