@@ -10,8 +10,9 @@ Three roads lead through a call, and one crossing (`call.py`) joins them:
     conversation/  wire ==> event -> handler                     what is said about it
 
 `connect.py` gets a call up, stage by stage; `leg.py`, `transport.py` and `signaling.py` are the
-connection; `events` has every event of the API as a typed struct; `emulator` is a local server to
-develop and test against, with no key and no network.
+connection; `device_host.py` keeps the sound devices at both ends; `events` has every event of the
+API as a typed struct; `emulator` is a local server to develop and test against, with no key and no
+network.
 """
 
 from rtcvoice import _starting
