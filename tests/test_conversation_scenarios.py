@@ -321,6 +321,27 @@ async def test_parallel_calls_with_commentary_are_answered_together(delay):
 
 
 @virtual
+async def test_a_tool_that_asks_does_not_deadlock():
+    turn = Turn(says="reply-1", calls=(ToolCall(name="a"),), then=Turn(says="reply-2"))
+    async with VirtualCall(turn, session=TEXT) as call:
+        texts = []
+
+        async def run(one):
+            texts.append(await (await call.ask("Which one?")).text())
+            call._dialogue.answer_call(one.call_id, "1")
+
+        running = set()
+        call._dialogue.on_calls = lambda calls: running.update(
+            asyncio.ensure_future(run(one)) for one in calls
+        )
+        call._dialogue.state.sequencer.calls_wanted = True
+        reply = await call.ask("Go.")
+        texts.append(await reply.text())
+        assert all(texts)
+        await asyncio.wait(running)
+
+
+@virtual
 async def test_a_user_who_speaks_while_tools_run_gets_one_answer_to_both():
     async with VirtualCall(CALLS, Turn(hears="Hurry!", says="reply-2"), session=HEARING) as call:
         answering(call, delay=2.6)
