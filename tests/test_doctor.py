@@ -78,6 +78,16 @@ async def test_with_a_key_in_a_file(emulator, tmp_path):
     assert found["key"].level is Level.OK
 
 
+async def test_an_installation_that_is_broken(emulator, monkeypatch):
+    def broken(**options):
+        raise ImportError("libsrtp2.so.1 is missing")
+
+    monkeypatch.setattr(trial, "connect", broken)
+    found = await findings(base_url=emulator.url, api_key=KEY)
+    assert found["call"].level is Level.FAIL
+    assert "libsrtp2.so.1 is missing" in found["call"].text
+
+
 async def test_udp_that_is_blocked(emulator):
     with socket.socket(type=socket.SOCK_DGRAM) as silent:
         silent.bind(("127.0.0.1", 0))

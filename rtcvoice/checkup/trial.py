@@ -132,6 +132,9 @@ async def _call(options: Mapping[str, Any]) -> AsyncIterator[Finding]:
         for stage in STAGES[: STAGES.index(failed) if failed in STAGES else 0]:
             yield Finding(stage, Level.OK, "done")
         yield of_error(failed, exc)
+    except Exception as exc:  # an installation that is broken
+        what = f"calling fails: {type(exc).__name__}: {exc}"
+        yield Finding("call", Level.FAIL, what, "see the lines about this machine")
 
 
 def _told(stage: str, call: Call, seconds: float) -> str:
