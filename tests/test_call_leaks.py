@@ -282,7 +282,7 @@ async def test_a_server_that_never_confirms_the_hang_up_leaves_nothing_behind(em
     leg = call._leg
     await call.aclose()
     assert call.state is CallState.ENDED
-    assert leg.signaling._http.is_closed
+    assert leg.signaling._rest._http.is_closed
     over.set()
     await emulator.end_calls()
     await census.check()
