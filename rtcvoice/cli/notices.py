@@ -29,9 +29,10 @@ def notice_of(event: Any) -> str:
 
 
 def _device(event: DeviceChanged) -> str:
+    name = f"the {event.end} {event.device!r}"
     told = {
-        DeviceChange.LOST: f"the {event.end} {event.device!r} is lost, another is being looked for",
+        DeviceChange.LOST: f"{name} is lost, another is being looked for",
         DeviceChange.REOPENED: f"the {event.end} is now {event.device!r}",
-        DeviceChange.ADJUSTED: f"the {event.end} {event.device!r} has a larger buffer now",
+        DeviceChange.ADJUSTED: name,
     }[event.change]
     return f"{told}: {event.reason}" if event.reason else told
