@@ -25,7 +25,6 @@ class Prompt:
         self._editor = LineEditor()
         self._waiting: deque[str] = deque()
         self._changed = asyncio.Event()
-        self._draw()
 
     @property
     def written(self) -> bool:
@@ -40,25 +39,26 @@ class Prompt:
             else:
                 self._screen.notice(f"{WAITING} messages wait already: not taken: {line[:40]}")
         self._changed.set()
-        self._draw()
+        self.draw()
 
     def clear(self) -> None:
         """Forget what is being written, and what waits."""
         self._editor.clear()
         self._waiting.clear()
-        self._draw()
+        self.draw()
 
     async def __aiter__(self) -> AsyncIterator[str]:
         while self._waiting or not self._editor.ended:
             if self._waiting:
                 message = self._waiting.popleft()
-                self._draw()
+                self.draw()
                 yield message
             else:
                 self._changed.clear()
                 await self._changed.wait()
 
-    def _draw(self) -> None:
+    def draw(self) -> None:
+        """Show it, from now on."""
         line, cursor = self._editor.text, self._editor.cursor
         waiting = "".join(f"  {message}\n" for message in self._waiting)
         self._screen.prompt = Text.assemble(

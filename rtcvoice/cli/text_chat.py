@@ -30,6 +30,9 @@ from rtcvoice.cli.watch import TICK, show_events, watching
 
 __all__ = ["run"]
 
+BETWEEN = 0.01
+"""Seconds after an answer before the next question: a limit that it reached is told by then."""
+
 
 async def run(options: argparse.Namespace) -> int:
     """Chat until the end of stdin, or of the call; return the exit code."""
@@ -92,6 +95,7 @@ class _Chat:
 
         leave, back = self._screen.pause, self._screen.resume
         with RawKeyboard(prompt.typed, on_leave=leave, on_return=back) as keyboard, _ctrl_c(stop):
+            prompt.draw()
             async with watching(call, shown, self._tick(keyboard)):
                 await _unless_ended(call, self._answer_all(call, aiter(prompt)))
 
@@ -109,6 +113,7 @@ class _Chat:
                 self._screen.notice(str(exc))
             finally:
                 self._answering = False
+            await asyncio.sleep(BETWEEN)
 
     async def _answer(self, call: Call, message: str) -> None:
         asked, begun = time.monotonic(), False
@@ -135,17 +140,19 @@ class _Chat:
 
 
 async def _unless_ended(call: Call, work: Coroutine[Any, Any, None]) -> None:
-    """Do the work, but no longer than the call lasts."""
+    """Do the work, but no longer than the call lasts, or its limits allow."""
     working = asyncio.create_task(work)
-    ended = asyncio.create_task(call.wait_ended())
+    over = asyncio.create_task(call.wait_for("rtcvoice.limit_reached"))
     try:
-        await asyncio.wait({working, ended}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({working, over}, return_when=asyncio.FIRST_COMPLETED)
         if working.done():
-            await working
+            return await working
     finally:
-        for task in (working, ended):
+        for task in (working, over):
             task.cancel()
-        await asyncio.gather(working, ended, return_exceptions=True)
+        await asyncio.gather(working, over, return_exceptions=True)
+    await call.wait_ended()
+    return None
 
 
 async def _interrupt(call: Call) -> None:

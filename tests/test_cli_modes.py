@@ -1,0 +1,314 @@
+"""Ways to talk from the terminal: push to talk, in writing, translated, with tools and limits."""
+
+from __future__ import annotations
+
+import json
+import wave
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_cli_terminal import RTCVOICE, Terminal
+from town import Town
+
+from rtcvoice import CallUsage, ToolCancelled, ToolFailed, ToolFinished, ToolStarted, events
+from rtcvoice.cli import main
+from rtcvoice.cli.line_editor import LineEditor
+from rtcvoice.cli.push_to_talk import RELEASE, PushKey
+from rtcvoice.cli.summary import Summary
+from rtcvoice.cli.tool_lines import tool_line
+from rtcvoice.cli.transcript import Transcript
+from rtcvoice.cli.translate import instructions_for
+from rtcvoice.conversation.usage import UsageMeter
+from rtcvoice.emulator import Pace, prompt_path
+
+# ---- when a key is held
+
+
+def talking(presses: list[float], until: float) -> list[float]:
+    """Return when talking began and ended, looked at every 10 ms."""
+    key, presses, changes = PushKey(), list(presses), []
+    for tick in range(int(until * 100)):
+        now, before = tick / 100, key.talks
+        key.check(now)
+        while presses and presses[0] <= now:
+            key.press(presses.pop(0))
+        if key.talks is not before:
+            changes.append(now)
+    return changes
+
+
+def test_two_taps_begin_and_end() -> None:
+    assert talking([1.0, 3.0], 5) == [1.0, pytest.approx(3.0 + RELEASE, abs=0.011)]
+
+
+@pytest.mark.parametrize("period", [0.03, 0.092])
+@pytest.mark.parametrize("delay", [0.25, 0.5, 1.0])
+def test_a_key_that_is_held_talks_until_it_comes_up(delay: float, period: float) -> None:
+    repeats = [1.0 + delay + n * period for n in range(int(3.0 / period))]
+    up = repeats[-1]
+    assert talking([1.0, *repeats], 7) == [1.0, pytest.approx(up + RELEASE, abs=0.02)]
+
+
+def test_a_tap_talks_until_the_next_one() -> None:
+    assert talking([1.0], 60) == [1.0]
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.floats(0, 5), max_size=20))
+def test_nobody_talks_for_less_than_a_release(presses: list[float]) -> None:
+    changes = talking(sorted(presses), 8)
+    ends = zip(changes[::2], changes[1::2], strict=False)
+    assert all(end - begin >= RELEASE - 0.011 for begin, end in ends)
+    assert bool(changes) == bool(presses)
+
+
+# ---- the line that is being written
+
+
+@pytest.mark.parametrize(
+    ("typed", "lines", "text"),
+    [
+        ("one\rtwo\nthr", ["one", "two"], "thr"),
+        ("\n  \n", [], ""),
+        ("abc\x7f\x7fd", [], "ad"),
+        ("abc\x1b[D\x1b[DX", [], "aXbc"),
+        ("abc\x01X\x05Y", [], "XabcY"),
+        ("abc\x1bOHX\x1bOFY", [], "XabcY"),
+        ("one two\x17three", [], "one three"),
+        ("one two\x02\x02\x0b", [], "one t"),
+        ("one\x02\x15", [], "e"),
+        ("abc\x01\x1b[3~\x04", [], "c"),
+        ("a\tb\x1b[15~c\x1bxd\x00", [], "a bcd"),
+        ("one\ntwo\nmine\x1b[A\x1b[A\x1b[A", ["one", "two"], "one"),
+        ("one\ntwo\nmine\x1b[A\x1b[B", ["one", "two"], "mine"),
+        ("one\n\x10\n", ["one", "one"], ""),
+    ],
+)
+def test_keys(typed: str, lines: list[str], text: str) -> None:
+    editor = LineEditor()
+    assert editor.feed(typed) == lines
+    assert editor.text == text
+    assert not editor.ended
+
+
+def test_control_d_ends_where_nothing_is_written() -> None:
+    editor = LineEditor()
+    assert editor.feed("a\x04\x01\x04\x04rest") == []
+    assert editor.ended
+
+
+@settings(deadline=None, max_examples=80)
+@given(
+    st.lists(
+        st.one_of(st.text(max_size=3), st.sampled_from(["\x1b[A", "\x1bOD", "\x1b[3~", "\n"]))
+    ),
+    st.data(),
+)
+def test_it_does_not_matter_how_the_keys_come(keys: list[str], data: st.DataObject) -> None:
+    typed = "".join(keys)
+    whole, apart = LineEditor(), LineEditor()
+    lines = whole.feed(typed)
+    cut = data.draw(st.integers(0, len(typed)))
+    assert apart.feed(typed[:cut]) + apart.feed(typed[cut:]) == lines
+    assert (apart.text, apart.cursor) == (whole.text, whole.cursor)
+    assert 0 <= whole.cursor <= len(whole.text)
+    assert whole.text.isprintable()
+
+
+# ---- what is told
+
+CALLED: Any = {"name": "add", "call_id": "c", "item_id": "i"}
+STARTED = ToolStarted(arguments={"a": 2, "b": "\u00e9"}, **CALLED)
+FINISHED = ToolFinished(output="[1,\n 2]", seconds=0.25, **CALLED)
+
+
+def test_tools_are_told_in_a_line_each() -> None:
+    assert tool_line(STARTED) == 'add(a=2, b="\u00e9")'
+    assert tool_line(FINISHED) == "add gave [1, 2] after 0.25 s"
+    assert tool_line(ToolFailed(failure="raised", message="no", **CALLED)) == "add failed: no"
+    assert "given up" in tool_line(ToolCancelled(**CALLED))
+    assert len(tool_line(ToolFinished(output="x" * 9999, seconds=1, **CALLED))) < 250
+
+
+def test_tools_are_in_their_place_in_the_transcript() -> None:
+    """Behind what the user said, although its words come later."""
+    transcript = Transcript()
+    part = events.ContentPart(type="input_audio")
+    item = events.Message(id="u", role="user", content=[part])
+    transcript.feed(events.ConversationItemAdded(item=item), 1.0)
+    transcript.feed(STARTED, 2.0)
+    transcript.feed(FINISHED, 2.25)
+    assert list(transcript.finished(2.3)) == []
+    transcript.feed(
+        events.ConversationItemInputAudioTranscriptionCompleted(
+            item_id="u", content_index=0, transcript="Add!"
+        ),
+        2.4,
+    )
+    lines = [(line.speaker, line.begun) for line in transcript.finished(2.5)]
+    assert lines == [("you", 1.0), ("tool", 2.0), ("tool", 2.25)]
+
+
+def usage() -> CallUsage:
+    return UsageMeter("gpt-realtime-2.1").snapshot()
+
+
+def test_the_account() -> None:
+    line = str(Summary(usage(), [0.5, 2.0, 1.0]))
+    assert line.startswith("0 responses, 0 tokens in, 0 out; US$ 0.0000 at the prices of ")
+    assert line.endswith("; first sound after 1.00 s (median), 2.00 s (worst)")
+    assert str(Summary(usage(), [0.5], until="first word")).endswith("; first word after 0.50 s")
+    assert "after" not in str(Summary(usage(), []))
+    told = Summary(usage(), [0.5, 2.0]).as_dict()
+    assert told["latency"] == {"answers": 2, "median": 1.25, "worst": 2.0}
+    assert Summary(usage(), []).as_dict()["latency"]["median"] is None
+
+
+def test_an_interpreter_is_told_the_languages() -> None:
+    assert instructions_for("French").startswith("Translate everything that is said into French.")
+    assert "said in Thai into French" in instructions_for("French", source="Thai")
+    both = instructions_for("French", source="Thai", both=True)
+    assert "in Thai into French" in both
+    assert "in French into Thai" in both
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["translate"], "--to"),
+        (["translate", "--to", "French", "--both", "--emulator"], "add --from LANG"),
+        (["--limit-cost", "0"], "no number above 0"),
+        (["text", "--limit-tokens", "1.5"], "no whole number"),
+        (["--emulator", "--push-to-talk"], "needs a terminal"),
+        (["text", "--emulator", "--tools", "missing.py"], "there is no such file"),
+        (["text", "--script", "a.yaml"], "--script belongs to --emulator"),
+    ],
+)
+def test_what_makes_no_sense_is_explained(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    arguments: list[str],
+    says: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert says in err
+    assert len(err.splitlines()) == 2
+
+
+# ---- whole calls
+
+
+@pytest.fixture(scope="module")
+def town() -> Iterator[Town]:
+    town = Town(pace=Pace(response_latency=0.02))
+    yield town
+    town.close()
+
+
+@pytest.fixture
+def call(town: Town, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    """A function that runs a command line, with some text as its stdin; returns the exit code."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-any")
+    monkeypatch.setenv("OPENAI_BASE_URL", town.emulator.url)
+
+    def call(*arguments: str, stdin: str = "") -> int:
+        (tmp_path / "stdin").write_text(stdin)
+        with (tmp_path / "stdin").open() as file:
+            monkeypatch.setattr("sys.stdin", file)
+            return main(arguments)
+
+    return call
+
+
+def test_a_chat_through_pipes(call: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    stdin = "Please add two and three.\n\nWhat is the weather in Ulm?"
+    assert call("text", "--tools", "demo", stdin=stdin) == 0
+    out, err = capsys.readouterr()
+    assert out.splitlines() == [
+        "The result is 5.",
+        "The result is city Ulm, sky foggy, degrees 14, unit celsius.",
+    ]
+    lines = err.splitlines()
+    assert lines[:2] == ["tool  add(a=2.0, b=3.0)", "tool  add gave 5.0 after 0.00 s"]
+    assert lines[2] == 'tool  weather(city="Ulm")'
+    assert lines[-1].startswith("4 responses, ")
+    assert "first word after" in lines[-1]
+
+
+def test_a_limit_ends_a_chat_politely(call: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("text", "--limit-tokens", "1", "--json", stdin="Hi\nHi again\n") == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    kinds = [line["event"]["type"] for line in lines if "event" in line]
+    assert "rtcvoice.limit_reached" in kinds
+    assert kinds.count("response.done") == 1
+    assert lines[-1]["ended"]["reason"] == "the limit of 1 tokens was reached"
+    assert lines[-1]["ended"]["summary"]["tokens"]["input"] > 0
+    assert lines[-1]["ended"]["summary"]["cost"] > 0
+    session = lines[0]["connected"]["session"]
+    assert session["output_modalities"] == ["text"]
+    assert session["audio"]["input"].get("turn_detection") is None
+
+
+def test_each_turn_of_a_file_is_translated(
+    call: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    arguments = ("--input", str(prompt_path("stop")), "--output", "a.wav", "--seconds", "3")
+    assert call("translate", "--to", "French", "--json", *arguments) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    session = lines[0]["connected"]["session"]
+    assert "into French" in session["instructions"]
+    detection = session["audio"]["input"]["turn_detection"]
+    assert detection["create_response"] is detection["interrupt_response"] is False
+    kinds = [line["event"]["type"] for line in lines if "event" in line]
+    assert kinds.count("input_audio_buffer.committed") == kinds.count("response.done") == 1
+    assert lines[-1]["ended"]["summary"]["latency"]["answers"] == 1
+    with wave.open(str(tmp_path / "a.wav")) as file:
+        assert file.getnframes() / file.getframerate() > 1
+
+
+def test_writing_at_the_prompt(town: Town) -> None:
+    terminal = Terminal([*RTCVOICE, "text", "--base-url", town.emulator.url])
+    try:
+        before = terminal.mode
+        terminal.wait_for("> ")
+        terminal.type("Tell me a lng\x1b[D\x1b[Do\x05 story\r")
+        terminal.wait_for(r"you +.*Tell me a long story")
+        terminal.wait_for("Your microphone")
+        terminal.type("never sent\x03")
+        terminal.wait_for(r" \.\.\.")  # cut off
+        terminal.type("Hello\r")
+        terminal.wait_for(r"you +.*Hello")
+        terminal.wait_for(r"assistant.*\w\.")
+        terminal.type("\x04")
+        terminal.wait_for("first word after")
+        assert terminal.process.wait(20) == 0
+        assert terminal.mode == before
+    finally:
+        terminal.close()
+
+
+def test_push_to_talk_by_two_presses(town: Town) -> None:
+    program = [*RTCVOICE, "--push-to-talk", "--input", str(prompt_path("stop"))]
+    terminal = Terminal([*program, "--base-url", town.emulator.url], columns=40)
+    try:
+        terminal.wait_for("space: talk")
+        terminal.type(" ")
+        terminal.wait_for("on the air")
+        terminal.wait_for("0:01 you")
+        terminal.type(" ")
+        terminal.wait_for(r"Stop, please\.")
+        terminal.wait_for("assistant")
+        terminal.type("q")
+        terminal.wait_for("tokens in")
+        assert terminal.process.wait(20) == 0
+    finally:
+        terminal.close()
