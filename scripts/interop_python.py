@@ -10,6 +10,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -230,6 +231,16 @@ async def openai_steps(url: str, key: str, microphone: Path) -> AsyncIterator[St
             await peer.next("session.created")
             return call_id[:12] + "..."
 
+        async def attached() -> str:
+            since = len(peer.seen)
+            async with client.realtime.connect(call_id=call_id) as sideband:
+                session = {"type": "realtime", "instructions": "By the server."}
+                await sideband.session.update(session=session)
+                event = await sideband.recv()
+                assert event.type == "session.updated", event.type
+                await peer.next("session.updated", since)
+            return f"{type(event).__name__}, seen by both"
+
         async def hung_up() -> str:
             await client.realtime.calls.hangup(call_id)
             async with asyncio.timeout(5):
@@ -242,6 +253,10 @@ async def openai_steps(url: str, key: str, microphone: Path) -> AsyncIterator[St
         yield await tried("calls.create, connect", called)
         for name, step in steps_of(peer).items():
             yield await tried(name, step)
+        if find_spec("websockets"):
+            yield await tried("sideband: realtime.connect", attached)
+        else:
+            yield "sideband: realtime.connect", None, "no websockets: pip install websockets"
         yield await tried("calls.hangup", hung_up)
     await peer.close()
 
