@@ -35,15 +35,24 @@ async def clip(name: str, rate: int) -> np.ndarray:
     return source._samples
 
 
-def quiet_inside(heard: np.ndarray, said: np.ndarray, rate: int) -> int:
-    """Return how many 20 ms of `heard` are silence where `said` is well audible."""
-    block = rate // 50
-    count = min(len(heard), len(said)) // block
+def compare(said: np.ndarray, recorded: np.ndarray, rate: int) -> tuple[float, int]:
+    """Return how alike what was recorded is, and how many 20 ms are silent that should not be.
 
-    def loudness(samples: np.ndarray) -> np.ndarray:
-        return np.sqrt((samples[: count * block].astype(float).reshape(-1, block) ** 2).mean(1))
+    By half seconds, since the tempo of speech changes where its packets come late.
+    """
+    likeness, holes, block = [], 0, rate // 50
+    for start in range(0, len(said) - rate // 2 + 1, rate // 2):
+        part = said[start : start + rate // 2]
+        at, alike = find(part, recorded)
+        heard = loudness(recorded[at : at + len(part)], block)
+        asked = loudness(part, block)
+        likeness.append(alike)
+        holes += int(((asked > 500) & (heard < 0.05 * asked)).sum())
+    return float(np.median(likeness)), holes
 
-    return int(((loudness(said) > 500) & (loudness(heard) < 0.1 * loudness(said))).sum())
+
+def loudness(samples: np.ndarray, block: int) -> np.ndarray:
+    return np.sqrt((samples.astype(float).reshape(-1, block) ** 2).mean(1))
 
 
 async def test_both_ways_through_real_devices(sound, tmp_path):
@@ -65,8 +74,6 @@ async def test_both_ways_through_real_devices(sound, tmp_path):
 
                 sound.play(spoken)
                 await call.wait_for("output_audio_buffer.started", timeout=15)
-                stats = call.stats()
-                dropouts = stats.loudspeaker.dropouts
                 await call.wait_for("output_audio_buffer.stopped", timeout=15)
                 await asyncio.sleep(0.3)
                 stats = call.stats()
@@ -77,18 +84,15 @@ async def test_both_ways_through_real_devices(sound, tmp_path):
     assert 0.005 < stats.microphone.latency < 0.3
     assert stats.playout.pull_errors == 0
 
-    at, likeness = find(said, recording.samples)
-    assert likeness > 0.8
-    if stats.loudspeaker.dropouts == dropouts:  # on a machine that kept up
-        assert quiet_inside(recording.samples[at : at + len(said)], said, 48000) <= 3
-
+    # On a machine that keeps up there are no holes; what was counted as missing may be one.
+    likeness, holes = compare(said, recording.samples, 48000)
+    assert likeness > 0.7
+    assert holes <= 2 + 5 * stats.loudspeaker.dropouts + stats.playout.concealed_samples // 480
     with wave.open(str(audio)) as file:
         both = np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, 2)
-    heard, at_24k = both[:, 0], await clip(SPOKEN, 24000)
-    at, likeness = find(at_24k, heard)
-    assert likeness > 0.8
-    if not stats.microphone.dropouts:
-        assert quiet_inside(heard[at : at + len(at_24k)], at_24k, 24000) <= 3
+    likeness, holes = compare(await clip(SPOKEN, 24000), both[:, 0], 24000)
+    assert likeness > 0.7
+    assert holes <= 2 + 5 * stats.microphone.dropouts
 
 
 async def test_the_daemon_is_killed_and_the_call_goes_on(sound, emulator):
