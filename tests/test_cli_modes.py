@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_cli_terminal import RTCVOICE, Terminal
+from test_cli_terminal import RTCVOICE, Terminal, question
 from town import Town
 
 from rtcvoice import CallUsage, ToolCancelled, ToolFailed, ToolFinished, ToolStarted, events
@@ -261,7 +261,10 @@ def test_a_limit_ends_a_chat_politely(call: Any, capsys: pytest.CaptureFixture[s
 def test_each_turn_of_a_file_is_translated(
     call: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    arguments = ("--input", str(prompt_path("stop")), "--output", "a.wav", "--seconds", "3")
+    with wave.open(str(tmp_path / "q.wav"), "wb") as file:
+        file.setparams((1, 2, 24000, 0, "NONE", ""))
+        file.writeframes(question(0.5).tobytes())
+    arguments = ("--input", "q.wav", "--output", "a.wav", "--seconds", "2")
     assert call("translate", "--to", "French", "--json", *arguments) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     session = lines[0]["connected"]["session"]
