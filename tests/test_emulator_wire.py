@@ -111,7 +111,13 @@ class FakeChannel:
         self.readyState, self.bufferedAmount = "open", 5
 
     def on(self, name, listener):
-        pass
+        self.listeners = {name: listener}
+
+    def remove_listener(self, name, listener):
+        del self.listeners[name]
+
+    def close(self):
+        self.readyState = "closing"
 
     def send(self, text):
         self.sent.append(text)
@@ -125,6 +131,8 @@ async def test_a_channel_sends_no_more_than_the_client_takes(monkeypatch, caplog
     assert not channel.open(FakeChannel())
     channel.send({"type": "error"})
     channel.send_text("x" * 31)
+    channel._receive("y" * 65_537)
+    channel._receive("y" * 65_537)  # one more on its way while it closes
     assert fake.sent == ['{"type": "error"}']
     assert "more than the client takes" in caplog.text
     await channel.flush()

@@ -75,8 +75,8 @@ class EventChannel:
         self._send_over_channel(text)
 
     def close(self) -> None:
-        """Close the data channel; the call goes on without it."""
-        if self._channel is not None:
+        """Close the data channel; the call goes on without it. Idempotent."""
+        if self._is_open:
             self._channel.remove_listener("close", self._on_close)
             self._channel.close()
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, fields
-from typing import Literal
+from typing import Any, Literal
 
 from rtcvoice.emulator.netem import GilbertElliott, Link, Stalls
 from rtcvoice.emulator.session.faults import SessionFaults
@@ -81,6 +81,16 @@ class Strike(enum.StrEnum):
     """What `STOP_RTP`, `STOP_CHANNEL` and `FREEZE` have stopped goes on."""
 
 
+def _check_numbers(settings: Any) -> None:
+    """Refuse numbers below 0, and rates that carry nothing. Raises ConfigError."""
+    for field in fields(settings):
+        value = getattr(settings, field.name)
+        if isinstance(value, float | int) and not value >= 0:
+            raise ConfigError(f"{field.name}={value} is negative or no number")
+        if field.name.endswith("_bps") and value == 0:
+            raise ConfigError(f"{field.name}=0 carries nothing", hint="say more than 0")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Network:
     """A bad network in one direction; see `netem.Link`. Seconds, and shares from 0 to 1."""
@@ -100,6 +110,9 @@ class Network:
     """Once in so many seconds nothing passes for `stall`; 0: never."""
     stall: float = 0.3
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        _check_numbers(self)
 
     def link(self, number: int = 0) -> Link:
         """Return the link of client `number`. Raises ConfigError for a network that cannot be."""
@@ -169,18 +182,15 @@ class Faults(SessionFaults):
 
     # The path between
     uplink: Network | None = None
-    """The network from the client to the server."""
+    """The network from the client to the server; made on loopback only."""
     downlink: Network | None = None
-    """The network from the server to the client."""
+    """The network from the server to the client; likewise."""
 
     def __post_init__(self) -> None:
         for side in (self.uplink, self.downlink):
             if side is not None:
                 side.link()
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if isinstance(value, float | int) and value < 0:
-                raise ConfigError(f"{field.name}={value} is negative")
+        _check_numbers(self)
 
     def strikes(self) -> list[tuple[float, Strike]]:
         """Return what happens during the call, in order: seconds after the channel's opening."""
