@@ -26,7 +26,8 @@ from live import BentEmulator, Census, eventually
 from rtcvoice import sdp
 from rtcvoice.emulator.answer import AnswerShape, shape_answer
 from rtcvoice.emulator.ear import G711Ear
-from rtcvoice.emulator.peer import OfferError, Peer
+from rtcvoice.emulator.offer import OfferError
+from rtcvoice.emulator.peer import Peer
 from rtcvoice.emulator.session.session import Session
 from rtcvoice.emulator.session.settings import validate
 from rtcvoice.emulator.session.shared import Pace

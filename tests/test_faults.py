@@ -10,15 +10,10 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rtcvoice.emulator.answer import (
-    AnswerShape,
-    audio_codec,
-    max_message_size,
-    shape_answer,
-    spoil_answer,
-)
+from rtcvoice.emulator.answer import AnswerShape, shape_answer, spoil_answer
 from rtcvoice.emulator.fault_parser import parse_faults, parse_options
 from rtcvoice.emulator.faults import NO_FAULTS, AnswerFault, Faults, HttpFault, Network, Strike
+from rtcvoice.emulator.offer import audio_codec, max_message_size
 from rtcvoice.emulator.wire import Kind, Wire, kind_of, nominates
 from rtcvoice.errors import ConfigError
 from rtcvoice.sdp import media_sections

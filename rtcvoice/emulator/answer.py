@@ -16,10 +16,6 @@ from rtcvoice.sdp import media_sections
 __all__ = [
     "AS_SEEN",
     "AnswerShape",
-    "as_offered",
-    "audio_codec",
-    "audio_first",
-    "max_message_size",
     "shape_answer",
     "spoil_answer",
 ]
@@ -103,54 +99,6 @@ def _over_tcp(candidate: str) -> str:
     """Return the TCP candidate that the service has beside a UDP one (RFC 6544 §4.5)."""
     foundation, component, _, _, address, *_ = candidate.split()
     return f"{foundation}1 {component} tcp 1671430143 {address} 443 typ host tcptype passive"
-
-
-def audio_codec(sdp: str) -> str:
-    """Return the name of the codec that a description prefers for audio, as in its rtpmap."""
-    for section in media_sections(sdp)[1]:
-        if section[0].startswith("m=audio"):
-            payload = section[0].split()[3]
-            for line in section:
-                if line.startswith(f"a=rtpmap:{payload} "):
-                    return line.split()[1].partition("/")[0]
-            return {"0": "PCMU", "8": "PCMA"}.get(payload, "")  # static numbers (RFC 3551 §6)
-    return ""
-
-
-def audio_first(offer: str) -> str:
-    """Return the offer with its audio section first, as aiortc needs it to gather candidates."""
-    session, media = media_sections(offer)
-    return _joined(session, sorted(media, key=lambda section: not section[0].startswith("m=audio")))
-
-
-def as_offered(answer: str, offer: str) -> str:
-    """Return the answer with its sections in the order of the offer's (RFC 3264 §6)."""
-    order = [_mid(section) for section in media_sections(offer)[1]]
-    session, media = media_sections(answer)
-    if sorted(map(_mid, media)) != sorted(order):
-        return answer
-    return _joined(session, sorted(media, key=lambda section: order.index(_mid(section))))
-
-
-def _mid(section: list[str]) -> str:
-    return next((line for line in section if line.startswith("a=mid:")), "")
-
-
-def _joined(session: list[str], media: list[list[str]]) -> str:
-    """Return the description of these sections, bundled in their order if at all."""
-    mids = " ".join(_mid(section)[6:] for section in media)
-    session = [
-        f"a=group:BUNDLE {mids}" if line.startswith("a=group:BUNDLE") else line for line in session
-    ]
-    lines = [*session, *(line for section in media for line in section)]
-    return "".join(f"{line}\r\n" for line in lines)
-
-
-def max_message_size(sdp: str) -> int:
-    """Return the bytes of the largest message that a description's sender takes."""
-    found = re.search(r"^a=max-message-size:(\d+)", sdp, re.MULTILINE)
-    size = int(found[1]) if found else 65536  # (RFC 8841 §6.1)
-    return size or 2**62
 
 
 def spoil_answer(sdp: str, fault: AnswerFault) -> str:

@@ -77,6 +77,8 @@ class Strike(enum.StrEnum):
     """Nothing is sent and nothing is answered any more, not even ICE: the server is gone."""
     CHANGE_SSRC = "change_ssrc"
     """The server's voice goes on as a new RTP stream."""
+    KILL = "kill"
+    """The emulator's whole process ends at once, with all its calls."""
     RECOVER = "recover"
     """What `STOP_RTP`, `STOP_CHANNEL` and `FREEZE` have stopped goes on."""
 
@@ -197,6 +199,7 @@ class Faults(SessionFaults):
         planned = {
             Strike.CLOSE_CHANNEL: self.channel_closed_after,
             Strike.CLOSE_PEER: self.closed_after,
+            Strike.KILL: self.killed_after,
             Strike.FREEZE: self.frozen_after,
             Strike.STOP_RTP: self.rtp_stopped_after,
             Strike.STOP_CHANNEL: self.channel_stopped_after,

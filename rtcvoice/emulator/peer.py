@@ -32,20 +32,19 @@ from aiortc import (
 
 from rtcvoice import _aiortc
 from rtcvoice.capture.track import SourceTrack
-from rtcvoice.emulator.answer import (
-    AS_SEEN,
-    AnswerShape,
-    as_offered,
-    audio_codec,
-    audio_first,
-    max_message_size,
-    shape_answer,
-    spoil_answer,
-)
+from rtcvoice.emulator.answer import AS_SEEN, AnswerShape, shape_answer, spoil_answer
 from rtcvoice.emulator.channel import EventChannel, Listener
 from rtcvoice.emulator.ear import G711_DECODERS, Ear, OpusEar, ear_for
 from rtcvoice.emulator.faults import NO_FAULTS, Faults, Strike
 from rtcvoice.emulator.mouth import Mouth
+from rtcvoice.emulator.offer import (
+    OfferError,
+    as_offered,
+    audio_codec,
+    audio_first,
+    check_offer,
+    max_message_size,
+)
 from rtcvoice.emulator.plain_track import PlainTrack
 from rtcvoice.emulator.recording import NO_RECORDER, AudioRecorder
 from rtcvoice.emulator.session.outputs import (
@@ -59,7 +58,7 @@ from rtcvoice.emulator.session.outputs import (
 from rtcvoice.emulator.session.session import Session
 from rtcvoice.emulator.wire import Wire, change_ssrc
 
-__all__ = ["OfferError", "Peer"]
+__all__ = ["Peer"]
 
 logger = logging.getLogger(__name__)
 
@@ -79,17 +78,6 @@ KILLED = 137
 """The exit code of a process that SIGKILL ended, as shells report it."""
 
 Observer = Callable[[str, dict[str, Any]], None]
-
-
-class OfferError(ValueError):
-    """The offer cannot be answered; the message says why."""
-
-
-def _check(offer: str) -> None:
-    """Refuse what aiortc would take and then fail with much later. Raises OfferError."""
-    for needed, name in (("m=audio", "audio section"), ("a=fingerprint:", "fingerprint")):
-        if not any(line.startswith(needed) for line in offer.splitlines()):
-            raise OfferError(f"the offer has no {name}")
 
 
 class Peer:
@@ -162,7 +150,7 @@ class Peer:
     async def answer(self, offer: str) -> str:
         """Return the SDP answer; the call lives from then on. Raises OfferError."""
         try:
-            _check(offer)
+            check_offer(offer)
             self._offers_channel = "\nm=application" in offer
             taken = RTCSessionDescription(audio_first(offer), "offer")
             await self._peer.setRemoteDescription(taken)
@@ -226,6 +214,8 @@ class Peer:
                 self._channel.close()
             case Strike.CHANGE_SSRC:
                 change_ssrc(self._sender)
+            case Strike.KILL:
+                os._exit(KILLED)
             case _:
                 self._wire.strike(strike)
 
@@ -234,9 +224,6 @@ class Peer:
             return
         while self._planned and now - self._began >= self._planned[0][0]:
             self.strike(self._planned.popleft()[1])
-        killed_after = self._faults.killed_after
-        if killed_after is not None and now - self._began >= killed_after:
-            os._exit(KILLED)
 
     @property
     def warnings(self) -> Sequence[str]:

@@ -24,7 +24,8 @@ from aiohttp import web
 from rtcvoice.emulator.answer import AnswerShape
 from rtcvoice.emulator.fault_parser import parse_faults
 from rtcvoice.emulator.faults import NO_FAULTS, Faults, Network, Strike
-from rtcvoice.emulator.peer import OfferError, Peer
+from rtcvoice.emulator.offer import OfferError
+from rtcvoice.emulator.peer import Peer
 from rtcvoice.emulator.recording import NO_RECORDER, Recorder, check_folder
 from rtcvoice.emulator.relay import UdpRelay, media_address, relayed_answer, without_candidates
 from rtcvoice.emulator.rest.app import InvalidOffer, build_app
