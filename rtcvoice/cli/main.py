@@ -86,6 +86,8 @@ def _log(verbose: int) -> None:
         datefmt="%H:%M:%S",
         handlers=[_Stderr()],
     )
+    if not verbose:  # that a tool failed is told by the transcript
+        logging.getLogger("rtcvoice.conversation.tool_runner").setLevel(logging.CRITICAL)
     for library in ("aiortc", "aioice", "httpx", "httpcore"):
         logging.getLogger(library).setLevel(logging.INFO if verbose > 1 else logging.WARNING)
 
