@@ -102,6 +102,12 @@ def test_no_value_of_any_fault_gets_anything_but_faults_or_a_config_error(value)
         assert isinstance(parse_faults(value), Faults)
 
 
+def test_names_may_be_plain_strings():
+    assert Faults(http="hang", answer="empty").http is HttpFault.HANG
+    with pytest.raises(ConfigError, match="no such fault"):
+        Faults(http="teapot")
+
+
 def test_strikes_come_in_the_order_of_their_times():
     faults = Faults(closed_after=3.0, frozen_after=1.0, rtp_stopped_after=0.0)
     assert faults.strikes() == [

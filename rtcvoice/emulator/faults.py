@@ -189,6 +189,13 @@ class Faults(SessionFaults):
     """The network from the server to the client; likewise."""
 
     def __post_init__(self) -> None:
+        for name, kind in (("http", HttpFault), ("answer", AnswerFault)):
+            value = getattr(self, name)
+            if value is not None and value not in list(kind):
+                known = ", ".join(kind)
+                raise ConfigError(f"{name}={value!r} is no such fault", hint=f"known are: {known}")
+            if value is not None:  # plain strings are welcome
+                object.__setattr__(self, name, kind(value))
         for side in (self.uplink, self.downlink):
             if side is not None:
                 side.link()
