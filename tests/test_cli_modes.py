@@ -123,12 +123,12 @@ def test_it_does_not_matter_how_the_keys_come(keys: list[str], data: st.DataObje
 
 CALLED: Any = {"name": "add", "call_id": "c", "item_id": "i"}
 STARTED = ToolStarted(arguments={"a": 2, "b": "\u00e9"}, **CALLED)
-FINISHED = ToolFinished(output="[1,\n 2]", seconds=0.25, **CALLED)
+FINISHED = ToolFinished(output='["\u00e9",2]', seconds=0.25, **CALLED)
 
 
 def test_tools_are_told_in_a_line_each() -> None:
     assert tool_line(STARTED) == 'add(a=2, b="\u00e9")'
-    assert tool_line(FINISHED) == "add gave [1, 2] after 0.25 s"
+    assert tool_line(FINISHED) == 'add gave ["\u00e9", 2] after 0.25 s'
     assert tool_line(ToolFailed(failure="raised", message="no", **CALLED)) == "add failed: no"
     assert "given up" in tool_line(ToolCancelled(**CALLED))
     assert len(tool_line(ToolFinished(output="x" * 9999, seconds=1, **CALLED))) < 250

@@ -22,7 +22,7 @@ try:
 except ImportError:  # Windows: there are no keys
     termios = tty = None  # type: ignore[assignment]
 
-__all__ = ["END_OF_FILE", "Keyboard", "give_back", "in_foreground"]
+__all__ = ["END_OF_FILE", "Keyboard", "can_be_typed_at", "give_back", "in_foreground"]
 
 QUEUE = 16
 """Keys that wait; FULL: further ones are ignored."""
@@ -153,6 +153,11 @@ class Keyboard:
         for key in typed.decode(errors="ignore").lower():
             with contextlib.suppress(asyncio.QueueFull):
                 self._keys.put_nowait(key)
+
+
+def can_be_typed_at() -> bool:
+    """Whether keys can be read here: stdin is a terminal, and the system gives single keys."""
+    return _terminal() is not None
 
 
 def _terminal() -> int | None:

@@ -22,7 +22,7 @@ from rich.text import Text
 
 from rtcvoice import Call, CallEnded, ConfigError, FileSource, RtcVoiceError, Source
 from rtcvoice.cli.call_ends import STDIO, CallEnds
-from rtcvoice.cli.keys import Keyboard
+from rtcvoice.cli.keys import Keyboard, can_be_typed_at
 from rtcvoice.cli.live import LiveScreen
 from rtcvoice.cli.watch import obey_keys
 
@@ -164,8 +164,8 @@ def pushed_ends(ends: CallEnds, options: argparse.Namespace) -> CallEnds:
     Raises ConfigError where there is no key to press, or nothing to be heard.
     """
     words = sys.stderr if options.output == STDIO else sys.stdout
-    typed = sys.stdin is not None and sys.stdin.isatty()
-    if options.json or not typed or words is None or not LiveScreen.fits(words):
+    seen = words is not None and LiveScreen.fits(words)
+    if options.json or not seen or not can_be_typed_at():
         raise ConfigError(
             "--push-to-talk needs a terminal, where the space bar can be pressed",
             hint="leave out --json, and what leads stdin or the words elsewhere",

@@ -18,7 +18,7 @@ import rtcvoice
 from rtcvoice import Call, CallEnded, RtcVoiceError
 from rtcvoice.cli.answers import AnswerScreen
 from rtcvoice.cli.emulated import check_script, use_emulator
-from rtcvoice.cli.keys import Keyboard
+from rtcvoice.cli.keys import Keyboard, can_be_typed_at
 from rtcvoice.cli.live import LiveScreen
 from rtcvoice.cli.prompt import Prompt
 from rtcvoice.cli.screen import JsonScreen, Screen
@@ -47,8 +47,7 @@ async def run(options: argparse.Namespace) -> int:
 def _screen(options: argparse.Namespace) -> Screen:
     if options.json:
         return JsonScreen(sys.stdout)
-    typed = sys.stdin is not None and sys.stdin.isatty()
-    if typed and sys.stdout is not None and LiveScreen.fits(sys.stdout):
+    if can_be_typed_at() and sys.stdout is not None and LiveScreen.fits(sys.stdout):
         return LiveScreen(sys.stdout)
     return AnswerScreen()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any, TypeAlias
 
 import msgspec
@@ -23,8 +24,7 @@ def tool_line(event: ToolEvent) -> str:
         case ToolStarted():
             return f"{event.name}({_arguments(event.arguments)})"
         case ToolFinished():
-            output = _short(event.output) or "nothing"
-            return f"{event.name} gave {output} after {event.seconds:.2f} s"
+            return f"{event.name} gave {_result(event.output)} after {event.seconds:.2f} s"
         case ToolFailed():
             return f"{event.name} failed: {_short(event.message)}"
         case ToolCancelled():
@@ -35,6 +35,13 @@ def _arguments(arguments: Any) -> str:
     plain = msgspec.to_builtins(dict(arguments), enc_hook=str)
     told = (f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in plain.items())
     return _short(", ".join(told))
+
+
+def _result(output: str) -> str:
+    """Return what a tool gave; JSON with spaces in it, where lines can be broken."""
+    with suppress(ValueError):
+        output = json.dumps(json.loads(output), ensure_ascii=False)
+    return _short(output) or "nothing"
 
 
 def _short(text: str) -> str:
