@@ -10,7 +10,7 @@ Three roads lead through a call, and one crossing (`call.py`) joins them:
     conversation/  wire ==> event -> handler                     what is said about it
 
 `connect.py` gets a call up, stage by stage; `leg.py`, `transport.py` and `signaling.py` are the
-connection; `device_host.py` keeps the sound devices at both ends; `events` has every event of the
+connection; `device/host.py` keeps the sound devices at both ends; `events` has every event of the
 API as a typed struct; `emulator` is a local server to develop and test against, with no key and no
 network.
 """
@@ -46,8 +46,8 @@ from rtcvoice.credentials import (
     EphemeralToken,
     TokenUrl,
 )
-from rtcvoice.device import Device, DeviceChange, DeviceChanged
-from rtcvoice.device_host import devices
+from rtcvoice.device.device import Device, DeviceChange, DeviceChanged
+from rtcvoice.device.host import devices
 from rtcvoice.errors import (
     CallEnded,
     ConfigError,

@@ -15,7 +15,7 @@ from typing import Any
 
 from rtcvoice.capture.microphone import Microphone
 from rtcvoice.capture.source import Silence, Source
-from rtcvoice.device import DeviceChanged
+from rtcvoice.device.device import DeviceChanged
 from rtcvoice.errors import ConfigError
 from rtcvoice.playout.ducking import Ducking
 from rtcvoice.playout.sink import Discard, Puller, Sink

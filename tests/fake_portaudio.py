@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from rtcvoice.device_host import DeviceHost
-from rtcvoice.portaudio import PortAudio
+from rtcvoice.device.host import DeviceHost
+from rtcvoice.device.portaudio import PortAudio
 
 INVALID_RATE, INVALID_DEVICE, UNAVAILABLE = -9997, -9996, -9985
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from check_events import OrderLint, check_event
 from emulator_driver import Driver, error_of, silence, speech, types
-from rtcvoice.emulator.faults import Faults
 
 from rtcvoice import events
+from rtcvoice.emulator.faults import Faults
 from rtcvoice.emulator.session.faults import SessionFaults
 from rtcvoice.emulator.session.plan import Failure
 from rtcvoice.emulator.session.script import Scripted, Turn

@@ -6,8 +6,8 @@ import random
 
 import pytest
 
-from rtcvoice.device import Device, Direction, choose, rates_for
-from rtcvoice.device_clock import DeviceClock
+from rtcvoice.device.clock import DeviceClock
+from rtcvoice.device.device import Device, Direction, choose, rates_for
 from rtcvoice.errors import DeviceError
 
 IN, OUT = Direction.INPUT, Direction.OUTPUT

@@ -10,12 +10,12 @@ import time
 import pytest
 from fake_portaudio import FakeDevice, FakePortAudio, fake_host
 
-from rtcvoice.device import Direction
-from rtcvoice.device_host import DeviceHost, device_host
-from rtcvoice.device_line import LARGEST_LATENCY, Line, LineState
-from rtcvoice.device_thread import DeviceThread
+from rtcvoice.device.device import Direction
+from rtcvoice.device.host import DeviceHost, device_host
+from rtcvoice.device.line import LARGEST_LATENCY, Line, LineState
+from rtcvoice.device.portaudio import PortAudio
+from rtcvoice.device.thread import DeviceThread
 from rtcvoice.errors import DeviceError
-from rtcvoice.portaudio import PortAudio
 
 IN, OUT = Direction.INPUT, Direction.OUTPUT
 

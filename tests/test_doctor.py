@@ -16,7 +16,7 @@ from test_signaling import always, serving
 from rtcvoice.checkup import Level, examine, machine, trial
 from rtcvoice.cli.doctor import run
 from rtcvoice.cli.options import parse
-from rtcvoice.device import Device
+from rtcvoice.device.device import Device
 from rtcvoice.errors import DeviceError
 
 

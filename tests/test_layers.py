@@ -22,9 +22,8 @@ MODULES = {
     for path in sorted(ROOT.rglob("*.py"))
 }
 
-PURE = {"audio", "device", "device_clock", "resampler", "rtp", "sdp", "stats", "timed_ring"}
+PURE = {"audio", "resampler", "rtp", "sdp", "stats", "timed_ring"}
 LEAVES = {"errors", "timings", "opus", "events"} | PURE
-DEVICES = {"device_host", "device_line", "device_thread", "portaudio"}
 ROADS = {"capture", "playout", "conversation"}
 CONNECTION = {
     *("addresses", "credentials", "ice_servers", "config", "rest", "signaling"),
@@ -36,8 +35,8 @@ CROSSING = {"connect", "call", "ends"}
 ALLOWED: dict[str, set[str]] = {
     **{leaf: {"errors", leaf} for leaf in LEAVES},
     **{road: LEAVES | {road} for road in ROADS},
-    "capture": LEAVES | DEVICES | {"capture"},
-    "playout": LEAVES | DEVICES | {"playout"},
+    "capture": LEAVES | {"device", "capture"},
+    "playout": LEAVES | {"device", "playout"},
     "errors": set(),
     "_starting": set(),
     "rtp": set(),
@@ -46,11 +45,7 @@ ALLOWED: dict[str, set[str]] = {
     "opus": {"errors", "audio"},
     "timed_ring": {"errors", "audio"},
     "resampler": {"audio"},
-    "device_clock": set(),
-    "device_thread": set(),
-    "portaudio": {"errors", "device"},
-    "device_line": PURE | {"errors", "portaudio"},
-    "device_host": {"errors", "device", "device_line", "device_thread", "portaudio"},
+    "device": {"errors", "audio", "stats", "device"},
     "credentials": {"errors"},
     "addresses": {"errors"},
     "ice_servers": {"errors"},
@@ -64,16 +59,16 @@ ALLOWED: dict[str, set[str]] = {
     "_aioice": {"_aiortc", "ice_servers"},
     "transport": {"errors", "rtp", "sdp", "stats", "ice_servers", "_aioice", "_aiortc"},
     "leg": {"errors", "rtp", "ice_servers", "signaling", "transport"},
-    "ends": {"errors", "device", "capture", "playout"},
+    "ends": {"errors", "device.device", "capture", "playout"},
     "wiring": {"errors", "rtp", "timings", "config", "leg", "capture.track"},
     "call": LEAVES | ROADS | {"config", "credentials", "ends", "supervisor", "leg", "wiring"},
     "connect": LEAVES | ROADS | CONNECTION | {"call", "ends", "wiring"},
     "emulator": LEAVES
     | {"_aiortc", "emulator", "capture.source", "capture.track", "playout.engine"},
-    "checkup": LEAVES | DEVICES | CONNECTION | {"", "call", "connect", "checkup"},
+    "checkup": LEAVES | CONNECTION | {"", "call", "connect", "device", "checkup"},
     "cli": {"", "cli", "checkup", "emulator", "events", "errors", "token_server"},
     "__main__": {"cli"},
-    "": LEAVES | DEVICES | ROADS | CROSSING | CONNECTION | {"_starting"},
+    "": LEAVES | ROADS | CROSSING | CONNECTION | {"device", "_starting"},
 }
 
 ONLY_IMPORTERS = {
@@ -83,7 +78,7 @@ ONLY_IMPORTERS = {
     "rich": {"rtcvoice.cli."},
     "dotenv": {"rtcvoice.cli."},
     "ctypes": {"rtcvoice.opus"},
-    "sounddevice": {"rtcvoice.portaudio"},
+    "sounddevice": {"rtcvoice.device.portaudio"},
     "pywebrtc_audio": {"rtcvoice.capture.echo"},
     "aioice": {"rtcvoice._aioice", "rtcvoice._aiortc"},
     "aiortc": {

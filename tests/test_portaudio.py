@@ -8,9 +8,9 @@ import sys
 import pytest
 from fake_portaudio import FakeDevice, FakePortAudio
 
-from rtcvoice.device import Direction
+from rtcvoice.device.device import Direction
+from rtcvoice.device.portaudio import PortAudio
 from rtcvoice.errors import DeviceError
-from rtcvoice.portaudio import PortAudio
 
 IN, OUT = Direction.INPUT, Direction.OUTPUT
 

@@ -3,7 +3,7 @@
 The device calls every 10 ms on a thread of PortAudio's: the samples go into a ring, at the rate of
 the blocks whatever the device's own is, and once in 20 ms, when a block is whole and its reader
 waits, the event loop is told. When the device is lost, blocks of silence go on in time until it is
-found again (`device_host.py`).
+found again (`device/host.py`).
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from rtcvoice.audio import Block, Samples, check_rate
-from rtcvoice.device import DeviceChanged, Direction
-from rtcvoice.device_host import DeviceHost, device_host
-from rtcvoice.device_line import Line
+from rtcvoice.device.device import DeviceChanged, Direction
+from rtcvoice.device.host import DeviceHost, device_host
+from rtcvoice.device.line import Line
 from rtcvoice.errors import ConfigError
 from rtcvoice.resampler import PassThrough, Resampler, resampler
 from rtcvoice.stats import DeviceStats

@@ -26,7 +26,7 @@ from rtcvoice.audio import (
     latest_tick,
     samples_from_bytes,
 )
-from rtcvoice.device import DeviceChanged
+from rtcvoice.device.device import DeviceChanged
 from rtcvoice.errors import ConfigError
 from rtcvoice.stats import DeviceStats
 

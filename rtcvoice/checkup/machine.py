@@ -9,8 +9,8 @@ from importlib.metadata import PackageNotFoundError, requires, version
 
 from rtcvoice import opus
 from rtcvoice.checkup.finding import Finding, Level, of_error
-from rtcvoice.device import Device, Direction
-from rtcvoice.device_host import devices
+from rtcvoice.device.device import Device, Direction
+from rtcvoice.device.host import devices
 from rtcvoice.errors import DeviceError
 
 __all__ = ["look_at_devices", "look_at_machine"]

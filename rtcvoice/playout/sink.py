@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from rtcvoice.audio import DEFAULT_RATE, Samples
-from rtcvoice.device import DeviceChanged
+from rtcvoice.device.device import DeviceChanged
 from rtcvoice.errors import DeviceError
 from rtcvoice.stats import DeviceStats
 

@@ -17,9 +17,9 @@ from contextlib import suppress
 import numpy as np
 
 from rtcvoice.audio import TICK, Samples, check_rate
-from rtcvoice.device import DeviceChanged, Direction
-from rtcvoice.device_host import DeviceHost, device_host
-from rtcvoice.device_line import Line
+from rtcvoice.device.device import DeviceChanged, Direction
+from rtcvoice.device.host import DeviceHost, device_host
+from rtcvoice.device.line import Line
 from rtcvoice.errors import ConfigError
 from rtcvoice.resampler import PassThrough, Resampler, resampler
 from rtcvoice.stats import DeviceStats

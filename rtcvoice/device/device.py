@@ -1,0 +1,136 @@
+"""Sound devices as a person names them: which there are, which one is meant, what became of it.
+
+Pure: `portaudio.py` makes the list. A device is wished for by a part of its name, by its index in
+the list, or by None, which means the system's default. A wish is looked up anew each time a device
+is opened, since the indices change whenever something is plugged in.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rtcvoice.errors import DeviceError
+
+__all__ = ["RATES", "Device", "DeviceChange", "DeviceChanged", "Direction", "choose", "rates_for"]
+
+RATES = (48000, 44100, 24000, 16000)
+"""Sample rates to try, best first; the device's own comes second."""
+
+LIST_HINT = "`python -m rtcvoice devices` lists what there is"
+
+
+class Direction(enum.Enum):
+    """Which way the sound goes; the value is what its device is called."""
+
+    INPUT = "microphone"
+    OUTPUT = "loudspeaker"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Device:
+    """A sound device, as PortAudio lists it.
+
+    `inputs` and `outputs` are numbers of channels: 0 means that it cannot capture, or play.
+    """
+
+    index: int
+    name: str
+    host_api: str
+    """The system's interface that it is reached by: ALSA, Core Audio, Windows WASAPI ..."""
+    inputs: int
+    outputs: int
+    default_rate: int
+    """Hz; what the device prefers."""
+    is_default_input: bool = False
+    is_default_output: bool = False
+
+    def channels(self, direction: Direction) -> int:
+        """Return how many channels it has in that direction."""
+        return self.inputs if direction is Direction.INPUT else self.outputs
+
+    def is_default(self, direction: Direction) -> bool:
+        """Whether it is the system's default in that direction."""
+        return self.is_default_input if direction is Direction.INPUT else self.is_default_output
+
+
+class DeviceChange(enum.StrEnum):
+    """What happened to a device during a call."""
+
+    LOST = "lost"
+    """It stopped working, or its sound server did; silence until it is REOPENED."""
+    REOPENED = "reopened"
+    """Sound again, on the device named: the one wished for if it is there, else the default."""
+    ADJUSTED = "adjusted"
+    """Opened again with a larger buffer, after repeated dropouts."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceChanged:
+    """A device of the call was lost, found again, or given a larger buffer; the call goes on."""
+
+    end: str
+    """`microphone` or `loudspeaker`."""
+    change: DeviceChange
+    device: str
+    """Name of the device concerned."""
+    reason: str
+    type: str = "rtcvoice.device_changed"
+
+
+def choose(devices: Sequence[Device], wanted: int | str | None, direction: Direction) -> Device:
+    """Return the device that is meant; raises DeviceError saying what else could be.
+
+    A name is compared without case, as a whole first, then as a part. Windows lists each device
+    once per interface; there WASAPI is taken, since the default one, MME, adds 100 ms and more.
+    """
+    able = [device for device in devices if device.channels(direction)]
+    if isinstance(wanted, int):
+        return _by_index(devices, wanted, direction)
+    if not able:
+        raise DeviceError(
+            f"there is no {direction.value}",
+            hint="plug one in, check that the sound server runs, or do without:"
+            f" {'source' if direction is Direction.INPUT else 'sink'}=None",
+        )
+    if wanted is None:
+        return _default(able, direction)
+    named = [device for device in able if device.name.casefold() == wanted.casefold()]
+    found = named or [device for device in able if wanted.casefold() in device.name.casefold()]
+    if not found:
+        raise DeviceError(f"no {direction.value} is called {wanted!r}", hint=LIST_HINT)
+    names = sorted({device.name for device in found})
+    if len(names) > 1:
+        raise DeviceError(
+            f"{wanted!r} may mean {', '.join(map(repr, names))}", hint="use more of the name"
+        )
+    return _best_interface(found, direction)
+
+
+def rates_for(device: Device) -> list[int]:
+    """Return the sample rates to try on `device`, in this order, without repetition."""
+    ladder = (RATES[0], device.default_rate, *RATES[1:])
+    return list(dict.fromkeys(rate for rate in ladder if rate >= 8000))
+
+
+def _by_index(devices: Sequence[Device], index: int, direction: Direction) -> Device:
+    for device in devices:
+        if device.index == index:
+            if device.channels(direction):
+                return device
+            raise DeviceError(f"{device.name!r} is no {direction.value}", hint=LIST_HINT)
+    raise DeviceError(f"there is no sound device {index}", hint=LIST_HINT)
+
+
+def _default(able: Sequence[Device], direction: Direction) -> Device:
+    default = next((device for device in able if device.is_default(direction)), able[0])
+    # MME cuts names off after 31 characters, so the same device may be longer elsewhere.
+    same = [each for each in able if each.name.startswith(default.name[:31])]
+    return _best_interface([default, *same], direction)
+
+
+def _best_interface(found: Sequence[Device], direction: Direction) -> Device:
+    by_wasapi = [device for device in found if "WASAPI" in device.host_api]
+    by_default = [device for device in found if device.is_default(direction)]
+    return (by_wasapi or by_default or list(found))[0]

@@ -1,0 +1,189 @@
+"""Keeps the sound devices of the process: every line in use is opened, watched and healed here.
+
+Ten times a second each line is looked at, on the device thread. One whose device is gone is opened
+again at growing intervals, on the device wished for or else the default one. PortAudio sees what
+was plugged in or restarted only when it is initialised anew, which ends every open stream: lines
+that work are interrupted for that at most twice a minute.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+
+from rtcvoice.device.device import Device
+from rtcvoice.device.line import Line, LineState
+from rtcvoice.device.portaudio import PortAudio
+from rtcvoice.device.thread import DeviceThread, Runner
+from rtcvoice.errors import DeviceError
+
+__all__ = ["DeviceHost", "device_host", "devices"]
+
+logger = logging.getLogger(__name__)
+
+CHECK_EVERY = 0.1
+"""Seconds between two looks at the open lines."""
+
+BACK_OFF = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
+"""Seconds from one attempt to find a device to the next; the last one is repeated."""
+
+RESTRAINT = 30.0
+"""Seconds between two interruptions of devices that work, to look for one that does not."""
+
+FRESH = 2.0
+"""Seconds for which a list of devices is not made anew."""
+
+
+class DeviceHost:
+    """The lines in use, by way of `portaudio`, on the thread of `runner`.
+
+    The methods that return a future may be called on any thread and never wait; `check` is for the
+    runner.
+    """
+
+    def __init__(
+        self,
+        portaudio: PortAudio | None = None,
+        *,
+        runner: Runner | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.clock = clock
+        self._portaudio = portaudio or PortAudio()
+        self._runner = runner or DeviceThread()
+        self._lines: list[Line] = []
+        self._attempts: dict[Line, tuple[int, float]] = {}
+        self._refreshed_at = self._interrupted_at = float("-inf")
+        self._checked_at = self._excused_until = clock()
+        self._runner.start(self._tick)
+
+    def devices(self) -> Future[list[Device]]:
+        """Return the devices there are; what was plugged in since shows when no device is in use.
+
+        A refresh would end the streams that play, so while there are any the list is as old as they
+        are. The future raises DeviceError.
+        """
+        return self._runner.submit(self._listed)
+
+    def attach(self, line: Line) -> Future[None]:
+        """Open the line and look after it until it is detached. The future raises DeviceError."""
+        line.on_finished = self._look_soon
+        return self._runner.submit(lambda: self._attach(line))
+
+    def detach(self, line: Line) -> Future[None]:
+        """Close the line; one that is not attached is left alone."""
+        return self._runner.submit(lambda: self._detach(line))
+
+    def check(self) -> None:
+        """Look at every line once. Device thread."""
+        now = self.clock()
+        if now - self._checked_at > 3 * CHECK_EVERY:
+            # The machine slept, or somebody held the GIL: then no device could call, either.
+            self._excused_until = now
+        self._checked_at = now
+        for line in self._lines:
+            if fault := line.fault(now, excused_until=self._excused_until):
+                line.lose(fault)
+                self._attempts[line] = (0, now)
+            elif line.needs_room(now):
+                self._try(line, line.widen)
+        due = [line for line in self._lines if self._is_due(line, now)]
+        if due:
+            self._find_again(due, now)
+
+    def _look_soon(self) -> None:
+        """Check the lines now rather than at the next tick. Any thread."""
+        self._runner.submit(lambda: None)
+
+    def _tick(self) -> float | None:
+        if not self._lines:
+            return None
+        self.check()
+        return CHECK_EVERY
+
+    def _listed(self) -> list[Device]:
+        self._refresh_if_idle()
+        return self._portaudio.devices()
+
+    def _attach(self, line: Line) -> None:
+        self._refresh_if_idle()
+        line.open(self._portaudio)
+        self._checked_at = self.clock()
+        self._lines.append(line)
+
+    def _detach(self, line: Line) -> None:
+        if line in self._lines:
+            self._lines.remove(line)
+            self._attempts.pop(line, None)
+            line.close()
+
+    def _refresh_if_idle(self) -> None:
+        now = self.clock()
+        if not self._lines and now - self._refreshed_at > FRESH:
+            self._portaudio.refresh()
+            self._refreshed_at = now
+
+    def _is_due(self, line: Line, now: float) -> bool:
+        return line.state is LineState.LOST and self._attempts[line][1] <= now
+
+    def _find_again(self, lost: list[Line], now: float) -> None:
+        """Try with the devices that are known, and where that fails with a new list."""
+        lost = [line for line in lost if not self._try(line, line.reopen)]
+        working = [line for line in self._lines if line.state is not LineState.LOST]
+        if lost and (not working or now - self._interrupted_at > RESTRAINT):
+            self._interrupted_at = now if working else self._interrupted_at
+            self._look_anew(working)
+            lost = [line for line in lost if not self._try(line, line.reopen)]
+        for line in lost:
+            attempt = self._attempts[line][0] + 1
+            wait = BACK_OFF[min(attempt, len(BACK_OFF) - 1)]
+            self._attempts[line] = (attempt, self.clock() + wait)
+
+    def _look_anew(self, working: list[Line]) -> None:
+        for line in working:
+            line.close()
+        try:
+            self._portaudio.refresh()
+            self._refreshed_at = self.clock()
+        except DeviceError as exc:
+            logger.debug("x %s", exc)
+        for line in working:
+            self._try(line, line.reopen)
+
+    def _try(self, line: Line, opening: Callable[[PortAudio], None]) -> bool:
+        """Open a line in the way of `opening`; one that fails, and was not lost, is lost now."""
+        try:
+            opening(self._portaudio)
+        except DeviceError as exc:
+            logger.debug("x %s", exc)
+            if line.state is not LineState.LOST:
+                line.lose(exc.message)
+                self._attempts[line] = (0, self.clock())
+            return False
+        return True
+
+
+_lock = threading.Lock()
+_host: DeviceHost | None = None
+
+
+def device_host() -> DeviceHost:
+    """Return the host of this process's devices."""
+    global _host
+    with _lock:
+        if _host is None:
+            _host = DeviceHost()
+        return _host
+
+
+def devices() -> list[Device]:
+    """Return the sound devices of this machine; the defaults are marked.
+
+    Open devices are not disturbed. It waits for the sound system, some 50 ms; in a coroutine that
+    matters use `await asyncio.to_thread(rtcvoice.devices)`. Raises DeviceError when PortAudio is
+    not installed.
+    """
+    return device_host().devices().result()
