@@ -22,22 +22,22 @@ from rtcvoice.capture.microphone import Microphone
 from rtcvoice.capture.pipe import PipeSource
 from rtcvoice.capture.source import PcmSource, Silence, Source
 from rtcvoice.connect import connect
+from rtcvoice.conversation.accounts.latency import TurnLatency
+from rtcvoice.conversation.accounts.limits import LimitNear, LimitReached, Limits
+from rtcvoice.conversation.accounts.prices import ModelPrice
+from rtcvoice.conversation.accounts.usage import CallUsage, ResponseUsage, TokenCounts
 from rtcvoice.conversation.dispatcher import EventsDropped, HandlerError
-from rtcvoice.conversation.latency import TurnLatency
-from rtcvoice.conversation.limits import LimitNear, LimitReached, Limits
-from rtcvoice.conversation.prices import ModelPrice
 from rtcvoice.conversation.records import Status
 from rtcvoice.conversation.reply import Reply
-from rtcvoice.conversation.tool_events import (
+from rtcvoice.conversation.tools.events import (
     ToolCancelled,
     ToolFailed,
     ToolFailure,
     ToolFinished,
     ToolStarted,
 )
-from rtcvoice.conversation.tools import ToolCall, ToolSet, tool
+from rtcvoice.conversation.tools.toolset import ToolCall, ToolSet, tool
 from rtcvoice.conversation.turns import Turn
-from rtcvoice.conversation.usage import CallUsage, ResponseUsage, TokenCounts
 from rtcvoice.credentials import (
     ApiKey,
     ApiKeyFile,

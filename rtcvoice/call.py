@@ -21,12 +21,12 @@ from rtcvoice.capture.file import load_file
 from rtcvoice.capture.source import Source
 from rtcvoice.config import CallConfig
 from rtcvoice.conversation import commands
+from rtcvoice.conversation.accounts.limits import LimitReached, Limits
+from rtcvoice.conversation.accounts.prices import ModelPrice
 from rtcvoice.conversation.conversation import Fact
-from rtcvoice.conversation.limits import LimitReached, Limits
 from rtcvoice.conversation.ports import Ports
-from rtcvoice.conversation.prices import ModelPrice
 from rtcvoice.conversation.side import ConversationSide
-from rtcvoice.conversation.tools import ToolSet
+from rtcvoice.conversation.tools.toolset import ToolSet
 from rtcvoice.conversation.verbs import Verbs
 from rtcvoice.ends import Ends
 from rtcvoice.errors import CallEnded, TransportError

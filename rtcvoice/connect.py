@@ -28,9 +28,9 @@ from rtcvoice.call import Call
 from rtcvoice.capture.microphone import Microphone
 from rtcvoice.capture.source import Source
 from rtcvoice.config import CallConfig
-from rtcvoice.conversation.limits import Limits
-from rtcvoice.conversation.prices import ModelPrice
-from rtcvoice.conversation.tools import ToolSet
+from rtcvoice.conversation.accounts.limits import Limits
+from rtcvoice.conversation.accounts.prices import ModelPrice
+from rtcvoice.conversation.tools.toolset import ToolSet
 from rtcvoice.credentials import EphemeralToken, TokenUrl
 from rtcvoice.ends import Default
 from rtcvoice.errors import TransportError

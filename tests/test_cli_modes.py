@@ -22,7 +22,7 @@ from rtcvoice.cli.summary import Summary
 from rtcvoice.cli.tool_lines import tool_line
 from rtcvoice.cli.transcript import Transcript
 from rtcvoice.cli.translate import instructions_for
-from rtcvoice.conversation.usage import UsageMeter
+from rtcvoice.conversation.accounts.usage import UsageMeter
 from rtcvoice.emulator import Pace, prompt_path
 
 # ---- when a key is held

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import rtcvoice.events as ev
-from rtcvoice.conversation.latency import LatencyMeter, onset
+from rtcvoice.conversation.accounts.latency import LatencyMeter, onset
 
 
 def session(**detection: Any) -> ev.SessionCreated:

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from virtual_loop import run
 
 import rtcvoice.events as ev
-from rtcvoice.conversation.accounts import AccountPorts, Accounts
-from rtcvoice.conversation.limits import LimitNear, LimitReached, Limits, LimitWatch
-from rtcvoice.conversation.prices import PRICES
+from rtcvoice.conversation.accounts.accounts import AccountPorts, Accounts
+from rtcvoice.conversation.accounts.limits import LimitNear, LimitReached, Limits, LimitWatch
+from rtcvoice.conversation.accounts.prices import PRICES
 from rtcvoice.errors import ConfigError
 
 

@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rtcvoice.conversation.tool_docs import read_docstring
-from rtcvoice.conversation.tool_schema import BadArguments, Signature
+from rtcvoice.conversation.tools.docs import read_docstring
+from rtcvoice.conversation.tools.schema import BadArguments, Signature
 from rtcvoice.errors import ConfigError
 
 

@@ -22,15 +22,15 @@ from live import Census, eventually
 
 from rtcvoice import events
 from rtcvoice.conversation.function_calls import FunctionCall
-from rtcvoice.conversation.tool_events import (
+from rtcvoice.conversation.tools.events import (
     ToolCancelled,
     ToolFailed,
     ToolFailure,
     ToolFinished,
     ToolStarted,
 )
-from rtcvoice.conversation.tool_runner import WAITING, ToolRunner
-from rtcvoice.conversation.tools import ToolCall, ToolSet, tool
+from rtcvoice.conversation.tools.runner import WAITING, ToolRunner
+from rtcvoice.conversation.tools.toolset import ToolCall, ToolSet, tool
 from rtcvoice.errors import ConfigError
 
 pytestmark = pytest.mark.usefixtures("no_stray_errors")

@@ -13,8 +13,8 @@ from virtual_loop import run
 
 import rtcvoice.events as ev
 from rtcvoice.conversation.dialogue import Dialogue, Ports
-from rtcvoice.conversation.tool_runner import ToolRunner
-from rtcvoice.conversation.tools import ToolSet
+from rtcvoice.conversation.tools.runner import ToolRunner
+from rtcvoice.conversation.tools.toolset import ToolSet
 
 DELAYS = st.sampled_from([0.0, 0.01, 0.5, 2.0, 5.0, 40.0])
 """Seconds that a call takes; the last is beyond the tool's timeout."""

@@ -11,14 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rtcvoice import events
-from rtcvoice.conversation.prices import (
+from rtcvoice.conversation.accounts.prices import (
     PRICES,
     PRICES_DATE,
     TRANSCRIPTION_PRICES,
     ModelPrice,
     price_of,
 )
-from rtcvoice.conversation.usage import TokenCounts, UsageMeter
+from rtcvoice.conversation.accounts.usage import TokenCounts, UsageMeter
 
 MODEL = "gpt-realtime-2.1"
 

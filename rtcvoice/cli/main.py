@@ -87,7 +87,7 @@ def _log(verbose: int) -> None:
         handlers=[_Stderr()],
     )
     if not verbose:  # that a tool failed is told by the transcript
-        logging.getLogger("rtcvoice.conversation.tool_runner").setLevel(logging.CRITICAL)
+        logging.getLogger("rtcvoice.conversation.tools.runner").setLevel(logging.CRITICAL)
     for library in ("aiortc", "aioice", "httpx", "httpcore"):
         logging.getLogger(library).setLevel(logging.INFO if verbose > 1 else logging.WARNING)
 

@@ -12,5 +12,5 @@ reads off what the rest of the call has to know, without anybody else knowing ev
 brings answers and refusals to the command they answer. `reply.py`, `talk.py` and `turn_stream.py`
 are what users hold, `verbs.py` what they call. `dispatcher.py` hands events to the user's code,
 which can neither block nor end a call.
-Tools (`tool_*.py`) run what the model calls; `accounts.py` counts tokens, money and latency.
+`tools/` runs what the model calls; `accounts/` counts tokens, money and latency.
 """

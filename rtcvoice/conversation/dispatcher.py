@@ -25,8 +25,8 @@ from typing import Any
 from rtcvoice.errors import CallEnded, ConfigError
 from rtcvoice.events import BETA_NAMES, SERVER_EVENTS
 
-from .limits import LIMIT_EVENTS
-from .tool_events import TOOL_EVENTS
+from .accounts.limits import LIMIT_EVENTS
+from .tools.events import TOOL_EVENTS
 
 __all__ = ["Dispatcher", "EventsDropped", "HandlerError", "Subscription"]
 

@@ -15,15 +15,15 @@ from rtcvoice import events
 from rtcvoice.errors import CallEnded
 from rtcvoice.events import ClientEvent
 
-from .accounts import AccountPorts, Accounts
+from .accounts.accounts import AccountPorts, Accounts
+from .accounts.limits import LimitReached, Limits
+from .accounts.prices import ModelPrice
 from .conversation import Fact
 from .dialogue import Dialogue
 from .dispatcher import Dispatcher
-from .limits import LimitReached, Limits
 from .ports import Ports
-from .prices import ModelPrice
-from .tool_runner import ToolRunner
-from .tools import ToolSet
+from .tools.runner import ToolRunner
+from .tools.toolset import ToolSet
 
 __all__ = ["ConversationSide"]
 

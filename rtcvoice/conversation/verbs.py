@@ -21,14 +21,14 @@ from rtcvoice.events import Item
 from rtcvoice.resampler import resampler
 
 from . import commands, content
+from .accounts.latency import TurnLatency
+from .accounts.usage import CallUsage
 from .dispatcher import Handler, Subscription
 from .exchange import new_id
-from .latency import TurnLatency
 from .reply import Reply
 from .side import ConversationSide
 from .talk import Talk
 from .turn_stream import TurnStream
-from .usage import CallUsage
 
 __all__ = ["Clip", "Image", "Verbs"]
 

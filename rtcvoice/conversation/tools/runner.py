@@ -23,11 +23,12 @@ from typing import Any, NoReturn, Protocol
 
 import msgspec
 
-from .function_calls import FunctionCall
-from .tool_events import ToolCancelled, ToolFailed, ToolFailure, ToolFinished, ToolStarted
-from .tool_schema import Arguments, BadArguments
-from .tool_work import BadResult, Processes, Threads, ThreadsBusy, TooLarge, called, encoded
-from .tools import Approval, Tool, ToolCall, ToolSet
+from rtcvoice.conversation.function_calls import FunctionCall
+
+from .events import ToolCancelled, ToolFailed, ToolFailure, ToolFinished, ToolStarted
+from .schema import Arguments, BadArguments
+from .toolset import Approval, Tool, ToolCall, ToolSet
+from .work import BadResult, Processes, Threads, ThreadsBusy, TooLarge, called, encoded
 
 __all__ = ["Answering", "ToolRunner"]
 

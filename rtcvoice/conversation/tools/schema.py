@@ -22,7 +22,7 @@ import msgspec
 
 from rtcvoice.errors import ConfigError
 
-from .tool_docs import read_docstring
+from .docs import read_docstring
 
 __all__ = ["Arguments", "BadArguments", "Signature"]
 

@@ -19,7 +19,7 @@ from typing import Any, TypeVar, overload
 
 from rtcvoice.errors import ConfigError
 
-from .tool_schema import Signature
+from .schema import Signature
 
 __all__ = ["Approval", "Tool", "ToolCall", "ToolSet", "tool"]
 
