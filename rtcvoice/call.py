@@ -30,7 +30,7 @@ from rtcvoice.conversation.tools.toolset import ToolSet
 from rtcvoice.conversation.verbs import Verbs
 from rtcvoice.ends import Ends
 from rtcvoice.errors import CallEnded, TransportError
-from rtcvoice.events import ClientEvent, Session
+from rtcvoice.events import ClientEvent, ResponseCreate, Session
 from rtcvoice.playout.player import Player
 from rtcvoice.playout.sink import Sink
 from rtcvoice.rtp import RtpPacket
@@ -173,6 +173,8 @@ class Call(Verbs):
         large or cannot be sent now, CallEnded.
         """
         checked, text = commands.checked(event)
+        if isinstance(checked, ResponseCreate):
+            self._dialogue.asking.check_open()
         self._send(checked, text)
         self._dialogue.sent_elsewhere(checked)
 
@@ -196,8 +198,11 @@ class Call(Verbs):
             self._track.muted = True
 
     def unmute(self) -> None:
-        """Send the source again, as it is now: what it gave meanwhile is not sent."""
-        if self._track is not None:
+        """Send the source again, as it is now: what it gave meanwhile is not sent.
+
+        Once a limit is reached the call stays muted.
+        """
+        if self._track is not None and self._goodbye is None:
             self._track.muted = False
 
     async def hangup(self, *, drain: bool = False) -> None:
@@ -322,6 +327,7 @@ class Call(Verbs):
         """Hang up politely: nothing new is begun, what is being said is said to its end."""
         self.mute()
         end = CallEnded(str(limit), normal=True)
+        self._dialogue.asking.close(end)
         self._goodbye = asyncio.create_task(
             self._end_with(end, drain=True), name="rtcvoice hanging up at a limit"
         )

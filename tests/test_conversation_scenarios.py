@@ -670,3 +670,25 @@ async def test_a_transcription_session_has_turns_of_the_user_only():
         await call.idle()
         assert call.said == [("user", "One sentence."), ("user", "Another one.")]
         assert call.sent("response.create") == []
+
+
+# -- a limit is reached ---------------------------------------------------------------------------
+
+
+@virtual
+async def test_once_closed_nothing_new_is_asked_and_what_is_being_said_is_said_to_its_end():
+    async with VirtualCall(Turn(says="reply-1"), Turn(says="reply-2")) as call:
+        reply = await call.ask("Hello?")
+        told = asyncio.create_task(call.send("By the way."))  # nobody waits for its answer
+        waits = asyncio.create_task(call.ask("And then?"))
+        await told
+        await asyncio.sleep(0.2)
+        call._dialogue.asking.close(CallEnded("the limit was reached", normal=True))
+        for request in (waits, call.ask("One more"), call.send("One more"), call.say("One more")):
+            with pytest.raises(CallEnded, match="the limit was reached"):
+                await request
+        await reply.played()
+        await call.settle()
+        assert await reply.text() == SHORT
+        assert len(call.sent("response.create")) == 1
+        assert not call._dialogue.state.sequencer.busy

@@ -227,3 +227,14 @@ async def test_the_call_ends_while_the_key_is_held():
                 await asyncio.sleep(0.5)
                 call.end(CallEnded("gone", normal=False))
         assert not call.microphone
+
+
+@virtual
+async def test_once_closed_a_press_opens_nothing():
+    async with talking() as call:
+        call._dialogue.asking.close(CallEnded("the limit was reached", normal=True))
+        with pytest.raises(CallEnded, match="the limit was reached"):
+            async with call.talk():
+                raise AssertionError("the microphone is open")
+        assert not call.microphone
+        assert call._sent == ()

@@ -254,6 +254,13 @@ async def test_a_limit_warns_and_then_hangs_up_when_the_answer_is_over() -> None
         async with calling(server, limits=limits, sink=Ear()) as call:
             seen = call.events("rtcvoice.limit_*", "output_audio_buffer.*", "response.done")
             await call.send("Hello.")
+            await call.wait_for("rtcvoice.limit_reached", timeout=10)
+            call.unmute()  # as a user does who has not noticed
+            assert call.muted
+            with pytest.raises(rtcvoice.CallEnded, match="the limit of 5 tokens"):
+                await call.ask("Hello again.")
+            with pytest.raises(rtcvoice.CallEnded, match="the limit of 5 tokens"):
+                await call.send_event({"type": "response.create"})
             ended = await asyncio.wait_for(call.wait_ended(), 10)
             assert call.muted
             kinds = [event.type async for event in seen]

@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Any
 
 from rtcvoice import events
-from rtcvoice.errors import RtcVoiceError
+from rtcvoice.errors import CallEnded, RtcVoiceError
 from rtcvoice.events import ClientEvent, ResponseParams
 
 from . import history
@@ -55,6 +55,21 @@ class Asking:
         self._send = send
         self._proceed = proceed
         self._clock = clock
+        self._closed: CallEnded | None = None
+
+    def close(self, reason: CallEnded) -> None:
+        """Take no more requests, and turn away those that wait: they raise CallEnded.
+
+        What was asked for is still answered, and so are the function calls it makes.
+        """
+        self._closed = reason
+        self._replies.turn_away(reason)
+        self._sequencer.clear()
+
+    def check_open(self) -> None:
+        """Raise CallEnded once no more is to be asked."""
+        if (closed := self._exchange.ended or self._closed) is not None:
+            raise closed.again()
 
     @staticmethod
     def seeds(entries: Iterable[Mapping[str, Any]]) -> list[events.ConversationItemCreate]:
@@ -75,6 +90,7 @@ class Asking:
 
     async def tell(self, items: list[events.Item]) -> None:
         """Put items into the conversation and have them answered; return when they are in."""
+        self.check_open()
         *before, last = map(_creation, items)
         for creation in before:
             await self._confirm(creation)
@@ -95,6 +111,7 @@ class Asking:
         A text is sent together with the request to answer it, which saves a round trip. What the
         server may well refuse has to be in first.
         """
+        self.check_open()
         *before, last = map(_creation, items)
         for creation in before:
             await self._confirm(creation)
@@ -116,8 +133,7 @@ class Asking:
         await self._exchange.confirm(creation, self._send, _tells_of(creation), what=SENT)
 
     def _want(self, request: Request) -> None:
-        if self._exchange.ended is not None:
-            raise self._exchange.ended.again()
+        self.check_open()
         self._sequencer.add(request)
         self._proceed()
 

@@ -86,6 +86,13 @@ class Replies:
             if reply.over or (len(self._replies) > MOST and reply.done):
                 del self._replies[request]
 
+    def turn_away(self, reason: CallEnded) -> None:
+        """Let nobody wait whose request is still queued."""
+        for request, begun in self._begun.items():
+            if request.state is RequestState.QUEUED and not begun.done():
+                begun.set_exception(reason.again())
+                begun.exception()  # seen, should nobody wait any more
+
     def end(self, reason: CallEnded) -> None:
         """End all waiting: the call is over."""
         for begun in self._begun.values():

@@ -122,6 +122,11 @@ class Sequencer:
         for request in [request for request in self._queue if request.shared]:
             self.withdraw(request)
 
+    def clear(self) -> None:
+        """Withdraw all requests that wait, but for those that follow up function calls."""
+        for request in [request for request in self._queue if not request.follows]:
+            self.withdraw(request)
+
     def take_calls(self) -> list[FunctionCall]:
         """Return the function calls that became complete since the last time."""
         return self._calls.take_new()

@@ -45,6 +45,7 @@ class Talk:
 
     async def __aenter__(self) -> Self:
         """Stop the answer, empty the server's input buffer, open the microphone."""
+        self._dialogue.asking.check_open()
         if self._dialogue.talking:
             raise ConfigError("somebody talks already", hint="leave the other talk() block first")
         if self._dialogue.state.turn_detection is not None:
