@@ -43,6 +43,9 @@ ADDED = 4.0
 DOUBT = 5
 """Blocks for which a doubt lasts."""
 
+QUIET = -68.0
+"""dBFS of AEC3's output below which a background is as good as silence."""
+
 FADE = 2.0
 """dB by which what AEC3 let through counts less with each block: it lags behind at onsets."""
 
@@ -98,16 +101,21 @@ class DoubleTalk:
         """Whether the linear filter knows the room well enough to be asked."""
         return self.left < TRUSTED
 
+    @property
+    def misled(self) -> bool:
+        """Whether the latest block shows that the linear filter has the room wrong."""
+        return self._wary == WARY
+
     def __call__(self, block: Evidence) -> bool:
         """Return whether the user speaks in `block`."""
         self._tail = max(block.echo, self._tail - TAIL)
         self._listen_to_aec(block.passed)
+        self._wary = max(0, self._wary - 1)
         if block.echo > AUDIBLE and _is_misled(block):
             self.left = min(0.0, self.left + 3)
             self._hold, self._wary = 0, WARY
         elif block.echo > AUDIBLE and self._since_passed >= RECENTLY:
             self._learn(block.rest - self._tail)
-        self._wary = max(0, self._wary - 1)
         self._hold = HOLD if self._stands_out(block.rest) else max(0, self._hold - 1)
         self._mind_the_beginning(block)
         return self.speaking
@@ -127,10 +135,11 @@ class DoubleTalk:
         return self._doubt > 0
 
     def _listen_to_aec(self, passed: float) -> None:
-        over = passed - self._background
+        over = passed - max(self._background, QUIET)
         self._passed = max(over, self._passed - FADE)
         self._since_passed = 0 if over >= CLEAR else self._since_passed + 1
-        self._background += max(-1.0, min(0.2 if over < CLEAR else 0.02, over))
+        rise = 0.2 if over < CLEAR else 0.02
+        self._background += max(-1.0, min(rise, passed - self._background))
 
     def _learn(self, left: float) -> None:
         fall = FALL if self.trusted else 2 * FALL

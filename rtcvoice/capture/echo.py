@@ -39,6 +39,9 @@ OPENING = 0.005
 DOUBTED, RECOVERY = 0.2, 0.25
 """Gain of what is probably the assistant (-14 dB), and by how much it recovers in a block."""
 
+PACE_BLOCKS, PACE_GAIN = 25, 0.2
+"""How often the echo path's movement is looked at, and how much of it is believed."""
+
 _DELAYS = {8000: 88, 12000: 124, 16000: 128, 24000: 223, 48000: 430}
 """Samples by which AEC3 delays the microphone, by rate: its blocks of 64 and its filter banks."""
 
@@ -78,6 +81,7 @@ class EchoCanceller:
         self._closing = np.linspace(1, 0, rate // 50, dtype=np.float32)
         self._open = False
         self._gain = 1.0
+        self._blocks = 0
 
     @property
     def synchronised(self) -> int:
@@ -91,9 +95,21 @@ class EchoCanceller:
         rest = self._linear.process(block.samples, far)
         speaking = self._judge(passed)
         passed = self._guarded(passed)
+        self._keep_pace()
         late = np.concatenate((self._late, rest))
         rest, self._late = late[: len(rest)], late[len(rest) :]
         return Block(self._mixed(passed, rest, speaking), block.index, block.time - self.delay)
+
+    def _keep_pace(self) -> None:
+        """Slow the reference down, or hurry it, as the echo path seems to become longer or shorter.
+
+        The devices' own times tell a drift only after minutes: they wander by milliseconds.
+        """
+        self._blocks += 1
+        if self._blocks % PACE_BLOCKS == 0:
+            moved = self._linear.moved()
+            if self._double_talk.trusted:
+                self._reference.slow_down(PACE_GAIN * moved / (PACE_BLOCKS / 50))
 
     def _judge(self, passed: Samples) -> bool:
         parts = self._linear.latest
@@ -105,6 +121,8 @@ class EchoCanceller:
             alike=parts.alike,
         )
         self.speaking = self._double_talk(evidence)
+        if self._double_talk.misled:
+            self._linear.waver()
         return self.speaking
 
     def _guarded(self, passed: Samples) -> Samples:

@@ -30,23 +30,29 @@ logger = logging.getLogger(__name__)
 LEAD = 0.02
 """Seconds by which the reference runs ahead of the sound, where the speaker's buffer allows it."""
 
-LESS_LEAD = 0.005
-"""Seconds that it is cut by each time that the speaker was too late for it."""
+LESS_LEAD, LEAST_LEAD = 0.005, 0.006
+"""Seconds that it is cut by when the speaker was too late for it, and from which on it is not."""
 
 JUDGED = 25
 """Blocks whose median tells where the times are: half a second of callbacks in clumps."""
 
-JUMP = 0.012
+JUMP = 0.015
 """Seconds of steady disagreement that are no drift: a device dropped out."""
 
 FAR_OFF = 0.06
 """Seconds of disagreement that are not waited for."""
 
-UNSURE = 0.0003
-"""Seconds of disagreement that are the noise of the times, not a drift."""
+UNSURE = 0.006
+"""Seconds that the times of devices wander on a busy machine though no clock drifts."""
 
-FOLLOW = 0.1
-"""Part of a disagreement that is made up for in a second: at 50 ppm 0.8 ms remain."""
+SMOOTHING = 0.004
+"""Part of each new disagreement in the average that tells a drift: of the last 5 s."""
+
+FOLLOW = 0.03
+"""Part of a disagreement beyond that which is made up for in a second: 2 ms remain at 50 ppm."""
+
+FASTEST_DRIFT = 300e-6
+"""Largest difference of two sound clocks."""
 
 TAPS = 16
 """Samples that a value between two samples is reckoned from."""
@@ -68,7 +74,13 @@ class FarReference:
         self._index = 0
         self._off: deque[float] = deque(maxlen=JUDGED)
         self._usual: float | None = None
+        self._strayed = 0.0
+        self._slower = 0.0
         self._edge = (0, 0)
+
+    def slow_down(self, by: float) -> None:
+        """Run slower by so much of the speed, more than until now: the echo falls behind."""
+        self._slower = max(-FASTEST_DRIFT, min(FASTEST_DRIFT, self._slower + by))
 
     def read(self, block: Block) -> Samples:
         """Return what was played during `block`: as many samples, at the microphone's rate."""
@@ -81,7 +93,7 @@ class FarReference:
         begin = self._place + (block.index - self._index) * self._ratio
         begin = self._correct(begin, wanted, block)
         self._index = block.index + len(block.samples)
-        end = begin + len(block.samples) * self._ratio
+        end = begin + len(block.samples) * self._ratio * (1 - self._slower)
         self._place = end
         self._mind_the_edge(round(end))
         return self._converted(self._between(begin, end), len(block.samples))
@@ -102,8 +114,10 @@ class FarReference:
             begin += round(strayed * self._ring.rate)
             self.synchronised += 1
             self._off.clear()
-        elif abs(strayed) > UNSURE:
-            surely = math.copysign(abs(strayed) - UNSURE, strayed)
+            self._strayed = 0.0
+        self._strayed += SMOOTHING * (strayed - self._strayed)
+        if abs(self._strayed) > UNSURE:
+            surely = math.copysign(abs(self._strayed) - UNSURE, self._strayed)
             begin += FOLLOW * surely * self._ring.rate * len(block.samples) / self._rate
         return begin
 
@@ -112,7 +126,7 @@ class FarReference:
         logger.debug("= echo reference at %d for microphone sample %d", wanted, block.index)
         self._place, self._index = float(wanted), block.index
         self._off.clear()
-        self._usual = None
+        self._usual, self._strayed = None, 0.0
 
     def _mind_the_edge(self, end: int) -> None:
         """Run ahead less where the speaker writes its samples later than they are asked for."""
@@ -120,8 +134,8 @@ class FarReference:
         lacked = asked - written
         came = self._ring.written > written
         self._edge = (self._ring.written, end)
-        if 0 < lacked < LEAD * self._ring.rate and came and self._lead > 0:
-            self._lead = max(0.0, self._lead - LESS_LEAD)
+        if 0 < lacked < LEAD * self._ring.rate and came and self._lead > LEAST_LEAD:
+            self._lead -= LESS_LEAD
             assert self._place is not None
             self._place -= LESS_LEAD * self._ring.rate
             self._off.clear()

@@ -28,6 +28,12 @@ PATH = 0.24
 FORGETTING = 0.9995
 """How much of the path is expected to be the same one block later."""
 
+SURPRISE = 0.01
+"""Power that any part of the path may get out of nothing: a loudspeaker that is switched on."""
+
+WAVERING = 0.3
+"""Part of the path that is in doubt when it turns out to be wrong."""
+
 NOISE_MEMORY = 0.85
 """How much of the expected noise is remembered from block to block."""
 
@@ -74,6 +80,7 @@ class LinearEcho:
         self._window: Wave = np.zeros(2 * block, np.float32)
         low, high = (round(2 * block * hz / rate) for hz in VOICE_HZ)
         self._voice = slice(low, high)
+        self._omega = (2 * np.pi * rate / (2 * block)) * np.arange(low, high)
         shape = (self._partitions, block + 1)
         self._inputs: Spectrum = np.zeros(shape, np.complex64)
         self._powers: Wave = np.zeros(shape, np.float32)
@@ -82,8 +89,29 @@ class LinearEcho:
     def reset(self) -> None:
         """Forget the path, not the sound: the reference was moved."""
         self._path: Spectrum = np.zeros_like(self._inputs)
+        self._before: Spectrum = self._path[:, self._voice].copy()
         self._doubt: Wave = np.ones_like(self._powers)
         self._noise: Wave = np.full(self._block + 1, FLOOR, np.float32)
+
+    def moved(self) -> float:
+        """Return by how many seconds the path has become longer since the last call.
+
+        Two clocks that drift apart turn the phase of all frequencies alike. Small movements only:
+        less than a tenth of a millisecond.
+        """
+        path = self._path[:, self._voice]
+        turned = (path * self._before.conj()).sum(axis=0)
+        self._before = path.copy()
+        weight = np.abs(turned)
+        inertia = float((weight * self._omega**2).sum())
+        if inertia < 1e-6:
+            return 0.0
+        return -float((weight * self._omega * np.angle(turned)).sum()) / inertia
+
+    def waver(self) -> None:
+        """Be less sure of the path: it is another one now."""
+        size = self._path.real**2 + self._path.imag**2
+        np.maximum(self._doubt, WAVERING * size, out=self._doubt)
 
     def process(self, near: Samples, far: Samples) -> Wave:
         """Return the microphone's block without the echo of `far`: float32, full scale 1."""
@@ -121,7 +149,7 @@ class LinearEcho:
         power = error.real**2 + error.imag**2
         self._noise += (1 - NOISE_MEMORY) * (power - self._noise)
         size = self._path.real**2 + self._path.imag**2
-        self._doubt += (1 - FORGETTING**2) * (size - self._doubt)
+        self._doubt += (1 - FORGETTING**2) * (size + SURPRISE - self._doubt)
         # Half of the window is zeros, which halves the power that a bin's error has to explain.
         expected = 0.5 * (self._powers * self._doubt).sum(axis=0) + self._noise + FLOOR
         step = self._doubt / expected
