@@ -1,8 +1,9 @@
 """The echo scene on real streams: a call over PulseAudio, a room between speaker and microphone.
 
 The emulator talks and records what it hears; its voice activity detection judges: every
-`speech_started` is a barge-in. It is told not to stop at one, so that all of them are counted. When
-the user spoke is found in the recording itself, so no clock has to be trusted.
+`speech_started` is a barge-in. It is told not to stop at one, so that all of them are counted; only
+without cancellation it does as usual, since its own voice would be one endless barge-in. When the
+user spoke is found in the recording itself, so no clock has to be trusted.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ ROOM_RATE = 48000
 SLACK = 0.1
 """Seconds after an utterance's end within which it may still be noticed: the detector's frames."""
 JUDGE = {"type": "server_vad", "create_response": False, "interrupt_response": False}
+SERVER_VAD = {"type": "server_vad"}
 
 
 def measure(
@@ -70,7 +72,7 @@ def measure(
 async def _called(
     plan: dict[str, Any], folder: str, seconds: float, cancel: bool
 ) -> dict[str, Any]:
-    script = [Turn(says=LONG * (int(seconds // 50) + 2))]
+    script = [Turn(says=LONG * (int(seconds // 50) + 2))] * (1 if cancel else 100)
     microphone, speaker = rtcvoice.Microphone(echo_cancellation=cancel), rtcvoice.Speaker()
     started: list[Any] = []
     async with (
@@ -80,7 +82,7 @@ async def _called(
             api_key="sk-any",
             source=microphone,
             sink=speaker,
-            turn_detection=JUDGE,
+            turn_detection=JUDGE if cancel else SERVER_VAD,
         ) as call,
     ):
 

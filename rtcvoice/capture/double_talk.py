@@ -34,6 +34,9 @@ QUIETEST = -58.0
 WARY = 10
 """Blocks after a sign that the room has changed in which nobody is believed to speak."""
 
+NOTHING_PLAYED = -95.0
+"""Level reported where the loudspeaker is silent and nothing has to be told apart."""
+
 TAKEN = 5.0
 """dB that AEC3 takes away from a block that is mostly echo."""
 
@@ -122,7 +125,7 @@ class DoubleTalk:
 
     def _mind_the_beginning(self, block: Evidence) -> None:
         """See whether AEC3, still learning itself, takes away much, or adds what nobody heard."""
-        if self.trusted:
+        if self.trusted or block.heard < NOTHING_PLAYED:
             self._doubt = 0
         elif block.heard - block.passed > TAKEN or block.passed - block.heard > ADDED:
             self._doubt = DOUBT
