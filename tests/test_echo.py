@@ -7,9 +7,11 @@ import logging
 import numpy as np
 import pytest
 from echo_scene import RATE, Heard, Nothing, Scene, at_level, echo_gain, level_db, run
+from fake_portaudio import FakeDevice, FakePortAudio, fake_host
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import rtcvoice
 from rtcvoice.audio import Block
 from rtcvoice.capture import conditioning
 from rtcvoice.capture.conditioning import AsIs, Conditioning, conditioner
@@ -19,6 +21,7 @@ from rtcvoice.capture.far_reference import FarReference
 from rtcvoice.capture.half_duplex import HalfDuplex
 from rtcvoice.capture.linear_echo import NOTHING, LinearEcho
 from rtcvoice.emulator.voice import PromptVoice
+from rtcvoice.ends import Ends
 from rtcvoice.timed_ring import TimedRing
 
 BLOCK = RATE // 50
@@ -395,3 +398,21 @@ def test_without_the_package_a_gate_takes_its_place(monkeypatch, caplog):
         chosen = conditioner(wanted, rate=48000, speaker=TimedRing(48000))
     assert isinstance(chosen, HalfDuplex)
     assert "headphones" in caplog.text
+
+
+# -- the crossing -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+async def test_a_microphone_beside_a_speaker_is_conditioned(wanted):
+    host = fake_host(FakePortAudio(FakeDevice("Both", inputs=1, outputs=1)))
+    microphone = rtcvoice.Microphone(host=host, echo_cancellation=wanted)
+    speaker = rtcvoice.Speaker(host=host)
+    ends = Ends(microphone, speaker)
+    await ends.open()
+    assert isinstance(microphone._conditioner, EchoCanceller) is wanted
+    await ends.aclose()
+    alone = Ends(microphone, rtcvoice.Discard())
+    await alone.open()
+    assert isinstance(microphone._conditioner, AsIs)
+    await alone.aclose()

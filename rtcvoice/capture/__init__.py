@@ -9,6 +9,12 @@ from the block's index, so that a gap in the source stays a gap for the listener
     source.py      what a source is; Silence, and PcmSource for audio the program makes itself
     microphone.py  Microphone: a sound device, through PortAudio (device_host.py)
     cutter.py      pure: the device's stream in blocks that are always in time
+    conditioning.py  what happens to its blocks: echo, noise, gain; one of these for the echo:
+      echo.py          AEC3, or in double talk what the linear filter leaves
+        far_reference.py  what the loudspeaker played meanwhile, in step with the microphone
+        linear_echo.py    pure: a Kalman filter that learns the room
+        double_talk.py    pure: whether the user speaks over the assistant
+      half_duplex.py   without AEC3: the microphone is off while the assistant speaks
     file.py        FileSource: any file PyAV decodes
     pipe.py        PipeSource: WAV or raw PCM from stdin or another pipe (pcm_parser.py reads it)
     track.py       SourceTrack: the one track of a call, encoding, muting
