@@ -22,6 +22,9 @@ AUDIBLE = -45.0
 TRUSTED = -9.0
 """dB: a filter that leaves more than this of an echo does not know the room."""
 
+ACQUAINTED = -4.0
+"""dB: one that leaves no more than this at least moves as the room does."""
+
 BEST = -24.0
 """dB: nobody is trusted to leave less."""
 
@@ -103,6 +106,11 @@ class DoubleTalk:
     def trusted(self) -> bool:
         """Whether the linear filter knows the room well enough to be asked."""
         return self.left < TRUSTED
+
+    @property
+    def acquainted(self) -> bool:
+        """Whether the linear filter has learnt enough to show how the room's echo moves."""
+        return self.left < ACQUAINTED
 
     @property
     def misled(self) -> bool:

@@ -39,7 +39,7 @@ OPENING = 0.005
 DOUBTED, RECOVERY = 0.2, 0.25
 """Gain of what is probably the assistant (-14 dB), and by how much it recovers in a block."""
 
-PACE_BLOCKS, PACE_GAIN = 25, 0.2
+PACE_BLOCKS, PACE_GAIN = 25, 0.3
 """How often the echo path's movement is looked at, and how much of it is believed."""
 
 _DELAYS = {8000: 88, 12000: 124, 16000: 128, 24000: 223, 48000: 430}
@@ -108,7 +108,7 @@ class EchoCanceller:
         self._blocks += 1
         if self._blocks % PACE_BLOCKS == 0:
             moved = self._linear.moved()
-            if self._double_talk.trusted:
+            if self._double_talk.acquainted:
                 self._reference.slow_down(PACE_GAIN * moved / (PACE_BLOCKS / 50))
 
     def _judge(self, passed: Samples) -> bool:
