@@ -7,6 +7,7 @@ of its own that borrows the pure parts.
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from pathlib import Path
 
@@ -98,6 +99,7 @@ EVENT_NAME = re.compile(
 SPEAKERS = ("rtcvoice.events", "rtcvoice.conversation", "rtcvoice.signaling", "rtcvoice.emulator")
 
 
+@functools.cache
 def imports(path: Path) -> set[str]:
     """Every module that a file imports, absolute; also inside functions and TYPE_CHECKING."""
     package = ("rtcvoice", *path.relative_to(ROOT).parent.parts)
