@@ -195,6 +195,7 @@ async def test_in_a_pipe(emulator, capsys, monkeypatch):
         (["--base-url", "nonsense"], 2),
         (["--base-url", "URL"], 3),
         (["--base-url", "http://127.0.0.1:9/v1"], 4),
+        (["--base-url", "https://no-such-host.invalid/v1"], 4),
         (["--base-url", "URL", "--ice-server", "stun:x", "--relay"], 2),
         (["--emulator", "--connect-timeout", "0.001"], 5),
     ],

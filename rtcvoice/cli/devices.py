@@ -108,7 +108,7 @@ async def _test(wanted_microphone: int | str | None, wanted_speaker: int | str |
         peak = _dbfs(heard)
         write_line(sys.stdout, f"microphone   {_about(microphone)}: {_verdict(peak)}")
         await _play(speaker, heard, "what it heard")
-    return 0 if peak > SILENT else 1
+    return 0 if peak > SILENT else 6
 
 
 def _tone() -> Samples:

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from rtcvoice.cli.network_options import add_key, add_network, add_relay, network_from
-from rtcvoice.cli.output import clean, write_line
+from rtcvoice.cli.output import as_options, clean, write_line
 from rtcvoice.cli.parser import seconds
 from rtcvoice.errors import (
     ConfigError,
@@ -103,17 +103,19 @@ async def _given(options: argparse.Namespace, stack: AsyncExitStack) -> dict[str
 
 
 def _code(finding: Any) -> int:
-    return next((code for kind, code in _CODES if isinstance(finding.error, kind)), 1)
+    code = 4 if finding.area in ("dns", "tls", "http") else 1  # where there is no error to ask
+    return next((code for kind, code in _CODES if isinstance(finding.error, kind)), code)
 
 
 def _json(finding: Any) -> None:
     told = {"area": finding.area, "level": finding.level, "text": finding.text}
-    write_line(sys.stdout, json.dumps(told | ({"cure": finding.cure} if finding.cure else {})))
+    cure = {"cure": as_options(finding.cure)} if finding.cure else {}
+    write_line(sys.stdout, json.dumps(told | cure))
 
 
 def _show(finding: Any) -> None:
     """Print a finding: wrapped and coloured in a terminal, a line each in a pipe."""
-    text, cure = clean(finding.text), clean(finding.cure)
+    text, cure = clean(finding.text), clean(as_options(finding.cure))
     if not _is_terminal(sys.stdout):
         write_line(sys.stdout, f"{finding.level:{_LEVEL}} {finding.area:{_AREA}} {text}")
         if cure:

@@ -47,10 +47,10 @@ EXIT_CODES: list[tuple[type[RtcVoiceError], int]] = [
 ]
 
 _EXIT_CODES_TOLD = """\
-exit codes: 0 done, 2 wrong options, 3 no usable key, 4 refused or unreachable
-  (HTTP), 5 no connection (WebRTC), 6 audio device or file, or no room for the
-  output, 7 ended by the server, 129 SIGHUP, 130 Ctrl-C, 141 the reader of
-  stdout left, 143 SIGTERM
+exit codes: 0 done, 1 a broken installation, 2 wrong options, 3 no usable key,
+  4 refused or unreachable (HTTP), 5 no connection (WebRTC), 6 audio device or
+  file, or no room for the output, 7 ended by the server, 129 SIGHUP,
+  130 Ctrl-C, 141 the reader of stdout left, 143 SIGTERM
 """
 
 _VERBOSE = re.compile(r"-v+|--verbose")
@@ -125,8 +125,7 @@ def _add_talk(parser: argparse.ArgumentParser) -> None:
 def _add_emulator(parser: argparse.ArgumentParser) -> None:
     parser.description = """\
 Run a local Realtime server over real WebRTC. Any key that begins with sk- is
-accepted. It speaks in recorded prompts and knows what is said
-from its script.
+accepted. It speaks in recorded prompts, and knows what is said from its script.
 
 examples:
   %(prog)s

@@ -16,7 +16,16 @@ from typing import TextIO
 
 from rtcvoice.errors import CallEnded, DeviceError, RtcVoiceError, TransportError
 
-__all__ = ["LineWriter", "NoRoom", "clean", "explain", "explained", "silence", "write_line"]
+__all__ = [
+    "LineWriter",
+    "NoRoom",
+    "as_options",
+    "clean",
+    "explain",
+    "explained",
+    "silence",
+    "write_line",
+]
 
 _HINTS: list[tuple[type[RtcVoiceError], str]] = [
     (TransportError, "try again; the command doctor tests the way to the server, step by step"),
@@ -154,11 +163,16 @@ def silence(stream: TextIO | None) -> None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
+def as_options(hint: str) -> str:
+    """Return a hint to programmers in the words of the command line."""
+    for argument, option in _AS_OPTIONS.items():
+        hint = hint.replace(argument, option)
+    return hint
+
+
 def explain(error: RtcVoiceError) -> None:
     """Say on stderr what went wrong, in one line, and what to do in another."""
     hint = error.hint or next(hint for kind, hint in _HINTS if isinstance(error, kind))
     with contextlib.suppress(OSError, ValueError, NoRoom):
         write_line(sys.stderr, f"rtcvoice: {' '.join(clean(error.message).split())}")
-        for argument, option in _AS_OPTIONS.items():
-            hint = hint.replace(argument, option)
-        write_line(sys.stderr, f"  what to do: {clean(hint)}")
+        write_line(sys.stderr, f"  what to do: {clean(as_options(hint))}")
