@@ -125,7 +125,8 @@ def _add_talk(parser: argparse.ArgumentParser) -> None:
 def _add_emulator(parser: argparse.ArgumentParser) -> None:
     parser.description = """\
 Run a local Realtime server over real WebRTC. Any key that begins with sk- is
-accepted. It speaks in recorded prompts, and knows what is said from its script.
+accepted. It speaks in recorded prompts, and knows from its script what is
+said.
 
 examples:
   %(prog)s
