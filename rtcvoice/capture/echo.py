@@ -26,6 +26,7 @@ from rtcvoice.timed_ring import TimedRing
 
 from .double_talk import DoubleTalk, Evidence
 from .far_reference import LEAD, FarReference
+from .isolation import Isolation
 from .linear_echo import LinearEcho, Wave
 
 __all__ = ["EchoCanceller", "EchoEngine", "Polish", "engine_available"]
@@ -75,6 +76,7 @@ class EchoCanceller:
         self._reference = FarReference(speaker, rate=rate)
         self._linear = LinearEcho(rate, rate // 50)
         self._double_talk = DoubleTalk()
+        self._isolation = Isolation()
         self._late: Wave = np.zeros(_DELAYS[rate], np.float32)
         self._opening = np.ones(rate // 50, np.float32)
         self._opening[: int(OPENING * rate)] = np.linspace(0, 1, int(OPENING * rate))
@@ -93,7 +95,7 @@ class EchoCanceller:
         far = self._reference.read(block)
         passed = self._engine.process(block.samples, far)
         rest = self._linear.process(block.samples, far)
-        speaking = self._judge(passed)
+        speaking = self._judge(passed, far)
         passed = self._guarded(passed)
         self._keep_pace()
         late = np.concatenate((self._late, rest))
@@ -111,7 +113,8 @@ class EchoCanceller:
             if self._double_talk.acquainted:
                 self._reference.slow_down(PACE_GAIN * moved / (PACE_BLOCKS / 50))
 
-    def _judge(self, passed: Samples) -> bool:
+    def _judge(self, passed: Samples, far: Samples) -> bool:
+        """Return whether what the linear filter leaves is to be heard rather than AEC3."""
         parts = self._linear.latest
         evidence = Evidence(
             heard=_db(parts.heard),
@@ -120,10 +123,13 @@ class EchoCanceller:
             passed=_db(_power(_wave(passed))),
             alike=parts.alike,
         )
-        self.speaking = self._double_talk(evidence)
+        isolated = self._isolation(
+            far=_db(_power(_wave(far))), heard=evidence.heard, echo=evidence.echo
+        )
+        self.speaking = self._double_talk(evidence) or self._isolation.speaking
         if self._double_talk.misled:
             self._linear.waver()
-        return self.speaking
+        return self.speaking or isolated
 
     def _guarded(self, passed: Samples) -> Samples:
         """Return AEC3's output, lowered while it is most likely the assistant's."""
