@@ -28,6 +28,7 @@ __all__ = [
     "check_rate",
     "latest_tick",
     "level",
+    "ramped",
     "samples_from_bytes",
 ]
 
@@ -82,6 +83,15 @@ def level(samples: Samples) -> Level:
     peak = max(int(samples.max()), -int(samples.min()))
     wave = samples.astype(np.float32)
     return Level(_dbfs(peak), _dbfs(math.sqrt(float(wave @ wave) / len(wave))))
+
+
+def ramped(samples: Samples, before: float, after: float) -> Samples:
+    """Return `samples` with a gain that goes from `before` to `after`, neither above 1."""
+    if before == after == 1.0:
+        return samples
+    ramp = np.linspace(before, after, len(samples), dtype=np.float32)
+    changed: Samples = np.rint(samples * ramp).astype(np.int16)
+    return changed
 
 
 def check_rate(rate: int) -> int:

@@ -21,7 +21,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from rtcvoice.audio import SILENCE_DBFS, Block, Samples
+from rtcvoice.audio import SILENCE_DBFS, Block, Samples, ramped
 from rtcvoice.timed_ring import TimedRing
 
 from .double_talk import DoubleTalk, Evidence
@@ -135,11 +135,7 @@ class EchoCanceller:
         """Return AEC3's output, lowered while it is most likely the assistant's."""
         before = self._gain
         self._gain = DOUBTED if self._double_talk.doubtful else min(1.0, before + RECOVERY)
-        if before == self._gain == 1.0:
-            return passed
-        ramp = np.linspace(before, self._gain, len(passed), dtype=np.float32)
-        lowered: Samples = np.rint(passed * ramp).astype(np.int16)
-        return lowered
+        return ramped(passed, before, self._gain)
 
     def _mixed(self, passed: Samples, rest: Wave, speaking: bool) -> Samples:
         was, self._open = self._open, speaking

@@ -7,9 +7,7 @@ the assistant takes a canceller, or headphones.
 
 from __future__ import annotations
 
-import numpy as np
-
-from rtcvoice.audio import Block, level
+from rtcvoice.audio import Block, level, ramped
 from rtcvoice.timed_ring import TimedRing
 
 __all__ = ["HalfDuplex"]
@@ -45,7 +43,4 @@ class HalfDuplex:
         played = self._speaker.read_at(block.time - AFTER, int(span * self._speaker.rate))
         before = self._gain
         self._gain = ATTENUATION if level(played).rms_dbfs > AUDIBLE else 1.0
-        if before == self._gain == 1.0:
-            return block
-        ramp = np.linspace(before, self._gain, len(block.samples), dtype=np.float32)
-        return block._replace(samples=np.rint(block.samples * ramp).astype(np.int16))
+        return block._replace(samples=ramped(block.samples, before, self._gain))

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
-
-from rtcvoice.audio import Samples
+from rtcvoice.audio import Samples, ramped
 
 from .sink import Puller
 
@@ -45,8 +43,4 @@ class Ducking:
         samples = self._player.pull(now)
         before = self._gain
         self._gain = self._lowest if self._wanted() else min(1.0, before + self._rise)
-        if before == 1.0 and self._gain == 1.0:
-            return samples
-        ramp = np.linspace(before, self._gain, len(samples), dtype=np.float32)
-        lowered: Samples = np.rint(samples * ramp).astype(np.int16)
-        return lowered
+        return ramped(samples, before, self._gain)
