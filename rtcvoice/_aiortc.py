@@ -22,6 +22,7 @@ from aiortc import RTCPeerConnection, RTCRtpReceiver, RTCRtpSender
 from aiortc.rtcsctptransport import CookieEchoChunk, DataChunk
 from aiortc.rtp import RtcpRrPacket, RtcpSrPacket
 
+from rtcvoice.errors import RtcVoiceError
 from rtcvoice.rtp import ReceiverReport, RoundTrips, RtpPacket
 
 __all__ = [
@@ -52,11 +53,13 @@ _JITTER_BUFFER = "_RTCRtpReceiver__jitter_buffer"
 _CONNECT = "_RTCPeerConnection__connect"
 
 
-class UnsupportedAiortc(RuntimeError):
+class UnsupportedAiortc(RtcVoiceError, RuntimeError):
     """The installed aiortc or aioice lacks a name that rtcvoice relies on."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"the installed aiortc/aioice has no {name}; install aiortc>=1.16,<1.17")
+        super().__init__(
+            f"the installed aiortc/aioice has no {name}", hint="install aiortc>=1.16,<1.17"
+        )
 
 
 class _PacketTap:

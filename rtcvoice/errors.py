@@ -10,12 +10,14 @@
     └── CallEnded             the call is over; what you asked for can no longer happen
 
 Every message names the cause and, where there is one, the cure (`hint`). Keys and tokens never
-enter a message: the border that raises masks them first.
+enter a message: the border that raises masks them first. Control characters, which a server or a
+file may have put into the text, are taken out of every message by the root class (`clean`).
 """
 
 from __future__ import annotations
 
 import copyreg
+import re
 from typing import Any
 
 __all__ = [
@@ -27,16 +29,48 @@ __all__ = [
     "ServerError",
     "SignalingError",
     "TransportError",
+    "clean",
+    "one_line",
 ]
+
+_DROPPED = (
+    *range(0x20),  # C0, with the escape sequences of terminals
+    *range(0x7F, 0xA0),  # DEL and C1
+    *(0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)),  # bidirectional
+)
+_CLEANED: dict[int, str | None] = dict.fromkeys(_DROPPED) | {
+    0x09: " ",
+    0x0A: "\n",
+    0x2028: "\n",
+    0x2029: "\n",
+}
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def clean(text: str) -> str:
+    """Return `text` for people to read: without what would steer a terminal or reorder the line.
+
+    Line breaks stay, tabs become spaces, other control characters and the bidirectional marks go.
+    A lone surrogate, which no file or terminal can take, becomes U+FFFD.
+    """
+    if text.isprintable():  # of these characters none is
+        return text
+    return _SURROGATE.sub("\ufffd", text.translate(_CLEANED))
+
+
+def one_line(text: str, most: int = 300) -> str:
+    """Return `text` cleaned and in one line of at most `most` characters, for logs and reports."""
+    line = " ".join(clean(text[: 2 * most]).split())
+    return line if len(line) <= most else f"{line[: most - 3]}..."
 
 
 class RtcVoiceError(Exception):
     """Root of everything rtcvoice raises; `hint` says what to do next, or is empty."""
 
     def __init__(self, message: str, *, hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.message = clean(message)
+        self.hint = clean(hint)
+        super().__init__(self.message)
 
     def __str__(self) -> str:
         return f"{self.message} ({self.hint})" if self.hint else self.message
@@ -72,8 +106,8 @@ class SignalingError(RtcVoiceError):
     ) -> None:
         super().__init__(message, hint=hint)
         self.status = status
-        self.code = code
-        self.request_id = request_id
+        self.code = code if code is None else one_line(code)
+        self.request_id = request_id if request_id is None else one_line(request_id)
 
 
 class TransportError(RtcVoiceError):
@@ -104,7 +138,7 @@ class CallEnded(RtcVoiceError):  # noqa: N818  (an end is not always an error)
 
     def __init__(self, reason: str, *, normal: bool, hint: str = "") -> None:
         super().__init__(reason, hint=hint)
-        self.reason = reason
+        self.reason = self.message
         self.normal = normal
 
     def again(self) -> CallEnded:

@@ -17,6 +17,8 @@ from rtcvoice.errors import (
     ServerError,
     SignalingError,
     TransportError,
+    clean,
+    one_line,
 )
 
 EVERY_KIND = [
@@ -31,7 +33,7 @@ EVERY_KIND = [
 
 
 def test_the_list_of_kinds_is_complete():
-    named = {getattr(errors, name) for name in errors.__all__}
+    named = {each for name in errors.__all__ if isinstance(each := getattr(errors, name), type)}
     assert named == {type(error) for error in EVERY_KIND} | {RtcVoiceError}
 
 
@@ -58,3 +60,37 @@ def test_they_can_be_copied_and_pickled(error, duplicate):
     assert type(other) is type(error)
     assert str(other) == str(error)
     assert vars(other) == vars(error)
+
+
+EVIL = "\x1b]0;title\x07\x1b[31m\x9b\x7f\u202e\u2066\u2069\u200f\u200e\u061c\rred\udc80"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ConfigError(EVIL, hint=EVIL),
+        SignalingError(EVIL, code=EVIL, request_id=EVIL, hint=EVIL),
+        TransportError(EVIL, stage="ice", hint=EVIL),
+        ServerError(EVIL, hint=EVIL),
+        CallEnded(EVIL, normal=False, hint=EVIL).again(),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_no_control_character_gets_into_an_error(error):
+    texts = [str(error), *map(str, error.args)]
+    texts += [value for value in vars(error).values() if isinstance(value, str)]
+    assert any("red" in text for text in texts)
+    for text in texts:
+        assert text.isprintable(), ascii(text)
+        text.encode()  # has a UTF-8 form
+
+
+def test_what_is_harmless_stays_as_it_is():
+    text = "Grüße, שלום, 你好 👋🏽\nsecond line"
+    assert clean(text) == text
+    assert clean("a\tb\r\nc\u2028d") == "a b\nc\nd"
+
+
+def test_one_line_is_one_bounded_line():
+    assert one_line(" a\n\tb\x1b[1m ") == "a b[1m"
+    assert one_line("x" * 1000, 10) == "xxxxxxx..."

@@ -17,6 +17,7 @@ import os
 import time
 import weakref
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 from rtcvoice import events
@@ -132,12 +133,13 @@ class Dialogue:
         self._end = reason
         if self._timer is not None:
             self._timer.cancel()
-        self.exchange.end(reason)
-        self.state.turns.end(self._clock())
-        self._publish_turns(self._clock())
-        self._replies.end(reason)
-        for stream in list(self._streams):
-            stream.end(None if reason.normal else reason)
+        with ExitStack() as every:  # also those after one that raises; last in, first out
+            for stream in list(self._streams):
+                every.callback(stream.end, None if reason.normal else reason)
+            every.callback(self._replies.end, reason)
+            every.callback(self._publish_turns, self._clock())
+            every.callback(self.state.turns.end, self._clock())
+            every.callback(self.exchange.end, reason)
 
     async def aclose(self) -> None:
         """Stop recording; nothing else is left to stop."""

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
-from rtcvoice.errors import CallEnded, ConfigError
+from rtcvoice.errors import CallEnded, ConfigError, one_line
 from rtcvoice.events import BETA_NAMES, SERVER_EVENTS
 
 from .accounts.limits import LIMIT_EVENTS
@@ -268,7 +268,7 @@ class Dispatcher:
                 self._report(name, event, exc)
 
     def _report(self, handler: str, event: Any, exc: BaseException) -> None:
-        logger.error("x handler %s failed at %s", handler, event.type, exc_info=exc)
+        logger.error("x handler %s failed at %s", handler, one_line(event.type), exc_info=exc)
         if not isinstance(event, HandlerError):
             self.publish(HandlerError(handler=handler, event=event, exception=exc))
 

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable
 
 from rtcvoice import events
-from rtcvoice.errors import CallEnded
+from rtcvoice.errors import CallEnded, one_line
 from rtcvoice.events import ClientEvent
 
 from .accounts.accounts import AccountPorts, Accounts
@@ -74,7 +74,7 @@ class ConversationSide:
         try:
             event = events.decode(text)
             if logger.isEnabledFor(logging.DEBUG):
-                logger.debug("< %s", event.type)
+                logger.debug("< %s", one_line(event.type))  # its name may be anything
             fact, hidden = self.dialogue.feed(event)
             self._act_on(fact)
             self.accounts.feed(event)
@@ -91,17 +91,28 @@ class ConversationSide:
         self._act_on(self.dialogue.sent(event))
 
     def end(self, reason: CallEnded) -> None:
-        """End all waiting, and what runs: the call is over."""
-        self.tools.end()
-        self.accounts.end()
-        self.dialogue.end(reason)
-        self.dispatcher.end(reason)
+        """End all waiting, and what runs: the call is over. If one raises, the others still end."""
+        ends: tuple[Callable[[], None], ...] = (
+            self.tools.end,
+            self.accounts.end,
+            lambda: self.dialogue.end(reason),
+            lambda: self.dispatcher.end(reason),
+        )
+        for end in ends:
+            try:
+                end()
+            except Exception:
+                logger.exception("x ending a part of the conversation failed")
 
     async def aclose(self) -> None:
         """Wait for handlers and tools to stop, for a short time each."""
-        await asyncio.gather(
+        results = await asyncio.gather(
             self.dispatcher.aclose(timeout=HANDLER_GRACE),
             self.tools.aclose(timeout=HANDLER_GRACE),
             self.dialogue.aclose(),
             self.accounts.aclose(),
+            return_exceptions=True,
         )
+        for error in results:
+            if isinstance(error, BaseException):
+                logger.error("x closing a part of the conversation failed", exc_info=error)
