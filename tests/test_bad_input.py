@@ -151,8 +151,11 @@ def test_keys(
     assert says in complaint(capsys)
 
 
-def test_a_dotenv_file_that_is_none(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (folder / ".env").write_bytes(b"OPENAI_API_KEY=\xff\xfe")
+def test_a_dotenv_file_that_is_none(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY")
+    (folder / ".env").write_bytes(b"OPENAI_API_KEY=\0")
     assert main(["--text", "Hi"]) == 2
     assert ".env" in complaint(capsys)
 

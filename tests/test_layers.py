@@ -67,7 +67,7 @@ ALLOWED: dict[str, set[str]] = {
     "emulator": LEAVES
     | {"_aiortc", "emulator", "capture.source", "capture.track", "playout.engine"},
     "checkup": LEAVES | CONNECTION | {"", "call", "connect", "device", "checkup"},
-    "cli": {"", "cli", "checkup", "emulator", "events", "errors", "token_server"},
+    "cli": LEAVES | {"", "cli", "addresses", "checkup", "config", "emulator", "token_server"},
     "__main__": {"cli"},
     "": LEAVES | ROADS | CROSSING | CONNECTION | {"device", "_starting"},
 }

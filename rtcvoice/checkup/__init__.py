@@ -18,7 +18,7 @@ from rtcvoice.checkup.trial import look_at_call
 from rtcvoice.config import CallConfig
 from rtcvoice.errors import RtcVoiceError
 
-__all__ = ["Finding", "Level", "examine"]
+__all__ = ["Finding", "Level", "examine", "of_error"]
 
 
 async def examine(options: Mapping[str, Any]) -> AsyncIterator[Finding]:

@@ -70,13 +70,16 @@ def add_doctor(parser: argparse.ArgumentParser) -> None:
 
 async def run(options: argparse.Namespace) -> int:
     """Examine and show; return 0, or the exit code of the first failure."""
-    from rtcvoice.checkup import Finding, Level, examine
+    from rtcvoice.checkup import Finding, Level, examine, of_error
 
     failures: list[Finding] = []
     warnings = 0
     async with AsyncExitStack() as stack:
         given = await _given(options, stack)
         show = _json if options.json else _show
+        if options.dot_env_error is not None:
+            warnings += 1
+            show(of_error(".env", options.dot_env_error, Level.WARN))
         async for finding in examine(given):
             show(finding)
             warnings += finding.level is Level.WARN

@@ -16,14 +16,16 @@ import sys
 from collections.abc import Coroutine, Sequence
 from typing import Any, TextIO
 
-from dotenv import load_dotenv
-
+from rtcvoice.cli.dot_env import KEYS, take_key, wants_key
 from rtcvoice.cli.keys import give_back
 from rtcvoice.cli.options import EXIT_CODES, parse
 from rtcvoice.cli.output import NoRoom, explain, explained, silence
-from rtcvoice.errors import ConfigError, RtcVoiceError
+from rtcvoice.config import environment
+from rtcvoice.errors import ConfigError, CredentialsError, RtcVoiceError
 
 __all__ = ["main"]
+
+logger = logging.getLogger(__name__)
 
 PIPE_CLOSED = 128 + 13
 """What the shell reports of a program that SIGPIPE ended."""
@@ -66,16 +68,30 @@ def _explained(argv: Sequence[str] | None) -> int:
 
 
 def _command(argv: Sequence[str] | None) -> int:
-    try:
-        load_dotenv(".env")
-    except (OSError, ValueError) as exc:
-        raise ConfigError(f".env cannot be read: {exc}", hint="lines like NAME=value") from exc
     options = parse(argv)
     _log(options.verbose)
+    if wants_key(options):
+        options.dot_env_error = _key_from_dot_env()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # words come in any language
-    return _run(options.run(options))
+    try:
+        return _run(options.run(options))
+    except CredentialsError as exc:
+        unread = getattr(options, "dot_env_error", None)
+        if unread is not None and not any(map(environment, KEYS)):
+            raise unread from exc  # the key may be there
+        raise
+
+
+def _key_from_dot_env() -> ConfigError | None:
+    """Take the key of `.env`; return why it cannot be read: no command stops because of that."""
+    try:
+        take_key()
+    except ConfigError as exc:
+        logger.info("x %s", exc)
+        return exc
+    return None
 
 
 def _log(verbose: int) -> None:

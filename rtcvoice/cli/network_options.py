@@ -13,6 +13,7 @@ __all__ = ["add_key", "add_network", "add_relay", "network_from"]
 
 def add_key(group: Any, *, token_url: bool = True) -> None:
     """Add where the key comes from, when it is not in the environment."""
+    group.set_defaults(dot_env_error=None)
     group.add_argument("--api-key-file", metavar="FILE", help="where the key is, alone")
     if token_url:
         group.add_argument(
