@@ -20,7 +20,7 @@ from pathlib import Path
 from dotenv import dotenv_values
 
 from rtcvoice.addresses import is_azure
-from rtcvoice.config import environment
+from rtcvoice.config import complete_environment, environment
 from rtcvoice.errors import ConfigError
 
 __all__ = ["KEYS", "from_file", "take_key", "wants_key"]
@@ -53,7 +53,7 @@ def take_key(path: str | Path = ".env") -> None:
         raise _unreadable(path, (exc.strerror or str(exc)).lower()) from exc
     values = dotenv_values(stream=io.StringIO(text), interpolate=False)
     present = {name for name in (*KEYS, ADDRESS) if environment(name)}
-    os.environ.update(from_file(values, present))
+    complete_environment(from_file(values, present))
 
 
 def from_file(
