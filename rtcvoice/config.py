@@ -1,8 +1,8 @@
 """What a call is asked to be: options in, a frozen `CallConfig` and the session's JSON out.
 
-The only place that knows the environment. Options are checked before anything is sent; a field of the dead
-beta API raises with the name of its successor. Only what the caller set travels, besides the model
-and input transcription: whatever else is absent is the server's default.
+Options are checked before anything is sent; a field of the dead beta API raises with the name of
+its successor. Only what the caller set travels, besides the model and input transcription: whatever
+else is absent is the server's default.
 
 https://platform.openai.com/docs/api-reference/realtime-sessions
 """
@@ -29,17 +29,11 @@ from rtcvoice.credentials import (
     credentials_from,
     for_azure,
 )
+from rtcvoice.environment import environment
 from rtcvoice.errors import ConfigError, CredentialsError
 from rtcvoice.ice_servers import IceServer, ice_servers_from
 
-__all__ = [
-    "CHANGEABLE",
-    "DEFAULT_BASE_URL",
-    "DEFAULT_MODEL",
-    "CallConfig",
-    "complete_environment",
-    "environment",
-]
+__all__ = ["CHANGEABLE", "DEFAULT_BASE_URL", "DEFAULT_MODEL", "CallConfig"]
 
 DEFAULT_MODEL = "gpt-realtime-2.1"
 DEFAULT_TRANSCRIPTION = "gpt-transcribe"
@@ -107,16 +101,6 @@ _KINDS: dict[str, tuple[tuple[type, ...], str]] = {
     "voice": ((str, dict), "text such as 'marin', or a dict"),
 }
 """What the options may be; what is inside, the server judges."""
-
-
-def environment(name: str) -> str | None:
-    """Return an environment variable's value, None when it is missing or blank."""
-    return os.environ.get(name, "").strip() or None
-
-
-def complete_environment(values: Mapping[str, str]) -> None:
-    """Set environment variables that are missing or blank; the others stay."""
-    os.environ.update({name: value for name, value in values.items() if not environment(name)})
 
 
 @dataclass(frozen=True, kw_only=True)

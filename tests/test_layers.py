@@ -27,7 +27,7 @@ PURE = {"audio", "resampler", "rtp", "sdp", "stats", "timed_ring"}
 LEAVES = {"errors", "timings", "opus", "events"} | PURE
 ROADS = {"capture", "playout", "conversation"}
 CONNECTION = {
-    *("addresses", "credentials", "ice_servers", "config", "rest", "signaling"),
+    *("addresses", "credentials", "environment", "ice_servers", "config", "rest", "signaling"),
     *("transport", "_aioice", "_aiortc", "leg", "supervisor"),
 }
 CROSSING = {"connect", "call", "ends"}
@@ -49,9 +49,10 @@ ALLOWED: dict[str, set[str]] = {
     "device": {"errors", "audio", "stats", "device"},
     "credentials": {"errors"},
     "addresses": {"errors"},
+    "environment": set(),
     "ice_servers": {"errors"},
-    "config": {"errors", "addresses", "credentials", "ice_servers"},
-    "rest": {"errors", "addresses", "credentials"},
+    "config": {"errors", "addresses", "credentials", "environment", "ice_servers"},
+    "rest": {"errors", "addresses", "credentials", "environment"},
     "signaling": {"errors", "addresses", "credentials", "rest"},
     "supervisor": {"errors"},
     "_aiortc": {"errors", "rtp"},
@@ -67,7 +68,7 @@ ALLOWED: dict[str, set[str]] = {
     "emulator": LEAVES
     | {"_aiortc", "emulator", "capture.source", "capture.track", "playout.engine"},
     "checkup": LEAVES | CONNECTION | {"", "call", "connect", "device", "checkup"},
-    "cli": LEAVES | {"", "cli", "addresses", "checkup", "config", "emulator", "token_server"},
+    "cli": LEAVES | {"", "cli", "addresses", "checkup", "emulator", "environment", "token_server"},
     "__main__": {"cli"},
     "": LEAVES | ROADS | CROSSING | CONNECTION | {"device", "_starting"},
 }
@@ -158,9 +159,9 @@ def test_event_names_are_spoken_only_by_those_who_know_the_protocol() -> None:
                 assert not EVENT_NAME.match(node.value), f"{module}:{node.lineno}: {node.value}"
 
 
-def test_only_config_reads_the_environment() -> None:
+def test_one_module_reads_the_environment() -> None:
     for module, path in MODULES.items():
-        if module != "rtcvoice.config":
+        if module != "rtcvoice.environment":
             assert not re.search(r"os\.environ|os\.getenv|getenv\(", path.read_text()), module
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from dotenv import dotenv_values
 
 from rtcvoice.addresses import is_azure
-from rtcvoice.config import complete_environment, environment
+from rtcvoice.environment import complete_environment, environment
 from rtcvoice.errors import ConfigError
 
 __all__ = ["KEYS", "from_file", "take_key", "wants_key"]

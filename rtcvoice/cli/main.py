@@ -20,7 +20,7 @@ from rtcvoice.cli.dot_env import KEYS, take_key, wants_key
 from rtcvoice.cli.keys import give_back
 from rtcvoice.cli.options import EXIT_CODES, parse
 from rtcvoice.cli.output import NoRoom, explain, explained, silence
-from rtcvoice.config import environment
+from rtcvoice.environment import environment
 from rtcvoice.errors import ConfigError, CredentialsError, RtcVoiceError
 
 __all__ = ["main"]

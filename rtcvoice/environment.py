@@ -1,0 +1,18 @@
+"""The only place that reads and writes environment variables: a blank one counts as missing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+__all__ = ["complete_environment", "environment"]
+
+
+def environment(name: str) -> str | None:
+    """Return an environment variable's value, None when it is missing or blank."""
+    return os.environ.get(name, "").strip() or None
+
+
+def complete_environment(values: Mapping[str, str]) -> None:
+    """Set variables that are missing or blank; the others stay."""
+    os.environ.update({name: value for name, value in values.items() if not environment(name)})
