@@ -95,14 +95,14 @@ def ramped(samples: Samples, before: float, after: float) -> Samples:
 
 
 def check_rate(rate: int) -> int:
-    """Return `rate` if Opus codes it natively, else raise ConfigError."""
-    if rate not in OPUS_RATES:
+    """Return `rate` if it is a whole number that Opus codes natively, else raise ConfigError."""
+    if not isinstance(rate, int | np.integer) or rate not in OPUS_RATES:
         known = ", ".join(map(str, OPUS_RATES))
         raise ConfigError(
             f"{rate!r} is not a sample rate of Opus",
             hint=f"use one of {known}, or resample first, for example with av.AudioResampler",
         )
-    return rate
+    return int(rate)
 
 
 def samples_from_bytes(data: bytes | bytearray | memoryview) -> Samples:
@@ -169,7 +169,11 @@ class RingBuffer:
             self._write(samples[start : start + self._capacity])
 
     def read(self, count: int) -> Samples:
-        """Take up to `count` samples, oldest first, as a new array. Reader thread only."""
+        """Take up to `count` samples, oldest first, as a new array. Reader thread only.
+
+        A negative `count` takes none.
+        """
+        count = max(0, count)
         while True:
             start = self.index
             self._dropped += start - self._index

@@ -107,3 +107,11 @@ def test_ring_between_two_threads_never_tears():
         seen += len(samples)
     thread.join()
     assert seen + ring.dropped == ring.written == total
+
+
+def test_a_negative_count_takes_nothing_from_a_ring():
+    ring = RingBuffer(10)
+    ring.write(np.arange(8, dtype=np.int16))
+    assert len(ring.read(-3)) == 0
+    assert ring.read(20).tolist() == list(range(8))
+    assert ring.index == 8

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from virtual_loop import DeadlockError, VirtualLoop, run
 
-from rtcvoice.capture.source import PcmSource, Schedule, Silence, Source
+from rtcvoice.capture.flag import Flag
+from rtcvoice.capture.source import PacedSource, PcmSource, Schedule, Silence, Source
 from rtcvoice.errors import ConfigError
 
 FRAME = 480
@@ -282,3 +283,101 @@ def test_the_virtual_loop_notices_a_deadlock():
     task.cancel()
     running.run_until_complete(asyncio.gather(task, return_exceptions=True))
     running.close()
+
+
+def test_a_source_is_as_new_in_the_next_event_loop():
+    class Tone(PacedSource):  # a user's own
+        def _next(self, count):
+            self._finished.set()
+            return np.ones(count, np.int16)
+
+    class Endless:
+        def __aiter__(self):
+            return self.chunks()
+
+        async def chunks(self):
+            for _ in range(3):
+                yield np.ones(FRAME, np.int16)
+
+    async def call(source: PacedSource, before: list[bool]) -> int:
+        early = asyncio.create_task(source.wait_finished())
+        await asyncio.sleep(0)
+        before.append(early.done())
+        await source.open()
+        waiting = asyncio.create_task(source.wait_finished())
+        heard = await take(source, 5)
+        await asyncio.wait_for(waiting, 1)
+        early.cancel()
+        await source.aclose()
+        return int(heard.sum())
+
+    for source, said in ((Tone(rate=24000), 5), (PcmSource(Endless()), 3)):
+        before: list[bool] = []
+        assert [run(call(source, before)) for _ in range(3)] == [said * FRAME] * 3
+        assert before[0] is False
+
+
+def test_nothing_of_the_last_call_is_heard_in_the_next_and_its_error_is_gone():
+    calls = 0
+
+    class Chunks:
+        def __aiter__(self):
+            return self.chunks()
+
+        async def chunks(self):
+            nonlocal calls
+            calls += 1
+            yield np.full(FRAME * 20, calls, np.int16)
+            if calls == 1:
+                raise OSError("the decoder died")
+
+    async def main():
+        source = PcmSource(Chunks())
+        for number in (1, 2):
+            await source.open()
+            heard = await take(source, 4)
+            assert set(heard.tolist()) <= {0, number}
+            assert number in heard
+            if number == 1:
+                await take(source, 20)
+                assert isinstance(source.error, OSError)
+            else:
+                assert source.error is None
+            await source.aclose()
+
+    run(main())
+
+
+@pytest.mark.parametrize("chunk", [480, "text", None])
+def test_a_chunk_that_is_no_pcm_ends_the_audio_with_its_reason(chunk):
+    async def main():
+        async def chunks():
+            yield chunk
+
+        source = PcmSource(chunks())
+        await source.open()
+        assert not (await take(source, 3)).any()
+        assert source.finished
+        assert "yield bytes" in str(source.error)
+        await source.aclose()
+
+    run(main())
+
+
+@pytest.mark.parametrize("rate", [8000.0, "24000", 22050, True, None])
+def test_only_whole_rates_of_opus_are_taken(rate):
+    with pytest.raises(ConfigError, match="sample rate"):
+        Silence(rate=rate)
+
+
+async def test_a_flag_wakes_from_another_thread_and_forgets_who_gave_up():
+    flag = Flag()
+    gone = asyncio.create_task(flag.wait())
+    await asyncio.sleep(0)
+    gone.cancel()
+    waiting = asyncio.create_task(flag.wait())
+    await asyncio.sleep(0)
+    await asyncio.to_thread(flag.set)
+    await asyncio.wait_for(waiting, 1)
+    assert not flag._waiting
+    await flag.wait()

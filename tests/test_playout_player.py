@@ -14,6 +14,7 @@ from virtual_loop import run
 
 from rtcvoice.errors import ConfigError
 from rtcvoice.playout.player import INBOX, Player
+from rtcvoice.playout.tee import BlockStream
 from rtcvoice.resampler import PassThrough, StreamResampler, resampler
 from rtcvoice.rtp import RtpPacket
 
@@ -198,3 +199,15 @@ def test_resampling_in_blocks_is_resampling_at_once():
     assert 0 <= 44100 - len(pieces) < 60  # held back: less than 1.5 ms
     both = min(len(pieces), len(at_once))
     assert np.abs(pieces[:both].astype(int) - at_once[:both]).max() <= 1
+
+
+async def test_a_reader_that_gave_up_is_not_woken_for_every_block() -> None:
+    stream = BlockStream()
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(anext(stream), 0)
+    reading = asyncio.create_task(anext(stream))
+    await asyncio.sleep(0)
+    assert stream._waiting
+    reading.cancel()
+    await asyncio.wait([reading])
+    assert not stream._waiting

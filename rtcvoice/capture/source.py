@@ -30,6 +30,8 @@ from rtcvoice.device.device import DeviceChanged
 from rtcvoice.errors import ConfigError
 from rtcvoice.stats import DeviceStats
 
+from .flag import Flag
+
 __all__ = ["CATCH_UP", "PacedSource", "PcmChunk", "PcmSource", "Silence", "Source"]
 
 logger = logging.getLogger(__name__)
@@ -118,8 +120,8 @@ class PacedSource(Source):
 
     def __init__(self, *, rate: int) -> None:
         self.rate = check_rate(rate)
-        self._schedule = Schedule(rate)
-        self._finished = asyncio.Event()
+        self._schedule = Schedule(self.rate)
+        self._finished = Flag()
 
     @property
     def finished(self) -> bool:
@@ -189,68 +191,86 @@ class PcmSource(PacedSource):
             )
         self.error: Exception | None = None
         self._chunks = chunks
-        self._ring = RingBuffer(int(rate * CATCH_UP))
-        self._room = asyncio.Event()
+        self._intake = _Intake(self.rate)
         self._pump: asyncio.Task[None] | None = None
-        self._ended = False
 
     async def open(self) -> None:
-        """Begin to iterate."""
+        """Begin to iterate, with nothing left of an earlier call."""
         await super().open()
-        if self._pump is None:
-            self._ended = False
-            self._pump = asyncio.create_task(self._run(), name="rtcvoice PcmSource")
+        if self._pump is not None and self._pump.get_loop() is asyncio.get_running_loop():
+            return  # open already
+        self.error = None
+        self._intake = _Intake(self.rate)
+        self._pump = asyncio.create_task(self._run(self._intake), name="rtcvoice PcmSource")
 
     async def aclose(self) -> None:
         """Stop iterating; an iterable that refuses to be cancelled is left alone after 1 s."""
         await super().aclose()
-        if (pump := self._pump) is None:
-            return
-        self._pump = None
+        pump, self._pump = self._pump, None
+        if pump is None or pump.get_loop() is not asyncio.get_running_loop():
+            return  # a loop that is gone has taken its tasks along
         pump.cancel()
         _, pending = await asyncio.wait({pump}, timeout=1.0)
         if pending:
             logger.warning("x the iterable of a PcmSource ignores its cancellation")
 
     def _next(self, count: int) -> Samples:
-        samples = self._ring.read(count)
-        self._room.set()
-        if self._ended and not self._ring.available:
+        intake = self._intake
+        samples = intake.ring.read(count)
+        intake.room.set()
+        if intake.ended and not intake.ring.available:
             self._finished.set()
         if len(samples) == count:
             return samples
         return np.concatenate((samples, np.zeros(count - len(samples), np.int16)))
 
-    async def _run(self) -> None:
+    async def _run(self, intake: _Intake) -> None:
         try:
-            await self._iterate()
+            await _iterate(self._chunks, intake)
         except Exception as exc:
-            self.error = exc
+            if intake is self._intake:  # an iterable that ignored its cancellation is of no call
+                self.error = exc
             logger.exception("x the iterable of a PcmSource failed; silence follows")
         finally:
-            self._ended = True
+            intake.ended = True
 
-    async def _iterate(self) -> None:
-        half = b""
-        async for chunk in self._chunks:
-            if isinstance(chunk, np.ndarray):
-                await self._put(_as_int16(chunk))
-                continue
-            # A chunk of bytes may end in the middle of a sample; the next one goes on from there.
-            data = half + bytes(chunk)
-            whole = len(data) & ~1
-            half = data[whole:]
-            await self._put(samples_from_bytes(data[:whole]))
 
-    async def _put(self, samples: Samples) -> None:
+class _Intake:
+    """What one call takes of the iterable; one that cannot be cancelled keeps its own."""
+
+    def __init__(self, rate: int) -> None:
+        self.ring = RingBuffer(int(rate * CATCH_UP))
+        self.room = asyncio.Event()
+        self.ended = False
+
+    async def put(self, samples: Samples) -> None:
+        """Add samples, as soon as there is room for them."""
         while len(samples):
-            room = self._ring.capacity - self._ring.available
+            room = self.ring.capacity - self.ring.available
             if room:
-                self._ring.write(samples[:room])
+                self.ring.write(samples[:room])
                 samples = samples[room:]
             else:
-                self._room.clear()
-                await self._room.wait()
+                self.room.clear()
+                await self.room.wait()
+
+
+async def _iterate(chunks: AsyncIterable[PcmChunk], intake: _Intake) -> None:
+    half = b""
+    async for chunk in chunks:
+        if isinstance(chunk, np.ndarray):
+            await intake.put(_as_int16(chunk))
+            continue
+        if not isinstance(chunk, bytes | bytearray | memoryview):
+            raise ConfigError(
+                f"PcmSource got a {type(chunk).__name__}",
+                hint="yield bytes of 16-bit mono PCM, or int16 arrays",
+            )
+        # A chunk of bytes may end in the middle of a sample; the next one goes on from there.
+        data = half + bytes(chunk)
+        whole = len(data) & ~1
+        half = data[whole:]
+        await intake.put(samples_from_bytes(data[:whole]))
 
 
 def _as_int16(samples: Samples) -> Samples:

@@ -45,10 +45,12 @@ class BlockStream:
                 raise StopAsyncIteration
             self._ready.clear()
             self._waiting = True
-            # Look again: the other thread may have put a block before it saw us waiting.
-            if not self._blocks and not self._closed:
-                await self._ready.wait()
-            self._waiting = False
+            try:
+                # Look again: the other thread may have put a block before it saw us waiting.
+                if not self._blocks and not self._closed:
+                    await self._ready.wait()
+            finally:
+                self._waiting = False
 
     async def aclose(self) -> None:
         """Stop listening; what is unread is gone."""
