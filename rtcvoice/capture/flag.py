@@ -1,4 +1,4 @@
-"""A flag to wait for that belongs to no event loop: sources outlive the loop of their first call."""
+"""A flag to wait for that belongs to no event loop: sources outlive the one of their first call."""
 
 from __future__ import annotations
 
