@@ -31,7 +31,7 @@ from rtcvoice.config import CallConfig
 from rtcvoice.conversation.accounts.limits import Limits
 from rtcvoice.conversation.accounts.prices import ModelPrice
 from rtcvoice.conversation.tools.toolset import ToolSet
-from rtcvoice.credentials import EphemeralToken, TokenUrl
+from rtcvoice.credentials import EphemeralToken
 from rtcvoice.ends import Default
 from rtcvoice.errors import TransportError
 from rtcvoice.ice_servers import IceSettings
@@ -154,25 +154,6 @@ async def establish(
     timings = Timings()
     begun = time.monotonic()
     ice = _ice_settings(config)
-    try:
-        async with asyncio.timeout(config.connect_timeout) as deadline:
-            leg, track = await _run_stages(config, wiring, open_ends, timings, ice)
-    except TimeoutError as exc:
-        if not deadline.expired():  # somebody else's, such as a source that asks the network
-            raise
-        raise _too_late(config, _blamed(timings), ice) from exc
-    timings.total = time.monotonic() - begun
-    logger.info("= connected in %.0f ms, call %s", timings.total * 1000, leg.call_id)
-    return Connected(leg, track, timings)
-
-
-async def _run_stages(
-    config: CallConfig,
-    wiring: Wiring,
-    open_ends: Callable[[], Awaitable[None]],
-    timings: Timings,
-    ice: IceSettings,
-) -> tuple[Leg, SourceTrack]:
     signaling = Signaling(
         base_url=config.base_url,
         credentials=config.credentials_source(),
@@ -180,6 +161,26 @@ async def _run_stages(
         proxy=config.proxy,
         ca_file=config.ca_file,
     )
+    try:
+        async with asyncio.timeout(config.connect_timeout) as deadline:
+            leg, track = await _run_stages(config, signaling, wiring, open_ends, timings, ice)
+    except TimeoutError as exc:
+        if not deadline.expired():  # somebody else's, such as a source that asks the network
+            raise
+        raise _too_late(config, _blamed(timings), ice, signaling.asked) from exc
+    timings.total = time.monotonic() - begun
+    logger.info("= connected in %.0f ms, call %s", timings.total * 1000, leg.call_id)
+    return Connected(leg, track, timings)
+
+
+async def _run_stages(
+    config: CallConfig,
+    signaling: Signaling,
+    wiring: Wiring,
+    open_ends: Callable[[], Awaitable[None]],
+    timings: Timings,
+    ice: IceSettings,
+) -> tuple[Leg, SourceTrack]:
     made: list[tuple[Leg, SourceTrack]] = []
     try:
         async with asyncio.TaskGroup() as side_by_side:
@@ -289,10 +290,10 @@ def _ice_settings(config: CallConfig) -> IceSettings:
     )
 
 
-def _too_late(config: CallConfig, stage: str, ice: IceSettings) -> TransportError:
+def _too_late(config: CallConfig, stage: str, ice: IceSettings, asked: str) -> TransportError:
     what, hint = f"it stopped at the stage '{stage}'", _HINTS.get(stage, "")
-    if stage == "token" and isinstance(config.credentials, TokenUrl):
-        hint = f"the token server at {config.credentials.place} does not answer"
+    if stage == "token" and asked:
+        hint = f"{asked} does not answer"
     elif stage == "ice" and ice.trouble:
         what, hint = f"{what}, and {ice.trouble}", ice.cure or hint
     elif stage == "ice" and not ice.servers:

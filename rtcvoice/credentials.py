@@ -10,11 +10,9 @@ an error message.
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import logging
 import os
-import re
 import stat
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -23,6 +21,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from rtcvoice.errors import CredentialsError, RtcVoiceError
+from rtcvoice.masking import masked
+from rtcvoice.threads import in_thread
 
 __all__ = [
     "AccessToken",
@@ -37,17 +37,11 @@ __all__ = [
     "credentials_from",
     "for_azure",
     "is_open_to_others",
-    "masked",
     "resolved",
+    "waited_for",
 ]
 
 logger = logging.getLogger(__name__)
-
-# Short ones only at the beginning of a word: "task-force" holds no key. Real keys are longer, and
-# are found anywhere. The last is a JSON Web Token, as Entra hands them out.
-_SECRET = re.compile(
-    r"\b(?:sk|ek|rk)[-_][\w\-*.]{3,}|(?:sk|ek|rk)[-_][\w\-*.]{16,}|eyJ[\w-]{8,}\.[\w\-.]+", re.ASCII
-)
 
 MOST_BYTES = 64 << 10
 """Of a key file; a larger one is some other file."""
@@ -56,13 +50,6 @@ _WAYS = (
     "set OPENAI_API_KEY, pass api_key= or credentials=rtcvoice.EphemeralToken(...), "
     "or try it without a key: python -m rtcvoice --emulator"
 )
-
-
-def masked(text: str, *secrets: str) -> str:
-    """Return `text` with `secrets`, and all that looks like a key or token, cut to the prefix."""
-    for secret in secrets:
-        text = text.replace(secret, masked(secret) if _SECRET.fullmatch(secret) else "***")
-    return _SECRET.sub(lambda match: match[0][:3] + "***", text)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -270,7 +257,7 @@ async def resolved(
         case ApiKey() | AzureApiKey() | AccessToken() | EphemeralToken():
             return source
         case ApiKeyFile():
-            return await asyncio.to_thread(source.read)
+            return await in_thread(source.read)
         case TokenUrl():
             return await fetch(source)
         case EntraToken():
@@ -287,7 +274,7 @@ async def _asked(provider: Callable[[], Any]) -> Any:
         if inspect.iscoroutinefunction(provider):
             got = await provider()
         else:
-            got = await asyncio.to_thread(provider)
+            got = await in_thread(provider)
             got = await got if inspect.isawaitable(got) else got
     except RtcVoiceError:
         raise
@@ -302,6 +289,20 @@ async def _asked(provider: Callable[[], Any]) -> Any:
             hint="return the key or token as text",
         )
     return got
+
+
+def waited_for(source: CredentialsSource | str | None) -> str:
+    """Return what the credentials are waited for from, if anything: "get_key(), which is ..."."""
+    match source:
+        case TokenUrl():
+            return f"the token server at {source.place}"
+        case ApiKeyFile():
+            return f"the key file {source.path}"
+        case EntraToken() if not isinstance(source.provider, str):
+            return f"{_name_of(source.provider)}, which is to give the credentials,"
+        case EntraToken() | _Secret() | str() | None:
+            return ""
+    return f"{_name_of(source)}, which is to give the credentials,"
 
 
 def _name_of(function: Any) -> str:

@@ -24,8 +24,8 @@ import httpx
 import msgspec
 
 from rtcvoice.addresses import is_loopback
-from rtcvoice.credentials import masked
 from rtcvoice.errors import ConfigError, SignalingError
+from rtcvoice.masking import masked
 
 __all__ = ["BODY_LIMIT", "Reply", "Rest", "decoded", "proxy_for", "tls_context", "why"]
 

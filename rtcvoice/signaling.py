@@ -27,10 +27,11 @@ from rtcvoice.credentials import (
     EphemeralToken,
     TokenUrl,
     for_azure,
-    masked,
     resolved,
+    waited_for,
 )
 from rtcvoice.errors import CredentialsError, SignalingError
+from rtcvoice.masking import masked
 from rtcvoice.rest import Reply, Rest, decoded
 
 __all__ = ["Answer", "Minted", "Signaling", "fetch_token"]
@@ -86,6 +87,11 @@ class Signaling:
         if self._ready is None or again:
             self._ready = self._fit(await resolved(self._source, self._fetch))
         return self._ready
+
+    @property
+    def asked(self) -> str:
+        """What is being waited for to get the credentials, in words; empty once they are there."""
+        return waited_for(self._source) if self._ready is None else ""
 
     def _fit(self, credentials: Credentials) -> Credentials:
         return for_azure(credentials) if self._azure else credentials

@@ -18,10 +18,10 @@ from rtcvoice.credentials import (
     EphemeralToken,
     TokenUrl,
     credentials_from,
-    masked,
     resolved,
 )
 from rtcvoice.errors import CredentialsError
+from rtcvoice.masking import masked
 
 KEY = "sk-proj-4WYDeCqfVYt8Kq0R3tJzqKzq"
 JWT = "eyJ0eXAiOiJKV1QiLCJhbGciOiJSUzI1NiJ9.eyJhdWQiOiJodHRwcyJ9.c2lnbmF0dXJl"

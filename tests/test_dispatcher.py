@@ -527,7 +527,7 @@ def test_a_handler_that_raises_is_reported_once_and_goes_on(caplog):
         assert isinstance(first.exception, ZeroDivisionError)
 
     run(main())
-    assert [record.exc_info[0] for record in caplog.records] == [ZeroDivisionError] * 2
+    assert caplog.text.count("ZeroDivisionError: ") == 2
 
 
 def test_a_handler_of_errors_that_raises_calls_nobody_again():
@@ -724,7 +724,7 @@ async def test_a_plain_function_that_raises_is_reported_too(caplog):
     assert isinstance(error.exception, AttributeError)
     assert error.event is DONE
     await close(dispatcher)
-    assert [record.exc_info[0] for record in caplog.records] == [AttributeError]
+    assert "no attribute 'no_such_field'" in caplog.text
 
 
 async def test_no_thread_is_left_of_plain_functions():

@@ -24,7 +24,7 @@ MODULES = {
 }
 
 PURE = {"audio", "resampler", "rtp", "sdp", "stats", "timed_ring"}
-LEAVES = {"errors", "timings", "opus", "events"} | PURE
+LEAVES = {"errors", "masking", "threads", "timings", "opus", "events"} | PURE
 ROADS = {"capture", "playout", "conversation"}
 CONNECTION = {
     *("addresses", "credentials", "environment", "ice_servers", "config", "rest", "signaling"),
@@ -47,13 +47,13 @@ ALLOWED: dict[str, set[str]] = {
     "timed_ring": {"errors", "audio"},
     "resampler": {"audio"},
     "device": {"errors", "audio", "stats", "device"},
-    "credentials": {"errors"},
+    "credentials": {"errors", "masking", "threads"},
     "addresses": {"errors"},
     "environment": set(),
     "ice_servers": {"errors"},
     "config": {"errors", "addresses", "credentials", "environment", "ice_servers"},
-    "rest": {"errors", "addresses", "credentials", "environment"},
-    "signaling": {"errors", "addresses", "credentials", "rest"},
+    "rest": {"errors", "masking", "addresses", "credentials", "environment"},
+    "signaling": {"errors", "masking", "addresses", "credentials", "rest"},
     "supervisor": {"errors"},
     "_aiortc": {"errors", "rtp"},
     "rate_limit": set(),

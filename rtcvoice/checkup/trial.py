@@ -20,10 +20,11 @@ from rtcvoice.credentials import (
     EphemeralToken,
     TokenUrl,
     is_open_to_others,
-    masked,
 )
 from rtcvoice.errors import RtcVoiceError, TransportError
+from rtcvoice.masking import masked
 from rtcvoice.signaling import Signaling
+from rtcvoice.threads import in_thread
 
 __all__ = ["look_at_call"]
 
@@ -65,7 +66,7 @@ async def _key(config: CallConfig) -> Finding:
     try:
         source = config.credentials_source()
         if isinstance(source, ApiKeyFile):
-            return await asyncio.to_thread(_key_file, source)
+            return await in_thread(_key_file, source)
     except RtcVoiceError as exc:
         return of_error("key", exc)
     if isinstance(source, TokenUrl):

@@ -30,6 +30,9 @@ ENVELOPE = 1024
 LARGEST_MESSAGE = 512 * 1024
 """Bytes of an event, however much the server takes: more would hold up all others too long."""
 
+LARGEST_IMAGE = 64 << 20
+"""Bytes of a file that are read as an image; no server takes as many."""
+
 LONGEST_CLIP = 300
 """Seconds of a clip; longer ones are for `FileSource`, which sends them in real time."""
 
@@ -54,7 +57,8 @@ def read_image(image: str | os.PathLike[str] | bytes) -> str | bytes:
             f"the image {image} is not on this machine", hint="the API takes no web addresses"
         )
     try:
-        return Path(image).read_bytes()
+        with Path(image).open("rb") as file:  # may be a device without an end
+            return file.read(LARGEST_IMAGE + 1)
     except (OSError, TypeError, ValueError) as exc:
         raise ConfigError(
             f"the image {image!r:.200} cannot be read: {exc}",

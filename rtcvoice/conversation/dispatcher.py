@@ -4,26 +4,30 @@
 iterator and each handler has a queue of its own, and each handler a task of its own, so a slow one
 delays only itself, and one that raises is reported (`HandlerError`) and goes on. A full queue drops
 its oldest event; its reader is told by an `EventsDropped` in their place. Handlers that are plain
-functions run in a worker thread, so that blocking in one cannot hold up the call's audio.
+functions run in a worker thread, so that blocking in one holds up neither the call's audio nor the
+end of the program.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import difflib
 import inspect
 import logging
 import weakref
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import Any
 
 from rtcvoice.errors import CallEnded, ConfigError, one_line
 from rtcvoice.events import BETA_NAMES, SERVER_EVENTS
+from rtcvoice.masking import masked_traceback
+from rtcvoice.threads import DaemonThreads
 
 from .accounts.limits import LIMIT_EVENTS
 from .tools.events import TOOL_EVENTS
@@ -36,7 +40,7 @@ QUEUE_LIMIT = 1000
 """Events that one reader may be behind: about two minutes of the fastest transcript."""
 
 HANDLER_THREADS = 64
-"""Plain functions that may block at the same time; threads are made as they are needed."""
+"""Plain functions that may block at the same time; more of them wait for a thread."""
 
 Handler = Callable[[Any], Awaitable[None] | None]
 
@@ -131,7 +135,7 @@ class Dispatcher:
         self._waiters: list[tuple[tuple[str, ...], Callable[[Any], bool], asyncio.Future[Any]]] = []
         self._readers: weakref.WeakSet[Subscription] = weakref.WeakSet()
         self._handlers: dict[asyncio.Task[None], Subscription] = {}
-        self._threads: ThreadPoolExecutor | None = None
+        self._threads = DaemonThreads(HANDLER_THREADS, wait=True, keep=HANDLER_THREADS)
         self._end: CallEnded | None = None
 
     def publish(self, event: Any) -> None:
@@ -248,8 +252,7 @@ class Dispatcher:
                 _, stuck = await asyncio.wait(late, timeout=timeout)
                 for task in stuck:
                     logger.warning("x a handler does not stop: %s", task.get_name())
-        if self._threads is not None:
-            self._threads.shutdown(wait=False, cancel_futures=True)
+        self._threads.shutdown()
 
     async def _handle(self, events: Subscription, handler: Handler) -> None:
         name = getattr(handler, "__qualname__", repr(handler))
@@ -268,7 +271,9 @@ class Dispatcher:
                 self._report(name, event, exc)
 
     def _report(self, handler: str, event: Any, exc: BaseException) -> None:
-        logger.error("x handler %s failed at %s", handler, one_line(event.type), exc_info=exc)
+        shown = masked_traceback(exc)
+        logger.error("x handler %s failed at %s
+%s", handler, one_line(event.type), shown)
         if not isinstance(event, HandlerError):
             self.publish(HandlerError(handler=handler, event=event, exception=exc))
 
@@ -276,11 +281,8 @@ class Dispatcher:
         if inspect.iscoroutinefunction(handler):
             await handler(event)
             return
-        if self._threads is None:
-            self._threads = ThreadPoolExecutor(
-                HANDLER_THREADS, thread_name_prefix="rtcvoice handler"
-            )
-        result = await asyncio.get_running_loop().run_in_executor(self._threads, handler, event)
+        context = contextvars.copy_context()
+        result = await self._threads.start(partial(handler, event), name="handler", context=context)
         if inspect.isawaitable(result):  # a lambda or partial around a coroutine function
             await result
 

@@ -6,7 +6,6 @@ events as they come, the `Dispatcher`'s.
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
@@ -19,6 +18,7 @@ from rtcvoice.audio import DEFAULT_RATE, Samples
 from rtcvoice.errors import ConfigError
 from rtcvoice.events import Item
 from rtcvoice.resampler import resampler
+from rtcvoice.threads import in_thread
 
 from . import commands, content
 from .accounts.latency import TurnLatency
@@ -213,7 +213,7 @@ class Verbs:
         limit = self._dialogue.message_limit
         parts = []
         for image in images:
-            read = await asyncio.to_thread(content.read_image, image)
+            read = await in_thread(content.read_image, image)
             parts.append(content.image_part(read, limit=limit))
         items: list[Item] = []
         if audio is not None:

@@ -24,11 +24,12 @@ from typing import Any, NoReturn, Protocol
 import msgspec
 
 from rtcvoice.conversation.function_calls import FunctionCall
+from rtcvoice.threads import DaemonThreads, ThreadsBusy
 
 from .events import ToolCancelled, ToolFailed, ToolFailure, ToolFinished, ToolStarted
 from .schema import Arguments, BadArguments
 from .toolset import Approval, Tool, ToolCall, ToolSet
-from .work import BadResult, Processes, Threads, ThreadsBusy, TooLarge, called, encoded
+from .work import BadResult, Processes, TooLarge, called, encoded
 
 __all__ = ["Answering", "ToolRunner"]
 
@@ -36,6 +37,9 @@ logger = logging.getLogger(__name__)
 
 WAITING = 100
 """Calls that may run or wait at a time; a model that makes more is told so."""
+
+THREADS = 32
+"""Jobs in threads at a time, those given up on included: each of these keeps its thread."""
 
 ENVELOPE = 1024
 """Bytes of a message that are around the result in it."""
@@ -98,7 +102,7 @@ class ToolRunner:
         self._publish = publish
         self._clock = clock
         self._context = contextvars.copy_context()
-        self._threads = Threads()
+        self._threads = DaemonThreads(THREADS)
         self._processes = Processes()
         self._calls: dict[asyncio.Task[None], FunctionCall] = {}
         self._jobs: set[asyncio.Future[Any]] = set()
@@ -160,7 +164,7 @@ class ToolRunner:
                 logger.warning("x a tool does not stop: %s", name)
         if self._processes:
             close = self._threads.start(
-                self._processes.close, name="close", context=self._context.copy()
+                self._processes.close, name="tool close", context=self._context.copy()
             )
             await asyncio.wait({close}, timeout=timeout)
 
@@ -258,7 +262,7 @@ class ToolRunner:
         if inspect.iscoroutinefunction(hook):
             return await self._await(hook(asked), None)
         work = partial(hook, asked)
-        job = self._threads.start(work, name="approval", context=self._context.copy())
+        job = self._threads.start(work, name="tool approval", context=self._context.copy())
         verdict = await self._wait(job, None)
         return await self._await(verdict, None) if inspect.isawaitable(verdict) else verdict
 
@@ -302,13 +306,13 @@ class ToolRunner:
         if isinstance(result, str) and len(result) <= limit:
             return encoded(result, limit)
         work = partial(encoded, result, limit)
-        job = self._threads.start(work, name="result", context=self._context.copy())
+        job = self._threads.start(work, name="tool result", context=self._context.copy())
         return str(await self._wait(job, None))
 
     async def _in_thread(
         self, tool: Tool, work: Callable[[], Any], on_cancel: Callable[[], None] = lambda: None
     ) -> Any:
-        job = self._threads.start(work, name=tool.name, context=self._context.copy())
+        job = self._threads.start(work, name=f"tool {tool.name}", context=self._context.copy())
         job.add_done_callback(lambda done: on_cancel() if done.cancelled() else None)
         return await self._wait(job, tool.timeout)
 

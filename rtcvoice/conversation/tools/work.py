@@ -1,37 +1,26 @@
-"""Where the code of a tool runs: a thread or a process of its own, never the event loop's thread.
+"""Processes of their own for tools that compute.
 
-A thread for each job, as a daemon: a function that never returns holds up neither the call nor the
-end of the program, as the threads of an executor would. A process is for what computes: it shares
-no interpreter lock with the audio, and it can be killed. Processes are kept for the next job.
+A process shares no interpreter lock with the audio, and it can be killed. Processes are kept for
+the next job.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextvars
 import inspect
 import multiprocessing
 import pickle
 import signal
-import threading
 import traceback
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from multiprocessing.connection import Connection
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
-__all__ = ["BadResult", "Processes", "Threads", "ThreadsBusy", "TooLarge", "called", "encoded"]
+from rtcvoice.threads import bearable
 
-THREADS = 32
-"""Jobs in threads at a time, those given up on included: each of these keeps its thread."""
-
-T = TypeVar("T")
-
-
-class ThreadsBusy(Exception):  # noqa: N818
-    """Too many jobs are in threads already."""
+__all__ = ["BadResult", "Processes", "TooLarge", "called", "encoded"]
 
 
 class BadResult(Exception):  # noqa: N818
@@ -74,64 +63,6 @@ def _as_builtin(value: Any) -> Any:
     if callable(as_list := getattr(value, "tolist", None)):
         return as_list()
     raise TypeError(f"{type(value).__name__} has no JSON form")
-
-
-class Threads:
-    """Runs jobs in daemon threads, at most `limit` at a time. Event loop only."""
-
-    def __init__(self, limit: int = THREADS) -> None:
-        self._limit = limit
-        self._running = 0
-
-    def start(
-        self, job: Callable[[], T], *, name: str, context: contextvars.Context
-    ) -> asyncio.Future[T]:
-        """Run `job` in a thread, within `context`; raises ThreadsBusy.
-
-        Cancelling the future gives up on the result; the thread runs on.
-        """
-        if self._running >= self._limit:
-            raise ThreadsBusy(f"{self._running} calls are still running")
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[T] = loop.create_future()
-
-        def work() -> None:
-            result, error = None, None
-            try:
-                result = context.run(job)
-            except BaseException as exc:  # SystemExit and the like end nothing but this job
-                error = exc
-            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                loop.call_soon_threadsafe(self._finish, future, result, error)
-
-        thread = threading.Thread(target=work, name=f"rtcvoice tool {name}", daemon=True)
-        self._running += 1
-        try:
-            thread.start()
-        except BaseException:
-            self._running -= 1
-            raise
-        return future
-
-    def _finish(
-        self, future: asyncio.Future[Any], result: Any, error: BaseException | None
-    ) -> None:
-        self._running -= 1
-        if future.done():
-            return
-        if error is None:
-            future.set_result(result)
-        else:
-            future.set_exception(_bearable(error))
-
-
-def _bearable(error: BaseException) -> BaseException:
-    """Return the error, or another one in place of those that no future may carry."""
-    if isinstance(error, Exception) and not isinstance(error, StopIteration):
-        return error
-    stand_in = RuntimeError(f"raised {type(error).__name__}: {error}")
-    stand_in.__cause__ = error
-    return stand_in
 
 
 class Processes:
@@ -286,7 +217,7 @@ def _done(payload: bytes) -> bytes:
     except BaseException as exc:
         exc.add_note(traceback.format_exc())
         try:
-            answer = pickle.dumps((False, _bearable(exc)))
+            answer = pickle.dumps((False, bearable(exc)))
             pickle.loads(answer)  # noqa: S301  (some errors go in, but do not come out)
         except Exception:
             return pickle.dumps((False, RuntimeError(f"{type(exc).__name__}: {exc}")))
