@@ -1,4 +1,4 @@
-"""The user's code in threads of rtcvoice: bounded, and never what a program waits for at its end."""
+"""The user's code in threads of rtcvoice: bounded, and no program waits for it at its end."""
 
 from __future__ import annotations
 

@@ -272,8 +272,7 @@ class Dispatcher:
 
     def _report(self, handler: str, event: Any, exc: BaseException) -> None:
         shown = masked_traceback(exc)
-        logger.error("x handler %s failed at %s
-%s", handler, one_line(event.type), shown)
+        logger.error("x handler %s failed at %s\n%s", handler, one_line(event.type), shown)
         if not isinstance(event, HandlerError):
             self.publish(HandlerError(handler=handler, event=event, exception=exc))
 
