@@ -23,7 +23,7 @@ MODULES = {
     for path in sorted(ROOT.rglob("*.py"))
 }
 
-PURE = {"audio", "resampler", "rtp", "sdp", "stats", "timed_ring"}
+PURE = {"audio", "end_dates", "resampler", "rtp", "sdp", "stats", "timed_ring"}
 LEAVES = {"errors", "masking", "threads", "timings", "opus", "events"} | PURE
 ROADS = {"capture", "playout", "conversation"}
 CONNECTION = {

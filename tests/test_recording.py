@@ -13,7 +13,7 @@ from live import BentEmulator, Ear, calling, eventually, find
 
 import rtcvoice
 from rtcvoice.emulator import Turn
-from rtcvoice.emulator.recording import Recorder
+from rtcvoice.emulator.recording import Recorder, Room
 from rtcvoice.emulator.voice import PromptVoice, prompt_path
 from rtcvoice.errors import ConfigError
 
@@ -133,3 +133,22 @@ async def test_a_call_is_recorded_and_passes_the_checker(tmp_path):
     end = (where_asked + len(asked) - 4800) / 24_000
     assert end < stopped < end + 1.5
     assert where_said / 24_000 > stopped
+
+
+def test_all_recordings_together_are_bounded_and_what_fitted_stays_readable(tmp_path, caplog):
+    room = Room(300_000)
+    first, second = (Recorder(tmp_path / name, lambda: 0.0, room) for name in ("1", "2"))
+    for n in range(200):
+        first.said(tone(1))
+        first.heard(tone(n))
+    first.event("in", {"type": "response.create"})
+    assert (
+        len(read_audio(tmp_path / "1")[0]) == 149 * BLOCK
+    )  # whole seconds, less what the first write lacks
+    second.event("in", {"type": "response.create"})
+    second.heard(tone(1))
+    assert (tmp_path / "2" / "events.jsonl").read_bytes() == b""
+    assert "record_limit" in caplog.text
+    for wrong in (-1, 1.5, "1 GB"):
+        with pytest.raises(ConfigError, match="record_limit"):
+            Room(wrong)

@@ -22,6 +22,7 @@ from rest_helpers import (
 )
 
 from rtcvoice.emulator.rest.app import InvalidOffer, RestError, build_app
+from rtcvoice.emulator.rest.models import Models
 
 
 @pytest.fixture
@@ -138,7 +139,8 @@ async def test_a_beta_field_in_the_session_is_refused(client):
 
 async def test_an_offer_with_a_token_starts_a_call(client, calls):
     token = (await mint(client))["value"]
-    response = await client.post(CALLS, data=OFFER, headers=SDP | bearer(token))
+    headers = SDP | bearer(token) | {"Origin": "http://localhost:3000"}
+    response = await client.post(CALLS, data=OFFER, headers=headers)
     assert response.status == 201
     assert await response.text() == ANSWER
     assert response.headers["Content-Type"] == "text/plain; charset=utf-8"
@@ -146,7 +148,7 @@ async def test_an_offer_with_a_token_starts_a_call(client, calls):
     assert location.startswith("/v1/realtime/calls/rtc_")
     assert calls.running[location.rsplit("/", 1)[1]]["instructions"] == "Be brief."
     assert calls.offers == [OFFER]
-    assert response.headers["Access-Control-Allow-Origin"] == "*"
+    assert response.headers["Access-Control-Allow-Origin"] == "http://localhost:3000"
     assert "Location" in response.headers["Access-Control-Expose-Headers"]
     assert response.headers["x-request-id"]
 
@@ -156,7 +158,7 @@ async def test_a_browser_may_ask_first(client):
     headers = {"Origin": "http://localhost", "Access-Control-Request-Headers": wanted}
     response = await client.options(CALLS, headers=headers)
     assert response.status == 200
-    assert response.headers["Access-Control-Allow-Origin"] == "*"
+    assert response.headers["Access-Control-Allow-Origin"] == "http://localhost"
     assert response.headers["Access-Control-Allow-Headers"] == wanted
     assert "POST" in response.headers["Access-Control-Allow-Methods"]
 
@@ -355,3 +357,30 @@ async def test_no_key_or_token_is_ever_logged(client, caplog):
         await client.post(CALLS, data=OFFER, headers=SDP | bearer("ek_unknown"))
     assert "201" in caplog.text
     assert not any(secret in caplog.text for secret in (token, "sk-test", "ek_unknown"))
+
+
+async def test_a_model_that_is_none_is_refused_and_the_nearest_named(client, caplog):
+    async def post(**session):
+        return await client.post(
+            SECRETS, json={"session": {"type": "realtime", **session}}, headers=KEY
+        )
+
+    refusal = await error(await post(model="gpt-realtime-2.l"), 404, "model_not_found")
+    assert "'gpt-realtime-2.1'" in refusal["message"]
+    transcription = {"audio": {"input": {"transcription": {"model": "wisper-1"}}}}
+    refusal = await error(await post(**transcription), 404, "model_not_found")
+    assert refusal["param"] == "session.audio.input.transcription.model"
+    assert "'whisper-1'" in refusal["message"]
+    await error(await post_form(client, session={**SESSION, "model": "x"}), 404, "model_not_found")
+    assert (await post(model="gpt-realtime-2.1-2026-07-01")).status == 200
+    assert not caplog.messages
+    assert (await post(model="gpt-realtime")).status == 200
+    assert "2027-01-20: use gpt-realtime-2.1" in caplog.text
+
+
+@pytest.mark.parametrize("also", [["my-model"], ["*"], "my-model"])
+async def test_other_servers_names_are_taken_when_they_are_told(calls, also):
+    app = build_app(calls, models=Models(also))
+    body = {"session": {"type": "realtime", "model": "my-model"}}
+    async with TestClient(TestServer(app)) as client:
+        assert (await client.post(SECRETS, json=body, headers=KEY)).status == 200

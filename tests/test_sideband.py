@@ -120,6 +120,7 @@ class FakeCall:
     """A call that says more at once than any socket takes."""
 
     expired = False
+    listeners = 0
 
     def __init__(self):
         self.ended = False

@@ -426,7 +426,7 @@ def _azure_error(status, code, message):
 @pytest.fixture
 async def resource():
     shape = AnswerShape(ice_lite=False, end_of_candidates=True, candidates_everywhere=True)
-    async with BentEmulator(shape=shape) as emulator:
+    async with BentEmulator(shape=shape, models=["my-deployment"]) as emulator:
         azure = Resource(emulator)
         runner = web.ServerRunner(web.Server(azure.handle), shutdown_timeout=0.01)
         await runner.setup()

@@ -184,6 +184,11 @@ class Peer:
 
     # -- a second client, without media (sideband) -----------------------------------------------
 
+    @property
+    def listeners(self) -> int:
+        """How many are attached."""
+        return len(self._channel.listeners)
+
     def attach(self, listener: Listener) -> None:
         """Let `listener` have the text of every event from now on, but no `session.created`.
 

@@ -8,8 +8,8 @@ A message that is no JSON object is `"text"` in place of `"event"`. `time` count
 offer, and so does the audio: before the connection stood there is silence.
 
 Lines go to the disk as they come, audio once a second with a true header: a killed process leaves
-files that can be read, short of the last second. A disk that fails ends the recording, not the
-call.
+files that can be read, short of the last second. A disk that fails, or as many bytes as all
+recordings may have together, end the recording, not the call.
 """
 
 from __future__ import annotations
@@ -18,20 +18,50 @@ import json
 import logging
 import wave
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 
 import numpy as np
 
 from rtcvoice.emulator.session.outputs import RATE_HZ, Pcm
 from rtcvoice.errors import ConfigError
 
-__all__ = ["NO_RECORDER", "AudioRecorder", "NoRecorder", "Recorder", "check_folder"]
+__all__ = [
+    "NO_RECORDER",
+    "RECORD_LIMIT",
+    "AudioRecorder",
+    "NoRecorder",
+    "Recorder",
+    "Room",
+    "check_folder",
+]
 
 logger = logging.getLogger(__name__)
 
 LAG_LIMIT = RATE_HZ // 2
 """Samples of the assistant's voice that wait for the user's; then the oldest go."""
+
+
+RECORD_LIMIT = 4 * 1024**3
+"""Bytes that all recordings of an emulator may have: half a day of audio. A client that sends
+events as fast as it can must not fill the disk."""
+
+
+class Room:
+    """The bytes that are left for the recordings of all calls together."""
+
+    def __init__(self, limit: int = RECORD_LIMIT) -> None:
+        if not (isinstance(limit, int) and limit >= 0):
+            raise ConfigError(f"record_limit={limit!r}", hint="a whole number of bytes")
+        self._left = limit
+
+    def take(self, size: int) -> None:
+        """Use `size` bytes. Raises OSError when there are not so many left."""
+        if size > self._left:
+            self._left = 0
+            raise OSError("the recordings have as many bytes as they may have (record_limit)")
+        self._left -= size
 
 
 def check_folder(folder: Path) -> None:
@@ -74,18 +104,23 @@ class Recorder:
 
     Belongs to one event loop; nothing raises.
     `clock` gives seconds since the call was offered. Both sides share the user's timeline: a block
-    of the assistant's stands beside the block that was heard after it was said.
+    of the assistant's stands beside the block that was heard after it was said. What it writes is
+    taken from `room`; when that is used up, the recording goes no further.
     """
 
-    def __init__(self, folder: Path, clock: Callable[[], float]) -> None:
+    def __init__(self, folder: Path, clock: Callable[[], float], room: Room | None = None) -> None:
         self._folder = folder
         self._clock = clock
+        self._room = room or Room()
         self._opened = False
         self._said: list[Pcm] = []
         self._waiting = 0
         self._pending: list[bytes] = []
         self._began = False
         self._failed = False
+        self._events: IO[str] | None = None
+        self._wave: wave.Wave_write | None = None
+        self._audio: IO[bytes] | None = None
 
     def _open(self) -> None:
         self._opened = True
@@ -110,6 +145,8 @@ class Recorder:
 
     def said(self, samples: Pcm) -> None:
         """Keep it until the user's side is as far."""
+        if self._failed:
+            return
         self._said.append(samples)
         self._waiting += len(samples)
         while self._waiting > LAG_LIMIT:
@@ -119,6 +156,8 @@ class Recorder:
         """Put both sides beside each other; a disk write once a second."""
         if not self._opened:
             self._open()
+        if self._failed:
+            return
         if not self._began:
             self._began = True
             self._pending.append(bytes(4 * round(self._clock() * RATE_HZ)))
@@ -139,33 +178,41 @@ class Recorder:
 
     async def aclose(self) -> None:
         """Write the rest; idempotent."""
-        if not self._opened:
-            return
-        self._save()
-        if not self._failed:
-            self._failed = True
-            self._events.close()
-            self._wave.close()
-            self._audio.close()
+        if self._opened and not self._failed:
+            self._save()
+            self._close()
 
     def _line(self, **fields: Any) -> None:
         if not self._opened:
             self._open()
-        if not self._failed:
+        if not self._failed and self._events is not None:
             try:
-                self._events.write(json.dumps({"time": round(self._clock(), 4), **fields}) + "\n")
+                line = json.dumps({"time": round(self._clock(), 4), **fields}) + "\n"
+                self._room.take(len(line))
+                self._events.write(line)
             except OSError as exc:
                 self._fail(exc)
 
     def _save(self) -> None:
         pending, self._pending = self._pending, []
-        if not self._failed:
+        if not self._failed and self._wave is not None and self._audio is not None:
             try:
-                self._wave.writeframes(b"".join(pending))  # and makes the header true
+                frames = b"".join(pending)
+                self._room.take(len(frames))
+                self._wave.writeframes(frames)  # and makes the header true
                 self._audio.flush()
             except OSError as exc:
                 self._fail(exc)
 
     def _fail(self, exc: OSError) -> None:
-        self._failed = True
         logger.error("x the call is recorded no further: %s", exc)
+        self._close()
+
+    def _close(self) -> None:
+        """Free the files; what they cannot take any more is lost."""
+        self._failed = True
+        self._said.clear()
+        for file in (self._events, self._wave, self._audio):
+            with suppress(OSError):
+                if file is not None:
+                    file.close()

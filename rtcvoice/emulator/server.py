@@ -13,7 +13,7 @@ import logging
 import random
 import time
 from collections import deque
-from collections.abc import Sequence, Set
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -26,10 +26,13 @@ from rtcvoice.emulator.fault_parser import parse_faults
 from rtcvoice.emulator.faults import NO_FAULTS, Faults, Network, Strike
 from rtcvoice.emulator.offer import OfferError
 from rtcvoice.emulator.peer import Peer
-from rtcvoice.emulator.recording import NO_RECORDER, Recorder, check_folder
+from rtcvoice.emulator.recording import NO_RECORDER, RECORD_LIMIT, Recorder, Room, check_folder
 from rtcvoice.emulator.relay import UdpRelay, media_address, relayed_answer, without_candidates
 from rtcvoice.emulator.rest.app import InvalidOffer, build_app
+from rtcvoice.emulator.rest.body import RestError
+from rtcvoice.emulator.rest.models import Models
 from rtcvoice.emulator.session.assistant import Assistant
+from rtcvoice.emulator.session.ids import checked_call_id
 from rtcvoice.emulator.session.persona import Persona
 from rtcvoice.emulator.session.script import Scripted, Turn
 from rtcvoice.emulator.session.script_file import read_script
@@ -108,10 +111,13 @@ class Emulator:
     None accepts every `sk-...`. `gap`: send no RTP between answers instead of silence. `pace`: how
     fast answers come. `shape`: how SDP answers look. `duration`: seconds that a session may last.
     `seed` makes ids repeatable. `record`: a folder for the events and the audio of each call
-    (`recording.py`). `faults`: what goes wrong; those of a script hold unless some are given here.
+    (`recording.py`), of at most `record_limit` bytes in all. `most_calls`: how many may run at a
+    time; further ones are refused (429). `origins`: whose web pages may call besides those of this
+    machine. `models`: names taken besides the service's, "*" for all. `faults`: what goes wrong;
+    those of a script hold unless some are given here.
 
     Raises ConfigError for a script that cannot be played, a folder that cannot be made, and an
-    address that cannot be used.
+    address or an origin that cannot be used.
     """
 
     def __init__(
@@ -128,6 +134,10 @@ class Emulator:
         duration: float = 3600.0,
         seed: int | None = None,
         record: str | Path | None = None,
+        record_limit: int = RECORD_LIMIT,
+        most_calls: int = 200,
+        origins: Iterable[str] = (),
+        models: Iterable[str] = (),
         faults: Faults = NO_FAULTS,
     ) -> None:
         self._host = host
@@ -148,10 +158,21 @@ class Emulator:
         self._duration = duration
         self._random = random.Random(seed)  # noqa: S311  (ids need no secrecy)
         self._record = None if record is None else Path(record)
+        self._record_room = Room(record_limit)
+        if not (isinstance(most_calls, int) and most_calls > 0):
+            raise ConfigError(f"most_calls={most_calls!r}", hint="a whole number from 1 on")
+        self._most_calls = most_calls
+        self._answering = 0
         self.faults = faults
         """What goes wrong; set anew, it concerns the requests and calls from then on."""
         self._runner = web.AppRunner(
-            build_app(self, api_keys=api_keys, faults=lambda: self.faults),
+            build_app(
+                self,
+                api_keys=api_keys,
+                faults=lambda: self.faults,
+                origins=origins,
+                models=Models(models),
+            ),
             access_log=None,
             shutdown_timeout=1.0,
         )
@@ -198,14 +219,31 @@ class Emulator:
     # -- what the HTTP side asks ----------------------------------------------------------------
 
     async def answer(self, offer_sdp: str, settings: Settings, call_id: str) -> str:
-        """Start a call and return the SDP answer. Raises InvalidOffer."""
+        """Start a call and return the SDP answer. Raises InvalidOffer, RestError (429)."""
+        running = self._answering + sum(not call.ended for call in self.calls.values())
+        if running >= self._most_calls:
+            raise RestError(
+                429,
+                f"{running} calls run already, and most_calls={self._most_calls}.",
+                code="rate_limit_exceeded",
+                kind="requests",
+            )
+        self._answering += 1
+        try:
+            return await self._start(offer_sdp, settings, call_id)
+        finally:
+            self._answering -= 1
+
+    async def _start(self, offer_sdp: str, settings: Settings, call_id: str) -> str:
         now, faults = time.monotonic(), self.faults
         events: deque[LoggedEvent] = deque(maxlen=LOG_LIMIT)
 
         def clock() -> float:
             return time.monotonic() - now
 
-        recorder = Recorder(self._record / call_id, clock) if self._record else None
+        recorder = None
+        if self._record is not None:
+            recorder = Recorder(self._record / checked_call_id(call_id), clock, self._record_room)
 
         def observe(direction: str, event: dict[str, Any]) -> None:
             events.append(LoggedEvent(clock(), direction, event))

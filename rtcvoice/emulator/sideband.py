@@ -28,6 +28,9 @@ QUEUE_LIMIT = 1000
 LARGEST_MESSAGE = 16 * 1024**2
 """Bytes: the API takes audio of up to 15 MiB at once on a WebSocket."""
 
+MOST_SIDEBANDS = 16
+"""Sockets of one call at a time."""
+
 FLUSH_TIMEOUT = 1.0
 """Seconds that the last events get to leave."""
 
@@ -41,6 +44,11 @@ class SidebandCall(Protocol):
     @property
     def ended(self) -> bool:
         """Whether it is over."""
+        ...
+
+    @property
+    def listeners(self) -> int:
+        """How many are attached."""
         ...
 
     @property
@@ -72,6 +80,9 @@ async def serve_sideband(request: web.Request, call: SidebandCall) -> web.Stream
     )
     if not socket.can_prepare(request).ok:
         raise RestError(426, "This address is for WebSockets: upgrade the connection.")
+    if call.listeners >= MOST_SIDEBANDS:
+        message = f"{MOST_SIDEBANDS} sockets follow this call already."
+        raise RestError(429, message, code="rate_limit_exceeded", kind="requests")
     await socket.prepare(request)
     waiting: asyncio.Queue[str | None] = asyncio.Queue(QUEUE_LIMIT)
     overflowed = asyncio.Event()

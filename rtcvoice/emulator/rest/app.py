@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Set
+from collections.abc import Awaitable, Callable, Iterable, Set
 from random import Random, SystemRandom
 from typing import Protocol
 
@@ -22,6 +22,8 @@ from aiohttp import hdrs, web
 from rtcvoice.emulator.faults import NO_FAULTS, Faults
 from rtcvoice.emulator.rest.body import MOST_BYTES, RestError, read_json, read_offer
 from rtcvoice.emulator.rest.faults import HttpFaults
+from rtcvoice.emulator.rest.guard import Guard
+from rtcvoice.emulator.rest.models import Models
 from rtcvoice.emulator.rest.tokens import ExpiredTokenError, TokenBook, UnknownTokenError
 from rtcvoice.emulator.session.ids import new_call_id, session_id
 from rtcvoice.emulator.session.schema import RequestError, anything, integer, one_of, record
@@ -73,19 +75,23 @@ def build_app(
     clock: Callable[[], float] = time.time,
     random: Random | None = None,
     faults: Callable[[], Faults] = lambda: NO_FAULTS,
+    origins: Iterable[str] = (),
+    models: Models | None = None,
 ) -> web.Application:
     """Return the application; further routes may be added to its router before it runs.
 
     `api_keys` are the keys to accept; None accepts every `sk-...`. `clock` gives Unix time in
     seconds, for the expiry of tokens. `random` makes tokens and call ids. `faults` is asked at
-    every request what is to go wrong with it.
+    every request what is to go wrong with it. `origins`: whose web pages may ask besides those of
+    this machine (`guard.py`). `models`: what may be called, `Models()` if not given.
     """
-    shell = _Shell(calls, api_keys, clock, random or SystemRandom())
+    shell = _Shell(calls, api_keys, clock, random or SystemRandom(), models or Models())
     http_faults = HttpFaults(faults)
-    middlewares = [_envelope, http_faults.middleware]
+    border = _Border(Guard(origins))
+    middlewares = [border.envelope, http_faults.middleware]
     app = web.Application(client_max_size=MOST_BYTES, middlewares=middlewares)
     app.on_shutdown.append(http_faults.on_shutdown)
-    app.on_response_prepare.append(_add_headers)
+    app.on_response_prepare.append(border.add_headers)
     app.add_routes(
         [
             web.post("/v1/realtime/client_secrets", shell.mint_token),
@@ -114,7 +120,9 @@ class _Shell:
         api_keys: Set[str] | None,
         clock: Callable[[], float],
         random: Random,
+        models: Models,
     ) -> None:
+        self._models = models
         self._calls = calls
         self._api_keys = api_keys
         self._clock = clock
@@ -125,7 +133,7 @@ class _Shell:
         self._require_api_key(request)
         body = await read_json(request)
         _token_request(body, "")
-        settings = validate(body.get("session", {"type": "realtime"}))
+        settings = self._models.checked(validate(body.get("session", {"type": "realtime"})))
         seconds = body.get("expires_after", {}).get("seconds", _LIFETIME)
         expires_at = int(self._clock()) + seconds
         session = public(settings, session_id(new_call_id(self._random)), 0)
@@ -135,7 +143,9 @@ class _Shell:
     async def call(self, request: web.Request) -> web.Response:
         by_default = self._settings_of_token(request)
         offer, session = await read_offer(request)
-        settings = validate(session) if session is not None else by_default
+        settings = by_default
+        if session is not None:
+            settings = self._models.checked(validate(session))
         call_id = new_call_id(self._random)
         try:
             answer = await self._calls.answer(offer, settings, call_id)
@@ -223,27 +233,48 @@ def _unknown_call(call_id: str) -> RestError:
 # ----------------------------------------------------------------------------- around every handler
 
 
-@web.middleware
-async def _envelope(request: web.Request, handler: _Handler) -> web.StreamResponse:
-    if request.method == hdrs.METH_OPTIONS:
-        return _preflight(request)
-    try:
-        if "realtime=v1" in request.headers.get("OpenAI-Beta", ""):
-            return await _beta(request)
-        return await handler(request)
-    except RestError as exc:
-        return _refusal(exc)
-    except RequestError as exc:
-        return _refusal(RestError(400, exc.message, code=exc.code, param=exc.param))
-    except RecursionError:
-        return _refusal(RestError(400, "The request is nested too deeply.", code="invalid_value"))
-    except web.HTTPException as exc:
-        if exc.status < 400:
-            raise
-        return _refusal(_from_aiohttp(request, exc))
-    except Exception:
-        logger.exception("x %s %s", request.method, request.path)
-        return _refusal(RestError(500, "The server had an error.", kind="server_error"))
+class _Border:
+    """What is done around every handler: who may ask, refusals as JSON, the usual headers."""
+
+    def __init__(self, guard: Guard) -> None:
+        self._guard = guard
+
+    @web.middleware
+    async def envelope(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
+        try:
+            self._guard.check(request.host, request.headers.get(hdrs.ORIGIN))
+            if request.method == hdrs.METH_OPTIONS:
+                return _preflight(request)
+            if "realtime=v1" in request.headers.get("OpenAI-Beta", ""):
+                return await _beta(request)
+            return await handler(request)
+        except RestError as exc:
+            return _refusal(exc)
+        except RequestError as exc:
+            return _refusal(RestError(400, exc.message, code=exc.code, param=exc.param))
+        except RecursionError:
+            message = "The request is nested too deeply."
+            return _refusal(RestError(400, message, code="invalid_value"))
+        except web.HTTPException as exc:
+            if exc.status < 400:
+                raise
+            return _refusal(_from_aiohttp(request, exc))
+        except Exception:
+            logger.exception("x %s %s", request.method, request.path)
+            return _refusal(RestError(500, "The server had an error.", kind="server_error"))
+
+    async def add_headers(self, request: web.Request, response: web.StreamResponse) -> None:
+        request_id = "req_" + secrets.token_hex(16)
+        response.headers["x-request-id"] = request_id
+        response.headers["openai-version"] = "2020-10-01"
+        response.headers[hdrs.VARY] = hdrs.ORIGIN
+        origin = request.headers.get(hdrs.ORIGIN)
+        if origin is not None and self._guard.knows(origin):
+            response.headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = origin
+            response.headers[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = "Location, X-Request-Id"
+        if logger.isEnabledFor(logging.DEBUG):
+            status = response.status
+            logger.debug("< %s %s %d %s", request.method, request.path, status, request_id)
 
 
 def _from_aiohttp(request: web.Request, exc: web.HTTPException) -> RestError:
@@ -270,13 +301,3 @@ def _preflight(request: web.Request) -> web.Response:
             "Access-Control-Allow-Headers": wanted,
         }
     )
-
-
-async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
-    request_id = "req_" + secrets.token_hex(16)
-    response.headers["x-request-id"] = request_id
-    response.headers["openai-version"] = "2020-10-01"
-    response.headers["Access-Control-Allow-Origin"] = "*"
-    response.headers["Access-Control-Expose-Headers"] = "Location, X-Request-Id"
-    if logger.isEnabledFor(logging.DEBUG):
-        logger.debug("< %s %s %d %s", request.method, request.path, response.status, request_id)

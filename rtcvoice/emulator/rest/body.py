@@ -6,6 +6,7 @@ parts may or may not have a content type and a file name; all mean the same here
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Mapping
@@ -15,10 +16,16 @@ from aiohttp import BodyPartReader, web
 
 from rtcvoice.emulator.session.schema import RequestError
 
-__all__ = ["MOST_BYTES", "RestError", "read_json", "read_offer"]
+__all__ = ["MOST_BYTES", "RestError", "read_body", "read_json", "read_offer"]
 
 MOST_BYTES = 1024**2
 """Size of the largest body that is read."""
+
+MOST_PARTS = 20
+"""Parts of a form that are read; two are used."""
+
+BODY_TIMEOUT = 30.0
+"""Seconds that a client may take to send a body."""
 
 
 class RestError(Exception):
@@ -54,7 +61,7 @@ class RestError(Exception):
 
 async def read_json(request: web.Request) -> dict[str, Any]:
     """Return the JSON object in the body; an empty body counts as `{}`. Raises RestError."""
-    body = await _read(request)
+    body = await read_body(request)
     if not body.strip():
         return {}
     if request.content_type != "application/json":
@@ -69,7 +76,7 @@ async def read_offer(request: web.Request) -> tuple[str, Any]:
     RestError.
     """
     if request.content_type == "application/sdp":
-        return _offer(await _read(request)), None
+        return _offer(await read_body(request)), None
     if request.content_type != "multipart/form-data":
         raise _unsupported(request, "'application/sdp' and 'multipart/form-data'")
     parts = await _parts(request)
@@ -86,28 +93,43 @@ async def read_offer(request: web.Request) -> tuple[str, Any]:
     return _offer(parts["sdp"]), session
 
 
-async def _read(request: web.Request) -> bytes:
+async def read_body(request: web.Request) -> bytes:
+    """Return the body as it is. Raises RestError: too large, too slow, or not to be decoded."""
     try:
-        return await request.read()
+        async with asyncio.timeout(BODY_TIMEOUT):
+            return await request.read()
+    except TimeoutError as exc:
+        raise _too_slow() from exc
     except (web.RequestPayloadError, ConnectionError) as exc:  # undecodable, or the client left
         raise _unreadable() from exc
 
 
 async def _parts(request: web.Request) -> dict[str, bytes]:
     try:
-        reader = await request.multipart()
-        parts: dict[str, bytes] = {}
-        while (part := await reader.next()) is not None:
-            if not isinstance(part, BodyPartReader) or part.name is None:
-                raise _unreadable()
-            room = MOST_BYTES - sum(map(len, parts.values()))
-            parts[part.name] = await _part(part, room)
+        async with asyncio.timeout(BODY_TIMEOUT):
+            return await _read_parts(request)
     except (RestError, web.HTTPException):
         raise
+    except TimeoutError as exc:
+        raise _too_slow() from exc
     # aiohttp has no one error for a broken form: its reader lets whatever it meets escape.
     except Exception as exc:
         raise _unreadable() from exc
-    return parts
+
+
+async def _read_parts(request: web.Request) -> dict[str, bytes]:
+    reader = await request.multipart()
+    parts: dict[str, bytes] = {}
+    room = MOST_BYTES
+    for _ in range(MOST_PARTS):
+        part = await reader.next()
+        if part is None:
+            return parts
+        if not isinstance(part, BodyPartReader) or part.name is None:
+            break
+        parts[part.name] = await _part(part, room)
+        room -= len(parts[part.name])  # also of a part whose name comes again
+    raise _unreadable()
 
 
 async def _part(part: BodyPartReader, room: int) -> bytes:
@@ -149,6 +171,10 @@ def _offer(body: bytes) -> str:
 def _not_sdp() -> RestError:
     message = "Invalid SDP offer. Please try again with a WHIP-compliant offer."
     return RestError(400, message, code="invalid_offer")
+
+
+def _too_slow() -> RestError:
+    return RestError(408, f"The body of the request did not come within {BODY_TIMEOUT:g} s.")
 
 
 def _unreadable() -> RestError:

@@ -13,7 +13,7 @@ from typing import TypeAlias
 from aiohttp import hdrs, web
 
 from rtcvoice.emulator.faults import Faults, HttpFault
-from rtcvoice.emulator.rest.body import RestError
+from rtcvoice.emulator.rest.body import RestError, read_body
 
 __all__ = ["HttpFaults"]
 
@@ -44,7 +44,7 @@ class HttpFaults:
         if faults.http_delay:
             await self._wait(faults.http_delay)
         if faults.http is not None and self._strikes(faults, _PATHS[request.path]):
-            await request.read()  # or the connection would be reset under the client's hands
+            await read_body(request)  # or the connection would be reset under the client's hands
             if faults.http is HttpFault.HANG:
                 await self._wait(None)
             return await _answer(request, faults.http)

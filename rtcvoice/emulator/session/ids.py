@@ -6,10 +6,11 @@ one finds the other: `rtc_u2_E4xw...` and `sess_u2_E4xw...`.
 
 from __future__ import annotations
 
+import re
 import string
 from random import Random
 
-__all__ = ["Ids", "new_call_id", "session_id"]
+__all__ = ["Ids", "checked_call_id", "new_call_id", "session_id"]
 
 _BASE62 = string.digits + string.ascii_letters
 _HEX = "0123456789abcdef"
@@ -18,6 +19,13 @@ _HEX = "0123456789abcdef"
 def new_call_id(random: Random) -> str:
     """Return a fresh call id, `rtc_u2_` and 21 base62 characters."""
     return "rtc_u2_" + "".join(random.choices(_BASE62, k=21))
+
+
+def checked_call_id(call_id: str) -> str:
+    """Return `call_id` if a folder can safely have that name. Raises ValueError."""
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,100}", call_id):
+        raise ValueError(f"{call_id[:100]!r} is no id of a call")
+    return call_id
 
 
 def session_id(call_id: str) -> str:
