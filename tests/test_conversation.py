@@ -103,11 +103,18 @@ def test_the_session_is_the_last_one_described():
 
 def test_a_session_that_cannot_be_read_is_a_session():
     made = Conversation(new_id)
-    strange = events.decode('{"type": "session.created", "session": {"model": 7}}')
-    assert isinstance(strange, events.UnknownEvent)
+    strange = events.decode('{"type": "session.created", "session": "odd"}')
     assert made.feed(strange, 0.0) is Fact.SESSION_KNOWN
     assert made.session is not None
     assert not made.interruptible
+
+
+def test_what_is_known_of_the_session_outlives_an_update_that_cannot_be_read():
+    made = Conversation(new_id)
+    made.feed(session(VAD), 0.0)
+    odd = events.decode('{"type": "session.updated", "session": ["odd"]}')
+    assert made.feed(odd, 0.0) is Fact.SESSION_KNOWN
+    assert made.interruptible
 
 
 def test_why_the_session_will_end_is_remembered():

@@ -169,29 +169,16 @@ def test_an_unknown_event_keeps_its_data() -> None:
     assert event.event_id == "event_1"
 
 
-@pytest.mark.parametrize(
-    ("change", "complaint"),
-    [
-        ({"delta": 5}, "`$.delta`"),
-        ({"delta": None}, "`$.delta`"),
-        ({"output_index": "0"}, "`$.output_index`"),
-        ({"output_index": 0.5}, "`$.output_index`"),
-    ],
-)
-def test_a_known_event_of_a_wrong_shape_tells_what_is_wrong(
-    change: dict[str, Any], complaint: str
+@pytest.mark.parametrize("name", ["item_id", "response_id"])
+@pytest.mark.parametrize("value", [None, True, [], {"id": "x"}])
+def test_an_event_without_the_id_of_what_it_is_about_tells_what_is_wrong(
+    name: str, value: Any
 ) -> None:
-    event = server(**DELTA | change)
-    assert isinstance(event, events.UnknownEvent)
-    assert event.type == DELTA["type"]
-    assert event.data == DELTA | change
-    assert complaint in (event.error or "")
-
-
-def test_a_missing_required_field_is_named() -> None:
-    event = server(**{key: value for key, value in DELTA.items() if key != "item_id"})
-    assert isinstance(event, events.UnknownEvent)
-    assert "`item_id`" in (event.error or "")
+    for data in (DELTA | {name: value}, {k: v for k, v in DELTA.items() if k != name}):
+        event = server(**data)
+        assert isinstance(event, events.UnknownEvent)
+        assert (event.type, event.data) == (DELTA["type"], data)
+        assert f"`$.{name}`" in (event.error or "")
 
 
 @pytest.mark.parametrize(
@@ -205,13 +192,8 @@ def test_a_missing_required_field_is_named() -> None:
         "{}",
         '{"type": 5}',
         '{"type": null}',
-        '{"type": NaN}',
         '{"type": "error", "error": {"message": "cut of',
         b"\xff\xfe",
-        b'{"type": "\xff"}',
-        '{"type": "output_audio_buffer.clear", "event_id": ' + "9" * 5000 + "}",
-        '{"type": "\ud83d"}',
-        '{"type": "\\ud83d"}',
         "[" * 100_000,
         '{"a":' * 100_000 + "1" + "}" * 100_000,
     ],
@@ -301,19 +283,12 @@ def test_known_and_unknown_items_of_one_response_keep_their_places() -> None:
 
 
 @pytest.mark.parametrize("item", [None, 5, "message", []])
-def test_an_item_that_is_no_object_makes_the_event_unknown(item: Any) -> None:
-    for event in (
-        server(type="conversation.item.added", item=item),
-        server(type="response.done", response={"output": [item]}),
-    ):
-        assert isinstance(event, events.UnknownEvent)
-        assert event.error
-
-
-def test_an_unknown_item_does_not_hide_another_fault_of_its_event() -> None:
-    event = server(type="conversation.item.added", previous_item_id=5, item={"type": "hologram"})
+def test_an_item_that_is_no_object_makes_the_event_about_it_unknown(item: Any) -> None:
+    event = server(type="conversation.item.added", item=item)
     assert isinstance(event, events.UnknownEvent)
-    assert "previous_item_id" in (event.error or "")
+    assert "`$.item`" in (event.error or "")
+    done = server(type="response.done", response={"id": "r", "output": [item]})
+    assert done == events.ResponseDone(response=events.RealtimeResponse(id="r", output=[]))
 
 
 def test_unknown_items_compare_by_value() -> None:

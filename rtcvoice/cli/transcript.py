@@ -88,8 +88,8 @@ class Transcript:
         match event:
             case events.SessionCreated() | events.SessionUpdated():
                 self._transcribes = transcribes(event.session)
-            case events.InputAudioBufferSpeechStarted():
-                self._speech_began[event.item_id] = now
+            case events.InputAudioBufferSpeechStarted(item_id=str() as item_id):
+                self._speech_began[item_id] = now
             case events.ConversationItemAdded() if isinstance(event.item, events.Message):
                 self._add(event.item, now)
             case events.ConversationItemInputAudioTranscriptionDelta():

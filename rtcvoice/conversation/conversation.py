@@ -172,6 +172,8 @@ class Conversation:
         return None
 
     def _configure(self, session: Session) -> None:
+        if session == Session():  # nothing of it could be read: what is known holds
+            session = self.session or session
         self.session = session
         detection = self.turn_detection
         answers = detection is not None and detection.create_response is not False

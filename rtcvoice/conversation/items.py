@@ -86,8 +86,8 @@ class Items:
                 return self._added(event.item, event.previous_item_id, now, done=True)
             case events.ConversationItemDeleted():
                 return self._deleted(event.item_id)
-            case events.InputAudioBufferSpeechStarted():
-                self._record(event.item_id, now).began = now
+            case events.InputAudioBufferSpeechStarted(item_id=str() as item_id):
+                self._record(item_id, now).began = now
             case events.InputAudioBufferCommitted():
                 record = self._record(event.item_id, now)
                 record.role, record.kind = "user", "message"

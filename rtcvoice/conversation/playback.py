@@ -13,6 +13,9 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from typing import Any
+
+import msgspec
 
 from rtcvoice import events
 
@@ -29,6 +32,13 @@ FLUSH_MEMORY = 5.0
 
 KEPT = 100
 """Responses whose playing is remembered; older ones have long been played."""
+
+
+_PLAYING = (
+    events.OutputAudioBufferStarted,
+    events.OutputAudioBufferStopped,
+    events.OutputAudioBufferCleared,
+)
 
 
 class Playing(enum.Enum):
@@ -80,11 +90,23 @@ class Playback:
                 if len(self._plays) > KEPT:
                     del self._plays[next(iter(self._plays))]
             case events.OutputAudioBufferStarted():
-                self._start(event.response_id, now)
+                self._start(event.response_id or "", now)
             case events.OutputAudioBufferStopped():
-                self._end(event.response_id, Playing.STOPPED, now)
+                self._end(event.response_id or "", Playing.STOPPED, now)
             case events.OutputAudioBufferCleared():
-                self._clear(event.response_id, now)
+                self._clear(event.response_id or "", now)
+
+    def named(self, event: Any) -> Any:
+        """Return an event about playing with its response, where the server does not name it.
+
+        It starts the first one that waits, and ends what plays: one plays at a time.
+        """
+        if not isinstance(event, _PLAYING) or event.response_id is not None:
+            return event
+        started = isinstance(event, events.OutputAudioBufferStarted)
+        state = Playing.WAITING if started else Playing.PLAYING
+        of_state = (i for i, play in self._plays.items() if play.state is state)
+        return msgspec.structs.replace(event, response_id=next(of_state, None))
 
     def flushed(self, now: float, held: float) -> None:
         """Note that our own buffers were emptied; `held`: the seconds not yet heard in them.

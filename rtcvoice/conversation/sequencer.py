@@ -193,7 +193,7 @@ class Sequencer:
 
     def _request_of(self, response: events.RealtimeResponse) -> Request | None:
         """Return the request that the response answers; None if it is not one of ours."""
-        if (tag := (response.metadata or {}).get(METADATA_KEY)) is not None:
+        if isinstance(tag := (response.metadata or {}).get(METADATA_KEY), str):
             return self._sent.get(tag)
         if self.answers_by_itself or self._raw is not None:
             return None

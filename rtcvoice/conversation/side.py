@@ -72,7 +72,7 @@ class ConversationSide:
     def receive(self, text: str) -> None:
         """Take a message of the server; runs in the channel's listener, so it cannot raise."""
         try:
-            event = events.decode(text)
+            event = self.dialogue.state.playback.named(events.decode(text))
             if logger.isEnabledFor(logging.DEBUG):
                 logger.debug("< %s", one_line(event.type))  # its name may be anything
             fact, hidden = self.dialogue.feed(event)

@@ -216,7 +216,12 @@ class Turns:
             return
         record.cut = True
         self._truncated[record.id] = now
-        self._interrupt(record, self._playback.heard_ms(event.audio_end_ms, now))
+        heard = (
+            self._playback.heard_by_clock_ms(self._playback.of(record.response_id))
+            if event.audio_end_ms is None
+            else self._playback.heard_ms(event.audio_end_ms, now)
+        )
+        self._interrupt(record, heard)
         self._note(record)
 
     @staticmethod

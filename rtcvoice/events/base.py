@@ -8,11 +8,30 @@ the text; `Tag` makes that tag readable as `event.type` and `SessionCreated.type
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, dataclass_transform
+from typing import Annotated, Any, ClassVar, TypeAlias, dataclass_transform
 
 import msgspec
 
-__all__ = ["FromServer", "Tag", "Tagged", "UnknownEvent", "Wire", "WireMeta"]
+__all__ = [
+    "Count",
+    "FromServer",
+    "Seconds",
+    "Tag",
+    "Tagged",
+    "UnknownEvent",
+    "Whole",
+    "Wire",
+    "WireMeta",
+]
+
+Whole: TypeAlias = Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]
+"""A whole number that every JSON reader has exactly; a larger one is none."""
+
+Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+"""A number of things: never negative, so that nothing can be made of a sum of them but more."""
+
+Seconds: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
+"""A length of time."""
 
 
 class Tag:
@@ -55,7 +74,7 @@ class UnknownEvent(msgspec.Struct, frozen=True):
 
     `type` is its wire name, empty when the text was not a JSON object with a string `type`.
     `data` is the whole object as it came, empty when there was none. `error` is None for a name
-    we do not know and says what was wrong for everything else.
+    we do not know and says what was wrong for everything else, such as an id that is missing.
     """
 
     type: str

@@ -2,24 +2,29 @@
 
 Decoding is one pass of msgspec over the text, for the union of all events. Only when that fails
 is the text looked at again, as plain JSON, to keep whatever can be kept: an unknown event stays
-an `UnknownEvent` with its data, a known one keeps its type although one of its items does not
-fit (that item becomes an `UnknownItem`), and what cannot be read at all tells why.
+an `UnknownEvent` with its data; a known one of the server keeps its type and every field that can
+be used (`lenient`); what cannot be read at all tells why. Client events are read strictly, as the
+service reads them, but for items of unknown types.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any, Union, cast
 
 import msgspec
 
-from rtcvoice.errors import ConfigError
+from rtcvoice.errors import ConfigError, one_line
 from rtcvoice.events.base import Tagged, UnknownEvent
 from rtcvoice.events.from_server import SERVER_EVENTS, KnownServerEvent, ServerEvent
 from rtcvoice.events.items import ITEM_TYPES, UnknownItem
+from rtcvoice.events.lenient import LenientReader, UnusableError, loose_json
 from rtcvoice.events.to_server import CLIENT_EVENTS, ClientEvent
 
 __all__ = ["BETA_NAMES", "as_dict", "decode", "decode_client", "encode", "is_beta"]
+
+logger = logging.getLogger(__name__)
 
 BETA_NAMES: Mapping[str, str] = {
     "conversation.item.created": "conversation.item.added",
@@ -42,8 +47,9 @@ _UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 # Stands where an item is while the event around it is converted.
 _BLANK = {"type": "function_call_output", "call_id": "", "output": ""}
 
-# Events whose `response` has a list of items, and its name there.
-_ITEM_LISTS = {"response.create": "input", "response.created": "output", "response.done": "output"}
+# What was told of in the log: kinds of events with a field that cannot be used. All are names of
+# our structs' fields, so their number is limited.
+_told: set[str] = set()
 
 
 def _raw_item(item: Any) -> dict[str, Any]:
@@ -70,11 +76,14 @@ _encoder = msgspec.json.Encoder(enc_hook=_raw_item)
 
 
 def decode(text: str | bytes) -> ServerEvent:
-    """The event in one message of the server. Never raises: see `UnknownEvent`."""
+    """The event in one message of the server. Never raises: see `UnknownEvent`.
+
+    A field that cannot be used counts as missing, and is logged once per kind.
+    """
     try:
         return _server_decoder.decode(text)
     except _UNREADABLE as exc:
-        return cast(ServerEvent, _salvage(text, SERVER_EVENTS, exc))
+        return cast(ServerEvent, _salvage_server(text, exc))
 
 
 def decode_client(text: str | bytes) -> ClientEvent | UnknownEvent:
@@ -82,7 +91,7 @@ def decode_client(text: str | bytes) -> ClientEvent | UnknownEvent:
     try:
         return _client_decoder.decode(text)
     except _UNREADABLE as exc:
-        return cast(ClientEvent, _salvage(text, CLIENT_EVENTS, exc))
+        return cast(ClientEvent, _salvage_client(text, exc))
 
 
 def encode(event: ClientEvent) -> str:
@@ -116,44 +125,79 @@ def is_beta(name: str) -> str | None:
     return BETA_NAMES.get(name)
 
 
-def _salvage(
-    text: str | bytes, table: Mapping[str, type[Tagged]], cause: Exception
-) -> Tagged | UnknownEvent:
-    """The best reading of a text that the fast path refused because of `cause`."""
+def _salvage_server(text: str | bytes, cause: Exception) -> Tagged | UnknownEvent:
+    """The best reading of a text of the server that the fast path refused because of `cause`."""
+    try:
+        data = msgspec.json.decode(text)
+    except _UNREADABLE as exc:
+        try:
+            data = loose_json(text)
+        except _UNREADABLE:
+            return UnknownEvent("", {}, f"unreadable as JSON: {exc}")
+    name = _name_in(data, cause)
+    if isinstance(name, UnknownEvent):
+        return name
+    cls = SERVER_EVENTS.get(name)
+    if cls is None:
+        return UnknownEvent(name, data)
+    reader = LenientReader()
+    try:
+        event: Tagged | UnknownEvent = reader.struct(cls, data)
+    except UnusableError as exc:
+        event = UnknownEvent(name, data, str(exc))
+    for path in reader.odd:
+        _tell_once(name, path)
+    return event
+
+
+def _tell_once(name: str, path: str) -> None:
+    if (kind := f"{name} {path}") not in _told:
+        _told.add(kind)
+        logger.warning("x %s: %s cannot be used and counts as missing", name, path)
+
+
+def _name_in(data: Any, cause: Exception) -> str | UnknownEvent:
+    """The wire name of an event as plain JSON, or the event if it has none."""
+    if not isinstance(data, dict):
+        return UnknownEvent("", {}, f"not a JSON object: {one_line(str(cause))}")
+    name = data.get("type")
+    if not isinstance(name, str):
+        return UnknownEvent("", data, "no type: the object has no text of that name")
+    return name
+
+
+def _salvage_client(text: str | bytes, cause: Exception) -> Tagged | UnknownEvent:
+    """The best reading of a client's text that the fast path refused because of `cause`."""
     try:
         data = msgspec.json.decode(text)
     except _UNREADABLE as exc:
         return UnknownEvent("", {}, f"unreadable as JSON: {exc}")
-    if not isinstance(data, dict):
-        return UnknownEvent("", {}, f"not a JSON object: {cause}")
-    name = data.get("type")
-    if not isinstance(name, str):
-        return UnknownEvent("", data, "no type: the object has no text of that name")
-    cls = table.get(name)
+    name = _name_in(data, cause)
+    if isinstance(name, UnknownEvent):
+        return name
+    cls = CLIENT_EVENTS.get(name)
     if cls is None:
         return UnknownEvent(name, data)
     try:
-        return _convert(data, name, cls)
+        return _convert(data, cls)
     except _UNREADABLE as exc:
         return UnknownEvent(name, data, str(exc))
 
 
-def _convert(data: dict[str, Any], name: str, cls: type[Tagged]) -> Tagged:
+def _convert(data: dict[str, Any], cls: type[Tagged]) -> Tagged:
     """`data` as a `cls`, its items typed one by one so that none can spoil the rest."""
-    item = data.get("item")
+    item, response = data.get("item"), data.get("response")
     if "item" in cls.__struct_fields__ and isinstance(item, dict):
         event = msgspec.convert({**data, "item": _BLANK}, cls)
         return msgspec.structs.replace(event, item=_item(item))
-    field, response = _ITEM_LISTS.get(name), data.get("response")
-    if field and isinstance(response, dict):
-        items = response.get(field)
-        if isinstance(items, list) and all(isinstance(each, dict) for each in items):
-            event = msgspec.convert({**data, "response": {**response, field: None}}, cls)
-            typed = msgspec.structs.replace(
-                event.response,  # type: ignore[attr-defined]
-                **{field: [_item(each) for each in items]},
-            )
-            return msgspec.structs.replace(event, response=typed)
+    items = response.get("input") if isinstance(response, dict) else None
+    if response and isinstance(items, list) and all(isinstance(each, dict) for each in items):
+        event = msgspec.convert({**data, "response": {**response, "input": None}}, cls)
+        typed = msgspec.structs.replace(
+            event.response,  # type: ignore[attr-defined]
+            input=[_item(each) for each in items],
+        )
+        return msgspec.structs.replace(event, response=typed)
     return msgspec.convert(data, cls)
 
 

@@ -7,7 +7,7 @@ to the same words, so match them by `item_id`.
 
 from __future__ import annotations
 
-from rtcvoice.events.base import FromServer, Wire
+from rtcvoice.events.base import Count, FromServer, Seconds, Whole, Wire
 from rtcvoice.events.items import Item
 from rtcvoice.events.responses import FailureDetail, InputTokenDetails
 
@@ -78,8 +78,8 @@ class ConversationItemTruncated(FromServer, tag="conversation.item.truncated", g
     """An assistant's audio was cut at what was sent: after a barge-in, a clear, or on request."""
 
     item_id: str
-    content_index: int
-    audio_end_ms: int
+    content_index: Whole | None = None
+    audio_end_ms: Whole | None = None
 
 
 class LogProb(Wire):
@@ -87,7 +87,7 @@ class LogProb(Wire):
 
     token: str
     logprob: float
-    bytes: list[int] | None = None
+    bytes: list[Whole] | None = None
 
 
 class TranscriptionLanguage(Wire, gc=False):
@@ -100,11 +100,11 @@ class TranscriptionUsage(Wire):
     """What a transcription cost: `type` tokens (with counts) or duration (with `seconds`)."""
 
     type: str | None = None
-    total_tokens: int | None = None
-    input_tokens: int | None = None
-    output_tokens: int | None = None
+    total_tokens: Count | None = None
+    input_tokens: Count | None = None
+    output_tokens: Count | None = None
     input_token_details: InputTokenDetails | None = None
-    seconds: float | None = None
+    seconds: Seconds | None = None
 
 
 class ConversationItemInputAudioTranscriptionDelta(
@@ -113,7 +113,7 @@ class ConversationItemInputAudioTranscriptionDelta(
     """The next words of the user; may come before the item itself does."""
 
     item_id: str
-    content_index: int | None = None
+    content_index: Whole | None = None
     delta: str | None = None
     logprobs: list[LogProb] | None = None
 
@@ -124,7 +124,7 @@ class ConversationItemInputAudioTranscriptionCompleted(
     """What the user said; before, amid or after the response to it, so match by `item_id`."""
 
     item_id: str
-    content_index: int
+    content_index: Whole | None = None
     transcript: str
     usage: TranscriptionUsage | None = None
     logprobs: list[LogProb] | None = None
@@ -137,7 +137,7 @@ class ConversationItemInputAudioTranscriptionFailed(
     """The user's audio could not be transcribed; the turn goes on all the same."""
 
     item_id: str
-    content_index: int
+    content_index: Whole | None = None
     error: FailureDetail
 
 
@@ -147,9 +147,9 @@ class ConversationItemInputAudioTranscriptionSegment(
     """A stretch of one speaker, `start` to `end` in seconds; diarizing models only."""
 
     item_id: str
-    content_index: int
+    content_index: Whole | None = None
     id: str
-    start: float
-    end: float
+    start: float | None = None
+    end: float | None = None
     speaker: str
     text: str

@@ -3,7 +3,7 @@
 Here are the session, errors, both audio buffers, MCP tool lists and rate limits; those of the
 conversation and of a response have modules of their own. `ServerEvent` is the union of all,
 `SERVER_EVENTS` the table by wire name. Fields are the wire's. Times in `_ms` count the session's
-input audio from its start.
+input audio from its start; what a server left out, or sent in no usable form, is None.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TypeAlias, get_args
 
 from rtcvoice.events import conversation_events as of_conversation
 from rtcvoice.events import response_events as of_response
-from rtcvoice.events.base import FromServer, Tagged, UnknownEvent, Wire
+from rtcvoice.events.base import FromServer, Tagged, UnknownEvent, Whole, Wire
 from rtcvoice.events.session import Session
 
 __all__ = [
@@ -71,15 +71,15 @@ class ErrorEvent(FromServer, tag="error"):
 class InputAudioBufferSpeechStarted(FromServer, tag="input_audio_buffer.speech_started", gc=False):
     """The user speaks; `item_id` is the message to come, the start includes the padding."""
 
-    audio_start_ms: int
-    item_id: str
+    audio_start_ms: Whole | None = None
+    item_id: str | None = None
 
 
 class InputAudioBufferSpeechStopped(FromServer, tag="input_audio_buffer.speech_stopped", gc=False):
     """The user fell silent; the end includes the silence that proved it."""
 
-    audio_end_ms: int
-    item_id: str
+    audio_end_ms: Whole | None = None
+    item_id: str | None = None
 
 
 class InputAudioBufferCommitted(FromServer, tag="input_audio_buffer.committed", gc=False):
@@ -98,9 +98,9 @@ class InputAudioBufferTimeoutTriggered(
 ):
     """Nobody spoke for `idle_timeout_ms`; the model will speak up."""
 
-    audio_start_ms: int
-    audio_end_ms: int
-    item_id: str
+    audio_start_ms: Whole | None = None
+    audio_end_ms: Whole | None = None
+    item_id: str | None = None
 
 
 class InputAudioBufferDtmfEventReceived(
@@ -109,13 +109,13 @@ class InputAudioBufferDtmfEventReceived(
     """A telephone key was pressed (SIP only); the one event without an id of its own."""
 
     event: str
-    received_at: int
+    received_at: Whole | None = None
 
 
 class _Playing(FromServer, gc=False):
     """The speech of `response_id`, as the server plays it (WebRTC and SIP only)."""
 
-    response_id: str
+    response_id: str | None = None
 
 
 class OutputAudioBufferStarted(_Playing, tag="output_audio_buffer.started"):
@@ -152,8 +152,8 @@ class RateLimit(Wire, gc=False):
     """One budget, `name` tokens or requests, and the seconds until it is full again."""
 
     name: str | None = None
-    limit: int | None = None
-    remaining: int | None = None
+    limit: Whole | None = None
+    remaining: Whole | None = None
     reset_seconds: float | None = None
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from rtcvoice.events.base import Tagged, Wire
+from rtcvoice.events.base import Tagged, Whole, Wire
 
 __all__ = [
     "ITEM_TYPES",
@@ -106,7 +106,7 @@ class McpError(Wire):
 
     type: str
     message: str | None = None
-    code: int | None = None
+    code: Whole | None = None
 
 
 class McpCall(_Item, tag="mcp_call"):

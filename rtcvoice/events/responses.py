@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rtcvoice.events.base import Wire
+from rtcvoice.events.base import Count, Whole, Wire
 from rtcvoice.events.items import InputItem, Item
 from rtcvoice.events.session import FormatConfig, Reasoning
 
@@ -29,35 +29,35 @@ __all__ = [
 class CachedTokenDetails(Wire, gc=False):
     """The cached part of the input, by kind."""
 
-    text_tokens: int | None = None
-    audio_tokens: int | None = None
-    image_tokens: int | None = None
+    text_tokens: Count | None = None
+    audio_tokens: Count | None = None
+    image_tokens: Count | None = None
 
 
 class InputTokenDetails(Wire):
     """The input by kind; `cached_tokens` of it were billed at the cache's price."""
 
-    text_tokens: int | None = None
-    audio_tokens: int | None = None
-    image_tokens: int | None = None
-    cached_tokens: int | None = None
+    text_tokens: Count | None = None
+    audio_tokens: Count | None = None
+    image_tokens: Count | None = None
+    cached_tokens: Count | None = None
     cached_tokens_details: CachedTokenDetails | None = None
 
 
 class OutputTokenDetails(Wire, gc=False):
     """The output by kind; `reasoning_tokens` comes from reasoning models only."""
 
-    text_tokens: int | None = None
-    audio_tokens: int | None = None
-    reasoning_tokens: int | None = None
+    text_tokens: Count | None = None
+    audio_tokens: Count | None = None
+    reasoning_tokens: Count | None = None
 
 
 class Usage(Wire):
     """Tokens of one response; the whole conversation counts as its input."""
 
-    total_tokens: int | None = None
-    input_tokens: int | None = None
-    output_tokens: int | None = None
+    total_tokens: Count | None = None
+    input_tokens: Count | None = None
+    output_tokens: Count | None = None
     input_token_details: InputTokenDetails | None = None
     output_token_details: OutputTokenDetails | None = None
 
@@ -110,7 +110,7 @@ class RealtimeResponse(Wire):
     output: list[Item] | None = None
     conversation_id: str | None = None
     output_modalities: list[str] | None = None
-    max_output_tokens: int | str | None = None
+    max_output_tokens: Whole | str | None = None
     audio: ResponseAudio | None = None
     usage: Usage | None = None
     metadata: dict[str, Any] | None = None
@@ -130,7 +130,7 @@ class ResponseParams(Wire):
     tools: list[dict[str, Any]] | None = None
     tool_choice: str | dict[str, Any] | None = None
     parallel_tool_calls: bool | None = None
-    max_output_tokens: int | str | None = None
+    max_output_tokens: Whole | str | None = None
     conversation: str | None = None
     input: list[InputItem] | None = None
     metadata: dict[str, str] | None = None

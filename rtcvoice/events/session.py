@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rtcvoice.events.base import Wire
+from rtcvoice.events.base import Whole, Wire
 
 __all__ = [
     "AudioConfig",
@@ -32,7 +32,7 @@ class FormatConfig(Wire, gc=False):
     """
 
     type: str | None = None
-    rate: int | None = None
+    rate: Whole | None = None
 
 
 class NoiseReduction(Wire, gc=False):
@@ -62,9 +62,9 @@ class TurnDetection(Wire, gc=False):
 
     type: str | None = None
     threshold: float | None = None
-    prefix_padding_ms: int | None = None
-    silence_duration_ms: int | None = None
-    idle_timeout_ms: int | None = None
+    prefix_padding_ms: Whole | None = None
+    silence_duration_ms: Whole | None = None
+    idle_timeout_ms: Whole | None = None
     eagerness: str | None = None
     create_response: bool | None = None
     interrupt_response: bool | None = None
@@ -110,7 +110,7 @@ class Session(Wire):
     type: str | None = None
     object: str | None = None
     id: str | None = None
-    expires_at: int | None = None
+    expires_at: Whole | None = None
     model: str | None = None
     output_modalities: list[str] | None = None
     instructions: str | None = None
@@ -118,7 +118,7 @@ class Session(Wire):
     tools: list[dict[str, Any]] | None = None
     tool_choice: str | dict[str, Any] | None = None
     parallel_tool_calls: bool | None = None
-    max_output_tokens: int | str | None = None
+    max_output_tokens: Whole | str | None = None
     reasoning: Reasoning | None = None
     truncation: str | dict[str, Any] | None = None
     tracing: str | dict[str, Any] | None = None

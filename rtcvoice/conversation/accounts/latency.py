@@ -101,14 +101,14 @@ class LatencyMeter:
             case events.InputAudioBufferSpeechStarted():
                 self._turn = self._heard = None  # an answer that comes now is not to this one
             case events.InputAudioBufferSpeechStopped():
-                self._begin(_Turn(event.item_id, now - self._silence - round_trip, now))
+                self._begin(_Turn(event.item_id or "", now - self._silence - round_trip, now))
             case events.InputAudioBufferCommitted():
                 if self._turn is not None and self._turn.committed:
                     self._turn.item_id = event.item_id
             case events.ResponseCreated():
                 self._responses.add(event.response.id or "")
             case events.OutputAudioBufferStarted():
-                self._sounding(event.response_id)
+                self._sounding(event.response_id or "")
             case events.OutputAudioBufferStopped() | events.OutputAudioBufferCleared():
                 if event.response_id == self._heard:
                     self._turn = self._heard = None  # it was over before anything was heard
