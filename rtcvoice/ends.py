@@ -17,6 +17,7 @@ from rtcvoice.capture.microphone import Microphone
 from rtcvoice.capture.source import Silence, Source
 from rtcvoice.device.device import DeviceChanged
 from rtcvoice.errors import ConfigError
+from rtcvoice.files import FileKey
 from rtcvoice.playout.ducking import Ducking
 from rtcvoice.playout.sink import Discard, Puller, Sink
 from rtcvoice.playout.speaker import Speaker
@@ -27,6 +28,9 @@ logger = logging.getLogger(__name__)
 
 _taken: dict[int, Ends] = {}
 """Who uses a source or sink now, by its id()."""
+
+_written: dict[FileKey, Ends] = {}
+"""Who writes to a file now."""
 
 
 class Default(enum.Enum):
@@ -39,7 +43,8 @@ class Ends:
     """Source and sink of one call; None stands for `Silence` and `Discard`.
 
     `on_change` is called on the event loop when something happens to a device. Raises ConfigError
-    for anything that is no `Source`, or no `Sink`.
+    for anything that is no `Source`, or no `Sink`, and for a sink that would replace the very file
+    that the source reads.
     """
 
     def __init__(
@@ -54,12 +59,15 @@ class Ends:
         self.source = source if source is not None else Silence()
         self.sink = sink if sink is not None else Discard()
         self._on_change = on_change
+        self._check_files()
 
     async def open(self) -> None:
         """Open both, side by side; raises what the first failure was.
 
-        Raises ConfigError when another call uses one of them.
+        Raises ConfigError when another call uses one of them, or the sink's file, or when the sink
+        would write to the source's; nothing is touched then.
         """
+        self._check_files()  # again: files can be moved and linked at any time
         self._take()
         self._listen()
         if isinstance(self.source, Microphone):
@@ -72,7 +80,10 @@ class Ends:
             raise group.exceptions[0] from group.exceptions[0].__cause__
 
     def start(self, player: Puller) -> None:
-        """Let the sink play: softer while the microphone hears somebody over the loudspeaker."""
+        """Let the sink play: softer while the microphone hears somebody over the loudspeaker.
+
+        The call is up: from now on the sink may write over what its file holds.
+        """
         source = self.source
         if isinstance(source, Microphone) and isinstance(self.sink, Speaker):
             player = Ducking(player, lambda: source.hears_user)
@@ -93,6 +104,8 @@ class Ends:
                 if self._has(end):
                     end.on_change = None
                     del _taken[id(end)]
+            for file in [file for file, user in _written.items() if user is self]:
+                del _written[file]
 
     def _listen(self) -> None:
         loop = asyncio.get_running_loop()
@@ -103,6 +116,14 @@ class Ends:
 
         self.source.on_change = self.sink.on_change = tell
 
+    def _check_files(self) -> None:
+        written = self.sink.output_file
+        if written is not None and written == self.source.input_file:
+            raise ConfigError(
+                "source and sink are the same file: what is to be said would be overwritten",
+                hint="give the sink a file of its own",
+            )
+
     def _take(self) -> None:
         for end in (self.source, self.sink):
             if _taken.setdefault(id(end), self) is not self:
@@ -110,6 +131,11 @@ class Ends:
                     f"this {type(end).__name__} is in use by another call",
                     hint="give each call one of its own; after a call it may be used again",
                 )
+        written = self.sink.output_file
+        if written is not None and _written.setdefault(written, self) is not self:
+            raise ConfigError(
+                "another call writes to the sink's file", hint="give each call a file of its own"
+            )
 
     def _has(self, end: Source | Sink) -> bool:
         return _taken.get(id(end)) is self

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
+from pathlib import Path
 
 import pytest
 from live import calling, eventually, hold
 
 import rtcvoice
-from rtcvoice.ends import Ends, _taken
+from rtcvoice.ends import Ends, _taken, _written
 
 
 class Recorder(rtcvoice.Silence):
@@ -94,3 +96,80 @@ async def test_a_second_call_with_the_same_ends_is_refused_and_the_first_goes_on
         before = sink.duration
         await eventually(lambda: sink.duration > before)
     await hold(emulator, sink=sink)
+
+
+def same_file(tmp_path: Path, how: str) -> tuple[rtcvoice.Source, rtcvoice.Sink]:
+    talk, other = tmp_path / "talk.wav", tmp_path / "other.wav"
+    if how == "symlink":
+        other.symlink_to(talk)
+    elif how == "hard link":
+        other.hardlink_to(talk)
+    elif how == "descriptor":
+        return rtcvoice.PipeSource(talk.open("rb")), rtcvoice.FileSink(talk)
+    elif how == "two descriptors":
+        return rtcvoice.PipeSource(talk.open("rb")), rtcvoice.PipeSink(talk.open("ab"))
+    elif how == "packed":
+        packed = gzip.open(talk, "ab")  # noqa: SIM115 - kept by the sink
+        return rtcvoice.FileSource(talk), rtcvoice.PipeSink(packed)
+    else:
+        other = tmp_path / "folder" / ".." / "talk.wav"
+        (tmp_path / "folder").mkdir()
+    return rtcvoice.FileSource(talk), rtcvoice.FileSink(other)
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.parametrize(
+    "how", ["path", "symlink", "hard link", "descriptor", "two descriptors", "packed"]
+)
+async def test_a_sink_never_overwrites_what_the_source_reads(tmp_path, how):
+    talk = tmp_path / "talk.wav"
+    talk.write_bytes(b"x" * 1000)
+    source, sink = same_file(tmp_path, how)
+    with pytest.raises(rtcvoice.ConfigError, match=r"same file.*file of its own"):
+        rtcvoice.connect(source=source, sink=sink, api_key="sk-any")
+    assert talk.read_bytes()[:1000] == b"x" * 1000
+
+
+async def test_a_file_that_becomes_the_same_before_the_call_is_refused_as_well(tmp_path):
+    talk, answer = tmp_path / "talk.wav", tmp_path / "answer.wav"
+    talk.write_bytes(b"x" * 1000)
+    ends = Ends(rtcvoice.FileSource(talk), rtcvoice.FileSink(answer))
+    answer.symlink_to(talk)
+    with pytest.raises(rtcvoice.ConfigError, match="same file"):
+        await ends.open()
+    await ends.aclose()
+    assert talk.read_bytes() == b"x" * 1000
+
+
+async def test_two_calls_do_not_write_to_one_file(tmp_path):
+    path = tmp_path / "a.wav"
+    path.touch()
+    first, second = Ends(None, rtcvoice.FileSink(path)), Ends(None, rtcvoice.FileSink(path))
+    await first.open()
+    with pytest.raises(rtcvoice.ConfigError, match="another call writes"):
+        await second.open()
+    await second.aclose()
+    await first.aclose()
+    await second.open()
+    await second.aclose()
+    assert not _taken
+    assert not _written
+
+
+async def test_what_may_be_read_and_written_at_once_is_allowed():
+    with open("/dev/null", "rb") as nothing, open("/dev/null", "wb") as nowhere:
+        Ends(rtcvoice.PipeSource(nothing), rtcvoice.PipeSink(nowhere))
+
+
+@pytest.mark.parametrize("why", ["wrong key", "nothing listens", "the source does not open"])
+async def test_a_call_that_fails_leaves_the_last_recording_alone(emulator, tmp_path, why):
+    path = tmp_path / "answer.wav"
+    path.write_bytes(b"x" * 1000)
+    options = {
+        "wrong key": {"api_key": "wrong"},
+        "nothing listens": {"base_url": "http://127.0.0.1:9/v1"},
+        "the source does not open": {"source": rtcvoice.FileSource(tmp_path / "missing.wav")},
+    }[why]
+    with pytest.raises(rtcvoice.RtcVoiceError):
+        await hold(emulator, sink=rtcvoice.FileSink(path), **options)
+    assert path.read_bytes() == b"x" * 1000

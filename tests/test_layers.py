@@ -24,7 +24,7 @@ MODULES = {
 }
 
 PURE = {"audio", "end_dates", "resampler", "rtp", "sdp", "stats", "timed_ring"}
-LEAVES = {"errors", "masking", "threads", "timings", "opus", "events"} | PURE
+LEAVES = {"errors", "files", "masking", "threads", "timings", "opus", "events"} | PURE
 ROADS = {"capture", "playout", "conversation"}
 CONNECTION = {
     *("addresses", "credentials", "environment", "ice_servers", "config", "rest", "signaling"),
@@ -39,6 +39,7 @@ ALLOWED: dict[str, set[str]] = {
     "capture": LEAVES | {"device", "capture"},
     "playout": LEAVES | {"device", "playout"},
     "errors": set(),
+    "files": set(),
     "_starting": set(),
     "rtp": set(),
     "sdp": set(),
@@ -61,7 +62,7 @@ ALLOWED: dict[str, set[str]] = {
     "_aioice": {"_aiortc", "ice_servers"},
     "transport": {"errors", "rtp", "sdp", "stats", "ice_servers", "_aioice", "_aiortc"},
     "leg": {"errors", "rtp", "ice_servers", "signaling", "transport"},
-    "ends": {"errors", "device.device", "capture", "playout"},
+    "ends": {"errors", "files", "device.device", "capture", "playout"},
     "wiring": {"errors", "rtp", "timings", "config", "leg", "capture.track"},
     "call": LEAVES | ROADS | {"config", "credentials", "ends", "supervisor", "leg", "wiring"},
     "connect": LEAVES | ROADS | CONNECTION | {"call", "ends", "wiring"},

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import bz2
+import gzip
 import io
+import lzma
 import os
 import threading
 import wave
@@ -144,9 +147,131 @@ async def test_a_file_object_without_a_descriptor() -> None:
     assert file.getvalue() == BLOCK.tobytes()
 
 
+async def test_the_callers_file_is_kept_and_no_other_is_written_to(tmp_path) -> None:
+    sink = PipeSink((tmp_path / "a.wav").open("wb"))
+    with (tmp_path / "database").open("wb"):  # gets the number of a file that was forgotten
+        await sink.open()
+        sink.write(BLOCK)
+        await sink.aclose()
+    assert sink.error is None
+    assert (tmp_path / "database").read_bytes() == b""
+    with wave.open(str(tmp_path / "a.wav")) as reader:
+        assert reader.readframes(1000) == BLOCK.tobytes()
+
+
+async def test_a_descriptor_closed_by_its_owner_is_not_somebody_elses(tmp_path) -> None:
+    file = (tmp_path / "a.raw").open("wb")
+    sink = PipeSink(file.fileno(), wav=False)
+    await sink.open()
+    file.close()
+    with (tmp_path / "database").open("wb"):
+        sink.write(BLOCK)
+        await sink.aclose()
+    assert (tmp_path / "database").read_bytes() == b""
+    assert (tmp_path / "a.raw").read_bytes() == BLOCK.tobytes()
+
+
+@pytest.mark.parametrize("module", [gzip, bz2, lzma])
+async def test_a_file_that_changes_what_is_written_is_asked_to(tmp_path, module) -> None:
+    path = tmp_path / "a.wav.packed"
+    with module.open(path, "wb") as file:
+        sink = PipeSink(file)
+        await sink.open()
+        for _ in range(3):
+            sink.write(BLOCK)
+        await sink.aclose()
+    assert sink.error is None
+    with module.open(path) as file:
+        data = file.read()
+    assert data[:4] == b"RIFF"
+    assert data[44:] == BLOCK.tobytes() * 3
+
+
+async def test_an_unbuffered_file_may_take_a_part() -> None:
+    class Slow(io.RawIOBase):
+        taken = b""
+        calls = 0
+
+        def writable(self) -> bool:
+            return True
+
+        def write(self, data) -> int | None:
+            self.calls += 1
+            if self.calls == 1:
+                return None
+            self.taken += bytes(data[:100])
+            return min(100, len(data))
+
+    file = Slow()
+    sink = PipeSink(file, wav=False)  # type: ignore[arg-type]
+    await sink.open()
+    sink.write(BLOCK)
+    await sink.aclose()
+    assert file.taken == BLOCK.tobytes()
+
+
+async def test_a_call_that_does_not_come_about_writes_nothing(tmp_path) -> None:
+    path = tmp_path / "a.wav"
+    path.write_bytes(b"x" * 1000)
+    with path.open("r+b") as file:
+        sink = PipeSink(file)
+        await sink.open()
+        await sink.aclose()
+    assert path.read_bytes() == b"x" * 1000
+
+
+async def test_a_call_in_which_nothing_is_said_leaves_a_header(pipe) -> None:
+    class Silence:
+        def pull(self, now: float) -> np.ndarray:
+            return np.zeros(240, np.int16)
+
+    sink = PipeSink(pipe["writer"])
+    await sink.open()
+    sink.start(Silence())
+    await sink.aclose()
+    assert os.read(pipe["reader"], 100)[:4] == b"RIFF"
+
+
+async def test_what_was_dropped_is_counted_anew_in_each_call(pipe) -> None:
+    sink = PipeSink(pipe["writer"], wav=False)
+    await sink.open()
+    for _ in range(1000):
+        sink.write(BLOCK)
+    read = asyncio.create_task(asyncio.to_thread(all_of, pipe["reader"]))
+    await sink.aclose()
+    assert sink.dropped
+    await sink.open()
+    assert (sink.dropped, sink.duration) == (0, 0.0)
+    sink.write(BLOCK)
+    await sink.aclose()
+    assert (sink.dropped, sink.duration) == (0, 0.01)
+    close(pipe, "writer")
+    await read
+
+
 def test_not_a_file() -> None:
-    with pytest.raises(ConfigError, match="not to str"):
-        PipeSink("a.wav")  # type: ignore[arg-type]
+    for wrong in ("a.wav", None.__class__, True):
+        with pytest.raises(ConfigError, match="not to"):
+            PipeSink(wrong)  # type: ignore[arg-type]
+
+
+def test_text_and_what_is_only_read_are_refused(tmp_path) -> None:
+    with pytest.raises(ConfigError, match="takes text.*'wb'"):
+        PipeSink(io.StringIO())  # type: ignore[arg-type]
+    (tmp_path / "a").touch()
+    with (tmp_path / "a").open("rb") as file, pytest.raises(ConfigError, match="not open for"):
+        PipeSink(file)
+
+
+async def test_a_file_closed_before_the_call_is_an_error_of_open(tmp_path) -> None:
+    file = (tmp_path / "a").open("wb")
+    sink = PipeSink(file)
+    file.close()
+    with pytest.raises(DeviceError, match="closed file.*leave it open"):
+        await sink.open()
+    await sink.aclose()
+    with pytest.raises(DeviceError, match="Bad file descriptor"):
+        await PipeSink(10**6).open()
 
 
 def test_stdout_that_was_closed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import wave
 from pathlib import Path
 
@@ -166,8 +167,8 @@ def test_a_killed_process_leaves_all_but_the_last_second(tmp_path):
     async def main():
         sink = FileSink(path)
         await sink.open()
-        assert len(read_wav(path)) == 0
         sink.start(Counter())
+        assert len(read_wav(path)) == 0
         await asyncio.sleep(5.5)
         heard = read_wav(path)  # as it is on disk, nobody having closed it
         assert len(heard) == 5 * 24000
@@ -177,24 +178,109 @@ def test_a_killed_process_leaves_all_but_the_last_second(tmp_path):
     run(main())
 
 
-def test_a_call_that_never_began_leaves_an_empty_wav(tmp_path):
+def test_a_call_in_which_nothing_was_said_leaves_an_empty_wav(tmp_path):
     async def main():
         sink = FileSink(tmp_path / "a.wav")
         await sink.open()
+        sink.start(Counter())
         await sink.aclose()
-        await FileSink(tmp_path / "never.wav").aclose()
 
     run(main())
     assert len(read_wav(tmp_path / "a.wav")) == 0
-    assert not (tmp_path / "never.wav").exists()
+
+
+def test_a_call_that_does_not_come_about_touches_no_file(tmp_path):
+    old, new, link = tmp_path / "old.wav", tmp_path / "new.wav", tmp_path / "link.wav"
+    old.write_bytes(b"x" * 1000)
+    link.symlink_to(tmp_path / "nothing.wav")
+    before = old.stat()
+
+    async def main():
+        for path in (old, new, link):
+            sink = FileSink(path)
+            await sink.open()
+            await sink.aclose()
+        await FileSink(tmp_path / "never.wav").aclose()
+
+    run(main())
+    assert (old.read_bytes(), old.stat().st_mtime_ns) == (b"x" * 1000, before.st_mtime_ns)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link.wav", "old.wav"]
+    assert not link.exists()
+
+
+def test_a_longer_recording_is_replaced_to_its_end(tmp_path):
+    path = tmp_path / "a.wav"
+    path.write_bytes(b"x" * 100_000)
+
+    async def main():
+        sink = FileSink(path)
+        await sink.open()
+        sink.start(Counter())
+        await asyncio.sleep(0.1001)
+        await sink.aclose()
+
+    run(main())
+    assert len(read_wav(path)) == 2400
+    assert path.stat().st_size == 44 + 4800
+
+
+def test_a_sink_is_as_new_in_each_call(tmp_path, caplog):
+    class Own(Memory):
+        async def open(self) -> None:
+            """A user's own, which does not ask its base class."""
+
+    async def main():
+        for sink in (FileSink(tmp_path / "a.wav"), Own()):
+            await sink.open()
+            sink.start(Counter())
+            await asyncio.sleep(0.505)
+            sink._fail(DeviceError("disk full"))
+            await asyncio.sleep(0.1)
+            await sink.aclose()
+            await sink.open()
+            sink.start(Counter())
+            assert sink.error is None
+            await asyncio.sleep(0.2001)
+            await sink.aclose()
+            assert sink.error is None
+            if isinstance(sink, Memory):
+                assert len(sink.written) in (70, 71)
+
+    run(main())
+    assert np.array_equal(read_wav(tmp_path / "a.wav")[::240], np.arange(1, 21))
+
+
+@pytest.mark.parametrize("rate", ["24000", 8000.0, 7999, 192001, -1, 0, None, True])
+def test_what_is_no_rate_of_a_sink_is_refused_at_once(rate):
+    for make in (Discard, lambda rate: FileSink("a.wav", rate=rate)):
+        with pytest.raises(ConfigError, match="no sample rate that a sink can have"):
+            make(rate=rate)
+
+
+def test_a_rate_may_be_an_integer_of_numpy():
+    sink = Discard(rate=np.int64(22050))
+    assert type(sink.rate) is int
+
+
+@pytest.mark.parametrize("path", [None, b"a.wav", 3])
+def test_what_is_no_path_is_refused(path):
+    with pytest.raises(ConfigError, match="writes to a path.*PipeSink"):
+        FileSink(path)
 
 
 @pytest.mark.parametrize(
     ("name", "cure"),
-    [("folder.wav", "is a directory"), ("missing/a.wav", "create the folder")],
+    [
+        ("folder.wav", "is a directory"),
+        ("missing/a.wav", "create the folder"),
+        ("fifo.wav", "use PipeSink"),
+        ("null.wav", "use PipeSink"),
+    ],
 )
 def test_a_place_that_cannot_be_written_is_named_with_its_cure(tmp_path, name, cure):
     (tmp_path / "folder.wav").mkdir()
+    os.mkfifo(tmp_path / "fifo.wav")
+    (tmp_path / "null.wav").symlink_to("/dev/null")
 
     async def main():
         with pytest.raises(DeviceError, match=cure) as caught:

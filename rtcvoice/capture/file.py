@@ -19,6 +19,7 @@ import numpy as np
 
 from rtcvoice.audio import DEFAULT_RATE, Samples
 from rtcvoice.errors import DeviceError
+from rtcvoice.files import FileKey, file_key
 
 from .source import PacedSource
 
@@ -53,6 +54,11 @@ class FileSource(PacedSource):
     def duration(self) -> float:
         """Length of the file in seconds; 0 before `open`."""
         return len(self._samples) / self.rate
+
+    @property
+    def input_file(self) -> FileKey | None:
+        """Which file it reads; see `Source.input_file`."""
+        return file_key(self.path)
 
     async def open(self) -> None:
         """Decode the file in a worker thread, which a cancelled `open` stops; begin at 0."""

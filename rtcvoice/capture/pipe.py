@@ -19,6 +19,7 @@ import numpy as np
 
 from rtcvoice.audio import DEFAULT_RATE, Block, RingBuffer, Samples
 from rtcvoice.errors import ConfigError, DeviceError
+from rtcvoice.files import FileKey, file_key
 
 from .pcm_parser import PcmParser
 from .source import CATCH_UP, PacedSource
@@ -65,7 +66,7 @@ class PipeSource(PacedSource):
         self.error: DeviceError | None = None
         self._file = _readable(file)
         self._live = live
-        self._parser = PcmParser(rate)
+        self._parser = PcmParser(self.rate)
         self._ring = RingBuffer(int(rate * CATCH_UP))
         self._room = threading.Event()
         self._stop = threading.Event()
@@ -77,6 +78,11 @@ class PipeSource(PacedSource):
     def dropped(self) -> int:
         """Samples that a live pipe had too many."""
         return self._ring.dropped
+
+    @property
+    def input_file(self) -> FileKey | None:
+        """Which file it reads; see `Source.input_file`."""
+        return file_key(self._file)
 
     async def open(self) -> None:
         """Begin to read in a thread of its own; does not wait for the first byte."""

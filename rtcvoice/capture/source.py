@@ -28,6 +28,7 @@ from rtcvoice.audio import (
 )
 from rtcvoice.device.device import DeviceChanged
 from rtcvoice.errors import ConfigError
+from rtcvoice.files import FileKey
 from rtcvoice.stats import DeviceStats
 
 from .flag import Flag
@@ -62,6 +63,11 @@ class Source(abc.ABC):
     @property
     def device_stats(self) -> DeviceStats | None:
         """How the device fares; None for a source that is no device."""
+        return None
+
+    @property
+    def input_file(self) -> FileKey | None:
+        """Which file it reads, of those that a sink could write to; see `files.file_key`."""
         return None
 
     @abc.abstractmethod
@@ -163,7 +169,7 @@ class Silence(PacedSource):
 
     def __init__(self, *, rate: int = DEFAULT_RATE) -> None:
         super().__init__(rate=rate)
-        self._block: Samples = np.zeros(rate // 50, np.int16)
+        self._block: Samples = np.zeros(self.rate // 50, np.int16)
         self._block.flags.writeable = False
 
     def _next(self, count: int) -> Samples:

@@ -4,11 +4,15 @@ The event loop only appends blocks to a bounded queue. A descriptor is written t
 pieces that cannot block, so that the thread can be told to stop; what cannot be polled is written
 to as it is. A pipe has no way back to its header, so the lengths in it say "unknown", as those of
 FFmpeg and arecord do; where the descriptor is a file after all, they are corrected at the end.
+
+A descriptor is a mere number, which the system gives to the next file once it is free. So the
+caller's file object is kept, and what is written to is a duplicate that nobody else can close.
 """
 
 from __future__ import annotations
 
 import asyncio
+import io
 import logging
 import os
 import select
@@ -16,13 +20,15 @@ import struct
 import sys
 import threading
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from rtcvoice.audio import DEFAULT_RATE, Samples
 from rtcvoice.errors import ConfigError, DeviceError
+from rtcvoice.files import FileKey, descriptor_of, file_key
 
-from .sink import HeadlessSink
+from .sink import HeadlessSink, Puller
 
 __all__ = ["PipeSink"]
 
@@ -47,12 +53,13 @@ class PipeSink(HeadlessSink):
     """Write what the assistant says to stdout, or to any file object or descriptor.
 
     16-bit mono in real time, silence included: after a WAV header, or raw with `wav=False`. Neither
-    a slow reader nor one that has gone can hold up the call.
+    a slow reader nor one that has gone can hold up the call. Nothing is written before the call is
+    up. What a file object does to its data, such as gzip's, is done: its `write` is called then.
 
     FULL: 2 s wait for a slow reader, besides what the pipe itself holds; then the oldest 10 ms are
     dropped and counted in `dropped` (samples). When the reader has gone, or the disk is full,
     `error` is a DeviceError, with the OSError as its cause, and the call goes on without. The
-    file is the caller's and stays open.
+    file is the caller's and stays open. `open` raises DeviceError when it is closed already.
     """
 
     def __init__(
@@ -66,96 +73,202 @@ class PipeSink(HeadlessSink):
         self.dropped = 0
         self._file = _writable(file)
         self._wav = wav
-        self._blocks: deque[bytes] = deque()
-        self._more = threading.Event()
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
-        self._written = 0
+        self._writer: _Writer | None = None
+        self._is_open = False
 
     @property
     def duration(self) -> float:
         """Seconds of audio that the pipe took so far."""
-        return self._written / 2 / self.rate
+        return self._writer.written / 2 / self.rate if self._writer is not None else 0.0
+
+    @property
+    def output_file(self) -> FileKey | None:
+        """Which file it writes to; see `Sink.output_file`."""
+        return file_key(self._file)
 
     async def open(self) -> None:
-        """Write the header, and begin to write in a thread of its own."""
-        if self._thread is not None:
+        """Start the thread that will write; nothing is written yet."""
+        if self._is_open:
             return
-        self.error, self._written = None, 0
-        self._blocks.clear()
-        self._stop.clear()
-        self._thread = threading.Thread(target=self._run, name="rtcvoice pipe out", daemon=True)
-        self._thread.start()
+        await super().open()
+        self.dropped = 0
+        try:
+            target = _Target(self._file)
+        except (OSError, ValueError) as exc:
+            raise DeviceError(
+                f"the audio cannot be written: {_words(exc)}",
+                hint="pass a file that is open for writing, and leave it open during the call",
+            ) from exc
+        header_rate = self.rate if self._wav else None
+        self._writer = _Writer(target, header_rate=header_rate, on_error=self._failed)
+        self._is_open = True
+
+    def start(self, player: Puller) -> None:
+        """Begin to write; even a call in which nothing is said leaves a header."""
+        super().start(player)
+        if self._writer is not None:
+            self._writer.put(b"")
 
     def write(self, samples: Samples) -> None:
         """Add 10 ms; never waits."""
-        if len(self._blocks) >= CAPACITY:
-            if not self.dropped:
-                logger.warning("x the reader of a pipe is too slow: the oldest audio is dropped")
-            with suppress(IndexError):  # the thread took all of them just now
-                self.dropped += len(self._blocks.popleft()) // 2
-        self._blocks.append(samples.astype("<i2", copy=False).tobytes())
-        self._more.set()
+        if self._writer is None:
+            return
+        lost = self._writer.put(samples.astype("<i2", copy=False).tobytes())
+        if lost and not self.dropped:
+            logger.warning("x the reader of a pipe is too slow: the oldest audio is dropped")
+        self.dropped += lost // 2
 
     async def aclose(self) -> None:
         """Stop; what the reader does not take within a second is dropped."""
         await super().aclose()
-        thread, self._thread = self._thread, None
-        if thread is None:
+        if not self._is_open or self._writer is None:
             return
-        self._blocks.append(b"")  # the end
-        self._more.set()
-        await asyncio.to_thread(thread.join, CLOSE_TIMEOUT)
-        self._stop.set()
-        await asyncio.to_thread(thread.join, 2 * PATIENCE)
-        if thread.is_alive():
+        self._is_open = False
+        if not await self._writer.aclose():
             logger.warning("x a pipe that cannot be polled still holds a writing thread")
+
+    def _failed(self, writer: _Writer, reason: Exception) -> None:
+        if writer is not self._writer:  # it hung since an earlier call
+            return
+        error = DeviceError(f"the audio cannot be written: {_words(reason)}")
+        error.__cause__ = reason
+        self._fail(error)
+
+
+class _Writer:
+    """The writing thread of one call, and what waits for it. Each call has its own: one that hangs
+    in a write since an earlier call has nothing to do with this one.
+
+    `put` and `aclose` belong to the event loop, everything below to the thread. `on_error` is
+    called there, once at most. `header_rate`: that of the WAV header; None for raw samples.
+    """
+
+    def __init__(
+        self,
+        target: _Target,
+        *,
+        header_rate: int | None,
+        on_error: Callable[[_Writer, Exception], None],
+    ) -> None:
+        self.written = 0
+        """Bytes of audio that the file took."""
+        self._target = target
+        self._header_rate = header_rate
+        self._on_error = on_error
+        self._blocks: deque[bytes] = deque()
+        self._more = threading.Event()
+        self._stop = threading.Event()
+        self._begun = self._ended = False
+        self._thread = threading.Thread(target=self._run, name="rtcvoice pipe out", daemon=True)
+        self._thread.start()
+
+    def put(self, data: bytes) -> int:
+        """Let `data` be written, after the header; return how many bytes were dropped for it."""
+        lost = 0
+        if len(self._blocks) >= CAPACITY:
+            with suppress(IndexError):  # the thread took all of them just now
+                lost = len(self._blocks.popleft())
+        if data:
+            self._blocks.append(data)
+        self._begun = True
+        self._more.set()
+        return lost
+
+    async def aclose(self) -> bool:
+        """Write the rest and end, within a second or so; return whether the thread has ended."""
+        self._ended = True
+        self._more.set()
+        await asyncio.to_thread(self._thread.join, CLOSE_TIMEOUT)
+        self._stop.set()
+        await asyncio.to_thread(self._thread.join, 2 * PATIENCE)
+        return not self._thread.is_alive()
 
     # -- the thread -----------------------------------------------------------------------------
 
     def _run(self) -> None:
-        start = _position(self._file) if self._wav else None
         try:
-            if self._wav:
-                self._put(_header(self.rate, _UNKNOWN))
-            while data := self._take():
-                self._put(data)
-                self._written += len(data)
+            self._wait(lambda: self._begun)
+            if self._begun:  # else the call did not come about
+                self._write_all()
         except _Stopped:
             pass
         except Exception as exc:
-            cause = getattr(exc, "strerror", None) or exc
-            error = DeviceError(f"the audio cannot be written: {cause}")
-            error.__cause__ = exc
-            self._fail(error)
-        if start is not None and isinstance(self._file, int):
-            with suppress(OSError):
-                os.pwrite(self._file, _header(self.rate, self._written), start)
+            self._on_error(self, exc)
+        finally:
+            self._target.close()
+
+    def _write_all(self) -> None:
+        self._target.begin()
+        try:
+            if self._header_rate is not None:
+                self._target.write(_header(self._header_rate, _UNKNOWN), self._stop)
+            while data := self._take():
+                self._target.write(data, self._stop)
+                self.written += len(data)
+        finally:
+            if self._header_rate is not None:
+                self._target.correct(_header(self._header_rate, self.written))
 
     def _take(self) -> bytes:
         """Return all that is due, b"" at the end."""
-        while not self._blocks:
-            self._more.clear()
-            if not self._blocks:
-                self._more.wait()
+        self._wait(lambda: bool(self._blocks))
         taken: list[bytes] = []
         with suppress(IndexError):
-            while self._blocks[0] or not taken:
+            while True:
                 taken.append(self._blocks.popleft())
         return b"".join(taken)
 
-    def _put(self, data: bytes) -> None:
-        if not isinstance(self._file, int):
-            self._file.write(data)
+    def _wait(self, due: Callable[[], bool]) -> None:
+        """Wait until something is `due`, or the end."""
+        while not (due() or self._ended):
+            self._more.clear()
+            if not (due() or self._ended):
+                self._more.wait()
+
+
+class _Target:
+    """What is written to: a descriptor of our own where there is one, else the file object.
+
+    Raises OSError or ValueError for a file that is closed.
+    """
+
+    def __init__(self, file: BinaryIO | int) -> None:
+        self._file = file
+        descriptor = file if isinstance(file, int) else descriptor_of(file)
+        self._descriptor = None if descriptor is None else os.dup(descriptor)
+        self._start: int | None = None
+
+    def begin(self) -> None:
+        """Let what the caller wrote before come first."""
+        if not isinstance(self._file, int) and hasattr(self._file, "flush"):
             self._file.flush()
+        if self._descriptor is not None:
+            self._start = _position(self._descriptor)
+
+    def write(self, data: bytes, stop: threading.Event) -> None:
+        """Write all of it; raises _Stopped when `stop` is set before."""
+        if self._descriptor is None:
+            _write_to_object(self._file, data, stop)
             return
         view = memoryview(data)
         while len(view):
-            if self._stop.is_set():
+            if stop.is_set():
                 raise _Stopped
-            if _ready(self._file):
+            if _ready(self._descriptor):
                 with suppress(BlockingIOError):
-                    view = view[os.write(self._file, view[:PIECE]) :]
+                    view = view[os.write(self._descriptor, view[:PIECE]) :]
+
+    def correct(self, header: bytes) -> None:
+        """Replace the header that was written first, where one can go back."""
+        if self._start is not None and self._descriptor is not None:
+            with suppress(OSError):
+                os.pwrite(self._descriptor, header, self._start)
+
+    def close(self) -> None:
+        """Close our own descriptor; the caller's file stays open."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
 
 
 class _Stopped(Exception):  # noqa: N818  (not an error)
@@ -163,24 +276,48 @@ class _Stopped(Exception):  # noqa: N818  (not an error)
 
 
 def _writable(file: BinaryIO | int | None) -> BinaryIO | int:
-    """Return the descriptor of `file` where it has one, `file` itself where not."""
+    """Return `file`, or stdout in its place; raises ConfigError when it takes no bytes."""
     if file is None:
         if sys.stdout is None:
             raise ConfigError("there is no stdout to write to", hint="whoever started this shut it")
         file = sys.stdout.buffer
-    if isinstance(file, int):
+    if isinstance(file, int) and not isinstance(file, bool):
         return file
-    if not hasattr(file, "write"):
+    if isinstance(file, bool) or not hasattr(file, "write"):
         raise ConfigError(
             f"PipeSink writes to a file, not to {type(file).__name__}",
             hint="pass an open binary file or a descriptor, or nothing for stdout",
         )
+    if isinstance(file, io.TextIOBase):
+        raise ConfigError(
+            "PipeSink writes bytes, and this file takes text", hint="open it with mode 'wb'"
+        )
+    if not _may_write(file):
+        raise ConfigError("this file is not open for writing", hint="open it with mode 'wb'")
+    return file
+
+
+def _may_write(file: Any) -> bool:
     try:
-        descriptor = file.fileno()
-        file.flush()  # what was written before comes first
-    except (AttributeError, OSError, ValueError):
-        return file
-    return descriptor
+        return bool(file.writable())
+    except (AttributeError, ValueError):  # an object that does not tell, or a closed file
+        return not getattr(file, "closed", False)
+
+
+def _write_to_object(file: Any, data: bytes, stop: threading.Event) -> None:
+    """Write all of it: an unbuffered file may take a part, or nothing yet."""
+    rest = data
+    while rest:
+        if stop.is_set():
+            raise _Stopped
+        taken = file.write(rest)
+        if not isinstance(file, io.RawIOBase):
+            break
+        if not taken:
+            stop.wait(PATIENCE)
+        rest = rest[taken or 0 :]
+    if hasattr(file, "flush"):
+        file.flush()
 
 
 def _ready(descriptor: int) -> bool:
@@ -191,19 +328,19 @@ def _ready(descriptor: int) -> bool:
     return bool(poll.poll(PATIENCE * 1000))
 
 
-def _position(file: BinaryIO | int) -> int | None:
+def _position(descriptor: int) -> int | None:
     """Return where in a file writing begins; None for a pipe, and for a file one can only add to.
 
     On Linux a positioned write to a file opened for appending goes to its end (pwrite(2), BUGS).
     """
-    if not isinstance(file, int) or not hasattr(os, "pwrite"):
+    if not hasattr(os, "pwrite"):
         return None
     try:
         import fcntl
 
-        if fcntl.fcntl(file, fcntl.F_GETFL) & os.O_APPEND:
+        if fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_APPEND:
             return None
-        return os.lseek(file, 0, os.SEEK_CUR)
+        return os.lseek(descriptor, 0, os.SEEK_CUR)
     except OSError:
         return None
 
@@ -213,3 +350,7 @@ def _header(rate: int, length: int) -> bytes:
     riff, data = min(length + 36, _UNKNOWN), min(length, _UNKNOWN)
     form = (16, 1, 1, rate, 2 * rate, 2, 16)
     return struct.pack("<4sI8sIHHIIHH4sI", b"RIFF", riff, b"WAVEfmt ", *form, b"data", data)
+
+
+def _words(reason: Exception) -> object:
+    return getattr(reason, "strerror", None) or reason

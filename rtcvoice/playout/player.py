@@ -16,12 +16,12 @@ from dataclasses import replace
 import numpy as np
 
 from rtcvoice.audio import OPUS_RATES, Block, Samples
-from rtcvoice.errors import ConfigError
 from rtcvoice.resampler import resampler
 from rtcvoice.rtp import RtpPacket
 from rtcvoice.stats import PlayoutStats
 
 from .engine import PlayoutEngine
+from .sink import check_sink_rate
 from .tee import BlockStream
 
 __all__ = ["Player"]
@@ -43,7 +43,10 @@ class Command(enum.Enum):
 
 
 class Player:
-    """Plays the incoming stream at `rate`, any rate a sink asks for.
+    """Plays the incoming stream at `rate`, any rate a sink asks for; raises ConfigError for others.
+
+    Where 10 ms are no whole number of samples, as the 220.5 at 22050 Hz, blocks are one longer now
+    and then: n of them have `n * rate // 100` samples.
 
     Loop side: `insert_packet`, `flush`, `resume`, `tee`, `close`. Puller side, one thread: `pull`.
     `stats` and `position` may be read anywhere.
@@ -52,11 +55,9 @@ class Player:
     """
 
     def __init__(self, rate: int) -> None:
-        if not 8000 <= rate <= 192000:
-            raise ConfigError(f"{rate!r} Hz is no sample rate a sink can have")
+        rate = check_sink_rate(rate)
         engine_rate = rate if rate in OPUS_RATES else 48000
         self._rate = rate
-        self._block = rate // 100
         self._engine = PlayoutEngine(engine_rate)
         self._resampler = resampler(from_rate=engine_rate, to_rate=rate)
         # A resampler holds back less than a millisecond; with that in advance, 10 ms give 10 ms.
@@ -99,16 +100,19 @@ class Player:
         self._put(Command.RESUME)
 
     def pull(self, now: float) -> Samples:
-        """Return the next 10 ms: exactly `rate // 100` samples of int16 mono. Puller only.
+        """Return the next 10 ms of int16 mono: `rate // 100` samples, or one more. Puller only.
 
         `now` is `time.monotonic()`. Never raises and never waits: a failure inside is silence,
         counted, and logged the first time. The samples are to be read, not written to.
         """
+        self._pulls += 1
+        index, self._position = self._position, self._pulls * self._rate // 100
+        count = self._position - index
         try:
-            samples = self._render(now)
+            samples = self._render(now, count)
         except Exception as exc:
-            samples = self._silence_instead(exc)
-        block = Block(samples, self._position - self._block, now)
+            samples = self._silence_instead(exc, count)
+        block = Block(samples, index, now)
         for listener in self._listeners:
             if (stream := listener()) is not None:
                 stream.put(block)
@@ -141,27 +145,25 @@ class Player:
             self._dropped += 1
         self._inbox.append(entry)
 
-    def _silence_instead(self, error: Exception) -> Samples:
+    def _silence_instead(self, error: Exception, count: int) -> Samples:
         self._errors += 1
         self._stats = replace(self._stats, pull_errors=self._errors)
         if self._errors == 1:
             logger.error("x playout failed; silence instead", exc_info=error)
-        return np.zeros(self._block, np.int16)
+        return np.zeros(count, np.int16)
 
-    def _render(self, now: float) -> Samples:
-        self._pulls += 1
-        self._position += self._block
+    def _render(self, now: float, count: int) -> Samples:
         if self._closed:
-            return np.zeros(self._block, np.int16)
+            return np.zeros(count, np.int16)
         if self._pulls % SNAPSHOT_EVERY == 0:
             self._take_snapshot()
         self._drain(now)
         left = self._left
-        while len(left) < self._block:
+        while len(left) < count:
             more = self._resampler.process(self._engine.get_audio(now))
             left = np.concatenate((left, more)) if len(left) else more
-        self._left = left[self._block :]
-        return left[: self._block]
+        self._left = left[count:]
+        return left[:count]
 
     def _drain(self, now: float) -> None:
         inbox, engine = self._inbox, self._engine

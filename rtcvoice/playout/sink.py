@@ -11,30 +11,50 @@ import logging
 from collections.abc import Callable
 from typing import Protocol
 
+import numpy as np
+
 from rtcvoice.audio import DEFAULT_RATE, Samples
 from rtcvoice.device.device import DeviceChanged
-from rtcvoice.errors import DeviceError
+from rtcvoice.errors import ConfigError, DeviceError
+from rtcvoice.files import FileKey
 from rtcvoice.stats import DeviceStats
 
 from .ticker import ticker
 
-__all__ = ["Discard", "HeadlessSink", "Puller", "Sink"]
+__all__ = ["Discard", "HeadlessSink", "Puller", "Sink", "check_sink_rate"]
 
 logger = logging.getLogger(__name__)
+
+RATES = range(8000, 192001)
+"""Sample rates in Hz that a sink can have."""
+
+
+def check_sink_rate(rate: int) -> int:
+    """Return `rate` if it is a whole number from 8000 to 192000, else raise ConfigError."""
+    if isinstance(rate, int | np.integer) and rate in RATES:
+        return int(rate)
+    raise ConfigError(
+        f"{rate!r} is no sample rate that a sink can have",
+        hint=f"a whole number of samples a second from {RATES[0]} to {RATES[-1]}, such as 24000",
+    )
 
 
 class Puller(Protocol):
     """What a sink needs of a `Player`."""
 
     def pull(self, now: float) -> Samples:
-        """Return 10 ms; see `Player.pull`."""
+        """Return the next 10 ms; see `Player.pull`."""
 
 
 class Sink(abc.ABC):
-    """Something that makes audio heard, kept or ignored. One call at a time uses it."""
+    """Something that makes audio heard, kept or ignored. One call at a time uses it.
+
+    `open` runs beside connecting, which may still fail; `start` means that the call is up. Whatever
+    can be lost, such as a file that is replaced, is not touched before `start`.
+    """
 
     rate: int
-    """Sample rate it wants; known once `open` has returned."""
+    """Sample rate it wants, from 8000 to 192000; known once `open` has returned."""
     on_change: Callable[[DeviceChanged], None] | None = None
     """Set by the call, to be told of its device, on any thread; others never call."""
 
@@ -48,13 +68,21 @@ class Sink(abc.ABC):
         """How the device fares; None for a sink that is no device."""
         return None
 
+    @property
+    def output_file(self) -> FileKey | None:
+        """Which file it writes to; None where it writes to none, or the file is not there yet.
+
+        A call whose source reads that very file is refused.
+        """
+        return None
+
     @abc.abstractmethod
     async def open(self) -> None:
         """Get everything ready that takes time or can fail: DeviceError, ConfigError."""
 
     @abc.abstractmethod
     def start(self, player: Puller) -> None:
-        """Begin to pull `rate // 100` samples every 10 ms. Does not wait, does not raise."""
+        """Begin to pull, every 10 ms, the audio of 10 ms. Does not wait, does not raise."""
 
     @abc.abstractmethod
     async def aclose(self) -> None:
@@ -65,11 +93,12 @@ class HeadlessSink(Sink):
     """A sink without a clock: subclasses write, the ticker pulls.
 
     A `write` that raises does not end the call: the error is logged once and kept in `error`, no
-    more is written, and the pulling goes on, so that the call's audio keeps its time.
+    more is written, and the pulling goes on, so that the call's audio keeps its time. The next call
+    begins without an error.
     """
 
     def __init__(self, *, rate: int = DEFAULT_RATE) -> None:
-        self.rate = rate
+        self.rate = check_sink_rate(rate)
         self.error: Exception | None = None
         self._player: Puller | None = None
 
@@ -78,11 +107,13 @@ class HeadlessSink(Sink):
         """Take the next 10 ms: int16 mono, to be read only. On the event loop: do not wait."""
 
     async def open(self) -> None:
-        """Do nothing: there is nothing to get ready."""
+        """Forget the error of an earlier call; there is nothing to get ready."""
+        self.error = None
 
     def start(self, player: Puller) -> None:
         """Begin to pull from `player` at the next tick."""
         if self._player is None:
+            self.error = None  # also for a subclass whose `open` does not ask this class
             ticker().add(self._tick)
         self._player = player
 
