@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -98,18 +99,20 @@ async def test_a_second_call_with_the_same_ends_is_refused_and_the_first_goes_on
     await hold(emulator, sink=sink)
 
 
-def same_file(tmp_path: Path, how: str) -> tuple[rtcvoice.Source, rtcvoice.Sink]:
+def same_file(tmp_path: Path, how: str, stack: ExitStack) -> tuple[rtcvoice.Source, rtcvoice.Sink]:
     talk, other = tmp_path / "talk.wav", tmp_path / "other.wav"
     if how == "symlink":
         other.symlink_to(talk)
     elif how == "hard link":
         other.hardlink_to(talk)
     elif how == "descriptor":
-        return rtcvoice.PipeSource(talk.open("rb")), rtcvoice.FileSink(talk)
+        file = stack.enter_context(talk.open("rb"))
+        return rtcvoice.PipeSource(file), rtcvoice.FileSink(talk)
     elif how == "two descriptors":
-        return rtcvoice.PipeSource(talk.open("rb")), rtcvoice.PipeSink(talk.open("ab"))
+        files = [stack.enter_context(talk.open(mode)) for mode in ("rb", "ab")]
+        return rtcvoice.PipeSource(files[0]), rtcvoice.PipeSink(files[1])
     elif how == "packed":
-        packed = gzip.open(talk, "ab")  # noqa: SIM115 - kept by the sink
+        packed = stack.enter_context(gzip.GzipFile(talk, "ab"))
         return rtcvoice.FileSource(talk), rtcvoice.PipeSink(packed)
     else:
         other = tmp_path / "folder" / ".." / "talk.wav"
@@ -117,16 +120,16 @@ def same_file(tmp_path: Path, how: str) -> tuple[rtcvoice.Source, rtcvoice.Sink]
     return rtcvoice.FileSource(talk), rtcvoice.FileSink(other)
 
 
-@pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.parametrize(
     "how", ["path", "symlink", "hard link", "descriptor", "two descriptors", "packed"]
 )
 async def test_a_sink_never_overwrites_what_the_source_reads(tmp_path, how):
     talk = tmp_path / "talk.wav"
     talk.write_bytes(b"x" * 1000)
-    source, sink = same_file(tmp_path, how)
-    with pytest.raises(rtcvoice.ConfigError, match=r"same file.*file of its own"):
-        rtcvoice.connect(source=source, sink=sink, api_key="sk-any")
+    with ExitStack() as stack:
+        source, sink = same_file(tmp_path, how, stack)
+        with pytest.raises(rtcvoice.ConfigError, match=r"same file.*file of its own"):
+            rtcvoice.connect(source=source, sink=sink, api_key="sk-any")
     assert talk.read_bytes()[:1000] == b"x" * 1000
 
 
@@ -156,8 +159,8 @@ async def test_two_calls_do_not_write_to_one_file(tmp_path):
     assert not _written
 
 
-async def test_what_may_be_read_and_written_at_once_is_allowed():
-    with open("/dev/null", "rb") as nothing, open("/dev/null", "wb") as nowhere:
+def test_what_may_be_read_and_written_at_once_is_allowed():
+    with Path("/dev/null").open("rb") as nothing, Path("/dev/null").open("wb") as nowhere:
         Ends(rtcvoice.PipeSource(nothing), rtcvoice.PipeSink(nowhere))
 
 

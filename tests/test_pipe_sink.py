@@ -120,6 +120,7 @@ async def test_a_reader_that_has_gone_is_an_error_of_the_sink_only(pipe) -> None
     close(pipe, "reader")
     sink = PipeSink(pipe["writer"])
     await sink.open()
+    sink.write(BLOCK)
     await eventually(lambda: sink.error)
     assert isinstance(sink.error, DeviceError)
     assert isinstance(sink.error.__cause__, BrokenPipeError)
@@ -131,6 +132,7 @@ async def test_a_full_disk_is_named_without_a_traceback(caplog) -> None:
     full = os.open("/dev/full", os.O_WRONLY)
     sink = PipeSink(full)
     await sink.open()
+    sink.write(BLOCK)
     await eventually(lambda: sink.error)
     await sink.aclose()
     os.close(full)
@@ -149,11 +151,13 @@ async def test_a_file_object_without_a_descriptor() -> None:
 
 async def test_the_callers_file_is_kept_and_no_other_is_written_to(tmp_path) -> None:
     sink = PipeSink((tmp_path / "a.wav").open("wb"))
-    with (tmp_path / "database").open("wb"):  # gets the number of a file that was forgotten
+    with (tmp_path / "database").open("wb"):  # would get the number of a file that was forgotten
         await sink.open()
         sink.write(BLOCK)
         await sink.aclose()
     assert sink.error is None
+    assert not isinstance(sink._file, int)
+    sink._file.close()
     assert (tmp_path / "database").read_bytes() == b""
     with wave.open(str(tmp_path / "a.wav")) as reader:
         assert reader.readframes(1000) == BLOCK.tobytes()
@@ -256,7 +260,7 @@ def test_not_a_file() -> None:
 
 
 def test_text_and_what_is_only_read_are_refused(tmp_path) -> None:
-    with pytest.raises(ConfigError, match="takes text.*'wb'"):
+    with pytest.raises(ConfigError, match=r"takes text.*'wb'"):
         PipeSink(io.StringIO())  # type: ignore[arg-type]
     (tmp_path / "a").touch()
     with (tmp_path / "a").open("rb") as file, pytest.raises(ConfigError, match="not open for"):
@@ -267,7 +271,7 @@ async def test_a_file_closed_before_the_call_is_an_error_of_open(tmp_path) -> No
     file = (tmp_path / "a").open("wb")
     sink = PipeSink(file)
     file.close()
-    with pytest.raises(DeviceError, match="closed file.*leave it open"):
+    with pytest.raises(DeviceError, match=r"closed file.*leave it open"):
         await sink.open()
     await sink.aclose()
     with pytest.raises(DeviceError, match="Bad file descriptor"):

@@ -264,7 +264,7 @@ def test_a_rate_may_be_an_integer_of_numpy():
 
 @pytest.mark.parametrize("path", [None, b"a.wav", 3])
 def test_what_is_no_path_is_refused(path):
-    with pytest.raises(ConfigError, match="writes to a path.*PipeSink"):
+    with pytest.raises(ConfigError, match=r"writes to a path.*PipeSink"):
         FileSink(path)
 
 
