@@ -13,6 +13,7 @@ from __future__ import annotations
 import inspect
 import logging
 import os
+import re
 import stat
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -21,7 +22,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from rtcvoice.errors import CredentialsError, RtcVoiceError
-from rtcvoice.masking import masked
+from rtcvoice.masking import masked, shown
+from rtcvoice.small_files import UnreadableFile, read_text
 from rtcvoice.threads import in_thread
 
 __all__ = [
@@ -43,6 +45,12 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
+_PAIRS = {('"', '"'), ("'", "'"), ("`", "`"), ("\u201c", "\u201d"), ("\u2018", "\u2019")}
+_QUOTES = {quote for pair in _PAIRS for quote in pair}
+_INVISIBLE = dict.fromkeys((0xFEFF, 0x200B, 0x200C, 0x200D, 0x2060))
+_ASSIGNMENT = re.compile(r"^(?:(?:export\s+)?[A-Z0-9_]*(?:KEY|TOKEN)\s*=|bearer\s)\s*", re.I | re.A)
+_PLACEHOLDER = re.compile(r"\.\.\.|[<>]|your[-_ ].*(?:key|token)", re.I)
+
 MOST_BYTES = 64 << 10
 """Of a key file; a larger one is some other file."""
 
@@ -52,23 +60,52 @@ _WAYS = (
 )
 
 
+def _odd(value: str) -> str | None:
+    """Return what is in a secret that cannot be: it travels in an HTTP header."""
+    if "\n" in value or "\r" in value:
+        return "a line break"
+    if any(quote in value for quote in _QUOTES):
+        return "quotes"
+    if not value.isascii():
+        odd = next(character for character in value if not character.isascii())
+        return f"the character U+{ord(odd):04X}"
+    return None if value.isprintable() and " " not in value else "spaces or control characters"
+
+
+def _bare(text: str) -> str:
+    """Return a key without what editors, env files and headers put around it."""
+    before = None
+    while text != before:
+        before = text
+        text = _ASSIGNMENT.sub("", text.translate(_INVISIBLE).strip())
+        if len(text) > 1 and (text[0], text[-1]) in _PAIRS:
+            text = text[1:-1]
+    return text
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class _Secret:
     value: str
 
     def __post_init__(self) -> None:
-        # It travels in an HTTP header, which holds printable ASCII only.
         if not isinstance(self.value, str):
             raise CredentialsError(
                 f"the {self._name()} is a {type(self.value).__name__}, not text", hint=_WAYS
             )
-        fit = self.value.isascii() and self.value.isprintable() and " " not in self.value
-        if not self.value or not fit:
-            what = "is empty" if not self.value.strip() else "has spaces or odd characters"
-            raise CredentialsError(f"the {self._name()} {what}", hint=_WAYS)
+        if not self.value.strip():
+            raise CredentialsError(f"the {self._name()} is empty", hint=_WAYS)
+        if (found := _odd(self.value)) is not None:
+            raise CredentialsError(
+                f"the {self._name()} has {found} in it",
+                hint="take that out: a key or token is one word of letters, digits and - _",
+            )
+        if _PLACEHOLDER.search(self.value):
+            raise CredentialsError(
+                f"the {self._name()} is a placeholder out of an example", hint=_WAYS
+            )
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({masked(self.value, self.value)!r})"
+        return f"{type(self).__name__}({shown(self.value)!r})"
 
     @classmethod
     def _name(cls) -> str:
@@ -128,29 +165,28 @@ class ApiKeyFile:
 
     def read(self) -> Credentials:
         """Return the key. Raises CredentialsError that says what is wrong with the file."""
-        path = Path(self.path)
-        hint = f"write the key and nothing else into {path}"
+        hint = f"write the key and nothing else into {self.path}"
         try:
-            with path.open("rb") as file:
-                data = file.read(MOST_BYTES + 1)
-            mode = path.stat().st_mode
-        except OSError as exc:
-            cause = (exc.strerror or str(exc)).lower()
-            raise CredentialsError(f"the key file {path} cannot be read: {cause}", hint=hint) from (
-                exc
-            )
-        words = data.decode("ascii", "replace").split()
-        if len(words) != 1:
-            what = "is empty" if not words else "holds more than one word"
-            raise CredentialsError(f"the key file {path} {what}", hint=hint)
-        if is_open_to_others(mode):
+            text = read_text(self.path, most_bytes=MOST_BYTES, strict=False)
+            mode = Path(self.path).stat().st_mode
+        except (UnreadableFile, OSError) as exc:
+            raise CredentialsError(
+                f"the key file {self.path} cannot be read: {exc}", hint=hint
+            ) from exc
+        lines = [line for line in text.splitlines() if line.strip() and line.strip()[0] != "#"]
+        if len(lines) != 1:
+            what = "is empty" if not lines else "holds more than one line"
+            raise CredentialsError(f"the key file {self.path} {what}", hint=hint)
+        if stat.S_ISREG(mode) and is_open_to_others(mode):
             logger.warning(
                 "x everybody on this machine can read the key in %s: chmod 600 it", self.path
             )
         try:
-            return credentials_from(words[0])
+            return credentials_from(lines[0])
         except CredentialsError as exc:
-            raise CredentialsError(f"the key file {path} holds no key", hint=hint) from exc
+            raise CredentialsError(
+                f"the key file {self.path} holds no key: {exc.message}", hint=hint
+            ) from exc
 
 
 def is_open_to_others(mode: int) -> bool:
@@ -231,10 +267,13 @@ CredentialsSource = (
 
 
 def credentials_from(text: str | None) -> Credentials:
-    """Take a key or token for what its prefix says it is. Raises CredentialsError for none."""
+    """Take a key or token for what its prefix says it is. Raises CredentialsError for none.
+
+    Quotes around it, `OPENAI_API_KEY=`, `Bearer` and invisible characters are taken off.
+    """
     if text is None:
         raise CredentialsError("no API key", hint=_WAYS)
-    text = text.strip()
+    text = _bare(text)
     return EphemeralToken(text) if text.startswith("ek_") else ApiKey(text)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import traceback
 
-__all__ = ["SECRET", "masked", "masked_traceback"]
+__all__ = ["SECRET", "masked", "masked_traceback", "shown"]
 
 # Short ones only at the beginning of a word: "task-force" holds no key. Real keys are longer, and
 # are found anywhere. The last is a JSON Web Token, as Entra hands them out.
@@ -15,11 +15,31 @@ SECRET = re.compile(
 """What looks like a key or token."""
 
 
+_SCHEMES = {"Basic", "Bearer", "Digest", "Token", "basic", "bearer", "digest", "token"}
+"""First words of Authorization headers, which are no secrets."""
+
+_LONG = 8
+"""Characters from which on a known secret is masked wherever it stands; a shorter one only as a
+word of its own, and one of three or less not at all: `1` is in every second text."""
+
+
 def masked(text: str, *secrets: str) -> str:
-    """Return `text` with `secrets`, and all that looks like a key or token, cut to the prefix."""
-    for secret in secrets:
-        text = text.replace(secret, masked(secret) if SECRET.fullmatch(secret) else "***")
+    """Return `text` with `secrets`, and all that looks like a key or token, cut to the prefix.
+
+    What a secret consists of, such as `Bearer` and the token, is masked in parts as well.
+    """
+    words = {word for secret in secrets for word in (secret, *secret.split())} - _SCHEMES
+    for secret in sorted(words, key=len, reverse=True):
+        if len(secret) >= _LONG:
+            text = text.replace(secret, shown(secret))
+        elif len(secret) > 3:
+            text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", shown(secret), text)
     return SECRET.sub(lambda match: match[0][:3] + "***", text)
+
+
+def shown(secret: str) -> str:
+    """Return what a repr shows of a secret: its prefix, if it is a key or token with one."""
+    return secret[:3] + "***" if SECRET.fullmatch(secret) else "***"
 
 
 def masked_traceback(error: BaseException) -> str:

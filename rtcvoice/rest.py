@@ -3,7 +3,7 @@
 No answer is read beyond a limit and no redirect is followed: a key goes only where it was sent to.
 There are no timeouts here: the caller holds one deadline for all of connecting. The TLS context is
 made once per process, since building one costs more than the requests. Proxies and CA files come
-from the environment (HTTPS_PROXY, NO_PROXY, SSL_CERT_FILE, as httpx reads them) or as options.
+from the environment (see `proxies.py`; SSL_CERT_FILE, SSL_CERT_DIR) or as options.
 """
 
 from __future__ import annotations
@@ -14,20 +14,21 @@ import logging
 import os
 import socket
 import ssl
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import httpx
 import msgspec
 
 from rtcvoice.addresses import is_loopback
-from rtcvoice.errors import ConfigError, SignalingError
+from rtcvoice.errors import ConfigError, SignalingError, one_line
 from rtcvoice.masking import masked
+from rtcvoice.proxies import OPTION, Proxy, proxy_for
 
-__all__ = ["BODY_LIMIT", "Reply", "Rest", "decoded", "proxy_for", "tls_context", "why"]
+__all__ = ["BODY_LIMIT", "Reply", "Rest", "decoded", "tls_context", "why"]
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +52,9 @@ _STATUS_HINTS = {
     407: "the proxy wants a name and password: HTTPS_PROXY=http://name:password@host:port",
     429: "too many requests or no quota: wait, or see the provider's limits page",
 }
+_GZIP_OR_ZLIB = 47
+"""For zlib's `wbits`: it looks for itself which of the two it is."""
+
 _OWN_CA = "ca_file= (--ca-file) or SSL_CERT_FILE can name your own CA"
 _CERTIFICATE = {  # X509_V_ERR_* of OpenSSL
     9: ("is not valid yet", "is this machine's clock right?"),
@@ -58,6 +62,13 @@ _CERTIFICATE = {  # X509_V_ERR_* of OpenSSL
     62: ("is for another host name", "is the host name right?"),
     64: ("is for another address", "use the host name that the certificate was made for"),
 }
+_STRICT = range(80, 94)
+"""X509_V_ERR_* that only a verification by the letter of RFC 5280 finds; see `_STRICT_HINT`."""
+
+_STRICT_HINT = (
+    "Python 3.13 holds certificates, also those of ca_file=, to every rule of RFC 5280: have them"
+    " made again with what is missing, or use Python 3.12"
+)
 
 
 class Reply(NamedTuple):
@@ -75,8 +86,8 @@ class Reply(NamedTuple):
     @property
     def request_id(self) -> str | None:
         """What the provider's support asks for."""
-        value: str | None = self.headers.get("x-request-id") or self.headers.get("apim-request-id")
-        return value
+        value = self.headers.get("x-request-id") or self.headers.get("apim-request-id")
+        return one_line(value, 100) if value else None
 
 
 class Rest:
@@ -95,32 +106,27 @@ class Rest:
         ca_file: str | os.PathLike[str] | None = None,
     ) -> None:
         self.base_url = base_url.rstrip("/")
-        self._proxy = proxy
         secure = urlsplit(base_url).scheme == "https"
         if not secure and not is_loopback(base_url):
             logger.warning("x keys and tokens travel unencrypted to %s", urlsplit(base_url).netloc)
+        self._proxy = _proxy(base_url, proxy)
+        verify = _verifier(ca_file) if secure else False
         try:
-            if proxy is not None and not (isinstance(proxy, str) and urlsplit(proxy).hostname):
-                raise ValueError("the proxy is no web address")
             self._http = httpx.AsyncClient(
-                headers={"User-Agent": "rtcvoice", **headers},
-                verify=tls_context(ca_file) if secure else False,
+                headers={"User-Agent": "rtcvoice", "Accept-Encoding": "identity", **headers},
+                verify=verify,
                 timeout=None,  # noqa: S113  (the caller holds one deadline for all of connecting)
-                proxy=proxy,
-                trust_env=not is_loopback(base_url),  # a proxy cannot reach this machine's loopback
+                proxy=self._proxy and self._proxy.url,
+                trust_env=False,  # it would read every proxy variable, also those not needed here
             )
-        except ConfigError:
-            raise
-        except (ImportError, OSError, ValueError, httpx.InvalidURL) as exc:
+        except ImportError as exc:
+            named_by = self._proxy.named_by if self._proxy else OPTION
             raise ConfigError(
-                f"the HTTP client cannot be set up: {exc}",
-                hint="look at "
-                + (
-                    "proxy= (--proxy): it is like http://proxy:3128"
-                    if proxy
-                    else "HTTPS_PROXY, ALL_PROXY, SSL_CERT_FILE and SSL_CERT_DIR"
-                ),
+                f"the SOCKS proxy of {named_by} needs the package socksio",
+                hint=f'pip install "httpx[socks]", or look at {named_by}',
             ) from exc
+        except (ValueError, httpx.InvalidURL):
+            raise _bad_proxy(self._proxy.named_by if self._proxy else OPTION) from None
 
     async def request(
         self, method: str, url: str, doing: str, *, secrets: tuple[str, ...], **request: Any
@@ -154,24 +160,46 @@ class Rest:
     def _unreachable(self, url: str, doing: str, text: str, exc: Exception) -> SignalingError:
         host = urlsplit(url).netloc.rpartition("@")[2]
         cause, hint = why(exc, text, url)
-        proxy = proxy_for(url, self._proxy)
-        if proxy:
-            hint = f"requests go through the proxy {proxy}: is it right? {hint}"
+        if self._proxy is not None:
+            hint = f"requests go through the proxy {self._proxy.place}: is it right? {hint}"
         return SignalingError(f"{doing} failed: cannot talk to {host}: {cause}", hint=hint)
 
 
-def proxy_for(url: str, proxy: str | None = None) -> str:
-    """Return host and port of the proxy that requests for `url` go through; empty if none.
+def _proxy(url: str, option: str | None) -> Proxy | None:
+    """Return the proxy for `url`. Raises ConfigError, which names the setting, for an odd one."""
+    if option is not None and not (isinstance(option, str) and "://" in option):
+        raise _bad_proxy(OPTION)
+    proxy = proxy_for(url, option)
+    if proxy is not None and not _has_host(proxy.url):
+        raise _bad_proxy(proxy.named_by)
+    return proxy
 
-    `proxy` is the option; without it the environment decides.
-    """
-    parts = urlsplit(url)
-    if proxy is None and not is_loopback(url) and not proxy_bypass(parts.hostname or ""):
-        found = getproxies()
-        proxy = found.get(parts.scheme) or found.get("all")
-    if not proxy:
-        return ""
-    return urlsplit(proxy if "://" in proxy else f"http://{proxy}").netloc.rpartition("@")[2]
+
+def _has_host(url: str) -> bool:
+    try:
+        return bool(urlsplit(url).hostname)
+    except ValueError:
+        return False
+
+
+def _bad_proxy(named_by: str) -> ConfigError:
+    # What it is, or what a parser says of it, may hold a password.
+    return ConfigError(
+        f"the proxy of {named_by} cannot be used",
+        hint=f"look at {named_by}: it is like http://proxy:3128, https:// or socks5://",
+    )
+
+
+def _verifier(ca_file: str | os.PathLike[str] | None) -> ssl.SSLContext:
+    try:
+        return tls_context(ca_file)
+    except ConfigError:
+        raise
+    except (OSError, ValueError) as exc:
+        raise ConfigError(
+            f"the certificates to trust cannot be read: {exc}",
+            hint="look at SSL_CERT_FILE and SSL_CERT_DIR",
+        ) from exc
 
 
 def tls_context(ca_file: str | os.PathLike[str] | None = None) -> ssl.SSLContext:
@@ -204,10 +232,23 @@ def _context_with(ca_file: str, modified: int) -> ssl.SSLContext:
 
 
 async def _read(response: httpx.Response) -> bytes:
-    """Read the body, but stop soon after BODY_LIMIT: an endless one ends here."""
+    """Read the body, but stop soon after BODY_LIMIT: an endless one ends here.
+
+    A compressed one was not asked for, but gateways do what they like. It is unpacked step by step,
+    so that a small answer cannot become a large one in memory.
+    """
+    coding = response.headers.get("content-encoding", "identity").strip().lower()
+    unpack = None
+    if coding in ("gzip", "x-gzip", "deflate"):
+        unpack = zlib.decompressobj(wbits=_GZIP_OR_ZLIB)
+    elif coding not in ("", "identity"):
+        raise httpx.DecodingError(f"the answer is compressed by {one_line(coding, 40)}")
     body = bytearray()
-    async for chunk in response.aiter_bytes():
-        body += chunk
+    async for chunk in response.aiter_raw():
+        try:
+            body += unpack.decompress(chunk, BODY_LIMIT + 1 - len(body)) if unpack else chunk
+        except zlib.error as exc:
+            raise httpx.DecodingError("the answer is compressed, and damaged") from exc
         if len(body) > BODY_LIMIT:
             break
     return bytes(body)
@@ -226,6 +267,8 @@ def why(exc: Exception, text: str, url: str) -> tuple[str, str]:
     parts = urlsplit(url)
     for error in _chain(exc):
         if isinstance(error, ssl.SSLCertVerificationError):
+            if error.verify_code in _STRICT:
+                return f"its certificate is not trusted: {error.verify_message}", _STRICT_HINT
             what, cure = _CERTIFICATE.get(error.verify_code, ("is not trusted", _OWN_CA))
             return f"its certificate {what}: {error.verify_message}", cure
         if isinstance(error, ssl.SSLError):
@@ -297,4 +340,6 @@ def _api_error(reply: Reply, secrets: tuple[str, ...]) -> tuple[str | None, str]
         text = " ".join(reply.text[:1000].split())
         return None, masked(text, *secrets)[:120] or "no explanation given"
     code = error.get("code")
-    return (code if isinstance(code, str) else None), masked(str(error["message"]), *secrets)[:400]
+    return (one_line(code, 80) if isinstance(code, str) else None), masked(
+        str(error["message"]), *secrets
+    )[:400]

@@ -30,7 +30,7 @@ from rtcvoice.credentials import (
     resolved,
     waited_for,
 )
-from rtcvoice.errors import CredentialsError, SignalingError
+from rtcvoice.errors import CredentialsError, SignalingError, one_line
 from rtcvoice.masking import masked
 from rtcvoice.rest import Reply, Rest, decoded
 
@@ -255,4 +255,4 @@ def _token_of(reply: Reply) -> Any:
 def _answer(reply: Reply) -> Answer:
     # The content type is not checked: the service labels its SDP text/plain.
     path = reply.headers.get("location", "").partition("?")[0]
-    return Answer(reply.text, path.rstrip("/").rpartition("/")[2])
+    return Answer(reply.text, one_line(path.rstrip("/").rpartition("/")[2], 200))

@@ -40,6 +40,35 @@ def self_signed(folder: Path, *, name: str = "localhost", days: tuple[int, int] 
     return path
 
 
+def signed_by_a_lax_ca(folder: Path) -> tuple[Path, Path]:
+    """Return a CA's certificate, and a server's with its key that it has signed for 127.0.0.1.
+
+    RFC 5280 asks for more: the CA's constraints are not critical, and nothing has key identifiers.
+    """
+    names = [x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, n)]) for n in ("CA", "server")]
+    keys = [ec.generate_private_key(ec.SECP256R1()) for _ in names]
+    now = datetime.now(UTC)
+    pem = serialization.Encoding.PEM
+    paths = []
+    for name, key in zip(names, keys, strict=True):
+        certificate = (
+            x509.CertificateBuilder(names[0], name, key.public_key(), x509.random_serial_number())
+            .not_valid_before(now - timedelta(days=1))
+            .not_valid_after(now + timedelta(days=1))
+            .add_extension(x509.BasicConstraints(ca=not paths, path_length=None), critical=False)
+            .add_extension(
+                x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]),
+                critical=False,
+            )
+            .sign(keys[0], hashes.SHA256())
+        )
+        form = serialization.PrivateFormat.PKCS8
+        private = key.private_bytes(pem, form, serialization.NoEncryption())
+        paths.append(folder / f"{len(paths)}.pem")
+        paths[-1].write_bytes(certificate.public_bytes(pem) + (private if len(paths) > 1 else b""))
+    return paths[0], paths[1]
+
+
 def server_context(certificate: Path) -> ssl.SSLContext:
     """Return a TLS server's context with that certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -99,10 +99,65 @@ def test_a_key_that_looks_like_none_is_masked_where_it_is_known(before, key):
     assert key not in masked(f"{before}{key}{before}", key)
 
 
+@pytest.mark.parametrize(
+    ("text", "secrets", "shown"),
+    [
+        # A short value of some header is no reason to make a message unreadable.
+        ("HTTP 401: 1 of 12 is wrong", ["1"], "HTTP 401: 1 of 12 is wrong"),
+        ("the user abcd of abcdef", ["abcd"], "the user *** of abcdef"),
+        ("no token hunter2hunter2 here", ["Bearer hunter2hunter2"], "no token *** here"),
+        ("Bearer hunter2hunter2", ["Bearer hunter2hunter2"], "***"),
+        ("Bearer is wanted", ["Bearer hunter2hunter2"], "Bearer is wanted"),
+    ],
+)
+def test_secrets_are_masked_in_parts_but_not_everywhere(text, secrets, shown):
+    assert masked(text, *secrets) == shown
+
+
 # -- files ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("text", [KEY, f"{KEY}\n", f"\n  {KEY}\r\n\n"])
+WRITTEN = [
+    *(KEY, f"{KEY}\n", f"\n  {KEY}\r\n\n", f'"{KEY}"', f"'{KEY}'", f"\u201c{KEY}\u201d"),
+    *(
+        f"\ufeff{KEY}",
+        f"{KEY[:9]}\u200b{KEY[9:]}",
+        f"Bearer {KEY}",
+        f'export OPENAI_API_KEY="{KEY}"',
+    ),
+    *(f"OPENAI_API_KEY={KEY}\r\n", f"AZURE_OPENAI_API_KEY = '{KEY}'", f"`{KEY}`"),
+]
+"""A key as editors, env files and headers leave it."""
+
+
+@pytest.mark.parametrize("text", WRITTEN)
+def test_what_surrounds_a_key_is_taken_off(text):
+    assert credentials_from(text) == ApiKey(KEY)
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("sk-abc\ndefgh", "a line break"),
+        ('sk-abc"defgh', "quotes"),
+        ('"sk-abcdefgh', "quotes"),
+        ("sk-abc defgh", "spaces"),
+        ("sk-abc\x07defgh", "control characters"),
+        ("sk-\u0430bcdefgh", r"the character U\+0430"),
+        ("sk-...", "a placeholder"),
+        ("your-api-key-here", "a placeholder"),
+        ("<your key>", "spaces"),
+        ("OPENAI_API_KEY=", "is empty"),
+        ('""', "is empty"),
+    ],
+)
+def test_what_cannot_be_a_key_is_named(text, named):
+    with pytest.raises(CredentialsError, match=named) as caught:
+        credentials_from(text)
+    assert "abc" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", [*WRITTEN, f"# mine\n{KEY}\n"])
 def test_a_key_from_a_file(tmp_path, text, caplog):
     file = tmp_path / "key"
     file.write_bytes(text.encode())
@@ -116,13 +171,15 @@ def test_a_key_from_a_file(tmp_path, text, caplog):
     [
         (b"", "is empty"),
         (b" \n", "is empty"),
-        (b"sk-one sk-two", "holds more than one word"),
-        (b"OPENAI_API_KEY = sk-one", "holds more than one word"),
-        (b"\xff\xfe\x00", "holds no key"),
-        ("schlüssel".encode(), "holds no key"),
-        (b"x " * 100_000, "holds more than one word"),
+        (b"sk-one sk-two", "holds no key: the API key has spaces"),
+        (b"sk-one\nsk-two", "holds more than one line"),
+        (b"OPENAI_API_KEY=sk-one\nOTHER=x", "holds more than one line"),
+        (b"sk-...", "a placeholder out of an example"),
+        (b"\xff\xfe\x00", "no text in UTF-8"),
+        ("schlüssel".encode(), r"the character U\+00FC"),
+        (b"x " * 100_000, "larger than 64 KiB"),
         (None, "no such file"),
-        ("folder", "is a directory"),
+        ("folder", "is a folder"),
     ],
 )
 def test_a_file_without_a_key(tmp_path, data, complaint):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from rtcvoice import small_files
 from rtcvoice.cli import dot_env, main
 from rtcvoice.cli.dot_env import from_file, take_key, wants_key
 from rtcvoice.cli.options import parse
@@ -144,7 +145,7 @@ def _utf16_without_mark() -> None:
 def test_what_cannot_be_read_is_named_where_a_key_is_missing(
     make, cause: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(dot_env, "PATIENCE", 0.0)
+    monkeypatch.setattr(small_files, "PATIENCE", 0.0)
     make()
     with pytest.raises(ConfigError, match=cause):
         take_key()
@@ -162,7 +163,7 @@ def test_no_permission(monkeypatch: pytest.MonkeyPatch) -> None:
         raise PermissionError(13, "Permission denied")
 
     dot_env_of("OPENAI_API_KEY=sk-x\n")
-    monkeypatch.setattr(dot_env.os, "open", refuse)
+    monkeypatch.setattr(small_files.os, "open", refuse)
     with pytest.raises(ConfigError, match=r"\.env cannot be read: permission denied"):
         take_key()
 

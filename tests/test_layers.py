@@ -27,7 +27,8 @@ PURE = {"audio", "end_dates", "resampler", "rtp", "sdp", "stats", "timed_ring"}
 LEAVES = {"errors", "files", "masking", "threads", "timings", "opus", "events"} | PURE
 ROADS = {"capture", "playout", "conversation"}
 CONNECTION = {
-    *("addresses", "credentials", "environment", "ice_servers", "config", "rest", "signaling"),
+    *("addresses", "credentials", "environment", "ice_servers", "config", "proxies", "rest"),
+    *("signaling", "small_files"),
     *("transport", "_aioice", "_aiortc", "leg", "supervisor"),
 }
 CROSSING = {"connect", "call", "ends"}
@@ -48,17 +49,19 @@ ALLOWED: dict[str, set[str]] = {
     "timed_ring": {"errors", "audio"},
     "resampler": {"audio"},
     "device": {"errors", "audio", "stats", "device"},
-    "credentials": {"errors", "masking", "threads"},
+    "small_files": set(),
+    "credentials": {"errors", "masking", "small_files", "threads"},
     "addresses": {"errors"},
     "environment": set(),
     "ice_servers": {"errors"},
     "config": {"errors", "addresses", "credentials", "environment", "ice_servers"},
-    "rest": {"errors", "masking", "addresses", "credentials", "environment"},
+    "proxies": {"addresses", "environment"},
+    "rest": {"errors", "masking", "addresses", "proxies"},
     "signaling": {"errors", "masking", "addresses", "credentials", "rest"},
     "supervisor": {"errors"},
     "_aiortc": {"errors", "rtp"},
     "rate_limit": set(),
-    "token_server": {"errors", "config", "credentials", "rate_limit", "signaling"},
+    "token_server": {"errors", "config", "credentials", "rate_limit", "signaling", "small_files"},
     "_aioice": {"_aiortc", "ice_servers"},
     "transport": {"errors", "rtp", "sdp", "stats", "ice_servers", "_aioice", "_aiortc"},
     "leg": {"errors", "rtp", "ice_servers", "signaling", "transport"},
@@ -69,7 +72,8 @@ ALLOWED: dict[str, set[str]] = {
     "emulator": LEAVES
     | {"_aiortc", "emulator", "capture.source", "capture.track", "playout.engine"},
     "checkup": LEAVES | CONNECTION | {"", "call", "connect", "device", "checkup"},
-    "cli": LEAVES | {"", "cli", "addresses", "checkup", "emulator", "environment", "token_server"},
+    "cli": LEAVES
+    | {"", "cli", "addresses", "checkup", "emulator", "environment", "small_files", "token_server"},
     "__main__": {"cli"},
     "": LEAVES | ROADS | CROSSING | CONNECTION | {"device", "_starting"},
 }

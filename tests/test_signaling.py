@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import logging
 import socket
 import ssl
+import tracemalloc
+import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -317,6 +320,57 @@ async def test_an_endless_answer_is_not_swallowed(status):
     assert ("larger than" in str(caught.value)) == (status == 200)
     assert caught.value.status == status
     assert sent < 20 * BODY_LIMIT  # what the sockets buffer comes on top
+
+
+@pytest.mark.parametrize("wbits", [31, 15])
+async def test_a_compressed_answer_is_unpacked_no_further_than_the_limit(wbits):
+    packer = zlib.compressobj(9, zlib.DEFLATED, wbits)
+    zeros = bytes(1 << 20)
+    bomb = b"".join(packer.compress(zeros) for _ in range(40)) + packer.flush()
+    coding = {"Content-Encoding": "gzip" if wbits > 15 else "deflate"}
+    async with serving(always(body=bomb, headers=coding)) as server, client(server.url) as asking:
+        tracemalloc.start()
+        with pytest.raises(SignalingError, match="larger than"):
+            await asking.mint_token({})
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert most < 10 * BODY_LIMIT
+    assert server.requests[0].headers["Accept-Encoding"] == "identity"
+
+
+async def test_a_compressed_answer_is_read_all_the_same():
+    body = gzip.compress(json.dumps({"value": TOKEN}).encode())
+    answer = always(body=body, headers={"Content-Encoding": "gzip"})
+    async with serving(answer) as server, client(server.url) as signaling:
+        assert await signaling.mint_token({}) == TOKEN
+
+
+@pytest.mark.parametrize(("coding", "says"), [("br", "compressed by br"), ("gzip", "damaged")])
+async def test_a_compression_that_cannot_be_undone(coding, says):
+    error = await refusal(always(body=b"zzzz", headers={"Content-Encoding": coding}))
+    assert says in str(error)
+
+
+async def test_a_server_cannot_steer_the_terminal():
+    evil = "\x1b]0;pwned\x07\u202e"
+    body = json.dumps({"error": {"message": f"wrong {evil}", "code": f"x{evil}"}}).encode()
+    head = b"HTTP/1.1 401 No\r\nx-request-id: req\x1b[31m\r\nLocation: /rtc_\x1b[31m\r\n"
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(head + b"Content-Length: %d\r\nConnection: close\r\n\r\n" % len(body) + body)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server, client(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1") as asked:
+        with pytest.raises(SignalingError) as caught:
+            await asked.mint_token({})
+    error = caught.value
+    for text in (str(error), error.hint, error.code, error.request_id):
+        assert text is not None
+        assert text.isprintable()
+    assert (error.code, error.request_id) == ("x]0;pwned", "req[31m")
 
 
 async def test_an_answer_of_the_allowed_size_is_read_whole():

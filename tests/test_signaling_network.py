@@ -13,7 +13,7 @@ import aiohttp
 import httpx
 import pytest
 from aiohttp import web
-from certificates import self_signed, server_context
+from certificates import self_signed, server_context, signed_by_a_lax_ca
 from live import KEY, BentEmulator, calling
 from test_signaling import TOKEN, always, serving
 
@@ -29,7 +29,7 @@ from rtcvoice import (
 )
 from rtcvoice.credentials import ApiKey, EphemeralToken, credentials_from
 from rtcvoice.emulator import AnswerShape
-from rtcvoice.rest import proxy_for, tls_context
+from rtcvoice.rest import tls_context
 from rtcvoice.signaling import Signaling, fetch_token
 
 
@@ -74,6 +74,16 @@ async def test_a_ca_of_ones_own(tmp_path):
         signaling = Signaling(base_url=server.url, credentials=ApiKey(KEY), ca_file=path)
         assert await signaling.mint_token({}) == TOKEN
         await signaling.aclose()
+
+
+async def test_a_certificate_that_python_is_strict_about(tmp_path):
+    ca, path = signed_by_a_lax_ca(tmp_path)
+    tls_context(ca).verify_flags |= ssl.VERIFY_X509_STRICT  # as Python 3.13 does by itself
+    async with serving(always(), tls=server_context(path)) as server:
+        error = await failure(server.url, ca_file=ca)
+    assert "is not trusted" in str(error)
+    assert "RFC 5280" in error.hint
+    assert "can name your own CA" not in error.hint  # it does already
 
 
 async def test_a_ca_from_the_environment(tmp_path, monkeypatch):
@@ -238,20 +248,6 @@ def test_a_proxy_that_cannot_be_one(url):
     with pytest.raises(ConfigError, match="look at proxy=") as caught:
         Signaling(base_url="http://api.example/v1", credentials=ApiKey(KEY), proxy=url)
     assert "hunter2" not in str(caught.value)
-
-
-def test_which_proxy_is_used(monkeypatch):
-    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.upper(), raising=False)
-    assert proxy_for("https://api.example/v1") == ""
-    assert proxy_for("https://api.example/v1", "http://me:pw@p:1") == "p:1"
-    monkeypatch.setenv("https_proxy", "http://me:pw@q:2")
-    monkeypatch.setenv("no_proxy", "intranet.example")
-    assert proxy_for("https://api.example/v1") == "q:2"
-    assert proxy_for("http://api.example/v1") == ""
-    assert proxy_for("https://intranet.example/v1") == ""
-    assert proxy_for("https://127.0.0.1/v1") == ""
 
 
 # -- token URLs -------------------------------------------------------------------------------

@@ -14,7 +14,8 @@ from rtcvoice.checkup.finding import Finding, Level, of_error
 from rtcvoice.config import CallConfig
 from rtcvoice.errors import RtcVoiceError, SignalingError
 from rtcvoice.ice_servers import Asked, IceSettings
-from rtcvoice.rest import Rest, proxy_for, tls_context, why
+from rtcvoice.proxies import proxy_for
+from rtcvoice.rest import Rest, tls_context, why
 
 __all__ = ["look_at_network"]
 
@@ -26,7 +27,7 @@ async def look_at_network(config: CallConfig) -> AsyncIterator[Finding]:
     """Look at what is between this machine and the server of `config`."""
     url = urlsplit(config.base_url)
     proxy = proxy_for(config.base_url, config.proxy)
-    via = f", through the proxy {proxy}" if proxy else ""
+    via = f", through the proxy {proxy.place} ({proxy.named_by})" if proxy else ""
     yield Finding("server", Level.OK, f"{config.base_url}{via}")
     reached = True
     if not proxy:  # which would look the name up itself

@@ -10,10 +10,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import os
-import select
-import stat
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -22,6 +18,7 @@ from dotenv import dotenv_values
 from rtcvoice.addresses import is_azure
 from rtcvoice.environment import complete_environment, environment
 from rtcvoice.errors import ConfigError
+from rtcvoice.small_files import UnreadableFile, read_text
 
 __all__ = ["KEYS", "from_file", "take_key", "wants_key"]
 
@@ -29,8 +26,6 @@ KEYS = ("OPENAI_API_KEY", "AZURE_OPENAI_API_KEY")
 ADDRESS = "OPENAI_BASE_URL"
 
 MOST_BYTES = 1 << 20
-PATIENCE = 5.0
-"""Seconds to wait for the writer of a named pipe, such as a password manager."""
 
 
 def wants_key(options: argparse.Namespace) -> bool:
@@ -46,11 +41,15 @@ def take_key(path: str | Path = ".env") -> None:
     What the environment has already stays. Raises ConfigError for a file that cannot be read.
     """
     try:
-        text = _text(Path(path))
-    except FileNotFoundError:
-        return
-    except OSError as exc:
-        raise _unreadable(path, (exc.strerror or str(exc)).lower()) from exc
+        text = read_text(path, most_bytes=MOST_BYTES, strict=False)  # keys are ASCII, all the same
+    except UnreadableFile as exc:
+        if exc.is_missing:
+            return
+        raise ConfigError(
+            f"{path} cannot be read: {exc}",
+            hint="it holds lines like OPENAI_API_KEY=sk-..., in UTF-8; or set the key in the"
+            " environment, or use --api-key-file",
+        ) from exc
     values = dotenv_values(stream=io.StringIO(text), interpolate=False)
     present = {name for name in (*KEYS, ADDRESS) if environment(name)}
     complete_environment(from_file(values, present))
@@ -80,47 +79,3 @@ def _is_azure(address: str) -> bool:
         return is_azure(address)
     except ValueError:
         return False
-
-
-def _text(path: Path) -> str:
-    data = _bytes(path)
-    if len(data) > MOST_BYTES:
-        raise _unreadable(path, f"it is larger than {MOST_BYTES >> 10} KiB")
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return data.decode("utf-16", "replace")
-    if b"\0" in data:
-        raise _unreadable(path, "it is no UTF-8, perhaps UTF-16")
-    # Other lines may be in any encoding: keys and addresses are ASCII.
-    return data.decode("utf-8-sig", "replace")
-
-
-def _bytes(path: Path) -> bytes:
-    """Read the file, a little more than MOST_BYTES at most, without waiting for ever."""
-    mode = path.stat().st_mode
-    if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
-        raise _unreadable(path, "it is a folder" if stat.S_ISDIR(mode) else "it is no file")
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
-    with open(descriptor, "rb", buffering=0) as file:
-        return _piped(path, file) if stat.S_ISFIFO(mode) else file.read(MOST_BYTES + 1)
-
-
-def _piped(path: Path, file: io.FileIO) -> bytes:
-    poll = select.poll()
-    poll.register(file, select.POLLIN)
-    data = bytearray()
-    end = time.monotonic() + PATIENCE
-    while len(data) <= MOST_BYTES:
-        if not poll.poll(max(0.0, end - time.monotonic()) * 1000):
-            raise _unreadable(path, "it is a named pipe that nobody writes into")
-        if not (piece := file.read(MOST_BYTES)):
-            break
-        data += piece
-    return bytes(data)
-
-
-def _unreadable(path: str | Path, cause: str) -> ConfigError:
-    return ConfigError(
-        f"{path} cannot be read: {cause}",
-        hint="it holds lines like OPENAI_API_KEY=sk-..., in UTF-8; or set the key in the"
-        " environment, or use --api-key-file",
-    )

@@ -21,7 +21,7 @@ from rtcvoice.cli.keys import give_back
 from rtcvoice.cli.options import EXIT_CODES, parse
 from rtcvoice.cli.output import NoRoom, explain, explained, silence
 from rtcvoice.environment import environment
-from rtcvoice.errors import ConfigError, CredentialsError, RtcVoiceError
+from rtcvoice.errors import ConfigError, CredentialsError, RtcVoiceError, clean
 
 __all__ = ["main"]
 
@@ -96,16 +96,22 @@ def _key_from_dot_env() -> ConfigError | None:
 
 def _log(verbose: int) -> None:
     level = {0: logging.ERROR, 1: logging.INFO}.get(verbose, logging.DEBUG)
-    logging.basicConfig(
-        level=level,
-        format="%(asctime)s.%(msecs)03d %(name)s %(message)s",
-        datefmt="%H:%M:%S",
-        handlers=[_Stderr()],
+    handler = _Stderr()
+    handler.setFormatter(
+        _CleanFormatter("%(asctime)s.%(msecs)03d %(name)s %(message)s", datefmt="%H:%M:%S")
     )
+    logging.basicConfig(level=level, handlers=[handler])
     if not verbose:  # that a tool failed is told by the transcript
         logging.getLogger("rtcvoice.conversation.tools.runner").setLevel(logging.CRITICAL)
     for library in ("aiortc", "aioice", "httpx", "httpcore"):
         logging.getLogger(library).setLevel(logging.INFO if verbose > 1 else logging.WARNING)
+
+
+class _CleanFormatter(logging.Formatter):
+    """Lets no server, nor a library that repeats its words, steer the terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return clean(super().format(record))
 
 
 class _Stderr(logging.StreamHandler[TextIO]):

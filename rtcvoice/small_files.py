@@ -1,0 +1,86 @@
+"""Reads a small text file of the user's whole, whatever is at its place: bounded in size and time.
+
+A key, a `.env`, a session: each may be a named pipe (a password manager's, a shell's `<(...)`), a
+folder, somebody's video, or a text as Windows saves it.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import select
+import stat
+import time
+from pathlib import Path
+
+__all__ = ["UnreadableFile", "read_text"]
+
+PATIENCE = 5.0
+"""Seconds to wait for the writer of a named pipe."""
+
+
+class UnreadableFile(Exception):  # noqa: N818  (reads as what it is)
+    """The file cannot be read; its text is the cause, to be put behind the file's name.
+
+    `is_missing`: there is none.
+    """
+
+    def __init__(self, cause: str, *, is_missing: bool = False) -> None:
+        super().__init__(cause)
+        self.is_missing = is_missing
+
+
+def read_text(path: str | os.PathLike[str], *, most_bytes: int, strict: bool = True) -> str:
+    """Return the text of a file in UTF-8, or in UTF-16 with its mark. Raises UnreadableFile.
+
+    Not `strict`: bytes that are no UTF-8 become U+FFFD.
+    """
+    try:
+        data = _bytes(Path(path), most_bytes)
+    except FileNotFoundError as exc:
+        raise UnreadableFile("there is no such file", is_missing=True) from exc
+    except OSError as exc:
+        raise UnreadableFile((exc.strerror or str(exc)).lower()) from exc
+    except ValueError as exc:  # a zero byte in the path
+        raise UnreadableFile("that is no name of a file") from exc
+    if len(data) > most_bytes:
+        raise UnreadableFile(f"it is larger than {most_bytes >> 10} KiB")
+    try:
+        if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+            return data.decode("utf-16")
+        if b"\0" not in data:
+            return data.decode("utf-8-sig", "strict" if strict else "replace")
+    except UnicodeDecodeError as exc:
+        raise UnreadableFile("it is no text in UTF-8") from exc
+    raise UnreadableFile("it is no text in UTF-8, perhaps UTF-16")
+
+
+def _bytes(path: Path, most: int) -> bytes:
+    """Read the file, or a little more than `most` bytes of it."""
+    mode = path.stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
+        raise UnreadableFile("it is a folder" if stat.S_ISDIR(mode) else "it is no file")
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    with open(descriptor, "rb", buffering=0) as file:
+        return _piped(file, most) if stat.S_ISFIFO(mode) else _whole(file, most)
+
+
+def _whole(file: io.FileIO, most: int) -> bytes:
+    data = bytearray()
+    while len(data) <= most and (piece := file.read(most + 1)):
+        data += piece
+    return bytes(data)
+
+
+def _piped(file: io.FileIO, most: int) -> bytes:
+    poll = select.poll()
+    poll.register(file, select.POLLIN)
+    data = bytearray()
+    end = time.monotonic() + PATIENCE
+    while len(data) <= most:
+        if not poll.poll(max(0.0, end - time.monotonic()) * 1000):
+            raise UnreadableFile("it is a named pipe that nobody writes into")
+        if not (piece := file.read(most + 1)):
+            break
+        data += piece
+    return bytes(data)
