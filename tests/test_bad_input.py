@@ -6,6 +6,7 @@ faults, in another thread.
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import os
 import resource
@@ -13,6 +14,7 @@ import socket
 import ssl
 import wave
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,7 +27,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from town import Town
 
+from rtcvoice import PipeSink
 from rtcvoice.cli import main
+from rtcvoice.cli.call_ends import chosen_ends
 from rtcvoice.emulator import AnswerFault, Faults, HttpFault, prompt_path
 
 SECRET = "sk-bad-input-0123456789abcdef"
@@ -82,7 +86,7 @@ FILES = [
     (["--output", "missing/a.wav"], 6, "create the folder"),
     (["--output", "a.mp3"], 2, "name it a.wav"),
     (["--output", "full.wav"], 6, "No space left"),
-    (["--output", "fifo.wav"], 6, "--output -"),
+    (["--output", "fifo.wav"], 6, "nobody reads the pipe fifo.wav"),
     (["--microphone", "no such device"], 6, ""),
     (["--speaker", "99"], 6, ""),
 ]
@@ -334,3 +338,15 @@ def test_a_disk_that_is_full_in_mid_call(
     with wave.open(str(folder / "a.wav")) as file:
         assert file.getnframes() == 24000
         assert len(file.readframes(24000)) == 48000
+
+
+def test_what_is_no_file_is_written_to_as_a_pipe(folder: Path) -> None:
+    said = dict.fromkeys(("input", "text", "microphone", "speaker", "raw", "live", "emulator"))
+    reader = os.open("fifo.wav", os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        for name in ("/dev/null", "fifo.wav"):
+            with ExitStack() as stack:
+                ends = chosen_ends(argparse.Namespace(**{**said, "output": name}), stack)
+                assert isinstance(ends.sink, PipeSink)
+    finally:
+        os.close(reader)

@@ -181,7 +181,16 @@ def test_wav_in_and_wav_out_with_the_words_on_stderr(town: Town) -> None:
 
 def test_raw_in_and_raw_out_as_json(town: Town) -> None:
     stdin = question(1.0).tobytes() + b"\x01"  # half a sample
-    pipes = ("--input", "-", "--output", "-", "--raw", "--json", "--seconds", "1.5")
+    pipes = (
+        "--input",
+        "/dev/stdin",
+        "--output",
+        "/dev/stdout",
+        "--raw",
+        "--json",
+        "--seconds",
+        "1.5",
+    )
     done = call(town, *pipes, stdin=stdin)
     assert done.returncode == 0, done.stderr
     assert done.stdout[:4] != b"RIFF"

@@ -7,6 +7,7 @@ emulator no device is opened that was not asked for, so that such a call works a
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import stat
 import sys
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from rtcvoice import (
     ConfigError,
+    DeviceError,
     FileSink,
     FileSource,
     Microphone,
@@ -25,10 +27,9 @@ from rtcvoice import (
     Source,
     Speaker,
 )
+from rtcvoice.cli.parser import STDIO
 
 __all__ = ["CallEnds", "chosen_ends"]
-
-STDIO = "-"
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def chosen_ends(options: argparse.Namespace, stack: ExitStack) -> CallEnds:
     _check(options)
     scripted = options.input not in (None, "none") or options.text is not None or options.emulator
     live = options.microphone is not None or not scripted
-    return CallEnds(_source(options, live, stack), _sink(options, live), live)
+    return CallEnds(_source(options, live, stack), _sink(options, live, stack), live)
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -75,20 +76,23 @@ def _source(options: argparse.Namespace, live: bool, stack: ExitStack) -> Source
     if options.input == STDIO:
         return PipeSource(live=options.live)
     if options.input is not None:
-        if _is_pipe(options.input):
-            return PipeSource(_opened(options.input, stack), live=options.live)
+        if stat.S_ISFIFO(_mode(options.input)):
+            return PipeSource(_opened(options.input, os.O_RDONLY, stack), live=options.live)
         return FileSource(options.input)
     if live:
         return Microphone(_device(options.microphone), echo_cancellation=not options.headphones)
     return None
 
 
-def _sink(options: argparse.Namespace, live: bool) -> Sink | None:
+def _sink(options: argparse.Namespace, live: bool, stack: ExitStack) -> Sink | None:
     if options.output == "none":
         return None
     if options.output == STDIO:
         return PipeSink(wav=not options.raw)
     if options.output is not None:
+        mode = _mode(options.output)
+        if stat.S_ISFIFO(mode) or stat.S_ISCHR(mode):  # such as /dev/null
+            return PipeSink(_opened(options.output, os.O_WRONLY, stack))
         return FileSink(options.output)
     if live or options.speaker is not None:
         return Speaker(_device(options.speaker))
@@ -102,15 +106,29 @@ def _device(wanted: str | None) -> str | int | None:
     return int(wanted) if wanted.isdecimal() else wanted
 
 
-def _is_pipe(path: str) -> bool:
+def _mode(path: str) -> int:
+    """Return what kind of file is there; 0 for none."""
     try:
-        return stat.S_ISFIFO(Path(path).stat().st_mode)
+        return Path(path).stat().st_mode
     except (OSError, ValueError):
-        return False
+        return 0
 
 
-def _opened(path: str, stack: ExitStack) -> int:
-    """Open a named pipe without waiting for its writer."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+def _opened(path: str, how: int, stack: ExitStack) -> int:
+    """Open a named pipe or a device without waiting for the other side."""
+    try:
+        descriptor = os.open(path, how | os.O_NONBLOCK | os.O_NOCTTY)
+    except OSError as exc:
+        if exc.errno == errno.ENXIO:
+            raise DeviceError(
+                f"nobody reads the pipe {path}",
+                hint="start what reads it first, or pass the audio on with --output -",
+            ) from exc
+        raise DeviceError(f"{path} cannot be opened: {exc.strerror}") from exc
     stack.callback(os.close, descriptor)
+    if os.isatty(descriptor):
+        raise ConfigError(
+            f"{path} is a terminal, which audio would fill with signs",
+            hint="name a WAV file, or a pipe",
+        )
     return descriptor

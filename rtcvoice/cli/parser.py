@@ -17,7 +17,14 @@ from typing import Any, NoReturn
 from rtcvoice.cli.output import write_line
 from rtcvoice.errors import ConfigError
 
-__all__ = ["Parser", "meant", "program", "seconds"]
+__all__ = ["STDIO", "Parser", "file_or_stdio", "meant", "program", "seconds"]
+
+STDIO = "-"
+"""stdin, or stdout, in place of a file's name."""
+
+_NAMES = {"/dev/stdin", "/dev/stdout"} | {
+    f"{folder}/{number}" for folder in ("/dev/fd", "/proc/self/fd") for number in (0, 1)
+}
 
 
 def program() -> str:
@@ -77,3 +84,8 @@ class Parser(argparse.ArgumentParser):
         name = word.partition("=")[0]
         hint = meant(name, self._option_string_actions) or see
         raise ConfigError(f"there is no option {name}", hint=hint)
+
+
+def file_or_stdio(name: str) -> str:
+    """Return `name`, or `STDIO` for the names that the system itself gives to stdin and stdout."""
+    return STDIO if name in _NAMES else name

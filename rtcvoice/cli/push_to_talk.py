@@ -21,9 +21,10 @@ from typing import Any
 from rich.text import Text
 
 from rtcvoice import Call, CallEnded, ConfigError, FileSource, RtcVoiceError, Source
-from rtcvoice.cli.call_ends import STDIO, CallEnds
+from rtcvoice.cli.call_ends import CallEnds
 from rtcvoice.cli.keys import Keyboard, can_be_typed_at
 from rtcvoice.cli.live import LiveScreen
+from rtcvoice.cli.parser import STDIO
 from rtcvoice.cli.watch import obey_keys
 
 __all__ = ["Clips", "PushKey", "obey_push_keys"]

@@ -21,10 +21,11 @@ from rtcvoice import (
     Sink,
     Source,
 )
-from rtcvoice.cli.call_ends import STDIO, CallEnds, chosen_ends
+from rtcvoice.cli.call_ends import CallEnds, chosen_ends
 from rtcvoice.cli.emulated import check_script, use_emulator
 from rtcvoice.cli.keys import Keyboard
 from rtcvoice.cli.live import LiveScreen
+from rtcvoice.cli.parser import STDIO
 from rtcvoice.cli.push_to_talk import obey_push_keys, pushed_ends
 from rtcvoice.cli.screen import JsonScreen, PlainScreen, Screen
 from rtcvoice.cli.session_options import session_from

@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from rtcvoice.cli.network_options import add_key, add_network, add_relay
-from rtcvoice.cli.parser import seconds
+from rtcvoice.cli.parser import file_or_stdio, seconds
 from rtcvoice.cli.session_options import add_assistant, add_limits, add_tools
 
 __all__ = ["TALK", "add_ends", "add_push_to_talk", "add_shown", "add_talk", "add_where"]
@@ -64,7 +64,10 @@ def add_ends(parser: argparse.ArgumentParser) -> None:
     )
     said = ends.add_mutually_exclusive_group()
     said.add_argument(
-        "--input", metavar="FILE|-|none", help="what you say: any audio file, stdin, or silence"
+        "--input",
+        type=file_or_stdio,
+        metavar="FILE|-|none",
+        help="what you say: any audio file, stdin, or silence",
     )
     said.add_argument(
         "--microphone", metavar="NAME|INDEX", help="speak into this device (also: --device-in)"
@@ -72,7 +75,10 @@ def add_ends(parser: argparse.ArgumentParser) -> None:
     said.add_argument("--device-in", dest="microphone", help=argparse.SUPPRESS)
     heard = ends.add_mutually_exclusive_group()
     heard.add_argument(
-        "--output", metavar="FILE|-|none", help="what is heard: a WAV file, stdout, or nowhere"
+        "--output",
+        type=file_or_stdio,
+        metavar="FILE|-|none",
+        help="what is heard: a WAV file, stdout, or nowhere",
     )
     heard.add_argument(
         "--speaker", metavar="NAME|INDEX", help="play it on this device (also: --device-out)"
