@@ -2,7 +2,8 @@
 
 Python imports a package before its `__main__` could catch anything, and these imports take up to a
 second. Meanwhile SIGINT has its default action: the process ends. `finished` brings back
-KeyboardInterrupt. A program that merely imports rtcvoice is left alone.
+KeyboardInterrupt. A program that imports rtcvoice, also one that was started by `python -m`, is
+left alone. (The console script needs none of this: see rtcvoice_main.py.)
 """
 
 from __future__ import annotations
@@ -10,16 +11,20 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from pathlib import Path
 
 __all__ = ["finished"]
 
 
-def _begin() -> bool:
-    started = sys.argv[0] if sys.argv else ""
-    if started != "-m" and Path(started).stem != "rtcvoice":  # "-m": while it looks for the module
+def _is_this_command() -> bool:
+    """Whether Python was started to run this very package."""
+    if sys.argv[:1] != ["-m"]:  # so it is while Python looks for the module
         return False
-    if threading.current_thread() is not threading.main_thread():
+    named = sys.orig_argv[-len(sys.argv) :][:1]
+    return named in (["rtcvoice"], ["-mrtcvoice"])
+
+
+def _begin() -> bool:
+    if not _is_this_command() or threading.current_thread() is not threading.main_thread():
         return False
     if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         return False

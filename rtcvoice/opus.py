@@ -13,8 +13,9 @@ from __future__ import annotations
 import ctypes
 import ctypes.util
 import functools
-import importlib.metadata
+import importlib.util
 import weakref
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -262,13 +263,14 @@ def _check(result: int) -> int:
 
 @functools.cache
 def _path() -> str:
-    try:
-        # av.libs/libopus-*.so or *.dll, av/.dylibs/libopus.0.dylib; the name carries a hash.
-        for file in importlib.metadata.files("av") or ():
-            if file.name.startswith("libopus"):
-                return str(file.locate())
-    except importlib.metadata.PackageNotFoundError:
-        pass  # av without metadata (a vendored build): ask the system
+    """Return where libopus is: beside PyAV, or where the system has it."""
+    spec = importlib.util.find_spec("av")
+    for av in (spec and spec.submodule_search_locations) or ():
+        # av.libs/libopus-*.so or *.dll, av/.dylibs/libopus.0.dylib; the name may carry a hash. No
+        # metadata of packages is asked for: programs that were frozen or vendored have none.
+        for folder in (Path(av).parent / "av.libs", Path(av) / ".dylibs", Path(av)):
+            for file in sorted(folder.glob("libopus[-.]*")):
+                return str(file)
     if path := ctypes.util.find_library("opus"):
         return path
     raise OpusError(

@@ -7,6 +7,7 @@ import json
 import re
 import socket
 import sys
+from importlib.metadata import PackageNotFoundError
 
 import pytest
 from certificates import self_signed, server_context
@@ -14,6 +15,8 @@ from live import KEY, BentEmulator
 from test_signaling import always, serving
 
 from rtcvoice.checkup import Level, examine, machine, trial
+from rtcvoice.cli import main
+from rtcvoice.cli import options as cli_options
 from rtcvoice.cli.doctor import run
 from rtcvoice.cli.options import parse
 from rtcvoice.device.device import Device
@@ -221,3 +224,17 @@ async def test_in_a_terminal_lines_are_wrapped(emulator, capsys, monkeypatch):
     await command("--base-url", emulator.url)
     for line in capsys.readouterr().out.splitlines():
         assert len(re.sub("\x1b\\[[0-9;]*m", "", line)) < 80
+
+
+def test_a_program_that_was_frozen_knows_no_versions(monkeypatch, capsys):
+    def nobody(name):
+        raise PackageNotFoundError(name)
+
+    for module in (machine, cli_options):
+        monkeypatch.setattr(module, "version", nobody)
+    monkeypatch.setattr(machine, "requires", nobody)
+    found = list(machine.look_at_machine())
+    assert all(finding.level is not Level.FAIL for finding in found)
+    assert "rtcvoice (version unknown)" in found[1].text
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == "unknown\n"

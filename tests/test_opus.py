@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from importlib.machinery import ModuleSpec
 
 import numpy as np
 import pytest
@@ -189,7 +190,7 @@ def test_garbage_raises_opus_error_or_decodes(data):
 
 
 def test_a_missing_library_names_the_cure(monkeypatch):
-    monkeypatch.setattr(opus.importlib.metadata, "files", lambda name: None)
+    monkeypatch.setattr(opus.importlib.util, "find_spec", lambda name: None)
     monkeypatch.setattr(opus.ctypes.util, "find_library", lambda name: None)
     with pytest.raises(OpusError, match="pip install"):
         opus._path.__wrapped__()
@@ -210,3 +211,14 @@ def test_handles_are_freed_with_their_objects():
         Decoder(48000)
     # An encoder and a decoder weigh some 60 kB together; leaking would cost 180 MB.
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20_000
+
+
+@pytest.mark.parametrize("place", ["av.libs", "av/.dylibs", "av"])
+def test_libopus_is_found_beside_pyav(place, tmp_path, monkeypatch):
+    library = tmp_path / place / "libopus-114e2b1a.so.0"
+    library.parent.mkdir(parents=True)
+    library.touch()
+    spec = ModuleSpec("av", None, is_package=True)
+    spec.submodule_search_locations = [str(tmp_path / "av")]
+    monkeypatch.setattr(opus.importlib.util, "find_spec", lambda name: spec)
+    assert opus._path.__wrapped__() == str(library)

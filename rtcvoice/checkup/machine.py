@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import platform
 from collections.abc import AsyncIterator, Iterator
 from importlib.metadata import PackageNotFoundError, requires, version
@@ -16,6 +17,7 @@ from rtcvoice.errors import DeviceError
 __all__ = ["look_at_devices", "look_at_machine"]
 
 PACKAGES = ("aiortc", "aioice", "av", "numpy", "httpx", "msgspec")
+UNKNOWN = "(version unknown)"
 INSTALL = "pip install --upgrade --force-reinstall rtcvoice"
 
 
@@ -34,8 +36,8 @@ def look_at_machine() -> Iterator[Finding]:
 
 def _packages() -> Finding:
     found = {name: _version(name) for name in ("rtcvoice", *PACKAGES)}
-    missing = [name for name, number in found.items() if number is None]
-    text = ", ".join(f"{name} {number}" for name, number in found.items() if number)
+    missing = [name for name in found if importlib.util.find_spec(name) is None]
+    text = ", ".join(f"{name} {found[name]}" for name in found if name not in missing)
     if missing:
         return Finding("packages", Level.FAIL, f"{text}; missing: {', '.join(missing)}", INSTALL)
     return Finding("packages", Level.OK, text)
@@ -43,12 +45,15 @@ def _packages() -> Finding:
 
 def _aiortc() -> Finding:
     """Whether what calls reach for inside aiortc is there."""
-    wanted = next((r for r in requires("rtcvoice") or [] if r.startswith("aiortc")), "aiortc")
+    wanted = _wanted("aiortc")
     try:
         from rtcvoice import _aiortc, transport  # noqa: F401  (that they can be imported)
     except Exception as exc:
         return Finding("webrtc", Level.FAIL, f"aiortc cannot be used: {exc}", f"install {wanted}")
-    number = _version("aiortc") or ""
+    number = _version("aiortc")
+    if number == UNKNOWN:
+        text = "aiortc works; its version is unknown"
+        return Finding("webrtc", Level.WARN, text, f"calls were tested with {wanted}")
     if not number.startswith("1.16."):
         what = f"aiortc {number} is not the release that calls were tested with"
         return Finding("webrtc", Level.WARN, what, f'pip install "{wanted}"')
@@ -56,9 +61,10 @@ def _aiortc() -> Finding:
 
 
 def _echo() -> Finding:
-    number = _version("pywebrtc-audio")
-    if number is not None:
-        return Finding("echo", Level.OK, f"pywebrtc-audio {number} cancels echo")
+    if importlib.util.find_spec("pywebrtc_audio") is not None:
+        return Finding(
+            "echo", Level.OK, f"pywebrtc-audio {_version('pywebrtc-audio')} cancels echo"
+        )
     return Finding(
         "echo",
         Level.WARN,
@@ -67,11 +73,21 @@ def _echo() -> Finding:
     )
 
 
-def _version(package: str) -> str | None:
+def _version(package: str) -> str:
+    """Return an installed package's version: programs that were frozen or vendored do not tell."""
     try:
         return version(package)
     except PackageNotFoundError:
-        return None
+        return UNKNOWN
+
+
+def _wanted(package: str) -> str:
+    """Return the requirement for a package, as pip takes it."""
+    try:
+        needs = requires("rtcvoice") or []
+    except PackageNotFoundError:
+        needs = []
+    return next((each for each in needs if each.startswith(package)), package)
 
 
 async def look_at_devices() -> AsyncIterator[Finding]:

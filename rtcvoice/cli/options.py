@@ -12,7 +12,7 @@ import re
 import sys
 from collections.abc import Callable, Coroutine, Sequence
 from importlib import import_module
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any, NamedTuple
 
 from rtcvoice.cli.devices import add_devices
@@ -93,13 +93,20 @@ def _parser(name: str) -> Parser:
     default = name == "talk"
     prog = program() if default else f"{program()} {name}"
     parser = Parser(prog=prog, usage="%(prog)s [options]")
-    parser.add_argument("--version", action="version", version=version("rtcvoice"))
+    parser.add_argument("--version", action="version", version=_version())
     parser.add_argument(
         "-v", "--verbose", action="count", default=0, help="log to stderr; -vv for every event"
     )
     command.add(parser)
     parser.epilog = (_other_commands() if default else "") + _EXIT_CODES_TOLD
     return parser
+
+
+def _version() -> str:
+    try:
+        return version("rtcvoice")
+    except PackageNotFoundError:  # a program that was frozen or vendored
+        return "unknown"
 
 
 def _other_commands() -> str:
