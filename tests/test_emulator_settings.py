@@ -6,6 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rtcvoice.emulator.session.schema import RequestError
+from rtcvoice.emulator.session.session_schema import SESSION
 from rtcvoice.emulator.session.settings import SettingsError, public, update, validate
 
 
@@ -68,7 +70,7 @@ def test_null_clears(name, value):
 
 
 def test_tools_are_replaced():
-    one, two = ({"type": "function", "name": n, "parameters": {}} for n in ("one", "two"))
+    one, two = ({"type": "function", "name": n} for n in ("one", "two"))
     before = validate({"type": "realtime", "tools": [one]})
     assert update(before, {"type": "realtime", "tools": [two]})["tools"] == [two]
     assert update(before, {"type": "realtime", "tools": []})["tools"] == []
@@ -272,3 +274,61 @@ def _judged(session):
         return None, validate(session)
     except SettingsError as fault:
         return fault.param, None
+
+
+ANY_ARRAY = {"type": "array"}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({}, "schema must be a JSON Schema of 'type: \"object\"', got 'type: \"None\"'"),
+        ({"type": "array", "items": {}}, "got 'type: \"array\"'"),
+        ({"properties": {"a": ANY_ARRAY}}, "context=('properties', 'a'), array schema missing"),
+        ({"properties": {"a": {"anyOf": [ANY_ARRAY]}}}, "'anyOf', '0'), array schema missing"),
+        ({"properties": {"a": {"type": "array", "items": ANY_ARRAY}}}, "'items'), array schema"),
+        ({"additionalProperties": ANY_ARRAY}, "array schema missing items"),
+        ({"$defs": {"A": ANY_ARRAY}}, "('$defs', 'A'), array schema missing items"),
+        ({"properties": {"a": {"type": ["array", "null"]}}}, "array schema missing items"),
+        ({"properties": {"a": {"type": "array", "items": False}}}, "False is not of type 'object'"),
+        ({"properties": {"a": {"type": "text"}}}, "'text' is not valid under any"),
+        ({"properties": {"a": {"type": "string", "enum": []}}}, "enum []"),
+        ({"properties": {"a": "string"}}, "'string' is not of type 'object'"),
+        ({"properties": []}, "[] is not of type 'object'"),
+        ({"required": "a"}, "required 'a' is not a list of names"),
+        ({"properties": {"a": {"anyOf": []}}}, "anyOf [] is not a list of schemas"),
+    ],
+)
+def test_schemas_of_functions_that_the_service_refuses(parameters, message):
+    whole = {"type": "object", **parameters} if parameters else {}
+    tool = {"type": "function", "name": "f", "parameters": whole}
+    with pytest.raises(RequestError) as caught:
+        SESSION({"type": "realtime", "tools": [tool]}, "session")
+    assert caught.value.code == "invalid_function_parameters"
+    assert caught.value.param == "session.tools[0].parameters"
+    assert caught.value.message.startswith("Invalid schema for function 'f': ")
+    assert message in caught.value.message
+
+
+def test_a_schema_of_any_depth_is_refused_or_taken_at_once():
+    node: dict = {"type": "string"}
+    for _ in range(2000):
+        node = {"type": "object", "properties": {"a": node}}
+    tool = {"type": "function", "name": "f", "parameters": node}
+    with pytest.raises(RequestError, match="nested too deeply"):
+        SESSION({"type": "realtime", "tools": [tool]}, "session")
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"type": "object", "properties": {}},
+        {"type": "object", "$schema": "https://json-schema.org/draft/2020-12/schema"},
+        {"type": "object", "properties": {"type": {"type": "array", "items": {}}}},
+        {"type": "object", "properties": {"a": {}}, "additionalProperties": False},
+        {"type": "object", "properties": {"a": {"type": ["string", "null"], "default": []}}},
+    ],
+)
+def test_schemas_of_functions_that_the_service_takes(parameters):
+    tool = {"type": "function", "name": "f", "parameters": parameters}
+    SESSION({"type": "realtime", "tools": [tool, {"type": "function", "name": "g"}]}, "session")

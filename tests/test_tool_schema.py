@@ -145,7 +145,7 @@ def test_what_the_model_leaves_out_is_left_to_the_functions_own_default() -> Non
     assert "default" not in signature.schema["properties"]["where"]
 
 
-@pytest.mark.parametrize("text", ["", "  ", "{}"])
+@pytest.mark.parametrize("text", ["", "  ", "{}", "null", ' "" '])
 def test_no_arguments_may_be_written_as_nothing(text: str) -> None:
     def now() -> str:
         return ""
@@ -173,7 +173,7 @@ def test_positional_only_parameters_are_passed_by_place() -> None:
         ('{"city":"x","town":"y"}', "unknown field `town`"),
         ('{"city":"x"', "truncated"),
         ("[]", "Expected `object`"),
-        ("null", "Expected `object`"),
+        ("null", "required field `city`"),
         ('"\ud800"', "surrogate"),
     ],
 )

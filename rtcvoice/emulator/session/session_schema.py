@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+from rtcvoice.emulator.session.function_schema import check_parameters
 from rtcvoice.emulator.session.schema import (
     Check,
     RequestError,
@@ -144,21 +145,24 @@ def _mcp_tool(value: Any, path: str) -> None:
         raise RequestError("missing_required_parameter", message, where)
 
 
-_tool = tagged(
-    "type",
+_function_fields = record(
     {
-        "function": record(
-            {
-                "type": anything,
-                "name": string(pattern="[A-Za-z0-9_-]{1,64}"),
-                "description": _text,
-                "parameters": mapping(anything),
-            },
-            required=("name",),
-        ),
-        "mcp": _mcp_tool,
+        "type": anything,
+        "name": string(pattern="[A-Za-z0-9_-]{1,64}"),
+        "description": _text,
+        "parameters": mapping(anything),
     },
+    required=("name",),
 )
+
+
+def _function_tool(value: Any, path: str) -> None:
+    _function_fields(value, path)
+    if "parameters" in value:
+        check_parameters(value["name"], value["parameters"], f"{path}.parameters")
+
+
+_tool = tagged("type", {"function": _function_tool, "mcp": _mcp_tool})
 _chosen_tool = tagged(
     "type",
     {
