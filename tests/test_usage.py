@@ -224,3 +224,89 @@ def test_whatever_the_server_leaves_out_nothing_is_counted_that_it_did_not_say(
     assert tokens.input >= (usage["input_tokens"] or 0)
     assert tokens.output >= (usage["output_tokens"] or 0)
     assert snapshot.cost is None or snapshot.cost >= 0
+
+
+def without(*left_out: str) -> dict[str, Any]:
+    """The captured usage without some of its fields; `a/b` is field b of a."""
+    usage: dict[str, Any] = json.loads(json.dumps(CAPTURED))
+    for path in left_out:
+        *outer, name = path.split("/")
+        place = usage
+        for each in outer:
+            place = place[each]
+        del place[name]
+    return usage
+
+
+@pytest.mark.parametrize(
+    "left_out",
+    [
+        ["input_token_details"],
+        ["output_token_details"],
+        ["input_token_details/cached_tokens_details"],
+        ["input_token_details/audio_tokens"],
+        ["input_token_details", "output_token_details"],
+        ["input_token_details", "output_token_details", "input_tokens", "output_tokens"],
+        ["input_tokens", "output_tokens"],
+    ],
+)
+def test_a_limit_counts_what_cannot_be_classified_at_the_dearest_price(left_out: list[str]) -> None:
+    made = meter(done(without(*left_out)))
+    snapshot = made.snapshot()
+    assert snapshot.tokens.total == 821
+    assert made.most_cost >= COST - 1e-9
+    assert made.most_cost <= 821 * 64.00 / 1e6
+    assert made.known_cost <= COST + 1e-9
+    if left_out != ["input_tokens", "output_tokens"]:  # all is told in the details
+        assert snapshot.cost is None
+
+
+def test_the_exact_cost_is_both_the_least_and_the_most() -> None:
+    made = meter(done(CAPTURED))
+    assert made.known_cost == made.most_cost == pytest.approx(COST)
+
+
+@pytest.mark.parametrize("usage", [None, {}, {"input_token_details": {}}])
+def test_a_response_without_its_usage_costs_an_unknown_amount(usage: dict[str, Any] | None) -> None:
+    made = meter(done(CAPTURED), done(usage, id="resp_2"))
+    snapshot = made.snapshot()
+    assert [each.cost for each in snapshot.responses] == [pytest.approx(COST), None]
+    assert snapshot.cost is None
+    assert made.untold == 1
+    assert "the server did not tell all that was used" in str(snapshot)
+    assert meter(done({"input_tokens": 0, "output_tokens": 0})).snapshot().cost == 0
+
+
+def test_a_price_that_is_known_in_part_bounds_the_rest() -> None:
+    made = meter(done(CAPTURED), price=ModelPrice(text_input=4.0, audio_output=64.0))
+    assert made.snapshot().cost is None
+    # Audio in, and all cached, at the only price of input; written output at the only one of it.
+    assert made.most_cost == pytest.approx((789 * 4.0 + 32 * 64.0) / 1e6)
+    assert made.known_cost == pytest.approx((57 * 4.0 + 23 * 64.0) / 1e6)
+
+
+@pytest.mark.parametrize(
+    ("usage", "seconds"),
+    [
+        (None, 2.0),
+        ({"type": "tokens", "total_tokens": 50}, 2.0),
+        ({"type": "duration", "seconds": 3.0}, 3.0),
+    ],
+)
+def test_a_limit_counts_transcription_of_unknown_price_as_the_dearest(
+    usage: dict[str, Any] | None, seconds: float
+) -> None:
+    started = {"type": "input_audio_buffer.speech_started", "audio_start_ms": 500}
+    stopped = {"type": "input_audio_buffer.speech_stopped", "audio_end_ms": 2500}
+    made = meter(session(MODEL, "mine"))
+    made.feed(decoded({**started, "item_id": "item_1"}))
+    made.feed(decoded({**stopped, "item_id": "item_1"}))
+    made.feed(transcribed(usage))
+    assert made.snapshot().cost is None
+    assert made.most_cost == pytest.approx(max(TRANSCRIPTION_PRICES.values()) * seconds / 60)
+
+
+def test_the_api_s_own_transcription_models_have_prices() -> None:
+    for model in ("whisper-1", "gpt-4o-transcribe-2025-12-15", "gpt-4o-mini-transcribe"):
+        made = meter(session(MODEL, model), transcribed({"type": "duration", "seconds": 60.0}))
+        assert made.snapshot().cost == TRANSCRIPTION_PRICES[model.removesuffix("-2025-12-15")]

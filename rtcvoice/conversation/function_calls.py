@@ -13,6 +13,9 @@ from rtcvoice import events
 
 __all__ = ["Answered", "FunctionCall", "FunctionCalls"]
 
+REMEMBERED = 2000
+"""Ids of calls and their items by which a repeated delivery is known."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class FunctionCall:
@@ -43,11 +46,15 @@ class _Group:
 
 
 class FunctionCalls:
-    """The calls that are not answered yet. Nothing is kept of a response without any."""
+    """The calls that are not answered yet. Nothing is kept of a response without any.
+
+    A call that is delivered again, under the id of its item or its own, counts once.
+    """
 
     def __init__(self) -> None:
         self._groups: dict[str, _Group] = {}
         self._new: list[FunctionCall] = []
+        self._known: dict[tuple[str, str], None] = {}  # ("call" or "item", id)
 
     def __bool__(self) -> bool:
         """Whether any call is unanswered."""
@@ -65,7 +72,7 @@ class FunctionCalls:
 
     def add(self, response_id: str, item: events.FunctionCall) -> None:
         """Take a finished item; one cut off by an interruption has no use."""
-        if item.status == "incomplete" or not item.call_id:
+        if item.status == "incomplete" or not item.call_id or self._is_known(item):
             return
         call = FunctionCall(
             item_id=item.id or "",
@@ -76,6 +83,15 @@ class FunctionCalls:
         )
         self._groups.setdefault(response_id, _Group()).calls.append(call)
         self._new.append(call)
+
+    def _is_known(self, item: events.FunctionCall) -> bool:
+        """Whether the call came before; it is remembered from now on."""
+        names = [("call", item.call_id), *([("item", item.id)] if item.id else [])]
+        known = any(name in self._known for name in names)
+        self._known.update(dict.fromkeys(names))
+        while len(self._known) > REMEMBERED:
+            del self._known[next(iter(self._known))]
+        return known
 
     def answer(self, call_id: str, output: str) -> None:
         """Give the output of a call; the first one counts, for an unknown call none does."""

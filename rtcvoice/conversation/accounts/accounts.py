@@ -74,6 +74,7 @@ class Accounts:
         self._timer: asyncio.TimerHandle | None = None
         self._listening: asyncio.Task[None] | None = None
         self._ended = False
+        self._warned = False
         if limits is not None and limits.cost is not None and self._usage.price is None:
             raise ConfigError(
                 f"a limit on cost, but what {model!r} costs is unknown",
@@ -138,13 +139,25 @@ class Accounts:
             return
         used = self._usage
         now = self._clock()
-        for event in self._watch.check(now, cost=used.known_cost, tokens=used.tokens.total):
+        self._warn_untold()
+        for event in self._watch.check(now, cost=used.most_cost, tokens=used.tokens.total):
             self._ports.publish(event)
             if isinstance(event, LimitReached):
                 self._ports.reached(event)
         if (when := self._watch.next_check()) is not None and not self._ended:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(max(0.0, when - now), self._check)
+
+    def _warn_untold(self) -> None:
+        limits = self._limits
+        if self._warned or not self._usage.untold or limits is None:
+            return
+        if limits.cost is not None or limits.tokens is not None:
+            self._warned = True
+            logger.warning(
+                "x the server does not tell what responses use: limits on cost and tokens do not"
+                " count those; use Limits(seconds=...)"
+            )
 
     async def _listen(self) -> None:
         """Wait for the first sound of the awaited response and note when it is heard."""

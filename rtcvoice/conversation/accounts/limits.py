@@ -19,7 +19,7 @@ __all__ = ["LIMIT_EVENTS", "LimitNear", "LimitReached", "LimitWatch", "Limits"]
 class Limits:
     """What a call may use; None is no limit.
 
-    cost: US dollars, transcription included, as far as prices are known.
+    cost: US dollars, transcription included; tokens of unknown kind count at the dearest price.
     seconds: the call's length, from when it is ready.
     tokens: input and output of all responses together; the whole conversation is input again with
         each response.

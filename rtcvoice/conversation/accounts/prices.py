@@ -32,6 +32,22 @@ class ModelPrice:
     image_input: float | None = None
     image_cached: float | None = None
 
+    @property
+    def dearest_input(self) -> float:
+        """The highest price of input; where none is known, of output."""
+        known = _known(self.text_input, self.audio_input, self.image_input)
+        return max(known or _known(self.text_output, self.audio_output), default=0.0)
+
+    @property
+    def dearest_output(self) -> float:
+        """The highest price of output; it is never below that of input."""
+        known = _known(self.text_output, self.audio_output)
+        return max(*known, self.dearest_input) if known else self.dearest_input
+
+
+def _known(*prices: float | None) -> list[float]:
+    return [price for price in prices if price is not None]
+
 
 _REALTIME = ModelPrice(
     text_input=4.00,
@@ -80,6 +96,11 @@ TRANSCRIPTION_PRICES: dict[str, float] = {
     "gpt-live-transcribe": 0.017,
     "gpt-realtime-whisper": 0.017,
     "gpt-transcribe": 0.0045,  # about that, by third parties
+    # Billed by tokens, or by the second: what the provider's list estimates for a minute.
+    "gpt-4o-transcribe": 0.006,
+    "gpt-4o-transcribe-diarize": 0.006,
+    "gpt-4o-mini-transcribe": 0.003,
+    "whisper-1": 0.006,
 }
 """Models that transcribe, by name: US dollars per minute of audio."""
 

@@ -4,7 +4,8 @@ Tokens come with `response.done`, whatever became of the response: the whole con
 again each time, most of it cached. CACHED TOKENS ARE A SUBSET OF THE INPUT TOKENS and cost less.
 Transcription is a model of its own and billed apart, by tokens or by the length of the audio. An
 amount that cannot be known (a model that is not in the table, tokens whose kind the server did not
-tell) makes the whole cost unknown: None, never 0.
+tell, a response without its usage) makes the whole cost unknown: None, never 0. A limit on cost
+counts at the dearest price what cannot be known exactly.
 
 https://developers.openai.com/api/docs/guides/realtime-costs
 """
@@ -70,8 +71,22 @@ class TokenCounts:
 
     def cost(self, price: ModelPrice | None) -> float | None:
         """Return US dollars, None if a price that is needed is unknown."""
-        if price is None or self.input_other or self.output_other or self.cached_other:
-            return None
+        least, most, complete = self._dollars(price)
+        return least if complete and least == most else None
+
+    def cost_range(self, price: ModelPrice | None) -> tuple[float, float]:
+        """Return US dollars: what it costs at least, and what it may cost at most.
+
+        The least leaves out tokens whose price or kind is unknown; the most counts them at the
+        dearest price of their direction. Without any price both are 0.
+        """
+        least, most, _ = self._dollars(price)
+        return least, most
+
+    def _dollars(self, price: ModelPrice | None) -> tuple[float, float, bool]:
+        """Return the least and the most that it costs, and whether all of it could be priced."""
+        if price is None:
+            return 0.0, 0.0, not self.total
         due = (
             (self.input_text - self.cached_text, price.text_input),
             (self.input_audio - self.cached_audio, price.audio_input),
@@ -82,13 +97,21 @@ class TokenCounts:
             (self.output_text, price.text_output),
             (self.output_audio, price.audio_output),
         )
-        total = 0.0
-        for tokens, dollars in due:
-            if tokens > 0:
-                if dollars is None:
-                    return None
-                total += tokens * dollars
-        return total / 1e6
+        known, unpriced_input, unpriced_output = 0.0, self.input_other, self.output_other
+        for index, (tokens, dollars) in enumerate(due):
+            if tokens > 0 and dollars is not None:
+                known += tokens * dollars
+            elif tokens > 0 and index < _OUTPUT_FROM:
+                unpriced_input += tokens
+            elif tokens > 0:
+                unpriced_output += tokens
+        unpriced = (
+            unpriced_input * price.dearest_input + unpriced_output * price.dearest_output
+        )
+        # Of cached tokens of untold kind the most knows no discount, and the least no price.
+        discount = min(known, self.cached_other * price.dearest_input)
+        complete = not (unpriced_input or unpriced_output or self.cached_other)
+        return (known - discount) / 1e6, (known + unpriced) / 1e6, complete
 
     @classmethod
     def of(cls, usage: events.Usage | None) -> TokenCounts:
@@ -101,21 +124,29 @@ class TokenCounts:
         known_input = _sum(given.text_tokens, given.audio_tokens, given.image_tokens)
         known_cached = _sum(cached.text_tokens, cached.audio_tokens, cached.image_tokens)
         known_output = _sum(made.text_tokens, made.audio_tokens)
+        all_input = max(known_input, _sum(usage.input_tokens))
+        # A server may tell the sum alone: what is not input counts as output, which costs more.
+        all_output = max(known_output, _sum(usage.output_tokens))
+        if usage.output_tokens is None or usage.input_tokens is None:
+            all_output = max(all_output, _sum(usage.total_tokens) - all_input)
         return cls(
-            input_text=given.text_tokens or 0,
-            input_audio=given.audio_tokens or 0,
-            input_image=given.image_tokens or 0,
-            input_other=max(0, (usage.input_tokens or 0) - known_input),
-            cached_text=cached.text_tokens or 0,
-            cached_audio=cached.audio_tokens or 0,
-            cached_image=cached.image_tokens or 0,
-            cached_other=max(0, (given.cached_tokens or 0) - known_cached),
-            output_text=made.text_tokens or 0,
-            output_audio=made.audio_tokens or 0,
-            output_other=max(0, (usage.output_tokens or 0) - known_output),
-            reasoning=made.reasoning_tokens or 0,
+            input_text=_sum(given.text_tokens),
+            input_audio=_sum(given.audio_tokens),
+            input_image=_sum(given.image_tokens),
+            input_other=all_input - known_input,
+            cached_text=_sum(cached.text_tokens),
+            cached_audio=_sum(cached.audio_tokens),
+            cached_image=_sum(cached.image_tokens),
+            cached_other=max(0, _sum(given.cached_tokens) - known_cached),
+            output_text=_sum(made.text_tokens),
+            output_audio=_sum(made.audio_tokens),
+            output_other=all_output - known_output,
+            reasoning=_sum(made.reasoning_tokens),
         )
 
+
+_OUTPUT_FROM = 6
+"""Index of the first kind of output among the kinds that have a price."""
 
 _KINDS = tuple(each.name for each in fields(TokenCounts))
 
@@ -164,11 +195,17 @@ class CallUsage:
         if self.cost is not None:
             money = f"US$ {self.cost:.4f} at the prices of {PRICES_DATE}"
         elif self.known_cost:
-            money = f"more than US$ {self.known_cost:.4f}, some prices are unknown"
+            money = f"more than US$ {self.known_cost:.4f}, {self._unknown}"
         else:
             money = f"what {self.model} costs is unknown"
         answers = f"{count} response{'' if count == 1 else 's'}"
         return f"{answers}, {tokens.input:,} tokens in{cached}, {tokens.output:,} out; {money}"
+
+    @property
+    def _unknown(self) -> str:
+        """Why the cost is not known exactly."""
+        untold = any(each.cost is None and not each.tokens.total for each in self.responses)
+        return "the server did not tell all that was used" if untold else "some prices are unknown"
 
 
 class UsageMeter:
@@ -178,12 +215,18 @@ class UsageMeter:
         self.tokens = TokenCounts()
         """Tokens of all responses so far."""
         self.known_cost = 0.0
-        """US dollars of everything whose price is known."""
+        """US dollars of everything whose price is known: at least that much was spent."""
+        self.most_cost = 0.0
+        """US dollars with everything of unknown price at the dearest one, for limits."""
+        self.untold = 0
+        """Responses of which the server did not tell what they used."""
         self._model = model
         self._own_price = price
         self._transcription_model: str | None = None
         self._responses: list[ResponseUsage] = []
         self._transcription = TranscriptionUsage()
+        self._began_ms = 0
+        self._heard: dict[str, float] = {}  # seconds of speech, by item, not yet transcribed
 
     @property
     def price(self) -> ModelPrice | None:
@@ -210,8 +253,10 @@ class UsageMeter:
                 self._configured(event.session)
             case events.ResponseDone():
                 return self._response(event.response)
-            case events.ConversationItemInputAudioTranscriptionCompleted(usage=usage):
-                self._transcribed(usage or events.TranscriptionUsage())
+            case events.InputAudioBufferSpeechStarted() | events.InputAudioBufferSpeechStopped():
+                self._speech(event)
+            case events.ConversationItemInputAudioTranscriptionCompleted():
+                self._transcribed(event)
         return None
 
     def _configured(self, session: events.Session) -> None:
@@ -222,40 +267,80 @@ class UsageMeter:
 
     def _response(self, response: events.RealtimeResponse) -> ResponseUsage:
         tokens = TokenCounts.of(response.usage)
+        least, most = tokens.cost_range(self.price)
+        cost = tokens.cost(self.price)
+        if not tokens.total and not _told(response.usage) and response.status != "failed":
+            self.untold += 1
+            cost = None
         used = ResponseUsage(
             response_id=response.id or "",
             status=response.status or "",
             tokens=tokens,
-            cost=tokens.cost(self.price) if tokens.total else 0.0,
+            cost=cost,
         )
         self._responses.append(used)
         self.tokens += tokens
-        self.known_cost += used.cost or 0.0
+        self.known_cost += least
+        self.most_cost += most
         return used
 
-    def _transcribed(self, usage: events.TranscriptionUsage) -> None:
+    def _transcribed(self, event: Any) -> None:
+        usage = event.usage or events.TranscriptionUsage()
         seconds, before = _seconds_of(usage), self._transcription
-        cost = self._transcription_cost(seconds)
+        heard = self._heard.pop(event.item_id, None)
+        per_minute = TRANSCRIPTION_PRICES.get(family(self._transcription_model))
+        cost = None if per_minute is None or seconds is None else per_minute * seconds / 60
         self.known_cost += cost or 0.0
+        if cost is not None:
+            self.most_cost += cost
+        else:
+            at_most = seconds if seconds is not None else heard or _tokens_as_seconds(usage)
+            self.most_cost += (per_minute or _DEAREST_TRANSCRIPTION) * at_most / 60
         self._transcription = TranscriptionUsage(
             turns=before.turns + 1,
             seconds=before.seconds + (seconds or 0.0),
-            tokens=before.tokens + (usage.total_tokens or 0),
+            tokens=before.tokens + _sum(usage.total_tokens),
             cost=None if cost is None or before.cost is None else before.cost + cost,
         )
 
-    def _transcription_cost(self, seconds: float | None) -> float | None:
-        per_minute = TRANSCRIPTION_PRICES.get(family(self._transcription_model))
-        return None if per_minute is None or seconds is None else per_minute * seconds / 60
+    def _speech(self, event: Any) -> None:
+        """Note how long the user spoke: some servers do not tell what they transcribed."""
+        if isinstance(event, events.InputAudioBufferSpeechStarted):
+            self._began_ms = event.audio_start_ms
+            return
+        self._heard[event.item_id] = max(0, event.audio_end_ms - self._began_ms) / 1000
+        if len(self._heard) > _KEPT:
+            del self._heard[next(iter(self._heard))]
+
+
+_DEAREST_TRANSCRIPTION = max(TRANSCRIPTION_PRICES.values())
+
+_KEPT = 100
+"""Turns of the user whose length is remembered until they are transcribed."""
+
+
+def _told(usage: events.Usage | None) -> bool:
+    """Whether the server told how many tokens a response used, be it none."""
+    return usage is not None and (
+        usage.total_tokens is not None
+        or usage.input_tokens is not None
+        or usage.output_tokens is not None
+    )
 
 
 def _seconds_of(usage: events.TranscriptionUsage) -> float | None:
     if usage.seconds is not None:
-        return usage.seconds
+        return max(0.0, usage.seconds)
     details = usage.input_token_details
     tokens = details.audio_tokens if details else None
-    return None if tokens is None else tokens / AUDIO_TOKENS_PER_SECOND
+    return None if tokens is None else max(0, tokens) / AUDIO_TOKENS_PER_SECOND
+
+
+def _tokens_as_seconds(usage: events.TranscriptionUsage) -> float:
+    """Return the seconds of audio if all tokens were audio."""
+    return _sum(usage.total_tokens or usage.input_tokens) / AUDIO_TOKENS_PER_SECOND
 
 
 def _sum(*counts: int | None) -> int:
-    return sum(count or 0 for count in counts)
+    """Add counts up; one that was left out, or is less than nothing, counts as none."""
+    return sum(max(0, count or 0) for count in counts)
