@@ -145,7 +145,10 @@ class Call(Verbs):
 
     @property
     def is_idle(self) -> bool:
-        """Whether nobody speaks, nothing is being answered and nothing more will be heard."""
+        """Whether nobody speaks, nothing is being answered and nothing more will be heard.
+
+        In a tool, that tool does not count.
+        """
         return self._dialogue.is_idle
 
     @property
@@ -208,7 +211,8 @@ class Call(Verbs):
     async def hangup(self, *, drain: bool = False) -> None:
         """End the call and wait until it has ended; once more does nothing.
 
-        `drain` first lets everything be said and heard, for at most 30 s.
+        `drain` first lets everything be said and heard, for at most 30 s. In a tool, it does not
+        wait for the tool, nor for the answer to its result.
         """
         await self._end_with(CallEnded("hung up", normal=True), drain=drain)
 

@@ -6,6 +6,8 @@ import pytest
 import said
 
 from rtcvoice import events as e
+from rtcvoice.conversation.conversation import Conversation
+from rtcvoice.conversation.function_calls import MOST_ROUNDS
 from rtcvoice.conversation.requests import Request, RequestState
 from rtcvoice.conversation.sequencer import (
     MOST_RACES,
@@ -423,3 +425,101 @@ def test_calls_cut_off_or_out_of_band_or_unwanted_do_not_surface():
     assert desk.sequencer.take_calls() == []
     desk.feed(said.done("r1"), said.done("r2"))
     assert not desk.sequencer.busy
+
+
+# -- repeated calls, forced calls, calls without end ---------------------------------------------
+
+
+def call_done(response_id, item_id, call_id, status="completed"):
+    item = said.call_item(item_id, "f", "{}", call_id, status)
+    return e.ResponseOutputItemDone(response_id=response_id, output_index=0, item=item)
+
+
+@pytest.mark.parametrize("again", [("fc_1", "call_1"), ("fc_2", "call_1"), ("fc_1", "call_2")])
+def test_a_call_that_is_delivered_again_counts_once(again):
+    desk = Desk()
+    desk.feed(said.created("r1"), call_done("r1", "fc_1", "call_1"))
+    assert len(desk.sequencer.take_calls()) == 1
+    desk.feed(call_done("r1", *again))
+    desk.feed(said.done("r1", output=[said.call_item(again[0], "f", "{}", again[1])]))
+    desk.sequencer.answer("call_1", "tea")
+    desk.feed(call_done("r1", *again))  # also after its answer
+    assert desk.sequencer.take_calls() == []
+    assert len([event for event in desk.sent if event.type == "conversation.item.create"]) == 1
+    assert len(desk.creates) == 1
+
+
+@pytest.mark.parametrize("told_by", ["item", "output", "arguments"])
+def test_a_call_is_known_by_whichever_event_tells_of_it(told_by):
+    desk = Desk()
+    desk.feed(said.created("r1"))
+    where = {"response_id": "r1", "item_id": "fc_1", "output_index": 0, "call_id": "call_1"}
+    if told_by == "item":
+        desk.feed(call_done("r1", "fc_1", "call_1"))
+    if told_by == "arguments":
+        desk.feed(e.ResponseFunctionCallArgumentsDone(name="f", arguments="{}", **where))
+    item = said.call_item("fc_1", "f", "{}", "call_1")
+    desk.feed(said.done("r1", output=[item] if told_by == "output" else []))
+    (call,) = desk.sequencer.take_calls()
+    assert (call.call_id, call.name, call.arguments, call.response_id) == (
+        "call_1",
+        "f",
+        "{}",
+        "r1",
+    )
+    desk.sequencer.answer("call_1", "tea")
+    desk.proceed()
+    assert len(desk.creates) == 1
+
+
+def test_a_cancelled_response_has_no_calls_but_those_that_were_complete():
+    desk = Desk()
+    desk.feed(said.created("r1"))
+    where = {"response_id": "r1", "item_id": "fc_1", "output_index": 0, "call_id": "call_1"}
+    desk.feed(e.ResponseFunctionCallArgumentsDone(name="f", arguments="{}", **where))
+    item = said.call_item("fc_1", "f", "{}", "call_1")
+    desk.feed(said.done("r1", "cancelled", reason="turn_detected", output=[item]))
+    assert desk.sequencer.take_calls() == []
+
+
+@pytest.mark.parametrize(
+    ("choice", "follow_up"),
+    [
+        (None, None),
+        ("auto", None),
+        ("none", None),
+        ("required", "auto"),
+        ({"type": "function", "name": "f"}, "auto"),
+    ],
+)
+def test_what_the_session_forces_holds_for_the_first_response_only(choice, follow_up):
+    conversation = Conversation(Desk().new_id)
+    session = e.SessionCreated(session=e.Session(tool_choice=choice))
+    conversation.feed(session, 0.0)
+    conversation.sequencer.calls_wanted = True
+    conversation.feed(said.created("r1"), 0.0)
+    conversation.feed(call_done("r1", "fc_1", "call_1"), 0.0)
+    conversation.feed(said.done("r1"), 0.0)
+    conversation.sequencer.answer("call_1", "tea")
+    (request,) = [each for each in conversation.due(0.0) if isinstance(each, e.ResponseCreate)]
+    assert request.response.tool_choice == follow_up
+
+
+def test_a_model_that_calls_without_end_has_to_speak_in_the_end(caplog):
+    desk = Desk()
+    desk.feed(said.created("r0"), call_done("r0", "fc_0", "call_0"), said.done("r0"))
+    for number in range(1, MOST_ROUNDS + 1):
+        desk.sequencer.answer(f"call_{number - 1}", "more")
+        desk.proceed()
+        request = desk.creates[-1]
+        if number == MOST_ROUNDS:
+            break
+        assert request.response.tool_choice is None
+        response_id = f"r{number}"
+        desk.feed(
+            said.created(response_id, metadata=request.response.metadata),
+            call_done(response_id, f"fc_{number}", f"call_{number}"),
+            said.done(response_id),
+        )
+    assert request.response.tool_choice == "none"
+    assert "rounds of function calls" in caplog.text

@@ -12,7 +12,7 @@ neutral `Fact` where there is one; the properties give the state after it.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from rtcvoice import events
@@ -95,12 +95,15 @@ class Conversation:
         """Everything said, called and shown so far, as JSON values; see `history.export`."""
         return export(self.items, self.playback)
 
-    def is_idle(self, now: float) -> bool:
-        """Whether nobody speaks, nothing is being answered and nothing more will be heard."""
+    def is_idle(self, now: float, *, but: Collection[str] = ()) -> bool:
+        """Whether nobody speaks, nothing is being answered and nothing more will be heard.
+
+        `but`: ids of function calls that do not count as unanswered.
+        """
         expected = self._expected_since
         awaited = expected is not None and now - expected <= RESPONSE_PATIENCE
         speaking = self._speaking_since is not None
-        return not (speaking or awaited or self.playing or self.sequencer.busy)
+        return not (speaking or awaited or self.playing or self.sequencer.is_busy(but))
 
     def is_held(self, now: float) -> bool:
         """Whether a response must not be asked for now: the user speaks, or is to be answered."""
@@ -178,6 +181,7 @@ class Conversation:
         detection = self.turn_detection
         answers = detection is not None and detection.create_response is not False
         self.sequencer.answers_by_itself = answers and not self.transcription_only
+        self.sequencer.calls_forced = session.tool_choice not in (None, "auto", "none")
         audio_in = session.audio.input if session.audio else None
         self.turns.transcribes = audio_in is None or audio_in.transcription is not None
         if detection is None:

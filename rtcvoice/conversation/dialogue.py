@@ -29,6 +29,7 @@ from . import commands
 from .asking import Asking
 from .conversation import Conversation, Fact
 from .exchange import HARMLESS, Exchange, new_id
+from .function_calls import running_call
 from .ports import Ports
 from .replies import Replies
 from .sequencer import FunctionCall
@@ -70,6 +71,8 @@ class Dialogue:
         self._timer: asyncio.TimerHandle | None = None
         self._end: CallEnded | None = None
         self._proceeding = self._again = False
+        self._idle_askers: set[str] = set()
+        """Function calls whose tools asked whether all is idle, until they are answered."""
 
     # -- what happens ---------------------------------------------------------------------------
 
@@ -104,6 +107,7 @@ class Dialogue:
 
     def answer_call(self, call_id: str, output: str) -> None:
         """Give the output of a function call; see `Sequencer.answer`. After the end: nothing."""
+        self._idle_askers.discard(call_id)
         self.state.sequencer.answer(call_id, output)
         self._proceed()
 
@@ -125,8 +129,14 @@ class Dialogue:
 
     @property
     def is_idle(self) -> bool:
-        """Whether nobody speaks, nothing is being answered and nothing more will be heard."""
-        return self.state.is_idle(self._clock())
+        """Whether nobody speaks, nothing is being answered and nothing more will be heard.
+
+        Asked in a tool, that tool does not count, nor do others that asked: none waits for itself.
+        """
+        if (call := running_call()) is None:
+            return self.state.is_idle(self._clock())
+        self._idle_askers.add(call.call_id)
+        return self.state.is_idle(self._clock(), but=self._idle_askers)
 
     def end(self, reason: CallEnded) -> None:
         """End all waiting; the turns that are open become final as they stand."""

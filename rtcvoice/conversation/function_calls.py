@@ -2,16 +2,31 @@
 
 A response may call several functions. They may be run as soon as each is complete, but the model is
 answered once: with all outputs together, when the response is over.
+
+What runs for a call may ask for things that come only after its output: the answer to the call, or
+the end of everything. `running_call` tells whoever would wait that it would wait for itself.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from rtcvoice import events
 
-__all__ = ["Answered", "FunctionCall", "FunctionCalls"]
+__all__ = [
+    "CURRENT_CALL",
+    "Answered",
+    "CurrentCall",
+    "FunctionCall",
+    "FunctionCalls",
+    "running_call",
+]
+
+MOST_ROUNDS = 25
+"""Answers in a row that may call functions, each upon the outputs of the one before."""
 
 REMEMBERED = 2000
 """Ids of calls and their items by which a repeated delivery is known."""
@@ -26,6 +41,25 @@ class FunctionCall:
     name: str
     arguments: str
     response_id: str
+
+
+@dataclass(eq=False)
+class CurrentCall:
+    """The function call that a piece of user code runs for."""
+
+    call: FunctionCall
+    running: bool = True
+    """Whether it runs yet; what it left behind runs for nobody."""
+
+
+CURRENT_CALL: ContextVar[CurrentCall | None] = ContextVar("rtcvoice function call", default=None)
+"""Set in the context of a tool; tasks and threads that it starts have it too."""
+
+
+def running_call() -> FunctionCall | None:
+    """Return the function call that the caller runs for; None outside tools."""
+    current = CURRENT_CALL.get()
+    return current.call if current is not None and current.running else None
 
 
 class Answered(NamedTuple):
@@ -44,6 +78,11 @@ class _Group:
     over: bool = False
     wanted: bool = True
 
+    @property
+    def complete(self) -> bool:
+        """Whether all its calls have outputs."""
+        return len(self.outputs) == len({call.call_id for call in self.calls})
+
 
 class FunctionCalls:
     """The calls that are not answered yet. Nothing is kept of a response without any.
@@ -54,11 +93,20 @@ class FunctionCalls:
     def __init__(self) -> None:
         self._groups: dict[str, _Group] = {}
         self._new: list[FunctionCall] = []
+        self._arguments: dict[str, events.ResponseFunctionCallArgumentsDone] = {}  # by item
         self._known: dict[tuple[str, str], None] = {}  # ("call" or "item", id)
 
     def __bool__(self) -> bool:
         """Whether any call is unanswered."""
         return bool(self._groups)
+
+    def waiting(self, but: Collection[str] = ()) -> bool:
+        """Whether any call is unanswered, other than those whose `call_id` is in `but`."""
+        return any(
+            call.call_id not in group.outputs and call.call_id not in but
+            for group in self._groups.values()
+            for call in group.calls
+        ) or any(group.complete for group in self._groups.values())
 
     def will_follow_up(self, response_id: str) -> bool:
         """Whether a further response is to come for the calls of this one."""
@@ -86,12 +134,33 @@ class FunctionCalls:
 
     def _is_known(self, item: events.FunctionCall) -> bool:
         """Whether the call came before; it is remembered from now on."""
-        names = [("call", item.call_id), *([("item", item.id)] if item.id else [])]
+        names = [("call", item.call_id or ""), *([("item", item.id)] if item.id else [])]
         known = any(name in self._known for name in names)
         self._known.update(dict.fromkeys(names))
         while len(self._known) > REMEMBERED:
             del self._known[next(iter(self._known))]
         return known
+
+    def arguments(self, event: events.ResponseFunctionCallArgumentsDone) -> None:
+        """Note the arguments of a call, should its item not come."""
+        self._arguments[event.item_id] = event
+        if len(self._arguments) > REMEMBERED:
+            del self._arguments[next(iter(self._arguments))]
+
+    def told_otherwise(self, response: events.RealtimeResponse) -> list[events.FunctionCall]:
+        """Return the calls of a response that is over, as other events than their own tell them."""
+        mine = [each for each in self._arguments.values() if each.response_id == response.id]
+        for event in mine:
+            del self._arguments[event.item_id]
+        if response.status not in (None, "completed"):
+            return []
+        items = [item for item in response.output or [] if isinstance(item, events.FunctionCall)]
+        return items + [
+            events.FunctionCall(
+                id=each.item_id, call_id=each.call_id, name=each.name, arguments=each.arguments
+            )
+            for each in mine
+        ]
 
     def answer(self, call_id: str, output: str) -> None:
         """Give the output of a call; the first one counts, for an unknown call none does."""
@@ -122,7 +191,7 @@ class FunctionCalls:
         complete = [
             response_id
             for response_id, group in self._groups.items()
-            if group.over and len(group.outputs) == len({c.call_id for c in group.calls})
+            if group.over and group.complete
         ]
         return [self._take(response_id) for response_id in complete]
 
@@ -130,3 +199,21 @@ class FunctionCalls:
         group = self._groups.pop(response_id)
         outputs = [(call, group.outputs[call.call_id]) for call in group.calls]
         return Answered(response_id, outputs, group.wanted)
+
+
+class Rounds:
+    """How many answers that called functions led to a response, one upon the other."""
+
+    def __init__(self) -> None:
+        self._rounds: dict[str, int] = {}
+
+    def begin(self, response_id: str, follows: str) -> None:
+        """Note a response that begins, and which one's calls it follows up, if any's."""
+        if follows:
+            self._rounds[response_id] = self.of(follows) + 1
+        if len(self._rounds) > REMEMBERED:
+            del self._rounds[next(iter(self._rounds))]
+
+    def of(self, response_id: str) -> int:
+        """Return the rounds that led to a response; 0 for one that follows up none."""
+        return self._rounds.get(response_id, 0)

@@ -21,6 +21,7 @@ from rtcvoice.audio import DEFAULT_RATE, Samples
 from rtcvoice.errors import CallEnded, ServerError
 from rtcvoice.events import RealtimeResponse, Usage
 
+from .function_calls import running_call
 from .records import Status
 
 __all__ = ["Reply"]
@@ -114,9 +115,10 @@ class Reply:
     async def text(self) -> str:
         """Wait until all of it is made and return its text; of an interrupted one what there is.
 
+        In a tool that runs for this reply, what comes after the tool's result is not waited for.
         Raises ServerError when the server failed, CallEnded when the call ended first.
         """
-        await self._until(lambda: self.done)
+        await self._until(self._is_made)
         self._raise_failure()
         return self.text_so_far
 
@@ -139,10 +141,17 @@ class Reply:
             while read < len(self._pieces):
                 read += 1
                 yield self._pieces[read - 1]
-            if self.done or (self._end is not None and self._end.normal):
+            if self._is_made() or (self._end is not None and self._end.normal):
                 break
             await self._next_change()
         self._raise_failure()
+
+    def _is_made(self) -> bool:
+        """Whether all of it is made, or all that can be before the caller itself has returned."""
+        call = running_call()
+        if self.done or call is None or call.response_id not in self._responses:
+            return self.done
+        return None not in self._responses.values()
 
     async def _until(self, condition: Callable[[], bool]) -> None:
         while not condition():

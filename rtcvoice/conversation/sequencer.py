@@ -20,15 +20,18 @@ THE CALLING CONTRACT: AFTER EVERYTHING THAT IS SAID TO IT (`feed`, `add`, `answe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import logging
+from collections.abc import Callable, Collection, Iterator
 
 from rtcvoice import events
-from rtcvoice.events import ClientEvent
+from rtcvoice.events import ClientEvent, ResponseParams
 
-from .function_calls import Answered, FunctionCall, FunctionCalls
+from .function_calls import MOST_ROUNDS, Answered, FunctionCall, FunctionCalls, Rounds
 from .requests import METADATA_KEY, Request, RequestState
 
 __all__ = ["FunctionCall", "Request", "RequestState", "Sequencer"]
+
+logger = logging.getLogger(__name__)
 
 REPLY_PATIENCE = 10.0
 """Seconds after which a request that the server neither accepts nor refuses has failed."""
@@ -50,6 +53,8 @@ class Sequencer:
         """Whether function calls surface in `take_calls`; else somebody else answers them."""
         self.answers_by_itself = False
         """Whether the server makes responses by itself when the user has spoken."""
+        self.calls_forced = False
+        """Whether the session forces each response to call a function."""
         self.follow_up_changed: Callable[[Request], None] = lambda request: None
         """Called when a request that follows up function calls changes; may not raise."""
         self._new_id = new_id
@@ -62,6 +67,8 @@ class Sequencer:
         self._raw_beside = 0  # the same, out of band
         self._hold_until = 0.0
         self._calls = FunctionCalls()
+        self._rounds = Rounds()
+        self._names_conversations = False
 
     # -- what is going on -----------------------------------------------------------------------
 
@@ -79,7 +86,31 @@ class Sequencer:
     @property
     def busy(self) -> bool:
         """Whether any response is being made or will be, or a function call is unanswered."""
-        return bool(self._responses or self._queue or self._sent or self._raw or self._calls)
+        return self.is_busy()
+
+    def is_busy(self, but: Collection[str] = ()) -> bool:
+        """Whether anything is being made, or waits; unanswered calls of ids in `but` apart."""
+        under_way = self._responses or self._queue or self._sent or self._raw
+        return bool(under_way) or self._calls.waiting(but)
+
+    def is_outside(self, response_id: str) -> bool:
+        """Whether a response in progress is out of band: its items are none of the conversation."""
+        return not self._responses.get(response_id, True)
+
+    def overtaken_by(self, response: events.RealtimeResponse) -> list[str]:
+        """Return the responses that must be over, as this one begins: one is made at a time."""
+        if self._is_out_of_band(response, self._request_of(response)):
+            return []
+        return [each for each, inside in self._responses.items() if inside and each != response.id]
+
+    def asked_by(self, response: events.RealtimeResponse) -> Request | None:
+        """Return the request that a response that begins answers, if it is one of ours."""
+        return self._request_of(response)
+
+    def guess_tag(self) -> str | None:
+        """Return the tag of the only request that waits for its response; None if several do."""
+        asked = [r for r in self._sent.values() if r.state is RequestState.SENT]
+        return asked[0].tag if len(asked) == 1 else None
 
     def will_follow_up(self, response_id: str) -> bool:
         """Whether a further response is to come for the function calls of this one."""
@@ -162,8 +193,9 @@ class Sequencer:
             case events.ResponseDone():
                 self._done(event.response)
             case events.ResponseOutputItemDone(item=events.FunctionCall() as item):
-                if self.calls_wanted and self._responses.get(event.response_id, False):
-                    self._calls.add(event.response_id, item)
+                self._called(event.response_id, item)
+            case events.ResponseFunctionCallArgumentsDone() if event.call_id:
+                self._calls.arguments(event)
             case (
                 events.ConversationItemAdded()
                 | events.ConversationItemDone()
@@ -175,21 +207,30 @@ class Sequencer:
 
     def _created(self, response: events.RealtimeResponse) -> None:
         response_id, request = response.id or "", self._request_of(response)
-        in_conversation = not (request.out_of_band if request else self._is_beside(response))
+        in_conversation = not self._is_out_of_band(response, request)
         self._responses[response_id] = in_conversation
+        self._names_conversations |= response.conversation_id is not None
+        if request is None and not in_conversation:
+            self._raw_beside = max(0, self._raw_beside - 1)
         if in_conversation:
             self._raw = None if request is None else self._raw
             self._cover(response_id, but=request)
         if request is not None:
+            self._rounds.begin(response_id, request.follows)
             request.response_id = response_id
             request.become(RequestState.RUNNING)
 
-    def _is_beside(self, response: events.RealtimeResponse) -> bool:
-        """Whether a response that is not ours is out of band; some servers never name the other."""
-        if response.conversation_id is not None or not (self._raw_beside or self.responding):
+    def _called(self, response_id: str, item: events.FunctionCall) -> None:
+        if self.calls_wanted and self._responses.get(response_id, False):
+            self._calls.add(response_id, item)
+
+    def _is_out_of_band(self, response: events.RealtimeResponse, request: Request | None) -> bool:
+        """Whether a response that begins is out of band; some servers never name that."""
+        if request is not None:
+            return request.out_of_band
+        if response.conversation_id is not None:
             return False
-        self._raw_beside = max(0, self._raw_beside - 1)
-        return True
+        return bool(self._raw_beside) or (self.responding and self._names_conversations)
 
     def _request_of(self, response: events.RealtimeResponse) -> Request | None:
         """Return the request that the response answers; None if it is not one of ours."""
@@ -216,6 +257,8 @@ class Sequencer:
 
     def _done(self, response: events.RealtimeResponse) -> None:
         response_id = response.id or ""
+        for item in self._calls.told_otherwise(response):
+            self._called(response_id, item)
         if self._responses.pop(response_id, True):
             self._hold_until = 0.0
         details = response.status_details
@@ -299,12 +342,27 @@ class Sequencer:
             self.add(
                 Request(
                     tag=self._new_id(),
+                    params=self._follow_up_params(answered.response_id),
                     items=frozenset(made),
                     shared=True,
                     follows=answered.response_id,
                     changed=self.follow_up_changed,
                 )
             )
+
+    def _follow_up_params(self, response_id: str) -> ResponseParams | None:
+        """Return what the answer to outputs shall differ in.
+
+        What the session forces holds for the first response only: each further one would have to
+        call again and could never speak. So does a model that calls without end.
+        """
+        if self._rounds.of(response_id) + 1 >= MOST_ROUNDS:
+            logger.warning(
+                "x %d rounds of function calls without an end: the next answer may call none",
+                MOST_ROUNDS,
+            )
+            return ResponseParams(tool_choice="none")
+        return ResponseParams(tool_choice="auto") if self.calls_forced else None
 
     def _give_up(self, now: float) -> None:
         if self._raw is not None and now - self._raw_at >= REPLY_PATIENCE:

@@ -105,9 +105,7 @@ class TokenCounts:
                 unpriced_input += tokens
             elif tokens > 0:
                 unpriced_output += tokens
-        unpriced = (
-            unpriced_input * price.dearest_input + unpriced_output * price.dearest_output
-        )
+        unpriced = unpriced_input * price.dearest_input + unpriced_output * price.dearest_output
         # Of cached tokens of untold kind the most knows no discount, and the least no price.
         discount = min(known, self.cached_other * price.dearest_input)
         complete = not (unpriced_input or unpriced_output or self.cached_other)

@@ -23,7 +23,7 @@ from typing import Any, NoReturn, Protocol
 
 import msgspec
 
-from rtcvoice.conversation.function_calls import FunctionCall
+from rtcvoice.conversation.function_calls import CURRENT_CALL, CurrentCall, FunctionCall
 from rtcvoice.threads import DaemonThreads, ThreadsBusy
 
 from .events import ToolCancelled, ToolFailed, ToolFailure, ToolFinished, ToolStarted
@@ -164,7 +164,7 @@ class ToolRunner:
                 logger.warning("x a tool does not stop: %s", name)
         if self._processes:
             close = self._threads.start(
-                self._processes.close, name="tool close", context=self._context.copy()
+                self._processes.close, name="tool close", context=self._context_of_call()
             )
             await asyncio.wait({close}, timeout=timeout)
 
@@ -187,6 +187,8 @@ class ToolRunner:
     # -- one call -------------------------------------------------------------------------------
 
     async def _serve(self, call: FunctionCall) -> None:
+        current = CurrentCall(call)
+        CURRENT_CALL.set(current)
         try:
             output = await self._output(call)
         except _Failed as failed:
@@ -196,6 +198,8 @@ class ToolRunner:
             self._fail(call, _Failed(ToolFailure.RAISED, "internal error", exc))
         else:
             self._give(call, output)
+        finally:
+            current.running = False
 
     def _give(self, call: FunctionCall, output: str) -> None:
         try:
@@ -262,7 +266,7 @@ class ToolRunner:
         if inspect.iscoroutinefunction(hook):
             return await self._await(hook(asked), None)
         work = partial(hook, asked)
-        job = self._threads.start(work, name="tool approval", context=self._context.copy())
+        job = self._threads.start(work, name="tool approval", context=self._context_of_call())
         verdict = await self._wait(job, None)
         return await self._await(verdict, None) if inspect.isawaitable(verdict) else verdict
 
@@ -306,13 +310,13 @@ class ToolRunner:
         if isinstance(result, str) and len(result) <= limit:
             return encoded(result, limit)
         work = partial(encoded, result, limit)
-        job = self._threads.start(work, name="tool result", context=self._context.copy())
+        job = self._threads.start(work, name="tool result", context=self._context_of_call())
         return str(await self._wait(job, None))
 
     async def _in_thread(
         self, tool: Tool, work: Callable[[], Any], on_cancel: Callable[[], None] = lambda: None
     ) -> Any:
-        job = self._threads.start(work, name=f"tool {tool.name}", context=self._context.copy())
+        job = self._threads.start(work, name=f"tool {tool.name}", context=self._context_of_call())
         job.add_done_callback(lambda done: on_cancel() if done.cancelled() else None)
         return await self._wait(job, tool.timeout)
 
@@ -342,7 +346,13 @@ class ToolRunner:
             job.exception()  # seen: what comes after its time is dropped
 
     def _spawn(self, coroutine: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
-        return asyncio.create_task(coroutine, name=name, context=self._context.copy())
+        return asyncio.create_task(coroutine, name=name, context=self._context_of_call())
+
+    def _context_of_call(self) -> contextvars.Context:
+        """Return a copy of the user's context in which the call that is being served is known."""
+        context = self._context.copy()
+        context.run(CURRENT_CALL.set, CURRENT_CALL.get())
+        return context
 
     def _fail(self, call: FunctionCall, failed: _Failed) -> None:
         message = failed.message[:LONGEST_MESSAGE]
