@@ -29,8 +29,7 @@ class Scene:
     async def play(self, after: Any) -> Any:
         calls = tuple(ToolCall(name=function.__name__) for function in self.functions)
         self.call = VirtualCall(
-            Turn(says="reply-1", calls=calls),
-            Turn(says="reply-2"),
+            Turn(says="reply-1", calls=calls, then=Turn(says="reply-2")),
             session={"tools": ToolSet(list(self.functions)).definitions},
         )
         async with self.call as call:

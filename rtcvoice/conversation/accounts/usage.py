@@ -223,7 +223,7 @@ class UsageMeter:
         self._transcription_model: str | None = None
         self._responses: list[ResponseUsage] = []
         self._transcription = TranscriptionUsage()
-        self._began_ms = 0
+        self._began_ms: int | None = None
         self._heard: dict[str, float] = {}  # seconds of speech, by item, not yet transcribed
 
     @property
@@ -305,8 +305,8 @@ class UsageMeter:
         """Note how long the user spoke: some servers do not tell what they transcribed."""
         if isinstance(event, events.InputAudioBufferSpeechStarted):
             self._began_ms = event.audio_start_ms
-            return
-        self._heard[event.item_id] = max(0, event.audio_end_ms - self._began_ms) / 1000
+        elif self._began_ms is not None and event.audio_end_ms is not None:
+            self._heard[event.item_id or ""] = max(0, event.audio_end_ms - self._began_ms) / 1000
         if len(self._heard) > _KEPT:
             del self._heard[next(iter(self._heard))]
 
