@@ -11,7 +11,8 @@ from rtcvoice import events
 from rtcvoice.emulator.faults import Faults
 from rtcvoice.emulator.session.faults import SessionFaults
 from rtcvoice.emulator.session.plan import Failure
-from rtcvoice.emulator.session.script import Scripted, Turn
+from rtcvoice.emulator.session.script import Scripted
+from rtcvoice.emulator.session.turn import Turn
 
 TEXT = {"output_modalities": ["text"]}
 

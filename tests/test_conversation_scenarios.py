@@ -12,9 +12,9 @@ import virtual_loop
 from virtual_call import HELD, VirtualCall
 
 from rtcvoice import ConfigError, ServerError, Status
-from rtcvoice.emulator.session.script import ToolCall, Turn
 from rtcvoice.emulator.session.shared import Pace
 from rtcvoice.emulator.session.transcript_order import TranscriptOrder
+from rtcvoice.emulator.session.turn import Turn
 from rtcvoice.errors import CallEnded
 
 pytestmark = pytest.mark.usefixtures("no_stray_errors")
@@ -290,9 +290,7 @@ def answering(call, *, delay=0.5):
     return surfaced
 
 
-CALLS = Turn(
-    says="reply-1", calls=(ToolCall(name="a"), ToolCall(name="b")), then=Turn(says="reply-2")
-)
+CALLS = Turn(says="reply-1", calls=("a", "b"), then=Turn(says="reply-2"))
 
 
 @pytest.mark.parametrize("delay", [0.0, 0.1, 3.0])
@@ -322,7 +320,7 @@ async def test_parallel_calls_with_commentary_are_answered_together(delay):
 
 @virtual
 async def test_a_tool_that_asks_does_not_deadlock():
-    turn = Turn(says="reply-1", calls=(ToolCall(name="a"),), then=Turn(says="reply-2"))
+    turn = Turn(says="reply-1", calls="a", then=Turn(says="reply-2"))
     async with VirtualCall(turn, session=TEXT) as call:
         texts = []
 
@@ -355,7 +353,7 @@ async def test_a_user_who_speaks_while_tools_run_gets_one_answer_to_both():
 
 @virtual
 async def test_what_was_stopped_by_hand_is_not_taken_up_again():
-    turn = Turn(says="reply-1", calls=(ToolCall(name="a"),), then=Turn(says="reply-2"))
+    turn = Turn(says="reply-1", calls="a", then=Turn(says="reply-2"))
     async with VirtualCall(turn) as call:
         answering(call, delay=4.0)
         reply = await call.ask("Go.")

@@ -6,8 +6,9 @@ from emulator_driver import Driver, error_of, in_order, silence, speech, types, 
 
 from rtcvoice.emulator.session.faults import SessionFaults
 from rtcvoice.emulator.session.outputs import RATE_HZ
-from rtcvoice.emulator.session.script import Scripted, Turn
+from rtcvoice.emulator.session.script import Scripted
 from rtcvoice.emulator.session.transcript_order import TranscriptOrder
+from rtcvoice.emulator.session.turn import Turn
 
 TURN = [
     "input_audio_buffer.speech_started",

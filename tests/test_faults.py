@@ -104,7 +104,7 @@ def test_no_value_of_any_fault_gets_anything_but_faults_or_a_config_error(value)
 
 def test_names_may_be_plain_strings():
     assert Faults(http="hang", answer="empty").http is HttpFault.HANG
-    with pytest.raises(ConfigError, match="no such fault"):
+    with pytest.raises(ConfigError, match="http: 'teapot' cannot be"):
         Faults(http="teapot")
 
 

@@ -10,7 +10,7 @@ from virtual_call import VirtualCall
 
 from rtcvoice import ConfigError, ServerError, Status
 from rtcvoice.conversation.talk import SHORTEST, TAIL
-from rtcvoice.emulator.session.script import Turn
+from rtcvoice.emulator.session.turn import Turn
 from rtcvoice.errors import CallEnded
 
 pytestmark = pytest.mark.usefixtures("no_stray_errors")

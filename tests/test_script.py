@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 from emulator_driver import Driver, FakeVoice, error_of, in_order, silence, speech
 
+from rtcvoice.emulator import Emulator
 from rtcvoice.emulator.session.outputs import RATE_HZ
 from rtcvoice.emulator.session.persona import Context
 from rtcvoice.emulator.session.plan import Call, Failure, Say
-from rtcvoice.emulator.session.script import UNRECOGNISED, Scripted, ToolCall, Turn
+from rtcvoice.emulator.session.script import UNRECOGNISED, Scripted
 from rtcvoice.emulator.session.script_file import parse_script
-from rtcvoice.emulator.voice import PromptVoice
+from rtcvoice.emulator.session.turn import Turn
+from rtcvoice.emulator.voice import PromptVoice, prompt_path
 from rtcvoice.errors import ConfigError
 
 TEXT = {"output_modalities": ["text"]}
@@ -209,7 +211,7 @@ def test_a_function_is_called_and_its_result_is_spoken():
     ],
 )
 def test_results_fill_the_places_left_for_them(text, said):
-    driver = play([Turn(calls=[ToolCall(name="look")], then=Turn(says=text))])
+    driver = play([Turn(calls=["look"], then=Turn(says=text))])
     ask(driver)
     assert give(driver, '{"temperature": 22, "unit": "C"}') == said
 
@@ -365,7 +367,7 @@ def test_a_prompt_that_does_not_exist_is_found_before_the_call():
 
 
 def test_what_makes_no_sense_is_found_before_the_call():
-    with pytest.raises(ConfigError, match="transcript cannot be 'later'"):
+    with pytest.raises(ConfigError, match="transcript is not a moment"):
         Scripted([Turn(transcript="later")], FakeVoice())
     with pytest.raises(ConfigError, match="then hears nothing"):
         Scripted([Turn(then=Turn(hears="x"))], FakeVoice())
@@ -373,9 +375,76 @@ def test_what_makes_no_sense_is_found_before_the_call():
 
 def test_a_turn_of_python_and_one_of_yaml_are_the_same():
     assert parse_script("- {says: one, fails: x, calls: {f: {a: 1}}}").turns == [
-        Turn(says=("one",), fails=Failure("x"), calls=(ToolCall(name="f", arguments={"a": 1}),))
+        Turn(says=("one",), fails=Failure("x"), calls=({"f": {"a": 1}},))
     ]
-    plan = Scripted([Turn(calls=[ToolCall(name="f")], says="Hi you.")], FakeVoice()).respond(
-        asked()
-    )
+    plan = Scripted([Turn(calls=["f"], says="Hi you.")], FakeVoice()).respond(asked())
     assert plan.outputs == (Say("Hi you."), Call("f", "{}"))
+
+
+@pytest.mark.parametrize(
+    ("given", "said", "cure"),
+    [
+        ({"say": "x"}, "Turn: unknown key 'say'", "did you mean 'says'?"),
+        ({"call": {}}, "unknown key 'call'", "did you mean 'calls'?"),
+        ({"hears": 12}, "Turn: hears is not text", "'12'"),
+        ({"hears": b"x"}, "hears is not text", ""),
+        ({"says": 12}, "says is not something to say", "'12'"),
+        ({"says": {"text": "x"}}, "says is not something to say", "a list of them"),
+        ({"says": ["x", None]}, "says is not something to say", ""),
+        ({"clip": ["a.wav"]}, "clip is not the name of a prompt or file", "an audio file"),
+        ({"clip": b"a.wav"}, "clip is not the name of a prompt or file", ""),
+        ({"wait": "1"}, "wait is not a number of seconds", "wait=2.5"),
+        ({"wait": -1}, "wait is not a number of seconds", ""),
+        ({"wait": float("nan")}, "wait is not a number of seconds", ""),
+        ({"interrupted": 1}, "interrupted is not yes or no", "interrupted=True"),
+        ({"stalls_after": True}, "stalls_after is not a number of words", "stalls_after=5"),
+        ({"refused": 500}, "refused is not an error code", ""),
+        ({"transcript": "later"}, "transcript is not a moment", "before, middle"),
+        ({"calls": 3}, "calls names functions", "get_weather"),
+        ({"calls": [3]}, "calls has 3", "get_weather"),
+        ({"calls": {"pay": 3}}, "the arguments of a call are a mapping", "a string"),
+        ({"calls": {3: {}}}, "calls names functions", ""),
+        ({"calls": {"pay": {"day": {1}}}}, "these arguments are no JSON", "quotes"),
+        ({"calls": {"pay": {"sum": float("inf")}}}, "these arguments are no JSON", ""),
+        ({"fails": 500}, "fails has the keys", "server_error"),
+        ({"fails": {"after": 1}}, "fails without a code", ""),
+        ({"fails": {"code": "x", "afer": 1}}, "there is no 'afer'", "did you mean 'after'?"),
+        ({"fails": {"code": "x", "after": "soon"}}, "after: 'soon' cannot be", "whole number"),
+        ({"then": {"says": "x"}}, "then is no Turn", "then=Turn("),
+    ],
+)
+def test_a_faulty_turn_of_python_is_refused_when_it_is_made(given, said, cure):
+    with pytest.raises(ConfigError) as caught:
+        Turn(**given)
+    assert said in caught.value.message
+    assert cure in caught.value.hint
+
+
+def test_a_call_may_be_written_in_each_way_that_yaml_has():
+    calls = (Call("pay", '{"sum": 3}'), Call("look"))
+    for written in ({"pay": {"sum": 3}, "look": None}, [{"pay": {"sum": 3}}, "look"], calls):
+        assert Turn(calls=written).functions() == calls
+    assert Turn(calls="look").functions() == (Call("look"),)
+    assert Turn(calls={"look": "{no json"}).functions() == (Call("look", "{no json"),)
+
+
+def test_paths_are_names_of_files(tmp_path):
+    path = tmp_path / "two words.ogg"
+    path.write_bytes(prompt_path("stop").read_bytes())
+    script = [Turn(clip=path, says=path), Turn(says=[path, "reply-1"])]
+    assert Scripted(script, PromptVoice()).respond(asked()).outputs[0].speech is not None
+
+
+@pytest.mark.parametrize(
+    "script", [Turn(), 3, [{"says": "x"}], ["x"], [Turn(), None], {"turns": []}, b"x"]
+)
+def test_what_is_no_script_is_refused_with_an_example(script):
+    with pytest.raises(ConfigError, match=r"list of turns|no Turn") as caught:
+        Emulator(script=script)
+    assert "Turn(hears=" in caught.value.hint
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "a\0b.wav", "", ".", "/dev/null", "/tmp", "..wav"])
+def test_no_odd_name_of_a_clip_is_anything_but_a_config_error(name):
+    with pytest.raises(ConfigError):
+        Scripted([Turn(clip=name)], FakeVoice())

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from rtcvoice.emulator import Emulator, Faults
 from rtcvoice.emulator.session.plan import Failure
-from rtcvoice.emulator.session.script import Scripted, ToolCall, Turn
+from rtcvoice.emulator.session.script import Scripted
 from rtcvoice.emulator.session.script_file import load_script, parse_script, read_script
+from rtcvoice.emulator.session.turn import Turn
 from rtcvoice.emulator.voice import PromptVoice, prompt_path
 from rtcvoice.errors import ConfigError, RtcVoiceError
 
@@ -49,9 +50,9 @@ def test_everything_can_be_written():
             clip="ask-weather",
             says=("one-moment", "Let me see."),
             calls=(
-                ToolCall(name="get_weather", arguments={"city": "Paris"}),
-                ToolCall(name="get_weather", arguments={"city": "Rome"}),
-                ToolCall(name="get_time"),
+                {"get_weather": {"city": "Paris"}},
+                {"get_weather": {"city": "Rome"}},
+                "get_time",
             ),
             wait=1,
             transcript="after",

@@ -3,13 +3,13 @@
 from checked import assert_events_are_correct
 
 import rtcvoice
-from rtcvoice.emulator import Emulator, Faults, Network, Pace, ToolCall, Turn, prompt_path
+from rtcvoice.emulator import Emulator, Faults, Network, Pace, Turn, prompt_path
 
 SCRIPT = [
     Turn(
         clip="ask-weather",
         says="one-moment",
-        calls=[ToolCall(name="get_weather", arguments={"city": "Paris"})],
+        calls=[{"get_weather": {"city": "Paris"}}],
         then=Turn(says="It is {result} degrees."),
     )
 ]

@@ -17,7 +17,6 @@ from live import QUICK, BentEmulator, Census, Ear, calling, eventually, loop_lag
 import rtcvoice
 from rtcvoice import CallState, ToolSet
 from rtcvoice.emulator import Turn, prompt_path
-from rtcvoice.emulator.session.script import ToolCall
 
 pytestmark = pytest.mark.usefixtures("no_stray_errors")
 
@@ -66,8 +65,8 @@ async def until(seen: AsyncIterator[Any], kind: str) -> Any:
 
 async def test_parallel_calls_beside_speech_are_answered_together_with_one_response() -> None:
     calls = (
-        ToolCall(name="weather", arguments={"city": "Ulm"}),
-        ToolCall(name="add", arguments={"a": 2, "b": 3}),
+        {"weather": {"city": "Ulm"}},
+        {"add": {"a": 2, "b": 3}},
     )
     turn = Turn(says="one-moment", calls=calls, then=Turn(says="It is {result}."))
     async with scripted(turn) as server:
@@ -94,10 +93,10 @@ async def test_errors_of_tools_go_to_the_model_and_the_call_goes_on() -> None:
         return "x" * 1_000_000
 
     calls = (
-        ToolCall(name="large"),
-        ToolCall(name="nonsense"),
-        ToolCall(name="add", arguments={"a": 1, "b": "two"}),
-        ToolCall(name="weather", arguments="{not json"),
+        "large",
+        "nonsense",
+        {"add": {"a": 1, "b": "two"}},
+        {"weather": "{not json"},
     )
     async with scripted(Turn(calls=calls, then=Turn(says="it-failed"))) as server:
         async with calling(server, tools=[weather, add, large]) as call:
@@ -128,7 +127,7 @@ async def test_a_tool_that_blocks_disturbs_no_audio_and_may_outlive_the_call() -
         release.wait(10)
         return "too late"
 
-    turn = Turn(says="jitter-buffer", calls=(ToolCall(name="blocks"),))
+    turn = Turn(says="jitter-buffer", calls="blocks")
     async with scripted(turn) as server:
         async with calling(server, tools=[blocks], sink=Ear()) as call:
             async with loop_lag() as lag:
@@ -159,7 +158,7 @@ async def test_a_tool_may_speak_and_hang_up() -> None:
         await call.hangup(drain=False)
         return "unheard"
 
-    turn = Turn(calls=(ToolCall(name="goodbye"),))
+    turn = Turn(calls="goodbye")
     async with scripted(turn, Turn(says="goodbye")) as server:
         async with calling(server, tools=[goodbye]) as call:
             await call.send("That is all.")
@@ -171,8 +170,8 @@ async def test_a_tool_may_speak_and_hang_up() -> None:
 async def test_tools_can_be_replaced_and_functions_by_hand_are_left_alone() -> None:
     by_hand = {"type": "function", "name": "by_hand", "parameters": {"type": "object"}}
     turns = (
-        Turn(calls=(ToolCall(name="add", arguments={"a": 1, "b": 2}),), then=Turn(says="cloudy")),
-        Turn(calls=(ToolCall(name="by_hand"),), then=Turn(says="cloudy")),
+        Turn(calls=({"add": {"a": 1, "b": 2}},), then=Turn(says="cloudy")),
+        Turn(calls="by_hand", then=Turn(says="cloudy")),
     )
     async with scripted(*turns) as server:
         async with calling(server, tools=[weather]) as call:

@@ -22,8 +22,8 @@ try:
     from rtcvoice.emulator.faults import AnswerFault, Faults, HttpFault, Network, Strike
     from rtcvoice.emulator.server import EmulatedCall, Emulator, LoggedEvent
     from rtcvoice.emulator.session.plan import Failure
-    from rtcvoice.emulator.session.script import ToolCall, Turn
     from rtcvoice.emulator.session.shared import Pace
+    from rtcvoice.emulator.session.turn import Turn
     from rtcvoice.emulator.voice import prompt_path
 except ModuleNotFoundError as exc:
     if exc.name not in ("aiohttp", "yaml"):
@@ -45,7 +45,6 @@ __all__ = [
     "Network",
     "Pace",
     "Strike",
-    "ToolCall",
     "Turn",
     "prompt_path",
 ]

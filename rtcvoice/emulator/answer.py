@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 
 from rtcvoice.emulator.faults import AnswerFault
+from rtcvoice.emulator.session.checking import Options
 from rtcvoice.sdp import media_sections
 
 __all__ = [
@@ -33,7 +34,7 @@ _OPUS = re.compile(r"^a=rtpmap:(\d+) opus/48000", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True)
-class AnswerShape:
+class AnswerShape(Options):
     """How the answer looks; the defaults are what the service was seen to send."""
 
     ice_lite: bool = True

@@ -9,14 +9,19 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from dataclasses import fields
 from types import TracebackType
 from typing import Any, Self
 
 from rtcvoice.emulator.faults import Faults, Strike
+from rtcvoice.emulator.options import EmulatorOptions
 from rtcvoice.emulator.server import EmulatedCall, Emulator
+from rtcvoice.emulator.session.checking import guess
 from rtcvoice.errors import ConfigError
 
 __all__ = ["BackgroundEmulator"]
+
+OPTIONS = tuple(field.name for field in fields(EmulatorOptions))
 
 START_TIMEOUT = 30.0
 STOP_TIMEOUT = 15.0
@@ -30,6 +35,9 @@ class BackgroundEmulator:
     """
 
     def __init__(self, **options: Any) -> None:
+        for name in options:
+            if name not in OPTIONS:
+                raise ConfigError(f"Emulator: there is no {name!r}", hint=guess(name, OPTIONS))
         self._options = options
         self._emulator: Emulator | None = None
         self._loop: asyncio.AbstractEventLoop | None = None

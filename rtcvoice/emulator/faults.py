@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import Literal
 
 from rtcvoice.emulator.netem import GilbertElliott, Link, Stalls
+from rtcvoice.emulator.session.checking import Options
 from rtcvoice.emulator.session.faults import SessionFaults
 from rtcvoice.errors import ConfigError
 
@@ -83,18 +84,15 @@ class Strike(enum.StrEnum):
     """What `STOP_RTP`, `STOP_CHANNEL` and `FREEZE` have stopped goes on."""
 
 
-def _check_numbers(settings: Any) -> None:
-    """Refuse numbers below 0, and rates that carry nothing. Raises ConfigError."""
-    for field in fields(settings):
-        value = getattr(settings, field.name)
-        if isinstance(value, float | int) and not value >= 0:
-            raise ConfigError(f"{field.name}={value} is negative or no number")
-        if field.name.endswith("_bps") and value == 0:
+def _check_rates(options: Options) -> None:
+    """Refuse rates that carry nothing. Raises ConfigError."""
+    for field in fields(options):  # type: ignore[arg-type]
+        if field.name.endswith("_bps") and getattr(options, field.name) == 0:
             raise ConfigError(f"{field.name}=0 carries nothing", hint="say more than 0")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Network:
+class Network(Options):
     """A bad network in one direction; see `netem.Link`. Seconds, and shares from 0 to 1."""
 
     delay: float = 0.0
@@ -114,7 +112,8 @@ class Network:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _check_numbers(self)
+        super().__post_init__()
+        _check_rates(self)
 
     def link(self, number: int = 0) -> Link:
         """Return the link of client `number`. Raises ConfigError for a network that cannot be."""
@@ -189,17 +188,11 @@ class Faults(SessionFaults):
     """The network from the server to the client; likewise."""
 
     def __post_init__(self) -> None:
-        for name, kind in (("http", HttpFault), ("answer", AnswerFault)):
-            value = getattr(self, name)
-            if value is not None and value not in list(kind):
-                known = ", ".join(kind)
-                raise ConfigError(f"{name}={value!r} is no such fault", hint=f"known are: {known}")
-            if value is not None:  # plain strings are welcome
-                object.__setattr__(self, name, kind(value))
+        super().__post_init__()
         for side in (self.uplink, self.downlink):
             if side is not None:
                 side.link()
-        _check_numbers(self)
+        _check_rates(self)
 
     def strikes(self) -> list[tuple[float, Strike]]:
         """Return what happens during the call, in order: seconds after the channel's opening."""

@@ -35,6 +35,7 @@ from rtcvoice.capture.track import SourceTrack
 from rtcvoice.emulator.answer import AS_SEEN, AnswerShape, shape_answer, spoil_answer
 from rtcvoice.emulator.channel import EventChannel, Listener
 from rtcvoice.emulator.ear import G711_DECODERS, Ear, OpusEar, ear_for
+from rtcvoice.emulator.failures import Failures
 from rtcvoice.emulator.faults import NO_FAULTS, Faults, Strike
 from rtcvoice.emulator.mouth import Mouth
 from rtcvoice.emulator.offer import (
@@ -117,6 +118,7 @@ class Peer:
         self._at_end: list[Callable[[], Awaitable[None]]] = []
         self._ending = asyncio.Event()
         self._expired = False
+        self._failures = Failures()
         self._life: asyncio.Task[None] | None = None
         self._channel = EventChannel(
             on_text=self.receive_text,
@@ -204,8 +206,8 @@ class Peer:
     def receive_text(self, text: str) -> None:
         """Take a client event, from whichever client."""
         self._heard_at = time.monotonic()
-        self._note("in", text)
-        self._guarded(self._session.receive_text, text)
+        client_event = self._note("in", text)
+        self._guarded(self._session.receive_text, text, client_event=client_event)
 
     # -- what is to go wrong -----------------------------------------------------------------------
 
@@ -232,8 +234,8 @@ class Peer:
 
     @property
     def warnings(self) -> Sequence[str]:
-        """What did not go by the session's script, oldest first."""
-        return self._session.warnings
+        """What did not go by the script, oldest first, and in what the emulator itself failed."""
+        return [*self._session.warnings, *self._failures.told]
 
     @property
     def expired(self) -> bool:
@@ -272,13 +274,19 @@ class Peer:
         if self._peer.connectionState in ("failed", "closed"):
             self.end()
 
-    def _guarded(self, step: Callable[..., None], *arguments: Any) -> None:
+    def _guarded(
+        self, step: Callable[..., None], *arguments: Any, client_event: object = None
+    ) -> None:
         try:
             step(*arguments, time.monotonic())
             self._carry_out(self._session.drain())
-        except Exception:
-            logger.exception("x the session core failed; the call ends")
-            self.end()
+        except Exception as exc:
+            logger.exception("x the emulator failed")
+            event = self._failures.event(exc, client_event)
+            self._observe("out", event)
+            self._channel.send(event)
+            if self._failures.too_many:
+                self.end()
 
     # -- the core's clock -------------------------------------------------------------------------
 
@@ -338,12 +346,15 @@ class Peer:
                     self._expired = reason == "session_expired"
                     self.end()
 
-    def _note(self, direction: str, text: str) -> None:
+    def _note(self, direction: str, text: str) -> object:
+        """Show an event to the observer, and return its id if it has one."""
         try:
             event = json.loads(text)
         except (ValueError, RecursionError):
             event = None
-        self._observe(direction, event if isinstance(event, dict) else {"type": "", "text": text})
+        is_event = isinstance(event, dict)
+        self._observe(direction, event if is_event else {"type": "", "text": text})
+        return event.get("event_id") if is_event else None
 
     async def _close(self) -> None:
         """Let the last events out, then close; aiortc's close is never cancelled half-way."""

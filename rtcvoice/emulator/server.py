@@ -21,10 +21,11 @@ from typing import Any, NamedTuple, Self
 
 from aiohttp import web
 
-from rtcvoice.emulator.answer import AnswerShape
+from rtcvoice.emulator.answer import AS_SEEN, AnswerShape
 from rtcvoice.emulator.fault_parser import parse_faults
 from rtcvoice.emulator.faults import NO_FAULTS, Faults, Network, Strike
 from rtcvoice.emulator.offer import OfferError
+from rtcvoice.emulator.options import EmulatorOptions
 from rtcvoice.emulator.peer import Peer
 from rtcvoice.emulator.recording import NO_RECORDER, RECORD_LIMIT, Recorder, Room, check_folder
 from rtcvoice.emulator.relay import UdpRelay, media_address, relayed_answer, without_candidates
@@ -32,13 +33,15 @@ from rtcvoice.emulator.rest.app import InvalidOffer, build_app
 from rtcvoice.emulator.rest.body import RestError
 from rtcvoice.emulator.rest.models import Models
 from rtcvoice.emulator.session.assistant import Assistant
+from rtcvoice.emulator.session.checking import checked
 from rtcvoice.emulator.session.ids import checked_call_id
 from rtcvoice.emulator.session.persona import Persona
-from rtcvoice.emulator.session.script import Scripted, Turn
+from rtcvoice.emulator.session.script import Scripted, listed
 from rtcvoice.emulator.session.script_file import read_script
 from rtcvoice.emulator.session.session import Session
 from rtcvoice.emulator.session.settings import Settings
 from rtcvoice.emulator.session.shared import Pace
+from rtcvoice.emulator.session.turn import Turn
 from rtcvoice.emulator.synthesizer import open_voice
 from rtcvoice.errors import ConfigError
 
@@ -140,38 +143,49 @@ class Emulator:
         models: Iterable[str] = (),
         faults: Faults = NO_FAULTS,
     ) -> None:
-        self._host = host
-        self._port = port
-        self._voice = open_voice(voice)
+        options: dict[str, Any] = {
+            "host": host,
+            "port": port,
+            "script": script,
+            "voice": voice,
+            "api_keys": api_keys,
+            "gap": gap,
+            "pace": pace,
+            "shape": AS_SEEN if shape is None else shape,
+            "duration": duration,
+            "seed": seed,
+            "record": record,
+            "record_limit": record_limit,
+            "most_calls": most_calls,
+            "origins": origins,
+            "models": models,
+            "faults": faults,
+        }
+        given = EmulatorOptions(**options)
+        self._options = given
+        self._port = given.port
+        self._voice = open_voice(given.voice)
         self._turns: Sequence[Turn] = ()
+        self._faults = given.faults
         if isinstance(script, str | Path):
             read = read_script(script, self._voice)
             self._turns = read.turns
-            if read.faults and faults == NO_FAULTS:
-                faults = parse_faults(read.faults, source=f"{script}, faults")
+            if read.faults and self._faults == NO_FAULTS:
+                self._faults = parse_faults(read.faults, source=f"{script}, faults")
         elif script is not None:
-            self._turns = script
+            self._turns = listed(script)
         self._new_persona()  # a script that cannot be played is refused here, not in a call
-        self._gap = gap
-        self._pace = pace
-        self._shape = shape or AnswerShape()
-        self._duration = duration
         self._random = random.Random(seed)  # noqa: S311  (ids need no secrecy)
         self._record = None if record is None else Path(record)
-        self._record_room = Room(record_limit)
-        if not (isinstance(most_calls, int) and most_calls > 0):
-            raise ConfigError(f"most_calls={most_calls!r}", hint="a whole number from 1 on")
-        self._most_calls = most_calls
+        self._record_room = Room(given.record_limit)
         self._answering = 0
-        self.faults = faults
-        """What goes wrong; set anew, it concerns the requests and calls from then on."""
         self._runner = web.AppRunner(
             build_app(
                 self,
-                api_keys=api_keys,
-                faults=lambda: self.faults,
-                origins=origins,
-                models=Models(models),
+                api_keys=None if given.api_keys is None else frozenset(given.api_keys),
+                faults=lambda: self._faults,
+                origins=given.origins,
+                models=Models(given.models),
             ),
             access_log=None,
             shutdown_timeout=1.0,
@@ -180,23 +194,32 @@ class Emulator:
         """Every call since the start, by id, in order."""
 
     @property
+    def faults(self) -> Faults:
+        """What goes wrong; set anew, it concerns the requests and calls from then on."""
+        return self._faults
+
+    @faults.setter
+    def faults(self, faults: Faults) -> None:
+        self._faults = checked(Faults, faults, "Emulator, faults")
+
+    @property
     def url(self) -> str:
         """The API's root, for `base_url=`."""
-        host = f"[{self._host}]" if ":" in self._host else self._host
+        host = f"[{self._options.host}]" if ":" in self._options.host else self._options.host
         return f"http://{host}:{self._port}/v1"
 
     async def __aenter__(self) -> Self:
         if self._record is not None:
             check_folder(self._record)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, self._host, self._port)
+        site = web.TCPSite(self._runner, self._options.host, self._port)
         try:
             await site.start()
         except (OSError, OverflowError) as exc:  # asyncio lets a port beyond 65535 overflow
             await self._runner.cleanup()
             cause = getattr(exc, "strerror", None) or exc
             raise ConfigError(
-                f"the emulator cannot listen on {self._host}:{self._port}: {cause}",
+                f"the emulator cannot listen on {self._options.host}:{self._port}: {cause}",
                 hint="choose another port (0 takes a free one), and an address of this machine",
             ) from exc
         self._port = self._runner.addresses[0][1]
@@ -221,10 +244,10 @@ class Emulator:
     async def answer(self, offer_sdp: str, settings: Settings, call_id: str) -> str:
         """Start a call and return the SDP answer. Raises InvalidOffer, RestError (429)."""
         running = self._answering + sum(not call.ended for call in self.calls.values())
-        if running >= self._most_calls:
+        if running >= self._options.most_calls:
             raise RestError(
                 429,
-                f"{running} calls run already, and most_calls={self._most_calls}.",
+                f"{running} calls run already, and most_calls={self._options.most_calls}.",
                 code="rate_limit_exceeded",
                 kind="requests",
             )
@@ -235,7 +258,7 @@ class Emulator:
             self._answering -= 1
 
     async def _start(self, offer_sdp: str, settings: Settings, call_id: str) -> str:
-        now, faults = time.monotonic(), self.faults
+        now, faults = time.monotonic(), self._faults
         events: deque[LoggedEvent] = deque(maxlen=LOG_LIMIT)
 
         def clock() -> float:
@@ -252,9 +275,9 @@ class Emulator:
 
         peer = Peer(
             self._new_session(settings, call_id, now, faults),
-            loopback=_is_loopback(self._host),
-            gap=self._gap,
-            shape=self._shape,
+            loopback=_is_loopback(self._options.host),
+            gap=self._options.gap,
+            shape=self._options.shape,
             faults=faults,
             observe=observe,
             recorder=recorder or NO_RECORDER,
@@ -272,8 +295,10 @@ class Emulator:
         """Have the peer answer; its media takes the way that the faults ask for."""
         if not faults.relayed:
             return await peer.answer(offer_sdp)
-        if not _is_loopback(self._host):
-            logger.warning("x a bad network is made on loopback only, not on %s", self._host)
+        if not _is_loopback(self._options.host):
+            logger.warning(
+                "x a bad network is made on loopback only, not on %s", self._options.host
+            )
             return await peer.answer(offer_sdp)
         answer = await peer.answer(without_candidates(offer_sdp))
         if "a=candidate:" not in answer:  # another fault took them: there is no way at all
@@ -292,9 +317,9 @@ class Emulator:
             voice=self._voice,
             persona=self._new_persona(),
             random=random.Random(self._random.getrandbits(64)),  # noqa: S311
-            pace=self._pace,
+            pace=self._options.pace,
             faults=faults.session(),
-            duration=self._duration,
+            duration=self._options.duration,
             unix_time=time.time(),
         )
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from rtcvoice.emulator.session.checking import Options
+
 __all__ = ["SessionFaults"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class SessionFaults:
+class SessionFaults(Options):
     """Faults of the protocol's core. Seconds are of the session's clock."""
 
     session_expires_after: float | None = None

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from rtcvoice.emulator.session.checking import Options
 from rtcvoice.emulator.session.clips import Speech
 
 __all__ = ["Call", "Failure", "Output", "Plan", "Say"]
@@ -41,7 +42,7 @@ Output: TypeAlias = Say | Call
 
 
 @dataclass(frozen=True)
-class Failure:
+class Failure(Options):
     """The response ends badly after so many deltas; 0: before its first item."""
 
     code: str

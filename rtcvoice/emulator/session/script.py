@@ -1,9 +1,8 @@
 """A script: what the user will say turn by turn, what answers it, and what goes wrong on the way.
 
-`Turn` is one turn, `Scripted` the persona that plays them in order. `script_file.py` reads the same
-from YAML. What the user says is known from the script alone; where a turn names the clip it will
-come from, the sound is compared with it, and a turn that sounds otherwise is unrecognised. After
-the last turn the `Assistant` takes over.
+`Scripted` is the persona that plays the turns (`turn.py`) in order. What the user says is known
+from the script alone; where a turn names the clip it will come from, the sound is compared with it,
+and a turn that sounds otherwise is unrecognised. After the last turn the `Assistant` takes over.
 """
 
 from __future__ import annotations
@@ -12,8 +11,7 @@ import difflib
 import json
 import logging
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +19,14 @@ from rtcvoice.emulator.session.assistant import Assistant, telling
 from rtcvoice.emulator.session.clips import Clip, Voice, join
 from rtcvoice.emulator.session.outputs import RATE_HZ, Pcm
 from rtcvoice.emulator.session.persona import Context, Hearing, Result
-from rtcvoice.emulator.session.plan import Call, Failure, Output, Plan, Say
+from rtcvoice.emulator.session.plan import Output, Plan, Say
 from rtcvoice.emulator.session.recognition import LIKELY, likeness, speech_seconds
 from rtcvoice.emulator.session.transcript_order import TranscriptOrder
+from rtcvoice.emulator.session.turn import Turn
 from rtcvoice.emulator.session.wording import plain_words, told
 from rtcvoice.errors import ConfigError
 
-__all__ = ["UNRECOGNISED", "Scripted", "ToolCall", "Turn", "check_turn"]
+__all__ = ["UNRECOGNISED", "Scripted", "check_turn", "listed"]
 
 logger = logging.getLogger(__name__)
 
@@ -40,63 +39,6 @@ _FIELD = re.compile(r"\{(\w+)((?:\.\w+)*)\}")
 _HELD = 60.0  # seconds for which an answer that is to be interrupted goes on
 
 
-@dataclass(frozen=True, kw_only=True)
-class ToolCall:
-    """A function call of a script. Arguments that are a string go over the wire as they are."""
-
-    name: str
-    arguments: Mapping[str, Any] | str = ""
-
-    @property
-    def wire(self) -> str:
-        """The arguments as the model would write them."""
-        if isinstance(self.arguments, str):
-            return self.arguments or "{}"
-        return json.dumps(dict(self.arguments))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Turn:
-    """One turn of a script: what the user says or writes, and the answer.
-
-    An answer may speak, call functions, or both: a model that speaks while it calls. With neither
-    the assistant chooses.
-    """
-
-    hears: str | None = None
-    """The user's words: the transcript of speech; text is compared with them. None: unknown."""
-    clip: str | None = None
-    """The prompt or audio file that speech is to be; another sound is unrecognised."""
-    says: str | Sequence[str] = ()
-    """Prompts by name, audio files, or texts to say, one after the other. In an answer to function
-    calls `{result}` stands for what they gave, `{result.field}` for a part of it."""
-    calls: Sequence[ToolCall] = ()
-    """Functions to call."""
-    then: Turn | None = None
-    """The answer when the functions have given their results; None: the assistant tells them."""
-    wait: float = 0.0
-    """Seconds before the answer begins."""
-    interrupted: bool = False
-    """The user will interrupt: the answer goes on until that happens, for a minute at most."""
-    fails: str | Failure | None = None
-    """The code with which the response fails; `content_filter` and `max_output_tokens` leave it
-    incomplete."""
-    stalls_after: int | None = None
-    """The response stops after so many words and never ends."""
-    lost: bool = False
-    """Nothing answers at all."""
-    refused: str | None = None
-    """An error with this code comes instead of a response."""
-    expires: bool = False
-    """The session expires when the response is done."""
-    transcript: str | None = None
-    """`before`, `middle` or `after` the response, or `fails`."""
-
-    def prompts(self) -> list[str]:
-        """Return what is said, one by one."""
-        return [self.says] if isinstance(self.says, str) else list(self.says)
-
-
 class Scripted:
     """Plays a script. A spoken turn, or an answer to something not spoken, moves it forward.
 
@@ -106,7 +48,7 @@ class Scripted:
 
     def __init__(self, turns: Sequence[Turn], voice: Voice) -> None:
         self.warnings: list[str] = []
-        self._turns = list(turns)
+        self._turns = listed(turns)
         self._voice = voice
         self._assistant = Assistant(voice)
         self._position = -1
@@ -139,7 +81,7 @@ class Scripted:
     def _words(self, turn: Turn, samples: Pcm) -> str | None:
         if turn.clip is None:
             return turn.hears
-        clip = self._voice.clip(turn.clip)
+        clip = self._voice.clip(str(turn.clip))
         score = likeness(samples, clip)
         if score >= LIKELY:
             return turn.hears if turn.hears is not None else clip.text or None
@@ -178,16 +120,20 @@ class Scripted:
     def _plan(self, turn: Turn, context: Context) -> Plan:
         outputs: tuple[Output, ...] = (
             *self._spoken(turn, context.results),
-            *(Call(call.name, call.wire) for call in turn.calls),
+            *turn.functions(),
         )
-        failure = Failure(turn.fails) if isinstance(turn.fails, str) else turn.fails
-        silent = (turn.lost, turn.refused, failure, turn.stalls_after) != (False, None, None, None)
+        silent = (turn.lost, turn.refused, turn.failure, turn.stalls_after) != (
+            False,
+            None,
+            None,
+            None,
+        )
         if not outputs and not silent:
             outputs = self._assistant.respond(context).outputs
         return Plan(
             outputs,
             delay=turn.wait,
-            failure=failure,
+            failure=turn.failure,
             stalls_after=turn.stalls_after,
             lost=turn.lost,
             refused=turn.refused,
@@ -225,7 +171,27 @@ def _held(clip: Clip) -> Say:
 
 def _is_sound(part: str) -> bool:
     """Whether `part` names a prompt or an audio file; anything else is a text to say."""
-    return bool(_PROMPT_NAME.fullmatch(part) or (_FILE.fullmatch(part) and " " not in part))
+    named = _FILE.fullmatch(part) and (" " not in part or _is_file(part))
+    return bool(_PROMPT_NAME.fullmatch(part) or named)
+
+
+def _is_file(name: str) -> bool:
+    try:
+        return Path(name).is_file()
+    except (OSError, ValueError):  # longer than any name, or no name at all
+        return False
+
+
+def listed(turns: Sequence[Turn]) -> list[Turn]:
+    """Return the turns of a script that was given in Python. Raises ConfigError."""
+    example = "script=[Turn(hears='What time is it?', says='reply-1')]"
+    if isinstance(turns, Turn) or not isinstance(turns, Iterable):
+        raise ConfigError("a script is a list of turns", hint=example)
+    turns = list(turns)
+    for number, turn in enumerate(turns, 1):
+        if not isinstance(turn, Turn):
+            raise ConfigError(f"Turn {number} is {turn!r:.80}, no Turn", hint=example)
+    return turns
 
 
 def _filled(text: str, results: list[Result]) -> str:
@@ -257,10 +223,10 @@ def check_turn(turn: Turn, voice: Voice, place: str) -> None:
     """Raise ConfigError, which names `place`, for a turn that cannot be played."""
     known = voice.names()
     named = [part for part in turn.prompts() if _is_sound(part)]
-    for name in [*named, *([turn.clip] if turn.clip is not None else [])]:
+    for name in [*named, *([str(turn.clip)] if turn.clip is not None else [])]:
         if name in known:
             continue
-        if _PROMPT_NAME.fullmatch(name) or not Path(name).is_file():
+        if _PROMPT_NAME.fullmatch(name) or not _is_file(name):
             near = difflib.get_close_matches(name, known, 1)
             some = ", ".join(known[:20]) + (" and more" if len(known) > 20 else "")
             guess = f"did you mean {near[0]!r}?" if near else f"there are {some}"
@@ -269,11 +235,6 @@ def check_turn(turn: Turn, voice: Voice, place: str) -> None:
                 hint=f"{guess}; a text to say has a space or a capital letter",
             )
         voice.clip(name)
-    if turn.transcript not in (None, "fails", *(order.value for order in TranscriptOrder)):
-        raise ConfigError(
-            f"{place}: transcript cannot be {turn.transcript!r}",
-            hint="before, middle, after or fails",
-        )
     if turn.then is not None:
         if turn.then.hears is not None or turn.then.clip is not None:
             raise ConfigError(

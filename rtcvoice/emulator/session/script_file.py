@@ -17,23 +17,22 @@ wrong in the whole call.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, NoReturn
 
 import yaml
 
 from rtcvoice.emulator.session.clips import Voice
-from rtcvoice.emulator.session.plan import Failure
-from rtcvoice.emulator.session.script import ToolCall, Turn, check_turn
+from rtcvoice.emulator.session.plan import Call, Failure
+from rtcvoice.emulator.session.script import check_turn
+from rtcvoice.emulator.session.turn import DEEPEST, VALUES, Turn, check_value, function_call
 from rtcvoice.errors import ConfigError
 
 __all__ = ["Script", "load_script", "parse_script", "read_script"]
 
 _EXAMPLE = "write '- hears: What time is it?' and below it '  says: reply-1'"
-_DEEPEST = 8  # answers to the results of answers to the results...
 
 
 @dataclass(frozen=True)
@@ -138,17 +137,14 @@ class _Reader:
         return turn
 
     def _turn(self, node: yaml.Node, depth: int) -> Turn:
-        if depth > _DEEPEST:
-            self._fail(node, "then is nested too deeply", f"at most {_DEEPEST} levels")
-        parts = self._mapping(node, (*_VALUES, "calls", "then", "fails"), "a turn")
+        if depth > DEEPEST:
+            self._fail(node, "then is nested too deeply", f"at most {DEEPEST} levels")
+        parts = self._mapping(node, (*VALUES, "calls", "then", "fails"), "a turn")
         given: dict[str, Any] = {}
         for name, part in parts.items():
-            if name in _VALUES:
-                what, fits = _VALUES[name]
-                value = self._plain(part)
-                if not fits(value):
-                    self._fail(part, f"{name} is {what}", _hint(name, value))
-                given[name] = value
+            if name in VALUES:
+                given[name] = self._plain(part)
+                check_value(name, given[name], self._place(part), partial(_written, name))
         if "calls" in parts:
             given["calls"] = self._calls(parts["calls"])
         if "then" in parts:
@@ -160,35 +156,22 @@ class _Reader:
     def _located(self, turn: Turn) -> Turn:
         """Return the turn with audio files named as seen from here."""
         says = [self._file(part) for part in turn.prompts()]
-        return replace(turn, says=tuple(says), clip=turn.clip and self._file(turn.clip))
+        return replace(turn, says=says, clip=turn.clip and self._file(str(turn.clip)))
 
     def _file(self, name: str) -> str:
         beside = self._folder / name
         return str(beside) if "." in name and " " not in name and beside.is_file() else name
 
-    def _calls(self, node: yaml.Node) -> tuple[ToolCall, ...]:
+    def _calls(self, node: yaml.Node) -> tuple[Call, ...]:
         """Read `{name: arguments}`, or a list of such mappings and of bare names."""
         if isinstance(node, yaml.SequenceNode):
             return tuple(call for entry in node.value for call in self._calls(entry))
-        if isinstance(node, yaml.ScalarNode) and isinstance(name := self._plain(node), str):
-            return (ToolCall(name=name),)
-        if not isinstance(node, yaml.MappingNode):
-            self._fail(node, "calls names functions", "calls: {get_weather: {city: Paris}}")
-        return tuple(self._call(key, value) for key, value in node.value)
-
-    def _call(self, key: yaml.Node, value: yaml.Node) -> ToolCall:
-        arguments = self._plain(value)
-        if arguments is None:
-            arguments = {}
-        if not isinstance(arguments, dict | str):
-            hint = "calls: {get_weather: {city: Paris}}, or a string to be sent as it is"
-            self._fail(value, "the arguments of a call are a mapping", hint)
-        call = ToolCall(name=str(self._plain(key)), arguments=arguments)
-        try:
-            call.wire.encode()
-        except (TypeError, ValueError) as exc:
-            self._fail(value, f"these arguments are no JSON: {exc}", "put dates in quotes")
-        return call
+        if isinstance(node, yaml.MappingNode):
+            return tuple(
+                function_call(str(self._plain(key)), self._plain(value), self._place(value))
+                for key, value in node.value
+            )
+        return (function_call(self._plain(node), None, self._place(node)),)
 
     def _failure(self, node: yaml.Node) -> Failure:
         if isinstance(node, yaml.ScalarNode) and isinstance(code := self._plain(node), str):
@@ -204,50 +187,6 @@ class _Reader:
         return Failure(**given)
 
 
-def _hint(name: str, value: Any) -> str:
-    if name == "hears" or (name in ("says", "clip") and not isinstance(value, list | dict)):
-        return f"put it in quotes: '{value}'"
-    return {
-        "says": "name a prompt, an audio file, a text, or a list of them",
-        "transcript": "before, middle, after or fails",
-    }.get(name, f"for example {name}: {_EXAMPLES.get(name, 'yes')}")
-
-
-def _text(value: Any) -> bool:
-    return isinstance(value, str)
-
-
-def _texts(value: Any) -> bool:
-    return _text(value) or (isinstance(value, list) and all(map(_text, value)))
-
-
-def _yes_or_no(value: Any) -> bool:
-    return isinstance(value, bool)
-
-
-def _seconds(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e6
-
-
-def _count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
-
-
-_EXAMPLES = {"wait": "2.5", "stalls_after": "5", "refused": "server_error"}
-_VALUES: Mapping[str, tuple[str, Callable[[Any], bool]]] = MappingProxyType(
-    {
-        "hears": ("not text", _text),
-        "clip": ("not the name of a prompt or file", _text),
-        "says": ("not something to say", _texts),
-        "wait": ("not a number of seconds", _seconds),
-        "interrupted": ("not yes or no", _yes_or_no),
-        "stalls_after": ("not a number of words", _count),
-        "lost": ("not yes or no", _yes_or_no),
-        "refused": ("not an error code", _text),
-        "expires": ("not yes or no", _yes_or_no),
-        "transcript": (
-            "not a moment",
-            lambda value: value in ("before", "middle", "after", "fails"),
-        ),
-    }
-)
+def _written(name: str, example: Any) -> str:
+    """Return an example of a key as YAML has it."""
+    return f"{name}: {'yes' if example is True else example}"

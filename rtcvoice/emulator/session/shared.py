@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from rtcvoice.emulator.session.agenda import Agenda
 from rtcvoice.emulator.session.budget import TokenBudget
+from rtcvoice.emulator.session.checking import Options
 from rtcvoice.emulator.session.conversation import Conversation
 from rtcvoice.emulator.session.ids import Ids
 from rtcvoice.emulator.session.output_buffer import OutputBuffer
@@ -15,7 +16,7 @@ __all__ = ["Pace", "Shared"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pace:
+class Pace(Options):
     """How long things take, in seconds. The defaults are those of a quick model nearby."""
 
     response_latency: float = 0.3

@@ -1,0 +1,42 @@
+"""The options of `Emulator`, checked with the words that scripts and faults are checked with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from rtcvoice.emulator.answer import AS_SEEN, AnswerShape
+from rtcvoice.emulator.faults import NO_FAULTS, Faults
+from rtcvoice.emulator.recording import RECORD_LIMIT
+from rtcvoice.emulator.session.checking import Options
+from rtcvoice.emulator.session.shared import Pace
+from rtcvoice.errors import ConfigError
+
+__all__ = ["EmulatorOptions"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmulatorOptions(Options):
+    """See `Emulator`, which explains them. `script` is checked where it is read."""
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    script: object = None
+    voice: str = "prompts"
+    api_keys: tuple[str, ...] | None = None
+    gap: bool = False
+    pace: Pace | None = None
+    shape: AnswerShape = AS_SEEN
+    duration: float = 3600.0
+    seed: int | None = None
+    record: str | Path | None = None
+    record_limit: int = RECORD_LIMIT
+    most_calls: int = 200
+    origins: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    faults: Faults = NO_FAULTS
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.most_calls == 0:
+            raise ConfigError("most_calls=0 lets nobody call", hint="say 1 or more")
