@@ -27,6 +27,7 @@ from rtcvoice.small_files import UnreadableFile, read_text
 from rtcvoice.threads import in_thread
 
 __all__ = [
+    "WAYS",
     "AccessToken",
     "ApiKey",
     "ApiKeyFile",
@@ -54,7 +55,7 @@ _PLACEHOLDER = re.compile(r"\.\.\.|[<>]|your[-_ ].*(?:key|token)", re.I)
 MOST_BYTES = 64 << 10
 """Of a key file; a larger one is some other file."""
 
-_WAYS = (
+WAYS = (
     "set OPENAI_API_KEY, pass api_key= or credentials=rtcvoice.EphemeralToken(...), "
     "or try it without a key: python -m rtcvoice --emulator"
 )
@@ -90,10 +91,10 @@ class _Secret:
     def __post_init__(self) -> None:
         if not isinstance(self.value, str):
             raise CredentialsError(
-                f"the {self._name()} is a {type(self.value).__name__}, not text", hint=_WAYS
+                f"the {self._name()} is a {type(self.value).__name__}, not text", hint=WAYS
             )
         if not self.value.strip():
-            raise CredentialsError(f"the {self._name()} is empty", hint=_WAYS)
+            raise CredentialsError(f"the {self._name()} is empty", hint=WAYS)
         if (found := _odd(self.value)) is not None:
             raise CredentialsError(
                 f"the {self._name()} has {found} in it",
@@ -101,7 +102,7 @@ class _Secret:
             )
         if _PLACEHOLDER.search(self.value):
             raise CredentialsError(
-                f"the {self._name()} is a placeholder out of an example", hint=_WAYS
+                f"the {self._name()} is a placeholder out of an example", hint=WAYS
             )
 
     def __repr__(self) -> str:
@@ -272,7 +273,7 @@ def credentials_from(text: str | None) -> Credentials:
     Quotes around it, `OPENAI_API_KEY=`, `Bearer` and invisible characters are taken off.
     """
     if text is None:
-        raise CredentialsError("no API key", hint=_WAYS)
+        raise CredentialsError("no API key", hint=WAYS)
     text = _bare(text)
     return EphemeralToken(text) if text.startswith("ek_") else ApiKey(text)
 

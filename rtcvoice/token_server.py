@@ -3,9 +3,10 @@
     client -- POST /token --> here: who asks, how often, which session -- key --> the provider
 
 The session is fixed here; a client may choose only those options that are allowed by name. Browsers
-are let in by their origin, programs by a client key where there are such keys. Tokens only start
-calls; what they carry are the session's defaults, which a client can change once it is connected:
-what must not change (a tool's secret, a price) belongs on a server of yours beside the call.
+are let in by their origin, programs by a client key where there are such keys (`token_access.py`).
+Tokens only start calls; what they carry are the session's defaults, which a client can change once
+it is connected: what must not change (a tool's secret, a price) belongs on a server of yours beside
+the call.
 Needs the extra: pip install "rtcvoice[emulator]".
 """
 
@@ -14,7 +15,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
-import ipaddress
 import json
 import logging
 import time
@@ -22,16 +22,23 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import urlsplit
 
 import yaml
 from aiohttp import hdrs, web
 
 from rtcvoice.config import CHANGEABLE, CallConfig
-from rtcvoice.credentials import EphemeralToken, TokenUrl
-from rtcvoice.errors import ConfigError, CredentialsError, RtcVoiceError, SignalingError
+from rtcvoice.credentials import WAYS, EphemeralToken, TokenUrl
+from rtcvoice.errors import (
+    ConfigError,
+    CredentialsError,
+    RtcVoiceError,
+    SignalingError,
+    one_line,
+)
 from rtcvoice.rate_limit import RateLimit
 from rtcvoice.signaling import Minted, Signaling
+from rtcvoice.small_files import UnreadableFile, read_text
+from rtcvoice.token_access import Access, Refusal, names_in
 
 __all__ = ["TokenServer", "session_options"]
 
@@ -44,19 +51,16 @@ UPSTREAM_TIMEOUT = 10.0
 LIFETIMES = range(10, 7201)
 """Seconds that the API lets a token live."""
 
+RATES = range(1, 1_000_001)
+MOST_OF_A_FILE = 1 << 20
+"""Bytes of a file with a session."""
+
 CHOOSABLE = tuple(sorted({"model", *CHANGEABLE} - {"session", "tools"}))
 """The options that clients can be allowed to choose."""
 
+_KEY_HINT = "set OPENAI_API_KEY to an API key, or put it into .env or a file (--api-key-file)"
+
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-class _Refusal(Exception):  # noqa: N818  (its name in the docstrings)
-    """A request that is refused: status, code and message go to the client."""
-
-    def __init__(self, status: int, code: str, message: str, **headers: str) -> None:
-        super().__init__(message)
-        self.status, self.code = status, code
-        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
 
 
 class TokenServer:
@@ -67,8 +71,10 @@ class TokenServer:
     `origins`: web origins (`https://app.example`) whose pages may ask; "*" for all. `client_keys`:
     if there are any, a client has to show one (`Authorization: Bearer ...`). `per_minute`: tokens
     for each client. `token_seconds`: how long a token starts calls, 10 to 7200. `behind_proxy`:
-    a reverse proxy in front tells the client's address (X-Forwarded-For). `per_client_identifier`:
-    send a hash of the client as safety identifier.
+    a reverse proxy in front tells the client's address (X-Forwarded-For). `public_hosts`: names by
+    which clients reach this server, besides addresses and `localhost`. `open_to_all`: listen on an
+    address that other machines reach, without client keys. `per_client_identifier`: send a hash of
+    the client as safety identifier.
 
     Raises ConfigError and CredentialsError for what cannot work, also when it cannot listen.
     """
@@ -85,17 +91,28 @@ class TokenServer:
         per_minute: int = 10,
         token_seconds: int | None = None,
         behind_proxy: bool = False,
+        public_hosts: Collection[str] = (),
+        open_to_all: bool = False,
         per_client_identifier: bool = False,
     ) -> None:
         self._options = dict(options)
         config = CallConfig.from_options(self._options)
-        _check_allowed(allow)
-        if token_seconds is not None and token_seconds not in LIFETIMES:
-            raise ConfigError(f"a token cannot live {token_seconds} s", hint="10 to 7200 can")
+        self._allow = _allowed(allow)
+        if token_seconds is not None and not _is_count(token_seconds, LIFETIMES):
+            raise ConfigError(f"a token cannot live {token_seconds!r} s", hint="10 to 7200 can")
+        if not _is_count(per_minute, RATES):
+            raise ConfigError(
+                f"per_minute={per_minute!r} is no whole number of tokens", hint="1 to 1000000"
+            )
+        self._access = Access(
+            host,
+            origins=origins,
+            client_keys=client_keys,
+            public_hosts=public_hosts,
+            open_to_all=open_to_all,
+        )
         self._signaling = _signaling_of(config)
         self._host, self._port = host, port
-        self._allow, self._origins = frozenset(allow), frozenset(o.rstrip("/") for o in origins)
-        self._client_keys = frozenset(client_keys)
         self._limit = RateLimit(per_minute)
         self._token_seconds = token_seconds
         self._behind_proxy = behind_proxy
@@ -104,7 +121,6 @@ class TokenServer:
         app.add_routes(
             [
                 web.post("/token", self._token),
-                web.get("/token", self._token, allow_head=False),
                 web.options("/token", self._preflight),
                 web.get("/health", _health),
             ]
@@ -148,10 +164,10 @@ class TokenServer:
 
     async def _token(self, request: web.Request) -> web.Response:
         client = self._client(request)
-        self._check_key(request)
+        self._access.check_key(request.headers)
         if wait := self._limit.take(client, time.monotonic()):
             seconds = str(int(wait) + 1)
-            raise _Refusal(
+            raise Refusal(
                 429, "rate_limit_exceeded", f"Try again in {seconds} s.", Retry_After=seconds
             )
         session = self._session_for(await _chosen(request))
@@ -163,7 +179,7 @@ class TokenServer:
         return web.Response(
             status=204,
             headers={
-                hdrs.ACCESS_CONTROL_ALLOW_METHODS: "GET, POST",
+                hdrs.ACCESS_CONTROL_ALLOW_METHODS: "POST",
                 hdrs.ACCESS_CONTROL_ALLOW_HEADERS: "Authorization, Content-Type",
                 hdrs.ACCESS_CONTROL_MAX_AGE: "600",
             },
@@ -175,9 +191,9 @@ class TokenServer:
         origin = request.headers.get(hdrs.ORIGIN)
         response: web.StreamResponse
         try:
-            self._check_origin(request, origin)
+            self._access.check(request.headers)
             response = await handler(request)
-        except _Refusal as exc:
+        except Refusal as exc:
             logger.info("x %s %s: %s", request.remote, exc.code, exc)
             response = _error(exc.status, exc.code, str(exc), exc.headers)
         except web.HTTPException as exc:
@@ -185,47 +201,29 @@ class TokenServer:
         except Exception:
             logger.exception("x a request failed")
             response = _error(500, "server_error", "The token server has a bug.", {})
-        if origin is not None and self._knows(origin):
+        if origin is not None and self._access.knows(origin):
             response.headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = origin
             response.headers[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = hdrs.RETRY_AFTER
         response.headers[hdrs.VARY] = hdrs.ORIGIN
         response.headers[hdrs.CACHE_CONTROL] = "no-store"
         return response
 
-    def _knows(self, origin: str) -> bool:
-        return "*" in self._origins or origin.rstrip("/") in self._origins
-
-    def _check_origin(self, request: web.Request, origin: str | None) -> None:
-        if origin is not None and not self._knows(origin):
-            raise _Refusal(403, "origin_not_allowed", f"Pages of {origin[:100]} may not ask here.")
-        # A page can point a name of its own at this machine; the Host header then has that name.
-        named = self._behind_proxy or not _is_local(self._host) or _is_local(_host_of(request))
-        if not named:
-            raise _Refusal(403, "host_not_allowed", "This server answers on this machine only.")
-
-    def _check_key(self, request: web.Request) -> None:
-        if not self._client_keys:
-            return
-        shown = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")[2].strip().encode()
-        if not any(hmac.compare_digest(shown, key.encode()) for key in self._client_keys):
-            raise _Refusal(401, "invalid_client_key", "Show a client key of this token server.")
-
     def _client(self, request: web.Request) -> str:
         forwarded = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
-        return (self._behind_proxy and forwarded[:64]) or request.remote or "?"
+        return (self._behind_proxy and one_line(forwarded, 64)) or request.remote or "?"
 
     def _session_for(self, chosen: dict[str, Any]) -> dict[str, Any]:
         """Return the session with what the client chose, if it may."""
         for name in chosen:
             if name not in self._allow:
                 allowed = ", ".join(sorted(self._allow)) or "nothing"
-                raise _Refusal(
+                raise Refusal(
                     400, "option_not_allowed", f"{name[:50]!r} is not allowed; {allowed} is."
                 )
         try:
             return CallConfig.from_options({**self._options, **chosen}).session_payload()
         except ConfigError as exc:
-            raise _Refusal(400, "invalid_value", exc.message) from exc
+            raise Refusal(400, "invalid_value", exc.message) from exc
 
     # -- the provider ---------------------------------------------------------------------------
 
@@ -240,13 +238,13 @@ class TokenServer:
                 return await self._signaling.mint(request, headers)
         except TimeoutError as exc:
             logger.error("x the provider did not answer within %g s", UPSTREAM_TIMEOUT)  # noqa: TRY400
-            raise _Refusal(504, "upstream_timeout", "The provider does not answer.") from exc
+            raise Refusal(504, "upstream_timeout", "The provider does not answer.") from exc
         except SignalingError as exc:
             logger.error("x %s", exc)  # noqa: TRY400
             raise _upstream(exc) from exc
         except RtcVoiceError as exc:
             logger.error("x %s", exc)  # noqa: TRY400
-            raise _Refusal(500, "no_key", "The token server has no usable key.") from exc
+            raise Refusal(500, "no_key", "The token server has no usable key.") from exc
 
     def _identifier(self, client: str, key: str) -> dict[str, str]:
         """Name the client to the provider, always the same but without telling who it is."""
@@ -257,11 +255,13 @@ class TokenServer:
 
 
 def _signaling_of(config: CallConfig) -> Signaling:
-    source = config.credentials_source()
+    try:
+        source = config.credentials_source()
+    except CredentialsError as exc:
+        exc.hint = _KEY_HINT if exc.hint == WAYS else exc.hint
+        raise
     if isinstance(source, TokenUrl):
-        raise CredentialsError(
-            "a token server needs the API key itself", hint="set OPENAI_API_KEY, or --api-key-file"
-        )
+        raise CredentialsError("a token server needs the API key itself", hint=_KEY_HINT)
     return Signaling(
         base_url=config.base_url,
         credentials=_fit(source),
@@ -273,21 +273,19 @@ def _signaling_of(config: CallConfig) -> Signaling:
 
 def _fit(source: Any) -> Any:
     if isinstance(source, EphemeralToken):
-        raise CredentialsError(
-            "an ephemeral token cannot make others", hint="set OPENAI_API_KEY to an API key"
-        )
+        raise CredentialsError("an ephemeral token cannot make others", hint=_KEY_HINT)
     return source
 
 
-def _upstream(exc: SignalingError) -> _Refusal:
+def _upstream(exc: SignalingError) -> Refusal:
     """What a client may know of the provider's refusal: nothing about our key."""
     if exc.status == 429:
-        return _Refusal(429, exc.code or "rate_limit_exceeded", "The provider takes no more now.")
+        return Refusal(429, exc.code or "rate_limit_exceeded", "The provider takes no more now.")
     if exc.status in (401, 403):
-        return _Refusal(502, "upstream_refused", "The provider refuses the token server's key.")
+        return Refusal(502, "upstream_refused", "The provider refuses the token server's key.")
     if exc.status == 400:
-        return _Refusal(502, exc.code or "upstream_refused", "The provider refuses the session.")
-    return _Refusal(502, "upstream_error", "The provider cannot be asked now.")
+        return Refusal(502, exc.code or "upstream_refused", "The provider refuses the session.")
+    return Refusal(502, "upstream_error", "The provider cannot be asked now.")
 
 
 async def _chosen(request: web.Request) -> dict[str, Any]:
@@ -296,9 +294,9 @@ async def _chosen(request: web.Request) -> dict[str, Any]:
     try:
         chosen = json.loads(text) if text.strip() else {}
     except (ValueError, RecursionError) as exc:
-        raise _Refusal(400, "invalid_json", "The body is no valid JSON.") from exc
+        raise Refusal(400, "invalid_json", "The body is no valid JSON.") from exc
     if not isinstance(chosen, dict):
-        raise _Refusal(400, "invalid_json", "The body has to be a JSON object.")
+        raise Refusal(400, "invalid_json", "The body has to be a JSON object.")
     return chosen
 
 
@@ -311,27 +309,18 @@ def _error(status: int, code: str, message: str, headers: Mapping[str, str]) -> 
     return web.json_response(body, status=status, headers=headers)
 
 
-def _host_of(request: web.Request) -> str:
-    try:
-        return urlsplit(f"//{request.host}").hostname or ""
-    except ValueError:
-        return ""
-
-
-def _is_local(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _check_allowed(allow: Collection[str]) -> None:
-    for name in allow:
+def _allowed(allow: Collection[str]) -> frozenset[str]:
+    for name in names_in("allow", allow):
         if name not in CHOOSABLE:
             raise ConfigError(
                 f"clients cannot be allowed to choose {name!r}",
                 hint=f"what they can be: {', '.join(CHOOSABLE)}",
             )
+    return frozenset(allow)
+
+
+def _is_count(value: object, within: range) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value in within
 
 
 def session_options(path: str | Path) -> dict[str, Any]:
@@ -341,17 +330,22 @@ def session_options(path: str | Path) -> dict[str, Any]:
     """
     hint = "for example: voice: marin"
     try:
-        text = Path(path).read_text("utf-8")
+        text = read_text(path, most_bytes=MOST_OF_A_FILE)
         data = yaml.safe_load(text) if Path(path).suffix in (".yaml", ".yml") else json.loads(text)
-    except OSError as exc:
-        raise ConfigError(f"{path} cannot be read: {exc.strerror or exc}") from exc
+    except UnreadableFile as exc:
+        raise ConfigError(f"{path} cannot be read: {exc}", hint="give a file in UTF-8") from exc
     except (ValueError, RecursionError, yaml.YAMLError) as exc:
         cause = " ".join(str(exc).split())[:200]
         raise ConfigError(f"{path} cannot be understood: {cause}", hint=hint) from exc
     if not isinstance(data, dict) or not all(isinstance(name, str) for name in data):
         raise ConfigError(f"{path} holds no options", hint=hint)
     if "type" not in data and "audio" not in data:
-        tools = {"tools": data.pop("tools")} if "tools" in data else {}
-        return data | ({"session": {**data.get("session", {}), **tools}} if tools else {})
+        if "tools" not in data:
+            return data
+        inner = data.get("session", {})
+        if not isinstance(inner, dict):
+            raise ConfigError(f"session: in {path} is no group of fields", hint=hint)
+        others = {name: value for name, value in data.items() if name != "tools"}
+        return others | {"session": {**inner, "tools": data["tools"]}}
     session = {name: value for name, value in data.items() if name not in ("type", "model")}
     return {"session": session} | ({"model": data["model"]} if "model" in data else {})

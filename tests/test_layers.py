@@ -61,7 +61,9 @@ ALLOWED: dict[str, set[str]] = {
     "supervisor": {"errors"},
     "_aiortc": {"errors", "rtp"},
     "rate_limit": set(),
-    "token_server": {"errors", "config", "credentials", "rate_limit", "signaling", "small_files"},
+    "token_access": {"errors"},
+    "token_server": {"errors", "config", "credentials", "rate_limit", "signaling"}
+    | {"small_files", "token_access"},
     "_aioice": {"_aiortc", "ice_servers"},
     "transport": {"errors", "rtp", "sdp", "stats", "ice_servers", "_aioice", "_aiortc"},
     "leg": {"errors", "rtp", "ice_servers", "signaling", "transport"},

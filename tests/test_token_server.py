@@ -49,12 +49,10 @@ async def refused(response, status, code):
 # -- calls ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("method", ["POST", "GET"])
-async def test_a_call_without_a_key(emulator, method, no_stray_errors):
+async def test_a_call_without_a_key(emulator, no_stray_errors):
     options = {"voice": "cedar", "instructions": "Be kind."}
     async with token_server(emulator, options) as server:
-        credentials = TokenUrl(server.url, method=method)
-        async with calling(emulator, credentials=credentials) as call:
+        async with calling(emulator, credentials=TokenUrl(server.url)) as call:
             assert call.session.audio.output.voice == "cedar"
             assert call.session.instructions == "Be kind."
             assert call.timings.token is not None
@@ -170,8 +168,90 @@ async def test_all_pages_if_so_wanted(emulator, http):
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "[", "127.0.0.1.evil.example"])
 async def test_a_name_that_was_pointed_at_this_machine(emulator, http, host):
     async with token_server(emulator) as server:
-        async with http.get(server.url, headers={"Host": host}) as response:
+        async with http.post(server.url, headers={"Host": host}) as response:
             await refused(response, 403, "host_not_allowed")
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("evil.example", 403),
+        ("evil.example:80", 403),
+        ("", 403),
+        ("tokens.example", 200),
+        ("TOKENS.example:80", 200),
+        ("localhost", 200),
+        ("127.0.0.1", 200),
+        ("[::1]:80", 200),
+        ("192.168.1.7:8090", 200),
+    ],
+)
+async def test_names_on_an_address_that_others_reach(emulator, http, host, status):
+    rules = {"open_to_all": True, "public_hosts": ["tokens.example"]}
+    async with token_server(emulator, host="0.0.0.0", **rules) as server:
+        url = server.url.replace("0.0.0.0", "127.0.0.1")
+        async with http.post(url, headers={"Host": host}) as response:
+            assert response.status == status
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "", "::", "tokens.example", "192.0.2.1"])
+def test_nobody_listens_to_other_machines_by_mistake(host):
+    with pytest.raises(ConfigError, match="would get tokens at your expense") as caught:
+        TokenServer({"api_key": KEY}, host=host)
+    assert "--client-key-file" in caught.value.hint
+    TokenServer({"api_key": KEY}, host=host, open_to_all=True)
+    TokenServer({"api_key": KEY}, host=host, client_keys=[CLIENT_KEY])
+
+
+async def test_a_foreign_page_uses_up_nothing(emulator, http):
+    async with token_server(emulator, per_minute=1) as server:
+        for site in ("cross-site", "same-site"):
+            image = {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": "no-cors"}
+            async with http.post(server.url, headers=image) as response:
+                await refused(response, 403, "origin_not_allowed")
+        async with http.get(server.url) as response:
+            await refused(response, 405, "invalid_request")
+        async with http.post(server.url) as response:
+            assert response.status == 200
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        {"client_keys": "abc"},
+        {"client_keys": [""]},
+        {"client_keys": [" "]},
+        {"client_keys": [None]},
+        {"client_keys": 7},
+        {"origins": PAGE},
+        {"allow": "voice"},
+        {"public_hosts": "tokens.example"},
+        {"per_minute": 0},
+        {"per_minute": float("nan")},
+        {"per_minute": "10"},
+        {"per_minute": True},
+        {"token_seconds": 60.0},
+        {"token_seconds": "60"},
+    ],
+)
+def test_rules_that_cannot_work(rules):
+    with pytest.raises(ConfigError):
+        TokenServer({"api_key": KEY}, **rules)
+
+
+@pytest.mark.parametrize("options", [{"api_key": None}, {"api_key": "ek_123456"}])
+def test_the_hint_is_one_for_servers(options):
+    with pytest.raises(CredentialsError) as caught:
+        TokenServer(options)
+    assert "--api-key-file" in caught.value.hint
+    assert "emulator" not in caught.value.hint
+
+
+def test_fields_and_tools_that_do_not_go_together(tmp_path):
+    file = tmp_path / "agent.yaml"
+    file.write_text("session: text\ntools: []\n")
+    with pytest.raises(ConfigError, match="is no group of fields"):
+        session_options(file)
 
 
 @pytest.mark.parametrize(
@@ -203,7 +283,8 @@ async def test_too_many_tokens(emulator, http):
 
 
 async def test_behind_a_proxy_clients_are_told_apart(emulator, http):
-    async with token_server(emulator, per_minute=1, behind_proxy=True) as server:
+    rules = {"behind_proxy": True, "public_hosts": ["public.example"]}
+    async with token_server(emulator, per_minute=1, **rules) as server:
         for client, status in (("10.0.0.1", 200), ("9.9.9.9, 10.0.0.2", 200), ("10.0.0.1", 429)):
             headers = {"X-Forwarded-For": client, "Host": "public.example"}
             async with http.post(server.url, headers=headers) as response:
@@ -332,7 +413,7 @@ def test_sessions_from_files(tmp_path, name, text, options):
     [
         ("s.yaml", b"voice: [", "cannot be understood"),
         ("s.json", b"{", "cannot be understood"),
-        ("s.json", b"\xff", "cannot be understood"),
+        ("s.json", b"\xff", "cannot be read"),
         ("s.yaml", b"- a", "holds no options"),
         ("s.yaml", b"", "holds no options"),
         ("s.yaml", b"1: 2", "holds no options"),

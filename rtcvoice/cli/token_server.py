@@ -5,18 +5,21 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from rtcvoice.cli.network_options import add_key, add_network, network_from
 from rtcvoice.errors import ConfigError
+from rtcvoice.small_files import UnreadableFile, read_text
 
 if TYPE_CHECKING:
     from rtcvoice.token_server import TokenServer
 
 __all__ = ["add_token_server", "run"]
+
+MOST_KEYS = 1 << 20
+"""Bytes of a file with client keys."""
 
 _DESCRIPTION = """\
 Keep the API key on this machine and hand out ephemeral tokens, so that pages,
@@ -63,6 +66,18 @@ def add_token_server(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="a reverse proxy tells the client's address (X-Forwarded-For)",
     )
+    who.add_argument(
+        "--public-host",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="the name by which clients reach this server, such as tokens.example",
+    )
+    who.add_argument(
+        "--open",
+        action="store_true",
+        help="with --host: give tokens to whoever reaches it, without client keys",
+    )
     what = parser.add_argument_group("what they get")
     what.add_argument("--session", metavar="FILE", help="session options (JSON, or YAML as .yaml)")
     what.add_argument("--model", help="default: gpt-realtime-2.1")
@@ -98,11 +113,8 @@ async def run(options: argparse.Namespace) -> int:
     async with server:
         console.print(f"token server at {server.url} (Ctrl-C stops it); to call:")
         console.print(f"  python -m rtcvoice --token-url {server.url} ...")
-        open_wide = options.host not in ("127.0.0.1", "localhost", "::1")
-        if open_wide and options.client_key_file is None:
-            console.print(
-                "  whoever reaches this address gets tokens: --client-key-file stops that"
-            )
+        if options.open:
+            console.print("  whoever reaches this address gets tokens at your expense")
         await asyncio.Event().wait()
     return 0
 
@@ -134,6 +146,8 @@ def _server(options: argparse.Namespace) -> TokenServer:
         per_minute=options.per_minute,
         token_seconds=options.token_seconds,
         behind_proxy=options.behind_proxy,
+        public_hosts=options.public_host,
+        open_to_all=options.open,
         per_client_identifier=per_client,
     )
 
@@ -142,10 +156,11 @@ def _client_keys(path: str | None) -> list[str]:
     if path is None:
         return []
     try:
-        keys = Path(path).read_text("utf-8").split()
-    except (OSError, ValueError) as exc:
-        cause = getattr(exc, "strerror", None) or exc
-        raise ConfigError(f"the client keys in {path} cannot be read: {cause}") from exc
+        keys = read_text(path, most_bytes=MOST_KEYS).split()
+    except UnreadableFile as exc:
+        raise ConfigError(
+            f"the client keys in {path} cannot be read: {exc}", hint="write one key a line"
+        ) from exc
     if not keys:
         raise ConfigError(f"{path} holds no client key", hint="write one key a line")
     return keys
