@@ -1,155 +1,200 @@
-"""A file as the voice of a call: whatever PyAV decodes, then silence, or over and over.
+"""A file as the voice of a call: the sound of an audio or video file, then silence, or again.
 
-The whole file is decoded to int16 mono before the call is ready, in a worker thread, so that
-reading it costs nothing and cannot fail during the call. An hour takes 170 MB at 24 kHz; more than
-the longest call (61 minutes, the API ends sessions at 60) is never kept.
+The beginning is decoded before the call is ready, in a worker thread, so that what is wrong with
+the file is known by then. A file that goes on is decoded during the call by a thread that stays a
+few seconds ahead: an hour takes no more memory than that, and no time before the call.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
-import av
 import numpy as np
 
 from rtcvoice.audio import DEFAULT_RATE, Samples
 from rtcvoice.errors import DeviceError
 from rtcvoice.files import FileKey, file_key
+from rtcvoice.sound_file import Recording, SoundFile, check_recording, gathered, read_sound
 
+from .feeder import Feeder
 from .source import PacedSource
 
 __all__ = ["FileSource", "load_file"]
 
 logger = logging.getLogger(__name__)
 
-LONGEST = 61 * 60
-"""Seconds of a file that are kept."""
+BEGINNING = 30
+"""Seconds that are decoded before the call; a shorter file is then in memory whole."""
 
-_FORMATS = "use a WAV, MP3, Ogg, FLAC or M4A file"
+AHEAD = 10
+"""Seconds that are decoded in advance after that."""
+
+LONGEST = 61 * 60
+"""Seconds of a file that `load_file` keeps, unless told otherwise: the longest call."""
 
 
 class FileSource(PacedSource):
     """Play an audio file, or the sound of a video file, into the call in real time.
 
-    After its end the call hears silence until somebody hangs up (`finished`, `wait_finished` tell
-    when), or the file again from the start with `loop=True`. `open` raises DeviceError with the
-    reason: missing, a directory, empty, not a media file, without audio, damaged.
+    `file` is a path, or an open binary file that can be seeked, such as `io.BytesIO`; that one is
+    read from its beginning, kept, and not closed. After its end the call hears silence until
+    somebody hangs up (`finished`, `wait_finished` tell when), or the file again from the start with
+    `loop=True`. Silence that a recording left out is played as silence.
+
+    `open` raises DeviceError with the reason: missing, a directory, empty, not a media file,
+    without audio, damaged. What turns out to be unreadable later ends the audio, with a warning.
     """
 
-    def __init__(
-        self, path: str | os.PathLike[str], *, rate: int = DEFAULT_RATE, loop: bool = False
-    ) -> None:
+    def __init__(self, file: Recording, *, rate: int = DEFAULT_RATE, loop: bool = False) -> None:
         super().__init__(rate=rate)
-        self.path = Path(path)
+        self._file = check_recording(file)
         self.loop = loop
-        self._samples: Samples = np.zeros(0, np.int16)
+        self._begin: Samples = np.zeros(0, np.int16)
+        self._stamp: object = None
+        self._whole = False
+        self._length: int | None = None
+        self._told = 0.0
         self._position = 0
+        self._rest: Feeder | None = None
+
+    @property
+    def path(self) -> Path | None:
+        """The file's path; None for a file object."""
+        return self._file if isinstance(self._file, Path) else None
 
     @property
     def duration(self) -> float:
-        """Length of the file in seconds; 0 before `open`."""
-        return len(self._samples) / self.rate
+        """Length of the file in seconds; 0 before `open`.
+
+        For one of more than 30 s it is what the file itself tells, until its end was decoded.
+        """
+        if self._length is not None:
+            return self._length / self.rate
+        return max(self._told, len(self._begin) / self.rate)
 
     @property
     def input_file(self) -> FileKey | None:
         """Which file it reads; see `Source.input_file`."""
-        return file_key(self.path)
+        return file_key(self._file)
 
     async def open(self) -> None:
-        """Decode the file in a worker thread, which a cancelled `open` stops; begin at 0."""
+        """Decode the beginning in a worker thread, which a cancelled `open` stops; begin at 0."""
         await super().open()
+        await self._let_go()
+        cancelled = threading.Event()
+        try:
+            rest = await asyncio.to_thread(self._decode_beginning, cancelled)
+        finally:
+            cancelled.set()
         self._position = 0
-        if len(self._samples):
-            return
-        self._samples = await load_file(self.path, rate=self.rate)
+        if rest is not None:
+            self._rest = Feeder(rest, capacity=AHEAD * self.rate, name="rtcvoice file")
+            self._rest.start()
+
+    async def aclose(self) -> None:
+        """Stop decoding; a file object stays open."""
+        await super().aclose()
+        await self._let_go()
+
+    async def _let_go(self) -> None:
+        rest, self._rest = self._rest, None
+        if rest is not None:
+            await asyncio.to_thread(rest.close)
 
     def _next(self, count: int) -> Samples:
-        taken = self._samples[self._position : self._position + count]
+        taken = self._begin[self._position : self._position + count]
         self._position += len(taken)
-        if len(taken) == count and self._position < len(self._samples):
+        if self._rest is not None:
+            return taken if len(taken) == count else self._go_on(self._rest, taken, count)
+        if len(taken) == count and self._position < len(self._begin):
             return taken
         return self._at_the_end(taken, count)
 
+    def _go_on(self, rest: Feeder, taken: Samples, count: int) -> Samples:
+        more, last = rest.read(count - len(taken))
+        if last:
+            self._finished.set()
+        missing = count - len(taken) - len(more)
+        return np.concatenate((taken, more, np.zeros(missing, np.int16)))
+
     def _at_the_end(self, taken: Samples, count: int) -> Samples:
         missing = count - len(taken)
-        if self.loop and len(self._samples):
-            again = np.resize(self._samples, missing)  # repeats what is shorter than a block
-            self._position = missing % len(self._samples)
+        if self.loop and len(self._begin):
+            again = np.resize(self._begin, missing)  # repeats what is shorter than a block
+            self._position = missing % len(self._begin)
             return np.concatenate((taken, again))
         self._finished.set()
         return np.concatenate((taken, np.zeros(missing, np.int16)))
 
+    # -- the threads ----------------------------------------------------------------------------
 
-async def load_file(path: str | os.PathLike[str], *, rate: int = DEFAULT_RATE) -> Samples:
-    """Return all of a file's audio, int16 mono at `rate`; decoded in a worker thread.
+    def _decode_beginning(self, cancelled: threading.Event) -> Generator[Samples] | None:
+        """Decode it, unless that was done and the file is the same; return what is to follow."""
+        stamp = _stamp(self._file)
+        if self._stamp is not None and stamp == self._stamp:
+            return None if self._whole else self._following(self._decoded(), len(self._begin))
+        pieces = self._decoded()
+        begin, whole = gathered(pieces, BEGINNING * self.rate, cancelled)
+        if cancelled.is_set():
+            pieces.close()
+            return None
+        self._begin, self._whole, self._stamp = begin, whole, stamp
+        self._length = len(begin) if whole else None
+        return None if whole else self._following(pieces, 0)
 
-    Raises DeviceError as `FileSource.open` does. Cancelled, it stops the thread.
+    def _decoded(self) -> Generator[Samples]:
+        with SoundFile(self._file, rate=self.rate) as sound:
+            self._told = sound.duration
+            yield from sound.pieces()
+
+    def _following(self, pieces: Generator[Samples], skip: int) -> Generator[Samples]:
+        """Yield what comes after the first `skip` samples, and all of it again and again."""
+        length = len(self._begin) - skip
+        try:
+            while True:
+                with contextlib.closing(pieces):
+                    for piece in pieces:
+                        length += len(piece)
+                        yield piece[skip:]
+                        skip = max(0, skip - len(piece))
+                self._length = length
+                if not self.loop:
+                    return
+                pieces, length = self._decoded(), 0
+        except DeviceError as exc:
+            logger.warning("x %s; silence follows", exc.message)
+
+
+async def load_file(
+    file: Recording, *, rate: int = DEFAULT_RATE, longest: float = LONGEST
+) -> Samples:
+    """Return a file's audio, int16 mono at `rate`; decoded in a worker thread.
+
+    Of one that is longer than `longest` seconds, a little more than that is returned. Raises
+    ConfigError for what is no file, DeviceError as `FileSource.open` does. Cancelled, it stops the
+    thread.
     """
     cancelled = threading.Event()
+    checked = check_recording(file)
     try:
-        return await asyncio.to_thread(_decode, Path(path), rate, cancelled)
+        return await asyncio.to_thread(
+            read_sound, checked, rate=rate, longest=longest, stop=cancelled
+        )
     finally:
         cancelled.set()
 
 
-def _decode(path: Path, rate: int, cancelled: threading.Event) -> Samples:
-    _check_path(path)
+def _stamp(file: object) -> object:
+    """Return what changes when the file does; an object is what it is."""
+    if not isinstance(file, Path):
+        return "object"
     try:
-        with av.open(str(path)) as container:
-            if not container.streams.audio:
-                raise DeviceError(f"{path} has no audio stream", hint=_FORMATS)
-            pcm = _read(container, path=path, rate=rate, cancelled=cancelled)
-    except av.error.InvalidDataError as exc:
-        raise DeviceError(f"{path} is not an audio file, or is damaged", hint=_FORMATS) from exc
-    except (av.FFmpegError, OSError, ValueError) as exc:
-        raise DeviceError(f"{path} cannot be read: {exc}", hint=_FORMATS) from exc
-    if not len(pcm) and not cancelled.is_set():
-        raise DeviceError(f"{path} holds no audio that can be decoded", hint=_FORMATS)
-    return np.frombuffer(pcm, np.int16)
-
-
-def _check_path(path: Path) -> None:
-    if path.is_dir():
-        raise DeviceError(f"{path} is a directory", hint="name a file in it")
-    if not path.exists():
-        raise DeviceError(f"{path} does not exist", hint=f"relative paths start at {Path.cwd()}")
-    if path.is_fifo():  # opening it would wait for its writer
-        raise DeviceError(f"{path} is a pipe", hint="read it with PipeSource, or --input - < it")
-    if path.is_file() and not path.stat().st_size:
-        raise DeviceError(f"{path} is empty", hint=_FORMATS)
-
-
-def _read(
-    container: av.container.InputContainer, *, path: Path, rate: int, cancelled: threading.Event
-) -> bytearray:
-    resampler = av.AudioResampler(format="s16", layout="mono", rate=rate)
-    pcm, limit = bytearray(), LONGEST * rate * 2
-    for frame in _frames(container, path):
-        if cancelled.is_set():
-            return pcm
-        for piece in resampler.resample(frame):
-            pcm += piece.to_ndarray().tobytes()
-        if len(pcm) >= limit:
-            logger.warning("%s: only the first %d minutes are used", path, LONGEST // 60)
-            return pcm[:limit]
-    if pcm:
-        for piece in resampler.resample(None):
-            pcm += piece.to_ndarray().tobytes()
-    return pcm
-
-
-def _frames(container: av.container.InputContainer, path: Path) -> Iterator[av.AudioFrame]:
-    """Yield the frames of the first audio stream; skip damaged packets, as players do."""
-    damaged = 0
-    for packet in container.demux(container.streams.audio[0]):
-        try:
-            yield from packet.decode()
-        except av.error.InvalidDataError:
-            damaged += 1
-    if damaged:
-        logger.warning("%s: skipped %d damaged packets", path, damaged)
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_dev, found.st_size, found.st_mtime_ns

@@ -8,19 +8,23 @@ is, by a daemon thread that nobody waits for longer than a second.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import io
 import logging
 import os
 import select
 import sys
-import threading
-from typing import BinaryIO
+import time
+from collections.abc import Callable, Generator
+from typing import Any, BinaryIO
 
 import numpy as np
 
-from rtcvoice.audio import DEFAULT_RATE, Block, RingBuffer, Samples
+from rtcvoice.audio import DEFAULT_RATE, Block, Samples
 from rtcvoice.errors import ConfigError, DeviceError
-from rtcvoice.files import FileKey, file_key
+from rtcvoice.files import FileKey, descriptor_of, file_key
 
+from .feeder import PATIENCE, Feeder
 from .pcm_parser import PcmParser
 from .source import CATCH_UP, PacedSource
 
@@ -31,11 +35,7 @@ logger = logging.getLogger(__name__)
 PIECE = 4096
 """Bytes that are read at once: 85 ms of raw audio at 24 kHz."""
 
-PATIENCE = 0.05
-"""Seconds between two looks at whether to stop."""
-
-CLOSE_TIMEOUT = 1.0
-"""Seconds that `aclose` waits for the thread."""
+_NOTHING: Samples = np.zeros(0, np.int16)
 
 
 class PipeSource(PacedSource):
@@ -64,126 +64,155 @@ class PipeSource(PacedSource):
     ) -> None:
         super().__init__(rate=rate)
         self.error: DeviceError | None = None
-        self._file = _readable(file)
+        self._file = _Bytes(file)
         self._live = live
-        self._parser = PcmParser(self.rate)
-        self._ring = RingBuffer(int(rate * CATCH_UP))
-        self._room = threading.Event()
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
-        self._ended = False
+        self._feeder = Feeder(
+            self._pieces(PcmParser(self.rate)),
+            capacity=int(rate * CATCH_UP),
+            name="rtcvoice pipe in",
+            live=live,
+        )
         self._begun = False
 
     @property
     def dropped(self) -> int:
         """Samples that a live pipe had too many."""
-        return self._ring.dropped
+        return self._feeder.ring.dropped
 
     @property
     def input_file(self) -> FileKey | None:
         """Which file it reads; see `Source.input_file`."""
-        return file_key(self._file)
+        return file_key(self._file.object)
 
     async def open(self) -> None:
         """Begin to read in a thread of its own; does not wait for the first byte."""
         await super().open()
         self._begun = False
-        if self._thread is None and not self._ended:
-            self._stop.clear()
-            self._thread = threading.Thread(target=self._run, name="rtcvoice pipe in", daemon=True)
-            self._thread.start()
+        self._feeder.start()
 
     async def read(self) -> Block:
         """Return the next block when it is due; see `Source.read`."""
         if self._live and not self._begun:
-            self._ring.skip()
+            self._feeder.ring.skip()
         self._begun = True
         return await super().read()
 
     async def aclose(self) -> None:
         """Stop reading; the file stays open."""
         await super().aclose()
-        thread, self._thread = self._thread, None
-        if thread is None:
-            return
-        self._stop.set()
-        self._room.set()
-        await asyncio.to_thread(thread.join, CLOSE_TIMEOUT)
-        if thread.is_alive():
+        if not await asyncio.to_thread(self._feeder.stop):
             logger.warning("x a pipe that cannot be polled still holds a reading thread")
 
     def _next(self, count: int) -> Samples:
-        ended = self._ended  # before the ring is looked at: what ended has put everything there
-        samples = self._ring.read(count)
-        self._room.set()
-        if ended and not self._ring.available:
+        samples, last = self._feeder.read(count)
+        if last:
             self._finished.set()
         if len(samples) == count:
             return samples
         return np.concatenate((samples, np.zeros(count - len(samples), np.int16)))
 
-    # -- the thread -----------------------------------------------------------------------------
-
-    def _run(self) -> None:
+    def _pieces(self, parser: PcmParser) -> Generator[Samples]:
+        """Yield what the pipe has to say, in the feeder's thread; what is wrong with it ends it."""
         try:
-            while (data := _read(self._file, self._stop)) is not None:
-                self._put(self._parser.feed(data) if data else self._parser.finish())
-                if not data or self._parser.ended:
-                    break
-            else:
-                return  # stopped; the next call goes on from here
+            while not parser.ended:
+                data = self._file.read(lambda: self._feeder.stopping)
+                if data is None:
+                    yield _NOTHING  # a moment to stop in
+                elif data:
+                    yield parser.feed(data)
+                else:
+                    yield parser.finish()
+                    return
         except DeviceError as exc:
-            self.error = exc
+            self._fail(exc)
         except Exception as exc:
-            self.error = DeviceError(f"the pipe cannot be read: {exc}")
-            self.error.__cause__ = exc
-        if self.error is not None:
-            logger.warning("x %s; silence follows", self.error)
-        self._ended = True
+            error = DeviceError(f"the pipe cannot be read: {exc}")
+            error.__cause__ = exc
+            self._fail(error)
 
-    def _put(self, samples: Samples) -> None:
-        while len(samples) and not self._stop.is_set():
-            room = len(samples) if self._live else self._ring.capacity - self._ring.available
-            if room:
-                self._ring.write(samples[:room])
-                samples = samples[room:]
-            else:
-                self._room.clear()
-                if self._ring.available == self._ring.capacity:  # nobody read in between
-                    self._room.wait()
+    def _fail(self, error: DeviceError) -> None:
+        self.error = error
+        logger.warning("x %s; silence follows", error)
 
 
-def _readable(file: BinaryIO | int | None) -> BinaryIO | int:
-    """Return the descriptor of `file` where it has one, `file` itself where not."""
+class _Bytes:
+    """Reads a descriptor or a file object, and holds on to the object.
+
+    An object that is collected closes its descriptor, whose number is then that of the next file
+    or socket which the program opens.
+    """
+
+    def __init__(self, file: BinaryIO | int | None) -> None:
+        self.object = _binary(file)
+        self._descriptor = _descriptor_of(self.object)
+        self._begun = False
+
+    def read(self, stopping: Callable[[], bool]) -> bytes | None:
+        """Return the next bytes, b"" at the end, None when there is nothing now. Blocks."""
+        if self._descriptor is None:
+            return self._read_object()
+        if not self._begun:
+            self._begun = True
+            _let_go_of_buffer(self.object, self._descriptor)
+        while not stopping():
+            if not hasattr(select, "poll"):
+                return os.read(self._descriptor, PIECE)
+            poll = select.poll()
+            poll.register(self._descriptor, select.POLLIN)
+            if poll.poll(PATIENCE * 1000):
+                try:
+                    return os.read(self._descriptor, PIECE)
+                except BlockingIOError:  # somebody else took it
+                    continue
+        return None
+
+    def _read_object(self) -> bytes | None:
+        # read1 returns what there is, where read would wait until a whole piece is there.
+        read: Any = getattr(self.object, "read1", None) or self.object.read  # type: ignore[union-attr]
+        data = read(PIECE)
+        if data is None:  # it does not block, and has nothing
+            time.sleep(PATIENCE)
+            return None
+        if not isinstance(data, bytes | bytearray | memoryview):
+            raise DeviceError(f"its read() returned {type(data).__name__}, not bytes")
+        return bytes(data)
+
+
+def _binary(file: Any) -> BinaryIO | int:
+    """Return what bytes can be read from. Raises ConfigError where there is nothing."""
     if file is None:
         if sys.stdin is None:
             raise ConfigError("there is no stdin to read", hint="it was closed by who started this")
-        return sys.stdin.fileno()
-    if isinstance(file, int):
+        file = sys.stdin
+    if isinstance(file, int) and not isinstance(file, bool):
         return file
-    if not hasattr(file, "read"):
+    if isinstance(file, io.TextIOBase) or hasattr(file, "encoding"):
+        binary = getattr(file, "buffer", None)
+        if binary is None:
+            raise ConfigError(
+                f"a {type(file).__name__} holds text, and PipeSource reads bytes",
+                hint="pass a file opened with 'rb', or io.BytesIO",
+            )
+        file = binary
+    if not callable(getattr(file, "read", None)):
         raise ConfigError(
             f"PipeSource reads a file, not {type(file).__name__}",
             hint="pass an open binary file or a descriptor, or nothing for stdin",
         )
+    found: BinaryIO = file
+    return found
+
+
+def _descriptor_of(file: BinaryIO | int) -> int | None:
     try:
-        return file.fileno()
-    except (AttributeError, OSError, ValueError):
-        return file
+        return file if isinstance(file, int) else descriptor_of(file)
+    except ValueError as exc:
+        raise ConfigError("the file to read is closed", hint="keep it open until the end") from exc
 
 
-def _read(file: BinaryIO | int, stop: threading.Event) -> bytes | None:
-    """Return the next bytes, b"" at the end, None when told to stop."""
-    if not isinstance(file, int):
-        return None if stop.is_set() else file.read(PIECE)
-    while not stop.is_set():
-        if not hasattr(select, "poll"):
-            return os.read(file, PIECE)
-        poll = select.poll()
-        poll.register(file, select.POLLIN)
-        if poll.poll(PATIENCE * 1000):
-            try:
-                return os.read(file, PIECE)
-            except BlockingIOError:  # somebody else took it
-                continue
-    return None
+def _let_go_of_buffer(file: BinaryIO | int, descriptor: int) -> None:
+    """Go back to where the object is, if it has read ahead and can be seeked."""
+    if isinstance(file, int):
+        return
+    with contextlib.suppress(OSError, ValueError):
+        os.lseek(descriptor, file.tell(), os.SEEK_SET)

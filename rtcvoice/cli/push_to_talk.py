@@ -172,7 +172,7 @@ def pushed_ends(ends: CallEnds, options: argparse.Namespace) -> CallEnds:
             hint="leave out --json, and what leads stdin or the words elsewhere",
         )
     source = ends.source
-    if isinstance(source, FileSource):
+    if isinstance(source, FileSource) and source.path is not None:
         source = Clips(_clips(source.path, options))
     if source is None:
         raise ConfigError(
