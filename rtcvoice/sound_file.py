@@ -20,10 +20,12 @@ from typing import Any, BinaryIO, TypeAlias, cast
 
 import av
 import numpy as np
+from av.audio.stream import AudioStream
 
 from rtcvoice.audio import Samples
 from rtcvoice.downmix import Downmix, Wave
 from rtcvoice.errors import ConfigError, DeviceError
+from rtcvoice.ogg_links import Tail, next_link
 from rtcvoice.signatures import format_of
 
 __all__ = ["Recording", "SoundFile", "check_recording", "gathered", "read_sound"]
@@ -96,7 +98,10 @@ class SoundFile:
 
     def __init__(self, file: Recording, *, rate: int) -> None:
         self.name = _name_of(file)
+        self._file = Path(file) if isinstance(file, str | os.PathLike) else file
         self._rate = rate
+        self._begun = False
+        self._raw: BinaryIO | None = None
         with self._explained():
             _check(file, self.name)
             self._container = _opened(file)
@@ -113,6 +118,8 @@ class SoundFile:
     def close(self) -> None:
         """Close what was opened here."""
         self._container.close()
+        if self._raw is not None and self._raw is not self._file:
+            self._raw.close()
 
     @property
     def duration(self) -> float:
@@ -127,33 +134,31 @@ class SoundFile:
         """
         converter = _Converter(self._rate, self.name)
         begun = False
-        try:
-            with self._explained():
-                for frame, silence in self._frames():
-                    for piece in converter.process(frame, silence):
-                        begun = True
-                        yield piece
-                for piece in converter.finish():
+        with self._explained():
+            for frame, silence in self._frames():
+                for piece in converter.process(frame, silence):
                     begun = True
                     yield piece
-        except DeviceError as exc:
-            if not begun:
-                raise
-            logger.warning("x %s; what comes after that is left out", exc.message)
+            for piece in converter.finish():
+                begun = True
+                yield piece
         if not begun:
             raise DeviceError(f"{self.name} holds no audio that can be decoded", hint=_HINT)
 
     def _frames(self) -> Iterator[tuple[av.AudioFrame, float]]:
         """Yield the frames of the first audio stream, with the seconds of silence before each."""
-        timed = bool(_TIMED & set(self._container.format.name.split(",")))
-        damaged, end = 0, None
-        for packet in self._container.demux(self._container.streams.audio[0]):
+        damaged, end, container = 0, None, self._container
+        timed = bool(_TIMED & set(container.format.name.split(",")))
+        for packet in self._packets():
+            if self._container is not container:  # with a clock of its own
+                end, container = None, self._container
             try:
                 frames = packet.decode()
             except (av.error.InvalidDataError, av.error.PatchWelcomeError):
                 damaged += 1
                 continue
             for frame in frames:
+                self._begun = True
                 begin, silence = frame.time, 0.0
                 if timed and begin is not None and frame.rate:
                     if end is not None and SHORTEST_GAP < begin - end < LONGEST_GAP:
@@ -162,6 +167,44 @@ class SoundFile:
                 yield frame, silence
         if damaged:
             logger.warning("%s: skipped %d damaged packets", self.name, damaged)
+
+    def _packets(self) -> Iterator[av.Packet[AudioStream]]:
+        """Yield the packets of the first audio stream, and of the same in an Ogg joined to it."""
+        begin = last = 0
+        while True:
+            try:
+                for packet in self._container.demux(self._container.streams.audio[0]):
+                    last = begin + (packet.pos or 0)
+                    yield packet
+                return
+            except av.FFmpegError as exc:
+                if not self._begun:
+                    raise
+                link = self._open_link(last)
+                if link is None:
+                    logger.warning(
+                        "x %s: %s; what comes after that is left out", self.name, _words(exc)
+                    )
+                    return
+                begin = last = link
+
+    def _open_link(self, after: int) -> int | None:
+        """Go on with the Ogg that is joined to this one; return its place, None without one."""
+        if self._container.format.name != "ogg":
+            return None
+        if self._raw is None:
+            self._raw = self._file.open("rb") if isinstance(self._file, Path) else self._file
+        link = next_link(self._raw, after)
+        if link is None:
+            return None
+        with contextlib.suppress(av.FFmpegError):
+            container = _opened(Tail(self._raw, link))
+            if container.streams.audio:
+                self._container.close()
+                self._container = container
+                return link
+            container.close()
+        return None
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:
@@ -244,7 +287,7 @@ class _Converter:
         channels = frame.layout.nb_channels
         kind, layout = "s16", frame.layout.name
         if channels > 1:
-            kind = "fltp"
+            kind = "flt"  # not planar: of more than 8 planes PyAV reads beyond the frame
             if "channels" not in layout:  # of loudspeakers: FFmpeg knows what to make of them
                 layout, channels = "stereo", 2
             self._downmix = self._downmix or Downmix(channels, self._rate)
@@ -255,8 +298,10 @@ class _Converter:
         for piece in self._resampler.resample(frame):
             if not piece.samples:
                 continue
-            wave: Any = piece.to_ndarray()
-            yield wave[0] if self._downmix is None else self._mixed(self._downmix, wave)
+            wave: Any = piece.to_ndarray()[0]
+            if self._downmix is not None:
+                wave = self._mixed(self._downmix, wave.reshape(-1, piece.layout.nb_channels).T)
+            yield wave
 
     def _mixed(self, downmix: Downmix, wave: Wave) -> Samples:
         samples = downmix.process(np.nan_to_num(wave) * 32768.0)
@@ -275,7 +320,7 @@ class _Converter:
             left -= count
 
 
-def _opened(file: Recording) -> av.container.InputContainer:
+def _opened(file: Recording | Tail) -> av.container.InputContainer:
     options = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
     if isinstance(file, str | os.PathLike):
         # Without "file:" a path with a colon would be an address.
@@ -294,7 +339,9 @@ def _check(file: Recording, name: str) -> None:
         raise DeviceError(f"{name} does not exist", hint=f"relative paths start at {Path.cwd()}")
     if path.is_fifo():  # opening it would wait for its writer
         raise DeviceError(f"{name} is a pipe", hint="read it with PipeSource, or --input - < it")
-    if path.is_file() and not path.stat().st_size:
+    if not path.is_file():  # a terminal or another device may be silent for ever
+        raise DeviceError(f"{name} is no file, but a device", hint=_HINT)
+    if not path.stat().st_size:
         raise DeviceError(f"{name} is empty", hint=_HINT)
     if path.suffix.lower() in _RAW_ENDINGS:
         with path.open("rb") as opened:

@@ -104,7 +104,8 @@ def join(paths: list[Path]) -> Samples:
 
 def load(path: Path) -> Samples:
     """Decode to int16 mono at `RATE`."""
-    with av.open(str(path)) as container:
+    options = {"format_whitelist": "wav,g722,ogg", "protocol_whitelist": "file"}
+    with av.open(f"file:{path}", mode="r", options=options) as container:
         rate = container.streams.audio[0].rate
         resampler = av.AudioResampler("s16", "mono", rate)
         frames = [out for frame in container.decode(audio=0) for out in resampler.resample(frame)]

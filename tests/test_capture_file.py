@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import io
+import os
+import threading
 import wave
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+from live import eventually
 from signals import correlation, speech
 from virtual_loop import run
 
 from rtcvoice.capture import file as file_module
 from rtcvoice.capture.file import FileSource
-from rtcvoice.errors import DeviceError
+from rtcvoice.emulator.voice import decode
+from rtcvoice.errors import ConfigError, DeviceError
+from rtcvoice.sound_file import read_sound
+
+RATE = 24000
 
 
 def write_wav(path: Path, samples: np.ndarray, rate: int = 24000, channels: int = 1) -> Path:
@@ -118,18 +126,6 @@ def test_opened_again_it_begins_again(tmp_path):
     run(main())
 
 
-def test_only_an_hour_is_kept(tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr(file_module, "LONGEST", 1)
-
-    async def main():
-        source = FileSource(write_wav(tmp_path / "f.wav", speech(1.5)))
-        await source.open()
-        assert source.duration == 1
-
-    run(main())
-    assert "only the first" in caplog.text
-
-
 def make_directory(path: Path) -> None:
     path.mkdir()
 
@@ -210,3 +206,241 @@ async def test_a_cancelled_open_stops_the_decoding(tmp_path):
     with pytest.raises(asyncio.CancelledError):
         await task
     assert source.duration == 0
+
+
+def write_pieces(path: Path, codec: str, pieces, *, rate=48000, layout="mono", form=None) -> Path:
+    """Write (second, samples) pieces, each with its timestamp."""
+    with av.open(str(path), "w", format=form) as container:
+        stream = container.add_stream(codec, rate=rate, layout=layout)
+        for begin, samples in pieces:
+            for at in range(0, len(samples), 960):
+                part = np.repeat(samples[at : at + 960], stream.codec_context.channels)
+                frame = av.AudioFrame.from_ndarray(part[np.newaxis], format="s16", layout=layout)
+                frame.sample_rate, frame.pts = rate, round(begin * rate) + at
+                container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+async def opened(source: FileSource) -> FileSource:
+    await source.open()
+    await source.aclose()
+    return source
+
+
+@pytest.mark.parametrize(
+    "name", ["12:05 note.wav", "concat:a", "data:a", "pipe:0", "file:a", "%d#?"]
+)
+def test_a_name_is_never_an_address(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    write_wav(tmp_path / name, speech(0.3))
+    for path in (name, tmp_path / name):
+        assert run(opened(FileSource(path))).duration == pytest.approx(0.3)
+        assert len(decode(Path(path))) == 7200
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ffconcat version 1.0\nfile private.wav\n",
+        "#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:5,\nprivate.wav\n#EXT-X-ENDLIST\n",
+        "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=audio 50444 RTP/AVP 0\n",
+    ],
+)
+def test_a_playlist_opens_no_other_file(tmp_path, text):
+    write_wav(tmp_path / "private.wav", speech(0.3))
+    (tmp_path / "voice.wav").write_text(text)
+    with pytest.raises(DeviceError, match="is not an audio file"):
+        run(opened(FileSource(tmp_path / "voice.wav")))
+    with pytest.raises(ConfigError, match="Cannot decode"):
+        decode(tmp_path / "voice.wav")
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"), [("a.mkv", "pcm_s16le"), ("a.m4a", "aac"), ("a.webm", "libopus")]
+)
+def test_what_a_recording_left_out_is_silence(tmp_path, name, codec):
+    said = speech(0.5, 48000)
+    path = write_pieces(tmp_path / name, codec, [(0, said), (1.5, said)])
+
+    async def main():
+        source = FileSource(path)
+        heard = await read_all(source, 110)
+        assert source.duration == pytest.approx(2.0, abs=0.03)
+        assert np.abs(heard[: RATE // 2]).max() > 1000
+        assert np.abs(heard[RATE * 6 // 10 : RATE * 14 // 10]).max() < 50
+        assert np.abs(heard[RATE * 3 // 2 : 2 * RATE]).max() > 1000
+        assert len(decode(path)) == pytest.approx(2 * RATE, abs=RATE * 0.03)
+
+    run(main())
+
+
+def test_a_clock_that_was_set_is_no_pause(tmp_path):
+    said = speech(0.5, 48000)
+    path = write_pieces(tmp_path / "a.mkv", "pcm_s16le", [(0, said), (7200, said)])
+    assert len(read_sound(path, rate=RATE, longest=60)) == RATE
+
+
+@pytest.mark.parametrize(("codec", "form"), [("libmp3lame", "mp3"), ("aac", "adts")])
+@pytest.mark.parametrize("backwards", [False, True])
+def test_files_joined_end_to_end_are_heard_to_the_end(tmp_path, codec, form, backwards):
+    parts = [
+        write_pieces(tmp_path / "a", codec, [(0, speech(1, 24000))], rate=24000, form=form),
+        write_pieces(
+            tmp_path / "b", codec, [(0, speech(1.5, 48000))], rate=48000, layout="stereo", form=form
+        ),
+    ]
+    joined = tmp_path / "joined"
+    joined.write_bytes(b"".join(part.read_bytes() for part in parts[:: -1 if backwards else 1]))
+    assert run(opened(FileSource(joined))).duration == pytest.approx(2.5, abs=0.15)
+
+
+@pytest.mark.parametrize("as_object", [False, True])
+def test_chained_oggs_are_heard_to_the_end(tmp_path, as_object):
+    parts = [
+        write_pieces(
+            tmp_path / f"{n}", "libopus", [(0, speech(n / 2, 48000))], layout=layout, form="ogg"
+        )
+        for n, layout in ((1, "mono"), (2, "stereo"), (3, "mono"))
+    ]
+    content = b"".join(part.read_bytes() for part in parts)
+    (tmp_path / "joined.ogg").write_bytes(content)
+    file = io.BytesIO(content) if as_object else tmp_path / "joined.ogg"
+    assert run(opened(FileSource(file))).duration == pytest.approx(3.0, abs=0.05)
+
+
+def test_of_what_cannot_be_read_later_the_beginning_is_kept(tmp_path, caplog):
+    first = write_pieces(tmp_path / "a", "libopus", [(0, speech(0.5, 48000))], form="ogg")
+    other = write_pieces(
+        tmp_path / "b", "libopus", [(0, speech(1, 48000))], layout="stereo", form="ogg"
+    ).read_bytes()
+    first.write_bytes(first.read_bytes() + other[:60])
+    source = run(opened(FileSource(first)))
+    assert source.duration == pytest.approx(0.5, abs=0.02)
+
+
+@pytest.mark.parametrize("name", ["a.pcm", "a.RAW", "a.dat"])
+def test_raw_audio_is_refused_with_the_cure(tmp_path, name):
+    (tmp_path / name).write_bytes((speech(1.0) * 2).astype("<i2").tobytes())
+    with pytest.raises(DeviceError, match="PipeSource"):
+        run(opened(FileSource(tmp_path / name)))
+    write_wav(tmp_path / name, speech(0.1))  # the name alone decides nothing
+    assert run(opened(FileSource(tmp_path / name))).duration == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(("left", "right"), [(1, -1), (1, 0), (0, 1), (1, 1)])
+def test_channels_that_cancel_or_say_nothing_do_not_weaken_the_voice(tmp_path, left, right, caplog):
+    said = (8000 * np.sin(np.arange(RATE) / 10)).astype(np.int16)
+    both = np.stack((said * left, said * right), 1).astype(np.int16)
+    with wave.open(str(tmp_path / "a.wav"), "wb") as out:
+        out.setparams((2, 2, RATE, 0, "NONE", ""))
+        out.writeframes(both.tobytes())
+
+    async def main():
+        heard = await read_all(FileSource(tmp_path / "a.wav"), 50)
+        assert np.abs(heard[RATE // 5 :]).max() == pytest.approx(8000, rel=0.01)
+
+    run(main())
+    assert ("cancel each other out" in caplog.text) == (left * right < 0)
+
+
+def test_many_channels_become_one(tmp_path):
+    said = speech(0.2)
+    for channels in (3, 6, 8, 11):
+        write_wav(tmp_path / "a.wav", said, channels=channels)
+        found = read_sound(tmp_path / "a.wav", rate=RATE, longest=1)
+        assert len(found) == pytest.approx(len(said), abs=60)
+        assert np.abs(found).max() > np.abs(said).max() // 3
+
+
+def test_an_open_file_is_read_from_its_beginning_and_stays_open(tmp_path):
+    said = speech(0.1)
+    content = io.BytesIO(write_wav(tmp_path / "a.wav", said).read_bytes())
+    content.seek(5)
+    with (tmp_path / "a.wav").open("rb") as file:
+        for thing in (content, file):
+
+            async def main(thing=thing):
+                source = FileSource(thing)
+                for _ in range(2):
+                    assert np.array_equal(await read_all(source, 5), said)
+                    await source.aclose()
+                assert source.path is None
+                assert not thing.closed
+
+            run(main())
+
+
+@pytest.mark.parametrize(
+    ("thing", "says"),
+    [
+        (b"RIFF....", "io.BytesIO"),
+        (None, "not a NoneType"),
+        (0, "not a int"),
+        (io.StringIO("x"), "not a StringIO"),
+        (os.fsencode, "not a function"),
+    ],
+)
+def test_what_is_no_file_is_named(thing, says):
+    with pytest.raises(ConfigError, match=says):
+        FileSource(thing)
+
+
+def test_a_file_object_that_cannot_be_seeked_is_named():
+    reader, writer = os.pipe()
+    os.close(writer)
+    with open(reader, "rb") as file, pytest.raises(ConfigError, match="PipeSource"):
+        FileSource(file)
+
+
+@pytest.mark.parametrize("loop", [False, True])
+async def test_a_long_file_is_decoded_while_it_is_played(tmp_path, monkeypatch, loop):
+    monkeypatch.setattr(file_module, "BEGINNING", 0.1)
+    monkeypatch.setattr(file_module, "AHEAD", 1)
+    said = (np.arange(3 * RATE) % 30000 + 1).astype(np.int16)
+    wanted = np.resize(said if loop else np.append(said, np.zeros(RATE, np.int16)), 4 * RATE)
+    source = FileSource(write_wav(tmp_path / "a.wav", said), loop=loop)
+    for _ in range(2):  # the second call finds the beginning decoded
+        await source.open()
+        rest = source._rest
+        assert rest is not None
+        assert source.duration == pytest.approx(3.0)
+        assert len(source._begin) < RATE
+        heard = []
+        for _ in range(200):
+            await eventually(lambda rest=rest: rest.ended or rest.ring.available >= 480)
+            heard.append(source._next(480))
+        assert np.array_equal(np.concatenate(heard), wanted)
+        assert source.finished != loop
+        await source.aclose()
+        assert not any(thread.name == "rtcvoice file" for thread in threading.enumerate())
+
+
+def test_a_file_that_was_changed_is_read_anew(tmp_path):
+    async def main():
+        source = FileSource(write_wav(tmp_path / "a.wav", speech(0.1)))
+        await opened(source)
+        begin = source._begin
+        await opened(source)
+        assert source._begin is begin
+        write_wav(tmp_path / "a.wav", speech(0.2))
+        await opened(source)
+        assert source.duration == pytest.approx(0.2)
+
+    run(main())
+
+
+def test_of_a_long_clip_no_more_is_decoded_than_is_allowed(tmp_path):
+    path = write_wav(tmp_path / "a.wav", speech(3.0))
+    assert RATE < len(read_sound(path, rate=RATE, longest=1)) < 2 * RATE
+
+
+def test_odd_rates_of_files(tmp_path):
+    for rate, played in ((8001, True), (1500, True), (3, False)):
+        write_wav(tmp_path / "a.wav", speech(0.5), rate)
+        if played:
+            found = read_sound(tmp_path / "a.wav", rate=RATE, longest=60)
+            assert len(found) == pytest.approx(12000 * RATE / rate, rel=0.01)
+        else:
+            with pytest.raises(DeviceError, match="3 Hz"):
+                read_sound(tmp_path / "a.wav", rate=RATE, longest=60)

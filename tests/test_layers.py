@@ -23,8 +23,14 @@ MODULES = {
     for path in sorted(ROOT.rglob("*.py"))
 }
 
-PURE = {"audio", "end_dates", "resampler", "rtp", "sdp", "stats", "timed_ring"}
-LEAVES = {"errors", "files", "masking", "threads", "timings", "opus", "events"} | PURE
+PURE = {
+    *("audio", "downmix", "end_dates", "ogg_links", "resampler", "rtp", "sdp", "signatures"),
+    *("stats", "timed_ring"),
+}
+LEAVES = {
+    *("errors", "files", "masking", "threads", "timings", "opus", "events", "sound_file"),
+    *PURE,
+}
 ROADS = {"capture", "playout", "conversation"}
 CONNECTION = {
     *("addresses", "credentials", "environment", "ice_servers", "config", "proxies", "rest"),
@@ -48,6 +54,10 @@ ALLOWED: dict[str, set[str]] = {
     "opus": {"errors", "audio"},
     "timed_ring": {"errors", "audio"},
     "resampler": {"audio"},
+    "downmix": {"audio"},
+    "signatures": set(),
+    "ogg_links": set(),
+    "sound_file": {"errors", "audio", "downmix", "ogg_links", "signatures"},
     "device": {"errors", "audio", "stats", "device"},
     "small_files": set(),
     "credentials": {"errors", "masking", "small_files", "threads"},

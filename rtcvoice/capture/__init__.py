@@ -16,7 +16,9 @@ from the block's index, so that a gap in the source stays a gap for the listener
         linear_echo.py    pure: a Kalman filter that learns the room
         double_talk.py    pure: whether the user speaks over the assistant
       half_duplex.py   without AEC3: the microphone is off while the assistant speaks
-    file.py        FileSource: any file PyAV decodes
-    pipe.py        PipeSource: WAV or raw PCM from stdin or another pipe (pcm_parser.py reads it)
+    file.py        FileSource: audio and video files (../sound_file.py opens and decodes them)
+    pipe.py        PipeSource: WAV or raw PCM from stdin or another pipe
+      pcm_parser.py    pure: makes samples of its bytes; wave_header.py says what they are
+    feeder.py      the thread with which these two read ahead
     track.py       SourceTrack: the one track of a call, encoding, muting
 """

@@ -14,19 +14,21 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import av
-import numpy as np
 import yaml
 
 from rtcvoice.emulator.session.clips import Clip, Speech
 from rtcvoice.emulator.session.outputs import RATE_HZ, Pcm
 from rtcvoice.emulator.session.speaking import Phrasebook, speak
-from rtcvoice.errors import ConfigError
+from rtcvoice.errors import ConfigError, DeviceError
+from rtcvoice.sound_file import read_sound
 
 __all__ = ["PromptVoice", "decode", "prompt_path"]
 
 _SHIPPED = Path(__file__).parent / "prompts"
 _SOUNDS = (".aac", ".aiff", ".flac", ".m4a", ".mp3", ".ogg", ".opus", ".wav", ".webm")
+LONGEST_CLIP = 600
+"""Seconds of a file that can be said: more would fill the memory."""
+
 _MOST_SAID = 64  # texts put together that are kept; then the oldest go
 
 
@@ -137,18 +139,13 @@ def _shipped(path: Path) -> Pcm:
 
 def decode(path: Path) -> Pcm:
     """Return the sound of a file: int16, mono, 24 kHz, read-only. Raises ConfigError."""
-    resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE_HZ)
     try:
-        with av.open(str(path)) as container:
-            parts = [
-                part.to_ndarray()[0]
-                for frame in [*container.decode(audio=0), None]
-                for part in resampler.resample(frame)
-            ]
-    except (av.FFmpegError, IndexError, OSError) as exc:
+        samples = read_sound(path, rate=RATE_HZ, longest=LONGEST_CLIP)
+    except DeviceError as exc:
         raise ConfigError(
-            f"Cannot decode {path}: {exc}", hint="name a prompt, or a file with sound in it"
+            f"Cannot decode {path}: {exc.message}", hint="name a prompt, or a file with sound in it"
         ) from exc
-    samples = np.concatenate([np.empty(0, np.int16), *parts])
+    if len(samples) > LONGEST_CLIP * RATE_HZ:
+        raise ConfigError(f"{path} is longer than {LONGEST_CLIP // 60} minutes", hint="cut it")
     samples.setflags(write=False)
     return samples
