@@ -113,6 +113,8 @@ def spoil_answer(sdp: str, fault: AnswerFault) -> str:
             return sdp[: sdp.index("m=") + 20]
         case AnswerFault.NO_CANDIDATES:
             return re.sub(r"a=candidate:.*\r\n", "", sdp)
+        case AnswerFault.TCP_ONLY:
+            return re.sub(r"a=candidate:.*(?=\r\n)", lambda found: _over_tcp(found[0]), sdp)
         case AnswerFault.NO_AUDIO:
             return re.sub(r"m=audio \d+", "m=audio 0", sdp)
         case AnswerFault.NO_CHANNEL:

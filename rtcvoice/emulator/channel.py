@@ -10,7 +10,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
 
 from rtcvoice.emulator.session.outputs import lighter
 
@@ -22,6 +22,20 @@ FLUSH_TIMEOUT = 1.0
 """Seconds that the last events get to leave before the connection is closed."""
 
 Listener: TypeAlias = Callable[[str], None]
+
+
+class _Bytes(str):
+    """What aiortc sends as text: it asks a `str` for its UTF-8, and here gets any bytes."""
+
+    def __new__(cls, data: bytes) -> Self:
+        made = super().__new__(cls, data.decode("latin-1"))
+        made.data = data
+        return made
+
+    data: bytes
+
+    def encode(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:
+        return self.data
 
 
 class EventChannel:
@@ -73,6 +87,11 @@ class EventChannel:
         for listener in self.listeners:
             listener(text)
         self._send_over_channel(text)
+
+    def send_bytes(self, data: bytes) -> None:
+        """Send a text message of any bytes to the data channel; a WebSocket would not take it."""
+        if self._is_open:
+            self._channel.send(_Bytes(data))
 
     def close(self) -> None:
         """Close the data channel; the call goes on without it. Idempotent."""

@@ -55,6 +55,8 @@ class AnswerFault(enum.StrEnum):
     """It stops in the middle of its first media section."""
     NO_CANDIDATES = "no_candidates"
     """It names no address."""
+    TCP_ONLY = "tcp_only"
+    """It names TCP candidates alone, as a server behind a strict firewall does."""
     NO_AUDIO = "no_audio"
     """It refuses the audio section (port 0)."""
     NO_CHANNEL = "no_channel"
@@ -152,6 +154,11 @@ class Faults(SessionFaults):
     """Only to so many requests; then all is well, as for a client that tries again."""
     http_delay: float = 0.0
     """Seconds before anything is answered."""
+
+    no_client_secrets: bool = False
+    """There are no tokens: 404 where they are asked for, as at servers with `/calls` alone."""
+    raw_sdp_only: bool = False
+    """An offer is taken as raw SDP (`application/sdp`) only; a form is answered 415."""
 
     # Connecting
     answer: AnswerFault | None = None

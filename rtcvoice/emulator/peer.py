@@ -52,6 +52,7 @@ from rtcvoice.emulator.session.outputs import (
     Close,
     Output,
     PlayAudio,
+    SendBytes,
     SendEvent,
     SendText,
     StopAudio,
@@ -336,6 +337,8 @@ class Peer:
                     self._channel.send(event)
                 case SendText(text):
                     self._channel.send_text(text)
+                case SendBytes(data):
+                    self._channel.send_bytes(data)
                 case PlayAudio(samples):
                     if self._peer.connectionState == "connected":  # or nobody would ever read it
                         self._mouth.say(samples)

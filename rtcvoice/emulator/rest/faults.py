@@ -43,6 +43,8 @@ class HttpFaults:
         faults = self._current()
         if faults.http_delay:
             await self._wait(faults.http_delay)
+        if (instead := await _of_other_servers(request, faults)) is not None:
+            return instead
         if faults.http is not None and self._strikes(faults, _PATHS[request.path]):
             await read_body(request)  # or the connection would be reset under the client's hands
             if faults.http is HttpFault.HANG:
@@ -68,6 +70,18 @@ class HttpFaults:
             self._counted, self._count = faults, 0
         self._count += 1
         return faults.http_times is None or self._count <= faults.http_times
+
+
+async def _of_other_servers(request: web.Request, faults: Faults) -> web.Response | None:
+    """Return what a server of another maker answers to what it does not have."""
+    what = _PATHS[request.path]
+    if faults.no_client_secrets and what == "token":
+        await read_body(request)
+        return web.Response(status=404, text="404 page not found\n")
+    if faults.raw_sdp_only and what == "call" and request.content_type != "application/sdp":
+        await read_body(request)
+        return web.json_response({"detail": "Unsupported media type"}, status=415)
+    return None
 
 
 async def _answer(request: web.Request, fault: HttpFault) -> web.StreamResponse:

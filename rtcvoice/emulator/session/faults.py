@@ -7,9 +7,12 @@ this class, so that a user has one set of names.
 
 from __future__ import annotations
 
+import fnmatch
 from dataclasses import dataclass
 
-from rtcvoice.emulator.session.checking import Options
+from rtcvoice.emulator.session.checking import Options, guess
+from rtcvoice.errors import ConfigError
+from rtcvoice.events import SERVER_EVENTS
 
 __all__ = ["SessionFaults"]
 
@@ -40,3 +43,25 @@ class SessionFaults(Options):
     """Every event, and every object inside one, has a field that no client knows."""
     malformed_events: bool = False
     """Between the events come messages that are no events: broken JSON, arrays, wrong types."""
+    not_utf8: bool = False
+    """Between the events come text messages whose bytes are no UTF-8."""
+
+    # As servers of other makers do
+    leave_out: tuple[str, ...] = ()
+    """Types of events that are never sent, such as `conversation.item.done`; `*` stands for any
+    characters: `output_audio_buffer.*`."""
+    item_created: bool = False
+    """Items come as `conversation.item.created`, in place of `.added` and `.done`."""
+    float_numbers: bool = False
+    """Whole numbers are written as floats: `300.0`."""
+    odd_values: bool = False
+    """Numbers are written as text, and some fields hold values of other types than documented."""
+    calls_twice: bool = False
+    """What ends a function call is delivered twice."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for pattern in self.leave_out:
+            if not fnmatch.filter(SERVER_EVENTS, pattern):
+                hint = guess(pattern, SERVER_EVENTS)
+                raise ConfigError(f"leave_out: no event is called {pattern!r}", hint=hint)

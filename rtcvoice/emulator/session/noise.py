@@ -1,6 +1,7 @@
 """Disturbs a stream of events the way a newer, or a broken, server would: for client tests.
 
-Everything is seeded, and every event that was to be sent is sent, in order: only more comes.
+Everything is seeded and in order. What another maker's server sends instead of an event, or leaves
+out, is in `other_servers.py`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from random import Random
 from typing import Any
 
 from rtcvoice.emulator.session.faults import SessionFaults
-from rtcvoice.emulator.session.outputs import Event, SendEvent, SendText
+from rtcvoice.emulator.session.other_servers import as_others_send
+from rtcvoice.emulator.session.outputs import Event, SendBytes, SendEvent, SendText
 
 __all__ = ["Noise"]
 
@@ -45,6 +47,16 @@ _MALFORMED = (
     '{"type": "x", "a": "\\ud800", "n": 1e999}',
 )
 
+_NOT_UTF8 = (
+    b'{"type": "x", "a": "\xf0\x9f',  # cut in a character
+    '{"type": "x", "a": "\u00fc"}'.encode("latin-1"),
+    b"\xff\xfe{\x00}\x00",
+)
+_SWITCHES = (
+    *("unknown_fields", "unknown_events", "malformed_events", "not_utf8"),
+    *("leave_out", "item_created", "float_numbers", "odd_values", "calls_twice"),
+)
+
 
 class Noise:
     """What comes along with each event, as the faults ask for."""
@@ -57,12 +69,12 @@ class Noise:
     @property
     def silent(self) -> bool:
         """Whether there is nothing to disturb."""
-        faults = self._faults
-        return not (faults.unknown_fields or faults.unknown_events or faults.malformed_events)
+        return not any(getattr(self._faults, name) for name in _SWITCHES)
 
-    def around(self, event: Event) -> Iterator[SendEvent | SendText]:
-        """Yield `event` with unknown fields, and what is to come after it."""
-        yield SendEvent(_extended(event) if self._faults.unknown_fields else event)
+    def around(self, event: Event) -> Iterator[SendEvent | SendText | SendBytes]:
+        """Yield what is sent in place of `event`, and what is to come after it."""
+        for sent in as_others_send(event, self._faults):
+            yield SendEvent(_extended(sent) if self._faults.unknown_fields else sent)
         self._count += 1
         if self._count % _EVERY:
             return
@@ -72,6 +84,8 @@ class Noise:
             yield SendEvent({**json.loads(json.dumps(body)), "event_id": text_id})
         if self._faults.malformed_events:
             yield SendText(self._random.choice(_MALFORMED))
+        if self._faults.not_utf8:
+            yield SendBytes(self._random.choice(_NOT_UTF8))
 
 
 def _extended(value: Any) -> Any:

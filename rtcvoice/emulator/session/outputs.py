@@ -22,6 +22,7 @@ __all__ = [
     "Output",
     "Pcm",
     "PlayAudio",
+    "SendBytes",
     "SendEvent",
     "SendText",
     "StopAudio",
@@ -70,6 +71,13 @@ class SendText:
 
 
 @dataclass(frozen=True, slots=True)
+class SendBytes:
+    """Send `data` to the data channel as a text message: a fault, which need not be text."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class PlayAudio:
     """Append `samples` to the outgoing audio, which is played in real time and in order."""
 
@@ -89,7 +97,7 @@ class Close:
     reason: str
 
 
-Output: TypeAlias = SendEvent | SendText | PlayAudio | StopAudio | Close
+Output: TypeAlias = SendEvent | SendText | SendBytes | PlayAudio | StopAudio | Close
 
 
 class Outbox:
