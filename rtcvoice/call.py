@@ -303,7 +303,7 @@ class Call(Verbs):
                 raise self._life.end.again()
             await self._life.wait_changed()
         changes = self._config.session_changes()
-        if changes and leg.signaling.token_was_given:
+        if changes and leg.signaling.session_is_unset:
             await self._dialogue.update(changes)
         await self._dialogue.asking.plant(self._seeds)
 

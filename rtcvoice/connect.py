@@ -219,7 +219,7 @@ async def _answer_and_join(
 
 
 async def _token(config: CallConfig, signaling: Signaling, timings: Timings) -> str:
-    """Return the token to offer the call with; empty with `direct` and a key."""
+    """Return the token to offer the call with; empty where it is offered with the key."""
     if isinstance(config.credentials, EphemeralToken):
         return config.credentials.value
     if config.direct and config.credentials is None:

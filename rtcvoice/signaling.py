@@ -10,6 +10,7 @@ calls.hangup.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -35,6 +36,13 @@ from rtcvoice.masking import masked
 from rtcvoice.rest import Reply, Rest, decoded
 
 __all__ = ["Answer", "Minted", "Signaling", "fetch_token"]
+
+logger = logging.getLogger(__name__)
+
+NO_SUCH_PLACE = (404, 405, 501)
+"""HTTP statuses of a server that has nothing at an address."""
+
+WRONG_FORM = 415
 
 
 class Answer(NamedTuple):
@@ -76,6 +84,8 @@ class Signaling:
         self._ready: Credentials | None = None
         if isinstance(credentials, ApiKey | AzureApiKey | AccessToken | EphemeralToken):
             self._ready = self._fit(credentials)
+        self._mints_none: SignalingError | None = None
+        self._offered_raw = False
         self._proxy, self._ca_file = proxy, ca_file
         self._rest = Rest(base_url, headers=headers, proxy=proxy, ca_file=ca_file)
 
@@ -106,9 +116,25 @@ class Signaling:
         """Whether calls start with a token from elsewhere, whose session is not of our making."""
         return isinstance(self._ready, EphemeralToken)
 
+    @property
+    def session_is_unset(self) -> bool:
+        """Whether the server began the session without our options: they have to be sent later."""
+        return self.token_was_given or self._offered_raw
+
     async def mint_token(self, session: dict[str, Any]) -> str:
-        """Mint an ephemeral token that carries `session`, so that no default ever applies."""
-        return (await self.mint({"session": session})).value
+        """Mint an ephemeral token that carries `session`, so that no default ever applies.
+
+        Returns "" where the server mints none: other people's often take calls only.
+        """
+        try:
+            return (await self.mint({"session": session})).value
+        except SignalingError as exc:
+            known = exc.code not in (None, str(exc.status))  # such as an unknown model
+            if self._azure or known or exc.status not in NO_SUCH_PLACE:
+                raise
+            self._mints_none = exc
+            logger.info("= no tokens there (HTTP %d): the offer goes with the key", exc.status)
+            return ""
 
     async def mint(self, request: dict[str, Any], headers: Mapping[str, str] = {}) -> Minted:
         """Mint an ephemeral token with a complete request body, and headers of its own."""
@@ -128,18 +154,32 @@ class Signaling:
         )
 
     async def call(self, offer: str, token: str) -> Answer:
-        """Post the offer as raw SDP with an ephemeral token."""
-        reply = await self._post(
-            "/realtime/calls",
-            "offering the call",
-            EphemeralToken(token),
-            content=offer.encode(),
-            headers={"Content-Type": "application/sdp", "Accept": "application/sdp"},
-        )
-        return _answer(reply)
+        """Post the offer as bare SDP with an ephemeral token."""
+        return await self._offered(offer, EphemeralToken(token))
 
     async def call_directly(self, offer: str, session: dict[str, Any]) -> Answer:
-        """Post offer and session in one multipart request with the API key."""
+        """Post the offer with the API key, in the form that the server takes.
+
+        That is one multipart request with the session in it; where no tokens are minted or that
+        answers 415, it is the bare SDP. The session is unset then.
+        """
+        forms = [self._with_session, self._bare]
+        if self._mints_none is not None:
+            forms.reverse()
+        try:
+            try:
+                return await forms[0](offer, session)
+            except SignalingError as exc:
+                if self._azure or exc.status != WRONG_FORM:
+                    raise
+                logger.info("= the offer goes in another form: HTTP 415")
+                return await forms[1](offer, session)
+        except SignalingError as exc:
+            if self._mints_none is not None and exc.status in NO_SUCH_PLACE:
+                raise self._mints_none from None  # nothing is there: it is the wrong address
+            raise
+
+    async def _with_session(self, offer: str, session: dict[str, Any]) -> Answer:
         reply = await self._post(
             "/realtime/calls",
             "offering the call",
@@ -149,6 +189,22 @@ class Signaling:
                 "session": (None, msgspec.json.encode(session), "application/json"),
             },
             headers={"Accept": "application/sdp"},
+        )
+        self._offered_raw = False
+        return _answer(reply)
+
+    async def _bare(self, offer: str, session: dict[str, Any]) -> Answer:
+        answer = await self._offered(offer, self._credentials)
+        self._offered_raw = True
+        return answer
+
+    async def _offered(self, offer: str, shown: Credentials) -> Answer:
+        reply = await self._post(
+            "/realtime/calls",
+            "offering the call",
+            shown,
+            content=offer.encode(),
+            headers={"Content-Type": "application/sdp", "Accept": "application/sdp"},
         )
         return _answer(reply)
 

@@ -133,7 +133,8 @@ def test_options(
     [
         ("", [], 3, "put it into .env or a file (--api-key-file)"),
         ("   ", [], 3, "no API key"),
-        ("sk-with space", [], 3, "odd characters"),
+        ("sk-with space", [], 3, "has spaces or control characters in it"),
+        ("sk-two\nlines", [], 3, "has a line break in it"),
         ("ek_unknown", [], 4, "HTTP 401"),
         ("not-a-key", [], 4, "HTTP 401"),
         ("", ["--api-key-file", "key"], 3, "empty"),

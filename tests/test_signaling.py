@@ -16,6 +16,7 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp import web
 from certificates import self_signed, server_context
+from live import calling
 
 from rtcvoice.addresses import is_loopback
 from rtcvoice.credentials import ApiKey, EphemeralToken
@@ -83,7 +84,7 @@ async def refusal(respond: Respond, key: str = KEY) -> SignalingError:
     """Ask for a token; return the error that comes of it."""
     async with serving(respond) as server, client(server.url, key) as signaling:
         with pytest.raises(SignalingError) as caught:
-            await signaling.mint_token({})
+            await signaling.mint({"session": {}})
     return caught.value
 
 
@@ -144,6 +145,99 @@ async def test_directly_offer_and_session_go_in_one_request_with_the_key():
     assert sdp.endswith(f"Content-Type: application/sdp\r\n\r\n{OFFER}\r\n")
     assert 'name="session"' in session
     assert session.endswith('Content-Type: application/json\r\n\r\n{"type":"realtime"}\r\n')
+
+
+# -- servers of other people's ----------------------------------------------------------------
+
+
+def by_kind(places: dict[tuple[str, str], int]) -> Respond:
+    """Answer by the last part of the path and the kind of body; 404 for what is not listed."""
+
+    async def respond(request: web.Request) -> web.Response:
+        kind = request.content_type.partition("/")[2]
+        status = places.get((request.path.rpartition("/")[2], kind), 404)
+        if status == 201:
+            return web.Response(status=201, text=ANSWER, headers={"Location": "/calls/rtc_1"})
+        return web.Response(status=status, text="no")
+
+    return respond
+
+
+def kinds(server: Server) -> list[str]:
+    return [request.content_type.partition("/")[2] for request in server.requests]
+
+
+@pytest.mark.parametrize("status", [404, 405, 501])
+@pytest.mark.parametrize("form", ["sdp", "form-data"])
+async def test_where_no_tokens_are_minted_the_offer_goes_with_the_key(status, form, caplog):
+    caplog.set_level(logging.INFO)
+    places = {("client_secrets", "json"): status, ("calls", "sdp"): 415, ("calls", form): 201}
+    async with serving(by_kind(places)) as server, client(server.url) as signaling:
+        assert await signaling.mint_token({"type": "realtime"}) == ""
+        assert await signaling.call_directly(OFFER, {"type": "realtime"}) == (ANSWER, "rtc_1")
+        assert signaling.session_is_unset is (form == "sdp")
+        assert signaling.can_hang_up
+    assert kinds(server) == ["json", "sdp", "form-data"][: 2 if form == "sdp" else 3]
+    assert {request.headers["Authorization"] for request in server.requests} == {f"Bearer {KEY}"}
+    assert f"no tokens there (HTTP {status})" in caplog.text
+    if form == "sdp":
+        assert server.bodies[1] == OFFER.encode()
+
+
+async def test_a_form_that_is_refused_is_followed_by_the_other():
+    places = {("calls", "form-data"): 415, ("calls", "sdp"): 201}
+    async with serving(by_kind(places)) as server, client(server.url) as signaling:
+        assert not signaling.session_is_unset
+        assert (await signaling.call_directly(OFFER, {})).call_id == "rtc_1"
+        assert signaling.session_is_unset
+    assert kinds(server) == ["form-data", "sdp"]
+
+
+async def test_where_nothing_is_at_all_it_is_the_address():
+    async with serving(by_kind({})) as server, client(server.url) as signaling:
+        assert await signaling.mint_token({}) == ""
+        with pytest.raises(SignalingError, match="asking for an ephemeral token failed") as caught:
+            await signaling.call_directly(OFFER, {})
+    assert "must be the API's root" in caught.value.hint
+
+
+async def test_an_unknown_model_is_no_missing_place():
+    body = json.dumps({"error": {"message": "no such model", "code": "model_not_found"}})
+    async with serving(always(status=404, text=body)) as server, client(server.url) as signaling:
+        with pytest.raises(SignalingError, match="no such model"):
+            await signaling.mint_token({})
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 429, 500])
+async def test_no_other_refusal_sends_the_key_about(status):
+    async with serving(always(status=status)) as server, client(server.url) as signaling:
+        with pytest.raises(SignalingError):
+            await signaling.mint_token({})
+        with pytest.raises(SignalingError):
+            await signaling.call_directly(OFFER, {})
+    assert kinds(server) == ["json", "form-data"]
+
+
+@pytest.mark.parametrize("direct", [False, True])
+async def test_a_call_to_a_server_that_takes_bare_offers_only(emulator, direct):
+    """It starts its own session: what the caller wants is sent once the call is up."""
+
+    async def respond(request: web.Request) -> web.Response:
+        if not request.path.endswith("/calls"):
+            return web.Response(status=404 if request.path.endswith("/client_secrets") else 200)
+        if request.content_type != "application/sdp":
+            return web.Response(status=415)
+        signaling = Signaling(base_url=emulator.url, credentials=ApiKey(KEY))
+        model = {"type": "realtime", "model": "gpt-realtime-2.1"}
+        answer = await signaling.call(await request.text(), await signaling.mint_token(model))
+        await signaling.aclose()
+        return web.Response(status=201, text=answer.sdp, headers={"Location": answer.call_id})
+
+    async with serving(respond) as gateway:
+        options = {"voice": "cedar", "instructions": "Be kind.", "direct": direct}
+        async with calling(gateway, **options) as call:
+            assert call.session.instructions == "Be kind."
+            assert call.session.audio.output.voice == "cedar"
 
 
 @pytest.mark.parametrize(

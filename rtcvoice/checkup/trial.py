@@ -17,6 +17,7 @@ from rtcvoice.credentials import (
     ApiKey,
     ApiKeyFile,
     AzureApiKey,
+    Credentials,
     EphemeralToken,
     TokenUrl,
     is_open_to_others,
@@ -93,7 +94,8 @@ def _key_file(source: ApiKeyFile) -> Finding:
     return Finding("key", Level.OK, f"{_KINDS[type(key)]} {_shown(key)} in {source.path}")
 
 
-async def _token(config: CallConfig) -> tuple[Finding, EphemeralToken | None]:
+async def _token(config: CallConfig) -> tuple[Finding, Credentials | None]:
+    """Mint a token; where the server mints none, calls are offered with the key."""
     begun = time.monotonic()
     signaling: Signaling | None = None
     try:
@@ -107,7 +109,12 @@ async def _token(config: CallConfig) -> tuple[Finding, EphemeralToken | None]:
         async with asyncio.timeout(config.connect_timeout):
             got = await signaling.authorize()
             if not isinstance(got, EphemeralToken):
-                got = EphemeralToken(await signaling.mint_token(config.session_payload()))
+                token = await signaling.mint_token(config.session_payload())
+                if not token:
+                    what = "the server mints no tokens: calls are offered with the key itself"
+                    cure = "is base_url right? for such a server --direct saves a request"
+                    return Finding("token", Level.WARN, what, cure), got
+                got = EphemeralToken(token)
     except TimeoutError:
         what = f"no token within {config.connect_timeout:g} s"
         error = TransportError(what, stage="token")
