@@ -38,6 +38,7 @@ __all__ = [
     "quick_checks",
     "stop_stock_decoder",
     "take_packets",
+    "unacknowledged",
     "watch_datagrams",
     "watch_reports",
 ]
@@ -384,6 +385,19 @@ def open_channels_early(sctp: Any) -> None:
         """Only queue: the bundle takes it from there."""
 
     sctp._send_chunk = send_chunk
+
+
+def unacknowledged(peer: RTCPeerConnection) -> int:
+    """Return the bytes of messages that SCTP has begun to send and the remote side has not got."""
+    sctp: Any = peer.sctp
+    try:
+        return sum(
+            len(chunk.user_data)
+            for queue in (sctp._outbound_queue, sctp._sent_queue)
+            for chunk in queue
+        )
+    except AttributeError as exc:
+        raise UnsupportedAiortc("RTCSctpTransport._outbound_queue, ._sent_queue") from exc
 
 
 def max_message_size(peer: RTCPeerConnection) -> int:

@@ -191,8 +191,9 @@ class Call(Verbs):
         tools = ToolSet.of(changes["tools"]) if "tools" in changes else None
         if tools is not None:
             changes["tools"] = tools.definitions
-        with self._side.tools.replacing(tools):
-            await self._dialogue.update(CallConfig.changes_from(changes))
+        await self._dialogue.update(
+            CallConfig.changes_from(changes), during=self._side.tools.replacing(tools)
+        )
         return self.session
 
     def mute(self) -> None:
@@ -236,6 +237,7 @@ class Call(Verbs):
             on_text=self._side.receive,
             on_lost=self._on_lost,
             session_ready=self._session_ready,
+            bring_history=self._bring_history if self._seeds else None,
         )
         connected = await self._establish(self._config, wiring, self._open_ends)
         self._leg, self._track, self._timings = connected
@@ -255,6 +257,7 @@ class Call(Verbs):
     def _ports(self) -> Ports:
         return Ports(
             send=lambda event: self._send(*commands.checked(event)),
+            progress=lambda: self._leg.transport.progress if self._leg else (0, 0),
             message_limit=lambda: self._leg.transport.max_message_size if self._leg else 0,
             open_microphone=lambda on: self.unmute() if on else self.mute(),
             listen=self.audio,
@@ -305,6 +308,8 @@ class Call(Verbs):
         changes = self._config.session_changes()
         if changes and leg.signaling.session_is_unset:
             await self._dialogue.update(changes)
+
+    async def _bring_history(self) -> None:
         await self._dialogue.asking.plant(self._seeds)
 
     def _send(self, event: ClientEvent, text: str) -> None:

@@ -1,8 +1,8 @@
 """Getting a call up: the stages, side by side where they can be, under one deadline, each timed.
 
     token ──┐                                  (skipped with a ready token, or direct=True)
-    offer ──┼─ answer ─ ice ─ dtls ─ channel ─ session
-    devices ┘
+    offer ──┼─ answer ─ ice ─ dtls ─ channel ─ session ─ history
+    devices ┘                                            (if there is one)
 
 `connect()` is what users call. `establish()` runs the stages for the call that it makes; when one
 fails, everything made so far is closed before the error is raised, and the error names the stage.
@@ -58,6 +58,7 @@ _HINTS = {
     "dtls": "the server was reached but does not finish the encryption handshake",
     "channel": "the server was reached but does not open the event channel",
     "session": "the server was reached but does not start the session",
+    "history": "the history is long for this network: shorten it, or raise connect_timeout=",
 }
 
 
@@ -216,6 +217,9 @@ async def _answer_and_join(
         await leg.transport.wait_channel()
     with timings.stage("session"):
         await wiring.session_ready(leg)
+    if wiring.bring_history is not None:
+        with timings.stage("history"):
+            await wiring.bring_history()
 
 
 async def _token(config: CallConfig, signaling: Signaling, timings: Timings) -> str:
@@ -305,7 +309,17 @@ def _too_late(config: CallConfig, stage: str, ice: IceSettings, asked: str) -> T
 
 def _blamed(timings: Timings) -> str:
     """Of the stages that were running at the deadline, the one that the others waited for."""
-    for stage in ("token", "answer", "ice", "dtls", "channel", "session", "devices", "offer"):
+    for stage in (
+        "token",
+        "answer",
+        "ice",
+        "dtls",
+        "channel",
+        "session",
+        "history",
+        "devices",
+        "offer",
+    ):
         if stage in timings.running:
             return stage
     return "start"

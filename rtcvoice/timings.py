@@ -28,6 +28,7 @@ class Timings:
     dtls: float | None = None
     channel: float | None = None
     session: float | None = None
+    history: float | None = None
     total: float | None = None
     running: set[str] = field(default_factory=set, repr=False)
     """The stages that have begun and not ended."""

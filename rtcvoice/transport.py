@@ -94,7 +94,7 @@ class Transport:
         self._closing: asyncio.Task[None] | None = None
         self.heard_at = time.monotonic()
         """When the last datagram of any kind arrived, in seconds of `time.monotonic()`."""
-        self._packets_received = self._bytes_received = 0
+        self._packets_received = self._bytes_received = self._bytes_given = 0
         self._add_audio(track, on_packet, on_report)
         self._channel: Any = self._peer.createDataChannel(CHANNEL_LABEL)
         _aiortc.open_channels_early(self._peer.sctp)
@@ -237,6 +237,13 @@ class Transport:
                 hint="send more slowly",
             )
         self._channel.send(text)
+        self._bytes_given += size
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """Bytes of all text given to `send_text`, and those of them that the other side has."""
+        waiting = self._channel.bufferedAmount + _aiortc.unacknowledged(self._peer)
+        return self._bytes_given, max(0, self._bytes_given - waiting)
 
     def _heard(self, size: int) -> None:
         self.heard_at = time.monotonic()

@@ -26,6 +26,8 @@ class Wiring:
     on_text: Callable[[str], None]
     on_lost: Callable[[TransportError], None]
     session_ready: Callable[[Leg], Awaitable[None]]
+    bring_history: Callable[[], Awaitable[None]] | None = None
+    """Puts what was said before into the conversation; None if nothing was."""
 
 
 class Connected(NamedTuple):

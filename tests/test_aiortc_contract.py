@@ -389,6 +389,10 @@ def test_every_datagram_is_noticed_and_only_stun_is_parsed_as_such():
             lambda: _aiortc.max_message_size(SimpleNamespace(sctp=SimpleNamespace())),
             "_remote_max_message_size",
         ),
+        (
+            lambda: _aiortc.unacknowledged(SimpleNamespace(sctp=SimpleNamespace())),
+            "_outbound_queue",
+        ),
     ],
 )
 def test_a_missing_name_is_named(touch, name):

@@ -380,7 +380,7 @@ async def test_a_refusal_is_raised_where_it_belongs():
             await call.respond(tool_choice="nonsense")
         seeds = call._dialogue.asking.seeds([{"role": "user", "text": "a"}])
         await call._dialogue.asking.plant(seeds)
-        with pytest.raises(ServerError, match="refused what was sent"):
+        with pytest.raises(ServerError, match="refused the history"):
             await call._dialogue.asking.plant(seeds)  # the same items once more
         assert await (await call.ask("Still there?")).text()
 

@@ -171,6 +171,14 @@ async def test_a_server_that_says_nothing_takes_64_kib():
         await end.transport.aclose()
 
 
+async def test_what_has_left_is_what_the_other_side_has(end):
+    await eventually(lambda: end.transport.progress == (0, 0))
+    for _ in range(3):
+        end.transport.send_text("ä" * 20_000)
+    assert end.transport.progress == (120_000, 0)
+    await eventually(lambda: end.transport.progress == (120_000, 120_000))
+
+
 async def test_a_network_that_stands_still_fills_a_bounded_buffer(end):
     text = "x" * 60000
     while end.transport._channel.bufferedAmount + len(text) <= SEND_BUFFER_LIMIT:

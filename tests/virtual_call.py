@@ -44,29 +44,52 @@ class _Server(Driver):
 
 
 class _Wire:
-    """Delivers in order, `way` seconds later."""
+    """Delivers in order, `way` seconds later; `rate` bytes a second, when there is one."""
 
-    def __init__(self, loop, way, deliver):
+    def __init__(self, loop, way, deliver, rate=None):
         self._loop = loop
         self._way = way
         self._deliver = deliver
+        self._rate = rate
+        self._free_at = 0.0
         self._under_way = deque()
+        self._bytes = []  # when each message has left, and the bytes up to its end
 
     def send(self, text):
         self._under_way.append(text)  # timers of the same moment fire in no order
-        self._loop.call_later(self._way, lambda: self._deliver(self._under_way.popleft()))
+        now = self._loop.time()
+        self._free_at = max(now, self._free_at) + (len(text) / self._rate if self._rate else 0)
+        self._bytes.append((self._free_at, len(text) + (self._bytes[-1][1] if self._bytes else 0)))
+        self._loop.call_at(
+            self._free_at + self._way, lambda: self._deliver(self._under_way.popleft())
+        )
+
+    @property
+    def progress(self):
+        """Bytes given so far, and those that have left."""
+        now = self._loop.time()
+        left, given = 0, 0
+        for ends, upto in self._bytes:
+            if ends <= now:
+                left = upto
+            elif self._rate and ends - (upto - given) / self._rate < now:
+                left = upto - round((ends - now) * self._rate)
+            given = upto
+        return given, left
 
 
 class VirtualCall(Verbs):
     """`async with VirtualCall(...) as call`, inside `virtual_loop.run`.
 
-    `way` is the seconds between the ends. `turns` make a script; session fields are as on the wire.
+    `way` is the seconds between the ends, `uplink` its bytes a second. `turns` make a script;
+    session fields are as on the wire.
     `speak(seconds)` speaks into the microphone, which is open unless a test closes it.
     """
 
-    def __init__(self, *turns, way=0.02, history=(), limit=65536, **options):
+    def __init__(self, *turns, way=0.02, history=(), limit=65536, uplink=None, **options):
         ports = Ports(
             send=lambda event: self._transmit(*commands.checked(event)),
+            progress=lambda: self._up.progress,
             message_limit=lambda: limit,
             open_microphone=self._open_microphone,
             listen=self._blocks,
@@ -78,7 +101,7 @@ class VirtualCall(Verbs):
         self._dialogue = Dialogue(ports, clock=self._loop.time)
         self._dispatcher = Dispatcher()
         self._way = way
-        self._up = _Wire(self._loop, way, self._obey)
+        self._up = _Wire(self._loop, way, self._obey, uplink)
         self._seeds = self._dialogue.asking.seeds(history)
         self._options = options
         self._persona = (lambda voice: Scripted(list(turns), voice)) if turns else None

@@ -7,8 +7,9 @@ refused on the way raises in the verb that asked for it, and takes back what dep
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Any
 
 from rtcvoice import events
@@ -16,7 +17,7 @@ from rtcvoice.errors import CallEnded, RtcVoiceError
 from rtcvoice.events import ClientEvent, ResponseParams
 
 from . import history
-from .exchange import REPLY_TIMEOUT, Exchange, confirmed, new_id, unconfirmed
+from .exchange import Exchange, new_id, unconfirmed
 from .items import Items
 from .replies import Replies
 from .reply import Reply
@@ -27,8 +28,7 @@ __all__ = ["Asking"]
 
 SENT = "what was sent"
 
-SEEDED_AT_ONCE = 20
-"""Items of a history that are on their way at the same time."""
+HISTORY = "the history"
 
 
 class Asking:
@@ -77,16 +77,22 @@ class Asking:
         return history.seed(entries, new_id)
 
     async def plant(self, creations: list[events.ConversationItemCreate]) -> None:
-        """Put `seeds` into the conversation and wait until they are in."""
+        """Put `seeds` into the conversation and wait until they are in.
+
+        One follows the other as fast as the network takes them, and not a round trip later each.
+        """
         for creation in creations:
             self._items.seed(creation.item.id or "", self._clock())
-        # Not all at once: what waits for the network is limited.
-        for begin in range(0, len(creations), SEEDED_AT_ONCE):
-            part = creations[begin : begin + SEEDED_AT_ONCE]
-            results = await asyncio.gather(*map(self._confirm, part), return_exceptions=True)
-            for error in results:
-                if error is not None:
-                    raise error
+        replies: deque[asyncio.Future[Any]] = deque()
+        with ExitStack() as expected:
+            for creation in creations:
+                await self._exchange.room()
+                while replies and replies[0].done():  # what is refused ends it at once
+                    await self._exchange.confirmed(replies.popleft(), HISTORY)
+                replies.append(expected.enter_context(self._exchange.expecting(creation)))
+                self._send(creation)
+            for reply in replies:
+                await self._exchange.confirmed(reply, HISTORY)
 
     async def tell(self, items: list[events.Item]) -> None:
         """Put items into the conversation and have them answered; return when they are in."""
@@ -96,11 +102,11 @@ class Asking:
             await self._confirm(creation)
         request = Request(tag=new_id(), items=_ids(last), shared=True)
         request.after_items = not _is_text(last)
-        with self._exchange.expecting(last, _tells_of(last)) as answer:
-            self._send(last)
+        with self._exchange.expecting(last) as answer:
+            await self._put(last)
             self._want(request)
             try:
-                await confirmed(answer, SENT)
+                await self._exchange.confirmed(answer, SENT)
             except BaseException:
                 self._withdraw(request)
                 raise
@@ -117,8 +123,8 @@ class Asking:
             await self._confirm(creation)
         request = Request(tag=new_id(), items=_ids(last), params=params)
         request.after_items = not _is_text(last)
-        with self._exchange.expecting(last, _tells_of(last)) as answer:
-            self._send(last)
+        with self._exchange.expecting(last) as answer:
+            await self._put(last)
             return await self._begun(request, unless=answer)
 
     async def respond_to(
@@ -130,7 +136,14 @@ class Asking:
     # -- inside ---------------------------------------------------------------------------------
 
     async def _confirm(self, creation: events.ConversationItemCreate) -> None:
-        await self._exchange.confirm(creation, self._send, _tells_of(creation), what=SENT)
+        await self._exchange.room()
+        await self._exchange.confirm(creation, self._send, what=SENT)
+
+    async def _put(self, creation: events.ConversationItemCreate) -> None:
+        """Send an item: a text at once, what is larger when there is room."""
+        if not _is_text(creation):
+            await self._exchange.room()
+        self._send(creation)
 
     def _want(self, request: Request) -> None:
         self.check_open()
@@ -143,13 +156,11 @@ class Asking:
         try:
             self._want(request)
             while unless is not None and not begun.done():
-                done, _ = await asyncio.wait(
-                    {begun, unless}, timeout=REPLY_TIMEOUT, return_when=asyncio.FIRST_COMPLETED
-                )
+                done = await self._exchange.news(begun, unless)
                 if not done:
                     raise unconfirmed(SENT)
                 if unless in done:
-                    await confirmed(unless, SENT)
+                    await self._exchange.confirmed(unless, SENT)
                     unless = None
             await begun
         except BaseException:
@@ -181,15 +192,3 @@ def _ids(creation: events.ConversationItemCreate) -> frozenset[str]:
 def _is_text(creation: events.ConversationItemCreate) -> bool:
     item = creation.item
     return isinstance(item, events.Message) and all(c.type == "input_text" for c in item.content)
-
-
-_IS_IN = (
-    events.ConversationItemAdded,
-    events.ConversationItemDone,
-    events.ConversationItemCreated,
-)
-
-
-def _tells_of(creation: events.ConversationItemCreate) -> Callable[[Any], bool]:
-    """Return whether an event tells that the item is in the conversation."""
-    return lambda event: isinstance(event, _IS_IN) and event.item.id == creation.item.id

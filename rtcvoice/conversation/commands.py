@@ -10,6 +10,7 @@ from rtcvoice import events
 from rtcvoice.errors import ConfigError
 from rtcvoice.events import ClientEvent, ResponseParams
 
+from .exchange import new_id
 from .requests import METADATA_KEY
 
 __all__ = ["checked", "instructions_to_say", "interrupt", "response_params", "session_update"]
@@ -22,9 +23,14 @@ def checked(event: ClientEvent | dict[str, Any]) -> tuple[ClientEvent, str]:
     """Return an event as a struct and as the text to send. Raises ConfigError if it is none.
 
     The text of a dict is the dict itself: a struct would drop what it does not know, and nulls.
+    A change of the session gets an id if it has none, so that a refusal can be told from others.
     """
     if isinstance(event, dict):
+        if event.get("type") == events.SessionUpdate.type and event.get("event_id") is None:
+            event = {**event, "event_id": new_id()}
         return _checked_dict(event)
+    if isinstance(event, events.SessionUpdate) and event.event_id is None:
+        event = msgspec.structs.replace(event, event_id=new_id())
     if not isinstance(event, tuple(events.CLIENT_EVENTS.values())):
         raise ConfigError(
             f"{type(event).__name__} is no event that a client can send",

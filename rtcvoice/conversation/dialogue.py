@@ -17,7 +17,7 @@ import os
 import time
 import weakref
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import Any
 
 from rtcvoice import events
@@ -48,7 +48,10 @@ class Dialogue:
 
     def __init__(self, ports: Ports, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.state = Conversation(new_id)
-        self.exchange = Exchange()
+        self.exchange = Exchange(ports.progress)
+        self._updating = asyncio.Lock()
+        self._leaving: dict[str, int] = {}  # requests under way: where their bytes end
+        self._left = 0
         self.talking = False
         """Whether a `talk()` block is open: then nobody is asked to speak into it."""
         self.on_calls: Callable[[list[FunctionCall]], None] = lambda calls: None
@@ -93,6 +96,7 @@ class Dialogue:
 
     def sent(self, event: ClientEvent) -> Fact | None:
         """Note an event that was sent; return the fact it makes, if any."""
+        self.exchange.sent(event)
         return self.state.sent(event, self._clock())
 
     def sent_elsewhere(self, event: ClientEvent) -> None:
@@ -182,15 +186,18 @@ class Dialogue:
         ):
             self._ports.send(command)
 
-    async def update(self, changes: dict[str, Any]) -> None:
-        """Change the session. Raises ServerError when the server refuses."""
-        kind = "transcription" if self.state.transcription_only else "realtime"
-        await self.exchange.confirm(
-            commands.session_update(changes, kind=kind, event_id=new_id()),
-            self._ports.send,
-            lambda event: isinstance(event, events.SessionUpdated),
-            what="the change",
-        )
+    async def update(
+        self, changes: dict[str, Any], *, during: AbstractContextManager[None] | None = None
+    ) -> None:
+        """Change the session: one change after the other. Raises ServerError when refused.
+
+        `during` is entered once it is this one's turn, and left with what becomes of it.
+        """
+        async with self._updating:
+            kind = "transcription" if self.state.transcription_only else "realtime"
+            event = commands.session_update(changes, kind=kind, event_id=new_id())
+            with during or nullcontext():
+                await self.exchange.confirm(event, self._ports.send, what="the change")
 
     def hold(self, *, on: bool) -> None:
         """Let no answer be asked for while the user holds the key, and again afterwards."""
@@ -247,6 +254,7 @@ class Dialogue:
             while self._again:
                 self._again = False
                 now = self._clock()
+                self._be_patient(now)
                 for event in self.state.due(now, talking=self.talking):
                     self._send_due(event)
                 if calls := self.state.sequencer.take_calls():
@@ -259,9 +267,21 @@ class Dialogue:
     def _send_due(self, event: ClientEvent) -> None:
         try:
             self._ports.send(event)
+            if isinstance(event, events.ResponseCreate) and event.event_id:
+                self._leaving[event.event_id] = self._ports.progress()[0]
         except RtcVoiceError as exc:
             logger.warning("x %s was not sent: %s", event.type, exc)
             self.state.sequencer.send_failed(event)
+
+    def _be_patient(self, now: float) -> None:
+        """Let the time for an answer begin when the request has left, as long as more leaves."""
+        if not self._leaving:
+            return
+        left = self._ports.progress()[1]
+        if left > self._left:
+            self.state.sequencer.under_way(self._leaving, now)
+        self._left = left
+        self._leaving = {i: end for i, end in self._leaving.items() if end > left}
 
     def _publish_turns(self, now: float) -> None:
         streams = list(self._streams)

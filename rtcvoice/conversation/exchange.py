@@ -3,14 +3,18 @@
 An error names, by `event_id`, the event that caused it; all of ours carry one. So a refusal is
 raised where the refused command was given. Some refusals only mean that something else was faster,
 such as a cancellation that came after the end: those are counted in `absorbed` and told to nobody.
+
+The server answers in order: each `session.update` that it takes, whoever sent it, is answered by a
+`session.updated` of its own. And it can answer only what has reached it: the time for an answer
+counts from when the bytes of the command have left.
 """
 
 from __future__ import annotations
 
 import asyncio
 import secrets
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -19,18 +23,16 @@ from rtcvoice import events
 from rtcvoice.errors import CallEnded, ServerError, TransportError
 from rtcvoice.events import ClientEvent
 
-__all__ = [
-    "HARMLESS",
-    "REPLY_TIMEOUT",
-    "Exchange",
-    "confirmed",
-    "new_id",
-    "refused",
-    "unconfirmed",
-]
+__all__ = ["HARMLESS", "REPLY_TIMEOUT", "Exchange", "new_id", "refused", "unconfirmed"]
 
 REPLY_TIMEOUT = 10.0
-"""Seconds that the server may take to confirm a command."""
+"""Seconds that the server may take to confirm a command that has reached it."""
+
+AHEAD = 128 * 1024
+"""Bytes of events that may be on their way when more of a long history, or an image, is sent."""
+
+POLL = 0.02
+"""Seconds between two looks at whether more has left."""
 
 HARMLESS = frozenset(
     {
@@ -45,6 +47,12 @@ HARMLESS = frozenset(
 
 _PREFIX = "rtcvoice_"
 
+_IS_IN = (
+    events.ConversationItemAdded,
+    events.ConversationItemDone,
+    events.ConversationItemCreated,
+)
+
 
 def new_id() -> str:
     """Return an id for an event, an item or a response's tag that nobody else has."""
@@ -53,63 +61,148 @@ def new_id() -> str:
 
 @dataclass(eq=False)
 class _Waiting:
-    event_id: str | None
-    answers: Callable[[Any], bool]
+    answers: Callable[[Any], bool] | None
     reply: asyncio.Future[Any]
 
 
 class Exchange:
-    """The commands of one call that are not confirmed yet. For use on the event loop only."""
+    """The commands of one call that are not confirmed yet. For use on the event loop only.
 
-    def __init__(self) -> None:
+    `progress` gives the bytes of all events that were sent so far, and those of them that have
+    left: which the other side has acknowledged.
+    """
+
+    def __init__(self, progress: Callable[[], tuple[int, int]] = lambda: (0, 0)) -> None:
         self.absorbed: Counter[str] = Counter()
         """How often each harmless race was lost, by its code."""
         self.ended: CallEnded | None = None
         """Why the call is over; None while it goes on."""
-        self._waiting: list[_Waiting] = []
+        self._progress = progress
+        # Of a long history many wait: what comes finds its own without a search among them.
+        self._by_event: dict[str | None, _Waiting] = {}
+        self._by_item: dict[str | None, _Waiting] = {}
+        self._asking: dict[_Waiting, None] = {}
+        self._updates: deque[tuple[str | None, float]] = deque()  # ids of events, when sent
 
     @contextmanager
     def expecting(
-        self, event: ClientEvent, answers: Callable[[Any], bool]
+        self, event: ClientEvent, answers: Callable[[Any], bool] | None = None
     ) -> Iterator[asyncio.Future[Any]]:
         """Give a future for the answer to `event`, which is to be sent inside the block.
 
-        It is the server's event for which `answers` is true, or the ErrorEvent that names `event`;
-        it fails with CallEnded when the call ends first.
+        It is the ErrorEvent that names `event`, or the server's event for which `answers` is true;
+        of an item that is created, the event that tells it is in, of a `session.update` the
+        `session.updated` of its own. It fails with CallEnded when the call ends first.
         """
-        waiting = _Waiting(event.event_id, answers, asyncio.get_running_loop().create_future())
-        self._waiting.append(waiting)
+        event_id = event.event_id or new_id()
+        item_id = event.item.id if isinstance(event, events.ConversationItemCreate) else None
+        reply = asyncio.get_running_loop().create_future()
+        waiting = self._by_event[event_id] = _Waiting(answers, reply)
+        if item_id:
+            self._by_item[item_id] = waiting
+        if answers is not None:
+            self._asking[waiting] = None
         try:
-            yield waiting.reply
+            yield reply
         finally:
-            self._waiting.remove(waiting)
-            if not waiting.reply.cancel() and not waiting.reply.cancelled():
-                waiting.reply.exception()  # seen: whoever left the block early did not ask for it
+            self._by_event.pop(event_id, None)
+            self._by_item.pop(item_id, None)
+            self._asking.pop(waiting, None)
+            if not reply.cancel() and not reply.cancelled():
+                reply.exception()  # seen: whoever left the block early did not ask for it
 
     async def confirm(
         self,
         event: ClientEvent,
         send: Callable[[ClientEvent], None],
-        answers: Callable[[Any], bool],
+        answers: Callable[[Any], bool] | None = None,
         *,
         what: str,
     ) -> Any:
-        """Send an event, and return the server's event for which `answers` is true.
+        """Send an event, and return the server's answer; see `expecting`.
 
         Raises ServerError, saying that the server refused `what`, TransportError after 10 s without
         an answer, CallEnded, and whatever `send` raises.
         """
         with self.expecting(event, answers) as reply:
             send(event)
-            return await confirmed(reply, what)
+            try:
+                return await self.confirmed(reply, what)
+            except TransportError:
+                self._forget_update(event.event_id)
+                raise
+
+    async def confirmed(self, reply: asyncio.Future[Any], what: str) -> Any:
+        """Return what a future of `expecting` gives; raises as `confirm` does."""
+        if not await self.news(reply):
+            raise unconfirmed(what)
+        answer = reply.result()
+        if isinstance(answer, events.ErrorEvent):
+            raise refused(what, answer.error, event=answer)
+        return answer
+
+    async def news(self, *futures: asyncio.Future[Any]) -> Collection[asyncio.Future[Any]]:
+        """Wait until one of the futures is done, and return those that are.
+
+        Returns none when the server has had all that was sent so far for 10 s, or nothing more of
+        it has left for as long.
+        """
+        loop = asyncio.get_running_loop()
+        mark, left = self._progress()
+        since = loop.time()
+        while (rest := since + REPLY_TIMEOUT - loop.time()) > 0:
+            under_way = left < mark
+            done, _ = await asyncio.wait(
+                futures,
+                timeout=min(rest, 10 * POLL) if under_way else rest,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            if done:
+                return done
+            before, left = left, self._progress()[1]
+            if under_way and left > before:
+                since = loop.time()
+        return ()
+
+    async def room(self) -> None:
+        """Wait until little of what was sent is still under way, before something large is sent.
+
+        Raises TransportError when nothing has left for 10 s, CallEnded.
+        """
+        loop = asyncio.get_running_loop()
+        last, since = self._progress()[1], loop.time()
+        while True:
+            if self.ended is not None:
+                raise self.ended.again()
+            given, left = self._progress()
+            if given - left <= AHEAD:
+                return
+            if left > last:
+                last, since = left, loop.time()
+            elif loop.time() - since >= REPLY_TIMEOUT:
+                raise TransportError(
+                    f"the network has taken nothing for {REPLY_TIMEOUT:g} s, and"
+                    f" {given - left} bytes of events wait for it",
+                    stage="send",
+                )
+            await asyncio.sleep(POLL)
+
+    def sent(self, event: ClientEvent) -> None:
+        """Note an event that was sent, by whomever."""
+        if isinstance(event, events.SessionUpdate):
+            self._updates.append((event.event_id, asyncio.get_running_loop().time()))
 
     def feed(self, event: Any) -> bool:
         """Take the next event of the server; return whether it is to be kept from everybody."""
         if isinstance(event, events.ErrorEvent):
             return self._error(event)
-        for waiting in self._waiting:
-            if not waiting.reply.done() and waiting.answers(event):
-                waiting.reply.set_result(event)
+        if isinstance(event, _IS_IN):
+            self._answer(self._by_item.get(event.item.id), event)
+        elif isinstance(event, events.SessionUpdated):
+            self._updated(event)
+        for waiting in self._asking:
+            if waiting.answers is not None and waiting.answers(event):
+                self._answer(waiting, event)
         return False
 
     def absorb(self, code: str | None) -> None:
@@ -119,31 +212,38 @@ class Exchange:
     def end(self, end: CallEnded) -> None:
         """Fail all waiting: the call is over."""
         self.ended = end
-        for waiting in self._waiting:
+        for waiting in self._by_event.values():
             if not waiting.reply.done():
                 waiting.reply.set_exception(end.again())
 
+    @staticmethod
+    def _answer(waiting: _Waiting | None, event: Any) -> None:
+        if waiting is not None and not waiting.reply.done():
+            waiting.reply.set_result(event)
+
+    def _updated(self, event: events.SessionUpdated) -> None:
+        """Let the event answer the oldest update; none, if it is nobody's here."""
+        long_ago = asyncio.get_running_loop().time() - REPLY_TIMEOUT
+        while self._updates:
+            event_id, sent_at = self._updates.popleft()
+            waiting = self._by_event.get(event_id)
+            # One that was never answered must not take the answer to a later one.
+            if waiting is not None or sent_at >= long_ago:
+                self._answer(waiting, event)
+                return
+
+    def _forget_update(self, event_id: str | None) -> None:
+        self._updates = deque(each for each in self._updates if each[0] != event_id)
+
     def _error(self, event: events.ErrorEvent) -> bool:
         event_id, code = event.error.event_id, event.error.code
-        for waiting in self._waiting:
-            if event_id is not None and waiting.event_id == event_id and not waiting.reply.done():
-                waiting.reply.set_result(event)
+        if event_id is not None:
+            self._forget_update(event_id)
+            self._answer(self._by_event.get(event_id), event)
         if code in HARMLESS and (event_id or "").startswith(_PREFIX):
             self.absorb(code)
             return True
         return False
-
-
-async def confirmed(reply: asyncio.Future[Any], what: str) -> Any:
-    """Return what a future of `Exchange.expecting` gives; raises as `Exchange.confirm` does."""
-    try:
-        async with asyncio.timeout(REPLY_TIMEOUT):
-            answer = await reply
-    except TimeoutError as exc:
-        raise unconfirmed(what) from exc
-    if isinstance(answer, events.ErrorEvent):
-        raise refused(what, answer.error, event=answer)
-    return answer
 
 
 def unconfirmed(what: str) -> TransportError:
@@ -155,4 +255,5 @@ def unconfirmed(what: str) -> TransportError:
 
 def refused(what: str, error: events.ErrorDetail, *, event: Any = None) -> ServerError:
     """Return the error that tells of a refusal."""
-    return ServerError(f"the server refused {what}: {error.message}", event=event)
+    reason = error.message or error.code or "no reason given"
+    return ServerError(f"the server refused {what}: {reason}", event=event)

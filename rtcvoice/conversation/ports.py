@@ -18,6 +18,8 @@ class Ports:
 
     send: Callable[[ClientEvent], None]
     """Send an event now. Raises TransportError, CallEnded."""
+    progress: Callable[[], tuple[int, int]] = lambda: (0, 0)
+    """Bytes of all events sent so far, and those of them that the other side has."""
     message_limit: Callable[[], int]
     """The largest message in bytes that the server takes."""
     open_microphone: Callable[[bool], None]

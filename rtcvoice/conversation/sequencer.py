@@ -177,6 +177,12 @@ class Sequencer:
         else:
             self._raw, self._raw_at = event, now
 
+    def under_way(self, event_ids: Collection[str], now: float) -> None:
+        """Say that these requests had not left until now: the time for an answer begins."""
+        for request in self._sent.values():
+            if request.state is RequestState.SENT and request.event_id in event_ids:
+                request.sent_at = now
+
     def send_failed(self, event: ClientEvent) -> None:
         """Say that an event which `due` gave could not be sent."""
         for request in list(self._sent.values()):
