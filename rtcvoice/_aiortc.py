@@ -32,13 +32,11 @@ __all__ = [
     "end_consent_lapse",
     "gather_on_loopback",
     "ice_connection",
-    "max_message_size",
     "open_channels_early",
     "own_connecting",
     "quick_checks",
     "stop_stock_decoder",
     "take_packets",
-    "unacknowledged",
     "watch_datagrams",
     "watch_reports",
 ]
@@ -385,24 +383,3 @@ def open_channels_early(sctp: Any) -> None:
         """Only queue: the bundle takes it from there."""
 
     sctp._send_chunk = send_chunk
-
-
-def unacknowledged(peer: RTCPeerConnection) -> int:
-    """Return the bytes of messages that SCTP has begun to send and the remote side has not got."""
-    sctp: Any = peer.sctp
-    try:
-        return sum(
-            len(chunk.user_data)
-            for queue in (sctp._outbound_queue, sctp._sent_queue)
-            for chunk in queue
-        )
-    except AttributeError as exc:
-        raise UnsupportedAiortc("RTCSctpTransport._outbound_queue, ._sent_queue") from exc
-
-
-def max_message_size(peer: RTCPeerConnection) -> int:
-    """Return the largest data-channel message, in bytes, that the remote side accepts."""
-    size = getattr(peer.sctp, "_remote_max_message_size", None)
-    if not isinstance(size, int):
-        raise UnsupportedAiortc("RTCSctpTransport._remote_max_message_size")
-    return size or 2**30  # 0 announces "any size" (RFC 8841 §6.1)

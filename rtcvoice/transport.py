@@ -29,7 +29,7 @@ from aiortc import (
     RTCSessionDescription,
 )
 
-from rtcvoice import _aioice, _aiortc, sdp
+from rtcvoice import _aioice, _aiortc, _sctp, sdp
 from rtcvoice.errors import TransportError
 from rtcvoice.ice_servers import IceSettings
 from rtcvoice.rtp import ReceiverReport, RtpPacket
@@ -150,7 +150,7 @@ class Transport:
     @property
     def max_message_size(self) -> int:
         """Largest message in bytes that the server accepts (RFC 8841 §6; 65536 if unsaid)."""
-        return _aiortc.max_message_size(self._peer)
+        return _sctp.max_message_size(self._peer)
 
     async def create_offer(self) -> str:
         """Gather candidates and return the SDP offer to post. Cancellation: only `aclose` after.
@@ -242,7 +242,7 @@ class Transport:
     @property
     def progress(self) -> tuple[int, int]:
         """Bytes of all text given to `send_text`, and those of them that the other side has."""
-        waiting = self._channel.bufferedAmount + _aiortc.unacknowledged(self._peer)
+        waiting = self._channel.bufferedAmount + _sctp.unacknowledged(self._peer)
         return self._bytes_given, max(0, self._bytes_given - waiting)
 
     def _heard(self, size: int) -> None:

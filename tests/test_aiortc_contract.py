@@ -25,7 +25,7 @@ from aiortc import (
     RTCSessionDescription,
 )
 
-from rtcvoice import _aiortc
+from rtcvoice import _aiortc, _sctp
 from rtcvoice._aiortc import UnsupportedAiortc
 from rtcvoice.rtp import RtpPacket
 
@@ -334,7 +334,7 @@ async def test_the_largest_message_is_what_the_answer_says(line, size):
     client, server = Peer(), Peer()
     stock = "a=max-message-size:262144\r\n"
     async with call(client, server, rewrite=lambda sdp: sdp.replace(stock, line)):
-        assert _aiortc.max_message_size(client.pc) == size
+        assert _sctp.max_message_size(client.pc) == size
 
 
 # -- when a name is missing -------------------------------------------------------------------
@@ -386,11 +386,11 @@ def test_every_datagram_is_noticed_and_only_stun_is_parsed_as_such():
             "datagram_received",
         ),
         (
-            lambda: _aiortc.max_message_size(SimpleNamespace(sctp=SimpleNamespace())),
+            lambda: _sctp.max_message_size(SimpleNamespace(sctp=SimpleNamespace())),
             "_remote_max_message_size",
         ),
         (
-            lambda: _aiortc.unacknowledged(SimpleNamespace(sctp=SimpleNamespace())),
+            lambda: _sctp.unacknowledged(SimpleNamespace(sctp=SimpleNamespace())),
             "_outbound_queue",
         ),
     ],

@@ -35,7 +35,7 @@ ROADS = {"capture", "playout", "conversation"}
 CONNECTION = {
     *("addresses", "credentials", "environment", "ice_servers", "config", "proxies", "rest"),
     *("signaling", "small_files"),
-    *("transport", "_aioice", "_aiortc", "leg", "supervisor"),
+    *("transport", "_aioice", "_aiortc", "_sctp", "leg", "supervisor"),
 }
 CROSSING = {"connect", "call", "ends"}
 
@@ -75,14 +75,15 @@ ALLOWED: dict[str, set[str]] = {
     "token_server": {"errors", "config", "credentials", "rate_limit", "signaling"}
     | {"small_files", "token_access"},
     "_aioice": {"_aiortc", "ice_servers"},
-    "transport": {"errors", "rtp", "sdp", "stats", "ice_servers", "_aioice", "_aiortc"},
+    "_sctp": {"_aiortc"},
+    "transport": {"errors", "rtp", "sdp", "stats", "ice_servers", "_aioice", "_aiortc", "_sctp"},
     "leg": {"errors", "rtp", "ice_servers", "signaling", "transport"},
     "ends": {"errors", "files", "device.device", "capture", "playout"},
     "wiring": {"errors", "rtp", "timings", "config", "leg", "capture.track"},
     "call": LEAVES | ROADS | {"config", "credentials", "ends", "supervisor", "leg", "wiring"},
     "connect": LEAVES | ROADS | CONNECTION | {"call", "ends", "wiring"},
     "emulator": LEAVES
-    | {"_aiortc", "emulator", "capture.source", "capture.track", "playout.engine"},
+    | {"_aiortc", "_sctp", "emulator", "capture.source", "capture.track", "playout.engine"},
     "checkup": LEAVES | CONNECTION | {"", "call", "connect", "device", "checkup"},
     "cli": LEAVES
     | {"", "cli", "addresses", "checkup", "emulator", "environment", "small_files", "token_server"},
@@ -102,6 +103,7 @@ ONLY_IMPORTERS = {
     "aioice": {"rtcvoice._aioice", "rtcvoice._aiortc"},
     "aiortc": {
         "rtcvoice._aiortc",
+        "rtcvoice._sctp",
         "rtcvoice.transport",
         "rtcvoice.leg",
         "rtcvoice.capture.track",

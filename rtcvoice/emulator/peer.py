@@ -30,7 +30,7 @@ from aiortc import (
     RTCSessionDescription,
 )
 
-from rtcvoice import _aiortc
+from rtcvoice import _aiortc, _sctp
 from rtcvoice.capture.track import SourceTrack
 from rtcvoice.emulator.answer import AS_SEEN, AnswerShape, shape_answer, spoil_answer
 from rtcvoice.emulator.channel import EventChannel, Listener
@@ -124,7 +124,7 @@ class Peer:
         self._channel = EventChannel(
             on_text=self.receive_text,
             on_close=self.end,
-            limit=lambda: _aiortc.max_message_size(self._peer),
+            limit=lambda: _sctp.max_message_size(self._peer),
         )
         self._peer = RTCPeerConnection(
             RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE)
