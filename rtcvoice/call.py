@@ -263,7 +263,7 @@ class Call(Verbs):
             listen=self.audio,
             rate=lambda: self._player.rate,
             held=self._held,
-            load_clip=load_file,
+            load_clip=lambda file, longest: load_file(file, longest=longest),
             output_latency=lambda: self._ends.sink.latency,
             round_trip=lambda: (self._track.stats.round_trip_time or 0.0) if self._track else 0.0,
         )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import threading
 from functools import wraps
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +14,8 @@ import virtual_loop
 from virtual_call import HELD, VirtualCall
 
 from rtcvoice import ConfigError, ServerError, Status
+from rtcvoice.conversation import content
+from rtcvoice.conversation.verbs import Verbs
 from rtcvoice.emulator.session.shared import Pace
 from rtcvoice.emulator.session.transcript_order import TranscriptOrder
 from rtcvoice.emulator.session.turn import Turn
@@ -572,14 +576,42 @@ async def test_a_long_clip_is_parted_where_it_is_quiet():
         assert len(call.sent("response.create")) == 1
 
 
+async def test_clips_and_images_are_made_ready_beside_the_event_loop(monkeypatch):
+    threads = set()
+
+    def watched(function):
+        def call(*args, **kwargs):
+            threads.add(threading.current_thread())
+            return function(*args, **kwargs)
+
+        return call
+
+    for name in ("_encoded", "resampler", "image_part"):
+        monkeypatch.setattr(content, name, watched(getattr(content, name)))
+    dialogue = SimpleNamespace(message_limit=65536)
+    verbs = Verbs(SimpleNamespace(dialogue=dialogue, dispatcher=None, accounts=None))
+    items = await verbs._items("", [PNG], (np.zeros(16000, np.int16), 16000))
+    assert len(items) == 2
+    assert threads
+    assert threading.current_thread() not in threads
+
+
 @virtual
 async def test_clips_that_cannot_be_sent():
+    second = np.zeros(24000, np.int16)
     async with VirtualCall() as call:
         for clip, complaint in [
             (np.zeros(100, np.int16), "lasts 0.00 s"),
-            (np.zeros(24000 * 301, np.int16), "lasts 301.00 s"),
-            (np.zeros(24000, np.float32), "neither a path nor int16"),
-            (b"abc", "neither a path nor int16"),
+            (np.zeros(24000 * 301, np.int16), "longer than 300 s"),
+            (np.zeros(24000, np.float32), "neither a file nor int16"),
+            (b"abc", "neither a file nor int16"),
+            ((second, 0), "rate 0"),
+            ((second, -1), "rate -1"),
+            ((second, "x"), "rate 'x'"),
+            ((second, 24000.0), "rate 24000.0"),
+            ((second, 1 << 40), "rate"),
+            ((second,), "neither a file nor int16"),
+            ((np.zeros(8000 * 301, np.int16), 8000), "longer than 300 s"),
         ]:
             with pytest.raises(ConfigError, match=complaint):
                 await call.send(audio=clip)

@@ -20,7 +20,7 @@ async def nothing_heard():
     yield
 
 
-async def no_clip(path):
+async def no_clip(file, longest):
     """A clip of silence."""
     return np.zeros(2400, np.int16)
 

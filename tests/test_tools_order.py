@@ -87,7 +87,7 @@ async def _nothing() -> Any:
     yield
 
 
-async def _no_clip(path: Any) -> Any:
+async def _no_clip(file: Any, longest: float) -> Any:
     return np.zeros(0, np.int16)
 
 

@@ -244,7 +244,7 @@ class VirtualCall(Verbs):
             await asyncio.sleep(0.01)
             yield Block(np.ones(240, np.int16), 0, 0.0)
 
-    async def _load(self, path):
+    async def _load(self, file, longest):
         return self.clip
 
     async def _collect(self, turns):

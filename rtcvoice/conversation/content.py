@@ -21,8 +21,9 @@ from rtcvoice import events
 from rtcvoice.audio import DEFAULT_RATE, Samples
 from rtcvoice.errors import ConfigError
 from rtcvoice.events import ContentPart
+from rtcvoice.resampler import resampler
 
-__all__ = ["audio_messages", "image_part", "read_image", "user_messages"]
+__all__ = ["audio_messages", "clip_samples", "image_part", "read_image", "user_messages"]
 
 ENVELOPE = 1024
 """Bytes of an event beside the image or audio in it, at most."""
@@ -35,6 +36,9 @@ LARGEST_IMAGE = 64 << 20
 
 LONGEST_CLIP = 300
 """Seconds of a clip; longer ones are for `FileSource`, which sends them in real time."""
+
+LOWEST_RATE, HIGHEST_RATE = 1000, 384000
+"""Hz of samples that a clip may have."""
 
 LEAST_CLIP = 0.1
 """Seconds of the shortest audio that the API takes."""
@@ -125,18 +129,42 @@ def _size(part: ContentPart) -> int:
     return len(msgspec.json.encode(part.text or part.image_url or ""))
 
 
+def check_clip(seconds: float) -> None:
+    """Raise ConfigError for a clip that is shorter than 0.1 s or longer than 5 minutes."""
+    if LEAST_CLIP <= seconds <= LONGEST_CLIP:
+        return
+    longer = f"is longer than {LONGEST_CLIP} s"
+    raise ConfigError(
+        f"the clip {longer if seconds > LONGEST_CLIP else f'lasts {seconds:.2f} s'};"
+        f" it can be {LEAST_CLIP:g} to {LONGEST_CLIP} s long",
+        hint="for a longer one use source=rtcvoice.FileSource(...), which sends in real time",
+    )
+
+
+def clip_samples(samples: Samples, rate: int) -> Samples:
+    """Return a clip's samples at 24 kHz; not for the event loop. Raises ConfigError."""
+    if not isinstance(rate, int | np.integer) or not LOWEST_RATE <= rate <= HIGHEST_RATE:
+        raise ConfigError(
+            f"audio= has the rate {rate!r}",
+            hint=f"pass (array, rate) with a whole rate of {LOWEST_RATE} to {HIGHEST_RATE} Hz",
+        )
+    check_clip(len(samples) / rate)
+    if rate == DEFAULT_RATE:
+        return samples
+    converter = resampler(from_rate=int(rate), to_rate=DEFAULT_RATE)
+    # Second by second: what runs beside it is to get the interpreter in between.
+    return np.concatenate(
+        [converter.process(samples[at : at + rate]) for at in range(0, len(samples), int(rate))]
+    )
+
+
 def audio_messages(item_ids: Iterator[str], samples: Samples, *, limit: int) -> list[events.Item]:
     """Return the items for a recorded clip: one, or several where one message cannot hold it.
 
     `samples` is int16 mono at 24 kHz. It is parted where it is quietest. Raises ConfigError for a
     clip that is shorter than 0.1 s or longer than 5 minutes.
     """
-    seconds = len(samples) / DEFAULT_RATE
-    if not LEAST_CLIP <= seconds <= LONGEST_CLIP:
-        raise ConfigError(
-            f"the clip lasts {seconds:.2f} s; it can be {LEAST_CLIP:g} to {LONGEST_CLIP} s long",
-            hint="for a longer one use source=rtcvoice.FileSource(...), which sends in real time",
-        )
+    check_clip(len(samples) / DEFAULT_RATE)
     most = (min(limit, LARGEST_MESSAGE) - ENVELOPE) * 3 // 4 // 2
     return [
         events.Message(

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import time
 import weakref
 from collections.abc import Callable
@@ -24,6 +23,7 @@ from rtcvoice import events
 from rtcvoice.audio import Samples
 from rtcvoice.errors import CallEnded, RtcVoiceError, ServerError
 from rtcvoice.events import ClientEvent
+from rtcvoice.sound_file import Recording
 
 from . import commands
 from .asking import Asking
@@ -236,9 +236,9 @@ class Dialogue:
         """The largest message in bytes that the server takes."""
         return self._ports.message_limit()
 
-    async def load_clip(self, path: str | os.PathLike[str]) -> Samples:
+    async def load_clip(self, file: Recording, longest: float) -> Samples:
         """Decode an audio file; see `Ports`."""
-        return await self._ports.load_clip(path)
+        return await self._ports.load_clip(file, longest)
 
     # -- inside ---------------------------------------------------------------------------------
 

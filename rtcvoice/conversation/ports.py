@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
 from rtcvoice.audio import Block, Samples
 from rtcvoice.events import ClientEvent
+from rtcvoice.sound_file import Recording
 
 __all__ = ["Ports"]
 
@@ -30,8 +30,9 @@ class Ports:
     """Sample rate of that."""
     held: Callable[[], float]
     """Seconds of audio that have arrived and are not heard yet."""
-    load_clip: Callable[[str | os.PathLike[str]], Awaitable[Samples]]
-    """Decode an audio file: int16 mono at 24 kHz. Raises DeviceError."""
+    load_clip: Callable[[Recording, float], Awaitable[Samples]]
+    """Decode an audio file, int16 mono at 24 kHz; of one that is longer than so many seconds, a
+    little more than that. Raises DeviceError, ConfigError."""
     output_latency: Callable[[], float] = lambda: 0.0
     """Seconds from the sink's getting a block until it is heard."""
     round_trip: Callable[[], float] = lambda: 0.0

@@ -6,10 +6,10 @@ events as they come, the `Dispatcher`'s.
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
@@ -17,7 +17,7 @@ import numpy as np
 from rtcvoice.audio import DEFAULT_RATE, Samples
 from rtcvoice.errors import ConfigError
 from rtcvoice.events import Item
-from rtcvoice.resampler import resampler
+from rtcvoice.sound_file import Recording
 from rtcvoice.threads import in_thread
 
 from . import commands, content
@@ -35,8 +35,8 @@ __all__ = ["Clip", "Image", "Verbs"]
 Image: TypeAlias = str | os.PathLike[str] | bytes
 """A PNG or JPEG: a path, the bytes of the file, or a data URI."""
 
-Clip: TypeAlias = str | os.PathLike[str] | Samples | tuple[Samples, int]
-"""Recorded speech: an audio file's path, or int16 mono samples, at 24 kHz or with their rate."""
+Clip: TypeAlias = Recording | Samples | tuple[Samples, int]
+"""Recorded speech: a path, an open file, or int16 mono samples, at 24 kHz or with their rate."""
 
 
 HandlerT = TypeVar("HandlerT", bound=Handler)
@@ -214,24 +214,25 @@ class Verbs:
         parts = []
         for image in images:
             read = await in_thread(content.read_image, image)
-            parts.append(content.image_part(read, limit=limit))
+            # In a thread, as whatever takes more than a moment to make.
+            parts.append(await asyncio.to_thread(content.image_part, read, limit=limit))
         items: list[Item] = []
         if audio is not None:
             samples = await self._samples(audio)
-            items = content.audio_messages(iter(new_id, None), samples, limit=limit)
+            ids = iter(new_id, None)
+            items = await asyncio.to_thread(content.audio_messages, ids, samples, limit=limit)
         if text or parts or not items:
             items += content.user_messages(new_id, text, parts, limit=limit)
         return items
 
     async def _samples(self, audio: Clip) -> Samples:
-        samples, rate = audio if isinstance(audio, tuple) else (audio, DEFAULT_RATE)
-        if isinstance(samples, str | os.PathLike):
-            return await self._dialogue.load_clip(Path(samples))
+        pair = audio if isinstance(audio, tuple) and len(audio) == 2 else (audio, DEFAULT_RATE)
+        samples: Any = pair[0]
+        if isinstance(samples, str | os.PathLike) or hasattr(samples, "read"):
+            return await self._dialogue.load_clip(samples, content.LONGEST_CLIP)
         if not isinstance(samples, np.ndarray) or samples.dtype != np.int16 or samples.ndim != 1:
             raise ConfigError(
-                "audio= is neither a path nor int16 mono samples",
-                hint="pass 'clip.wav', an int16 array at 24 kHz, or (array, rate)",
+                "audio= is neither a file nor int16 mono samples",
+                hint="pass 'clip.wav', an open file, an int16 array at 24 kHz, or (array, rate)",
             )
-        if rate == DEFAULT_RATE:
-            return samples
-        return resampler(from_rate=rate, to_rate=DEFAULT_RATE).process(samples)
+        return await asyncio.to_thread(content.clip_samples, samples, pair[1])
