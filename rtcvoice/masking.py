@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import traceback
 
+from rtcvoice.errors import clean
+
 __all__ = ["SECRET", "masked", "masked_traceback", "shown"]
 
 # Short ones only at the beginning of a word: "task-force" holds no key. Real keys are longer, and
@@ -43,5 +45,5 @@ def shown(secret: str) -> str:
 
 
 def masked_traceback(error: BaseException) -> str:
-    """Return the traceback of `error` and its causes as text for a log, without keys."""
-    return masked("".join(traceback.format_exception(error)).rstrip())
+    """Return the traceback of `error` and its causes, for a log: no keys, no control characters."""
+    return masked(clean("".join(traceback.format_exception(error)).rstrip()))

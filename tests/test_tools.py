@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import dataclasses
+import enum
 import functools
 import json
 import math
@@ -160,6 +162,12 @@ def test_dicts_are_sent_as_they_are() -> None:
     assert tools.get("by_hand") is None
 
 
+Huge = enum.Enum("Huge", {f"V{n}": f"value number {n}" for n in range(3000)})  # type: ignore[misc]
+
+
+def takes_a_huge_enum(one: Huge) -> None: ...
+
+
 def generating() -> Any:
     yield 1
 
@@ -201,6 +209,9 @@ def nested_async() -> Callable[[], Awaitable[int]]:
         (lambda: ToolSet([dict]), "no tool"),
         (lambda: ToolSet([{"name": "x"}]), "no 'type'"),
         (lambda: ToolSet([{"type": "function"}]), "name None"),
+        (lambda: ToolSet([tool(name=f"t{n}")(nested()) for n in range(129)]), "129 tools"),
+        (lambda: ToolSet([takes_a_huge_enum]), "bytes to describe"),
+        (lambda: ToolSet(functools.partial(add, b=KEY)), "sk-***"),
         (lambda: tool(len), "cannot be put on"),
     ],
 )
@@ -208,6 +219,13 @@ def test_what_cannot_be_a_tool_is_refused_when_the_set_is_made(make: Any, words:
     with pytest.raises(ConfigError) as caught:
         make()
     assert words in caught.value.message
+
+
+def test_a_description_that_services_may_refuse_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    ToolSet([tool(description="x" * 1024)(nested())])
+    assert not caplog.records
+    ToolSet([tool(description="x" * 1025)(nested())])
+    assert "1025 characters" in caplog.text
 
 
 def test_a_program_that_would_begin_again_in_the_process_of_a_tool_is_stopped(
@@ -454,7 +472,7 @@ async def test_a_result_without_json_form_is_refused() -> None:
         failed = await runs.failure("nested")
         assert failed.failure is ToolFailure.BAD_RESULT
         assert "function has no JSON form" in failed.message
-        assert (await runs.failure("lone_surrogate")).failure is ToolFailure.BAD_RESULT
+        assert await runs.output("lone_surrogate") == "?"  # as file names may have it
 
 
 def lone_surrogate() -> str:
@@ -517,6 +535,109 @@ async def test_tools_are_replaced_once_the_server_agrees_and_both_serve_until_th
         with runs.runner.replacing(ToolSet()):
             pass
         assert not runs.wanted
+
+
+# -- what the model, the user and the log are told ----------------------------------------------
+
+KEY = "sk-proj-4WYDeCqfVYt8Kq0R3tJzqKzq"
+
+
+def leaks(how: str = "raise") -> Any:
+    """Fail with a key in the text."""
+    if how == "result":
+        return {(KEY, 1): KEY}
+    raise RuntimeError(f"401 for https://x/?appid={KEY}\x1b[2J")
+
+
+async def leaks_too() -> None:
+    try:
+        leaks()
+    except RuntimeError as exc:
+        raise KeyError(KEY) from exc
+
+
+def takes_a_number(n: int) -> None: ...
+
+
+async def test_no_error_shows_a_key_wherever_it_goes(caplog: pytest.LogCaptureFixture) -> None:
+    async with running(leaks, leaks_too, takes_a_number) as runs:
+        failed = await runs.failure("leaks")
+        assert failed.message == "RuntimeError: 401 for https://x/?appid=sk-***[2J"
+        assert (await runs.failure("leaks_too")).message == "KeyError: 'sk-***'"
+        await runs.failure("leaks", how="result")
+        await runs.failure("takes_a_number", n=KEY)
+        await runs.failure(KEY)
+        await runs.failure("takes_a_number", **{KEY: 1})
+    assert KEY not in caplog.text
+    assert KEY not in "".join(runs.outputs.values())
+    assert "in leaks\n" in caplog.text  # where it was raised
+    assert KEY in str(failed.exception)  # the user's own object is left alone
+
+
+async def test_the_model_need_not_be_told_what_a_function_raises() -> None:
+    told = tool(tell_errors=True)(leaks_too)
+    async with running(leaks, told, takes_a_number, tell_errors=False) as runs:
+        for arguments in ({}, {"how": "result"}):
+            output = await runs.output("leaks", **arguments)
+            assert json.loads(output) == {"error": "the function failed"}
+        raised, bad = runs.of(ToolFailed)
+        assert raised.message.startswith("RuntimeError: 401")
+        assert "a key is a tuple" in bad.message
+        assert "KeyError" in (await runs.failure("leaks_too")).message
+        assert "n" in (await runs.failure("takes_a_number")).message
+    leaks_too.__dict__.clear()
+
+
+async def test_names_that_the_model_makes_up_are_cleaned_and_bounded(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with running(add) as runs:
+        failed = await runs.failure("a\x1b[2J\u202e\n" + "b" * 100_000)
+        assert failed.name.startswith("a[2J b")
+        assert len(failed.name) == 64
+        assert len(failed.message) < 200
+    assert "\x1b" not in caplog.text
+    assert len(caplog.text) < 1000
+
+
+class Unprintable(Exception):  # noqa: N818
+    def __str__(self) -> str:
+        raise ValueError("not even this")
+
+
+async def test_an_error_without_a_readable_text_is_an_error_too() -> None:
+    async def fails() -> None:
+        raise Unprintable
+
+    async with running(fails) as runs:
+        assert "Unprintable" in (await runs.failure("fails")).message
+
+
+@dataclasses.dataclass
+class Slow:
+    """Its check takes its time, or fails in a way of its own."""
+
+    n: int
+
+    def __post_init__(self) -> None:
+        if self.n < 0:
+            raise LookupError("no such number")
+        thread_of_checks.append(threading.current_thread())
+
+
+thread_of_checks: list[threading.Thread] = []
+
+
+async def test_code_of_the_users_that_checks_arguments_runs_beside_the_loop() -> None:
+    def show(value: Slow) -> int:
+        return value.n
+
+    async with running(show) as runs:
+        assert await runs.output("show", value={"n": 3}) == "3"
+        failed = await runs.failure("show", value={"n": -1})
+        assert failed.failure is ToolFailure.RAISED
+        assert failed.message == "LookupError: no such number"
+    assert threading.current_thread() not in thread_of_checks
 
 
 # -- approval ---------------------------------------------------------------------------------
@@ -635,9 +756,16 @@ def explode(how: str) -> str:
     raise ValueError(how)
 
 
-async def test_heavy_tools_run_in_processes_that_are_reused_and_can_be_killed() -> None:
-    async with running(hypotenuse) as runs:  # what multiprocessing keeps for good
+async def test_heavy_tools_run_in_processes_that_are_reused_and_can_be_killed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # What multiprocessing keeps for good; and as in the worker of a task queue, which is daemonic.
+    config = multiprocessing.current_process()._config  # type: ignore[attr-defined]
+    monkeypatch.setitem(config, "daemon", True)
+    async with running(hypotenuse) as runs:
         await asyncio.wait_for(_slow(runs, "hypotenuse", a=0, b=0), 20)
+    assert config["daemon"]
+    monkeypatch.setitem(config, "daemon", False)
     census = Census()
     async with running(hypotenuse, explode, timeout=20) as runs:
         first = json.loads(await asyncio.wait_for(_slow(runs, "hypotenuse", a=3, b=4), 20))

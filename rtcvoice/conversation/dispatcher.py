@@ -26,7 +26,7 @@ from typing import Any
 
 from rtcvoice.errors import CallEnded, ConfigError, one_line
 from rtcvoice.events import BETA_NAMES, SERVER_EVENTS
-from rtcvoice.masking import masked_traceback
+from rtcvoice.masking import masked, masked_traceback
 from rtcvoice.threads import DaemonThreads
 
 from .accounts.limits import LIMIT_EVENTS
@@ -255,7 +255,7 @@ class Dispatcher:
         self._threads.shutdown()
 
     async def _handle(self, events: Subscription, handler: Handler) -> None:
-        name = getattr(handler, "__qualname__", repr(handler))
+        name = masked(one_line(getattr(handler, "__qualname__", None) or repr(handler), 200))
         async for event in events:
             if isinstance(event, EventsDropped):
                 logger.warning("x handler %s is behind: %d events dropped", name, event.count)

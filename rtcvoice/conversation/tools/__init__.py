@@ -1,9 +1,12 @@
 """Tools: the user's functions that the model calls.
 
 toolset.py   what users hold: `@tool`, `ToolSet`, `ToolCall`
-schema.py    a signature becomes a JSON schema, and checks the model's arguments; `docs.py`
-             reads what the docstring says of them
-runner.py    from a finished function call to its output, one task a call
-work.py      where functions run: threads, processes; what they return, as text
+schema.py    a signature becomes a JSON schema, and checks the model's arguments. `parameters.py`
+             reads the signature, `hints.py` its annotations, `docs.py` its docstring; `flat.py`
+             is the schema's form, `fitting.py` mends what models write
+runner.py    from a finished function call to its output, one task a call; `failures.py` says what
+             went wrong on the way
+results.py   what a function returned, as text
+work.py      processes for functions that compute
 events.py    what the user is told on the way
 """

@@ -65,7 +65,10 @@ class ToolFinished:
 class ToolFailed:
     """A call of a tool failed; the model is told `message`, and the call goes on.
 
-    `exception` is what the function or the approval hook raised, None when nothing did.
+    Keys and tokens are masked in `message`; with `tell_errors=False` the model is not told it where
+    a function raised it. `exception` is what the function or the approval hook raised, as it is,
+    None when nothing did. `name` may be one that the model made up: without control characters, and
+    at most 64 characters of it.
     """
 
     name: str

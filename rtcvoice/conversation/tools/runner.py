@@ -19,17 +19,21 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
-from typing import Any, NoReturn, Protocol
+from typing import Any, Protocol
 
 import msgspec
 
 from rtcvoice.conversation.function_calls import CURRENT_CALL, CurrentCall, FunctionCall
-from rtcvoice.threads import DaemonThreads, ThreadsBusy
+from rtcvoice.errors import one_line
+from rtcvoice.masking import masked, masked_traceback
+from rtcvoice.threads import DaemonThreads
 
 from .events import ToolCancelled, ToolFailed, ToolFailure, ToolFinished, ToolStarted
-from .schema import Arguments, BadArguments
+from .failures import Failed, LateError, failures, readable
+from .results import called, encoded
+from .schema import Arguments
 from .toolset import Approval, Tool, ToolCall, ToolSet
-from .work import BadResult, Processes, TooLarge, called, encoded
+from .work import Processes
 
 __all__ = ["Answering", "ToolRunner"]
 
@@ -43,9 +47,6 @@ THREADS = 32
 
 ENVELOPE = 1024
 """Bytes of a message that are around the result in it."""
-
-LONGEST_MESSAGE = 1000
-"""Characters of an error that the model is told."""
 
 
 class Answering(Protocol):
@@ -70,16 +71,6 @@ class Answering(Protocol):
 
     def leave_call(self, call_id: str) -> None:
         """Leave a call to the user."""
-
-
-class _Failed(Exception):  # noqa: N818
-    """A call has an error as its answer."""
-
-    def __init__(self, failure: ToolFailure, message: str, cause: BaseException | None = None):
-        super().__init__(message)
-        self.failure = failure
-        self.message = message
-        self.cause = cause
 
 
 class ToolRunner:
@@ -137,9 +128,9 @@ class ToolRunner:
         if self._ended:
             return
         if len(self._calls) >= WAITING:
-            self._fail(call, _Failed(ToolFailure.BUSY, f"{WAITING} calls are waiting already"))
+            self._fail(call, Failed(ToolFailure.BUSY, f"{WAITING} calls are waiting already"))
             return
-        task = self._spawn(self._serve(call), f"rtcvoice tool {call.name[:64]}")
+        task = self._spawn(self._serve(call), f"rtcvoice tool {_shown(call)}")
         self._calls[task] = call
         task.add_done_callback(lambda done: self._calls.pop(done, None))
 
@@ -150,7 +141,7 @@ class ToolRunner:
         self._ended = True
         for task, call in list(self._calls.items()):
             task.cancel()
-            cancelled = ToolCancelled(name=call.name, call_id=call.call_id, item_id=call.item_id)
+            cancelled = ToolCancelled(name=_shown(call), call_id=call.call_id, item_id=call.item_id)
             self._publish(cancelled)
 
     async def aclose(self, *, timeout: float) -> None:
@@ -191,11 +182,10 @@ class ToolRunner:
         CURRENT_CALL.set(current)
         try:
             output = await self._output(call)
-        except _Failed as failed:
+        except Failed as failed:
             self._fail(call, failed)
         except Exception as exc:  # a bug of ours must not leave the model waiting for ever
-            logger.exception("x running tool %s failed", call.name)
-            self._fail(call, _Failed(ToolFailure.RAISED, "internal error", exc))
+            self._fail(call, Failed(ToolFailure.RAISED, "internal error", exc))
         else:
             self._give(call, output)
         finally:
@@ -205,16 +195,13 @@ class ToolRunner:
         try:
             self._conversation.answer_call(call.call_id, output)
         except Exception:
-            logger.exception("x the output of tool %s is lost", call.name)
+            logger.exception("x the output of tool %s is lost", _shown(call))
 
     async def _output(self, call: FunctionCall) -> str:
         tool = self._tool(call.name)
         if tool is None:
-            raise _Failed(ToolFailure.UNKNOWN_NAME, f"there is no tool called {call.name!r}")
-        try:
-            arguments = tool.signature.bind(call.arguments)
-        except BadArguments as exc:
-            raise _Failed(ToolFailure.BAD_ARGUMENTS, f"bad arguments: {exc}") from exc
+            raise Failed(ToolFailure.UNKNOWN_NAME, f"there is no tool called {_shown(call)!r}")
+        arguments = await self._bound(tool, call)
         async with self._place(tool):
             await self._approve(tool, call, arguments.named)
             started = ToolStarted(
@@ -237,6 +224,15 @@ class ToolRunner:
         self._publish(finished)
         return output
 
+    async def _bound(self, tool: Tool, call: FunctionCall) -> Arguments:
+        """Return the model's arguments as values. Raises Failed."""
+        with failures(tool):
+            bind = partial(tool.signature.bind, call.arguments)
+            if tool.signature.runs_user_code:
+                made: Arguments = await self._in_thread(tool, bind)
+                return made
+            return bind()
+
     @asynccontextmanager
     async def _place(self, tool: Tool) -> AsyncIterator[None]:
         """Hold one of the places of the tool, then one of all."""
@@ -256,11 +252,11 @@ class ToolRunner:
         try:
             verdict = await self._verdict(tool.approve, asked)
         except Exception as exc:
-            raise _Failed(ToolFailure.REFUSED, "the approval of this call failed", exc) from exc
+            raise Failed(ToolFailure.REFUSED, "the approval of this call failed", exc) from exc
         if isinstance(verdict, str):
-            raise _Failed(ToolFailure.REFUSED, f"not approved: {verdict}")
+            raise Failed(ToolFailure.REFUSED, f"not approved: {verdict}")
         if verdict is not True:
-            raise _Failed(ToolFailure.REFUSED, "not approved")
+            raise Failed(ToolFailure.REFUSED, "not approved")
 
     async def _verdict(self, hook: Approval, asked: ToolCall) -> Any:
         if inspect.iscoroutinefunction(hook):
@@ -271,11 +267,11 @@ class ToolRunner:
         return await self._await(verdict, None) if inspect.isawaitable(verdict) else verdict
 
     async def _result(self, tool: Tool, arguments: Arguments) -> str:
-        """Run the function and return its encoded result. Raises _Failed."""
+        """Run the function and return its encoded result. Raises Failed."""
         args, kwargs, _ = arguments
         limit = min(self._tools.output_limit, self._conversation.message_limit - ENVELOPE)
         deadline = self._clock() + tool.timeout
-        try:
+        with failures(tool):
             if tool.is_async:
                 result = await self._await(tool.function(*args, **kwargs), tool.timeout)
                 return await self._encoded(result, limit)
@@ -288,22 +284,6 @@ class ToolRunner:
                 result = await self._await(result, deadline - self._clock())
                 return await self._encoded(result, limit)
             return str(result)
-        except TimeoutError as exc:
-            self._raise_timeout(tool, exc)
-        except ThreadsBusy as exc:
-            raise _Failed(ToolFailure.BUSY, str(exc)) from exc
-        except TooLarge as exc:
-            raise _Failed(ToolFailure.TOO_LARGE, f"{exc}; ask for less") from exc
-        except BadResult as exc:
-            raise _Failed(ToolFailure.BAD_RESULT, str(exc)) from exc
-        except Exception as exc:
-            raise _Failed(ToolFailure.RAISED, f"{type(exc).__name__}: {exc}", exc) from exc
-
-    @staticmethod
-    def _raise_timeout(tool: Tool, exc: TimeoutError) -> NoReturn:
-        if isinstance(exc, _LateError):
-            raise _Failed(ToolFailure.TIMED_OUT, f"it took longer than {tool.timeout:g} s")
-        raise _Failed(ToolFailure.RAISED, f"{type(exc).__name__}: {exc}", exc) from exc
 
     async def _encoded(self, result: Any, limit: int) -> str:
         """Encode beside the loop what may take long: a coroutine's result can be of any size."""
@@ -324,7 +304,7 @@ class ToolRunner:
         return await self._wait(self._spawn(_contained(awaitable), "rtcvoice tool"), timeout)
 
     async def _wait(self, job: asyncio.Future[Any], timeout: float | None) -> Any:
-        """Return a job's result; raises _LateError after `timeout` s, with the job cancelled.
+        """Return a job's result; raises LateError after `timeout` s, with the job cancelled.
 
         The job is not waited for then: what ignores its cancellation would hold up the answer.
         """
@@ -335,7 +315,7 @@ class ToolRunner:
         finally:
             job.cancel()  # does nothing to one that is done
         if not done:
-            raise _LateError
+            raise LateError
         if job.cancelled():  # not by us: by its own doing
             raise RuntimeError("the function was cancelled")
         return job.result()
@@ -354,17 +334,15 @@ class ToolRunner:
         context.run(CURRENT_CALL.set, CURRENT_CALL.get())
         return context
 
-    def _fail(self, call: FunctionCall, failed: _Failed) -> None:
-        message = failed.message[:LONGEST_MESSAGE]
-        logger.log(
-            logging.ERROR if failed.cause else logging.WARNING,
-            "x tool %.80r: %s",  # the model may have made the name up
-            call.name,
-            message,
-            exc_info=failed.cause,
-        )
+    def _fail(self, call: FunctionCall, failed: Failed) -> None:
+        message = readable(failed.message)
+        if failed.cause is None:
+            logger.warning("x tool %r: %s", _shown(call), message)
+        else:
+            shown = masked_traceback(failed.cause)
+            logger.error("x tool %r: %s\n%s", _shown(call), message, shown)
         event = ToolFailed(
-            name=call.name,
+            name=_shown(call),
             call_id=call.call_id,
             item_id=call.item_id,
             failure=failed.failure,
@@ -372,12 +350,12 @@ class ToolRunner:
             exception=failed.cause,
         )
         self._publish(event)
-        readable = message.encode("utf-8", "replace").decode()
-        self._give(call, msgspec.json.encode({"error": readable}).decode())
+        self._give(call, msgspec.json.encode({"error": failed.told or message}).decode())
 
 
-class _LateError(TimeoutError):
-    """The time for a job is over; a TimeoutError of the function's own is none of this."""
+def _shown(call: FunctionCall) -> str:
+    """Return the name of what is called, fit for people: the model may have made it up."""
+    return masked(one_line(call.name, 64))
 
 
 async def _contained(awaitable: Awaitable[Any]) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import logging
 import multiprocessing
 import pickle
 import re
@@ -17,11 +18,16 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar, overload
 
+import msgspec
+
 from rtcvoice.errors import ConfigError
+from rtcvoice.masking import masked
 
 from .schema import Signature
 
 __all__ = ["Approval", "Tool", "ToolCall", "ToolSet", "tool"]
+
+logger = logging.getLogger(__name__)
 
 TIMEOUT = 30.0
 """Seconds that a tool may take: the user waits in silence for it."""
@@ -34,6 +40,15 @@ OUTPUT_LIMIT = 32 * 1024
 
 LARGEST_OUTPUT = 60_000
 """Bytes that fit into one message of 64 KiB, the least that every peer accepts (RFC 8841 §6.1)."""
+
+MOST_TOOLS = 128
+"""Tools that the service takes in one session."""
+
+LARGEST_DEFINITION = 32 * 1024
+"""Bytes of one tool's definition: half of the tokens that all instructions and tools may take."""
+
+LONGEST_DESCRIPTION = 1024
+"""Characters of a description, above which services are known to refuse it."""
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _OPTIONS = "__rtcvoice_tool__"
@@ -64,6 +79,7 @@ class _Options:
     concurrency: int | None = None
     process: bool = False
     approve: Approval | None = None
+    tell_errors: bool | None = None
 
 
 @overload
@@ -79,6 +95,7 @@ def tool(
     concurrency: int | None = None,
     process: bool = False,
     approve: Approval | None = None,
+    tell_errors: bool | None = None,
 ) -> Callable[[F], F]: ...
 
 
@@ -94,6 +111,7 @@ def tool(function: F | None = None, /, **options: Any) -> F | Callable[[F], F]:
         the top level of a module, its arguments and result must pickle; context variables are not
         there, and the first call starts a process, which takes up to a second.
     approve: asked before each call; see `ToolSet`.
+    tell_errors: whether the model is told the text of what the function raises; see `ToolSet`.
     """
 
     def note(inner: F) -> F:
@@ -101,7 +119,7 @@ def tool(function: F | None = None, /, **options: Any) -> F | Callable[[F], F]:
             setattr(inner, _OPTIONS, _Options(**options))
         except AttributeError as exc:
             raise ConfigError(
-                f"@tool cannot be put on {inner!r}", hint="put it on a function of your own"
+                f"@tool cannot be put on {_repr(inner)}", hint="put it on a function of your own"
             ) from exc
         return inner
 
@@ -111,7 +129,14 @@ def tool(function: F | None = None, /, **options: Any) -> F | Callable[[F], F]:
 class Tool:
     """One function with its schema and options. Raises ConfigError where it cannot be a tool."""
 
-    def __init__(self, function: Callable[..., Any], *, timeout: float, approve: Approval | None):
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        *,
+        timeout: float,
+        approve: Approval | None,
+        tell_errors: bool,
+    ) -> None:
         options = _options_of(function)
         self.function = function
         self.name = _name_of(function, options)
@@ -120,6 +145,8 @@ class Tool:
         self.concurrency = options.concurrency
         self.process = options.process
         self.approve = options.approve if options.approve is not None else approve
+        told = options.tell_errors
+        self.tell_errors = told if told is not None else tell_errors
         self.is_async = _is_async(function)
         self._description = options.description
         self._check()
@@ -154,6 +181,22 @@ class Tool:
             )
         if self.process:
             self._check_process()
+        self._check_size()
+
+    def _check_size(self) -> None:
+        size = len(msgspec.json.encode(self.definition))
+        if size > LARGEST_DEFINITION:
+            raise ConfigError(
+                f"tool {self.name} takes {size:,} bytes to describe, more than the"
+                f" {LARGEST_DEFINITION:,} that a model can be told",
+                hint="take text in place of a large Literal or Enum, and shorten the descriptions",
+            )
+        length = len(self.definition.get("description", ""))
+        if length > LONGEST_DESCRIPTION:
+            logger.warning(
+                "x the description of tool %s has %d characters; some services take only %d",
+                *(self.name, length, LONGEST_DESCRIPTION),
+            )
 
     def _check_process(self) -> None:
         if self.is_async:
@@ -192,6 +235,11 @@ class ToolSet:
     output_limit: bytes of JSON or text that a result may have (32 KiB, at most 60,000).
     approve: called before each call with a `ToolCall`; returns True, False, or a text that tells
         the model why not. A coroutine function, or a plain one, which may block: it gets a thread.
+        It may take any time, for a person may be asked, and holds one of the places meanwhile;
+        bound it yourself (`asyncio.timeout`) where nobody may be there to answer.
+    tell_errors: tell the model what a function raised, in its words, keys masked: models make
+        good use of it. False where such texts may hold what the user must not hear, such as paths
+        or names: the model is then told that the function failed; events and log have the text.
     """
 
     def __init__(
@@ -202,6 +250,7 @@ class ToolSet:
         concurrency: int = CONCURRENCY,
         output_limit: int = OUTPUT_LIMIT,
         approve: Approval | None = None,
+        tell_errors: bool = True,
     ) -> None:
         _check_number("timeout", timeout, least=0.001)
         _check_number("concurrency", concurrency, least=1)
@@ -214,7 +263,15 @@ class ToolSet:
             if isinstance(each, dict):
                 self._add_definition(each)
             else:
-                self._add(Tool(_checked(each), timeout=timeout, approve=approve))
+                new = Tool(
+                    _checked(each), timeout=timeout, approve=approve, tell_errors=tell_errors
+                )
+                self._add(new)
+        if len(self.definitions) > MOST_TOOLS:
+            raise ConfigError(
+                f"{len(self.definitions)} tools are more than the {MOST_TOOLS} that a session has",
+                hint="models choose better among few: merge them, or change them as the call goes",
+            )
 
     @classmethod
     def of(cls, tools: ToolSet | Iterable[Callable[..., Any] | dict[str, Any]] | None) -> ToolSet:
@@ -266,16 +323,23 @@ class ToolSet:
 
 def _listed(tools: Any) -> list[Any]:
     if isinstance(tools, dict | str) or callable(tools):
-        raise ConfigError(f"tools={tools!r} is no list", hint="tools=[...]")
+        raise ConfigError(f"tools={_repr(tools)} is no list", hint="tools=[...]")
     try:
         return list(tools)
     except TypeError as exc:
-        raise ConfigError(f"tools={tools!r} is no list", hint="tools=[...]") from exc
+        raise ConfigError(f"tools={_repr(tools)} is no list", hint="tools=[...]") from exc
+
+
+def _repr(thing: Any) -> str:
+    """Return what it is, for an error: a partial shows the keys that it binds."""
+    return masked(repr(thing))[:200]
 
 
 def _checked(function: Any) -> Callable[..., Any]:
     if isinstance(function, type) or not callable(function):
-        raise ConfigError(f"{function!r} is no tool", hint="pass functions, or dicts as in the API")
+        raise ConfigError(
+            f"{_repr(function)} is no tool", hint="pass functions, or dicts as in the API"
+        )
     return function  # type: ignore[no-any-return]
 
 

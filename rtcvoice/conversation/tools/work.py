@@ -6,63 +6,24 @@ the next job.
 
 from __future__ import annotations
 
-import inspect
 import multiprocessing
 import pickle
 import signal
+import threading
 import traceback
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
-import msgspec
-
 from rtcvoice.threads import bearable
 
-__all__ = ["BadResult", "Processes", "TooLarge", "called", "encoded"]
+from .results import called
+
+__all__ = ["Processes"]
 
 
-class BadResult(Exception):  # noqa: N818
-    """A result has no JSON form."""
-
-
-class TooLarge(Exception):  # noqa: N818
-    """A result is larger than the limit."""
-
-
-def encoded(result: Any, limit: int) -> str:
-    """Return a result as the model gets it: text as it is, everything else as JSON.
-
-    Raises BadResult, and TooLarge if it takes more than `limit` bytes in the message.
-    """
-    try:
-        text = (
-            result
-            if isinstance(result, str)
-            else msgspec.json.encode(result, enc_hook=_as_builtin).decode()
-        )
-        size = len(msgspec.json.encode(text))  # in an event it is text in JSON, escaped once more
-    except (TypeError, ValueError, RecursionError, msgspec.MsgspecError) as exc:
-        raise BadResult(f"its result cannot be written as JSON: {exc}") from exc
-    if size > limit:
-        raise TooLarge(f"its result has {size:,} bytes, more than the {limit:,} that are allowed")
-    return text
-
-
-def called(
-    function: Callable[..., Any], args: list[Any], kwargs: dict[str, Any], limit: int
-) -> str | Awaitable[Any]:
-    """Call a plain function and return its encoded result, or what it wants awaited."""
-    result = function(*args, **kwargs)
-    return result if inspect.isawaitable(result) else encoded(result, limit)
-
-
-def _as_builtin(value: Any) -> Any:
-    """Return numbers and arrays of numpy and its kin as Python's own."""
-    if callable(as_list := getattr(value, "tolist", None)):
-        return as_list()
-    raise TypeError(f"{type(value).__name__} has no JSON form")
+_starting = threading.Lock()
 
 
 class Processes:
@@ -167,7 +128,8 @@ class _Child:
         )
         self._condemned = False
         try:
-            self._process.start()
+            with _allowed_children():
+                self._process.start()
         except BaseException:
             self._ours.close()
             raise
@@ -197,6 +159,23 @@ class _Child:
         except ValueError:  # reaped before, or still running
             return None
         return code
+
+
+@contextmanager
+def _allowed_children() -> Iterator[None]:
+    """Let a daemonic process have children, such as a worker of a task queue.
+
+    multiprocessing forbids it because such children would be left behind when their parent is
+    killed. Ours end by themselves once the other end of their pipe is gone.
+    """
+    config = getattr(multiprocessing.current_process(), "_config", {})
+    with _starting:
+        daemonic = config.get("daemon", False)
+        config["daemon"] = False
+        try:
+            yield
+        finally:
+            config["daemon"] = daemonic
 
 
 def _serve(connection: Connection) -> None:
