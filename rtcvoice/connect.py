@@ -18,7 +18,6 @@ import logging
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from contextlib import suppress
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -40,6 +39,7 @@ from rtcvoice.playout.speaker import Speaker
 from rtcvoice.rest import tls_context
 from rtcvoice.signaling import Answer, Signaling
 from rtcvoice.timings import Timings
+from rtcvoice.waiting import wait_done
 from rtcvoice.wiring import Connected, Wiring
 
 if TYPE_CHECKING:
@@ -281,9 +281,7 @@ async def _abandon(made: list[tuple[Leg, SourceTrack]], signaling: Signaling) ->
     closing = asyncio.create_task(
         made[0][0].aclose() if made else signaling.aclose(), name="rtcvoice abandon connecting"
     )
-    while not closing.done():
-        with suppress(asyncio.CancelledError):
-            await asyncio.wait({closing})
+    await wait_done(closing)
 
 
 def _ice_settings(config: CallConfig) -> IceSettings:

@@ -8,29 +8,62 @@ process-wide patch is needed:
 - A bundled answer may carry ICE credentials, fingerprint, setup role and candidates in its first
   section only (RFC 9143 §7.1.3; Pion and so OpenAI do). aiortc lets the last section win, so
   every bundled section gets a copy of the first one's lines.
-- An ICE-lite server answers every check and never checks us. aiortc then spends a second round trip
-  on nominating what already works; without the `a=ice-lite` line it nominates with the first check
-  (aggressive nomination, RFC 5245 §8.1.1.2), which a lite agent must accept.
+- An answer may be anything: an error page, an offer, a list of a hundred thousand candidates. What
+  a call cannot be built on is refused with the reason (`AnswerError`), what is of no use is left
+  out, and the size is bounded, because aiortc's work grows with the square of it.
 
 Neither text is ever stripped: servers refuse an offer without its final CRLF.
 """
 
 from __future__ import annotations
 
+import ipaddress
+import itertools
 import re
 from typing import NamedTuple
 
-__all__ = ["AnswerError", "media_sections", "normalise_answer", "shape_offer"]
+__all__ = [
+    "MOST_CANDIDATES",
+    "AnswerError",
+    "candidate_hosts",
+    "media_sections",
+    "normalise_answer",
+    "shape_offer",
+]
 
 OPUS_PAYLOAD_TYPE = 111
 OPUS_PARAMETERS = "minptime=10;useinbandfec=1"
 
-_BUNDLED = ("ice-ufrag", "ice-pwd", "setup", "fingerprint", "candidate", "end-of-candidates")
+MOST_CANDIDATES = 50
+"""Candidates of an answer that are used, the first ones; each is paired with every local address,
+and each pair is sent STUN checks to."""
+
+MOST_MDNS_CANDIDATES = 4
+MOST_LINES = 1000
+LONGEST_LINE = 4096
+"""Lines of an answer beside its candidates, and characters of each; real answers have 50 to 300
+lines below 300 characters."""
+
+HASHES = ("sha-256", "sha-384", "sha-512")
+"""The hashes of a fingerprint that can be checked here."""
+
+_CREDENTIALS = ("ice-ufrag", "ice-pwd", "setup", "fingerprint")
+_BUNDLED = (*_CREDENTIALS, "candidate", "end-of-candidates")
+_DIRECTIONS = ("sendrecv", "sendonly", "recvonly", "inactive")
 _OPUS = re.compile(r"a=rtpmap:(\d+) opus/48000", re.IGNORECASE)
+_LINE_END = re.compile(r"[\r\n]+")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
+_FINGERPRINT = re.compile(r"a=fingerprint:(\S+) [0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2}){15,}")
+_M_LINE = re.compile(r"m=\S+ \d{1,5} [A-Z/]+ \S.*")
+_WRONG_SERVER = "is base_url the address of a Realtime server?"
 
 
 class AnswerError(ValueError):
     """The text is not an SDP answer that a call could be built on; the message says why."""
+
+    def __init__(self, message: str, *, hint: str = _WRONG_SERVER) -> None:
+        super().__init__(message)
+        self.hint = hint
 
 
 class Sections(NamedTuple):
@@ -42,8 +75,12 @@ class Sections(NamedTuple):
 
 def media_sections(sdp: str) -> Sections:
     """Split an SDP text into its session part and its media sections."""
+    return _split(sdp.splitlines())
+
+
+def _split(lines: list[str]) -> Sections:
     parts: list[list[str]] = [[]]
-    for line in sdp.splitlines():
+    for line in lines:
         if line.startswith("m="):
             parts.append([])
         if line:
@@ -77,37 +114,150 @@ def shape_offer(sdp: str) -> str:
     return _text(shaped)
 
 
-def normalise_answer(sdp: str) -> str:
+def normalise_answer(sdp: str, *, most_candidates: int = MOST_CANDIDATES) -> str:
     """Return an answer that aiortc can use, with the same meaning.
 
-    Raises AnswerError when the text is no SDP (an HTML page, an empty body), refuses audio or the
-    event channel, has no ICE credentials or fingerprint, or names no UDP candidate to connect to.
+    Raises AnswerError when the text is no SDP (an HTML page, an empty body) or an offer, is larger
+    than any answer, refuses audio or the event channel, has no ICE credentials, no setup role or
+    no fingerprint that can be checked, or names no address to connect to by UDP.
     """
-    if not sdp.startswith("v=0"):
-        raise AnswerError(f"the server's answer is not SDP; it begins with {sdp[:60]!r}")
-    session, media = media_sections(sdp)
+    session, media = _split(_lines(sdp, most_candidates))
     if not media:
         raise AnswerError("the server's SDP answer has no media section")
     for kind, name in (("audio", "audio"), ("application", "the event channel")):
         if not any(_accepts(section, kind) for section in media):
             raise AnswerError(f"the server's SDP answer refuses {name}")
-    session = [line for line in session if line != "a=ice-lite"]
     bundle = _bundled_mids(session)
     tagged = (section for section in media if bundle and _mid(section) == bundle[0])
-    shared = _shared_lines(session, next(tagged, media[0]))
+    first = next(tagged, media[0])
+    shared = _shared_lines(session, first)
     _require(shared)
+    _require_candidate(shared, sdp)
     result = list(session)
     for section in media:
-        result += section
         if _mid(section) in bundle:
+            if section is not first:  # the credentials of the first are those of all
+                section = [
+                    line for line in section if line in shared or _name(line) not in _CREDENTIALS
+                ]
             present = {_name(line) for line in section}
-            result += [line for line in shared if _name(line) not in present]
+            section = section + [line for line in shared if _name(line) not in present]
+        result += _completed(section, session)
     return _text(result)
+
+
+def candidate_hosts(sdp: str) -> list[str]:
+    """Return the addresses of an answer's UDP candidates as it writes them, each once."""
+    lines = (line.split() for line in sdp.splitlines() if line.startswith("a=candidate:"))
+    return list(dict.fromkeys(words[4] for words in lines if words[2].lower() == "udp"))
+
+
+def _lines(sdp: str, most_candidates: int) -> list[str]:
+    """Return the lines that count, candidates among them only when they can be used."""
+    text = sdp.lstrip("\ufeff\x00 \t\r\n")
+    if not text.startswith("v=0"):
+        raise AnswerError(f"the server's answer is not SDP; it begins with {text[:60]!r}")
+    lines: list[str] = []
+    kept = {"udp": 0, "tcp": 0, "mdns": 0}
+    sized = 0
+    for line in _LINE_END.split(text):
+        line = line.strip(" \t\x00")
+        if line.startswith("m="):
+            kept = dict.fromkeys(kept, 0)
+        if line.startswith("a=candidate:"):
+            kind = _kind_of(line)
+            most = MOST_MDNS_CANDIDATES if kind == "mdns" else most_candidates
+            if kind is None or kept[kind] >= most:
+                continue
+            kept[kind] += 1
+        elif not line or _CONTROL.search(line):
+            continue
+        else:
+            sized += 1
+            if sized > MOST_LINES or len(line) > LONGEST_LINE:
+                raise AnswerError("the server's SDP answer is larger than any answer to a call")
+        lines.append(line)
+    if any(_kind_of(line) == "udp" for line in lines):  # asking for names by mDNS takes a second
+        lines = [line for line in lines if _kind_of(line) != "mdns"]
+    return lines
+
+
+def _kind_of(line: str) -> str | None:
+    """Return what a candidate is reached by: udp, tcp, or mdns (then udp); None if by nothing.
+
+    RFC 8839 §5.1. RTCP goes with RTP here, so there is one component.
+    """
+    words = line[len("a=candidate:") :].split()
+    if not line.startswith("a=candidate:") or len(words) < 8 or words[6] != "typ":
+        return None
+    _, component, transport, priority, host, port, _, kind, *more = words
+    more_pairs = itertools.pairwise(more)
+    numbers = [priority, port, *(value for name, value in more_pairs if name == "rport")]
+    if component != "1" or not all(n.isascii() and n.isdecimal() and len(n) < 11 for n in numbers):
+        return None
+    if not 0 < int(port) < 65536 or kind not in ("host", "srflx", "relay"):
+        return None
+    transport = transport.lower()
+    if transport == "udp" and host.endswith(".local"):
+        return "mdns"
+    return transport if transport in ("udp", "tcp") and _can_be_reached(host) else None
+
+
+def _can_be_reached(host: str) -> bool:
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:  # also names: nobody is known to send them
+        return False
+    nobody = address.is_multicast or address.is_unspecified or host == "255.255.255.255"
+    return "%" not in host and not nobody
+
+
+def _require_candidate(shared: list[str], sdp: str) -> None:
+    kinds = {_kind_of(line) for line in shared} - {None}
+    if kinds & {"udp", "mdns"}:
+        return
+    if kinds:
+        raise AnswerError(
+            "the server's SDP answer offers TCP only; rtcvoice sends media by UDP",
+            hint="have the server offer a UDP address, too; a TURN server does not help here",
+        )
+    stated = re.search(r"a=candidate:.{0,80}", sdp)
+    unusable = f", but {stated[0]!r}" if stated else ""
+    raise AnswerError(
+        f"the server's SDP answer names no UDP candidate to connect to{unusable}",
+        hint="the server has to put its addresses into the answer (it cannot send them later)",
+    )
 
 
 def _accepts(section: list[str], kind: str) -> bool:
     words = section[0].split(" ")
-    return words[0] == f"m={kind}" and len(words) > 1 and words[1] != "0"
+    return words[0] == f"m={kind}" and len(words) > 1 and words[1].strip("0") != ""
+
+
+def _completed(section: list[str], session: list[str]) -> list[str]:
+    """Add what has a default by the standard and none in aiortc. Raises AnswerError."""
+    if not _M_LINE.fullmatch(section[0]):
+        raise AnswerError(f"the server's SDP answer has an odd line {section[0][:60]!r}")
+    names = {_name(line) for line in section}
+    added = []
+    if section[0].startswith("m=application"):
+        _check_number(section, "sctp-port", 65535)
+        _check_number(section, "max-message-size", 2**63)
+        if "sctp-port" not in names and "UDP/" in section[0]:
+            added.append("a=sctp-port:5000")
+    elif names.isdisjoint(_DIRECTIONS):
+        stated = [line for line in session if _name(line) in _DIRECTIONS]
+        added.append(stated[0] if stated else "a=sendrecv")  # RFC 8866 §6.7
+    return section + added
+
+
+def _check_number(section: list[str], name: str, most: int) -> None:
+    for line in section:
+        value = line.partition(":")[2]
+        if _name(line) == name and not (
+            value.isascii() and value.isdecimal() and len(value) < 20 and int(value) <= most
+        ):
+            raise AnswerError(f"the server's SDP answer has an odd line {line[:60]!r}")
 
 
 def _shared_lines(session: list[str], first: list[str]) -> list[str]:
@@ -120,13 +270,26 @@ def _shared_lines(session: list[str], first: list[str]) -> list[str]:
 
 
 def _require(shared: list[str]) -> None:
-    present = {_name(line) for line in shared}
-    for name in ("ice-ufrag", "ice-pwd", "fingerprint"):
-        if name not in present:
-            raise AnswerError(f"the server's SDP answer has no a={name} line")
-    candidates = [line.split() for line in shared if _name(line) == "candidate"]
-    if not any(len(words) > 7 and words[2].lower() == "udp" for words in candidates):
-        raise AnswerError("the server's SDP answer names no UDP candidate to connect to")
+    """Raise AnswerError unless there is one pair of credentials, one role, one certificate."""
+    for name in ("ice-ufrag", "ice-pwd", "setup"):
+        values = {line.partition(":")[2] for line in shared if _name(line) == name}
+        if len(values) > 1:
+            raise AnswerError(f"the server's SDP answer has several a={name} lines that differ")
+        value = values.pop() if values else ""
+        if not value or not re.fullmatch(r"[!-~]{1,256}", value):
+            raise AnswerError(f"the server's SDP answer has no a={name} line that can be used")
+        if name == "setup" and value not in ("active", "passive"):
+            what = "is an offer, not an answer" if value == "actpass" else "cannot be used"
+            raise AnswerError(f"the server's SDP answer {what} (a=setup:{value[:20]})")
+    stated = [line for line in shared if _name(line) == "fingerprint"]
+    if not stated:
+        raise AnswerError("the server's SDP answer has no a=fingerprint line")
+    known = [found for line in stated if (found := _FINGERPRINT.fullmatch(line))]
+    if len(known) < len(stated) or not any(found[1].lower() in HASHES for found in known):
+        raise AnswerError(
+            f"the server's SDP answer has no fingerprint that can be checked: {stated[0][:60]!r}",
+            hint=f"the server has to name its certificate by {', '.join(HASHES)}",
+        )
 
 
 def _bundled_mids(session: list[str]) -> list[str]:

@@ -13,11 +13,12 @@ from __future__ import annotations
 import asyncio
 import enum
 import logging
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from rtcvoice import clock
 from rtcvoice.errors import CallEnded, ConfigError, RtcVoiceError, TransportError
+from rtcvoice.waiting import wait_done
 
 __all__ = ["TRANSITIONS", "CallState", "Parts", "Supervisor"]
 
@@ -72,7 +73,7 @@ class Supervisor:
         *,
         liveness_timeout: float,
         close_timeout: float,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = clock.now,
     ) -> None:
         self._parts = parts
         self._clock = clock
@@ -112,12 +113,7 @@ class Supervisor:
         When cancelled it first finishes closing, which has its deadline, and then is cancelled.
         """
         self.request_end(CallEnded("hung up", normal=True))
-        cancelled: asyncio.CancelledError | None = None
-        while self._task is not None and not self._task.done():
-            try:
-                await asyncio.wait({self._task})
-            except asyncio.CancelledError as exc:
-                cancelled = exc
+        cancelled = await wait_done(self._task) if self._task is not None else None
         if self.state is CallState.NEW:  # the task was cancelled from outside before it began
             self._become(CallState.ENDED)
         if cancelled is not None:
@@ -218,11 +214,11 @@ class Supervisor:
         except Exception:
             logger.exception("x telling of the end failed")
         closing = asyncio.ensure_future(self._parts.close())
-        await self._wait_for(closing, self._close_timeout)
+        await wait_done(closing, timeout=self._close_timeout, clock=self._clock)
         if not closing.done():
             logger.warning("x closing took over %g s", self._close_timeout)
             closing.cancel()
-            await self._wait_for(closing, CANCEL_TIMEOUT)
+            await wait_done(closing, timeout=CANCEL_TIMEOUT, clock=self._clock)
         if closing.done() and not closing.cancelled() and (error := closing.exception()):
             logger.error("x closing failed", exc_info=error)
         self._become(CallState.ENDED)
@@ -230,15 +226,6 @@ class Supervisor:
             await self._parts.ended()
         except Exception:
             logger.exception("x the work after the end failed")
-
-    async def _wait_for(self, closing: asyncio.Future[None], timeout: float) -> None:
-        """Wait until `closing` is done, at most `timeout` seconds, cancelled or not."""
-        deadline = self._clock() + timeout
-        while not closing.done() and (left := deadline - self._clock()) > 0:
-            try:
-                await asyncio.wait({closing}, timeout=left)
-            except asyncio.CancelledError:
-                logger.debug("= closing goes on although cancelled")
 
     def _become(self, state: CallState) -> None:
         assert state in TRANSITIONS[self.state], f"{self.state.name} -> {state.name}"

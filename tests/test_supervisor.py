@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterator
 
+import anyio
 import pytest
 from virtual_loop import run
 
@@ -534,5 +535,34 @@ def test_watching_costs_a_wakeup_per_timeout_not_more():
         await asyncio.sleep(100)
         assert asked <= 12
         await call.life.aclose()
+
+    run(main())
+
+
+@pytest.mark.parametrize("when", ["connecting", "closing"])
+def test_a_cancel_scope_of_anyio_waits_without_turning_the_loop(when):
+    """It cancels again at every turn of the loop until the task has left."""
+    turns = []
+
+    async def slow() -> None:
+        loop = asyncio.get_running_loop()
+        before = loop.turns
+        await asyncio.sleep(2.0)
+        turns.append(loop.turns - before)
+
+    async def main():
+        call = FakeCall(close=slow)
+        if when == "connecting":
+            call = FakeCall(connect=lambda: asyncio.sleep(60), close=slow)
+        with anyio.move_on_after(1.0) as scope:
+            try:
+                await call.life.start()
+                await asyncio.sleep(60)
+            finally:
+                await call.life.aclose()
+        assert scope.cancelled_caught
+        assert call.life.state is CallState.ENDED
+        assert now() == pytest.approx(1003.0)
+        assert turns[0] < 10
 
     run(main())

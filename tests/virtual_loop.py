@@ -23,8 +23,13 @@ class _InstantSelector(selectors.SelectSelector):
     def __init__(self) -> None:
         super().__init__()
         self.now = 1000.0
+        self.selects = self._at_once = 0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        self.selects += 1
+        self._at_once = 0 if timeout else self._at_once + 1
+        if self._at_once > 100_000:
+            raise DeadlockError("the loop turns and turns, and time does not pass")
         if timeout is None:
             if ready := super().select(0):
                 return ready
@@ -42,6 +47,11 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def time(self) -> float:
         return self._instant.now
+
+    @property
+    def turns(self) -> int:
+        """How often the loop has looked for what to run."""
+        return self._instant.selects
 
     def block(self, seconds: float) -> None:
         self._instant.now += seconds
