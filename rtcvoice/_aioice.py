@@ -15,7 +15,6 @@ import ipaddress
 import logging
 import socket
 import ssl
-import time
 from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any
@@ -24,7 +23,9 @@ from aioice import Candidate, Connection
 from aioice.ice import StunProtocol, relayed_candidate, server_reflexive_candidate
 from aioice.stun import TransactionError, TransactionFailed, TransactionTimeout
 
+from rtcvoice import clock
 from rtcvoice._aiortc import UnsupportedAiortc
+from rtcvoice._wall_clock import relay_by_monotonic_clock
 from rtcvoice.ice_servers import Asked, IceServer, IceSettings
 
 __all__ = ["gather_through_servers", "route", "try_servers"]
@@ -53,6 +54,10 @@ _REFUSALS = {
 _WRONG_PASSWORD = "check the user name and password; temporary ones expire"  # noqa: S105
 
 
+class _CannotAskError(OSError):
+    """There is no way from here to the server; the text says why."""
+
+
 def gather_through_servers(connection: Any, settings: IceSettings) -> None:
     """Make `connection` ask `settings.servers` for candidates, and note how that went."""
     gather = getattr(connection, "get_component_candidates", None)
@@ -63,12 +68,17 @@ def gather_through_servers(connection: Any, settings: IceSettings) -> None:
         hosts: list[Candidate] = []
         if not settings.relay_only:
             hosts = await gather(component=component, addresses=addresses, timeout=timeout)
-        async with asyncio.TaskGroup() as group:
-            tasks = [
-                group.create_task(_ask(connection, server, component, settings))
-                for server in settings.servers
-            ]
-        return hosts + [candidate for task in tasks for candidate in task.result()]
+        tasks = [
+            asyncio.create_task(_ask(connection, server, component, settings))
+            for server in settings.servers
+        ]
+        try:
+            found = await asyncio.gather(*tasks)
+        finally:  # of a failure the first tells enough: no group of them leaves here
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        return hosts + [candidate for candidates in found for candidate in candidates]
 
     connection.get_component_candidates = with_servers
 
@@ -86,7 +96,7 @@ async def try_servers(settings: IceSettings) -> None:
 async def _ask(
     connection: Any, server: IceServer, component: int, settings: IceSettings
 ) -> list[Candidate]:
-    begun = time.monotonic()
+    begun = clock.now()
     patience = STUN_PATIENCE
     asking: Coroutine[Any, Any, list[Candidate]]
     if server.scheme == "stun":
@@ -98,20 +108,25 @@ async def _ask(
         async with asyncio.timeout(patience):
             found = await asking
     except (OSError, TransactionError) as exc:  # also TimeoutError and all of ssl's
-        asked = Asked(server, "", *_explained(server, exc, patience), time.monotonic() - begun)
+        asked = Asked(server, "", *_explained(server, exc, patience), clock.now() - begun)
         settings.note(asked)
         return []
     given = ", ".join(f"{candidate.host}:{candidate.port}" for candidate in found)
-    settings.note(Asked(server, given, seconds=time.monotonic() - begun))
+    settings.note(Asked(server, given, seconds=clock.now() - begun))
     return found
 
 
 async def _reflexive(connection: Any, server: IceServer) -> list[Candidate]:
     """Ask from every IPv4 address at once; the first answer is enough, others may be too late."""
-    address = await _resolved(server)
+    try:
+        address = await _resolved(server)
+    except socket.gaierror:
+        if await _has_ipv6(server):
+            raise _CannotAskError("it has IPv6 addresses only, and STUN is asked by IPv4") from None
+        raise
     protocols = [p for p in connection._protocols if _is_ipv4(p.local_candidate.host)]
     if not protocols:
-        raise OSError("there is no IPv4 address to ask from")
+        raise _CannotAskError("this machine has no IPv4 address to ask from")
     tasks = [asyncio.create_task(server_reflexive_candidate(p, address)) for p in protocols]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -152,6 +167,14 @@ async def _resolved(server: IceServer) -> tuple[str, int]:
     return str(host), int(port)
 
 
+async def _has_ipv6(server: IceServer) -> bool:
+    loop = asyncio.get_running_loop()
+    try:
+        return bool(await loop.getaddrinfo(server.host, server.port, family=socket.AF_INET6))
+    except OSError:
+        return False
+
+
 def _hurry_farewell(transport: Any) -> None:
     inner: Any = getattr(transport, _INNER, None)
     delete = getattr(inner, "delete", None)
@@ -164,6 +187,7 @@ def _hurry_farewell(transport: Any) -> None:
                 await delete()
 
     inner.delete = delete_soon
+    relay_by_monotonic_clock(inner)
 
 
 def _watch_refusals(protocol: Any, server: IceServer, settings: IceSettings) -> None:
@@ -197,6 +221,8 @@ def _explained(server: IceServer, exc: Exception, patience: float) -> tuple[str,
         return f"{server} has a certificate that is not trusted: {exc.verify_message}", cure
     if isinstance(exc, ssl.SSLError):
         return f"{server} does not speak TLS there ({exc.reason})", "is the port right?"
+    if isinstance(exc, _CannotAskError):
+        return f"{server} cannot be asked: {exc}", "a call works without STUN: leave it out"
     if isinstance(exc, socket.gaierror):
         return f"there is no host {server.host} ({exc.strerror})", "check its spelling, and the DNS"
     if isinstance(exc, ConnectionRefusedError):

@@ -5,7 +5,8 @@ acceptable to ICE-lite servers, to offer loopback addresses, to learn that nothi
 more, to see receiver reports as they come, or to stop connecting cleanly. Each of the functions
 below reaches for as few such names as it can on one *instance* (no class or module is patched,
 other users of aiortc in the process are not affected), checks that they are there and raises
-`UnsupportedAiortc` when they are not.
+`UnsupportedAiortc` when they are not. `_sctp.py` and `_channels.py` do the same for data channels,
+`_ice.py` for the path, `_aioice.py` for STUN and TURN servers, `_wall_clock.py` for the clock.
 `tests/test_aiortc_contract.py` holds them against the installed release.
 """
 
@@ -13,15 +14,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from aioice.ice import ICE_COMPLETED
 from aiortc import RTCPeerConnection, RTCRtpReceiver, RTCRtpSender
-from aiortc.rtcsctptransport import CookieEchoChunk, DataChunk
 from aiortc.rtp import RtcpRrPacket, RtcpSrPacket
 
+from rtcvoice import clock
 from rtcvoice.errors import RtcVoiceError
 from rtcvoice.rtp import ReceiverReport, RoundTrips, RtpPacket
 
@@ -31,8 +31,8 @@ __all__ = [
     "be_ice_lite",
     "end_consent_lapse",
     "gather_on_loopback",
+    "guard_media",
     "ice_connection",
-    "open_channels_early",
     "own_connecting",
     "quick_checks",
     "stop_stock_decoder",
@@ -47,6 +47,8 @@ LOOPBACK = "127.0.0.1"
 
 OPUS_CLOCK = 48000
 """Ticks a second of Opus in RTP and RTCP at any sample rate (RFC 7587 §4.1)."""
+MOST_UNREAD = 1000
+"""Datagrams that may wait for DTLS: nobody reads while ICE is checking, but anybody may send."""
 
 _JITTER_BUFFER = "_RTCRtpReceiver__jitter_buffer"
 _CONNECT = "_RTCPeerConnection__connect"
@@ -82,7 +84,7 @@ class _PacketTap:
                     packet.sequence_number,
                     packet.timestamp,
                     packet.payload,
-                    time.monotonic(),
+                    clock.now(),
                 )
             )
         except Exception:
@@ -97,7 +99,7 @@ def take_packets(receiver: RTCRtpReceiver, on_packet: Callable[[RtpPacket], None
 
     aiortc's audio jitter buffer turns one lost packet into 320 ms of silence and 200 ms of delay
     for the rest of the call. Its RTCP reports, statistics and SSRC routing stay in place.
-    `on_packet` runs on the event loop, once per packet in order of arrival.
+    `on_packet` runs on the event loop, once per packet as it arrives.
     """
     if not callable(getattr(getattr(receiver, _JITTER_BUFFER, None), "add", None)):
         raise UnsupportedAiortc(f"RTCRtpReceiver.{_JITTER_BUFFER}.add")
@@ -119,8 +121,13 @@ def stop_stock_decoder(receiver: RTCRtpReceiver) -> None:
 class _Connecting:
     """Stands where aiortc's connecting coroutine stood, and knows the tasks that run it."""
 
-    def __init__(self, connect: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    def __init__(
+        self,
+        connect: Callable[[], Coroutine[Any, Any, None]],
+        on_failed: Callable[[Exception], None],
+    ) -> None:
         self._connect = connect
+        self._on_failed = on_failed
         self._tasks: set[asyncio.Task[Any]] = set()
         self._ended = False
 
@@ -131,8 +138,9 @@ class _Connecting:
         self._tasks.add(task)
         try:
             await self._connect()
-        except Exception as exc:  # nobody asks aiortc's task; the states tell that it failed
+        except Exception as exc:  # nobody asks aiortc's task, and no state need tell
             logger.info("x connecting stopped: %r", exc)
+            self._on_failed(exc)
         finally:
             self._tasks.discard(task)
 
@@ -144,8 +152,12 @@ class _Connecting:
             await asyncio.wait(self._tasks)
 
 
-def own_connecting(peer: RTCPeerConnection) -> Callable[[], Awaitable[None]]:
+def own_connecting(
+    peer: RTCPeerConnection, on_failed: Callable[[Exception], None] = lambda exc: None
+) -> Callable[[], Awaitable[None]]:
     """Return what ends the connecting of `peer` for good; await it right before `peer.close()`.
+
+    `on_failed` gets the exception that ended it by itself.
 
     aiortc connects (ICE, DTLS, media, SCTP) in a task that closing does not know. Closed while it
     runs, it may go on to start consent checks and RTCP reports that nothing ever stops, or ends
@@ -154,7 +166,7 @@ def own_connecting(peer: RTCPeerConnection) -> Callable[[], Awaitable[None]]:
     connect = getattr(peer, _CONNECT, None)
     if connect is None:
         raise UnsupportedAiortc("RTCPeerConnection.__connect")
-    connecting = _Connecting(connect)
+    connecting = _Connecting(connect, on_failed)
     setattr(peer, _CONNECT, connecting.run)
     return connecting.end
 
@@ -250,17 +262,18 @@ def gather_on_loopback(connection: Any) -> None:
 def watch_datagrams(connection: Any, on_datagram: Callable[[int], None]) -> None:
     """Call `on_datagram` with the size of each datagram that arrives: RTP, RTCP, DTLS and STUN.
 
-    To be called after gathering, when the sockets exist. It is what liveness is judged by: a server
-    may send no RTP while it is silent, but it always answers consent checks.
+    To be called after gathering, when the sockets exist; again for sockets that came later. Anybody
+    who knows the port may have sent them.
     """
     protocols = getattr(connection, "_protocols", None)
-    if protocols is None:
-        raise UnsupportedAiortc("Connection._protocols")
+    if protocols is None or not hasattr(connection, "_queue"):
+        raise UnsupportedAiortc("Connection._protocols, ._queue")
     for protocol in protocols:
-        _watch(protocol, on_datagram)
+        if "watched" not in vars(protocol):
+            _watch(protocol, connection._queue, on_datagram)
 
 
-def _watch(protocol: Any, on_datagram: Callable[[int], None]) -> None:
+def _watch(protocol: Any, queue: Any, on_datagram: Callable[[int], None]) -> None:
     receive = getattr(protocol, "datagram_received", None)
     pass_on = getattr(getattr(protocol, "receiver", None), "data_received", None)
     if receive is None or pass_on is None or not hasattr(protocol, "local_candidate"):
@@ -269,14 +282,51 @@ def _watch(protocol: Any, on_datagram: Callable[[int], None]) -> None:
 
     def datagram_received(data: bytes, addr: Any) -> None:
         on_datagram(len(data))
+        if not data:
+            return  # an exception in the task that reads the network otherwise, and the call's end
         # STUN begins with 0 to 3 (RFC 7983 §7). aioice would take media for STUN, too, and learn
         # better from an exception per packet.
-        if data and data[0] > 3:
-            pass_on(data, component)
-        else:
+        if data[0] > 3:
+            if queue.qsize() < MOST_UNREAD:
+                pass_on(data, component)
+            return
+        try:
             receive(data, addr)
+        except Exception as exc:  # attributes that contradict their lengths
+            logger.debug("x no STUN from %s: %r", addr, exc)
 
     protocol.datagram_received = datagram_received
+    protocol.watched = True
+
+
+def guard_media(dtls: Any, on_heard: Callable[[], None]) -> None:
+    """Call `on_heard` for each RTP and RTCP packet that was decrypted; let none of them end a call.
+
+    An exception while one is parsed would end aiortc's reading of the network.
+    """
+    for name in ("_handle_rtp_data", "_handle_rtcp_data"):
+        handle = getattr(dtls, name, None)
+        if handle is None:
+            raise UnsupportedAiortc(f"RTCDtlsTransport.{name}")
+        setattr(dtls, name, _guarded(handle, on_heard))
+
+
+def _guarded(handle: Callable[..., Any], on_heard: Callable[[], None]) -> Callable[..., Any]:
+    errors = 0
+
+    async def handle_data(data: bytes, **options: Any) -> None:
+        nonlocal errors
+        on_heard()
+        try:
+            await handle(data, **options)
+        except ConnectionError:
+            raise  # the connection is gone: whoever reads has to know
+        except Exception as exc:
+            errors += 1
+            if errors == 1:
+                logger.warning("x RTP or RTCP that aiortc cannot take: %r", exc)
+
+    return handle_data
 
 
 class _ReportTap:
@@ -299,7 +349,7 @@ class _ReportTap:
         """Note when a sender report leaves."""
         for packet in packets:
             if isinstance(packet, RtcpSrPacket):
-                self._round_trips.left(packet.sender_info.ntp_timestamp, time.monotonic())
+                self._round_trips.left(packet.sender_info.ntp_timestamp, clock.now())
         await self._send(packets)
 
     async def handle_rtcp_packet(self, packet: Any) -> None:
@@ -310,7 +360,7 @@ class _ReportTap:
         try:
             for report in packet.reports:
                 if report.ssrc == self._ssrc:
-                    self._on_report(self._in_si_units(report, time.monotonic()))
+                    self._on_report(self._in_si_units(report, clock.now()))
         except Exception:
             self.errors += 1
             if self.errors == 1:
@@ -339,47 +389,3 @@ def watch_reports(sender: RTCRtpSender, on_report: Callable[[ReceiverReport], No
     tap = _ReportTap(sender, on_report)
     sender._handle_rtcp_packet = tap.handle_rtcp_packet  # type: ignore[method-assign]
     sender._send_rtcp = tap.send_rtcp  # type: ignore[method-assign]
-
-
-class _Bundle:
-    """Several SCTP chunks in one packet; aiortc's own packets hold one each."""
-
-    def __init__(self, *chunks: Any) -> None:
-        self._chunks = chunks
-
-    def __bytes__(self) -> bytes:
-        return b"".join(map(bytes, self._chunks))
-
-    def __repr__(self) -> str:
-        return " + ".join(map(repr, self._chunks))
-
-
-def open_channels_early(sctp: Any) -> None:
-    """Send the opening of data channels along with COOKIE ECHO, as browsers do (RFC 9260 §5.1).
-
-    aiortc awaits COOKIE ACK first, a round trip more until the server knows the channel. Until the
-    association stands nothing may travel without the cookie: what is repeated is the whole packet.
-    """
-    send, flush = getattr(sctp, "_send_chunk", None), getattr(sctp, "_data_channel_flush", None)
-    if send is None or flush is None or not hasattr(sctp, "_sent_queue"):
-        raise UnsupportedAiortc("RTCSctpTransport._send_chunk, ._data_channel_flush, ._sent_queue")
-    state = type(sctp).State
-    unfinished = (state.COOKIE_WAIT, state.COOKIE_ECHOED)
-
-    async def send_chunk(chunk: Any) -> None:
-        before = sctp._association_state
-        if isinstance(chunk, CookieEchoChunk) and before in unfinished:
-            sctp._send_chunk = hold
-            sctp._association_state = state.ESTABLISHED  # or flush would queue nothing
-            await flush()  # does not suspend, so nobody else sees this state
-            sctp._association_state = before
-            sctp._send_chunk = send_chunk
-            chunk = _Bundle(chunk, *sctp._sent_queue)
-        elif isinstance(chunk, DataChunk) and before in unfinished:
-            return  # its timer runs on, and repeats it once the association stands
-        await send(chunk)
-
-    async def hold(chunk: Any) -> None:
-        """Only queue: the bundle takes it from there."""
-
-    sctp._send_chunk = send_chunk

@@ -16,12 +16,12 @@ import asyncio
 import importlib
 import logging
 import sys
-import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from rtcvoice import clock
 from rtcvoice.addresses import is_loopback
 from rtcvoice.call import Call
 from rtcvoice.capture.microphone import Microphone
@@ -153,7 +153,7 @@ async def establish(
 ) -> Connected:
     """Run all stages and return what they yield. Raises the errors named at `connect`."""
     timings = Timings()
-    begun = time.monotonic()
+    begun = clock.now()
     ice = _ice_settings(config)
     signaling = Signaling(
         base_url=config.base_url,
@@ -169,7 +169,7 @@ async def establish(
         if not deadline.expired():  # somebody else's, such as a source that asks the network
             raise
         raise _too_late(config, _blamed(timings), ice, signaling.asked) from exc
-    timings.total = time.monotonic() - begun
+    timings.total = clock.now() - begun
     logger.info("= connected in %.0f ms, call %s", timings.total * 1000, leg.call_id)
     return Connected(leg, track, timings)
 
@@ -298,6 +298,8 @@ def _too_late(config: CallConfig, stage: str, ice: IceSettings, asked: str) -> T
         hint = f"{asked} does not answer"
     elif stage == "ice" and ice.trouble:
         what, hint = f"{what}, and {ice.trouble}", ice.cure or hint
+    elif stage == "ice" and ice.mismatch:
+        hint = ice.mismatch
     elif stage == "ice" and not ice.servers:
         hint += ", or go through a TURN server: ice_servers= (--ice-server)"
     return TransportError(

@@ -113,6 +113,8 @@ class IceSettings:
     tls: Callable[[], ssl.SSLContext] = ssl.create_default_context
     asked: list[Asked] = field(default_factory=list)
     """One for each server that was asked, in the order of their answers."""
+    mismatch: str = ""
+    """What to do when no address of the other side can be reached, where the addresses tell."""
 
     def note(self, asked: Asked) -> None:
         """Remember what became of a server."""
@@ -128,7 +130,8 @@ class IceSettings:
     @property
     def cure(self) -> str:
         """What to do about the first trouble; empty when there is none."""
-        return next((asked.hint for asked in self.asked if asked.problem), "")
+        told = next((asked.hint for asked in self.asked if asked.problem), "")
+        return told or self.mismatch
 
 
 def _without_password(url: str) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+
+from rtcvoice import clock
 
 __all__ = ["Timings"]
 
@@ -36,12 +37,12 @@ class Timings:
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Time one stage; it stays among the running ones when it fails."""
-        begun = time.monotonic()
+        begun = clock.now()
         self.running.add(name)
         logger.debug("= %s", name)
         yield
         self.running.discard(name)
-        setattr(self, name, time.monotonic() - begun)
+        setattr(self, name, clock.now() - begun)
 
     def as_dict(self) -> dict[str, float]:
         """Return the stages that happened, in order, in seconds."""

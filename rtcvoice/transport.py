@@ -5,7 +5,8 @@ come out through callbacks, which run on the event loop and must not raise. Stag
 by one (`create_offer`, `accept_answer`, `wait_ice`, `wait_dtls`, `wait_channel`); none has a
 deadline of its own, the caller holds one for all. aiortc reports failures late or never, so two
 things are judged here: a state that is final before it is connected raises `TransportError`, and
-`heard_at` says when anything at all last arrived.
+`heard_at` says when the server was last heard: only by what DTLS, SRTP or STUN has accepted, for
+anybody can send datagrams.
 
 Closing: `aclose()` runs in a task of its own behind a shield. aiortc's own close must never be
 cancelled half-way (every later close would hang), so past its deadline it is parked and logged.
@@ -15,7 +16,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -29,8 +29,8 @@ from aiortc import (
     RTCSessionDescription,
 )
 
-from rtcvoice import _aioice, _aiortc, _sctp, sdp
-from rtcvoice.errors import TransportError
+from rtcvoice import _aioice, _aiortc, _channels, _ice, _sctp, _wall_clock, clock, sdp
+from rtcvoice.errors import RtcVoiceError, TransportError
 from rtcvoice.ice_servers import IceSettings
 from rtcvoice.rtp import ReceiverReport, RtpPacket
 from rtcvoice.stats import TransportStats
@@ -43,6 +43,11 @@ CHANNEL_LABEL = "oai-events"
 
 SEND_BUFFER_LIMIT = 1 << 20
 """Bytes of text that may wait for a slow network. aiortc itself would queue without a limit."""
+
+MOST_PAIRS = 400
+FEWEST_CANDIDATES = 4
+"""Pairs of addresses that are checked, and candidates of the server's that are used however many
+addresses this machine has; aioice's work grows with the square of the pairs."""
 
 CLOSE_TIMEOUT = 3.0
 """Seconds that aiortc may take to close before it is left to itself."""
@@ -58,8 +63,8 @@ class Transport:
     `on_packet` gets every RTP packet, `on_text` every text message, `on_lost` one call with the
     reason when an established connection fails or is closed by the peer, `on_report` every RTCP
     report of how the other side receives the track. All of them run on the event loop. `loopback`
-    restricts the connection to 127.0.0.1. `ice` names STUN and TURN servers, and is told how they
-    answered.
+    also offers 127.0.0.1, for a server on this machine; the answer tells whether it is used. `ice`
+    names STUN and TURN servers, and is told how they answered.
     """
 
     def __init__(
@@ -86,18 +91,19 @@ class Transport:
                 iceServers=[], iceTransportPolicy=policy, bundlePolicy=RTCBundlePolicy.MAX_BUNDLE
             )
         )
-        self._end_connecting = _aiortc.own_connecting(self._peer)
+        self._end_connecting = _aiortc.own_connecting(self._peer, self._broke)
         self._on_text = on_text
         self._on_lost = on_lost
         self._changed = asyncio.Event()
         self._established = False
+        self._broken: TransportError | None = None
         self._closing: asyncio.Task[None] | None = None
-        self.heard_at = time.monotonic()
-        """When the last datagram of any kind arrived, in seconds of `time.monotonic()`."""
+        self.heard_at = clock.now()
+        """When the server was last heard, in seconds of `clock.now()`."""
         self._packets_received = self._bytes_received = self._bytes_given = 0
         self._add_audio(track, on_packet, on_report)
         self._channel: Any = self._peer.createDataChannel(CHANNEL_LABEL)
-        _aiortc.open_channels_early(self._peer.sctp)
+        self._mend_channels(self._peer.sctp)
         self._ice = self._mend_ice(loopback=loopback)
         # An exception in a listener of aiortc's ends the whole call: these only set and enqueue.
         self._peer.on("iceconnectionstatechange", self._state_changed)
@@ -115,6 +121,8 @@ class Transport:
         transceiver = self._peer.addTransceiver(track, direction="sendrecv")
         opus = [c for c in RTCRtpSender.getCapabilities("audio").codecs if "opus" in c.mimeType]
         transceiver.setCodecPreferences(opus)
+        _wall_clock.report_by_monotonic_clock(transceiver.sender, transceiver.receiver)
+        _aiortc.guard_media(transceiver.receiver.transport, self._heard)
         _aiortc.take_packets(transceiver.receiver, on_packet)
         _aiortc.watch_reports(transceiver.sender, on_report)
 
@@ -122,11 +130,18 @@ class Transport:
         connection = _aiortc.ice_connection(self._peer)
         _aiortc.end_consent_lapse(connection)
         _aiortc.quick_checks(connection)
+        _ice.nominate_routed_pairs(connection)
         if loopback:
-            _aiortc.gather_on_loopback(connection)
+            _ice.add_loopback(connection)
         if self._gathering.servers:
             _aioice.gather_through_servers(connection, self._gathering)
         return connection
+
+    def _mend_channels(self, sctp: Any) -> None:
+        _wall_clock.measure_by_monotonic_clock(sctp)
+        _channels.guard_channels(sctp, self._heard)
+        _channels.bound_reassembly(sctp, self._overflowed)
+        _channels.open_channels_early(sctp)
 
     @property
     def ice_state(self) -> str:
@@ -162,7 +177,7 @@ class Transport:
         if ice.relay_only and not any(asked.candidate for asked in ice.asked):
             trouble = ice.trouble or "there is no TURN server"
             raise TransportError(f"no relay can be used: {trouble}", stage="offer", hint=ice.cure)
-        _aiortc.watch_datagrams(self._ice, self._heard)
+        self._watch_sockets()
         return sdp.shape_offer(self._peer.localDescription.sdp)
 
     async def accept_answer(self, answer: str) -> None:
@@ -171,17 +186,36 @@ class Transport:
         Raises TransportError(stage=answer).
         """
         try:
-            description = RTCSessionDescription(sdp.normalise_answer(answer), "answer")
+            normalised = sdp.normalise_answer(answer, most_candidates=self._most_candidates())
+            hosts = sdp.candidate_hosts(normalised)
+            self._gathering.mismatch = _ice.mismatch(self._ice, hosts)
+            if not self._gathering.relay_only:
+                await _ice.keep_to_loopback(self._ice, hosts)
+                self._watch_sockets()
+            description = RTCSessionDescription(normalised, "answer")
             await self._peer.setRemoteDescription(description)
             await self._peer.addIceCandidate(None)  # without an end, ICE would never fail
         except sdp.AnswerError as exc:
-            raise TransportError(
-                str(exc), stage="answer", hint="is base_url the address of a Realtime server?"
-            ) from exc
+            raise TransportError(str(exc), stage="answer", hint=exc.hint) from exc
+        except RtcVoiceError:
+            raise
         except Exception as exc:  # aiortc raises many kinds for an SDP it cannot use
+            what = ascii(str(exc) or type(exc).__name__)[1:-1][:200]
             raise TransportError(
-                f"the server's SDP answer cannot be used: {exc}", stage="answer"
+                f"the server's SDP answer cannot be used: {what}",
+                stage="answer",
+                hint="`-vv` (or the log of aiortc at DEBUG) shows the answer",
             ) from exc
+
+    def _most_candidates(self) -> int:
+        """Return how many candidates are worth checking: each is checked from every address."""
+        addresses = max(1, len(self._ice.local_candidates))
+        return max(FEWEST_CANDIDATES, min(sdp.MOST_CANDIDATES, MOST_PAIRS // addresses))
+
+    def _watch_sockets(self) -> None:
+        _aiortc.watch_datagrams(self._ice, self._count)
+        _ice.watch_answers(self._ice, self._heard)
+        _ice.keep_reading(self._ice, asyncio.get_running_loop().call_later)
 
     async def wait_ice(self) -> None:
         """Wait until a candidate pair works. Raises TransportError(stage=ice)."""
@@ -209,6 +243,8 @@ class Transport:
 
     async def _wait(self, done: Callable[[], bool], stage: str, what: str, hint: str) -> None:
         while not done():
+            if self._broken is not None:
+                raise TransportError(self._broken.message, stage=stage, hint=self._broken.hint)
             if self.state in _DEAD or self.ice_state in _DEAD:
                 raise TransportError(what, stage=stage, hint=hint)
             self._changed.clear()
@@ -245,8 +281,10 @@ class Transport:
         waiting = self._channel.bufferedAmount + _sctp.unacknowledged(self._peer)
         return self._bytes_given, max(0, self._bytes_given - waiting)
 
-    def _heard(self, size: int) -> None:
-        self.heard_at = time.monotonic()
+    def _heard(self) -> None:
+        self.heard_at = clock.now()
+
+    def _count(self, size: int) -> None:
         self._packets_received += 1
         self._bytes_received += size
 
@@ -269,6 +307,21 @@ class Transport:
         if self.state in _DEAD or self._channel.readyState in ("closing", "closed"):
             self._established = False
             self._on_lost(TransportError("the server closed the connection", stage="connected"))
+
+    def _broke(self, exc: Exception) -> None:
+        """Note that aiortc's connecting has ended by an exception; whoever waits for it is told."""
+        what = ascii(str(exc) or type(exc).__name__)[1:-1][:200]
+        self._fail(TransportError(f"connecting failed: {what}", stage="connecting"))
+
+    def _overflowed(self, reason: str) -> None:
+        self._fail(TransportError(f"the server cannot be listened to: {reason}", stage="connected"))
+
+    def _fail(self, error: TransportError) -> None:
+        self._broken = self._broken or error
+        self._changed.set()
+        if self._established and self._closing is None:
+            self._established = False
+            self._on_lost(error)
 
     async def aclose(self) -> None:
         """Close the connection; idempotent, never raises, at most CLOSE_TIMEOUT seconds.

@@ -354,13 +354,20 @@ def test_every_datagram_is_noticed_and_only_stun_is_parsed_as_such():
         receiver=SimpleNamespace(data_received=lambda *data: passed_on.append(data)),
         local_candidate=SimpleNamespace(component=1),
     )
-    _aiortc.watch_datagrams(SimpleNamespace(_protocols=[protocol]), sizes.append)
+    unread = asyncio.Queue()
+    for _ in range(2):  # sockets may come later: those that are watched are not watched twice
+        connection = SimpleNamespace(_protocols=[protocol], _queue=unread)
+        _aiortc.watch_datagrams(connection, sizes.append)
     stun, dtls, rtp = b"\x00\x01", b"\x16\xfe\xfd", b"\x80\x60abc"
     for data in (stun, b"\x03\x00", dtls, rtp, b""):
         protocol.datagram_received(data, ("127.0.0.1", 9))
     assert sizes == [2, 2, 3, 5, 0]
-    assert parsed == [stun, b"\x03\x00", b""]
+    assert parsed == [stun, b"\x03\x00"]
     assert passed_on == [(dtls, 1), (rtp, 1)]
+    for _ in range(_aiortc.MOST_UNREAD):
+        unread.put_nowait(b"")
+    protocol.datagram_received(rtp, ("127.0.0.1", 9))
+    assert len(passed_on) == 2  # nobody reads yet, and somebody sends and sends
 
 
 @pytest.mark.parametrize(
@@ -382,7 +389,9 @@ def test_every_datagram_is_noticed_and_only_stun_is_parsed_as_such():
         (lambda: _aiortc.gather_on_loopback(SimpleNamespace()), "get_component_candidates"),
         (lambda: _aiortc.watch_datagrams(SimpleNamespace(), print), "_protocols"),
         (
-            lambda: _aiortc.watch_datagrams(SimpleNamespace(_protocols=[object()]), print),
+            lambda: _aiortc.watch_datagrams(
+                SimpleNamespace(_protocols=[SimpleNamespace()], _queue=None), print
+            ),
             "datagram_received",
         ),
         (

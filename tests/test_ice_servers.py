@@ -262,7 +262,7 @@ async def test_a_wrong_password_is_named_when_there_is_no_other_way(emulator, tu
 
 
 async def test_a_relay_that_may_not_reach_the_server_is_named(emulator, turn):
-    emulator._rewrite = lambda sdp: re.sub(r"127\.0\.0\.1 \d+ typ", "0.0.0.0 9 typ", sdp)
+    emulator._rewrite = lambda sdp: re.sub(r"127\.0\.0\.1 \d+ typ", "0.0.0.1 9 typ", sdp)
     url = f"turn:me:hunter2@127.0.0.1:{turn.port}"
     with pytest.raises(TransportError, match="will not relay to the server of the call: 403"):
         async with relayed(emulator, url, connect_timeout=0.6):

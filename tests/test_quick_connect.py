@@ -7,7 +7,7 @@ from aioice import Candidate, Connection
 from aiortc import RTCConfiguration, RTCPeerConnection
 from aiortc.rtcsctptransport import parse_packet
 
-from rtcvoice import _aiortc
+from rtcvoice import _aiortc, _channels
 
 
 async def agent(*, controlling, lite=False):
@@ -94,7 +94,7 @@ def test_a_missing_name_is_told():
     with pytest.raises(_aiortc.UnsupportedAiortc, match="check_start"):
         _aiortc.be_ice_lite(object())
     with pytest.raises(_aiortc.UnsupportedAiortc, match="_send_chunk"):
-        _aiortc.open_channels_early(object())
+        _channels.open_channels_early(object())
 
 
 # ------------------------------------------------------------------------------- the data channel
@@ -138,7 +138,7 @@ async def what_opens_a_channel(client, server, *, lost=()):
     opened = [asyncio.Event(), asyncio.Event()]
     channel.on("open", opened[0].set)
     server.on("datachannel", lambda _: opened[1].set())
-    _aiortc.open_channels_early(client.sctp)
+    _channels.open_channels_early(client.sctp)
     client.sctp._rto = 0.05  # not the 3 s of RFC 9260
     on_loopback(client)
     await client.setLocalDescription(await client.createOffer())

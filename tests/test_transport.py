@@ -10,6 +10,7 @@ import threading
 import time
 from itertools import pairwise
 
+import aioice.ice
 import pytest
 from live import BentEmulator, Census, eventually
 
@@ -58,7 +59,7 @@ async def end(emulator):
 # -- stages ----------------------------------------------------------------------------------------
 
 
-async def test_the_offer_is_opus_111_and_a_channel_on_loopback_only():
+async def test_the_offer_is_opus_111_and_a_channel_on_loopback_too():
     end = End()
     session, (audio, application) = media_sections(await end.transport.create_offer())
     assert audio[0].startswith("m=audio ")
@@ -68,7 +69,9 @@ async def test_the_offer_is_opus_111_and_a_channel_on_loopback_only():
     assert "a=sendrecv" in audio
     assert application[0].startswith("m=application ")
     candidates = [line.split() for line in audio if line.startswith("a=candidate:")]
-    assert [words[4] for words in candidates] == ["127.0.0.1"]
+    addresses = [words[4] for words in candidates]
+    assert addresses[0] == "127.0.0.1"
+    assert set(addresses[1:]) == set(aioice.ice.get_host_addresses(use_ipv4=True, use_ipv6=True))
     assert "a=group:BUNDLE 0 1" in session
     await end.transport.aclose()
 

@@ -30,7 +30,7 @@ from aiortc import (
     RTCSessionDescription,
 )
 
-from rtcvoice import _aiortc, _sctp
+from rtcvoice import _aiortc, _channels, _sctp
 from rtcvoice.capture.track import SourceTrack
 from rtcvoice.emulator.answer import AS_SEEN, AnswerShape, shape_answer, spoil_answer
 from rtcvoice.emulator.channel import EventChannel, Listener
@@ -157,6 +157,8 @@ class Peer:
             self._offers_channel = "\nm=application" in offer
             taken = RTCSessionDescription(audio_first(offer), "offer")
             await self._peer.setRemoteDescription(taken)
+            if self._peer.sctp is not None:
+                _channels.guard_channels(self._peer.sctp)
             description = await self._peer.createAnswer()
             self._speak(audio_codec(description.sdp))
             await self._peer.setLocalDescription(description)
