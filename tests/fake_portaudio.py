@@ -19,7 +19,7 @@ import numpy as np
 from rtcvoice.device.host import DeviceHost
 from rtcvoice.device.portaudio import PortAudio
 
-INVALID_RATE, INVALID_DEVICE, UNAVAILABLE = -9997, -9996, -9985
+INVALID_RATE, INVALID_DEVICE, INVALID_CHANNELS, UNAVAILABLE = -9997, -9996, -9998, -9985
 
 
 class PortAudioError(Exception):
@@ -36,6 +36,7 @@ class FakeDevice:
     default_rate: float = 48000.0
     interface: int = 0
     in_use: bool = False
+    stereo_only: bool = False
 
 
 @dataclass
@@ -58,6 +59,7 @@ class FakeStream:
     callback: Callable[..., None]
     finished: Callable[[], None]
     is_input: bool
+    channels: int = 1
     latency: float = 0.0
     delay: float = 0.0
     """What the times given with each block say of the latency."""
@@ -70,6 +72,7 @@ class FakeStream:
     """Callbacks yet to come with a dropout."""
     played: list[np.ndarray] = field(default_factory=list)
     hears: Callable[[int, int], np.ndarray] = lambda index, count: np.zeros(count, np.int16)
+    """Samples of shape (count,), the same in all channels, or (count, channels)."""
 
     reports_times: bool = True
 
@@ -100,9 +103,10 @@ class FakeStream:
         if self.accidents:
             self.accidents -= 1
             flags = Flags(input_overflow=self.is_input, output_underflow=not self.is_input)
-        block = np.full(frames, 99, np.int16)
+        block = np.full((frames, self.channels), 99, np.int16)
         if self.is_input:
-            block[:] = self.hears(self.count, frames)
+            heard = self.hears(self.count, frames)
+            block[:] = heard if heard.ndim == 2 else heard[:, np.newaxis]
         now = 5000.0 + self.library.now  # a clock of its own
         delay = self.delay if self.reports_times else 0.0
         times = SimpleNamespace(
@@ -111,7 +115,8 @@ class FakeStream:
         self.callback(block.data, frames, times, flags)
         self.count += frames
         if not self.is_input:
-            self.played.append(block)
+            self.played.append(block[:, 0])
+            assert (block == block[:, :1]).all()
 
     @property
     def heard(self) -> np.ndarray:
@@ -205,13 +210,19 @@ class FakePortAudio:
 
     def _stream(self, *, is_input: bool, **options: Any) -> FakeStream:
         device = self.listed[options["device"]]
-        assert (options["channels"], options["dtype"]) == (1, "int16")
+        channels = options["channels"]
+        assert options["dtype"] == "int16"
+        assert channels in (1, 2)
         rate = options["samplerate"]
         assert options["blocksize"] == rate // 100
         if device not in self.plugged:
             raise PortAudioError("Invalid device", INVALID_DEVICE)
         if device.in_use:
             raise PortAudioError("Device unavailable", UNAVAILABLE)
+        if channels > (device.inputs if is_input else device.outputs) or (
+            device.stereo_only and channels == 1
+        ):
+            raise PortAudioError("Invalid number of channels", INVALID_CHANNELS)
         if rate not in device.rates and "extra_settings" not in options:
             raise PortAudioError("Invalid sample rate", INVALID_RATE)
         stream = FakeStream(
@@ -222,6 +233,7 @@ class FakePortAudio:
             options["callback"],
             options["finished_callback"],
             is_input,
+            channels,
         )
         self.streams.append(stream)
         return stream

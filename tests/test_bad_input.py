@@ -342,7 +342,10 @@ def test_a_disk_that_is_full_in_mid_call(
 
 
 def test_what_is_no_file_is_written_to_as_a_pipe(folder: Path) -> None:
-    said = dict.fromkeys(("input", "text", "microphone", "speaker", "raw", "live", "emulator"))
+    said = {
+        "input": "none",
+        **dict.fromkeys(("text", "microphone", "speaker", "raw", "live", "emulator")),
+    }
     reader = os.open("fifo.wav", os.O_RDONLY | os.O_NONBLOCK)
     try:
         for name in ("/dev/null", "fifo.wav"):

@@ -252,3 +252,55 @@ def test_a_source_replaced_while_it_is_read_is_not_heard_any_more():
         await old.aclose()
 
     run(main())
+
+
+def test_a_source_that_never_waits_is_held_to_the_time():
+    class Hasty:
+        rate = RATE
+        reads = 0
+
+        async def read(self) -> Block:
+            self.reads += 1
+            return Block(np.zeros(RATE // 50, np.int16), self.reads * RATE // 50, 0.0)
+
+    async def main():
+        loop, source, track = asyncio.get_running_loop(), Hasty(), SourceTrack()
+        track.start(source)
+        begun, turns = loop.time(), 0
+
+        async def others() -> None:
+            nonlocal turns
+            while True:
+                await asyncio.sleep(0.01)
+                turns += 1
+
+        task = asyncio.create_task(others())
+        await receive(track, 500)
+        assert 9.0 < loop.time() - begun < 10.1
+        assert turns > 900
+        task.cancel()
+
+    run(main())
+
+
+def test_a_source_on_a_clock_that_is_a_little_fast_is_never_waited_for():
+    class Device:
+        rate = RATE
+        reads = 0
+        latest = 0.0
+
+        async def read(self) -> Block:
+            loop = asyncio.get_running_loop()
+            due = 1000.0 + self.reads * 0.02 / 1.001
+            self.latest = max(self.latest, loop.time() - due)
+            await asyncio.sleep(max(0.0, due - loop.time()))
+            self.reads += 1
+            return Block(np.zeros(RATE // 50, np.int16), self.reads * RATE // 50, 0.0)
+
+    async def main():
+        source, track = Device(), SourceTrack()
+        track.start(source)
+        await receive(track, 3000)
+        assert source.latest < 0.001
+
+    run(main())

@@ -24,6 +24,7 @@ from rtcvoice.cli.quality import SILENT, Gauge, Grade, Quality
 from rtcvoice.cli.screen import PlainScreen
 from rtcvoice.cli.status import Meter, Status, keys_line, status_line
 from rtcvoice.cli.transcript import PATIENCE, Transcript
+from rtcvoice.native_stderr import muffled
 from rtcvoice.stats import PlayoutStats, TransportStats, UplinkStats
 
 GOOD = Quality(Grade.GOOD, 0.004, 0.0381, 0.05)
@@ -366,4 +367,21 @@ def test_what_c_libraries_complain_of_is_logged_while_lines_are_drawn(
     native.restore()
     native.restore()
     assert caplog.messages == ["stderr: Expression 'x' failed in 'pa_linux_alsa.c'"]
+    assert os.path.samestat(os.fstat(2), before)
+
+
+def test_two_that_lead_stderr_elsewhere_do_not_undo_each_other() -> None:
+    """The terminal takes its own back while a device is being opened on another thread."""
+    before = os.fstat(2)
+    native = NativeStderr()
+    native.divert()
+    with muffled():
+        native.restore()
+        assert native._thread is None
+        assert os.path.samestat(os.fstat(2), os.stat(os.devnull))
+    assert os.path.samestat(os.fstat(2), before)
+    with muffled():
+        native.divert()
+    assert not os.path.samestat(os.fstat(2), before)
+    native.restore()
     assert os.path.samestat(os.fstat(2), before)

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
+import rtcvoice
+from rtcvoice.device.channels import ChannelPicker
 from rtcvoice.device.clock import DeviceClock
-from rtcvoice.device.device import Device, Direction, choose, rates_for
+from rtcvoice.device.device import (
+    Device,
+    Direction,
+    Identity,
+    choose,
+    identity_of,
+    rates_for,
+)
 from rtcvoice.errors import DeviceError
 
 IN, OUT = Direction.INPUT, Direction.OUTPUT
@@ -88,15 +99,58 @@ def test_on_windows_wasapi_is_taken_unless_an_index_says_otherwise(wanted, direc
 @pytest.mark.parametrize(
     ("own", "ladder"),
     [
-        (48000, [48000, 44100, 24000, 16000]),
-        (44100, [48000, 44100, 24000, 16000]),
-        (16000, [48000, 16000, 44100, 24000]),
-        (96000, [48000, 96000, 44100, 24000, 16000]),
-        (0, [48000, 44100, 24000, 16000]),
+        (48000, [48000, 44100, 24000, 16000, 96000, 8000, 192000]),
+        (44100, [48000, 44100, 24000, 16000, 96000, 8000, 192000]),
+        (16000, [48000, 16000, 44100, 24000, 96000, 8000, 192000]),
+        (96000, [48000, 96000, 44100, 24000, 16000, 8000, 192000]),
+        (0, [48000, 44100, 24000, 16000, 96000, 8000, 192000]),
     ],
 )
 def test_the_rates_to_try(own, ladder):
     assert rates_for(device(0, "x", ins=1, rate=own)) == ladder
+
+
+def test_of_equal_devices_the_one_that_was_meant_is_found_again():
+    headsets = [device(1, "USB Headset", ins=1), device(2, "USB Headset", ins=1)]
+    second = identity_of(headsets, headsets[1], IN)
+    moved = [device(5, "Other", ins=1), *(replace(each, index=each.index + 6) for each in headsets)]
+    assert choose(moved, second, IN).index == 8
+    with pytest.raises(DeviceError, match="'USB Headset' is gone"):
+        choose(moved[:2], second, IN)  # the one that is left may be somebody else's
+    assert identity_of(LINUX, LINUX[1], IN) == Identity("USB Headset", "ALSA", 0)
+
+
+@pytest.mark.parametrize("wrong", [1.5, "", "  ", True, b"USB", ["USB"]])
+def test_what_means_no_device_is_refused_at_once(wrong):
+    for end in (rtcvoice.Microphone, rtcvoice.Speaker):
+        with pytest.raises(rtcvoice.ConfigError, match="means no sound device"):
+            end(wrong)
+
+
+def test_the_channel_in_which_something_is_heard_is_taken():
+    picker, noise = ChannelPicker(2), np.random.default_rng(1)
+
+    def frames(left: float, right: float) -> np.ndarray:
+        both = noise.normal(0, 1, (480, 2)) * (left, right) + (0, 500)  # an offset is no sound
+        return np.rint(both).astype(np.int16)
+
+    assert np.array_equal(picker.take(block := frames(2, 2)), block[:, 0])
+    assert [picker.take(frames(2, 2000)).std() > 1000 for _ in range(5)][-1]
+    assert picker.current == 1
+    for _ in range(100):
+        picker.take(frames(2, 2))  # a pause changes nothing
+        picker.take(frames(900, 600))  # nor two microphones that hear one voice
+    assert picker.current == 1
+    for _ in range(20):
+        picker.take(frames(3000, 100))
+    assert picker.current == 0
+
+
+def test_a_channel_that_was_asked_for_is_kept():
+    picker = ChannelPicker(2, wanted=1)
+    heard = picker.take(np.array([[900, 1], [-900, 2]], np.int16))
+    assert heard.tolist() == [1, 2]
+    assert heard.flags.c_contiguous
 
 
 def test_times_that_are_late_by_chance_lie_on_the_earliest_line():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from echo_scene import RATE, at_level, level_db, run
 from test_echo import scene
 
@@ -35,6 +36,16 @@ def test_it_opens_a_moment_after_the_assistant_and_loses_nothing_else():
     assert set(range(18)) <= set(open_at)
     assert not set(range(21, 50 + int(AFTER * 50) - 1)) & set(open_at)
     assert set(range(50 + int(AFTER * 50) + 3, 100)) <= set(open_at)
+
+
+@pytest.mark.parametrize("rate", [8000, 16000, 24000, 48000])
+def test_it_shuts_for_the_same_sounds_at_every_rate(rate):
+    ring, begins = TimedRing(RATE), 100.049
+    ring.write(np.zeros(RATE, np.int16), begins - 1)
+    ring.write(np.full(RATE // 10, 9000, np.int16), begins)
+    voice = np.full(rate // 50, 1000, np.int16)
+    assert HalfDuplex(ring).process(Block(voice, 0, 100.0)).samples[-1] < 100
+    assert HalfDuplex(ring).process(Block(voice, 0, 99.9)).samples[-1] == 1000
 
 
 class Steady:

@@ -59,7 +59,8 @@ ALLOWED: dict[str, set[str]] = {
     "signatures": set(),
     "ogg_links": set(),
     "sound_file": {"errors", "audio", "downmix", "ogg_links", "signatures"},
-    "device": {"errors", "audio", "stats", "device"},
+    "device": {"errors", "audio", "native_stderr", "stats", "device"},
+    "native_stderr": set(),
     "small_files": set(),
     "credentials": {"errors", "masking", "small_files", "threads"},
     "addresses": {"errors"},
@@ -96,7 +97,17 @@ ALLOWED: dict[str, set[str]] = {
     | {"playout.engine"},
     "checkup": LEAVES | CONNECTION | {"", "call", "connect", "device", "checkup"},
     "cli": LEAVES
-    | {"", "cli", "addresses", "checkup", "emulator", "environment", "small_files", "token_server"},
+    | {
+        "",
+        "cli",
+        "addresses",
+        "checkup",
+        "emulator",
+        "environment",
+        "native_stderr",
+        "small_files",
+        "token_server",
+    },
     "__main__": {"cli"},
     "": LEAVES | ROADS | CROSSING | CONNECTION | {"device", "_starting"},
 }

@@ -261,3 +261,35 @@ def test_whatever_the_device_does_blocks_are_whole_and_the_index_keeps_the_time(
         else:
             raise AssertionError("blocks without end")
     assert cutter.deadline > now - 0.001
+
+
+@pytest.mark.parametrize("stood_still", [1.0, 60.0, 3600.0])
+def test_time_in_which_nobody_read_is_passed_over(stood_still):
+    cutter, now = Cutter(1000), 100.0
+    cutter.start(now)
+    now += stood_still
+    blocks = []
+    while (block := cutter.take(now)) is not None:
+        blocks.append(block)
+    assert 1 <= len(blocks) <= 7
+    assert blocks[-1].time == pytest.approx(now - PATIENCE - 0.02, abs=0.1)
+    for block in blocks:
+        assert block.index / 1000 == pytest.approx(block.time - 100.0, abs=0.001)
+
+
+@pytest.mark.parametrize("channel", [0, -1, 65])
+def test_what_is_no_channel_is_refused(channel):
+    with pytest.raises(ConfigError, match="the first one is 1"):
+        rtcvoice.Microphone(channel=channel)
+
+
+def test_a_channel_that_is_asked_for_is_heard():
+    async def main():
+        scene = Scene(FakeDevice("Interface", inputs=2), channel=2)
+        async with scene:
+            scene.stream.hears = lambda index, count: np.tile([9000, 5], (count, 1))
+            scene.read()
+            await scene.live(1)
+            assert set(np.concatenate([block.samples for block in scene.blocks[10:]])) == {5}
+
+    run(main())

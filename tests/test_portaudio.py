@@ -55,6 +55,57 @@ def test_a_device_that_takes_none_of_them_is_named_with_the_rates():
         opened(library, wanted="Odd")
 
 
+@pytest.mark.parametrize("rate", [8000, 96000, 192000])
+def test_a_device_with_one_rate_that_it_does_not_tell_is_opened(rate):
+    library = FakePortAudio(FakeDevice("Card", inputs=1, rates=(rate,), default_rate=44100.0))
+    assert opened(library, IN).rate == rate
+
+
+def test_of_two_inputs_both_are_opened_and_what_takes_no_single_channel_gets_two():
+    assert opened(FakePortAudio(FakeDevice("Interface", inputs=2)), IN).channels == 2
+    assert opened(FakePortAudio(FakeDevice("Mic", inputs=1)), IN).channels == 1
+    assert opened(FakePortAudio(FakeDevice("Card", outputs=2))).channels == 1
+    assert opened(FakePortAudio(FakeDevice("DAC", outputs=2, stereo_only=True))).channels == 2
+    with pytest.raises(DeviceError, match="neither one channel nor two"):
+        opened(FakePortAudio(FakeDevice("Odd", outputs=1, stereo_only=True)))
+
+
+def test_a_driver_that_lies_about_its_second_input_is_opened_with_one():
+    library = FakePortAudio(FakeDevice("Mic", inputs=2))
+
+    def refuses(**options):
+        if options["channels"] == 2:
+            raise library.PortAudioError("Unanticipated host error", -9999)
+        return library._stream(is_input=True, **options)
+
+    library.RawInputStream = refuses
+    assert opened(library, IN).channels == 1
+
+
+def test_a_channel_that_is_not_there_is_named():
+    border = PortAudio(lambda: FakePortAudio(FakeDevice("Mic", inputs=1)))
+    nothing = {"latency": 0.03, "callback": lambda *_: None, "finished": lambda: None}
+    with pytest.raises(DeviceError, match="has no channel 2, only 1"):
+        border.open(IN, None, channel=2, **nothing)
+
+
+def test_a_name_that_two_equal_devices_have_is_warned_of(caplog):
+    headset = FakeDevice("USB Headset", inputs=1)
+    opened(FakePortAudio(headset, FakeDevice("USB Headset", inputs=1)), IN, "headset")
+    assert "several devices are called 'USB Headset': number 0" in caplog.text
+
+
+def test_the_module_is_loaded_for_us_alone(tmp_path, monkeypatch):
+    """PortAudio counts its initialisations: with one of our own, ours never ends the others'."""
+    (tmp_path / "sounddevice.py").write_text("PortAudioError = OSError\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "sounddevice", raising=False)
+    border = PortAudio()
+    border.refresh()
+    assert "sounddevice" not in sys.modules
+    assert border.is_ours_alone
+
+
 def test_wasapi_converts_only_when_nothing_else_works():
     card = FakeDevice("Card", outputs=2, rates=(96000,), default_rate=96000.0)
     library = FakePortAudio(card, interfaces=("Windows WASAPI",))

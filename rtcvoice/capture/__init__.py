@@ -8,7 +8,7 @@ from the block's index, so that a gap in the source stays a gap for the listener
 
     source.py      what a source is; Silence, and PcmSource for audio the program makes itself
     flag.py        a flag to wait for, in whichever event loop the call runs
-    microphone.py  Microphone: a sound device, through PortAudio (device_host.py)
+    microphone.py  Microphone: a sound device, through PortAudio (device/host.py)
     cutter.py      pure: the device's stream in blocks that are always in time
     conditioning.py  what happens to its blocks: echo, noise, gain; one of these for the echo:
       echo.py          AEC3, or in double talk what the linear filter leaves

@@ -3,7 +3,8 @@
 The device's thread writes what it captured, with the time of its first sample; the reader takes
 blocks. Where the device has nothing when a block is overdue, the block is silence, and what the
 device brings later for that time is skipped: time that was told as silence is not told twice. A
-stretch that is missing for good (an overrun, another device) shows as a jump of the index.
+stretch that is missing for good (an overrun, another device) shows as a jump of the index, and so
+does time in which nobody read: the process stood still, and nothing of it is told afterwards.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ KEPT = 0.3
 
 PATIENCE = 0.15
 """Seconds that a block may be overdue before it is silence, on top of the device's latency."""
+
+CATCH_UP = 0.1
+"""Seconds of silence beyond what is due that are told at once to a reader that was late."""
 
 GAP = 0.05
 """Seconds by which a block is later than the one before it ended: no jitter, but samples lost."""
@@ -111,6 +115,9 @@ class Cutter:
         if now < self.deadline:
             return None
         self._in_step_with = 0
+        if (late := now - self.deadline) > CATCH_UP:
+            self._pass_over(round(late * self._rate))
+        assert self._next is not None
         return self._told(self._silence, self._next)
 
     def _fall_in(self, mark: _Mark, wanted_time: float) -> None:

@@ -15,6 +15,9 @@ __all__ = ["HalfDuplex"]
 AFTER = 0.2
 """Seconds after the assistant's last sound in which a room still resounds."""
 
+BLOCK = 0.02
+"""Seconds in a block of a source, at any rate."""
+
 BEFORE = 0.03
 """Seconds by which the device's times may be wrong."""
 
@@ -39,7 +42,7 @@ class HalfDuplex:
 
     def process(self, block: Block) -> Block:
         """Return `block`, or what may be heard of it."""
-        span = AFTER + BEFORE + len(block.samples) / 48000
+        span = AFTER + BLOCK + BEFORE
         played = self._speaker.read_at(block.time - AFTER, int(span * self._speaker.rate))
         before = self._gain
         self._gain = ATTENUATION if level(played).rms_dbfs > AUDIBLE else 1.0

@@ -34,6 +34,9 @@ LATENCY = 0.03
 """Seconds of buffer asked of the device: about 5 ms from a sound's end to the program on a sound
 server. A device that drops samples gets twice as much, again and again up to 240 ms."""
 
+MOST_CHANNELS = 64
+"""Channels that a device may have."""
+
 CLOSE_TIMEOUT = 2.0
 """Seconds to wait for a device that does not close."""
 
@@ -50,11 +53,15 @@ class Microphone(Source):
     `device` is a part of its name, its index in `rtcvoice.devices()`, or None for the system's
     default. `rate` is that of the blocks, an Opus rate: a device with another one is converted.
     `latency` is the buffer asked of the device in seconds; it grows when samples are lost.
+    `channel` is the input of an interface with several, 1 for the first; None takes the one in
+    which something is heard.
     `echo_cancellation` takes the loudspeaker out where the other end of the call is a `Speaker`;
     with headphones it is not needed. `noise_suppression` and `gain_control` are WebRTC's.
+    `host` opens and watches the device: that of the process, unless a test gives another.
 
     `open` raises DeviceError: no such device, in use, no PortAudio. A device lost during the call
-    is silence until one is found: the call is told (`rtcvoice.device_changed`).
+    is silence until one is found. The call is told of that, and of a device that gives nothing but
+    zeros for 10 s (`rtcvoice.device_changed`).
     """
 
     def __init__(
@@ -63,6 +70,7 @@ class Microphone(Source):
         *,
         rate: int = 48000,
         latency: float = LATENCY,
+        channel: int | None = None,
         echo_cancellation: bool = True,
         noise_suppression: bool = False,
         gain_control: bool = False,
@@ -71,6 +79,10 @@ class Microphone(Source):
         self.rate = check_rate(rate)
         if not 0 < latency <= 1:
             raise ConfigError(f"latency={latency!r} is no buffer of up to 1 s")
+        if channel is not None and not 1 <= channel <= MOST_CHANNELS:
+            raise ConfigError(
+                f"channel={channel!r} is no channel of a device", hint="the first one is 1"
+            )
         self._wanted = Conditioning(
             echo_cancellation=echo_cancellation,
             noise_suppression=noise_suppression,
@@ -80,8 +92,15 @@ class Microphone(Source):
         self._conditioner: Conditioner = AsIs()
         self.on_change: Callable[[DeviceChanged], None] | None = None
         self._host = host or device_host()
-        self._line = Line(self, Direction.INPUT, device, latency=latency, clock=self._host.clock)
-        self._cutter = Cutter(rate)
+        self._line = Line(
+            self,
+            Direction.INPUT,
+            device,
+            latency=latency,
+            clock=self._host.clock,
+            channel=channel,
+        )
+        self._cutter = Cutter(self.rate)
         self._resampler: Resampler = PassThrough()
         self._loud_at = 0.0
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -153,12 +172,12 @@ class Microphone(Source):
     # -- the line's side ----------------------------------------------------------------------
 
     def opened(self, rate: int) -> None:
-        """Get ready for a device at `rate`; see `device_line.End`."""
+        """Get ready for a device at `rate`; see `line.End`."""
         self._resampler = resampler(from_rate=rate, to_rate=self.rate)
         self._cutter.begin()
 
     def process(self, samples: Samples, time: float) -> None:
-        """Keep what was captured; see `device_line.End`."""
+        """Keep what was captured; see `line.End`."""
         if max(int(samples.max()), -int(samples.min())) > QUIET_PEAK:
             self._loud_at = time
         self._cutter.latency = self._line.latency
@@ -169,13 +188,13 @@ class Microphone(Source):
                 self._loop.call_soon_threadsafe(self._more.set)
 
     def quiet(self, now: float) -> bool:
-        """Whether nobody speaks; see `device_line.End`."""
+        """Whether nobody speaks; see `line.End`."""
         return now - self._loud_at > QUIET_FOR
 
     def closed(self) -> None:
-        """Do nothing: the reader sees by itself that nothing comes; see `device_line.End`."""
+        """Do nothing: the reader sees by itself that nothing comes; see `line.End`."""
 
     def changed(self, event: DeviceChanged) -> None:
-        """Hand the news on; see `device_line.End`."""
+        """Hand the news on; see `line.End`."""
         if self.on_change is not None:
             self.on_change(event)

@@ -45,6 +45,17 @@ LEVEL_PACKETS = 5
 ABSURD_JITTER = 10.0
 """Seconds. Some receivers, aiortc among them, report hours of it where timestamps wrap."""
 
+LONGEST_BURST = 0.3
+"""Seconds of audio that a source which was late may give at once; about what is kept of a device's
+while nobody reads."""
+
+JUST_NOW = 0.002
+"""Seconds since the last packet within which a source has not waited for the next one's time."""
+
+FASTEST = 1.02
+"""How much faster than the clock a source may run: a device's own clock is never as wrong as that,
+and a source that does not wait at all is held back."""
+
 _TIME_BASE = fractions.Fraction(1, RTP_CLOCK)
 
 
@@ -99,6 +110,7 @@ class SourceTrack(MediaStreamTrack):
         self._base: int | None = None
         self._pts = -PACKET_TICKS
         self._sent_at: float | None = None
+        self._allowed_at = 0.0
 
     @property
     def encoder(self) -> Encoder:
@@ -146,8 +158,10 @@ class SourceTrack(MediaStreamTrack):
     async def recv(self) -> av.Packet[Any]:
         """Return the next packet when it is due. Raises MediaStreamError once stopped, only that.
 
-        aiortc's sender calls it, for the first time when the connection is encrypted.
+        aiortc's sender calls it, for the first time when the connection is encrypted. A source that
+        gives its blocks faster than they last is waited for, so that the loop and the network live.
         """
+        await self._pace()
         while True:
             if self.readyState != "live":
                 raise MediaStreamError
@@ -157,6 +171,15 @@ class SourceTrack(MediaStreamTrack):
                 return self._packet(reader, block)
             except Exception as exc:
                 self._fail(reader, exc)
+
+    async def _pace(self) -> None:
+        """Wait until one more packet may go out; let others run when the last one just did."""
+        now = asyncio.get_running_loop().time()
+        self._allowed_at = max(self._allowed_at + 0.02 / FASTEST, now - LONGEST_BURST)
+        if self._allowed_at > now:
+            await asyncio.sleep(self._allowed_at - now)
+        elif self._sent_at is not None and now - self._sent_at < JUST_NOW:
+            await asyncio.sleep(0)
 
     def _packet(self, reader: BlockReader, block: Block) -> av.Packet[Any]:
         if reader is self._reader:

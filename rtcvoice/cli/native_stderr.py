@@ -11,39 +11,42 @@ import logging
 import os
 import threading
 
+from rtcvoice.native_stderr import Diversion
+
 __all__ = ["NativeStderr"]
 
 logger = logging.getLogger(__name__)
-
-STDERR = 2
 
 
 class NativeStderr:
     """`divert` and `restore` descriptor 2; both are idempotent."""
 
     def __init__(self) -> None:
-        self._saved: int | None = None
+        self._diversion: Diversion | None = None
         self._thread: threading.Thread | None = None
 
     def divert(self) -> None:
         """Send what is written to descriptor 2 to the log."""
-        if self._saved is not None:
+        if self._diversion is not None:
             return
         reader, writer = os.pipe()
-        self._saved = os.dup(STDERR)
-        os.dup2(writer, STDERR)
-        os.close(writer)
+        try:
+            self._diversion = Diversion(writer)
+        except OSError:  # a program without a stderr
+            os.close(reader)
+            return
+        finally:
+            os.close(writer)
         self._thread = threading.Thread(target=_log_lines, args=(reader,), daemon=True)
         self._thread.start()
 
     def restore(self) -> None:
         """Let it be the terminal again; what was written until then is logged."""
-        if self._saved is None or self._thread is None:
+        if self._diversion is None or self._thread is None:
             return
-        os.dup2(self._saved, STDERR)  # the last writer of the pipe: its reader ends
-        os.close(self._saved)
+        self._diversion.end()  # the last writer of the pipe: its reader ends
         self._thread.join(1.0)
-        self._saved = self._thread = None
+        self._diversion = self._thread = None
 
 
 def _log_lines(reader: int) -> None:

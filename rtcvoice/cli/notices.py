@@ -34,5 +34,6 @@ def _device(event: DeviceChanged) -> str:
         DeviceChange.LOST: f"{name} is lost, another is being looked for",
         DeviceChange.REOPENED: f"the {event.end} is now {event.device!r}",
         DeviceChange.ADJUSTED: name,
+        DeviceChange.SILENT: name,
     }[event.change]
     return f"{told}: {event.reason}" if event.reason else told

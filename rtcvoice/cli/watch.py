@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager, suppress
 from types import MappingProxyType
 from typing import Any
 
-from rtcvoice import Call, CallEnded, FileSink, Microphone, PipeSink, RtcVoiceError
+from rtcvoice import Call, CallEnded, FileSink, PipeSink, RtcVoiceError
 from rtcvoice.cli.call_ends import CallEnds
 from rtcvoice.cli.keys import END_OF_FILE, Keyboard
 from rtcvoice.cli.live import LiveScreen
@@ -25,9 +25,6 @@ __all__ = ["Ear", "obey_keys", "show_events", "show_status", "watching"]
 
 TICK = 0.1
 """Seconds between two looks at a call."""
-
-SILENT_MICROPHONE = 8.0
-"""Seconds of perfect silence after which a microphone is suspicious: a real one makes noise."""
 
 LAST_WORDS = 1.0
 """Seconds that showing the last events may take."""
@@ -75,7 +72,7 @@ async def show_status(
     call: Call, ends: CallEnds, screen: Screen, ear: Ear, keyboard: Keyboard | None = None
 ) -> None:
     """Show how things are, until cancelled; a sink that cannot write any more ends the call."""
-    gauge, you, assistant, silence = Gauge(), Meter(), Meter(), _Silence(ends)
+    gauge, you, assistant = Gauge(), Meter(), Meter()
     began = time.monotonic()
     while True:
         if keyboard is not None:
@@ -90,26 +87,9 @@ async def show_status(
             keys=keyboard is not None and keyboard.works,
         )
         screen.tick(status)
-        if silence.suspicious(status, stats.uplink.audio_level):
-            screen.notice("nothing but silence comes from the microphone: is it switched off?")
         if isinstance(ends.sink, FileSink | PipeSink) and ends.sink.error is not None:
             await call.hangup()
         await asyncio.sleep(TICK)
-
-
-class _Silence:
-    """Notices, once, a microphone that has given nothing at all since the call began."""
-
-    def __init__(self, ends: CallEnds) -> None:
-        self._wonders = isinstance(ends.source, Microphone)
-
-    def suspicious(self, status: Status, level: float) -> bool:
-        if level > 0 or status.muted:
-            self._wonders = False
-        if not self._wonders or status.elapsed < SILENT_MICROPHONE:
-            return False
-        self._wonders = False
-        return True
 
 
 class Ear:

@@ -4,6 +4,7 @@
     host.py        every line of the process that is in use: looked at, and opened again when lost
     line.py        one end's line to its device: the callback, dropouts, when it counts as lost
     clock.py       pure: steady times out of what drivers say
+    channels.py    one voice out of the channels of a device, and into them
     thread.py      the one thread on which PortAudio is opened, initialised and closed
     portaudio.py   PortAudio by way of sounddevice, its errors in words
 

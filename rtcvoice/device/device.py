@@ -2,7 +2,8 @@
 
 Pure: `portaudio.py` makes the list. A device is wished for by a part of its name, by its index in
 the list, or by None, which means the system's default. A wish is looked up anew each time a device
-is opened, since the indices change whenever something is plugged in.
+is opened, since the indices change whenever something is plugged in; what was wished for by its
+index is looked up by its `Identity` from then on.
 """
 
 from __future__ import annotations
@@ -10,12 +11,26 @@ from __future__ import annotations
 import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
-from rtcvoice.errors import DeviceError
+from rtcvoice.errors import ConfigError, DeviceError
 
-__all__ = ["RATES", "Device", "DeviceChange", "DeviceChanged", "Direction", "choose", "rates_for"]
+__all__ = [
+    "RATES",
+    "Device",
+    "DeviceChange",
+    "DeviceChanged",
+    "Direction",
+    "Identity",
+    "Wish",
+    "check_wish",
+    "choose",
+    "equals_of",
+    "identity_of",
+    "rates_for",
+]
 
-RATES = (48000, 44100, 24000, 16000)
+RATES = (48000, 44100, 24000, 16000, 96000, 8000, 192000)
 """Sample rates to try, best first; the device's own comes second."""
 
 LIST_HINT = "`python -m rtcvoice devices` lists what there is"
@@ -55,6 +70,20 @@ class Device:
         return self.is_default_input if direction is Direction.INPUT else self.is_default_output
 
 
+@dataclass(frozen=True)
+class Identity:
+    """Which device was meant, when the list changes: two equal headsets have one name."""
+
+    name: str
+    host_api: str
+    number: int
+    """Which of those equal ones, from 0, in the order of the list."""
+
+
+Wish: TypeAlias = int | str | Identity | None
+"""A device as it is asked for: its index, a part of its name, one known before, the default."""
+
+
 class DeviceChange(enum.StrEnum):
     """What happened to a device during a call."""
 
@@ -64,11 +93,14 @@ class DeviceChange(enum.StrEnum):
     """Sound again, on the device named: the one wished for if it is there, else the default."""
     ADJUSTED = "adjusted"
     """Opened again with a larger buffer, after repeated dropouts."""
+    SILENT = "silent"
+    """Nothing but digital zeros has come from it for 10 s: a real microphone makes some noise."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceChanged:
-    """A device of the call was lost, found again, or given a larger buffer; the call goes on."""
+    """A device of the call was lost, found again, given a larger buffer, or seems to be switched
+    off; the call goes on."""
 
     end: str
     """`microphone` or `loudspeaker`."""
@@ -79,7 +111,34 @@ class DeviceChanged:
     type: str = "rtcvoice.device_changed"
 
 
-def choose(devices: Sequence[Device], wanted: int | str | None, direction: Direction) -> Device:
+def check_wish(wanted: int | str | None) -> int | str | None:
+    """Return `wanted` if it can mean a device, else raise ConfigError."""
+    if wanted is None or (isinstance(wanted, str) and wanted.strip()):
+        return wanted
+    if hasattr(wanted, "__index__") and not isinstance(wanted, bool):
+        return int(wanted)
+    raise ConfigError(
+        f"{wanted!r} means no sound device",
+        hint="a part of its name, its index in rtcvoice.devices(), or None for the default",
+    )
+
+
+def identity_of(devices: Sequence[Device], device: Device, direction: Direction) -> Identity:
+    """Return what to look for when `device` is to be found again in another list."""
+    number = equals_of(devices, device, direction).index(device)
+    return Identity(device.name, device.host_api, number)
+
+
+def equals_of(devices: Sequence[Device], device: Device, direction: Direction) -> list[Device]:
+    """Return the devices that cannot be told from `device` by their names; itself is one."""
+    return [
+        each
+        for each in devices
+        if (each.name, each.host_api) == (device.name, device.host_api) and each.channels(direction)
+    ]
+
+
+def choose(devices: Sequence[Device], wanted: Wish, direction: Direction) -> Device:
     """Return the device that is meant; raises DeviceError saying what else could be.
 
     A name is compared without case, as a whole first, then as a part. Windows lists each device
@@ -96,6 +155,8 @@ def choose(devices: Sequence[Device], wanted: int | str | None, direction: Direc
         )
     if wanted is None:
         return _default(able, direction)
+    if isinstance(wanted, Identity):
+        return _known(able, wanted, direction)
     named = [device for device in able if device.name.casefold() == wanted.casefold()]
     found = named or [device for device in able if wanted.casefold() in device.name.casefold()]
     if not found:
@@ -121,6 +182,13 @@ def _by_index(devices: Sequence[Device], index: int, direction: Direction) -> De
                 return device
             raise DeviceError(f"{device.name!r} is no {direction.value}", hint=LIST_HINT)
     raise DeviceError(f"there is no sound device {index}", hint=LIST_HINT)
+
+
+def _known(able: Sequence[Device], wanted: Identity, direction: Direction) -> Device:
+    equals = [d for d in able if (d.name, d.host_api) == (wanted.name, wanted.host_api)]
+    if wanted.number < len(equals):
+        return equals[wanted.number]
+    raise DeviceError(f"the {direction.value} {wanted.name!r} is gone", hint=LIST_HINT)
 
 
 def _default(able: Sequence[Device], direction: Direction) -> Device:

@@ -9,8 +9,10 @@ that work are interrupted for that at most twice a minute.
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
 
@@ -59,14 +61,20 @@ class DeviceHost:
         self._refreshed_at = self._interrupted_at = float("-inf")
         self._checked_at = self._excused_until = clock()
         self._runner.start(self._tick)
+        _all.add(self)
 
-    def devices(self) -> Future[list[Device]]:
-        """Return the devices there are; what was plugged in since shows when no device is in use.
+    def devices(self, *, refresh: bool = False) -> Future[list[Device]]:
+        """Return the devices as they were when last looked for, or with `refresh` as they are now.
 
-        A refresh would end the streams that play, so while there are any the list is as old as they
-        are. The future raises DeviceError.
+        Looking anew would end the streams of lines in use, so while there are any the list is as
+        old as they are. The future raises DeviceError.
         """
-        return self._runner.submit(self._listed)
+        return self._runner.submit(lambda: self._listed(refresh=refresh))
+
+    def forked(self) -> None:
+        """Forget the lines: this is a forked process, and they stayed in the other."""
+        self._lines.clear()
+        self._attempts.clear()
 
     def attach(self, line: Line) -> Future[None]:
         """Open the line and look after it until it is detached. The future raises DeviceError."""
@@ -90,6 +98,8 @@ class DeviceHost:
                 self._attempts[line] = (0, now)
             elif line.needs_room(now):
                 self._try(line, line.widen)
+            else:
+                line.notice_silence(now, excused_until=self._excused_until)
         due = [line for line in self._lines if self._is_due(line, now)]
         if due:
             self._find_again(due, now)
@@ -104,13 +114,20 @@ class DeviceHost:
         self.check()
         return CHECK_EVERY
 
-    def _listed(self) -> list[Device]:
-        self._refresh_if_idle()
+    def _listed(self, *, refresh: bool) -> list[Device]:
+        if refresh:
+            self._refresh_if_idle()
         return self._portaudio.devices()
 
     def _attach(self, line: Line) -> None:
-        self._refresh_if_idle()
-        line.open(self._portaudio)
+        if self._portaudio.is_ours_alone:
+            self._refresh_if_idle()
+        try:
+            line.open(self._portaudio)
+        except DeviceError:
+            if not self._refresh_if_idle():
+                raise
+            line.open(self._portaudio)  # it was plugged in since
         self._checked_at = self.clock()
         self._lines.append(line)
 
@@ -120,11 +137,14 @@ class DeviceHost:
             self._attempts.pop(line, None)
             line.close()
 
-    def _refresh_if_idle(self) -> None:
+    def _refresh_if_idle(self) -> bool:
+        """Look for devices anew, unless that was done just now, or would end a line of ours."""
         now = self.clock()
-        if not self._lines and now - self._refreshed_at > FRESH:
-            self._portaudio.refresh()
-            self._refreshed_at = now
+        if self._lines or now - self._refreshed_at <= FRESH:
+            return False
+        self._portaudio.refresh()
+        self._refreshed_at = now
+        return True
 
     def _is_due(self, line: Line, now: float) -> bool:
         return line.state is LineState.LOST and self._attempts[line][1] <= now
@@ -168,6 +188,18 @@ class DeviceHost:
 
 _lock = threading.Lock()
 _host: DeviceHost | None = None
+_all: weakref.WeakSet[DeviceHost] = weakref.WeakSet()
+
+
+def _forked() -> None:
+    global _lock
+    _lock = threading.Lock()
+    for each in _all:
+        each.forked()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
 
 
 def device_host() -> DeviceHost:
@@ -179,11 +211,13 @@ def device_host() -> DeviceHost:
         return _host
 
 
-def devices() -> list[Device]:
+def devices(*, refresh: bool = False) -> list[Device]:
     """Return the sound devices of this machine; the defaults are marked.
 
-    Open devices are not disturbed. It waits for the sound system, some 50 ms; in a coroutine that
-    matters use `await asyncio.to_thread(rtcvoice.devices)`. Raises DeviceError when PortAudio is
-    not installed.
+    They are those that were there when devices were last looked for: at the first question, or
+    when a call opened one. `refresh` looks again, unless a call uses a device now. Neither disturbs
+    anybody's sound. It waits for the sound system, some 50 ms; in a coroutine that matters use
+    `await asyncio.to_thread(rtcvoice.devices)`. Raises DeviceError when PortAudio is not installed,
+    and in a process that was forked from one that uses sound devices.
     """
-    return device_host().devices().result()
+    return device_host().devices(refresh=refresh).result()

@@ -16,8 +16,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from rtcvoice.audio import Samples
+from rtcvoice.device.channels import ChannelPicker
 from rtcvoice.device.clock import DeviceClock
-from rtcvoice.device.device import DeviceChange, DeviceChanged, Direction
+from rtcvoice.device.device import DeviceChange, DeviceChanged, Direction, Wish, check_wish
 from rtcvoice.device.portaudio import PortAudio, PortAudioStream
 from rtcvoice.errors import DeviceError
 from rtcvoice.stats import DeviceStats
@@ -40,6 +41,9 @@ DROPOUTS, DROPOUT_SPAN = 3, 10.0
 
 LARGEST_LATENCY = 0.24
 """Seconds of buffer beyond which more would not help; a conversation suffers before."""
+
+SILENT = 10.0
+"""Seconds of nothing but zeros after which a microphone is suspicious: a real one makes noise."""
 
 PATIENCE = 5.0
 """Seconds to wait for silence before a device is opened anew in the middle of speech."""
@@ -79,6 +83,9 @@ class End(Protocol):
 class Line:
     """A line for `end` to the device `wanted`; `latency` is the seconds of buffer asked for.
 
+    `channel`, from 1, is the one of a microphone's that counts; None: the one in which something is
+    heard. Raises ConfigError for a `wanted` that means no device.
+
     Device thread only, but for `stats`, `latency` and `device`, which may be read anywhere.
     """
 
@@ -90,18 +97,23 @@ class Line:
         *,
         latency: float,
         clock: Callable[[], float],
+        channel: int | None = None,
     ) -> None:
         self.direction = direction
         self.state = LineState.CLOSED
         self.on_finished: Callable[[], None] = lambda: None
         """Called on PortAudio's thread when a stream ended, for a closer look."""
         self._end = end
-        self._wanted = wanted
+        self._wanted: Wish = check_wish(wanted)
+        self._channel = channel
         self._asked = latency
         self._now = clock
         self._stream: PortAudioStream | None = None
         self._device = ""
         self._rate = 0
+        self._channels = 1
+        self._picker = ChannelPicker(1)
+        self._mono: Samples = np.zeros(0, np.int16)
         self._clock = DeviceClock(1)
         self._done = 0
         self._opened_at = self._called_at = 0.0
@@ -110,6 +122,8 @@ class Line:
         self._dropouts = self._reopenings = 0
         self._recent: deque[float] = deque(maxlen=DROPOUTS)
         self._missed = False  # lost, and not yet heard from again
+        self._sound_at = 0.0
+        self._silence_told = False
         self._patient_until: float | None = None
 
     @property
@@ -135,7 +149,9 @@ class Line:
         )
 
     def open(self, portaudio: PortAudio) -> None:
-        """Open the wanted device and start it; raises DeviceError."""
+        """Open the wanted device and start it, for a new call; raises DeviceError."""
+        self._dropouts = self._reopenings = 0
+        self._missed = self._broken = self._silence_told = False
         self._open(portaudio, self._wanted)
 
     def reopen(self, portaudio: PortAudio) -> None:
@@ -200,28 +216,47 @@ class Line:
             self._patient_until = now + PATIENCE
         return self._end.quiet(now) or now >= self._patient_until
 
+    def notice_silence(self, now: float, *, excused_until: float) -> None:
+        """Tell, once until there is sound, of a microphone that gives nothing but zeros."""
+        if self.state is not LineState.OPEN or not self._input:
+            return
+        silent = now - max(self._sound_at, excused_until)
+        if silent < SILENT:
+            self._silence_told = False
+        elif not self._silence_told:
+            self._silence_told = True
+            self._tell(
+                DeviceChange.SILENT,
+                f"nothing but zeros for {SILENT:.0f} s; is it switched off or muted, is another"
+                " one meant, or may this program not use it?",
+            )
+
     @property
     def _input(self) -> bool:
         return self.direction is Direction.INPUT
 
-    def _open(self, portaudio: PortAudio, wanted: int | str | None) -> None:
+    def _open(self, portaudio: PortAudio, wanted: Wish) -> None:
         stream = portaudio.open(
             self.direction,
             wanted,
             latency=self._asked,
             callback=self._callback,
             finished=self._on_finished,
+            channel=self._channel,
         )
         if isinstance(self._wanted, int):  # indices change; this device is what was meant
-            self._wanted = stream.device.name
-        self._rate = stream.rate
+            self._wanted = stream.identity
+        self._rate, self._channels = stream.rate, stream.channels
+        chosen = None if self._channel is None else self._channel - 1
+        self._picker = ChannelPicker(stream.channels, wanted=chosen)
+        self._mono = np.zeros(stream.rate // 100, np.int16)
         self._clock = DeviceClock(stream.rate)
         self._done = 0
         self._finished = False
         self._recent.clear()
         self._latency = self._estimate = stream.latency
         self._end.opened(stream.rate)
-        self._opened_at = self._called_at = self._now()
+        self._opened_at = self._called_at = self._sound_at = self._now()
         # Before it starts: the first callback may come sooner than `start` returns.
         self._stream, self._device = stream, stream.device.name
         try:
@@ -268,13 +303,29 @@ class Line:
             time = self._clock.time_of(self._done, self._measured(now, frames, times))
             self._latency += 0.05 * (abs(time - now) - self._latency)
             self._done += frames
-            self._end.process(samples, time)
+            self._exchange(samples, time)
         except Exception:
             if not self._input:
                 samples.fill(0)
             if not self._broken:
                 self._broken = True
                 logger.exception("x a %s's callback failed; silence", self.direction.value)
+
+    def _exchange(self, samples: Samples, time: float) -> None:
+        """Give the end one channel of `samples`, or fill all of them with what it gives."""
+        if self._input and samples.any():
+            self._sound_at = self._called_at
+        if self._channels == 1:
+            self._end.process(samples, time)
+            return
+        frames = samples.reshape(-1, self._channels)
+        if self._input:
+            self._end.process(self._picker.take(frames), time)
+            return
+        if len(self._mono) != len(frames):
+            self._mono = np.zeros(len(frames), np.int16)
+        self._end.process(self._mono, time)
+        frames[:] = self._mono[:, np.newaxis]
 
     def _drop_out(self, now: float) -> None:
         if now - self._opened_at < SETTLING:

@@ -4,31 +4,52 @@
 it. ALL OF IT BELONGS TO THE DEVICE THREAD (`thread.py`): PortAudio is not thread-safe, and
 on Windows its interfaces belong to the thread that initialised them.
 
-A stream is 10 ms blocks of int16 mono at one of the rates of `device.rates_for`: the first that the
-device takes. Input and output are streams of their own: a Bluetooth headset has another rate each
-way, and two devices have two clocks.
+A stream is 10 ms blocks of int16 at one of the rates of `device.rates_for`: the first that the
+device takes, with one channel or two. Input and output are streams of their own: a Bluetooth
+headset has another rate each way, and two devices have two clocks.
+
+The list of devices changes only when PortAudio is initialised anew, which ends every stream in it.
+PortAudio counts who has initialised it, and goes down with the last one only. So a copy of the
+module `sounddevice` is loaded that nobody else has, with an initialisation of its own: streams that
+the program around us plays, through the `sounddevice` that it imports, keep PortAudio up.
 """
 
 from __future__ import annotations
 
+import importlib.util
+import logging
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import weakref
+from collections.abc import Callable
 from typing import Any
 
-from rtcvoice.device.device import LIST_HINT, Device, Direction, choose, rates_for
+from rtcvoice.device.device import (
+    LIST_HINT,
+    Device,
+    Direction,
+    Identity,
+    Wish,
+    choose,
+    equals_of,
+    identity_of,
+    rates_for,
+)
 from rtcvoice.errors import DeviceError
+from rtcvoice.native_stderr import juggled_elsewhere, muffled
 
 __all__ = ["PortAudio", "PortAudioStream"]
 
+logger = logging.getLogger(__name__)
+
 INVALID_RATE = -9997
+INVALID_CHANNELS = -9998
 UNAVAILABLE = -9985
 
 _REASONS = {
     UNAVAILABLE: ("is in use by another program, or gone", "close that program, or choose another"),
     -9996: ("is gone", LIST_HINT),
-    -9998: ("does not take mono sound", "choose another: " + LIST_HINT),
+    INVALID_CHANNELS: ("takes neither one channel nor two", "choose another: " + LIST_HINT),
     -9999: ("is refused by the sound system", "check that the sound server runs; " + LIST_HINT),
     -9987: ("does not answer", "unplug it and plug it in again, or choose another"),
     -9992: ("needs more memory than there is", "close other programs"),
@@ -45,9 +66,20 @@ Callback = Callable[[Any, int, Any, Any], None]
 """What PortAudio calls for each block: buffer, frames, times, status flags."""
 
 
+def _own_sounddevice() -> Any:
+    """Load the module `sounddevice` once more, for us alone; raises what importing it raises."""
+    spec = importlib.util.find_spec("sounddevice")
+    if spec is None or spec.loader is None:
+        raise ImportError("No module named 'sounddevice'")
+    module = importlib.util.module_from_spec(spec)
+    with juggled_elsewhere():  # it initialises PortAudio
+        spec.loader.exec_module(module)
+    return module
+
+
 def _import_sounddevice() -> Any:
     try:
-        import sounddevice
+        return _own_sounddevice()
     except ImportError as exc:
         raise DeviceError(
             "the Python package sounddevice is not installed", hint="pip install sounddevice"
@@ -57,17 +89,27 @@ def _import_sounddevice() -> Any:
         raise DeviceError("the PortAudio library is not installed", hint=hint) from exc
     except Exception as exc:  # PortAudioError: its class came with the import that failed
         raise DeviceError(f"PortAudio does not start: {exc}") from exc
-    return sounddevice
 
 
 class PortAudioStream:
-    """An open stream on `device` at `rate`."""
+    """An open stream on `device` at `rate`, with `channels`, interleaved."""
 
-    def __init__(self, stream: Any, device: Device, rate: int, direction: Direction) -> None:
+    def __init__(
+        self,
+        stream: Any,
+        device: Device,
+        identity: Identity,
+        *,
+        rate: int,
+        channels: int,
+        direction: Direction,
+    ) -> None:
         self._stream = stream
         self._direction = direction
         self.device = device
+        self.identity = identity
         self.rate = rate
+        self.channels = channels
 
     @property
     def latency(self) -> float:
@@ -97,11 +139,23 @@ class PortAudioStream:
 
 
 class PortAudio:
-    """The library. `load` returns the module `sounddevice`, or what stands in for it in a test."""
+    """The library. `load` returns the module `sounddevice`, or what stands in for it in a test.
 
-    def __init__(self, load: Callable[[], Any] = _import_sounddevice) -> None:
-        self._load = load
+    In a process that was forked when PortAudio was in use already, everything raises DeviceError:
+    its connections to the sound system stayed behind.
+    """
+
+    def __init__(self, load: Callable[[], Any] | None = None) -> None:
+        self.is_ours_alone = load is None
+        """Whether nobody else's streams can end with our initialisation."""
+        self._load = load or _import_sounddevice
         self._loaded: Any = None
+        self._left_behind = False
+        _all.add(self)
+
+    def forked(self) -> None:
+        """Note that this is a forked process now."""
+        self._left_behind = self._loaded is not None or "sounddevice" in sys.modules
 
     def devices(self) -> list[Device]:
         """Return the devices as they were at the last `refresh`; disturbs no stream."""
@@ -112,35 +166,45 @@ class PortAudio:
             raise DeviceError(f"the sound devices cannot be listed: {exc}") from exc
 
     def refresh(self) -> None:
-        """Look for devices anew. EVERY OPEN STREAM OF THE PROCESS DIES: close yours before."""
+        """Look for devices anew. EVERY STREAM OPENED HERE DIES: close them before."""
         if self._loaded is None:
             self._library()  # which is a first look
             return
         try:
             # The only way to see what was plugged in (python-sounddevice issue 125).
-            self._loaded._terminate()  # noqa: SLF001
-            self._loaded._initialize()  # noqa: SLF001
+            with juggled_elsewhere():
+                self._library()._terminate()  # noqa: SLF001
+                self._loaded._initialize()  # noqa: SLF001
         except self._loaded.PortAudioError as exc:
             raise DeviceError(f"PortAudio does not start again: {exc}") from exc
 
     def open(
         self,
         direction: Direction,
-        wanted: int | str | None,
+        wanted: Wish,
         *,
         latency: float,
         callback: Callback,
         finished: Callable[[], None],
+        channel: int | None = None,
     ) -> PortAudioStream:
         """Open the device that is `wanted`, with `latency` seconds of buffer; not started yet.
 
-        `callback` and `finished` are called on a thread of PortAudio's. Raises DeviceError.
+        `callback` and `finished` are called on a thread of PortAudio's. `channel`, from 1: one that
+        has to be among those that are opened. Raises DeviceError.
         """
         library = self._library()
-        device = choose(self.devices(), wanted, direction)
+        devices = self.devices()
+        device = choose(devices, wanted, direction)
+        identity = identity_of(devices, device, direction)
+        if isinstance(wanted, str) and len(equals_of(devices, device, direction)) > 1:
+            logger.warning(
+                "x several devices are called %r: number %d is taken; a number chooses another",
+                device.name,
+                device.index,
+            )
         options = {
             "device": device.index,
-            "channels": 1,
             "dtype": "int16",
             "latency": latency,
             "callback": callback,
@@ -149,15 +213,31 @@ class PortAudio:
         stream_of = (
             library.RawInputStream if direction is Direction.INPUT else library.RawOutputStream
         )
+        counts = _channel_counts(device, direction, channel)
+        refusal: Exception | None = None
         for rate, extra in _attempts(library, device):
-            try:
-                with _muffled():
-                    stream = stream_of(samplerate=rate, blocksize=rate // 100, **extra, **options)
-            except library.PortAudioError as exc:
-                if _code(exc) != INVALID_RATE:
-                    raise _explained(exc, direction, device) from exc
-            else:
-                return PortAudioStream(stream, device, rate, direction)
+            for channels in counts:
+                options |= {"samplerate": rate, "blocksize": rate // 100, "channels": channels}
+                try:
+                    with muffled():
+                        stream = stream_of(**extra, **options)
+                except library.PortAudioError as exc:
+                    if _code(exc) not in (INVALID_RATE, INVALID_CHANNELS) and (
+                        channels == counts[-1]
+                    ):
+                        raise _explained(exc, direction, device) from exc
+                    refusal = exc
+                else:
+                    return PortAudioStream(
+                        stream,
+                        device,
+                        identity,
+                        rate=rate,
+                        channels=channels,
+                        direction=direction,
+                    )
+        if refusal is not None and _code(refusal) == INVALID_CHANNELS:
+            raise _explained(refusal, direction, device) from refusal
         tried = ", ".join(str(rate) for rate in rates_for(device))
         raise DeviceError(
             f"the {direction.value} {device.name!r} takes none of the sample rates {tried} Hz",
@@ -165,31 +245,26 @@ class PortAudio:
         )
 
     def _library(self) -> Any:
+        if self._left_behind:
+            raise DeviceError(
+                "this process was forked from one that uses sound devices, so it cannot",
+                hint="start it with multiprocessing's method 'spawn', or go without: source=None",
+            )
         if self._loaded is None:
             self._loaded = self._load()
         return self._loaded
 
 
-@contextmanager
-def _muffled() -> Iterator[None]:
-    """Send what ALSA and PortAudio print to stderr to nowhere, as sounddevice does on starting.
+_all: weakref.WeakSet[PortAudio] = weakref.WeakSet()
 
-    They print a page for every rate and device that is tried in vain; the DeviceError says it in a
-    line. What other threads print in these milliseconds is lost, too.
-    """
-    try:
-        kept = os.dup(2)
-    except OSError:  # a program without a stderr
-        yield
-        return
-    try:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, 2)
-        os.close(nowhere)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
+
+def _forked() -> None:
+    for each in _all:
+        each.forked()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
 
 
 def _listed(library: Any) -> list[Device]:
@@ -221,6 +296,22 @@ def _attempts(library: Any, device: Device) -> list[tuple[int, dict[str, Any]]]:
         return plain
     converted = {"extra_settings": library.WasapiSettings(auto_convert=True)}
     return [*plain, (plain[0][0], converted)]
+
+
+def _channel_counts(device: Device, direction: Direction, channel: int | None) -> list[int]:
+    """Return the numbers of channels to try.
+
+    Where a device has two inputs, a single channel may be the one that nothing is plugged into.
+    """
+    there = device.channels(direction)
+    if channel is not None:
+        if channel > there:
+            raise DeviceError(
+                f"the {direction.value} {device.name!r} has no channel {channel}, only {there}",
+                hint="channel=1 is the first; None takes the one in which something is heard",
+            )
+        return [channel] if channel > 1 else [1, 2]
+    return [2, 1] if direction is Direction.INPUT and there > 1 else [1, 2]
 
 
 def _code(error: Exception) -> int:

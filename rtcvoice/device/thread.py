@@ -7,8 +7,10 @@ is open. What runs on it may take its time; nobody's sound waits for it.
 from __future__ import annotations
 
 import logging
+import os
 import queue
 import threading
+import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, Protocol, TypeVar
@@ -34,11 +36,16 @@ class Runner(Protocol):
 
 
 class DeviceThread:
-    """A `Runner` with a thread of its own."""
+    """A `Runner` with a thread of its own; a forked process gets another."""
 
     def __init__(self) -> None:
-        self._jobs: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]]] = queue.SimpleQueue()
         self._tick: Tick = lambda: None
+        self.renew()
+        _all.add(self)
+
+    def renew(self) -> None:
+        """Begin without a thread: there is none yet, or it stayed behind when this was forked."""
+        self._jobs: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]]] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
@@ -77,3 +84,15 @@ class DeviceThread:
         except Exception:
             logger.exception("x watching the sound devices failed")
             return 1.0
+
+
+_all: weakref.WeakSet[DeviceThread] = weakref.WeakSet()
+
+
+def _forked() -> None:
+    for each in _all:
+        each.renew()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)

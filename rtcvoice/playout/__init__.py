@@ -14,7 +14,7 @@ and owns everything in between. THE ENGINE BELONGS TO WHOEVER PULLS.
     sink.py            what a sink is; HeadlessSink, Discard
     ticker.py          the one clock of all headless sinks of a loop
     ducking.py         softer while the user seems to speak over it
-    speaker.py         Speaker: a sound device, through PortAudio (device_host.py)
+    speaker.py         Speaker: a sound device, through PortAudio (device/host.py)
     file.py            FileSink: a WAV file on the call's timeline
     pipe.py            PipeSink: WAV or raw PCM to stdout or another pipe
 """

@@ -55,6 +55,7 @@ class Speaker(Sink):
     `device` is a part of its name, its index in `rtcvoice.devices()`, or None for the system's
     default. `rate` is that of the pulled audio, an Opus rate: a device with another one is
     converted. `latency` is the buffer asked of the device in seconds; it grows when it runs dry.
+    `host` opens and watches the device: that of the process, unless a test gives another.
 
     `open` raises DeviceError: no such device, in use, no PortAudio. When the device is lost during
     the call, the call goes on unheard until one is found, and is told (`rtcvoice.device_changed`).
@@ -71,17 +72,17 @@ class Speaker(Sink):
         self.rate = check_rate(rate)
         if not 0 < latency <= 1:
             raise ConfigError(f"latency={latency!r} is no buffer of up to 1 s")
-        self.played = TimedRing(rate)
+        self.played = TimedRing(self.rate)
         """What was handed to the device, with the times at which it is heard."""
         self.on_change: Callable[[DeviceChanged], None] | None = None
         self._host = host or device_host()
         self._line = Line(self, Direction.OUTPUT, device, latency=latency, clock=self._host.clock)
         self._player: Puller | None = None
-        self._silence: Samples = np.zeros(rate // 100, np.int16)
+        self._silence: Samples = np.zeros(self.rate // 100, np.int16)
         self._turn = threading.Lock()
         self._resampler: Resampler = PassThrough()
         self._left: Samples = np.zeros(0, np.int16)
-        self._device_rate = rate
+        self._device_rate = self.rate
         self._pulled_at = self._loud_at = 0.0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._flowing = False
@@ -120,14 +121,14 @@ class Speaker(Sink):
     # -- the line's side ----------------------------------------------------------------------
 
     def opened(self, rate: int) -> None:
-        """Get ready for a device at `rate`; see `device_line.End`."""
+        """Get ready for a device at `rate`; see `line.End`."""
         self._device_rate = rate
         self._resampler = resampler(from_rate=self.rate, to_rate=rate)
         # A resampler holds back less than a millisecond: with that in advance there is enough.
         self._left = np.zeros(0 if rate == self.rate else rate // 1000, np.int16)
 
     def process(self, samples: Samples, time: float) -> None:
-        """Fill `samples` with what is heard from `time` on; see `device_line.End`."""
+        """Fill `samples` with what is heard from `time` on; see `line.End`."""
         # Never waited for: it is taken only while the stand-in has not yet left.
         if not self._turn.acquire(blocking=False):
             samples.fill(0)
@@ -141,16 +142,16 @@ class Speaker(Sink):
             self._on_loop(self._sit_down)
 
     def quiet(self, now: float) -> bool:
-        """Whether nothing is being said; see `device_line.End`."""
+        """Whether nothing is being said; see `line.End`."""
         return now - self._loud_at > QUIET_FOR
 
     def closed(self) -> None:
-        """Let the loop pull while there is no device; see `device_line.End`."""
+        """Let the loop pull while there is no device; see `line.End`."""
         self._flowing = False
         self._on_loop(self._stand_in)
 
     def changed(self, event: DeviceChanged) -> None:
-        """Hand the news on; see `device_line.End`."""
+        """Hand the news on; see `line.End`."""
         if self.on_change is not None:
             self.on_change(event)
 
