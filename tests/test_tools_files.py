@@ -65,6 +65,11 @@ def test_public_functions_are_tools_and_what_is_imported_is_not(tmp_path: Path) 
         ("__all__ = ['b']\ndef a(x): ...\ndef b() -> None: ...\n", ["b"]),
         ("def a(x): ...\ndef b() -> None: ...\nTOOLS = [b]\n", ["b"]),
         (
+            "import functools\n@functools.cache\ndef a(x: int) -> int: ...\n"
+            "bound = functools.partial(a, 1)\nclass B:\n    def __call__(self): ...\nb = B()\n",
+            ["a"],
+        ),
+        (
             "import rtcvoice\ndef b() -> None: ...\nTOOLS = rtcvoice.ToolSet([b], timeout=1)\n",
             ["b"],
         ),
@@ -85,6 +90,9 @@ def test_a_file_may_say_which(tmp_path: Path, text: str, names: list[str]) -> No
         ("def f(x): ...\n", "tool f: parameter 'x' has no type", "x: str"),
         ("__all__ = ['gone']\n", "'gone', which is not there", ""),
         ("TOOLS = 5\n", "no list", ""),
+        ("__all__ = 5\n", "__all__ is no list", ""),
+        ("__all__ = [5]\n", "__all__ is no list", ""),
+        ("raise ValueError('sk-0123456789\\x1b[2J')\n", "ValueError: sk-***[2J", "line 1"),
     ],
 )
 def test_a_file_without_usable_tools_is_explained(

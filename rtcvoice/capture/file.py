@@ -7,7 +7,6 @@ few seconds ahead: an hour takes no more memory than that, and no time before th
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 import threading
@@ -20,6 +19,7 @@ from rtcvoice.audio import DEFAULT_RATE, Samples
 from rtcvoice.errors import DeviceError
 from rtcvoice.files import FileKey, file_key
 from rtcvoice.sound_file import Recording, SoundFile, check_recording, gathered, read_sound
+from rtcvoice.threads import in_thread
 
 from .feeder import Feeder
 from .source import PacedSource
@@ -88,7 +88,7 @@ class FileSource(PacedSource):
         await self._let_go()
         cancelled = threading.Event()
         try:
-            rest = await asyncio.to_thread(self._decode_beginning, cancelled)
+            rest = await in_thread(self._decode_beginning, cancelled)
         finally:
             cancelled.set()
         self._position = 0
@@ -104,7 +104,7 @@ class FileSource(PacedSource):
     async def _let_go(self) -> None:
         rest, self._rest = self._rest, None
         if rest is not None:
-            await asyncio.to_thread(rest.close)
+            await in_thread(rest.close)
 
     def _next(self, count: int) -> Samples:
         taken = self._begin[self._position : self._position + count]
@@ -182,9 +182,7 @@ async def load_file(
     cancelled = threading.Event()
     checked = check_recording(file)
     try:
-        return await asyncio.to_thread(
-            read_sound, checked, rate=rate, longest=longest, stop=cancelled
-        )
+        return await in_thread(read_sound, checked, rate=rate, longest=longest, stop=cancelled)
     finally:
         cancelled.set()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import importlib.util
 import platform
 from collections.abc import AsyncIterator, Iterator
@@ -13,6 +12,7 @@ from rtcvoice.checkup.finding import Finding, Level, of_error
 from rtcvoice.device.device import Device, Direction
 from rtcvoice.device.host import devices
 from rtcvoice.errors import DeviceError
+from rtcvoice.threads import in_thread
 
 __all__ = ["look_at_devices", "look_at_machine"]
 
@@ -93,7 +93,7 @@ def _wanted(package: str) -> str:
 async def look_at_devices() -> AsyncIterator[Finding]:
     """Look at the sound devices; calls from files work without any."""
     try:
-        found = await asyncio.to_thread(devices)
+        found = await in_thread(devices)
     except DeviceError as exc:
         yield of_error("sound", exc, Level.WARN)
         return

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 import rtcvoice
 from rtcvoice.cli.output import clean, write_line
+from rtcvoice.threads import in_thread
 
 __all__ = ["add_devices", "run"]
 
@@ -53,7 +54,7 @@ async def run(options: argparse.Namespace) -> int:
     """List the devices, or try two of them; 0 when it worked."""
     if options.test:
         return await _test(_wanted(options.microphone), _wanted(options.speaker))
-    devices = await asyncio.to_thread(rtcvoice.devices)
+    devices = await in_thread(rtcvoice.devices)
     for title, able, default in (
         ("microphones", "inputs", "is_default_input"),
         ("loudspeakers", "outputs", "is_default_output"),

@@ -14,6 +14,8 @@ from typing import Any
 
 from rtcvoice import ConfigError, ToolSet
 from rtcvoice.cli import demo_tools
+from rtcvoice.errors import one_line
+from rtcvoice.masking import masked
 
 __all__ = ["load_tools"]
 
@@ -63,8 +65,9 @@ def _imported(file: Path) -> ModuleType:
         del sys.modules[name]
         if isinstance(exc, KeyboardInterrupt):
             raise
+        cause = masked(one_line(f"{type(exc).__name__}: {exc}"))
         raise ConfigError(
-            f"--tools {file} cannot be imported: {type(exc).__name__}: {exc}",
+            f"--tools {file} cannot be imported: {cause}",
             hint=_place(exc, file),
         ) from exc
     return module
@@ -95,6 +98,8 @@ def _functions(module: ModuleType, path: str) -> list[Callable[..., Any]]:
         names = [name for name in vars(module) if not name.startswith("_")]
         found = {name: getattr(module, name) for name in names}
         return [each for each in found.values() if _is_own_function(each, module)]
+    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+        raise ConfigError(f"--tools {path}: __all__ is no list of names", hint="__all__ = ['f']")
     for name in names:
         if not hasattr(module, name):
             raise ConfigError(f"--tools {path}: __all__ names {name!r}, which is not there")
@@ -102,4 +107,8 @@ def _functions(module: ModuleType, path: str) -> list[Callable[..., Any]]:
 
 
 def _is_own_function(thing: Any, module: ModuleType) -> bool:
-    return inspect.isfunction(thing) and thing.__module__ == module.__name__
+    """Whether it is a function of the file, as it is or decorated, such as by functools.cache."""
+    if isinstance(thing, type) or not callable(thing):
+        return False
+    own = getattr(thing, "__module__", None) == module.__name__
+    return own and inspect.isfunction(inspect.unwrap(thing))

@@ -7,6 +7,7 @@ read them, are checked here.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from typing import Any
@@ -27,7 +28,7 @@ _NUMBERS: dict[str, Callable[[float, float], bool]] = {
     "maximum": lambda value, bound: value <= bound,
     "exclusiveMinimum": lambda value, bound: value > bound,
     "exclusiveMaximum": lambda value, bound: value < bound,
-    "multipleOf": lambda value, bound: value % bound == 0,
+    "multipleOf": lambda value, bound: _is_multiple(value, bound),
 }
 _SIZES: dict[str, tuple[Any, int]] = {
     "minLength": (str, 1),
@@ -85,6 +86,16 @@ def _wrong(value: Any, node: dict[str, Any]) -> str:
     if isinstance(value, str) and "pattern" in node and not re.search(node["pattern"], value):
         return f"{value!r:.80} does not match the pattern {node['pattern']!r}"
     return ""
+
+
+def _is_multiple(value: float, bound: float) -> bool:
+    if isinstance(value, int) and isinstance(bound, int):
+        return value % bound == 0
+    try:
+        times = value / bound
+    except OverflowError:
+        return True  # no float is as exact as that
+    return math.isfinite(times) and abs(times - round(times)) < 1e-9
 
 
 def _number(value: Any, node: dict[str, Any]) -> float | None:

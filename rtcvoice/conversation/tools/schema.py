@@ -90,10 +90,15 @@ class Signature:
             record = self._strict.decode(text)
         except _UNREADABLE as exc:
             text, record = self._mended(text, exc)
-        wrong = self._bounds_inside and out_of_bounds(msgspec.json.decode(text), self.schema)
-        if wrong:
+        if wrong := self._bounds_inside and self._out_of_bounds(text):
             raise BadArguments(wrong)
         return record
+
+    def _out_of_bounds(self, text: str) -> str:
+        try:
+            return out_of_bounds(msgspec.json.decode(text), self.schema)
+        except RecursionError:
+            return "nested too deeply"
 
     def _mended(self, text: str, error: Exception) -> tuple[str, msgspec.Struct]:
         """Return arguments without misplaced nulls, or with numbers in place of text that says so.
