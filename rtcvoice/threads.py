@@ -22,7 +22,7 @@ from typing import Any, ParamSpec, TypeAlias, TypeVar
 __all__ = ["DaemonThreads", "ThreadsBusy", "bearable", "in_thread"]
 
 LIMIT = 64
-"""Functions of `in_thread` at a time, those that were given up on included."""
+"""Functions of `in_thread` at a time, those that were given up on included; more of them wait."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -67,6 +67,8 @@ class DaemonThreads(Executor):
             if self._count >= self._limit:
                 if not self._wait:
                     raise ThreadsBusy(f"{self._count} functions are still running in threads")
+                if len(self._waiting) > self._limit:  # without those that were given up on
+                    self._waiting = deque(each for each in self._waiting if not each[0].cancelled())
                 self._waiting.append(job)
                 return future
             self._count += 1
@@ -144,13 +146,13 @@ def bearable(error: BaseException) -> BaseException:
     return stand_in
 
 
-_shared = DaemonThreads(LIMIT)
+_shared = DaemonThreads(LIMIT, wait=True)
 
 
 def _renew() -> None:
     """In a forked child: the threads are gone, and the lock may be held for ever."""
     global _shared
-    _shared = DaemonThreads(LIMIT)
+    _shared = DaemonThreads(LIMIT, wait=True)
 
 
 if hasattr(os, "register_at_fork"):
@@ -161,7 +163,7 @@ async def in_thread(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwar
     """Call a function that may block, in a thread of its own, and return what it returns.
 
     As `asyncio.to_thread`, context variables included; but a function that never returns does not
-    hold up the end of the program. Raises ThreadsBusy when 64 of them are still running.
+    hold up the end of the program. While 64 of them are running the next one waits.
     """
     job = partial(function, *args, **kwargs)
     return await _shared.start(job, name="worker", context=contextvars.copy_context())

@@ -54,6 +54,17 @@ async def test_one_too_many_is_refused_or_waits() -> None:
     assert order == [0, 1, 2]
 
 
+async def test_what_was_given_up_on_before_it_began_takes_no_room() -> None:
+    gate = threading.Event()
+    threads = DaemonThreads(2, wait=True)
+    running = [asyncio.wrap_future(threads.submit(gate.wait, 10)) for _ in range(2)]
+    for _ in range(20):
+        threads.submit(gate.wait, 10).cancel()
+    assert len(threads._waiting) <= 3
+    gate.set()
+    await asyncio.gather(*running)
+
+
 async def test_threads_are_kept_for_the_next_function_until_shutdown() -> None:
     threads = DaemonThreads(4, keep=4)
     one, two = [
