@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from rtcvoice.errors import CredentialsError, RtcVoiceError
+from rtcvoice.errors import ConfigError, CredentialsError, RtcVoiceError
 from rtcvoice.masking import masked, shown
 from rtcvoice.small_files import UnreadableFile, read_text
 from rtcvoice.threads import in_thread
@@ -163,6 +163,13 @@ class ApiKeyFile:
     """A file that holds nothing but an API key; read for every call, so keys may be rotated."""
 
     path: str | Path
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.path, str | os.PathLike):
+            raise ConfigError(
+                f"ApiKeyFile takes a path, not {type(self.path).__name__}",
+                hint="ApiKeyFile('key.txt')",
+            )
 
     def read(self) -> Credentials:
         """Return the key. Raises CredentialsError that says what is wrong with the file."""

@@ -37,9 +37,11 @@ Recording: TypeAlias = str | os.PathLike[str] | BinaryIO
 
 FORMATS = (
     "wav,w64,aiff,au,caf,flac,ogg,mp3,aac,mov,matroska,webm,mpegts,mpeg,asf,avi,flv,amr,ac3,eac3,"
-    "wv,ape,tta,mpc,mpc8,voc,sox,ircam,nistsphere,dsf"
+    "wv,ape,tta,mpc,mpc8,voc,sox,ircam,nistsphere,dsf,"
+    "g722,gsm,sln"
 )
-"""FFmpeg's names of the formats that are read."""
+"""FFmpeg's names of the formats that are read; the last ones, of telephones, have no mark, and are
+known by the name's ending alone."""
 
 _TIMED = {"matroska", "webm", "mov", "ogg", "mpegts", "mpeg", "asf", "flv"}
 """Those whose timestamps are in the file; in others they are counted from the sizes of packets."""
@@ -57,7 +59,7 @@ PIECE = 1.0
 """Seconds of silence at most that are yielded at once."""
 
 _HINT = "use a WAV, MP3, Ogg, FLAC or M4A file"
-_RAW_ENDINGS = {".pcm", ".raw", ".s16", ".s16le", ".sln", ".sln16", ".sw", ".ulaw", ".alaw", ".ul"}
+_RAW_ENDINGS = {".pcm", ".raw", ".s16", ".s16le", ".sln16", ".sw", ".ulaw", ".alaw", ".ul"}
 _RAW_HINT = (
     "raw 16-bit mono at 24 kHz is read with PipeSource(open(path, 'rb')), or --input - < FILE;"
     " make a WAV file of any other"

@@ -435,6 +435,14 @@ def test_of_a_long_clip_no_more_is_decoded_than_is_allowed(tmp_path):
     assert RATE < len(read_sound(path, rate=RATE, longest=1)) < 2 * RATE
 
 
+def test_telephone_files_without_a_mark_are_known_by_their_ending(tmp_path):
+    said = speech(0.5, 8000)
+    (tmp_path / "a.sln").write_bytes(said.astype("<i2").tobytes())
+    assert run(opened(FileSource(tmp_path / "a.sln"))).duration == pytest.approx(0.5, abs=0.01)
+    path = write_pieces(tmp_path / "a.g722", "g722", [(0, speech(0.5, 16000))], rate=16000)
+    assert run(opened(FileSource(path))).duration == pytest.approx(0.5, abs=0.05)
+
+
 def test_odd_rates_of_files(tmp_path):
     for rate, played in ((8001, True), (1500, True), (3, False)):
         write_wav(tmp_path / "a.wav", speech(0.5), rate)

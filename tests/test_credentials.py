@@ -20,7 +20,7 @@ from rtcvoice.credentials import (
     credentials_from,
     resolved,
 )
-from rtcvoice.errors import CredentialsError
+from rtcvoice.errors import ConfigError, CredentialsError
 from rtcvoice.masking import masked
 
 KEY = "sk-proj-4WYDeCqfVYt8Kq0R3tJzqKzq"
@@ -342,3 +342,9 @@ def test_web_tokens_are_masked():
 def test_only_text_is_a_secret():
     with pytest.raises(CredentialsError, match="API key is a bytes"):
         ApiKey(b"sk-1")
+
+
+@pytest.mark.parametrize("path", [None, 5, b"key.txt"])
+def test_a_key_file_is_named_by_a_path(path) -> None:
+    with pytest.raises(ConfigError, match="takes a path"):
+        ApiKeyFile(path)

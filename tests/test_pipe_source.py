@@ -161,6 +161,15 @@ def test_a_length_nobody_knew_means_all_that_comes(size: int) -> None:
     assert np.array_equal(parsed(stream), TONE)
 
 
+@pytest.mark.parametrize("magic", [b"RF64", b"BW64"])
+def test_a_length_of_64_bits_ends_the_audio(magic: bytes) -> None:
+    sizes = struct.pack("<QQQI", 1 << 40, 2 * len(TONE), len(TONE), 0)
+    head = chunk(b"ds64", sizes) + fmt(1, 1, RATE, 16)
+    data = chunk(b"data", TONE.tobytes(), 0xFFFFFFFF) + chunk(b"LIST", bytes(5000))
+    for pieces in (50, 100000):
+        assert np.array_equal(parsed(riff(head, data, magic=magic), pieces), TONE)
+
+
 @pytest.mark.parametrize(
     ("head", "says"),
     [

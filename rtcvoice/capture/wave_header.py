@@ -70,16 +70,20 @@ def wave_format(head: bytes | bytearray) -> WaveFormat | None:
 
     Raises DeviceError for what a pipe does not decode.
     """
-    at, found = 12, None
+    at, found, wide = 12, None, 0
     while at + 8 <= len(head):
         name, size = struct.unpack_from("<4sI", head, at)
         if name == b"data":
             if found is None:
                 raise DeviceError("the WAV stream does not say what its samples are", hint=CURE)
-            length = size if 0 < size < UNKNOWN_LENGTH else None
+            # RF64: the length that 32 bits cannot tell stands in a chunk of its own.
+            size = wide if size == 0xFFFFFFFF and wide else size
+            length = size if 0 < size < UNKNOWN_LENGTH or size == wide != 0 else None
             return found._replace(header=at + 8, length=length)
         if at + size > LONGEST_HEADER:
             raise DeviceError("the WAV stream begins with too much that is no audio", hint=CURE)
+        if name == b"ds64" and at + 24 <= len(head):
+            (wide,) = struct.unpack_from("<Q", head, at + 16)
         if name == b"fmt ":
             if size < 16:
                 raise DeviceError("the WAV stream's format is damaged", hint=CURE)
