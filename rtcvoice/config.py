@@ -9,12 +9,13 @@ https://platform.openai.com/docs/api-reference/realtime-sessions
 
 from __future__ import annotations
 
+import functools
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from datetime import date
 from typing import Any
-
-import msgspec
 
 from rtcvoice.addresses import DEFAULT_BASE_URL, azure_root, check_base_url, is_azure
 from rtcvoice.credentials import (
@@ -29,24 +30,25 @@ from rtcvoice.credentials import (
     credentials_from,
     for_azure,
 )
+from rtcvoice.end_dates import BETA_FIELDS, ending_told
 from rtcvoice.environment import environment
 from rtcvoice.errors import ConfigError, CredentialsError
 from rtcvoice.ice_servers import IceServer, ice_servers_from
+from rtcvoice.option_checks import (
+    check_kinds,
+    check_sendable,
+    header_value,
+    path_of,
+    seconds,
+    text_of,
+)
 
 __all__ = ["CHANGEABLE", "DEFAULT_BASE_URL", "DEFAULT_MODEL", "CallConfig"]
 
+logger = logging.getLogger(__name__)
+
 DEFAULT_MODEL = "gpt-realtime-2.1"
 DEFAULT_TRANSCRIPTION = "gpt-transcribe"
-
-BETA_FIELDS = {
-    "input_audio_format": "session={'audio': {'input': {'format': ...}}}",
-    "input_audio_noise_reduction": "noise_reduction=",
-    "input_audio_transcription": "transcription=",
-    "max_response_output_tokens": "max_output_tokens=",
-    "modalities": "output_modalities= with exactly one of 'audio' and 'text'",
-    "output_audio_format": "session={'audio': {'output': {'format': ...}}}",
-    "temperature": "nothing: it was removed",
-}
 
 ANSWERING = (
     "instructions",
@@ -87,20 +89,6 @@ _SOURCES = (
     *(ApiKey, AzureApiKey, AccessToken, EphemeralToken),
     *(ApiKeyFile, TokenUrl, EntraToken),
 )
-_OPTIONAL = (dict, str, type(None))
-_KINDS: dict[str, tuple[tuple[type, ...], str]] = {
-    "direct": ((bool,), "True or False"),
-    "instructions": ((str,), "text"),
-    "max_output_tokens": ((int, str), "a number or 'inf'"),
-    "noise_reduction": (_OPTIONAL, "a dict, text such as 'near_field', or None"),
-    "output_modalities": ((list, tuple), "a list with one of 'audio' and 'text'"),
-    "speed": ((int, float), "a number such as 1.2"),
-    "tool_choice": ((str, dict), "text such as 'auto', or a dict"),
-    "transcription": (_OPTIONAL, "a dict, the name of a model, or None"),
-    "turn_detection": (_OPTIONAL, "a dict, text such as 'semantic_vad', or None"),
-    "voice": ((str, dict), "text such as 'marin', or a dict"),
-}
-"""What the options may be; what is inside, the server judges."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,25 +169,40 @@ class CallConfig:
             given["ice_servers"] = environment("RTCVOICE_ICE_SERVERS") or ()
         if given.get("ice_transport_policy") is None:
             given["ice_transport_policy"] = environment("RTCVOICE_ICE_TRANSPORT_POLICY") or "all"
-        return cls(**given)
+        config = cls(**given)
+        for told in config.endings(date.today()):
+            _warn_once(told)
+        return config
+
+    def endings(self, today: date) -> list[str]:
+        """Return a sentence for each model or field used here that ends, or has ended."""
+        payload = self.session_payload()
+        used = [payload.get("model"), _within(payload, "audio", "input", "transcription", "model")]
+        used += ["prompt"] if payload.get("prompt") else []
+        told = [ending_told(name, today) for name in used if isinstance(name, str)]
+        return [] if self.on_azure else [text for text in told if text]
 
     def __post_init__(self) -> None:
         check_base_url(self.base_url)
         if is_azure(self.base_url):
-            object.__setattr__(self, "base_url", azure_root(self.base_url))
+            self._set("base_url", azure_root(self.base_url))
         self._check_network()
         self._check_credentials()
-        for name, value in self.headers.items():
-            if not (isinstance(value, str) and value.isascii() and value.isprintable()):
-                raise ConfigError(f"{name} {value!r} cannot be sent: only printable ASCII can")
+        for name in ("organization", "project", "safety_identifier"):
+            if (value := getattr(self, name)) is not None:
+                self._set(name, header_value(f"{name}=", value))
         for name in ("connect_timeout", "liveness_timeout", "close_timeout"):
-            value = getattr(self, name)
-            if not isinstance(value, int | float) or not value > 0:
-                raise ConfigError(f"{name}={value!r} must be a number of seconds above 0")
+            self._set(name, seconds(name, getattr(self, name)))
         self._check_session()
 
+    def _set(self, name: str, value: Any) -> None:
+        """Replace an option by what it means, while this object is being made."""
+        object.__setattr__(self, name, value)
+
     def _check_network(self) -> None:
-        object.__setattr__(self, "ice_servers", ice_servers_from(self.ice_servers))
+        if self.ca_file is not None:
+            path_of("ca_file", self.ca_file)
+        self._set("ice_servers", ice_servers_from(self.ice_servers))
         if self.ice_transport_policy not in ("all", "relay"):
             raise ConfigError(
                 f"ice_transport_policy={self.ice_transport_policy!r} is neither 'all' nor 'relay'"
@@ -233,18 +236,10 @@ class CallConfig:
             )
 
     def _check_session(self) -> None:
-        for name, (kinds, what) in _KINDS.items():
-            value = getattr(self, name)
-            if value is not _UNSET and (
-                not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds)
-            ):
-                raise ConfigError(
-                    f"{name}= is a {type(value).__name__}" if value is not None else f"{name}=None",
-                    hint=f"it has to be {what}" + ("" if value is not None else ", or left out"),
-                )
+        given = {field.name: getattr(self, field.name) for field in fields(self)}
+        check_kinds(_set_only(given))
         self._check_type()
-        if not self.model or not isinstance(self.model, str):
-            raise ConfigError("model= is empty", hint=f"for example {DEFAULT_MODEL}")
+        self._set("model", text_of("model", self.model, DEFAULT_MODEL))
         if not isinstance(self.session, Mapping):
             raise ConfigError(f"session= is a {type(self.session).__name__}", hint="pass a dict")
         if "tools" in self.session and self.tools is not _UNSET:
@@ -258,13 +253,7 @@ class CallConfig:
                     f"session field {name!r} belongs to the beta API, which is gone",
                     hint=_successor(name),
                 )
-        try:
-            msgspec.json.encode(self.session_payload())
-        except (TypeError, ValueError, RecursionError, msgspec.MsgspecError) as exc:
-            raise ConfigError(
-                f"the session cannot be written as JSON: {exc}",
-                hint="use text, numbers, booleans, None, lists and dicts with text keys",
-            ) from exc
+        check_sendable(self.session_payload())
 
     def _check_type(self) -> None:
         if self.type not in ("realtime", "transcription"):
@@ -362,12 +351,23 @@ class CallConfig:
         return _merged(changes, self.session)
 
 
+@functools.cache
+def _warn_once(told: str) -> None:
+    logger.warning("x %s", told)
+
+
 def _successor(beta: str) -> str:
     return f"use {BETA_FIELDS.get(beta, f'the option {beta}=')}"
 
 
 def _short_for(key: str, value: Any) -> Any:
     return {key: value} if isinstance(value, str) else value
+
+
+def _within(value: Any, *names: str) -> Any:
+    for name in names:
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value
 
 
 def _set_only(values: dict[str, Any]) -> dict[str, Any]:

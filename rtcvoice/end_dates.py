@@ -13,7 +13,7 @@ import re
 from datetime import date
 from typing import NamedTuple
 
-__all__ = ["ENDS", "ENDS_DATE", "Ending", "ending_of", "ending_told"]
+__all__ = ["BETA_FIELDS", "ENDS", "ENDS_DATE", "Ending", "ending_of", "ending_told"]
 
 ENDS_DATE = "2026-11-20"
 """When the table was last looked over."""
@@ -47,6 +47,18 @@ ENDS: dict[str, Ending] = {
     "prompt": Ending(date(2026, 11, 30), "instructions"),
 }
 """By name of the model, or of the field of a session."""
+
+
+BETA_FIELDS = {
+    "input_audio_format": "session={'audio': {'input': {'format': ...}}}",
+    "input_audio_noise_reduction": "noise_reduction=",
+    "input_audio_transcription": "transcription=",
+    "max_response_output_tokens": "max_output_tokens=",
+    "modalities": "output_modalities= with exactly one of 'audio' and 'text'",
+    "output_audio_format": "session={'audio': {'output': {'format': ...}}}",
+    "temperature": "nothing: it was removed",
+}
+"""Fields of the beta API, which ended on 2026-05-12, and what to use instead."""
 
 
 def ending_of(name: str) -> Ending | None:

@@ -9,8 +9,14 @@ __all__ = ["complete_environment", "environment"]
 
 
 def environment(name: str) -> str | None:
-    """Return an environment variable's value, None when it is missing or blank."""
-    return os.environ.get(name, "").strip() or None
+    """Return an environment variable's value, None when it is missing or blank.
+
+    Quotes around it go: files that are no shell scripts keep them, such as Docker's --env-file.
+    """
+    text = os.environ.get(name, "").strip()
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
+        text = text[1:-1].strip()
+    return text or None
 
 
 def complete_environment(values: Mapping[str, str]) -> None:

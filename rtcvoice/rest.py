@@ -52,6 +52,12 @@ _STATUS_HINTS = {
     407: "the proxy wants a name and password: HTTPS_PROXY=http://name:password@host:port",
     429: "too many requests or no quota: wait, or see the provider's limits page",
 }
+_OPTIONS = (
+    *("voice", "speed", "instructions", "tools", "tool_choice", "turn_detection", "transcription"),
+    *("noise_reduction", "max_output_tokens", "output_modalities", "model"),
+)
+"""Options of `connect` by whose names the API complains."""
+
 _GZIP_OR_ZLIB = 47
 """For zlib's `wbits`: it looks for itself which of the two it is."""
 
@@ -313,7 +319,10 @@ def _refused(reply: Reply, doing: str, secrets: tuple[str, ...]) -> SignalingErr
     text = f"{doing} failed: HTTP {status}: {message}"
     if request_id:
         text += f" [request {request_id}]"
-    hint = _HINTS.get(code or "") or _STATUS_HINTS.get(status, "")
+    named = _hint_for(reply)
+    hint = _HINTS.get(code or "") or _STATUS_HINTS.get(status, "") or named
+    if code == "model_not_found" and "transcription" in named:
+        hint = named
     if status < 400:
         hint = "redirects are not followed: base_url must be the final address"
     elif status >= 500:
@@ -321,6 +330,15 @@ def _refused(reply: Reply, doing: str, secrets: tuple[str, ...]) -> SignalingErr
     elif status == 429 and code not in _HINTS:
         hint = _patience(reply, code)
     return SignalingError(text, status=status, code=code, request_id=request_id, hint=hint)
+
+
+def _hint_for(reply: Reply) -> str:
+    """Name the option whose value the server does not take."""
+    data = decoded(reply.body)
+    error = data.get("error") if isinstance(data, dict) else None
+    param = error.get("param") if isinstance(error, dict) else None
+    places = param.split(".") if isinstance(param, str) else []
+    return next((f"look at {name}=" for name in _OPTIONS if name in places), "")
 
 
 def _patience(reply: Reply, code: str | None) -> str:

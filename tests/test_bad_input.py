@@ -30,6 +30,8 @@ from town import Town
 from rtcvoice import PipeSink
 from rtcvoice.cli import main
 from rtcvoice.cli.call_ends import chosen_ends
+from rtcvoice.cli.network_options import network_from
+from rtcvoice.cli.options import parse
 from rtcvoice.emulator import AnswerFault, Faults, HttpFault, prompt_path
 
 SECRET = "sk-bad-input-0123456789abcdef"
@@ -116,7 +118,13 @@ OPTIONS = [
     (["--emulator", "--seconds", "0"], "no number above 0"),
     (["--emulator", "--seconds", "nan"], "no number above 0"),
     (["--text", "Hi", "--base-url", "localhost"], "no web address"),
-    (["emulator", "--port", "65536"], "choose another port"),
+    (["emulator", "--port", "65536"], "'65536' is no port"),
+    (["token-server", "--port", "-1"], "'-1' is no port"),
+    (["token-server", "--host", "0.0.0.0"], "--client-key-file"),
+    (["--text", os.fsdecode(b"\xff\xfe")], "is no text in UTF-8"),
+    (["--text", "Hi", "--instructions", os.fsdecode(b"\xff")], "is no text in UTF-8"),
+    (["translate", "--to", os.fsdecode(b"\xff")], "is no text in UTF-8"),
+    (["text", "--tools", "dmeo"], "did you mean demo?"),
 ]
 
 
@@ -126,6 +134,25 @@ def test_options(
 ) -> None:
     assert main(arguments) == 2
     assert says in complaint(capsys)
+
+
+def test_a_voice_that_there_is_not(
+    town: Town, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--text", "Hi", "--base-url", town.emulator.url, "--voice", "nosuch"]) == 4
+    assert complaint(capsys).endswith("look at --voice\n")
+
+
+def test_words_without_a_locale_are_utf8() -> None:
+    grüße = "Grüße".encode().decode("ascii", "surrogateescape")  # as Python takes them there
+    options = parse(["--text", grüße, "--output", grüße])
+    assert options.text == "Grüße"
+    assert options.output == grüße  # a path: it has to find its file again
+
+
+def test_the_key_itself_is_offered_where_that_is_wished() -> None:
+    assert network_from(parse(["--direct"]))["direct"] is True
+    assert "direct" not in network_from(parse([]))
 
 
 @pytest.mark.parametrize(

@@ -19,11 +19,12 @@ from rtcvoice import CallStats, DeviceChange, DeviceChanged, EventsDropped, Limi
 from rtcvoice.cli.live import LiveScreen, rows
 from rtcvoice.cli.native_stderr import NativeStderr
 from rtcvoice.cli.notices import notice_of
-from rtcvoice.cli.output import LineWriter, clean
+from rtcvoice.cli.output import LineWriter
 from rtcvoice.cli.quality import SILENT, Gauge, Grade, Quality
 from rtcvoice.cli.screen import PlainScreen
 from rtcvoice.cli.status import Meter, Status, keys_line, status_line
 from rtcvoice.cli.transcript import PATIENCE, Transcript
+from rtcvoice.errors import clean
 from rtcvoice.native_stderr import muffled
 from rtcvoice.stats import PlayoutStats, TransportStats, UplinkStats
 

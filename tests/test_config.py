@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from datetime import date
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from rtcvoice.config import DEFAULT_BASE_URL, DEFAULT_MODEL, CallConfig, environment
@@ -171,7 +174,21 @@ def test_options_that_moved_are_refused_at_their_old_place(name):
     ("options", "complaint"),
     [
         ({"model": ""}, "model= is empty"),
-        ({"model": None}, "model= is empty"),
+        ({"model": " "}, "model= is empty"),
+        ({"model": None}, "model= is a NoneType"),
+        ({"model": 7}, "model= is a int"),
+        ({"connect_timeout": True}, "connect_timeout=True"),
+        ({"connect_timeout": 10**400}, "connect_timeout=1000"),
+        ({"connect_timeout": 1e300}, "connect_timeout"),
+        ({"connect_timeout": -math.inf}, "connect_timeout"),
+        ({"close_timeout": None}, "close_timeout=None"),
+        ({"speed": math.nan}, "audio.output.speed is nan"),
+        ({"session": {"a": [{"b": math.inf}]}}, r"a\[0\].b is inf"),
+        ({"max_output_tokens": "4096"}, "max_output_tokens='4096' is text"),
+        ({"direct": "false"}, "direct= is a str"),
+        ({"ca_file": 7}, "ca_file=7 names no file"),
+        ({"ca_file": ""}, "ca_file='' names no file"),
+        ({"organization": 7}, "organization= 7"),
         ({"connect_timeout": 0}, "connect_timeout"),
         ({"liveness_timeout": -1}, "liveness_timeout"),
         ({"close_timeout": math.nan}, "close_timeout"),
@@ -180,8 +197,8 @@ def test_options_that_moved_are_refused_at_their_old_place(name):
         ({"session": {"tools": [object()]}}, "cannot be written as JSON"),
         ({"instructions": "\ud800"}, "cannot be written as JSON"),
         ({"api_key": KEY, "credentials": ApiKey(KEY)}, "both given"),
-        ({"safety_identifier": "naïve"}, "OpenAI-Safety-Identifier"),
-        ({"project": "a\r\nX-Evil: 1"}, "OpenAI-Project"),
+        ({"safety_identifier": "naïve"}, "safety_identifier="),
+        ({"project": "a\r\nX-Evil: 1"}, "project="),
     ],
 )
 def test_what_cannot_work_is_refused(options, complaint):
@@ -281,6 +298,79 @@ def test_it_shows_no_key_and_cannot_be_changed():
     assert "secret-of-mcp" not in repr(config(session={"tools": [mcp]}))
     with pytest.raises(dataclasses.FrozenInstanceError):
         made.model = "other"
+
+
+def nested(depth):
+    value = {}
+    for _ in range(depth):
+        value = {"a": value}
+    return value
+
+
+def test_a_session_that_has_no_end_is_refused():
+    own = {}
+    own["own"] = own
+    for session in (own, nested(5000)):
+        with pytest.raises(ConfigError, match="nested too deeply"):
+            config(session=session)
+
+
+@pytest.mark.parametrize(
+    ("value", "meant"), [(math.inf, math.inf), (np.float32(2.5), 2.5), (np.int64(3), 3.0), (7, 7.0)]
+)
+def test_numbers_of_seconds(value, meant):
+    assert config(liveness_timeout=value).liveness_timeout == meant
+
+
+def test_spaces_around_names_are_harmless():
+    made = config(model=" gpt-realtime-2.1\n", organization=" org_1 \n", project="")
+    assert made.model == "gpt-realtime-2.1"
+    assert made.headers == {"OpenAI-Organization": "org_1"}
+
+
+@pytest.mark.parametrize("quote", ['"', "'"])
+def test_quotes_around_a_variable_are_no_part_of_it(quote, monkeypatch):
+    monkeypatch.setenv("OPENAI_BASE_URL", f"{quote}http://127.0.0.1:1/v1{quote}")
+    assert CallConfig.from_options({}).base_url == "http://127.0.0.1:1/v1"
+    monkeypatch.setenv("OPENAI_BASE_URL", quote * 2)
+    assert CallConfig.from_options({}).base_url == DEFAULT_BASE_URL
+
+
+def test_instructions_in_a_file_have_to_be_read():
+    with pytest.raises(ConfigError) as caught:
+        config(instructions=Path("agent.txt"))
+    assert "instructions=path.read_text()" in caught.value.hint
+
+
+# -- what ends ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({}, []),
+        ({"model": "gpt-realtime"}, ["gpt-realtime ends on 2027-01-20: use gpt-realtime-2.1"]),
+        ({"transcription": "whisper-1"}, ["whisper-1 ends on 2027-02-26: use gpt-live-transcribe"]),
+        (
+            {"type": "transcription", "transcription": {"model": "gpt-4o-transcribe"}},
+            ["gpt-4o-transcribe ends on 2027-02-26"],
+        ),
+        ({"session": {"prompt": {"id": "p"}}}, ["prompt ended on 2026-11-30: use instructions"]),
+        ({"transcription": None, "session": {"audio": None}}, []),
+        ({"model": "gpt-realtime", "base_url": "https://x.openai.azure.com"}, []),
+    ],
+)
+def test_what_ends_is_known_beforehand(options, told):
+    found = config(**options).endings(date(2026, 12, 1))
+    assert len(found) == len(told)
+    assert all(text.startswith(start) for text, start in zip(found, told, strict=True))
+
+
+def test_what_has_ended_is_told_once(caplog):
+    for _ in range(3):
+        CallConfig.from_options({"model": "gpt-4o-realtime-preview-2024-12-17"})
+    (line,) = caplog.messages
+    assert line.endswith("ended on 2026-05-07: use gpt-realtime-2.1")
 
 
 # -- kinds of values --------------------------------------------------------------------------

@@ -34,7 +34,7 @@ LEAVES = {
 ROADS = {"capture", "playout", "conversation"}
 CONNECTION = {
     *("addresses", "credentials", "environment", "ice_servers", "config", "proxies", "rest"),
-    *("signaling", "small_files"),
+    *("option_checks", "signaling", "small_files"),
     *("transport", "_aioice", "_aiortc", "_channels", "_ice", "_sctp", "_wall_clock"),
     *("leg", "supervisor", "waiting"),
 }
@@ -66,7 +66,9 @@ ALLOWED: dict[str, set[str]] = {
     "addresses": {"errors"},
     "environment": set(),
     "ice_servers": {"errors"},
-    "config": {"errors", "addresses", "credentials", "environment", "ice_servers"},
+    "option_checks": {"errors"},
+    "config": {"errors", "addresses", "credentials", "environment", "ice_servers"}
+    | {"end_dates", "option_checks"},
     "proxies": {"addresses", "environment"},
     "rest": {"errors", "masking", "addresses", "proxies"},
     "signaling": {"errors", "masking", "addresses", "credentials", "rest"},

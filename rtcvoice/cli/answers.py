@@ -8,11 +8,12 @@ from typing import Any
 
 from rtcvoice import Call, CallEnded, ToolCancelled, ToolFailed, ToolFinished, ToolStarted
 from rtcvoice.cli.notices import notice_of
-from rtcvoice.cli.output import LineWriter, clean
+from rtcvoice.cli.output import LineWriter
 from rtcvoice.cli.screen import Screen
 from rtcvoice.cli.status import Status
 from rtcvoice.cli.summary import Summary
 from rtcvoice.cli.tool_lines import tool_line
+from rtcvoice.errors import clean
 
 __all__ = ["AnswerScreen"]
 

@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 import rtcvoice
-from rtcvoice.cli.output import clean, write_line
+from rtcvoice.cli.output import write_line
+from rtcvoice.errors import clean
 from rtcvoice.threads import in_thread
 
 __all__ = ["add_devices", "run"]

@@ -13,14 +13,15 @@ from rich.console import Console
 from rich.text import Text
 
 from rtcvoice.cli.network_options import add_key, add_network, add_relay, network_from
-from rtcvoice.cli.output import as_options, clean, write_line
-from rtcvoice.cli.parser import seconds
+from rtcvoice.cli.output import as_options, write_line
+from rtcvoice.cli.parser import seconds, words
 from rtcvoice.errors import (
     ConfigError,
     CredentialsError,
     DeviceError,
     SignalingError,
     TransportError,
+    clean,
 )
 
 __all__ = ["add_doctor", "run"]
@@ -57,7 +58,7 @@ def add_doctor(parser: argparse.ArgumentParser) -> None:
     server = where.add_mutually_exclusive_group()
     server.add_argument("--emulator", action="store_true", help="call the built-in emulator")
     server.add_argument("--base-url", metavar="URL", help="default: https://api.openai.com/v1")
-    where.add_argument("--model", help="default: gpt-realtime-2.1")
+    where.add_argument("--model", type=words, help="default: gpt-realtime-2.1")
     add_key(where)
     add_network(where)
     add_relay(where)

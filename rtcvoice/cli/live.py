@@ -19,9 +19,9 @@ from rich.text import Text
 
 from rtcvoice.cli.keys import in_foreground
 from rtcvoice.cli.native_stderr import NativeStderr
-from rtcvoice.cli.output import clean
 from rtcvoice.cli.screen import TranscriptScreen
 from rtcvoice.cli.status import KEYS, NARROW, Status, keys_line, status_line
+from rtcvoice.errors import clean
 
 __all__ = ["LiveScreen", "rows"]
 

@@ -51,7 +51,7 @@ def add_relay(group: Any) -> None:
 
 def network_from(options: argparse.Namespace) -> dict[str, Any]:
     """Return the options above, as far as they were given, as `rtcvoice.connect` takes them."""
-    names = ("base_url", "proxy", "ca_file", "ice_servers", "ice_transport_policy")
+    names = ("base_url", "direct", "proxy", "ca_file", "ice_servers", "ice_transport_policy")
     given = {name: value for name in names if (value := getattr(options, name, None)) is not None}
     key_file, token_url = (getattr(options, name, None) for name in ("api_key_file", "token_url"))
     if key_file is not None and token_url is not None:

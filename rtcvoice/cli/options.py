@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from rtcvoice.cli.devices import add_devices
 from rtcvoice.cli.doctor import add_doctor
-from rtcvoice.cli.parser import Parser, meant, program
+from rtcvoice.cli.parser import Parser, meant, port, program
 from rtcvoice.cli.talk_options import TALK, add_talk
 from rtcvoice.cli.text_options import add_text
 from rtcvoice.cli.token_server import add_token_server
@@ -145,7 +145,7 @@ examples:
   %(prog)s --fault 'downlink={loss: 0.1}'
       loses a tenth of what it says
 """
-    parser.add_argument("--port", type=int, default=8080, help="default: 8080; 0 takes a free one")
+    parser.add_argument("--port", type=port, default=8080, help="default: 8080; 0 takes a free one")
     parser.add_argument(
         "--host", default="127.0.0.1", help="default: 127.0.0.1, which only this machine reaches"
     )

@@ -14,13 +14,12 @@ import sys
 import time
 from typing import TextIO
 
-from rtcvoice.errors import CallEnded, DeviceError, RtcVoiceError, TransportError
+from rtcvoice.errors import CallEnded, DeviceError, RtcVoiceError, TransportError, clean
 
 __all__ = [
     "LineWriter",
     "NoRoom",
     "as_options",
-    "clean",
     "explain",
     "explained",
     "silence",
@@ -39,7 +38,9 @@ _AS_OPTIONS = {
     " (--api-key-file), ask for a token (--token-url), ",
     "source=None": "--input none",
     "sink=None": "--output none",
+    "instructions=": "--instructions",
     "model=": "--model",
+    "voice=": "--voice",
     "ice_servers= (--ice-server)": "--ice-server",
     "ca_file= (--ca-file)": "--ca-file",
     "base_url": "--base-url",
@@ -53,14 +54,6 @@ PIECE = getattr(select, "PIPE_BUF", 512)
 """Bytes that a pipe which is ready takes without blocking (POSIX)."""
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
-
-
-_CONTROLS = dict.fromkeys((*range(32), *range(127, 160))) | {0x09: " ", 0x0A: "\n"}
-
-
-def clean(text: str) -> str:
-    """Return `text` without control characters: a server's words must not steer the terminal."""
-    return text.translate(_CONTROLS)
 
 
 class NoRoom(DeviceError):  # noqa: N818  (reads as what it is)

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from rtcvoice.cli.output import write_line
-from rtcvoice.errors import ConfigError
+from rtcvoice.errors import ConfigError, clean
 
 __all__ = ["STDIO", "Parser", "file_or_stdio", "meant", "program", "seconds"]
 
@@ -48,6 +49,25 @@ def seconds(text: str) -> float:
     if not 0 < number < float("inf"):
         raise argparse.ArgumentTypeError(f"{text!r} is no number above 0")
     return number
+
+
+def port(text: str) -> int:
+    """Read the number of a port, 0 for any free one, as an argument's `type`."""
+    if not text.isdecimal() or len(text) > 9 or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port: 0 to 65535")
+    return int(text)
+
+
+def words(text: str) -> str:
+    """Return words that are sent, as an argument's `type`: they have to be text.
+
+    Without a locale (cron, systemd) Python takes what is not ASCII for bytes of unknown meaning.
+    It is UTF-8 then, or no text at all.
+    """
+    try:
+        return os.fsencode(text).decode()
+    except UnicodeError as exc:
+        raise argparse.ArgumentTypeError(f"{clean(text)!r} is no text in UTF-8") from exc
 
 
 class Parser(argparse.ArgumentParser):

@@ -15,10 +15,11 @@ import msgspec
 
 from rtcvoice import Call, CallEnded, events
 from rtcvoice.cli.notices import notice_of
-from rtcvoice.cli.output import LineWriter, clean
+from rtcvoice.cli.output import LineWriter
 from rtcvoice.cli.status import Status
 from rtcvoice.cli.summary import Summary
 from rtcvoice.cli.transcript import Line, Transcript, transcribes
+from rtcvoice.errors import clean
 
 __all__ = ["JsonScreen", "PlainScreen", "Screen", "TranscriptScreen"]
 

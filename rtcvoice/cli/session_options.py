@@ -7,7 +7,7 @@ from typing import Any
 
 from rtcvoice import Limits
 from rtcvoice.cli.network_options import network_from
-from rtcvoice.cli.parser import seconds
+from rtcvoice.cli.parser import seconds, words
 from rtcvoice.cli.tool_files import load_tools
 
 __all__ = ["add_assistant", "add_limits", "add_tools", "session_from"]
@@ -20,11 +20,13 @@ _LIMITS = ("cost", "seconds", "tokens")
 
 def add_assistant(group: Any, *, speaks: bool = True, instructions: bool = True) -> None:
     """Add who answers, and how."""
-    group.add_argument("--model", help="default: gpt-realtime-2.1")
+    group.add_argument("--model", type=words, help="default: gpt-realtime-2.1")
     if speaks:
-        group.add_argument("--voice", help="such as marin or cedar")
+        group.add_argument("--voice", type=words, help="such as marin or cedar")
     if instructions:
-        group.add_argument("--instructions", metavar="TEXT", help="how the assistant is to behave")
+        group.add_argument(
+            "--instructions", type=words, metavar="TEXT", help="how the assistant is to behave"
+        )
 
 
 def add_tools(group: Any) -> None:

@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from rtcvoice.cli.network_options import add_key, add_network, add_relay
-from rtcvoice.cli.parser import file_or_stdio, seconds
+from rtcvoice.cli.parser import file_or_stdio, seconds, words
 from rtcvoice.cli.session_options import add_assistant, add_limits, add_tools
 
 __all__ = ["TALK", "add_ends", "add_push_to_talk", "add_shown", "add_talk", "add_where"]
@@ -84,7 +84,7 @@ def add_ends(parser: argparse.ArgumentParser) -> None:
         "--speaker", metavar="NAME|INDEX", help="play it on this device (also: --device-out)"
     )
     heard.add_argument("--device-out", dest="speaker", help=argparse.SUPPRESS)
-    ends.add_argument("--text", help="what you write, once connected")
+    ends.add_argument("--text", type=words, help="what you write, once connected")
     ends.add_argument(
         "--headphones", action="store_true", help="no echo to cancel: the microphone as it is"
     )
@@ -107,6 +107,12 @@ def add_where(parser: argparse.ArgumentParser) -> None:
     add_key(where)
     add_network(where)
     add_relay(where)
+    where.add_argument(
+        "--direct",
+        action="store_const",
+        const=True,
+        help="offer the call with the key itself, without a token first",
+    )
     where.add_argument(
         "--connect-timeout", type=seconds, metavar="N", help="seconds to get through (10)"
     )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from rtcvoice.cli.network_options import add_key, add_network, network_from
+from rtcvoice.cli.parser import port, words
 from rtcvoice.errors import ConfigError
 from rtcvoice.small_files import UnreadableFile, read_text
 
@@ -42,7 +43,7 @@ def add_token_server(parser: argparse.ArgumentParser) -> None:
     """Add the options of `token-server`."""
     parser.description = _DESCRIPTION
     who = parser.add_argument_group("who may ask")
-    who.add_argument("--port", type=int, default=8090, help="default: 8090; 0 takes a free one")
+    who.add_argument("--port", type=port, default=8090, help="default: 8090; 0 takes a free one")
     who.add_argument(
         "--host", default="127.0.0.1", help="default: 127.0.0.1, which only this machine reaches"
     )
@@ -80,9 +81,11 @@ def add_token_server(parser: argparse.ArgumentParser) -> None:
     )
     what = parser.add_argument_group("what they get")
     what.add_argument("--session", metavar="FILE", help="session options (JSON, or YAML as .yaml)")
-    what.add_argument("--model", help="default: gpt-realtime-2.1")
-    what.add_argument("--voice", help="such as marin or cedar")
-    what.add_argument("--instructions", metavar="TEXT", help="how the assistant is to behave")
+    what.add_argument("--model", type=words, help="default: gpt-realtime-2.1")
+    what.add_argument("--voice", type=words, help="such as marin or cedar")
+    what.add_argument(
+        "--instructions", type=words, metavar="TEXT", help="how the assistant is to behave"
+    )
     what.add_argument(
         "--allow",
         metavar="OPTION",

@@ -14,6 +14,7 @@ from typing import Any
 
 from rtcvoice import ConfigError, ToolSet
 from rtcvoice.cli import demo_tools
+from rtcvoice.cli.parser import meant
 from rtcvoice.errors import one_line
 from rtcvoice.masking import masked
 
@@ -36,7 +37,8 @@ def load_tools(path: str | os.PathLike[str]) -> ToolSet:
     if not file.is_file():
         raise ConfigError(
             f"--tools {path}: there is no such file",
-            hint=f"a Python file, or '{DEMO}' for the tools that are shipped",
+            hint=meant(str(path), [DEMO])
+            or f"a Python file, or '{DEMO}' for the tools that are shipped",
         )
     if file.suffix != ".py":
         raise ConfigError(f"--tools {path} is no Python file", hint="its name has to end in .py")

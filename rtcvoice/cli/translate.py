@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import Any
 
 from rtcvoice import Call, CallEnded, ConfigError, RtcVoiceError, events
+from rtcvoice.cli.parser import words
 from rtcvoice.cli.screen import Screen
 from rtcvoice.cli.session_options import add_assistant, add_limits
 from rtcvoice.cli.talk_options import add_ends, add_push_to_talk, add_shown, add_where
@@ -52,9 +53,15 @@ def add_translate(parser: argparse.ArgumentParser) -> None:
     """Add the options of `translate`."""
     parser.description = _TRANSLATE
     languages = parser.add_argument_group("languages", "In any words that the model understands.")
-    languages.add_argument("--to", metavar="LANG", required=True, help="what to translate into")
     languages.add_argument(
-        "--from", metavar="LANG", dest="from_language", help="what is spoken (default: anything)"
+        "--to", type=words, metavar="LANG", required=True, help="what to translate into"
+    )
+    languages.add_argument(
+        "--from",
+        type=words,
+        metavar="LANG",
+        dest="from_language",
+        help="what is spoken (default: anything)",
     )
     languages.add_argument(
         "--both", action="store_true", help="also the other way round; needs --from"
