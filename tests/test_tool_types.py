@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import collections.abc
 import dataclasses
+import datetime as dt
 import enum
 import functools
 import inspect
@@ -124,6 +125,9 @@ scalars = st.sampled_from(
         (tuple[()], [], ()),
         (tuple[int, ...], [1, 2, 3], (1, 2, 3)),
         (dict, {"a": 1}, {"a": 1}),
+        (collections.abc.Iterable[int], [1], [1]),
+        (dt.datetime, "2026-01-02T03:04:05", dt.datetime(2026, 1, 2, 3, 4, 5)),
+        (dt.date, "2026-01-02", dt.date(2026, 1, 2)),
         (Point, [1, "p"], Point(1, "p")),
         (Box, {"things": [1], "size": "l"}, Box([1], Size.LARGE)),
         (Box, {"things": [1], "size": None}, Box([1])),
@@ -166,6 +170,20 @@ def test_any_type_has_a_schema_that_the_service_takes_and_gets_its_values(
 @pytest.mark.parametrize("hint", [list, tuple, set, frozenset, typing.List, list[Any]])  # noqa: UP006
 def test_an_array_of_anything_says_so(hint: Any) -> None:
     assert schema_of(hint)["p0"]["items"] == {}
+
+
+@pytest.mark.parametrize("hint", [typing.Final[int], Annotated[int, {"not": "hashable"}]])
+def test_types_that_may_stand_nowhere_else(hint: Any) -> None:
+    assert bound(hint, 1) == bound(hint, 1, defaults=(0,)) == 1
+    assert bound(hint, None, defaults=(None,)) is None
+
+
+def test_times_say_their_format_also_in_records() -> None:
+    class Visit(TypedDict):
+        at: dt.datetime
+
+    assert schema_of(dt.datetime)["p0"] == {"type": "string", "format": "date-time"}
+    assert schema_of(Visit)["p0"]["properties"]["at"]["format"] == "date-time"
 
 
 def test_an_order_is_told_in_words() -> None:

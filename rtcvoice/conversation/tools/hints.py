@@ -7,6 +7,8 @@ imported: whoever uses one has it. What cannot be enforced is refused (TypeError
 
 from __future__ import annotations
 
+import collections.abc
+import datetime as dt
 import types
 import typing
 from collections.abc import Iterator
@@ -22,6 +24,8 @@ _HARMLESS = ("strict", "union_mode", "fail_fast", "allow_inf_nan")
 """Of pydantic's notes: they change how it checks, not what is right."""
 _CHANGING = ("Predicate", "Not", "LowerCase", "UpperCase", "IsDigit", "IsAscii", "Timezone")
 _CHANGING_SUFFIX = "Validator"
+_FORMATS: dict[Any, str] = {dt.datetime: "date-time", dt.time: "time"}
+"""Formats that msgspec leaves out, because a time need not have a zone."""
 _ALIAS: Any = getattr(typing, "TypeAliasType", ())
 """What `type X = ...` makes, from Python 3.12 on."""
 
@@ -31,8 +35,12 @@ def plain(hint: Any) -> Any:
     while isinstance(hint, _ALIAS):
         hint = hint.__value__
     origin, args = get_origin(hint), get_args(hint)
-    if origin in (typing.Required, typing.NotRequired):
+    if origin in (typing.Required, typing.NotRequired, typing.Final):
         return plain(args[0])
+    if isinstance(hint, type) and hint in _FORMATS:
+        return Annotated[hint, msgspec.Meta(extra_json_schema={"format": _FORMATS[hint]})]
+    if collections.abc.Iterable in (hint, origin):
+        return list[plain(args[0])] if args else list  # type: ignore[misc]
     if origin is Annotated:
         bounds = _bounds_of(args[1:])
         inner = _bounded(plain(args[0]), bounds)
@@ -116,6 +124,8 @@ def _without_bounds(meta: msgspec.Meta) -> msgspec.Meta | None:
 
 def or_none(hint: Any) -> Any:
     """Return the type that also takes None, for `text: str = None` as people write it."""
+    if get_origin(hint) is typing.Final:
+        hint = get_args(hint)[0]
     inner = get_args(hint)[0] if get_origin(hint) is Annotated else hint
     if types.NoneType in get_args(inner) or inner in (None, types.NoneType, Any):
         return hint

@@ -36,6 +36,7 @@ _CURE = (
 )
 _NOTHING = ("", "null", '""')
 """How models write that there are no arguments."""
+_INDESCRIBABLE = (TypeError, ValueError, NameError, AttributeError, RecursionError)
 _UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 
 
@@ -68,12 +69,16 @@ class Signature:
         hints = [each.hint for each in self._parameters.values()]
         self.runs_user_code = any(user_code(hint) for hint in hints)
         """Whether `bind` runs code of the user's, such as a model's validators; it may block."""
-        self._record = _record(self._parameters)
-        self._strict = msgspec.json.Decoder(self._record, dec_hook=_validated)
-        self._lax = msgspec.json.Decoder(self._record, dec_hook=_validated, strict=False)
-        self._bounds_inside = False
-        self.schema = self._make_schema(hints)
-        """JSON schema of the arguments: an object without further properties."""
+        try:
+            self._record = _record(self._parameters)
+            self._strict = msgspec.json.Decoder(self._record, dec_hook=_validated)
+            self._lax = msgspec.json.Decoder(self._record, dec_hook=_validated, strict=False)
+            self.schema = self._make_schema(hints)
+            """JSON schema of the arguments: an object without further properties."""
+        except _INDESCRIBABLE as exc:  # together, though each of them alone was taken
+            raise ConfigError(
+                f"tool {label}: its parameters cannot be described: {exc}", hint=_CURE
+            ) from exc
 
     def bind(self, arguments: str) -> Arguments:
         """Return the values in the model's JSON text. Raises BadArguments.
@@ -163,8 +168,8 @@ def _check(name: str, hint: Any, label: str) -> None:
             [read, *fields], schema_hook=_own_schema
         )
         flat(list(schemas), components)
-        msgspec.json.Decoder(read)
-    except (TypeError, ValueError, NameError, AttributeError, RecursionError) as exc:
+        msgspec.json.Decoder(Union[read, msgspec.UnsetType])  # noqa: UP007
+    except _INDESCRIBABLE as exc:
         reason = (str(exc).strip() or type(exc).__name__).splitlines()[-1]
         raise ConfigError(
             f"tool {label}: parameter {name!r} has the type {_shown(hint)}, which a"
