@@ -677,7 +677,7 @@ async def test_a_history_may_be_made_up():
         ({"role": "user"}, "a history is a list of dicts, not a dict"),
         (["Hello"], r"history\[0\] is a str"),
         ([{"role": "robot", "text": "x"}], r"history\[0\] has the role 'robot'"),
-        ([{"role": "user", "text": 7}], r"history\[0\]\['text'\] is no text"),
+        ([{"role": "user", "text": 7}], r"history\[0\]\['text'\] is a int, not text"),
     ],
 )
 @virtual

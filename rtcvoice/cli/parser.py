@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 from rtcvoice.cli.output import write_line
 from rtcvoice.errors import ConfigError, clean
 
-__all__ = ["STDIO", "Parser", "file_or_stdio", "meant", "program", "seconds"]
+__all__ = ["STDIO", "Parser", "file_or_stdio", "meant", "program", "seconds", "words"]
 
 STDIO = "-"
 """stdin, or stdout, in place of a file's name."""

@@ -10,6 +10,7 @@ from rtcvoice import events
 from rtcvoice.errors import ConfigError
 from rtcvoice.events import ClientEvent, ResponseParams
 
+from .chat_format import check_text
 from .exchange import new_id
 from .requests import METADATA_KEY
 
@@ -89,15 +90,18 @@ def response_params(overrides: dict[str, Any]) -> ResponseParams | None:
             hint="that key, and room for it, is needed to know the response",
         )
     try:
-        return msgspec.convert(overrides, ResponseParams)
-    except msgspec.ValidationError as exc:
+        params = msgspec.convert(overrides, ResponseParams)
+    except (msgspec.ValidationError, RecursionError) as exc:
         raise ConfigError(f"a response cannot be asked for like that: {exc}") from exc
+    events.encode(events.ResponseCreate(response=params))  # said now, and not when it is sent
+    return params
 
 
 def instructions_to_say(text: str) -> str:
     """Return the instructions that make the model speak a given text, as well as it will."""
     if not isinstance(text, str) or not text.strip():
         raise ConfigError("there is nothing to say")
+    check_text(text, "what is to be said")
     return (
         "Say exactly the following text, word for word, in its own language, and nothing else:"
         f"\n\n{text}"

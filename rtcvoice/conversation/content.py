@@ -8,7 +8,6 @@ channel that is given too much closes without a word.
 from __future__ import annotations
 
 import base64
-import binascii
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -22,6 +21,8 @@ from rtcvoice.audio import DEFAULT_RATE, Samples
 from rtcvoice.errors import ConfigError
 from rtcvoice.events import ContentPart
 from rtcvoice.resampler import resampler
+
+from .chat_format import check_text
 
 __all__ = ["audio_messages", "clip_samples", "image_part", "read_image", "user_messages"]
 
@@ -42,6 +43,8 @@ LOWEST_RATE, HIGHEST_RATE = 1000, 384000
 
 LEAST_CLIP = 0.1
 """Seconds of the shortest audio that the API takes."""
+
+_LEAST = round(LEAST_CLIP * DEFAULT_RATE)
 
 _SIGNATURES = {b"\x89PNG\r\n\x1a\n": "png", b"\xff\xd8\xff": "jpeg"}
 _DATA_URI = re.compile(r"data:image/(png|jpe?g);base64,", re.IGNORECASE)
@@ -80,7 +83,7 @@ def image_part(image: str | bytes, *, limit: int) -> ContentPart:
     kind = next((kind for mark, kind in _SIGNATURES.items() if data.startswith(mark)), None)
     if kind is None:
         raise ConfigError("the image is neither PNG nor JPEG", hint="convert it to one of them")
-    most = (min(limit, LARGEST_MESSAGE) - 2 * ENVELOPE) * 3 // 4
+    most = max(0, (min(limit, LARGEST_MESSAGE) - 2 * ENVELOPE) * 3 // 4)
     if len(data) > most:
         raise ConfigError(
             f"the image has {len(data)} bytes, and the most that fits into an event is {most}",
@@ -99,7 +102,7 @@ def _decoded(uri: str) -> bytes:
         )
     try:
         return base64.b64decode(uri[head.end() :], validate=True)
-    except binascii.Error as exc:
+    except ValueError as exc:
         raise ConfigError(f"the data URI of the image is not valid base64: {exc}") from exc
 
 
@@ -111,8 +114,7 @@ def user_messages(
     The text comes last; that it fits is judged when it is sent. Raises ConfigError if there is
     nothing in it.
     """
-    if not isinstance(text, str):
-        raise ConfigError(f"what is sent is a {type(text).__name__}, not text")
+    check_text(text, "what is sent")
     parts = images + ([ContentPart(type="input_text", text=text)] if text.strip() else [])
     if not parts:
         raise ConfigError("there is nothing to send", hint="give a text, an image or a clip")
@@ -166,6 +168,11 @@ def audio_messages(item_ids: Iterator[str], samples: Samples, *, limit: int) -> 
     """
     check_clip(len(samples) / DEFAULT_RATE)
     most = (min(limit, LARGEST_MESSAGE) - ENVELOPE) * 3 // 4 // 2
+    if most < 2 * _LEAST:  # its pieces would be too short to be taken
+        raise ConfigError(
+            f"no clip can be sent: the server takes messages of at most {limit} bytes",
+            hint="use source=rtcvoice.FileSource(...), which sends it as speech",
+        )
     return [
         events.Message(
             id=next(item_ids),
@@ -181,10 +188,9 @@ def _encoded(samples: Samples) -> str:
 
 
 def _parted(samples: Samples, most: int) -> Iterator[Samples]:
-    least = round(LEAST_CLIP * DEFAULT_RATE)
     while len(samples) > most:
         # Not so late that what remains would be too short to be taken.
-        cut = _quietest(samples, most * 2 // 3, min(most, len(samples) - least))
+        cut = _quietest(samples, most * 2 // 3, min(most, len(samples) - _LEAST))
         yield samples[:cut]
         samples = samples[cut:]
     yield samples

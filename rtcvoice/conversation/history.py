@@ -15,6 +15,7 @@ from rtcvoice import events
 from rtcvoice.errors import ConfigError
 from rtcvoice.events import ContentPart
 
+from .chat_format import check_text, unfolded
 from .items import Items
 from .playback import Playback
 from .records import Record
@@ -72,13 +73,19 @@ def seed(
 ) -> list[events.ConversationItemCreate]:
     """Return the events that bring a history into a conversation, in order, with ids of their own.
 
-    The least that an entry needs: `{"role": "user", "text": "..."}`. Entries without content, and
-    what a client cannot create, are left out; so are calls without outputs, and outputs without
-    calls. Raises ConfigError for what is no history.
+    The least that an entry needs: `{"role": "user", "text": "..."}`. Taken as well is the format of
+    chats, with `content` (text or parts) in place of `text`, the roles developer and tool, and
+    `tool_calls`; see `chat_format`. Entries whose text is empty, and what a client cannot create,
+    are left out; so are calls without outputs, and outputs without calls. Raises ConfigError for
+    what is no history.
     """
-    entries = [_checked(entry, index) for index, entry in enumerate(_listed(history))]
-    called = {e.get("call_id") for e in entries if e.get("type") == "function_call"}
-    returned = {e.get("call_id") for e in entries if e.get("type") == "function_call_output"}
+    entries = [
+        _checked(entry, place)
+        for index, given in enumerate(_listed(history))
+        for place, entry in unfolded(given, f"history[{index}]")
+    ]
+    called = {e.get("call_id") for e in entries if e["type"] == "function_call"}
+    returned = {e.get("call_id") for e in entries if e["type"] == "function_call_output"}
     return [
         events.ConversationItemCreate(event_id=new_id(), item=item)
         for entry in entries
@@ -95,35 +102,46 @@ def _listed(history: Any) -> list[Any]:
     return list(history)
 
 
-def _checked(entry: Any, index: int) -> Mapping[str, Any]:
-    if not isinstance(entry, Mapping):
-        raise ConfigError(f"history[{index}] is a {type(entry).__name__}", hint="a dict is needed")
-    kind, role = entry.get("type", "message"), entry.get("role")
-    if kind == "message" and role not in _TEXT_OF:
-        raise ConfigError(
-            f"history[{index}] has the role {role!r}", hint="user, assistant or system"
-        )
-    for name in ("text", "heard_text", "name", "arguments", "call_id", "output"):
-        if not isinstance(entry.get(name, ""), str):
-            raise ConfigError(f"history[{index}][{name!r}] is no text")
+def _checked(entry: Mapping[str, Any], place: str) -> Mapping[str, Any]:
+    """Return an entry whose fields are what they have to be."""
+    texts: tuple[str, ...] = ("text", "heard_text")
+    needed: tuple[str, ...] = ()
+    if entry["type"] == "message":
+        if entry.get("role") not in _TEXT_OF:
+            raise ConfigError(
+                f"{place} has the role {entry.get('role')!r:.40}",
+                hint="user, assistant, system, developer or tool",
+            )
+    else:
+        texts, needed = ("name", "arguments", "call_id", "output"), _NEEDED.get(entry["type"], ())
+        entry = {name: value for name, value in entry.items() if value is not None}
+    for name in texts:
+        if name in entry:
+            check_text(entry[name], f"{place}[{name!r}]")
+    for name in needed:
+        if not entry.get(name):
+            raise ConfigError(f"{place} is a {entry['type']} without {name!r}")
     return entry
+
+
+_NEEDED = {"function_call": ("name", "call_id"), "function_call_output": ("call_id",)}
 
 
 def _items(
     entry: Mapping[str, Any], answered: set[Any], new_id: Callable[[], str]
 ) -> Iterator[events.Item]:
-    match entry.get("type", "message"):
+    match entry["type"]:
         case "message":
             if content := _content(entry):
                 yield events.Message(id=new_id(), role=entry["role"], content=content)
-        case "function_call" if entry.get("call_id") in answered:
+        case "function_call" if entry["call_id"] in answered:
             yield events.FunctionCall(
                 id=new_id(),
                 call_id=entry["call_id"],
-                name=entry.get("name", ""),
+                name=entry["name"],
                 arguments=entry.get("arguments", "{}"),
             )
-        case "function_call_output" if entry.get("call_id") in answered:
+        case "function_call_output" if entry["call_id"] in answered:
             yield events.FunctionCallOutput(
                 id=new_id(), call_id=entry["call_id"], output=entry.get("output", "")
             )
@@ -135,10 +153,7 @@ def _content(entry: Mapping[str, Any]) -> list[ContentPart]:
     content = [ContentPart(type=_TEXT_OF[role], text=text)] if text else []
     if role == "user":
         content += [
-            ContentPart(
-                type="input_image", image_url=image["image_url"], detail=image.get("detail")
-            )
+            ContentPart(type="input_image", image_url=image["image_url"], detail=image["detail"])
             for image in entry.get("images", ())
-            if image.get("image_url")
         ]
     return content

@@ -99,10 +99,10 @@ def encode(event: ClientEvent) -> str:
     try:
         return _encoder.encode(event).decode()
     except (TypeError, *_UNREADABLE) as exc:
-        raise ConfigError(
-            f"{event.type} cannot be sent: {exc}",
-            hint="use text, numbers, booleans, None, lists and dicts with text keys",
-        ) from exc
+        hint = "use text, numbers, booleans, None, lists and dicts with text keys"
+        if isinstance(exc, UnicodeEncodeError):
+            hint = "its text was decoded wrongly: read it as UTF-8, or with errors='replace'"
+        raise ConfigError(f"{event.type} cannot be sent: {exc}", hint=hint) from exc
 
 
 def as_dict(event: ServerEvent | ClientEvent) -> dict[str, Any]:
