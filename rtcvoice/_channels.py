@@ -129,7 +129,7 @@ def bound_reassembly(sctp: Any, on_overflow: Callable[[str], None]) -> None:
             # What fills a gap may free the room; but not without end.
             if not gaps or is_full(size, spare=1):
                 told = True
-                on_overflow(f"it sent a message of more than {LARGEST_MESSAGE >> 20} MiB")
+                on_overflow(f"it sent a message of more than {LARGEST_MESSAGE >> 10} KiB")
                 return
             if ahead > 1:
                 sctp._sack_needed = True

@@ -129,9 +129,14 @@ class IceSettings:
 
     @property
     def cure(self) -> str:
-        """What to do about the first trouble; empty when there is none."""
-        told = next((asked.hint for asked in self.asked if asked.problem), "")
-        return told or self.mismatch
+        """What to do about the first trouble that matters; empty when there is none.
+
+        A relay would have helped; where there is none, the addresses tell more than a STUN server.
+        """
+        troubles = [asked for asked in self.asked if asked.problem]
+        relays = [asked.hint for asked in troubles if asked.server.scheme != "stun"]
+        hints = [*relays, self.mismatch, *(asked.hint for asked in troubles)]
+        return next(filter(None, hints), "")
 
 
 def _without_password(url: str) -> str:

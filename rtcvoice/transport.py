@@ -130,7 +130,7 @@ class Transport:
         connection = _aiortc.ice_connection(self._peer)
         _aiortc.end_consent_lapse(connection)
         _aiortc.quick_checks(connection)
-        _ice.nominate_routed_pairs(connection)
+        _ice.prefer_routed_pairs(connection)
         if loopback:
             _ice.add_loopback(connection)
         if self._gathering.servers:
