@@ -11,7 +11,8 @@
 
 Every message names the cause and, where there is one, the cure (`hint`). Keys and tokens never
 enter a message: the border that raises masks them first. Control characters, which a server or a
-file may have put into the text, are taken out of every message by the root class (`clean`).
+file may have put into the text, are taken out of every message by the root class (`clean`), and so
+is what would make it longer than a screen.
 """
 
 from __future__ import annotations
@@ -58,6 +59,14 @@ def clean(text: str) -> str:
     return _SURROGATE.sub("\ufffd", text.translate(_CLEANED))
 
 
+MOST = 2000
+"""Characters of a message: what a server or a file put into it may be longer than any screen."""
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MOST else f"{text[: MOST // 2]} [...] {text[-MOST // 3 :]}"
+
+
 def one_line(text: str, most: int = 300) -> str:
     """Return `text` cleaned and in one line of at most `most` characters, for logs and reports."""
     line = " ".join(clean(text[: 2 * most]).split())
@@ -68,8 +77,8 @@ class RtcVoiceError(Exception):
     """Root of everything rtcvoice raises; `hint` says what to do next, or is empty."""
 
     def __init__(self, message: str, *, hint: str = "") -> None:
-        self.message = clean(message)
-        self.hint = clean(hint)
+        self.message = clean(_cut(message))
+        self.hint = clean(_cut(hint))
         super().__init__(self.message)
 
     def __str__(self) -> str:

@@ -32,6 +32,7 @@ from aiortc import (
 from rtcvoice import _aioice, _aiortc, _channels, _ice, _sctp, _wall_clock, clock, sdp
 from rtcvoice.errors import RtcVoiceError, TransportError
 from rtcvoice.ice_servers import IceSettings
+from rtcvoice.masking import masked
 from rtcvoice.rtp import ReceiverReport, RtpPacket
 from rtcvoice.stats import TransportStats
 
@@ -196,11 +197,11 @@ class Transport:
             await self._peer.setRemoteDescription(description)
             await self._peer.addIceCandidate(None)  # without an end, ICE would never fail
         except sdp.AnswerError as exc:
-            raise TransportError(str(exc), stage="answer", hint=exc.hint) from exc
+            raise TransportError(masked(str(exc)), stage="answer", hint=exc.hint) from exc
         except RtcVoiceError:
             raise
         except Exception as exc:  # aiortc raises many kinds for an SDP it cannot use
-            what = ascii(str(exc) or type(exc).__name__)[1:-1][:200]
+            what = ascii(masked(str(exc)) or type(exc).__name__)[1:-1][:200]
             raise TransportError(
                 f"the server's SDP answer cannot be used: {what}",
                 stage="answer",

@@ -126,6 +126,19 @@ async def test_an_answer_that_is_not_one(emulator, census, body, complaint):
     assert complaint in str(raised.value)
 
 
+async def test_an_answer_that_repeats_a_key_is_not_quoted_with_it(emulator, census):
+    """Seen with a gateway that answers an offer with the request's own settings."""
+
+    async def echo(request):
+        return web.json_response({"value": "sk-proj-0123456789abcdef"})
+
+    async with serving(echo) as server:
+        with failing(TransportError, stage="answer") as raised:
+            await hold(server, direct=True)
+    assert "not SDP" in str(raised.value)
+    assert "0123456789" not in str(raised.value)
+
+
 async def test_a_token_that_is_not_one(emulator, census):
     async def wifi_portal(request):
         return web.Response(text="<html>", content_type="text/html")

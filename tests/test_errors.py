@@ -94,3 +94,12 @@ def test_what_is_harmless_stays_as_it_is():
 def test_one_line_is_one_bounded_line():
     assert one_line(" a\n\tb\x1b[1m ") == "a b[1m"
     assert one_line("x" * 1000, 10) == "xxxxxxx..."
+
+
+def test_a_message_is_no_longer_than_a_screen():
+    """Seen with a status line of 5000 letters, which the HTTP library quotes whole."""
+    error = RtcVoiceError("a" * 5000 + "end", hint="b" * 5000)
+    assert len(str(error)) < 4100
+    assert error.message.startswith("aaa")
+    assert error.message.endswith("end")
+    assert RtcVoiceError("a" * 2000).message == "a" * 2000

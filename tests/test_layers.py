@@ -86,7 +86,7 @@ ALLOWED: dict[str, set[str]] = {
     "_wall_clock": {"_aiortc"},
     "_sctp": {"_aiortc"},
     "transport": {
-        *("errors", "rtp", "sdp", "stats", "ice_servers"),
+        *("errors", "masking", "rtp", "sdp", "stats", "ice_servers"),
         *("_aioice", "_aiortc", "_channels", "_ice", "_sctp", "_wall_clock"),
     },
     "leg": {"errors", "rtp", "ice_servers", "signaling", "transport"},

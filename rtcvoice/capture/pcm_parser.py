@@ -111,7 +111,8 @@ class PcmParser:
 def _decoded(data: bytes, coding: Coding) -> npt.NDArray[np.float64]:
     """Return the samples in `data` on the scale of int16."""
     if coding.kind == "float":
-        loud = np.frombuffer(data, f"<f{coding.width}").astype(np.float64)
+        with np.errstate(invalid="ignore"):  # a signalling NaN, which any bytes may be
+            loud = np.frombuffer(data, f"<f{coding.width}").astype(np.float64)
         return np.clip(np.nan_to_num(loud), -(2.0**15), 2.0**15) * 32768
     if coding.kind == "unsigned":
         return (np.frombuffer(data, np.uint8).astype(np.float64) - 128) * 256
