@@ -220,9 +220,10 @@ def test_a_deleted_item_is_no_turn_and_holds_nobody_back():
 
 def test_what_is_out_of_band_is_no_turn():
     steps = said.message_steps("r9", "x1", "Secret.", None, audio=False, in_conversation=False)
-    listener = Listener(said.created("r9", conversation=None), *steps, said.done("r9"))
-    assert listener.said == []
-    assert listener.conversation.history == []
+    before = [*said.answer("r1", "a1", "Hi.", None), said.stopped("r1")]
+    listener = Listener(*before, said.created("r9", conversation=None), *steps, said.done("r9"))
+    assert listener.said == [("assistant", "Hi.")]
+    assert [entry["id"] for entry in listener.conversation.history] == ["a1"]
 
 
 def test_text_that_only_the_end_brings_is_not_lost():

@@ -18,8 +18,10 @@ from typing import Any
 from rtcvoice import events
 from rtcvoice.events import ClientEvent, Session
 
+from .hearing import Hearing, Sound
 from .history import export
 from .items import Items
+from .missed import Missed
 from .playback import Playback
 from .sequencer import Sequencer
 from .turns import Turns
@@ -54,10 +56,12 @@ class Conversation:
         """The session as the server last described it; None before its first event."""
         self.fault = ""
         """Why the server is about to end the session, when it said so."""
-        self.items = Items()
-        self.playback = Playback()
-        self.turns = Turns(self.items, self.playback)
         self.sequencer = Sequencer(new_id)
+        self.items = Items(self.sequencer.is_outside)
+        self.playback = Playback()
+        self.hearing = Hearing(self.playback)
+        self.turns = Turns(self.items, self.playback, self.hearing)
+        self.missed = Missed(self.sequencer, self.items)
         self._speaking_since: float | None = None
         self._expected_since: float | None = None
 
@@ -103,7 +107,8 @@ class Conversation:
         expected = self._expected_since
         awaited = expected is not None and now - expected <= RESPONSE_PATIENCE
         speaking = self._speaking_since is not None
-        return not (speaking or awaited or self.playing or self.sequencer.is_busy(but))
+        heard = self.hearing.expects(now)
+        return not (speaking or awaited or heard or self.sequencer.is_busy(but))
 
     def is_held(self, now: float) -> bool:
         """Whether a response must not be asked for now: the user speaks, or is to be answered."""
@@ -113,7 +118,12 @@ class Conversation:
 
     def next_deadline(self, now: float) -> float | None:
         """Return when, after `now`, something may be due without an event; None if never."""
-        deadlines = [self.sequencer.next_deadline(), self.turns.next_deadline()]
+        deadlines = [
+            self.sequencer.next_deadline(),
+            self.turns.next_deadline(),
+            self.hearing.next_deadline(now),
+            self.missed.next_deadline(),
+        ]
         if self._speaking_since is not None:
             deadlines.append(self._speaking_since + LONGEST_SPEECH)
         if self._expected_since is not None:
@@ -125,6 +135,8 @@ class Conversation:
     def sent(self, event: ClientEvent, now: float) -> Fact | None:
         """Note an event that we send; return the fact it makes, if any."""
         self.items.sent(event, now)
+        self.missed.sent(event)
+        self.playback.sent(event, now)
         return Fact.AUDIO_CLEARED if isinstance(event, events.OutputAudioBufferClear) else None
 
     def flushed(self, now: float, held: float) -> None:
@@ -135,11 +147,23 @@ class Conversation:
         """Return what to send now; see `Sequencer.due`. `talking`: the user holds the key."""
         return self.sequencer.due(now, held=talking or self.is_held(now))
 
-    def feed(self, event: Any, now: float) -> Fact | None:
-        """Take the next event of the server; return the fact it states, if any."""
+    def listen(self, now: float, sound: Sound | None) -> list[events.ResponseDone]:
+        """Take what is heard, if that is known; return ends of responses, to be fed as events.
+
+        Those are of responses that are not waited for any longer; a failed one is to be cancelled.
+        """
+        self.hearing.listen(now, sound)
+        return self.missed.overdue(now, sound.ended if sound is not None else 0.0)
+
+    def feed(self, event: Any, now: float, *, held: float = 0.0) -> Fact | None:
+        """Take the next event of the server; return the fact it states, if any.
+
+        held: seconds of audio that have arrived and are not heard yet.
+        """
         fact = self._fact(event, now)
+        self.missed.feed(event, now)
         changed = self.items.feed(event, now)
-        self.playback.feed(event, now)
+        self.playback.feed(event, now, held)
         self.turns.feed(event, changed, now)
         self.sequencer.feed(event, now)
         if self.sequencer.responding:

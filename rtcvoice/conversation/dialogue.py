@@ -30,6 +30,7 @@ from .asking import Asking
 from .conversation import Conversation, Fact
 from .exchange import HARMLESS, Exchange, new_id
 from .function_calls import running_call
+from .missed import NEWS_PATIENCE
 from .ports import Ports
 from .replies import Replies
 from .sequencer import FunctionCall
@@ -88,9 +89,9 @@ class Dialogue:
         race = isinstance(event, events.ErrorEvent) and self.state.sequencer.is_race(event.error)
         if race:
             self.exchange.absorb(event.error.code)
-        fact = self.state.feed(event, now)
-        absorbed = self.exchange.feed(event)
-        self._replies.feed(event)
+        for missed in self.state.missed.before(event, now):
+            self._take(missed, now)
+        fact, absorbed = self._take(event, now)
         self._proceed()
         return fact, race or absorbed
 
@@ -242,6 +243,25 @@ class Dialogue:
 
     # -- inside ---------------------------------------------------------------------------------
 
+    def _take(self, event: Any, now: float) -> tuple[Fact | None, bool]:
+        """Tell everybody of an event; return its fact, and whether it was meant for one alone."""
+        fact = self.state.feed(event, now, held=self._ports.held())
+        absorbed = self.exchange.feed(event)
+        self._replies.feed(event)
+        return fact, absorbed
+
+    def _listen(self, now: float) -> None:
+        """Take what is heard, and end what is not waited for any longer."""
+        for done in self.state.listen(now, self._ports.sound()):
+            response_id = done.response.id
+            cancel = events.ResponseCancel(event_id=new_id(), response_id=response_id)
+            if done.response.status == "failed":
+                logger.warning(
+                    "x nothing was heard of a response for %g s: it is cancelled", NEWS_PATIENCE
+                )
+            self._take(done, now)
+            self._send_due(cancel)
+
     def _proceed(self) -> None:
         """Send what is due and tell what is final; whoever is told may bring about more."""
         if self._end is not None:
@@ -255,6 +275,7 @@ class Dialogue:
                 self._again = False
                 now = self._clock()
                 self._be_patient(now)
+                self._listen(now)
                 for event in self.state.due(now, talking=self.talking):
                     self._send_due(event)
                 if calls := self.state.sequencer.take_calls():

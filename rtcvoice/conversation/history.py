@@ -29,12 +29,14 @@ def export(items: Items, playback: Playback) -> list[dict[str, Any]]:
     """Return the items in order, as values that `json.dumps` takes.
 
     A message: `id, type, role, text, status, spoken`, and where they apply `phase`, `reason`,
-    `heard_ms`, `heard_text` (an estimate) and `images` (`image_url`, a data URI, and `detail`).
-    Everything else: its fields, such as `name, arguments, call_id` or `call_id, output`.
+    `heard_ms`, `heard_text` (an estimate) and `images` (`image_url`, a data URI, and `detail`; of
+    more than 16 MiB of pictures the oldest have None). Everything else: its fields, such as `name,
+    arguments, call_id` or `call_id, output`.
     """
     return [
         _message(record, playback) if record.kind in ("", "message") else _other(record)
         for record in items
+        if not record.empty
     ]
 
 

@@ -3,13 +3,15 @@
 Everything is kept by item id: events of several items interleave, a transcript may come before its
 item or long after the answer to it, and what was said is never the business of "the current item".
 An item is placed in the chain when the server says where (`conversation.item.added`, or
-`committed` for audio); what is known of it earlier waits for that. Text only ever grows: the final
-form of a text replaces its pieces unless it is empty.
+`committed` for audio); what is known of it earlier waits for that. A server that never says so has
+its items placed by the time at which they began, once they are done. Text only ever grows: the
+final form of a text replaces its pieces unless it is empty.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -23,6 +25,9 @@ __all__ = ["Items"]
 
 NEWEST = 200
 """Items that may be in the making at the same time; far more than any response has."""
+
+IMAGES_KEPT = 16 << 20
+"""Characters of pictures, as data URIs, that are kept; older ones are let go of."""
 
 
 _KINDS = {
@@ -40,14 +45,25 @@ _STATUS = {"completed": Status.COMPLETED, "incomplete": Status.INTERRUPTED}
 class Items:
     """The chain. Iterating gives its records from the first to the last."""
 
-    def __init__(self) -> None:
+    def __init__(self, is_outside: Callable[[str], bool] = lambda response_id: False) -> None:
+        """`is_outside`: whether a response in progress is none of the conversation, by its id."""
+        self._is_outside = is_outside
         self._records: dict[str, Record] = {}
+        self._unplaced: dict[str, Record] = {}  # of which only pieces have come
+        self._guessed: set[str] = set()  # placed without the server's word
+        self._images: deque[Part] = deque()
+        self._image_size = 0
         self._chain: list[Record] = []
         self._names_predecessors = False
         self._roots: set[str] = set()  # items that we put in front of all others
 
     def __iter__(self) -> Iterator[Record]:
         return iter(self._chain)
+
+    @property
+    def last_id(self) -> str | None:
+        """Id of the last item of the chain; None if it is empty."""
+        return self._chain[-1].id if self._chain else None
 
     def get(self, item_id: str) -> Record | None:
         """Return what is known of an item."""
@@ -67,7 +83,9 @@ class Items:
     def sent(self, event: object, now: float) -> None:
         """Note an event that we send: the server need not give back the image in it."""
         if isinstance(event, events.ConversationItemCreate) and event.item.id:
-            self._fill(self._record(event.item.id, now), event.item)
+            record = self._record(event.item.id, now)
+            record.sent = True
+            self._fill(record, event.item)
             if event.previous_item_id == "root":
                 self._roots.add(event.item.id)
 
@@ -88,6 +106,10 @@ class Items:
                 return self._deleted(event.item_id)
             case events.InputAudioBufferSpeechStarted(item_id=str() as item_id):
                 self._record(item_id, now).began = now
+            case events.InputAudioBufferTimeoutTriggered(item_id=str() as item_id):
+                record = self._record(item_id, now)
+                record.timed_out = True
+                return [record]
             case events.InputAudioBufferCommitted():
                 record = self._record(event.item_id, now)
                 record.role, record.kind = "user", "message"
@@ -96,13 +118,18 @@ class Items:
                     self._place(record, event.previous_item_id)
                 return [record]
             case _ if type(event) in _TRANSCRIPTS:
-                return [self._heard_user(event, now)]
+                record = self._heard_user(event, now)
+                if type(event) is not events.ConversationItemInputAudioTranscriptionDelta:
+                    self._guess_place(record)
+                return [record]
             case events.ResponseOutputItemAdded() | events.ResponseOutputItemDone():
                 return self._output_item(event, now)
             case events.ResponseDone():
-                return self._response_done(event.response)
+                return self._response_done(event.response, now)
+            case events.ResponseFunctionCallArgumentsDone():
+                return self._called(event, now)
             case _:
-                return self._said(event)
+                return self._said(event, now)
         return []
 
     # -- the chain ------------------------------------------------------------------------------
@@ -111,11 +138,38 @@ class Items:
         record = self._records.get(item_id)
         if record is None:
             record = self._records[item_id] = Record(item_id, now)
+            self._unplaced[item_id] = record
+            self._forget_strays()
         return record
 
+    def _forget_strays(self) -> None:
+        """Let go of the oldest pieces of items that nobody told of; they are bounded."""
+        if len(self._unplaced) <= NEWEST:
+            return
+        for record in list(self._unplaced.values())[: len(self._unplaced) - NEWEST]:
+            del self._unplaced[record.id]
+            if not (record.seeded or record.sent):
+                self._records.pop(record.id, None)
+
+    def _guess_place(self, record: Record) -> None:
+        """Place an item of which the server does not say where: before what began after it."""
+        if self.index(record) >= 0 or self._is_outside(record.response_id):
+            return
+        index = len(self._chain)
+        while index and self._chain[index - 1].began > record.began:
+            index -= 1
+        self._chain.insert(index, record)
+        self._unplaced.pop(record.id, None)
+        self._guessed.add(record.id)
+
     def _place(self, record: Record, previous_id: str | None) -> None:
+        if record.id in self._guessed:
+            self._guessed.discard(record.id)
+            if previous_id is not None and previous_id in self._records:
+                self._chain.remove(record)
         if self.index(record) >= 0:  # an item's `done` may name its predecessor wrongly
             return
+        self._unplaced.pop(record.id, None)
         self._names_predecessors = self._names_predecessors or previous_id is not None
         previous = self._records.get(previous_id or "")
         index = self.index(previous) if previous is not None else -1
@@ -142,6 +196,8 @@ class Items:
 
     def _deleted(self, item_id: str) -> list[Record]:
         record = self._records.pop(item_id, None)
+        self._unplaced.pop(item_id, None)
+        self._guessed.discard(item_id)
         index = self.index(record) if record is not None else -1
         return [self._chain.pop(index)] if index >= 0 else []
 
@@ -155,7 +211,19 @@ class Items:
         record.role = item.role
         record.phase = item.phase or record.phase
         for index, content in enumerate(item.content):
-            _take(record.part(index, _KINDS.get(content.type, "text")), content, item.role)
+            part = record.part(index, _KINDS.get(content.type, "text"))
+            _take(part, content, item.role)
+            if content.image_url and not part.image_url and not part.dropped:
+                self._keep_image(part, content.image_url)
+
+    def _keep_image(self, part: Part, url: str) -> None:
+        part.image_url = url
+        self._images.append(part)
+        self._image_size += len(url)
+        while self._image_size > IMAGES_KEPT and len(self._images) > 1:
+            old = self._images.popleft()
+            self._image_size -= len(old.image_url or "")
+            old.image_url, old.dropped = None, True
 
     def _finish(self, record: Record, status: str | None) -> None:
         record.done = True
@@ -188,13 +256,24 @@ class Items:
         self._fill(record, event.item)
         if isinstance(event, events.ResponseOutputItemDone):
             self._finish(record, event.item.status)
+            self._guess_place(record)
         return [record]
 
-    def _said(self, event: object) -> list[Record]:
-        """Take a piece of what the assistant says; of an item that was announced."""
-        record = self._records.get(getattr(event, "item_id", ""))
-        if record is None:
+    def _called(self, event: events.ResponseFunctionCallArgumentsDone, now: float) -> list[Record]:
+        """Take a function call whose item may not come."""
+        record = self._record(event.item_id, now)
+        record.kind, record.response_id = "function_call", record.response_id or event.response_id
+        call = {"name": event.name, "arguments": event.arguments, "call_id": event.call_id}
+        record.other = {"type": "function_call", **record.other, **call}
+        return [record]
+
+    def _said(self, event: Any, now: float) -> list[Record]:
+        """Take a piece of what the assistant says; its item may not have been announced."""
+        if not isinstance(event, _PIECES):
             return []
+        record = self._record(event.item_id, now)
+        record.response_id = record.response_id or event.response_id
+        record.role, record.kind = record.role or "assistant", record.kind or "message"
         match event:
             case events.ResponseContentPartAdded() | events.ResponseContentPartDone():
                 kind = _KINDS.get(event.part.type, "text")
@@ -207,16 +286,14 @@ class Items:
                 _settle(record.part(event.content_index, "text"), event.text)
             case events.ResponseOutputAudioTranscriptDone():
                 _settle(record.part(event.content_index, "audio"), event.transcript)
-            case _:
-                return []
         return [record]
 
-    def _response_done(self, response: events.RealtimeResponse) -> list[Record]:
-        """Finish the items of a response, also those whose own end was missed."""
+    def _response_done(self, response: events.RealtimeResponse, now: float) -> list[Record]:
+        """Finish the items of a response, also those whose own events were missed."""
         changed = []
         for item in response.output or []:
-            record = self._records.get(item.id or "")
-            if record is not None:
+            if item.id:
+                record = self._record(item.id, now)
                 record.response_id = record.response_id or response.id or ""
                 self._fill(record, item)
                 changed.append(record)
@@ -231,6 +308,7 @@ class Items:
                 record.reason = (error and error.message) or details.reason or ""
             if record not in changed:
                 changed.append(record)
+            self._guess_place(record)
         self._forget_unplaced(response)
         return changed
 
@@ -246,12 +324,22 @@ class Items:
         for record in self._records_of(response.id or ""):
             if self.index(record) < 0:
                 del self._records[record.id]
+                self._unplaced.pop(record.id, None)
 
 
 _TRANSCRIPTS = (
     events.ConversationItemInputAudioTranscriptionDelta,
     events.ConversationItemInputAudioTranscriptionCompleted,
     events.ConversationItemInputAudioTranscriptionFailed,
+)
+
+_PIECES = (
+    events.ResponseContentPartAdded,
+    events.ResponseContentPartDone,
+    events.ResponseOutputTextDelta,
+    events.ResponseOutputTextDone,
+    events.ResponseOutputAudioTranscriptDelta,
+    events.ResponseOutputAudioTranscriptDone,
 )
 
 
@@ -261,7 +349,6 @@ def _take(part: Part, content: ContentPart, role: str) -> None:
     if len(text) > len(part.text) and not part.settled:
         part.text = text
     part.settled = part.settled or (role != "assistant" and (part.kind != "audio" or bool(text)))
-    part.image_url = content.image_url or part.image_url
     part.detail = content.detail or part.detail
 
 

@@ -57,6 +57,30 @@ class Play:
     state: Playing = Playing.WAITING
     started_at: float = 0.0
     ended_at: float = 0.0
+    created_at: float = 0.0
+    """When the response began to be made."""
+    over_at: float | None = None
+    """When the response had been made; None before."""
+    completed: bool = False
+    """Whether all of it was made."""
+    speaks: bool = False
+    """Whether any of it is speech."""
+    guessed: bool = False
+    """Whether it was our ear that found it to play."""
+    held: float = 0.0
+    """Seconds of it that were in our buffers when all had gone out."""
+    heard_until: float = 0.0
+    """When the last of it is heard, once all has gone out."""
+
+
+_SPEECH = (
+    events.ResponseOutputAudioDelta,
+    events.ResponseOutputAudioDone,
+    events.ResponseOutputAudioTranscriptDelta,
+    events.ResponseOutputAudioTranscriptDone,
+)
+
+_SPEECH_PARTS = ("audio", "output_audio")
 
 
 class Playback:
@@ -67,34 +91,50 @@ class Playback:
         """Whether the server has ever said that it plays something; some servers never do."""
         self.idle_since = 0.0
         """When the last speech ended."""
-        self._plays: dict[str, Play] = {}
+        self.plays: dict[str, Play] = {}
+        """By response, in the order in which they began."""
+        self.flushed_at = 0.0
+        """When our own buffers were last emptied."""
+        self.clear_sent_at = 0.0
+        """When we last told the server to drop what it has not sent."""
         self._pace: float | None = None
-        self._flushed_at = 0.0
         self._held = 0.0
         self._fresh = True  # speech has begun since the last flush
 
     @property
     def playing(self) -> bool:
         """Whether an answer's audio is going out."""
-        return any(play.state is Playing.PLAYING for play in self._plays.values())
+        return any(play.state is Playing.PLAYING for play in self.plays.values())
 
     def of(self, response_id: str) -> Play:
         """Return how it stands with a response's audio."""
-        return self._plays.get(response_id) or Play()
+        return self.plays.get(response_id) or Play()
 
-    def feed(self, event: object, now: float) -> None:
-        """Take the next event of the server."""
+    def sent(self, event: object, now: float) -> None:
+        """Note an event that we send."""
+        if isinstance(event, events.OutputAudioBufferClear):
+            self.clear_sent_at = now
+
+    def feed(self, event: Any, now: float, held: float = 0.0) -> None:
+        """Take the next event of the server; `held`: seconds of audio in our own buffers."""
         match event:
             case events.ResponseCreated():
-                self._plays[event.response.id or ""] = Play()
-                if len(self._plays) > KEPT:
-                    del self._plays[next(iter(self._plays))]
+                self.plays[event.response.id or ""] = Play(created_at=now)
+                if len(self.plays) > KEPT:
+                    del self.plays[next(iter(self.plays))]
+            case events.ResponseDone():
+                self._made(event.response, now)
+            case events.ResponseContentPartAdded() if event.part.type in _SPEECH_PARTS:
+                self._play(event.response_id).speaks = True
+            case _ if type(event) in _SPEECH:
+                self._play(event.response_id).speaks = True
             case events.OutputAudioBufferStarted():
-                self._start(event.response_id or "", now)
+                self.told = True
+                self.start(event.response_id or "", now)
             case events.OutputAudioBufferStopped():
-                self._end(event.response_id or "", Playing.STOPPED, now)
+                self.end(event.response_id or "", Playing.STOPPED, now, held)
             case events.OutputAudioBufferCleared():
-                self._clear(event.response_id or "", now)
+                self.clear(event.response_id or "", now)
 
     def named(self, event: Any) -> Any:
         """Return an event about playing with its response, where the server does not name it.
@@ -105,7 +145,7 @@ class Playback:
             return event
         started = isinstance(event, events.OutputAudioBufferStarted)
         state = Playing.WAITING if started else Playing.PLAYING
-        of_state = (i for i, play in self._plays.items() if play.state is state)
+        of_state = (i for i, play in self.plays.items() if play.state is state)
         return msgspec.structs.replace(event, response_id=next(of_state, None))
 
     def flushed(self, now: float, held: float) -> None:
@@ -113,28 +153,28 @@ class Playback:
 
         Of several flushes of the same speech the first one counts.
         """
-        if self._fresh or now - self._flushed_at >= FLUSH_MEMORY:
-            self._flushed_at, self._held, self._fresh = now, held, False
+        if self._fresh or now - self.flushed_at >= FLUSH_MEMORY:
+            self.flushed_at, self._held, self._fresh = now, held, False
 
     def heard_ms(self, audio_end_ms: int, now: float) -> int:
         """Return what was heard of an item of which the server sent so much, told at `now`."""
         missed = 0.0
-        if now - self._flushed_at < FLUSH_MEMORY:
-            missed = self._held + now - self._flushed_at
+        if now - self.flushed_at < FLUSH_MEMORY:
+            missed = self._held + now - self.flushed_at
         return min(audio_end_ms, max(0, audio_end_ms - round(missed * 1000)))
 
     def cut_off(self, now: float) -> None:
         """Note that the call ends here, whatever plays."""
-        for response_id, play in self._plays.items():
+        for response_id, play in self.plays.items():
             if play.state is Playing.PLAYING:
-                self._end(response_id, Playing.CLEARED, now)
+                self.end(response_id, Playing.CLEARED, now)
 
     def heard_by_clock_ms(self, play: Play) -> int:
         """Return what was heard of cleared speech by our own clock, if the server is mute."""
         if play.started_at == 0.0:
             return 0
-        flushed = self._flushed_at > play.started_at
-        end = self._flushed_at - self._held if flushed else play.ended_at
+        flushed = self.flushed_at > play.started_at
+        end = self.flushed_at - self._held if flushed else play.ended_at
         return max(0, round((end - play.started_at) * 1000))
 
     def learn(self, characters: int, response_id: str) -> None:
@@ -155,21 +195,37 @@ class Playback:
             count = max(text.rfind(" ", 0, count), 0)
         return text[:count].rstrip()
 
-    def _start(self, response_id: str, now: float) -> None:
-        self.told = self._fresh = True
-        for other, play in self._plays.items():  # one plays at a time
+    def start(self, response_id: str, now: float, *, guessed: bool = False) -> None:
+        """Note that speech begins to go out; `guessed`: by our own ear."""
+        self._fresh = True
+        for other, play in self.plays.items():  # one plays at a time
             if other != response_id and play.state is Playing.PLAYING:
-                play.state, play.ended_at = Playing.STOPPED, now
-        self._plays[response_id] = Play(Playing.PLAYING, started_at=now)
+                self.end(other, Playing.STOPPED, now)
+        play = self._play(response_id)
+        play.state, play.started_at, play.guessed = Playing.PLAYING, now, guessed
 
-    def _end(self, response_id: str, state: Playing, now: float) -> None:
-        play = self._plays.setdefault(response_id, Play())
-        play.state, play.ended_at = state, now
+    def end(self, response_id: str, state: Playing, now: float, held: float = 0.0) -> None:
+        """Note that speech has gone out, with `held` seconds of it still to be heard."""
+        play = self._play(response_id)
+        play.state, play.ended_at, play.held = state, now, held
+        play.heard_until = now + held
         self.idle_since = now
 
-    def _clear(self, response_id: str, now: float) -> None:
+    def clear(self, response_id: str, now: float) -> None:
         """End this one and those behind it: clearing drops everything that waits."""
-        for other, play in self._plays.items():
+        for other, play in self.plays.items():
             if other == response_id or play.state in (Playing.WAITING, Playing.PLAYING):
                 play.state, play.ended_at = Playing.CLEARED, now
-        self._end(response_id, Playing.CLEARED, now)
+        self.end(response_id, Playing.CLEARED, now)
+
+    def _made(self, response: events.RealtimeResponse, now: float) -> None:
+        play = self.plays.get(response.id or "")
+        if play is None:
+            return
+        play.over_at, play.completed = now, response.status in (None, "completed")
+        messages = (each for each in response.output or [] if isinstance(each, events.Message))
+        parts = (part.type for message in messages for part in message.content)
+        play.speaks = play.speaks or any(kind in _SPEECH_PARTS for kind in parts)
+
+    def _play(self, response_id: str) -> Play:
+        return self.plays.setdefault(response_id, Play())

@@ -9,6 +9,8 @@ from rtcvoice.audio import Block, Samples
 from rtcvoice.events import ClientEvent
 from rtcvoice.sound_file import Recording
 
+from .hearing import Sound
+
 __all__ = ["Ports"]
 
 
@@ -35,5 +37,7 @@ class Ports:
     little more than that. Raises DeviceError, ConfigError."""
     output_latency: Callable[[], float] = lambda: 0.0
     """Seconds from the sink's getting a block until it is heard."""
+    sound: Callable[[], Sound | None] = lambda: None
+    """The latest sound that was heard, by the clock of the dialogue; None if that is not known."""
     round_trip: Callable[[], float] = lambda: 0.0
     """The network's round trip in seconds, 0 while it is unknown."""

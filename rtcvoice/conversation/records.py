@@ -32,6 +32,9 @@ class Part:
     settled: bool = False
     """Whether no more text is to come."""
     image_url: str | None = None
+    """The picture as a data URI; None once it is too old to be kept."""
+    dropped: bool = False
+    """Whether the picture was too old to be kept."""
     detail: str | None = None
 
 
@@ -60,12 +63,18 @@ class Record:
     """The response that made it is over."""
     seeded: bool = False
     """It was brought along from another conversation."""
+    sent: bool = False
+    """We made it."""
+    timed_out: bool = False
+    """The server made it because the user said nothing for a while."""
     heard_ms: int | None = None
     """Of interrupted speech: how much of it was heard."""
     cut: bool = False
     """The server truncated it."""
     turned: bool = False
     """Its turn was told as final."""
+    told: str = ""
+    """The text of that turn."""
     changed_at: float = 0.0
     """When an event last changed it."""
 
@@ -74,6 +83,11 @@ class Record:
         """All its text, by part."""
         parts = (part for _, part in sorted(self.parts.items()))
         return "\n".join(part.text for part in parts if part.text)
+
+    @property
+    def empty(self) -> bool:
+        """Whether nobody said anything: it stands for the user's silence."""
+        return self.timed_out and not self.text
 
     @property
     def spoken(self) -> bool:

@@ -42,6 +42,9 @@ RETRY_PATIENCE = 2.0
 MOST_RACES = 5
 """Races that a request may lose: each time the server, unasked, began a response just before."""
 
+REMEMBERED = 100
+"""Responses out of band that are known to be."""
+
 _ACTIVE = "conversation_already_has_active_response"
 
 
@@ -69,6 +72,7 @@ class Sequencer:
         self._calls = FunctionCalls()
         self._rounds = Rounds()
         self._names_conversations = False
+        self._outside: dict[str, None] = {}  # out of band, or of unknown origin
 
     # -- what is going on -----------------------------------------------------------------------
 
@@ -94,8 +98,11 @@ class Sequencer:
         return bool(under_way) or self._calls.waiting(but)
 
     def is_outside(self, response_id: str) -> bool:
-        """Whether a response in progress is out of band: its items are none of the conversation."""
-        return not self._responses.get(response_id, True)
+        """Whether a response is out of band: its items are none of the conversation.
+
+        Also one that nobody here asked for, of which the server does not say where it belongs.
+        """
+        return response_id in self._outside
 
     def overtaken_by(self, response: events.RealtimeResponse) -> list[str]:
         """Return the responses that must be over, as this one begins: one is made at a time."""
@@ -216,6 +223,12 @@ class Sequencer:
         in_conversation = not self._is_out_of_band(response, request)
         self._responses[response_id] = in_conversation
         self._names_conversations |= response.conversation_id is not None
+        unnamed = request is None and response.conversation_id is None
+        own = self._raw is not None or self.answers_by_itself  # it may be, of those that name none
+        if not in_conversation or (unnamed and (self._names_conversations or not own)):
+            self._outside[response_id] = None
+            if len(self._outside) > REMEMBERED:
+                del self._outside[next(iter(self._outside))]
         if request is None and not in_conversation:
             self._raw_beside = max(0, self._raw_beside - 1)
         if in_conversation:

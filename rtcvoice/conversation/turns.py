@@ -1,7 +1,7 @@
 """What was said, turn by turn: both sides in spoken order, however the events come; pure.
 
 A turn is one message of the user or the assistant. It is final when nothing about it can change:
-its item is done, a spoken one of the user is transcribed, and the assistant's has been played to
+its item is done, a spoken one of the user is transcribed, and the assistant's has been heard to
 its end or cut. Finals come in the order of the chain, so one that is not final holds back those
 behind it, for a bounded time only: a transcript may fail to come, a server may not tell of playing.
 `take()` gives what changed as snapshots: partial ones at once, final ones in order.
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from rtcvoice import events
 
+from .hearing import START_PATIENCE, Hearing
 from .items import Items
 from .playback import Play, Playback, Playing
 from .records import Record, Status
@@ -21,9 +22,6 @@ __all__ = ["Turn", "Turns"]
 
 TRANSCRIPT_PATIENCE = 5.0
 """Seconds without news after which a transcript is not waited for any longer."""
-
-START_PATIENCE = 5.0
-"""Seconds within which speech that was made begins to be played, once nothing else plays."""
 
 TRUNCATION_PATIENCE = 1.0
 """Seconds from the dropping of speech to the word of how much of it had been sent."""
@@ -70,11 +68,12 @@ class Turn:
 class Turns:
     """The turns of one session. Feed it every event after `items` and `playback` had it."""
 
-    def __init__(self, items: Items, playback: Playback) -> None:
+    def __init__(self, items: Items, playback: Playback, hearing: Hearing) -> None:
         self.transcribes = True
         """Whether what the user says is transcribed."""
         self._items = items
         self._playback = playback
+        self._hearing = hearing
         self._open: list[Record] = []  # placed and not final, in the order of the chain
         self._touched: dict[str, Record] = {}
         self._truncated: dict[str, float] = {}  # when
@@ -117,10 +116,11 @@ class Turns:
     def _note(self, record: Record) -> None:
         if record.seeded or record.role not in ("user", "assistant"):
             return
-        if self._items.get(record.id) is not record:  # deleted
+        if record.empty or self._items.get(record.id) is not record:  # nobody's, or deleted
+            self._touched.pop(record.id, None)
             self._open = [other for other in self._open if other is not record]
             return
-        if record.turned and record.role == "assistant":
+        if record.turned and (record.role == "assistant" or record.text == record.told):
             return
         self._touched[record.id] = record
         if not record.turned and record not in self._open:
@@ -152,7 +152,11 @@ class Turns:
         return record.changed_at + TRUNCATION_PATIENCE if record.done else None
 
     def _user_patience_ends(self, record: Record) -> float:
-        audio = [part for part in record.parts.values() if part.kind == "audio"]
+        parts = record.parts.values()
+        audio = [part for part in parts if part.kind == "audio"]
+        # What the user wrote comes as a whole; so do words that were spoken, with the transcript.
+        if parts and all(part.settled for part in parts):
+            return 0.0
         if record.done and (not self.transcribes or all(part.settled for part in audio)):
             return 0.0
         return record.changed_at + TRANSCRIPT_PATIENCE
@@ -160,8 +164,11 @@ class Turns:
     def _speech_patience_ends(self, record: Record) -> float | None:
         play = self._playback.of(record.response_id)
         quiet_since = max(record.changed_at, play.ended_at)
-        if record.id in self._truncated or play.state is Playing.STOPPED:
+        if record.id in self._truncated:
             return 0.0 if record.over else quiet_since + TRUNCATION_PATIENCE
+        if play.state is Playing.STOPPED:
+            patience = 0.0 if record.over else TRUNCATION_PATIENCE
+            return max(quiet_since, play.heard_until) + patience
         if play.state is Playing.CLEARED and (play.started_at or record.over):
             return quiet_since + TRUNCATION_PATIENCE
         if not record.done:
@@ -195,7 +202,7 @@ class Turns:
             self._playback.learn(len(record.text), record.response_id)
         elif play.state is Playing.WAITING and record.status is not Status.COMPLETED:
             record.heard_ms = 0
-        elif play.state is Playing.WAITING and not self._playback.told:
+        elif play.state is Playing.WAITING and not (self._playback.told or self._hearing.listens):
             self._playing_untold = True
 
     def _close_cleared(self, record: Record, play: Play) -> None:
@@ -232,6 +239,8 @@ class Turns:
 
     def _turn(self, record: Record) -> Turn:
         text, heard_ms = record.text, record.heard_ms
+        if record.turned:
+            record.told = text
         heard = text if heard_ms is None else self._playback.heard_text(text, heard_ms)
         return Turn(
             id=record.id,
