@@ -24,6 +24,7 @@ from rtcvoice.conversation import commands
 from rtcvoice.conversation.accounts.limits import LimitReached, Limits
 from rtcvoice.conversation.accounts.prices import ModelPrice
 from rtcvoice.conversation.conversation import Fact
+from rtcvoice.conversation.hearing import Sound
 from rtcvoice.conversation.ports import Ports
 from rtcvoice.conversation.side import ConversationSide
 from rtcvoice.conversation.tools.toolset import ToolSet
@@ -49,6 +50,9 @@ logger = logging.getLogger(__name__)
 
 DRAIN_TIMEOUT = 30.0
 """Seconds that `hangup(drain=True)` waits at most for the last word."""
+
+LOOK = 0.1
+"""Seconds between two looks whether all is heard, which no event tells."""
 
 PLAYED_OUT = 0.1
 """Seconds beyond the playout delay after which the last packet has surely been heard."""
@@ -265,6 +269,7 @@ class Call(Verbs):
             held=self._held,
             load_clip=lambda file, longest: load_file(file, longest=longest),
             output_latency=lambda: self._ends.sink.latency,
+            sound=self._sound,
             round_trip=lambda: (self._track.stats.round_trip_time or 0.0) if self._track else 0.0,
         )
 
@@ -273,6 +278,14 @@ class Call(Verbs):
         if self._opened_player is None:
             return 0.0
         return self._player.stats.jitter_buffer_level + self._ends.sink.latency
+
+    def _sound(self) -> Sound | None:
+        """Return the latest sound, as it leaves the loudspeaker."""
+        if self._opened_player is None:
+            return None
+        began, ended = self._opened_player.sounded
+        latency = self._ends.sink.latency
+        return Sound(began + latency, ended + latency)
 
     def _on_packet(self, packet: RtpPacket) -> None:
         if self._opened_player is not None:
@@ -353,6 +366,6 @@ class Call(Verbs):
             async with asyncio.timeout(DRAIN_TIMEOUT):
                 while not self.is_idle:
                     with suppress(TimeoutError):
-                        await self.wait_for("*", timeout=1.0)
+                        await self.wait_for("*", timeout=LOOK)
                 # What came last is heard one playout delay later.
                 await asyncio.sleep(self._player.stats.jitter_buffer_target_delay + PLAYED_OUT)

@@ -20,6 +20,7 @@ from rtcvoice.conversation import commands
 from rtcvoice.conversation.conversation import Fact
 from rtcvoice.conversation.dialogue import Dialogue
 from rtcvoice.conversation.dispatcher import Dispatcher
+from rtcvoice.conversation.hearing import Sound
 from rtcvoice.conversation.ports import Ports
 from rtcvoice.conversation.verbs import Verbs
 from rtcvoice.emulator.session.outputs import PlayAudio
@@ -82,11 +83,22 @@ class VirtualCall(Verbs):
     """`async with VirtualCall(...) as call`, inside `virtual_loop.run`.
 
     `way` is the seconds between the ends, `uplink` its bytes a second. `turns` make a script;
-    session fields are as on the wire.
-    `speak(seconds)` speaks into the microphone, which is open unless a test closes it.
+    session fields are as on the wire. `speak(seconds)` speaks into the microphone, which is open
+    unless a test closes it. `hears`: the client knows what is heard. `change` gets each event of
+    the server, as a dict, on its way to the client; None in its place loses it.
     """
 
-    def __init__(self, *turns, way=0.02, history=(), limit=65536, uplink=None, **options):
+    def __init__(
+        self,
+        *turns,
+        way=0.02,
+        history=(),
+        limit=65536,
+        uplink=None,
+        hears=False,
+        change=None,
+        **options,
+    ):
         ports = Ports(
             send=lambda event: self._transmit(*commands.checked(event)),
             progress=lambda: self._up.progress,
@@ -96,7 +108,11 @@ class VirtualCall(Verbs):
             rate=lambda: 24000,
             held=lambda: HELD,
             load_clip=self._load,
+            sound=self._sound if hears else lambda: None,
         )
+        self._change = change or (lambda event: event)
+        self._spans = []  # of sound at the loudspeaker: [begin, end]
+        self._outputs = 0
         self._loop = asyncio.get_running_loop()
         self._dialogue = Dialogue(ports, clock=self._loop.time)
         self._dispatcher = Dispatcher()
@@ -222,7 +238,10 @@ class VirtualCall(Verbs):
     def _receive(self, text):
         if self._ended is not None:
             return
-        event = events.decode(text)
+        changed = self._change(json.loads(text))
+        if changed is None:
+            return
+        event = self._dialogue.state.playback.named(events.decode(json.dumps(changed)))
         fact, hidden = self._dialogue.feed(event)
         self._act_on(fact)
         if not hidden:
@@ -235,6 +254,31 @@ class VirtualCall(Verbs):
         if fact is Fact.AUDIO_CLEARED or (fact is Fact.USER_SPEECH_STARTED and interruptible):
             self._dialogue.flushing()
             self.flushes.append(self._loop.time())
+            self._cut(self._loop.time())
+
+    def _sound(self):
+        """What the loudspeaker has given so far."""
+        for when, output in self.server.audio[self._outputs :]:
+            at = when + self._behind + self._way + HELD
+            if isinstance(output, PlayAudio):
+                begin = max(at, self._spans[-1][1] if self._spans else 0.0)
+                self._spans.append([begin, begin + len(output.samples) / 24000])
+            else:
+                self._cut(at)
+        self._outputs = len(self.server.audio)
+        now = self._loop.time()
+        past = [span for span in self._spans if span[0] <= now]
+        if not past:
+            return Sound(0.0, 0.0)
+        began = past[-1][0]
+        for begin, end in reversed(past[:-1]):
+            if began - end > 1.0:
+                break
+            began = begin
+        return Sound(began, min(now, past[-1][1]))
+
+    def _cut(self, at):
+        self._spans = [[begin, min(end, at)] for begin, end in self._spans if begin < at]
 
     def _open_microphone(self, on):
         self.microphone = on

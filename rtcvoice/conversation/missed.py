@@ -41,6 +41,12 @@ LONGEST_SPEECH = 600.0
 REMEMBERED = 100
 """Responses that are over, and items that were sent, of which is known that they were."""
 
+_ITEM_ENDS = (
+    events.ConversationItemDone,
+    events.ResponseFunctionCallArgumentsDone,
+    events.ResponseOutputItemDone,
+)
+
 
 @dataclass
 class _Making:
@@ -169,7 +175,7 @@ class Missed:
         making.news_at = now
         if item_id:
             making.items.add(item_id)
-        if item_id and isinstance(event, events.ResponseOutputItemDone):
+        if item_id and isinstance(event, _ITEM_ENDS):
             making.done.add(item_id)
         making.stopped |= isinstance(event, events.OutputAudioBufferStopped)
 

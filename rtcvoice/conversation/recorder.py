@@ -24,9 +24,19 @@ class Recorder:
         self._response_id = ""
         self._task: asyncio.Task[None] | None = None
         self._left: float | None = None
+        self._ahead: dict[str, int] = {}  # response that is listened for; blocks before it
+
+    def listen_ahead(self, reply: Reply, response_id: str, rate: int) -> None:
+        """Record from now on, if nothing is recorded; `start` drops what came before it."""
+        if self._reply is None and response_id not in self._ahead:
+            self.start(reply, response_id, rate)
+            self._ahead = {response_id: reply.blocks}
 
     def start(self, reply: Reply, response_id: str, rate: int) -> None:
         """Record from now on."""
+        if response_id in self._ahead:
+            reply.forget_blocks(self._ahead[response_id])
+        self._ahead = {}
         self._end()
         reply.rate = rate
         reply.recording(on=True)
@@ -43,6 +53,11 @@ class Recorder:
             self._end()
         else:
             self._left = self._held()
+
+    def finish(self, response_id: str) -> None:
+        """Stop recording a response that was heard, should nobody have told that it was sent."""
+        if response_id == self._response_id and self._reply is not None and self._left is None:
+            self._end()
 
     async def aclose(self) -> None:
         """Stop, and wait until the task has."""

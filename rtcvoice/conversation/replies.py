@@ -42,6 +42,7 @@ class Replies:
         sequencer.follow_up_changed = self._follow_up_changed
         self._recorder = Recorder(listen, held)
         self._rate = rate
+        self._told = False  # by the server, that it plays something
         self._replies: dict[Request, Reply] = {}
         self._begun: dict[Request, asyncio.Future[None]] = {}
 
@@ -83,6 +84,8 @@ class Replies:
         """Note that a turn is final: it was heard, or never will be."""
         for request, reply in list(self._replies.items()):
             reply.item_over(turn.id, turn.status)
+            if not reply.awaits_sound(turn.response_id):
+                self._recorder.finish(turn.response_id)
             if reply.over or (len(self._replies) > MOST and reply.done):
                 del self._replies[request]
 
@@ -140,12 +143,22 @@ class Replies:
     def _follow_sound(self, event: Any, reply: Reply, response_id: str, *, beside: bool) -> None:
         match event:
             case events.OutputAudioBufferStarted():
+                self._told = True
                 self._recorder.start(reply, response_id, self._rate())
+            case _ if isinstance(event, _SPEECH) and not (self._told or beside):
+                # A server that does not tell of its playing: its turn tells when it was heard.
+                self._recorder.listen_ahead(reply, response_id, self._rate())
             case events.OutputAudioBufferStopped() | events.OutputAudioBufferCleared():
                 cleared = isinstance(event, events.OutputAudioBufferCleared)
                 self._recorder.stop(response_id, at_once=cleared)
                 if beside:  # it makes no turns, which would tell
                     reply.played_out(response_id)
+
+
+_SPEECH = (
+    events.ResponseOutputAudioTranscriptDelta,
+    events.ResponseOutputAudioTranscriptDone,
+)
 
 
 def _response_id(event: Any) -> str:

@@ -56,6 +56,7 @@ class Reply:
         self._item_id: str | None = None
         self._changed = asyncio.Event()
         self._audible: dict[str, str] = {}  # spoken items that are not over, and their responses
+        self._silent: set[str] = set()  # items that are over
         self._blocks: list[Samples] = []
         self._recording = False
         self.rate = DEFAULT_RATE
@@ -182,20 +183,30 @@ class Reply:
         match event:
             case events.ResponseOutputItemAdded(item=events.Message() as item):
                 self._item_id = item.id
+            case events.ResponseOutputItemDone(item=events.Message() as item):
+                self._take(item, event.response_id)
             case events.ResponseContentPartAdded(part=events.ContentPart(type="audio")):
-                self._audible[event.item_id] = event.response_id
-            case events.ResponseOutputTextDelta() | events.ResponseOutputAudioTranscriptDelta():
+                self._expect_sound(event.item_id, event.response_id)
+            case events.ResponseOutputTextDelta():
+                self._say(event.item_id, event.delta)
+            case events.ResponseOutputAudioTranscriptDelta():
+                self._expect_sound(event.item_id, event.response_id)
                 self._say(event.item_id, event.delta)
             case events.ResponseOutputTextDone():
                 self._complete(event.item_id, event.text)
             case events.ResponseOutputAudioTranscriptDone():
+                self._expect_sound(event.item_id, event.response_id)
                 self._complete(event.item_id, event.transcript)
             case events.ResponseDone():
+                for made in event.response.output or []:
+                    if isinstance(made, events.Message):
+                        self._take(made, event.response.id or "")
                 self._finish(event.response, follow_up=follow_up)
         self._changed.set()
 
     def played_out(self, response_id: str) -> None:
         """Note that the speech of a response is over."""
+        self._silent |= {i for i, r in self._audible.items() if r == response_id}
         self._audible = {i: r for i, r in self._audible.items() if r != response_id}
         self._changed.set()
 
@@ -204,7 +215,12 @@ class Reply:
         if item_id in self._texts and status is Status.INTERRUPTED and self.done:
             self.status = status  # what was made completely was not heard completely
         self._audible.pop(item_id, None)
+        self._silent.add(item_id)
         self._changed.set()
+
+    def awaits_sound(self, response_id: str) -> bool:
+        """Whether any speech of a response is not over."""
+        return response_id in self._audible.values()
 
     def settle(self) -> None:
         """Note that no further response comes, although one was expected."""
@@ -224,6 +240,15 @@ class Reply:
         """Take the next samples that the sink got."""
         self._blocks.append(samples)
 
+    @property
+    def blocks(self) -> int:
+        """How many pieces of sound it has."""
+        return len(self._blocks)
+
+    def forget_blocks(self, after: int) -> None:
+        """Forget the pieces of sound after the first so many."""
+        del self._blocks[after:]
+
     def recording(self, *, on: bool) -> None:
         """Say whether its sound is being recorded."""
         self._recording = on
@@ -233,6 +258,20 @@ class Reply:
         """Note that the call is over: what has not come will not."""
         self._end = end
         self._changed.set()
+
+    def _take(self, item: events.Message, response_id: str) -> None:
+        """Take a finished message, should events of its parts have been left out."""
+        if item.role != "assistant" or not item.id:
+            return
+        self._item_id = item.id
+        if any(part.type in ("audio", "output_audio") for part in item.content):
+            self._expect_sound(item.id, response_id)
+        texts = (part.transcript or part.text for part in item.content)
+        self._complete(item.id, "".join(text for text in texts if text))
+
+    def _expect_sound(self, item_id: str, response_id: str) -> None:
+        if item_id not in self._silent:
+            self._audible[item_id] = response_id
 
     def _say(self, item_id: str, piece: str) -> None:
         if item_id not in self._texts and any(self._texts.values()):

@@ -34,6 +34,12 @@ INBOX = 256
 SNAPSHOT_EVERY = 10
 """Pulls between two statistics snapshots."""
 
+AUDIBLE = 100
+"""Peak from which on a block counts as sound, of 32768 (-50 dBFS)."""
+
+PAUSE = 1.0
+"""Seconds of silence that end a sound."""
+
 
 class Command(enum.Enum):
     """What the loop may ask of the engine, in order with the packets."""
@@ -71,6 +77,7 @@ class Player:
         self._pulls = 0
         self._position = 0
         self._stats = PlayoutStats()
+        self._sounded = (0.0, 0.0)
 
     @property
     def rate(self) -> int:
@@ -86,6 +93,14 @@ class Player:
     def stats(self) -> PlayoutStats:
         """The latest snapshot, at most 100 ms of playing old."""
         return self._stats
+
+    @property
+    def sounded(self) -> tuple[float, float]:
+        """When the latest sound that was pulled began, and when it ended so far; 0 before any.
+
+        In the seconds of `pull`; pauses of less than a second are part of a sound.
+        """
+        return self._sounded
 
     def insert_packet(self, packet: RtpPacket) -> None:
         """Take a packet off the network. Event loop; cheap, never raises."""
@@ -112,6 +127,9 @@ class Player:
             samples = self._render(now, count)
         except Exception as exc:
             samples = self._silence_instead(exc, count)
+        if max(int(samples.max()), -int(samples.min())) >= AUDIBLE:
+            began, ended = self._sounded
+            self._sounded = (now if now - ended > PAUSE else began, now)
         block = Block(samples, index, now)
         for listener in self._listeners:
             if (stream := listener()) is not None:
