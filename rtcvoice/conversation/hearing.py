@@ -118,7 +118,7 @@ class Hearing:
         cleared = self._playback.clear_sent_at
         if cleared > play.started_at:
             return cleared + CLEAR_PATIENCE
-        silent_since = max(sound.ended, play.started_at, play.over_at or 0.0)
+        silent_since = max(sound.ended, play.started_at)
         return silent_since + (PAUSE if play.guessed else LONG_PAUSE)
 
     def _end(self, response_id: str, play: Play, now: float, sound: Sound) -> None:
