@@ -42,6 +42,9 @@ ALIKE = 0.6
 class Downmix:
     """Feed it pieces of any length, get int16 mono as long. `rate` in Hz; one thread.
 
+    Samples may be beyond full scale, but not by more than a factor of 1000; what is no number
+    counts as 0.
+
     A channel that was heard once counts from then on. Changes are gradual over a piece.
     """
 
@@ -61,6 +64,7 @@ class Downmix:
         length = wave.shape[1]
         if not length:
             return np.zeros(0, np.int16)
+        wave = np.nan_to_num(wave)
         self._look(wave, length)
         gains, before = self._wanted(), self._gains
         self._gains = gains

@@ -55,6 +55,9 @@ LONGEST_GAP = 600.0
 LOWEST_RATE, HIGHEST_RATE = 1000, 1_000_000
 """Hz that a file may have: at a few Hz one packet would become minutes of samples."""
 
+LOUDEST = 32.0
+"""How far floats may be beyond full scale; a mix with others may bring them back."""
+
 PIECE = 1.0
 """Seconds of silence at most that are yielded at once."""
 
@@ -156,7 +159,7 @@ class SoundFile:
                 end, container = None, self._container
             try:
                 frames = packet.decode()
-            except (av.error.InvalidDataError, av.error.PatchWelcomeError):
+            except (av.FFmpegError, ValueError):
                 damaged += 1
                 continue
             for frame in frames:
@@ -179,7 +182,7 @@ class SoundFile:
                     last = begin + (packet.pos or 0)
                     yield packet
                 return
-            except av.FFmpegError as exc:
+            except Exception as exc:  # damaged files also bring PyAV to an IndexError and others
                 if not self._begun:
                     raise
                 link = self._open_link(last)
@@ -212,12 +215,14 @@ class SoundFile:
     def _explained(self) -> Iterator[None]:
         try:
             yield
-        except (av.error.InvalidDataError, av.error.ArgumentError) as exc:
+        except (av.error.InvalidDataError, av.error.ArgumentError, av.error.EOFError) as exc:
             raise DeviceError(
                 f"{self.name} is not an audio file, or is damaged",
                 hint=f"{_HINT}; {_RAW_HINT}",
             ) from exc
-        except (av.FFmpegError, OSError, ValueError) as exc:
+        except DeviceError:
+            raise
+        except Exception as exc:  # as above
             raise DeviceError(f"{self.name} cannot be read: {_words(exc)}", hint=_HINT) from exc
 
 
@@ -306,7 +311,7 @@ class _Converter:
             yield wave
 
     def _mixed(self, downmix: Downmix, wave: Wave) -> Samples:
-        samples = downmix.process(np.nan_to_num(wave) * 32768.0)
+        samples = downmix.process(np.clip(wave, -LOUDEST, LOUDEST) * 32768.0)
         if downmix.cancelling and not self._told:
             self._told = True
             logger.warning(
@@ -324,11 +329,13 @@ class _Converter:
 
 def _opened(file: Recording | Tail) -> av.container.InputContainer:
     options = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
+    # Titles and names may be in any encoding, and nobody reads them.
     if isinstance(file, str | os.PathLike):
         # Without "file:" a path with a colon would be an address.
-        return av.open(f"file:{os.fspath(file)}", mode="r", options=options)
+        path = f"file:{os.fspath(file)}"
+        return av.open(path, mode="r", options=options, metadata_errors="replace")
     file.seek(0)
-    return av.open(file, mode="r", options=options)
+    return av.open(file, mode="r", options=options, metadata_errors="replace")
 
 
 def _check(file: Recording, name: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import os
+import struct
 import threading
 import wave
 from pathlib import Path
@@ -18,6 +19,7 @@ from virtual_loop import run
 
 from rtcvoice.capture import file as file_module
 from rtcvoice.capture.file import FileSource
+from rtcvoice.capture.pcm_parser import PcmParser
 from rtcvoice.emulator.voice import decode
 from rtcvoice.errors import ConfigError, DeviceError
 from rtcvoice.sound_file import read_sound
@@ -441,6 +443,26 @@ def test_telephone_files_without_a_mark_are_known_by_their_ending(tmp_path):
     assert run(opened(FileSource(tmp_path / "a.sln"))).duration == pytest.approx(0.5, abs=0.01)
     path = write_pieces(tmp_path / "a.g722", "g722", [(0, speech(0.5, 16000))], rate=16000)
     assert run(opened(FileSource(path))).duration == pytest.approx(0.5, abs=0.05)
+
+
+def test_a_title_in_another_encoding_keeps_nobody_from_listening(tmp_path):
+    data = write_wav(tmp_path / "a.wav", speech(0.1)).read_bytes()
+    info = b"INFOINAM" + struct.pack("<I", 6) + "Größe".encode("latin-1") + b"\0"
+    data += b"LIST" + struct.pack("<I", len(info)) + info
+    (tmp_path / "a.wav").write_bytes(data)
+    assert run(opened(FileSource(tmp_path / "a.wav"))).duration == pytest.approx(0.1)
+
+
+def test_floats_that_are_no_numbers_are_silence_and_spoil_nothing_after_them(tmp_path):
+    both = np.full((RATE, 2), 0.25, "<f4")
+    both[100:200] = np.nan, np.inf
+    head = struct.pack("<HHIIHH", 3, 2, RATE, 8 * RATE, 8, 32)
+    body = b"WAVEfmt " + struct.pack("<I", 16) + head + b"data" + struct.pack("<I", 8 * RATE)
+    data = b"RIFF" + struct.pack("<I", len(body) + 8 * RATE) + body + both.tobytes()
+    (tmp_path / "a.wav").write_bytes(data)
+    piped = PcmParser(RATE).feed(data)
+    for found in (read_sound(tmp_path / "a.wav", rate=RATE, longest=2), piped):
+        assert found[-1] == 8192
 
 
 def test_odd_rates_of_files(tmp_path):

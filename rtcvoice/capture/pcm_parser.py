@@ -22,6 +22,9 @@ from .wave_header import CURE, Coding, WaveFormat, wave_format
 
 __all__ = ["PcmParser"]
 
+LOUDEST = 32.0
+"""How far floats may be beyond full scale; a mix with others may bring them back."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -113,7 +116,7 @@ def _decoded(data: bytes, coding: Coding) -> npt.NDArray[np.float64]:
     if coding.kind == "float":
         with np.errstate(invalid="ignore"):  # a signalling NaN, which any bytes may be
             loud = np.frombuffer(data, f"<f{coding.width}").astype(np.float64)
-        return np.clip(np.nan_to_num(loud), -(2.0**15), 2.0**15) * 32768
+        return np.clip(np.nan_to_num(loud), -LOUDEST, LOUDEST) * 32768
     if coding.kind == "unsigned":
         return (np.frombuffer(data, np.uint8).astype(np.float64) - 128) * 256
     if coding.kind in ("a-law", "mu-law"):
