@@ -56,7 +56,7 @@ class Block(NamedTuple):
     index: int  # type: ignore[assignment]  # tuple.index() means nothing for a block
     """Number of samples between the stream's beginning and the first one here; gaps count."""
     time: float
-    """Seconds of `time.monotonic()` at which the first sample was captured or handed out."""
+    """Seconds of `rtcvoice.clock.now()` at which the first sample was captured or handed out."""
 
 
 class Level(NamedTuple):

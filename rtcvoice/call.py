@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from rtcvoice import clock
 from rtcvoice.capture.file import load_file
 from rtcvoice.capture.source import Source
 from rtcvoice.config import CallConfig
@@ -309,7 +309,7 @@ class Call(Verbs):
         self._life.lose(error)
 
     def _heard_at(self) -> float:
-        return self._leg.transport.heard_at if self._leg is not None else time.monotonic()
+        return self._leg.transport.heard_at if self._leg is not None else clock.now()
 
     async def _session_ready(self, leg: Leg) -> None:
         """Wait for the session's configuration; with a ready token first send what was asked."""

@@ -238,3 +238,20 @@ def test_a_program_that_was_frozen_knows_no_versions(monkeypatch, capsys):
     assert "rtcvoice (version unknown)" in found[1].text
     assert main(["--version"]) == 0
     assert capsys.readouterr().out == "unknown\n"
+
+
+@pytest.mark.parametrize(
+    ("system", "python", "untried"),
+    [
+        ("Linux", ("3", "11"), []),
+        ("Linux", ("3", "13"), []),
+        ("Linux", ("3", "14"), ["Python 3.11 and 3.13 only"]),
+        ("Darwin", ("3", "13"), ["never tried on macOS"]),
+        ("Windows", ("3", "12"), ["never tried on Windows", "Python 3.11 and 3.13 only"]),
+    ],
+)
+def test_it_names_what_it_cannot_vouch_for(system, python, untried):
+    finding = machine.look_at_system(system, python)
+    assert finding.level is (Level.WARN if untried else Level.OK)
+    assert all(what in finding.text for what in untried)
+    assert ("tried" in finding.text) == bool(untried)

@@ -17,6 +17,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from rtcvoice import clock
 from rtcvoice.audio import (
     DEFAULT_RATE,
     Block,
@@ -145,10 +146,10 @@ class PacedSource(Source):
 
     async def read(self) -> Block:
         """Return the next block when it is due; see `Source.read`."""
-        clock = asyncio.get_running_loop().time
+        now = clock.of_loop(asyncio.get_running_loop())
         # Also when overdue: a reader that catches up must not keep the loop from everybody else.
-        await asyncio.sleep(max(0.0, self._schedule.delay(clock())))
-        index, time = self._schedule.take(clock())
+        await asyncio.sleep(max(0.0, self._schedule.delay(now())))
+        index, time = self._schedule.take(now())
         return Block(self._next(self.rate // 50), index, time)
 
     async def aclose(self) -> None:
@@ -157,7 +158,7 @@ class PacedSource(Source):
 
     def _skip_missed(self) -> None:
         """Let the blocks that are overdue be a gap, for a source that really said nothing."""
-        self._schedule.skip(asyncio.get_running_loop().time())
+        self._schedule.skip(clock.of_loop(asyncio.get_running_loop())())
 
     @abc.abstractmethod
     def _next(self, count: int) -> Samples:

@@ -17,14 +17,17 @@ from rtcvoice.threads import in_thread
 __all__ = ["look_at_devices", "look_at_machine"]
 
 PACKAGES = ("aiortc", "aioice", "av", "numpy", "httpx", "msgspec")
+PYTHONS = ("3.11", "3.13")
+SYSTEMS = ("Linux",)
+"""What calls were tried with. The rest is meant to work: macOS, and Windows by design."""
+
 UNKNOWN = "(version unknown)"
 INSTALL = "pip install --upgrade --force-reinstall rtcvoice"
 
 
 def look_at_machine() -> Iterator[Finding]:
     """Look at versions and libraries."""
-    system = f"{platform.system()} {platform.release()} {platform.machine()}"
-    yield Finding("python", Level.OK, f"{platform.python_version()} on {system}")
+    yield look_at_system(platform.system(), platform.python_version_tuple()[:2])
     yield _packages()
     try:
         yield Finding("opus", Level.OK, opus.version())
@@ -32,6 +35,21 @@ def look_at_machine() -> Iterator[Finding]:
         yield Finding("opus", Level.FAIL, f"libopus does not work: {exc}", INSTALL)
     yield _aiortc()
     yield _echo()
+
+
+def look_at_system(system: str, python: tuple[str, ...]) -> Finding:
+    """Say whether calls were tried on this system, and with this version of Python."""
+    system = {"Darwin": "macOS"}.get(system, system)
+    here = f"{platform.python_version()} on {system} {platform.release()} {platform.machine()}"
+    untried = []
+    if system not in SYSTEMS:
+        untried.append(f"calls were never tried on {system}, only on {' and '.join(SYSTEMS)}")
+    if ".".join(python) not in PYTHONS:
+        untried.append(f"calls were tried with Python {' and '.join(PYTHONS)} only")
+    if not untried:
+        return Finding("python", Level.OK, here)
+    cure = "if something does not work here, try it there before you look further"
+    return Finding("python", Level.WARN, f"{here}: {'; '.join(untried)}", cure)
 
 
 def _packages() -> Finding:

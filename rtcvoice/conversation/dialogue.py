@@ -13,13 +13,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 import weakref
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import Any
 
-from rtcvoice import events
+from rtcvoice import clock, events
 from rtcvoice.audio import Samples
 from rtcvoice.errors import CallEnded, RtcVoiceError, ServerError
 from rtcvoice.events import ClientEvent
@@ -47,7 +46,7 @@ TIMER_SLACK = 0.001
 class Dialogue:
     """The conversation of one call. For use on the event loop only."""
 
-    def __init__(self, ports: Ports, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, ports: Ports, *, clock: Callable[[], float] = clock.now) -> None:
         self.state = Conversation(new_id)
         self.exchange = Exchange(ports.progress)
         self._updating = asyncio.Lock()

@@ -57,7 +57,7 @@ class Turn:
     response_id: str
     """Id of the response that it belongs to; empty for the user's."""
     began: float
-    """When it began, in seconds of `time.monotonic()`."""
+    """When it began, in seconds of `rtcvoice.clock.now()`."""
 
     @property
     def heard_is_estimate(self) -> bool:

@@ -11,11 +11,11 @@ from __future__ import annotations
 import logging
 import os
 import threading
-import time
 import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
 
+from rtcvoice import clock
 from rtcvoice.device.device import Device
 from rtcvoice.device.line import Line, LineState
 from rtcvoice.device.portaudio import PortAudio
@@ -51,7 +51,7 @@ class DeviceHost:
         portaudio: PortAudio | None = None,
         *,
         runner: Runner | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = clock.now,
     ) -> None:
         self.clock = clock
         self._portaudio = portaudio or PortAudio()

@@ -15,7 +15,6 @@ import asyncio
 import json
 import logging
 import os
-import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -30,7 +29,7 @@ from aiortc import (
     RTCSessionDescription,
 )
 
-from rtcvoice import _aiortc, _channels, _sctp
+from rtcvoice import _aiortc, _channels, _sctp, clock
 from rtcvoice.capture.track import SourceTrack
 from rtcvoice.emulator.answer import AS_SEEN, AnswerShape, shape_answer, spoil_answer
 from rtcvoice.emulator.channel import EventChannel, Listener
@@ -115,7 +114,7 @@ class Peer:
         self._offers_channel = False
         self._began: float | None = None
         self._connected_ticks = 0
-        self._heard_at = time.monotonic()
+        self._heard_at = clock.now()
         self._at_end: list[Callable[[], Awaitable[None]]] = []
         self._ending = asyncio.Event()
         self._expired = False
@@ -208,7 +207,7 @@ class Peer:
 
     def receive_text(self, text: str) -> None:
         """Take a client event, from whichever client."""
-        self._heard_at = time.monotonic()
+        self._heard_at = clock.now()
         client_event = self._note("in", text)
         self._guarded(self._session.receive_text, text, client_event=client_event)
 
@@ -265,11 +264,11 @@ class Peer:
         self._ear.insert(packet)
 
     def _alive(self, size: int) -> None:
-        self._heard_at = time.monotonic()
+        self._heard_at = clock.now()
 
     def _open_channel(self, channel: Any) -> None:
         if self._channel.open(channel):
-            self._began = time.monotonic()
+            self._began = clock.now()
             self._guarded(self._session.open)
 
     def _state_changed(self) -> None:
@@ -281,7 +280,7 @@ class Peer:
         self, step: Callable[..., None], *arguments: Any, client_event: object = None
     ) -> None:
         try:
-            step(*arguments, time.monotonic())
+            step(*arguments, clock.now())
             self._carry_out(self._session.drain())
         except Exception as exc:
             logger.exception("x the emulator failed")
@@ -294,13 +293,13 @@ class Peer:
     # -- the core's clock -------------------------------------------------------------------------
 
     async def _live(self) -> None:
-        started = time.monotonic()
+        started = clock.now()
         ticks = 0
         try:
             while not self._ending.is_set():
                 self._tick(started + ticks * TICK)
                 ticks += 1
-                await self._sleep(started + ticks * TICK - time.monotonic())
+                await self._sleep(started + ticks * TICK - clock.now())
         finally:
             await self._close()
 

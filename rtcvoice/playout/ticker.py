@@ -13,6 +13,7 @@ import asyncio
 import weakref
 from collections.abc import Callable
 
+from rtcvoice import clock
 from rtcvoice.audio import TICK, latest_tick
 
 __all__ = ["Ticker", "ticker"]
@@ -43,6 +44,7 @@ class Ticker:
         self._timer: asyncio.TimerHandle | None = None
         self._origin = 0.0
         self._count = 0
+        self._now = clock.of_loop(loop)
 
     @property
     def running(self) -> bool:
@@ -50,7 +52,7 @@ class Ticker:
         return self._timer is not None
 
     def add(self, subscriber: Callable[[float], None]) -> None:
-        """Call `subscriber(now)` from the next tick on, with the loop's time."""
+        """Call `subscriber(now)` from the next tick on, with the time of `rtcvoice.clock`."""
         self._subscribers = (*self._subscribers, subscriber)
         if self._timer is None and (loop := self._loop()) is not None:
             self._origin, self._count = latest_tick(loop.time()), 0
@@ -73,9 +75,10 @@ class Ticker:
         if late > LONGEST_CATCH_UP:
             self._origin, self._count, late = latest_tick(now), 0, 0.0
         due = min(_TICKS_A_TURN, 1 + int(late / TICK))
+        moment = self._now()
         for _ in range(due):
             for subscriber in self._subscribers:
-                subscriber(now)
+                subscriber(moment)
         self._count += due - 1
         if self._subscribers:
             self._arm(loop)

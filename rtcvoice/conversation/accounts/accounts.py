@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 
+from rtcvoice import clock
 from rtcvoice.audio import Block
 from rtcvoice.errors import ConfigError
 
@@ -55,7 +55,7 @@ class Accounts:
         model: str,
         limits: Limits | None = None,
         price: ModelPrice | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = clock.now,
     ) -> None:
         if limits is not None and not isinstance(limits, Limits):
             raise ConfigError(

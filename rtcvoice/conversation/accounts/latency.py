@@ -29,7 +29,7 @@ AUDIBLE = 100
 
 @dataclass(frozen=True, kw_only=True)
 class TurnLatency:
-    """How long one turn of the user waited; times in seconds of `time.monotonic()`.
+    """How long one turn of the user waited; times in seconds of `rtcvoice.clock.now()`.
 
     `item_id` is the user's item, `response_id` the response that was heard.
     """

@@ -15,7 +15,6 @@ import asyncio
 import contextvars
 import inspect
 import logging
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
@@ -23,6 +22,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from rtcvoice import clock
 from rtcvoice.conversation.function_calls import CURRENT_CALL, CurrentCall, FunctionCall
 from rtcvoice.errors import one_line
 from rtcvoice.masking import masked, masked_traceback
@@ -87,7 +87,7 @@ class ToolRunner:
         conversation: Answering,
         publish: Callable[[Any], None],
         *,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = clock.now,
     ) -> None:
         self._conversation = conversation
         self._publish = publish
