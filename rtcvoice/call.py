@@ -268,7 +268,7 @@ class Call(Verbs):
             rate=lambda: self._player.rate,
             held=self._held,
             load_clip=lambda file, longest: load_file(file, longest=longest),
-            output_latency=lambda: self._ends.sink.latency,
+            output_latency=lambda: self._ends.latency,
             sound=self._sound,
             round_trip=lambda: (self._track.stats.round_trip_time or 0.0) if self._track else 0.0,
         )
@@ -277,14 +277,14 @@ class Call(Verbs):
         """Return the seconds of audio that have arrived and are not heard yet."""
         if self._opened_player is None:
             return 0.0
-        return self._player.stats.jitter_buffer_level + self._ends.sink.latency
+        return self._player.stats.jitter_buffer_level + self._ends.latency
 
     def _sound(self) -> Sound | None:
         """Return the latest sound, as it leaves the loudspeaker."""
         if self._opened_player is None:
             return None
         began, ended = self._opened_player.sounded
-        latency = self._ends.sink.latency
+        latency = self._ends.latency
         return Sound(began + latency, ended + latency)
 
     def _on_packet(self, packet: RtpPacket) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import enum
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -26,11 +26,20 @@ __all__ = ["Default", "Ends"]
 
 logger = logging.getLogger(__name__)
 
+GIVE_UP = 1.0
+"""Seconds that an end which is still being opened has to stop when the call does not come about."""
+
+LONGEST_LATENCY = 5.0
+"""Seconds of a sink's latency that are believed."""
+
 _taken: dict[int, Ends] = {}
 """Who uses a source or sink now, by its id()."""
 
 _written: dict[FileKey, Ends] = {}
 """Who writes to a file now."""
+
+_late: set[asyncio.Task[None]] = set()
+"""Closings of ends that were still being opened when their call was over."""
 
 
 class Default(enum.Enum):
@@ -59,11 +68,27 @@ class Ends:
         self.source = source if source is not None else Silence()
         self.sink = sink if sink is not None else Discard()
         self._on_change = on_change
+        self._opening: list[tuple[Source | Sink, asyncio.Task[None]]] = []
+        self._latency_failed = False
         self._check_files()
+
+    @property
+    def latency(self) -> float:
+        """Seconds from a pull to the ear as the sink tells it; 0 where that makes no sense."""
+        try:
+            latency = float(self.sink.latency)
+        except Exception:
+            if not self._latency_failed:
+                self._latency_failed = True
+                logger.exception("x the latency of a sink cannot be read; 0 instead")
+            return 0.0
+        return min(latency, LONGEST_LATENCY) if latency > 0 else 0.0  # it may be no number
 
     async def open(self) -> None:
         """Open both, side by side; raises what the first failure was.
 
+        One that does not stop opening when that is cancelled is left alone after a second, and
+        closed when it is open after all.
         Raises ConfigError when another call uses one of them, or the sink's file, or when the sink
         would write to the source's; nothing is touched then.
         """
@@ -72,12 +97,21 @@ class Ends:
         self._listen()
         if isinstance(self.source, Microphone):
             self.source.beside(self.sink.played if isinstance(self.sink, Speaker) else None)
+        ends: tuple[Source | Sink, ...] = (self.source, self.sink)
+        self._opening = [(end, asyncio.create_task(end.open())) for end in ends]
+        tasks = [task for _, task in self._opening]
         try:
-            async with asyncio.TaskGroup() as both:  # nothing is closed while it still opens
-                both.create_task(self.source.open())
-                both.create_task(self.sink.open())
-        except BaseExceptionGroup as group:
-            raise group.exceptions[0] from group.exceptions[0].__cause__
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+            for task in sorted(done, key=tasks.index):
+                await task
+        except BaseException:
+            for task in tasks:
+                task.cancel()
+            with suppress(asyncio.CancelledError):  # what made us give up is raised anyway
+                await asyncio.wait(tasks, timeout=GIVE_UP)
+            for task in tasks:
+                task.add_done_callback(_noted)
+            raise
 
     def start(self, player: Puller) -> None:
         """Let the sink play: softer while the microphone hears somebody over the loudspeaker.
@@ -94,18 +128,35 @@ class Ends:
 
         What another call uses is left alone.
         """
+        busy = [(end, task) for end, task in self._opening if not task.done()]
+        self._opening = []
+        for end, task in busy:
+            late = asyncio.create_task(self._close_late(end, task), name="rtcvoice late closing")
+            _late.add(late)
+            late.add_done_callback(_late.discard)
+        ends = [end for end in (self.source, self.sink) if all(end is not each for each, _ in busy)]
+        await self._close(ends)
+
+    async def _close(self, ends: Sequence[Source | Sink]) -> None:
         try:
-            closing = [end.aclose() for end in (self.source, self.sink) if self._has(end)]
+            closing = [end.aclose() for end in ends if self._has(end)]
             for result in await asyncio.gather(*closing, return_exceptions=True):
                 if isinstance(result, BaseException):
                     logger.error("x a source or sink failed to close", exc_info=result)
         finally:
-            for end in (self.source, self.sink):
+            for end in ends:
                 if self._has(end):
                     end.on_change = None
                     del _taken[id(end)]
-            for file in [file for file, user in _written.items() if user is self]:
-                del _written[file]
+            if self.sink in ends:
+                for file in [file for file, user in _written.items() if user is self]:
+                    del _written[file]
+
+    async def _close_late(self, end: Source | Sink, opening: asyncio.Task[None]) -> None:
+        """Close what is still being opened, once it is: nothing is closed while it opens."""
+        logger.warning("x %s is still being opened, and not stopped by that", type(end).__name__)
+        await asyncio.wait([opening])
+        await self._close([end])
 
     def _listen(self) -> None:
         loop = asyncio.get_running_loop()
@@ -139,6 +190,12 @@ class Ends:
 
     def _has(self, end: Source | Sink) -> bool:
         return _taken.get(id(end)) is self
+
+
+def _noted(task: asyncio.Task[None]) -> None:
+    """See what a task failed with: the first failure alone is told."""
+    if not task.cancelled():
+        task.exception()
 
 
 def _check(option: str, end: object, kind: type[Any]) -> None:

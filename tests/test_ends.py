@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
 from live import calling, eventually, hold
+from virtual_loop import run
 
 import rtcvoice
 from rtcvoice.ends import Ends, _taken, _written
@@ -176,3 +177,54 @@ async def test_a_call_that_fails_leaves_the_last_recording_alone(emulator, tmp_p
     with pytest.raises(rtcvoice.RtcVoiceError):
         await hold(emulator, sink=rtcvoice.FileSink(path), **options)
     assert path.read_bytes() == b"x" * 1000
+
+
+class Stubborn(rtcvoice.Discard):
+    """Opens only when it is let, whatever is cancelled."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.let, self.done = asyncio.Event(), []
+
+    async def open(self) -> None:
+        while not self.let.is_set():
+            with suppress(asyncio.CancelledError):
+                await self.let.wait()
+        self.done.append("open")
+
+    async def aclose(self) -> None:
+        self.done.append("close")
+
+
+def test_a_sink_that_opens_for_ever_is_given_up_and_closed_when_it_has():
+    async def main():
+        loop, sink = asyncio.get_running_loop(), Stubborn()
+        ends = Ends(None, sink)
+        begun = loop.time()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(2):
+                await ends.open()
+        await ends.aclose()
+        assert loop.time() - begun < 3.1
+        other = Ends(None, sink)
+        with pytest.raises(rtcvoice.ConfigError, match="in use"):
+            await other.open()
+        await other.aclose()
+        assert sink.done == []
+        sink.let.set()
+        await asyncio.sleep(0.1)
+        assert sink.done == ["open", "close"]
+        assert not _taken
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("says", "believed"),
+    [(0.3, 0.3), (float("nan"), 0.0), (-1, 0.0), (1e9, 5.0), ("soon", 0.0), (None, 0.0)],
+)
+def test_a_latency_that_makes_no_sense_is_not_believed(says, believed):
+    class Odd(rtcvoice.Discard):
+        latency = says
+
+    assert Ends(None, Odd()).latency == believed
