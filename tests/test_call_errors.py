@@ -127,7 +127,7 @@ async def test_an_answer_that_is_not_one(emulator, census, body, complaint):
 
 
 async def test_an_answer_that_repeats_a_key_is_not_quoted_with_it(emulator, census):
-    """Seen with a gateway that answers an offer with the request's own settings."""
+    """Found with random answers to an offer."""
 
     async def echo(request):
         return web.json_response({"value": "sk-proj-0123456789abcdef"})

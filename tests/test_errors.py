@@ -97,7 +97,7 @@ def test_one_line_is_one_bounded_line():
 
 
 def test_a_message_is_no_longer_than_a_screen():
-    """Seen with a status line of 5000 letters, which the HTTP library quotes whole."""
+    """Found with a status line of 5000 letters, which the HTTP library quotes whole."""
     error = RtcVoiceError("a" * 5000 + "end", hint="b" * 5000)
     assert len(str(error)) < 4100
     assert error.message.startswith("aaa")
