@@ -39,6 +39,7 @@ NUMBERS = {
 TOLERATED = {
     *(("InputAudioBuffer" + name, "item_id") for name in ("SpeechStarted", "SpeechStopped")),
     ("InputAudioBufferTimeoutTriggered", "item_id"),
+    ("ResponseFunctionCallArgumentsDone", "name"),
     *(("OutputAudioBuffer" + name, "response_id") for name in ("Started", "Stopped", "Cleared")),
     ("ConversationItemInputAudioTranscriptionCompleted", "usage"),
     ("ErrorDetail", "type"),

@@ -160,6 +160,7 @@ class FunctionCalls:
                 id=each.item_id, call_id=each.call_id, name=each.name, arguments=each.arguments
             )
             for each in mine
+            if each.name
         ]
 
     def answer(self, call_id: str, output: str) -> None:

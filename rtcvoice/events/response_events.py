@@ -141,7 +141,7 @@ class ResponseFunctionCallArgumentsDone(_InItem, tag="response.function_call_arg
     """The whole arguments of a function call, with the function's name."""
 
     call_id: str
-    name: str
+    name: str | None = None
     arguments: str
 
 
