@@ -15,7 +15,18 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from rtcvoice import CallStats, DeviceChange, DeviceChanged, EventsDropped, LimitNear, events
+from rtcvoice import (
+    CallStats,
+    DeviceChange,
+    DeviceChanged,
+    EventsDropped,
+    LimitNear,
+    Turn,
+    events,
+)
+from rtcvoice import (
+    Status as TurnStatus,
+)
 from rtcvoice.cli.live import LiveScreen, rows
 from rtcvoice.cli.native_stderr import NativeStderr
 from rtcvoice.cli.notices import notice_of
@@ -198,6 +209,58 @@ def test_words_that_never_come_hold_up_nobody_for_long() -> None:
     transcript.feed(done("b"), 0.2)
     assert texts(transcript, PATIENCE) == []
     assert texts(transcript, PATIENCE + 0.1) == ["(no words came)", "Yes."]
+
+
+def final(item: str, role: str, text: str, status: TurnStatus = TurnStatus.COMPLETED) -> Turn:
+    return Turn(
+        id=item,
+        role=role,
+        text=text,
+        status=status,
+        final=True,
+        spoken=True,
+        phase=None,
+        heard_ms=None,
+        heard_text=text,
+        reason="",
+        response_id="r" if role == "assistant" else "",
+        began=0.0,
+    )
+
+
+def test_a_final_turn_brings_the_words_that_no_event_brought() -> None:
+    transcript = Transcript()
+    transcript.turn(final("a", "user", "What?"), 0.0)
+    transcript.feed(words("b", "Th"), 0.1)  # nobody told of its item
+    transcript.turn(final("b", "assistant", "That.", TurnStatus.INTERRUPTED), 0.2)
+    lines = list(transcript.finished(0.3))
+    assert [(line.speaker, line.text) for line in lines] == [
+        ("you", "What?"),
+        ("assistant", "That."),
+    ]
+    assert lines[1].interrupted
+
+
+def test_a_final_turn_ends_a_line_whose_end_was_not_told() -> None:
+    transcript = Transcript()
+    created = message("b", "assistant", "output_audio", status="in_progress")
+    transcript.feed(events.ConversationItemCreated(item=created), 0.0)
+    transcript.feed(words("b", "All of it."), 0.1)
+    transcript.feed(events.OutputAudioBufferStarted(response_id="r"), 0.1)
+    assert texts(transcript) == []
+    transcript.turn(final("b", "assistant", "All of it."), 0.0)
+    assert texts(transcript) == ["All of it."]
+    transcript.turn(final("b", "assistant", "All of it."), 0.0)
+    assert texts(transcript) == []
+
+
+def test_silence_that_the_server_made_an_item_of_is_no_line() -> None:
+    transcript = Transcript()
+    silent = events.InputAudioBufferTimeoutTriggered(item_id="a", audio_start_ms=0, audio_end_ms=9)
+    transcript.feed(silent, 0.0)
+    transcript.feed(added("a"), 0.0)
+    transcript.feed(heard("a", ""), 0.1)
+    assert transcript.open_lines == []
 
 
 def test_a_session_without_transcription_says_so() -> None:

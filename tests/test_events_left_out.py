@@ -16,7 +16,7 @@ from virtual_call import VirtualCall
 
 from rtcvoice.conversation.tools.runner import ToolRunner
 from rtcvoice.conversation.tools.toolset import ToolSet
-from rtcvoice.emulator.session.script import ToolCall, Turn
+from rtcvoice.emulator.session.turn import Turn
 
 FIRST = "This is the first short answer."
 SECOND = "And this is the second one."
@@ -86,7 +86,7 @@ async def converse(change: Any) -> tuple[VirtualCall, list[Any], set[str]]:
     call = VirtualCall(
         Turn(says="reply-1"),
         Turn(hears="Go on, please.", says="reply-2"),
-        Turn(calls=(ToolCall(name="look"),), then=Turn(says="greeting")),
+        Turn(calls="look", then=Turn(says="greeting")),
         session={**HEARING, "tools": tools.definitions},
         hears=True,
         change=changed,

@@ -11,7 +11,7 @@ from virtual_call import VirtualCall
 
 from rtcvoice.conversation.tools.runner import ToolRunner
 from rtcvoice.conversation.tools.toolset import ToolSet
-from rtcvoice.emulator.session.script import ToolCall, Turn
+from rtcvoice.emulator.session.turn import Turn
 
 pytestmark = pytest.mark.usefixtures("no_stray_errors")
 
@@ -27,7 +27,7 @@ class Scene:
         self.failed: list[Any] = []
 
     async def play(self, after: Any) -> Any:
-        calls = tuple(ToolCall(name=function.__name__) for function in self.functions)
+        calls = tuple(function.__name__ for function in self.functions)
         self.call = VirtualCall(
             Turn(says="reply-1", calls=calls, then=Turn(says="reply-2")),
             session={"tools": ToolSet(list(self.functions)).definitions},

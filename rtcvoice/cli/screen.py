@@ -13,7 +13,7 @@ from typing import Any, TextIO
 
 import msgspec
 
-from rtcvoice import Call, CallEnded, events
+from rtcvoice import Call, CallEnded, Turn, events
 from rtcvoice.cli.notices import notice_of
 from rtcvoice.cli.output import LineWriter
 from rtcvoice.cli.status import Status
@@ -44,6 +44,9 @@ class Screen(abc.ABC):
     @abc.abstractmethod
     def event(self, event: Any) -> None:
         """Something happened."""
+
+    def turn(self, turn: Turn) -> None:  # noqa: B027
+        """A turn of the conversation is final."""
 
     @abc.abstractmethod
     def ended(self, reason: CallEnded, note: str, summary: Summary) -> None:
@@ -85,6 +88,11 @@ class TranscriptScreen(Screen):
         self._show_finished()
         if notice := notice_of(event):
             self.notice(notice)
+
+    def turn(self, turn: Turn) -> None:
+        """Complete the transcript by what no event has told."""
+        self._transcript.turn(turn, turn.began - self._began)
+        self._show_finished()
 
     def notice(self, text: str) -> None:
         """Show a line of the call's own."""

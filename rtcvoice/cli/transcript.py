@@ -11,7 +11,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from rtcvoice import ToolCancelled, ToolFailed, ToolFinished, ToolStarted, events
+from rtcvoice import (
+    Status,
+    ToolCancelled,
+    ToolFailed,
+    ToolFinished,
+    ToolStarted,
+    Turn,
+    events,
+)
 from rtcvoice.cli.tool_lines import tool_line
 
 __all__ = ["Line", "Transcript"]
@@ -53,6 +61,8 @@ class Transcript:
         self._speech_began: dict[str, float] = {}
         self._early: dict[str, tuple[str, bool]] = {}
         """Words, and whether they are all, of items that nobody has told of yet."""
+        self._silences: set[str] = set()
+        """Items that the server made because the user said nothing."""
         self._audible: set[str | None] = set()
         """Responses that are being heard."""
         self._spoken: dict[str | None, list[Line]] = {}
@@ -90,7 +100,11 @@ class Transcript:
                 self._transcribes = transcribes(event.session)
             case events.InputAudioBufferSpeechStarted(item_id=str() as item_id):
                 self._speech_began[item_id] = now
-            case events.ConversationItemAdded() if isinstance(event.item, events.Message):
+            case events.InputAudioBufferTimeoutTriggered(item_id=str() as item_id):
+                self._silences.add(item_id)
+            case events.ConversationItemAdded() | events.ConversationItemCreated() if isinstance(
+                event.item, events.Message
+            ):
                 self._add(event.item, now)
             case events.ConversationItemInputAudioTranscriptionDelta():
                 self._append(event.item_id, event.delta or "", now)
@@ -117,8 +131,29 @@ class Transcript:
                 line = Line("tool", now, tool_line(event), done=True, added=now)
                 self._lines[f"{event.item_id} {event.type}"] = line
 
+    def turn(self, turn: Turn, began: float) -> None:
+        """Take a turn that is final: not every server has events for its words and its end.
+
+        `began`: when it did, in the seconds given to `feed`.
+        """
+        line = self._lines.get(turn.id)
+        if turn.role == "assistant":
+            self._audible.discard(turn.response_id)
+        if line is None and turn.text:
+            speaker = "you" if turn.role == "user" else "assistant"
+            line = Line(speaker, began, response_id=turn.response_id, added=began)
+            self._lines[turn.id] = line
+        if line is None or (line.done and not line.audible):
+            return
+        if turn.text or turn.role == "assistant":
+            cut = turn.spoken and turn.status is Status.INTERRUPTED
+            line.text, line.done = turn.text or line.text, True
+            line.audible, line.interrupted = False, line.interrupted or cut
+
     def _add(self, item: events.Message, now: float) -> None:
         if item.role not in ("user", "assistant") or item.id is None or item.id in self._lines:
+            return
+        if item.id in self._silences:  # should it hold words, its turn brings them
             return
         speaker = "you" if item.role == "user" else "assistant"
         text, done = self._early.pop(item.id, ("", False))

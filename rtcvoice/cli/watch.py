@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager, suppress
 from types import MappingProxyType
 from typing import Any
 
-from rtcvoice import Call, CallEnded, FileSink, PipeSink, RtcVoiceError
+from rtcvoice import Call, CallEnded, FileSink, PipeSink, RtcVoiceError, Turn
 from rtcvoice.cli.call_ends import CallEnds
 from rtcvoice.cli.keys import END_OF_FILE, Keyboard
 from rtcvoice.cli.live import LiveScreen
@@ -61,11 +61,22 @@ async def _or_hang_up(call: Call, watcher: Coroutine[Any, Any, None]) -> None:
 
 
 async def show_events(call: Call, screen: Screen) -> None:
-    """Show every event until the call ends."""
+    """Show every event, and every turn that is final, until the call ends."""
     events: Any = call.events()
-    with suppress(CallEnded):  # the reason is told by who waits for the end
-        async for event in events:
-            screen.event(event)
+    turns = asyncio.create_task(_show_turns(call.turns(), screen))
+    try:
+        with suppress(CallEnded):  # the reason is told by who waits for the end
+            async for event in events:
+                screen.event(event)
+        await turns
+    finally:
+        turns.cancel()
+
+
+async def _show_turns(turns: AsyncIterator[Turn], screen: Screen) -> None:
+    with suppress(CallEnded):
+        async for turn in turns:
+            screen.turn(turn)
 
 
 async def show_status(

@@ -31,6 +31,9 @@ STRAGGLERS = 0.5
 LATEST = 1.0
 """Seconds by which sound may last longer than our buffers said; else it is something else."""
 
+GAP = 0.1
+"""Seconds of silence in which the last of speech has been heard, once all has gone out."""
+
 LOOK = 0.25
 """Seconds between two looks whether speech has begun to be heard."""
 
@@ -79,7 +82,7 @@ class Hearing:
                 self._end(response_id, play, now, sound)
             elif play.state is Playing.STOPPED and not playback.playing:
                 latest = play.ended_at + play.held + LATEST
-                play.heard_until = max(play.heard_until, min(sound.ended, latest))
+                play.heard_until = max(play.heard_until, min(sound.ended + GAP, latest))
 
     def next_deadline(self, now: float) -> float | None:
         """Return when, after `now`, `listen` may find something new; None if never."""

@@ -197,7 +197,7 @@ class Reply:
             case events.ResponseOutputAudioTranscriptDone():
                 self._expect_sound(event.item_id, event.response_id)
                 self._complete(event.item_id, event.transcript)
-            case events.ResponseDone():
+            case events.ResponseDone() if self._responses.get(event.response.id or "") is None:
                 for made in event.response.output or []:
                     if isinstance(made, events.Message):
                         self._take(made, event.response.id or "")
