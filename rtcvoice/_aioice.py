@@ -26,6 +26,7 @@ from aioice.stun import TransactionError, TransactionFailed, TransactionTimeout
 from rtcvoice import clock
 from rtcvoice._aiortc import UnsupportedAiortc
 from rtcvoice._wall_clock import relay_by_monotonic_clock
+from rtcvoice.errors import one_line
 from rtcvoice.ice_servers import Asked, IceServer, IceSettings
 
 __all__ = ["gather_through_servers", "route", "try_servers"]
@@ -232,7 +233,7 @@ def _explained(server: IceServer, exc: Exception, patience: float) -> tuple[str,
 
 def _code(exc: TransactionFailed) -> str:
     code, reason = exc.response.attributes.get("ERROR-CODE", (0, "no reason given"))
-    return f"{code} {reason}".strip()
+    return one_line(f"{code} {reason}", 100)  # its words are the server's
 
 
 def _is_ipv4(host: str) -> bool:

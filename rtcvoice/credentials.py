@@ -19,7 +19,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
+
+import msgspec
 
 from rtcvoice.errors import ConfigError, CredentialsError, RtcVoiceError
 from rtcvoice.masking import masked, shown
@@ -50,6 +52,7 @@ _PAIRS = {('"', '"'), ("'", "'"), ("`", "`"), ("\u201c", "\u201d"), ("\u2018", "
 _QUOTES = {quote for pair in _PAIRS for quote in pair}
 _INVISIBLE = dict.fromkeys((0xFEFF, 0x200B, 0x200C, 0x200D, 0x2060))
 _ASSIGNMENT = re.compile(r"^(?:(?:export\s+)?[A-Z0-9_]*(?:KEY|TOKEN)\s*=|bearer\s)\s*", re.I | re.A)
+_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _PLACEHOLDER = re.compile(r"\.\.\.|[<>]|your[-_ ].*(?:key|token)", re.I)
 
 MOST_BYTES = 64 << 10
@@ -220,8 +223,8 @@ class TokenUrl:
     body: Mapping[str, Any] | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
-        parts = urlsplit(self.url) if isinstance(self.url, str) else None
-        if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
+        parts = _web_address(self.url)
+        if parts is None:
             raise CredentialsError(
                 "the token URL is no web address", hint="for example https://my.server/token"
             )
@@ -234,6 +237,31 @@ class TokenUrl:
             raise CredentialsError(
                 f"the token URL cannot be asked by {self.method!r}", hint="use POST or GET"
             )
+        self._check_headers()
+        try:
+            msgspec.json.encode(self.body)
+        except (TypeError, ValueError, RecursionError, msgspec.MsgspecError) as exc:
+            raise CredentialsError(
+                "body= of the token URL cannot be written as JSON",
+                hint="use text, numbers, booleans, None, lists and dicts with text keys",
+            ) from exc
+
+    def _check_headers(self) -> None:
+        """Check that HTTP can carry the headers; their values are not shown."""
+        if not isinstance(self.headers, Mapping):
+            raise CredentialsError(
+                f"headers= of the token URL is a {type(self.headers).__name__}", hint="pass a dict"
+            )
+        for name, value in self.headers.items():
+            if not isinstance(name, str) or not _HEADER.fullmatch(name):
+                raise CredentialsError(
+                    "a header of the token URL has a name that HTTP cannot carry"
+                )
+            if not isinstance(value, str) or not (value.isascii() and value.isprintable()):
+                raise CredentialsError(
+                    f"the header {name} of the token URL is no printable ASCII text",
+                    hint="is a variable missing, or a line break at its end?",
+                )
 
     @property
     def place(self) -> str:
@@ -243,6 +271,18 @@ class TokenUrl:
 
     def __repr__(self) -> str:
         return f"TokenUrl({self.place!r})"
+
+
+def _web_address(url: Any) -> SplitResult | None:
+    """Return the parts of a web address, None for anything else."""
+    if not isinstance(url, str) or url.split() != [url] or not url.isprintable():
+        return None
+    try:
+        parts = urlsplit(url)
+        fits = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        return None
+    return parts if fits else None
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -255,6 +295,14 @@ class EntraToken:
     """
 
     provider: str | Callable[[], str] | Callable[[], Awaitable[str]]
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.provider, str) or callable(self.provider)):
+            raise CredentialsError(
+                f"EntraToken takes an access token or a function, not a "
+                f"{type(self.provider).__name__}",
+                hint="such as azure.identity.get_bearer_token_provider(...)",
+            )
 
     def __repr__(self) -> str:
         return f"EntraToken({'***' if isinstance(self.provider, str) else _name_of(self.provider)})"

@@ -295,10 +295,36 @@ async def test_errors_of_ours_pass_as_they_are():
         await resolved(refused, no_url)
 
 
-@pytest.mark.parametrize("url", ["", "my.server/token", "ftp://x", 7, "http://"])
+@pytest.mark.parametrize(
+    "url",
+    ["", "my.server/token", "ftp://x", 7, "http://", "http://[", "http://h:x/", "http://h/a b"],
+)
 def test_a_token_url_that_is_none(url):
     with pytest.raises(CredentialsError, match="no web address"):
         TokenUrl(url)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"headers": {"Authorization": None}}, "the header Authorization"),
+        ({"headers": {"Authorization": "Bearer hunter2\n"}}, "the header Authorization"),
+        ({"headers": {"Authorization": "schlüssel"}}, "the header Authorization"),
+        ({"headers": {"X Y": "hunter2"}}, "a name that HTTP cannot carry"),
+        ({"headers": {7: "hunter2"}}, "a name that HTTP cannot carry"),
+        ({"headers": "hunter2"}, "is a str"),
+        ({"body": {"x": object()}}, "cannot be written as JSON"),
+    ],
+)
+def test_what_a_token_url_cannot_send_is_told_at_once(options, says):
+    with pytest.raises(CredentialsError, match=says) as caught:
+        TokenUrl("https://my.server/token", **options)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_an_entra_token_that_is_none():
+    with pytest.raises(CredentialsError, match="not a int"):
+        EntraToken(7)
 
 
 def test_a_token_url_holds_no_password():

@@ -80,7 +80,7 @@ ALLOWED: dict[str, set[str]] = {
     "token_access": {"errors"},
     "token_server": {"errors", "config", "credentials", "rate_limit", "signaling"}
     | {"small_files", "token_access"},
-    "_aioice": {"_aiortc", "_wall_clock", "ice_servers"},
+    "_aioice": {"_aiortc", "_wall_clock", "errors", "ice_servers"},
     "_ice": {"_aiortc"},
     "_channels": {"_aiortc"},
     "_wall_clock": {"_aiortc"},

@@ -25,7 +25,8 @@ __all__ = ["KEYS", "from_file", "take_key", "wants_key"]
 KEYS = ("OPENAI_API_KEY", "AZURE_OPENAI_API_KEY")
 ADDRESS = "OPENAI_BASE_URL"
 
-MOST_BYTES = 1 << 20
+MOST_BYTES = 64 << 10
+"""A file of many lines costs time that grows with their square."""
 
 
 def wants_key(options: argparse.Namespace) -> bool:
