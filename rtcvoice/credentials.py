@@ -24,6 +24,7 @@ from urllib.parse import SplitResult, urlsplit
 import msgspec
 
 from rtcvoice.errors import ConfigError, CredentialsError, RtcVoiceError
+from rtcvoice.key_text import bare, is_placeholder, odd_in
 from rtcvoice.masking import masked, shown
 from rtcvoice.small_files import UnreadableFile, read_text
 from rtcvoice.threads import in_thread
@@ -48,12 +49,7 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
-_PAIRS = {('"', '"'), ("'", "'"), ("`", "`"), ("\u201c", "\u201d"), ("\u2018", "\u2019")}
-_QUOTES = {quote for pair in _PAIRS for quote in pair}
-_INVISIBLE = dict.fromkeys((0xFEFF, 0x200B, 0x200C, 0x200D, 0x2060))
-_ASSIGNMENT = re.compile(r"^(?:(?:export\s+)?[A-Z0-9_]*(?:KEY|TOKEN)\s*=|bearer\s)\s*", re.I | re.A)
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_PLACEHOLDER = re.compile(r"\.\.\.|[<>]|your[-_ ].*(?:key|token)", re.I)
 
 MOST_BYTES = 64 << 10
 """Of a key file; a larger one is some other file."""
@@ -62,29 +58,6 @@ WAYS = (
     "set OPENAI_API_KEY, pass api_key= or credentials=rtcvoice.EphemeralToken(...), "
     "or try it without a key: python -m rtcvoice --emulator"
 )
-
-
-def _odd(value: str) -> str | None:
-    """Return what is in a secret that cannot be: it travels in an HTTP header."""
-    if "\n" in value or "\r" in value:
-        return "a line break"
-    if any(quote in value for quote in _QUOTES):
-        return "quotes"
-    if not value.isascii():
-        odd = next(character for character in value if not character.isascii())
-        return f"the character U+{ord(odd):04X}"
-    return None if value.isprintable() and " " not in value else "spaces or control characters"
-
-
-def _bare(text: str) -> str:
-    """Return a key without what editors, env files and headers put around it."""
-    before = None
-    while text != before:
-        before = text
-        text = _ASSIGNMENT.sub("", text.translate(_INVISIBLE).strip())
-        if len(text) > 1 and (text[0], text[-1]) in _PAIRS:
-            text = text[1:-1]
-    return text
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -98,12 +71,12 @@ class _Secret:
             )
         if not self.value.strip():
             raise CredentialsError(f"the {self._name()} is empty", hint=WAYS)
-        if (found := _odd(self.value)) is not None:
+        if (found := odd_in(self.value)) is not None:
             raise CredentialsError(
                 f"the {self._name()} has {found} in it",
                 hint="take that out: a key or token is one word of letters, digits and - _",
             )
-        if _PLACEHOLDER.search(self.value):
+        if is_placeholder(self.value):
             raise CredentialsError(
                 f"the {self._name()} is a placeholder out of an example", hint=WAYS
             )
@@ -329,7 +302,7 @@ def credentials_from(text: str | None) -> Credentials:
     """
     if text is None:
         raise CredentialsError("no API key", hint=WAYS)
-    text = _bare(text)
+    text = bare(text)
     return EphemeralToken(text) if text.startswith("ek_") else ApiKey(text)
 
 

@@ -34,7 +34,7 @@ LEAVES = {
 ROADS = {"capture", "playout", "conversation"}
 CONNECTION = {
     *("addresses", "credentials", "environment", "ice_servers", "config", "proxies", "rest"),
-    *("option_checks", "signaling", "small_files"),
+    *("key_text", "option_checks", "signaling", "small_files"),
     *("transport", "_aioice", "_aiortc", "_channels", "_ice", "_sctp", "_wall_clock"),
     *("leg", "supervisor", "waiting"),
 }
@@ -62,7 +62,8 @@ ALLOWED: dict[str, set[str]] = {
     "device": {"errors", "audio", "native_stderr", "stats", "device"},
     "native_stderr": set(),
     "small_files": set(),
-    "credentials": {"errors", "masking", "small_files", "threads"},
+    "key_text": set(),
+    "credentials": {"errors", "key_text", "masking", "small_files", "threads"},
     "addresses": {"errors"},
     "environment": set(),
     "ice_servers": {"errors"},
