@@ -139,6 +139,9 @@ def test_what_surrounds_a_key_is_taken_off(text):
     ("text", "named"),
     [
         ("sk-abc\ndefgh", "a line break"),
+        ('"' * 60_000, "more than 16384 characters"),
+        ("your-" * 12_000, "more than 16384 characters"),
+        ("'" * 50, "quotes"),
         ('sk-abc"defgh', "quotes"),
         ('"sk-abcdefgh', "quotes"),
         ("sk-abc defgh", "spaces"),
