@@ -104,6 +104,7 @@ class Ends:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
             for task in sorted(done, key=tasks.index):
                 await task
+            self._take_file()  # again: it may be there only now
         except BaseException:
             for task in tasks:
                 task.cancel()
@@ -182,6 +183,9 @@ class Ends:
                     f"this {type(end).__name__} is in use by another call",
                     hint="give each call one of its own; after a call it may be used again",
                 )
+        self._take_file()
+
+    def _take_file(self) -> None:
         written = self.sink.output_file
         if written is not None and _written.setdefault(written, self) is not self:
             raise ConfigError(

@@ -325,3 +325,39 @@ def test_a_full_disk_keeps_what_is_there(tmp_path, caplog):
     run(main())
     assert np.array_equal(read_wav(path)[::240], np.arange(1, 201))
     assert len(caplog.records) == 1
+
+
+def test_a_file_that_is_moved_away_before_the_call_is_kept(tmp_path):
+    path, kept = tmp_path / "a.wav", tmp_path / "kept.wav"
+    path.write_bytes(b"x" * 1000)
+
+    async def main():
+        sink = FileSink(path)
+        await sink.open()
+        path.rename(kept)
+        sink.start(Counter())
+        await asyncio.sleep(0.1001)
+        await sink.aclose()
+        assert sink.error is None
+
+    run(main())
+    assert kept.read_bytes() == b"x" * 1000
+    assert len(read_wav(path)) == 2400
+
+
+def test_a_place_that_is_gone_when_the_call_is_up_is_an_error_of_the_sink(tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+
+    async def main():
+        sink, player = FileSink(folder / "a.wav"), Counter()
+        await sink.open()
+        (folder / "a.wav").unlink()
+        folder.rmdir()
+        sink.start(player)
+        await asyncio.sleep(0.1001)
+        assert isinstance(sink.error, DeviceError)
+        assert len(player.times) == 10
+        await sink.aclose()
+
+    run(main())

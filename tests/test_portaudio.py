@@ -106,6 +106,19 @@ def test_the_module_is_loaded_for_us_alone(tmp_path, monkeypatch):
     assert border.is_ours_alone
 
 
+def test_of_equal_devices_the_default_is_the_one_that_wasapi_says():
+    library = FakePortAudio(
+        FakeDevice("Speakers (USB)", outputs=2),
+        FakeDevice("Speakers (USB)", outputs=2, interface=1),
+        FakeDevice("Speakers (USB)", outputs=2, interface=1),
+        interfaces=("MME", "Windows WASAPI"),
+    )
+    interfaces = library.query_hostapis()
+    interfaces[1]["default_output_device"] = 2
+    library.query_hostapis = lambda: interfaces
+    assert opened(library).device.index == 2
+
+
 def test_wasapi_converts_only_when_nothing_else_works():
     card = FakeDevice("Card", outputs=2, rates=(96000,), default_rate=96000.0)
     library = FakePortAudio(card, interfaces=("Windows WASAPI",))

@@ -269,7 +269,7 @@ if hasattr(os, "register_at_fork"):
 
 def _listed(library: Any) -> list[Device]:
     interfaces = library.query_hostapis()
-    default = interfaces[library.default.hostapi] if interfaces else {}
+    by_input, by_output = _defaults(interfaces, library.default.hostapi)
     return [
         Device(
             index=number,
@@ -278,11 +278,28 @@ def _listed(library: Any) -> list[Device]:
             inputs=each["max_input_channels"],
             outputs=each["max_output_channels"],
             default_rate=round(each["default_samplerate"]),
-            is_default_input=number == default.get("default_input_device"),
-            is_default_output=number == default.get("default_output_device"),
+            is_default_input=number == by_input,
+            is_default_output=number == by_output,
         )
         for number, each in enumerate(library.query_devices())
     ]
+
+
+def _defaults(interfaces: Any, default: int) -> tuple[int, int]:
+    """Return the numbers of the default devices, -1 for none.
+
+    Those of WASAPI where there is one: it is the interface to be used (`device.choose`), and of two
+    equal devices it alone can say which one the system means.
+    """
+    if not interfaces:
+        return -1, -1
+    wasapi = [each for each in interfaces if "WASAPI" in each["name"]]
+    ranked = [*wasapi, interfaces[default]]
+    by_input, by_output = (
+        next((each[key] for each in ranked if each[key] >= 0), -1)
+        for key in ("default_input_device", "default_output_device")
+    )
+    return by_input, by_output
 
 
 def _attempts(library: Any, device: Device) -> list[tuple[int, dict[str, Any]]]:

@@ -74,9 +74,7 @@ class FileSink(HeadlessSink):
         if self._file is not None:
             return
         try:
-            self._created = not self.path.exists()
-            self._file = os.fdopen(os.open(self.path, _OPENING, 0o666), "wb")
-            if not stat.S_ISREG(os.fstat(self._file.fileno()).st_mode):
+            if not stat.S_ISREG(os.fstat(self._open_as_it_is().fileno()).st_mode):
                 raise OSError(errno.ESPIPE, "it is no file")
         except (OSError, ValueError) as exc:
             self._abandon()
@@ -88,17 +86,23 @@ class FileSink(HeadlessSink):
     def start(self, player: Puller) -> None:
         """Replace what is in the file, and begin to write."""
         super().start(player)
-        if self._file is None or self._wave is not None:
+        file = self._file
+        if file is None or self._wave is not None:
             return
-        self._written, self._created = 0, False
+        self._written = 0
         self._pending.clear()
         try:
-            self._file.truncate(0)
-            self._wave = wave.open(self._file, "wb")  # noqa: SIM115 - open as long as the call
+            if file_key(file) != file_key(self.path):  # moved away: it is to be kept
+                self._file = None
+                file.close()
+                file = self._open_as_it_is()
+            file.truncate(0)
+            self._wave = wave.open(file, "wb")  # noqa: SIM115 - open as long as the call
             self._wave.setnchannels(1)
             self._wave.setsampwidth(2)
             self._wave.setframerate(self.rate)
             self._save()  # the header: even an empty call leaves a WAV file
+            self._created = False
         except (OSError, DeviceError) as exc:
             self._fail(exc if isinstance(exc, DeviceError) else self._full(exc))
 
@@ -131,6 +135,11 @@ class FileSink(HeadlessSink):
             raise self._full(exc) from exc
         self._written += len(self._pending) // 2
         self._pending.clear()
+
+    def _open_as_it_is(self) -> BinaryIO:
+        self._created = not self.path.exists()
+        self._file = os.fdopen(os.open(self.path, _OPENING, 0o666), "wb")
+        return self._file
 
     def _full(self, reason: OSError) -> DeviceError:
         saved = self._written / self.rate
