@@ -10,6 +10,7 @@ an error message.
 
 from __future__ import annotations
 
+import functools
 import inspect
 import logging
 import os
@@ -374,5 +375,7 @@ def waited_for(source: CredentialsSource | str | None) -> str:
 
 
 def _name_of(function: Any) -> str:
+    while isinstance(function, functools.partial):
+        function = function.func
     name = getattr(function, "__qualname__", None) or type(function).__name__
     return f"{name}()"

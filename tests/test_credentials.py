@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import string
 
 import pytest
@@ -19,6 +20,7 @@ from rtcvoice.credentials import (
     TokenUrl,
     credentials_from,
     resolved,
+    waited_for,
 )
 from rtcvoice.errors import ConfigError, CredentialsError
 from rtcvoice.masking import masked
@@ -377,3 +379,21 @@ def test_only_text_is_a_secret():
 def test_a_key_file_is_named_by_a_path(path) -> None:
     with pytest.raises(ConfigError, match="takes a path"):
         ApiKeyFile(path)
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        (ApiKey(KEY), ""),
+        (EntraToken(KEY), ""),
+        (ApiKeyFile("/run/key"), "the key file /run/key"),
+        (TokenUrl("https://a.b/token?x=1"), "the token server at https://a.b/token"),
+        (functools.partial(resolved, KEY), "resolved(), which is to give the credentials,"),
+        (EntraToken(lambda: KEY), "<lambda>(), which is to give the credentials,"),
+    ],
+)
+def test_what_is_waited_for_is_named_without_secrets(source, said):
+    shown = waited_for(source)
+    assert shown.endswith(said)
+    assert bool(shown) == bool(said)
+    assert KEY not in shown

@@ -208,3 +208,11 @@ def test_every_number_has_words(value):
 @given(st.text() | _json.map(json.dumps))
 def test_any_output_can_be_told(output):
     assert len(told(output)) <= 203
+
+
+def test_an_array_of_so_many_kinds_has_one_of_each():
+    kinds = [{"type": "integer"}, {"type": "string"}]
+    pair = {"type": "array", "minItems": 2, "maxItems": 2, "items": {"anyOf": kinds}}
+    number, text = arguments_for(parameters(pair=pair), "3 times")["pair"]
+    assert number == 3
+    assert isinstance(text, str)

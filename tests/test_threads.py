@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import rtcvoice.threads as threads_module
 from rtcvoice.conversation.content import read_image
 from rtcvoice.credentials import ApiKey, ApiKeyFile, TokenUrl, resolved
 from rtcvoice.threads import DaemonThreads, ThreadsBusy, in_thread
@@ -91,6 +92,7 @@ async def test_shutdown_cancels_what_waits_and_leaves_what_runs() -> None:
 ENDS = """
 import asyncio, sys, threading
 from rtcvoice.conversation.dispatcher import Dispatcher
+import rtcvoice.threads as threads_module
 from rtcvoice.conversation.content import read_image
 from rtcvoice.credentials import ApiKeyFile, resolved
 from rtcvoice.threads import in_thread
@@ -125,6 +127,17 @@ def test_nothing_of_the_users_holds_up_the_end_of_the_program(tmp_path: Path) ->
         [sys.executable, "-c", ENDS, pipe], capture_output=True, text=True, timeout=30, check=True
     )
     assert ran.stdout.split() == ["late"] * 3 + ["ended"], ran.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_forked_child_has_threads_of_its_own() -> None:
+    with threads_module._shared._lock:  # as if another thread held it just now
+        child = os.fork()
+        if child == 0:
+            os._exit(asyncio.run(in_thread(lambda: 7)))
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 7
 
 
 async def test_a_key_file_may_be_a_pipe(tmp_path: Path) -> None:

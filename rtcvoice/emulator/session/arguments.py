@@ -153,6 +153,9 @@ class _Maker:
     def _array(self, schema: Mapping[str, Any], name: str, depth: int) -> list[Any]:
         items = schema.get("items", {"type": "string"})
         least = int(schema.get("minItems", 0))
+        places = items.get("anyOf", ()) if isinstance(items, Mapping) else ()
+        if places and least == schema.get("maxItems") == len(places):  # a tuple, each of its kinds
+            return [self.make(place, name, depth + 1) for place in places]
         wanted = max(least, min(1, int(schema.get("maxItems", 1))))
         if _type(self._resolved(items, depth)) in ("integer", "number") and self._numbers:
             most = int(schema.get("maxItems", len(self._numbers)))
