@@ -6,7 +6,7 @@ import ipaddress
 from typing import Any
 from urllib.parse import urlsplit
 
-from rtcvoice.errors import ConfigError
+from rtcvoice.errors import ConfigError, one_line
 
 __all__ = ["DEFAULT_BASE_URL", "azure_root", "check_base_url", "is_azure", "is_loopback"]
 
@@ -34,8 +34,9 @@ def azure_root(url: str) -> str:
     """Complete the address of an Azure resource to its API's root."""
     path = urlsplit(url).path.rstrip("/")
     if "/deployments" in path or "/realtime" in path:
+        shown = one_line(repr(url), 100)
         raise ConfigError(
-            f"base_url {url!r} is an address of the older Azure interface",
+            f"base_url {shown} is an address of the older Azure interface",
             hint="use https://RESOURCE.openai.azure.com/openai/v1, and model= for the deployment",
         )
     return url.rstrip("/") + {"": "/openai/v1", "/openai": "/v1"}.get(path, "")
@@ -43,13 +44,15 @@ def azure_root(url: str) -> str:
 
 def check_base_url(url: Any) -> None:
     """Raise ConfigError for what cannot be the root of an API."""
+    shown = one_line(repr(url), 100)
     try:
         parts = urlsplit(url if isinstance(url, str) and url.split() == [url] else "")
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
             raise ValueError("no scheme or host")
     except ValueError as exc:
         raise ConfigError(
-            f"base_url {url!r} is no web address", hint=f"for example {DEFAULT_BASE_URL}"
+            f"base_url {shown} is no web address",
+            hint=f"for example {DEFAULT_BASE_URL}",
         ) from exc
     if parts.username or parts.password:  # not shown: it may be a secret
         raise ConfigError(
@@ -58,6 +61,6 @@ def check_base_url(url: Any) -> None:
         )
     if parts.query or parts.fragment:
         raise ConfigError(
-            f"base_url {url!r} has a query or fragment, but paths are added to it",
+            f"base_url {shown} has a query or fragment, but paths are added to it",
             hint=f"for example {DEFAULT_BASE_URL}",
         )

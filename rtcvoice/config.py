@@ -40,6 +40,7 @@ from rtcvoice.option_checks import (
     header_value,
     path_of,
     seconds,
+    short,
     text_of,
 )
 
@@ -204,9 +205,8 @@ class CallConfig:
             path_of("ca_file", self.ca_file)
         self._set("ice_servers", ice_servers_from(self.ice_servers))
         if self.ice_transport_policy not in ("all", "relay"):
-            raise ConfigError(
-                f"ice_transport_policy={self.ice_transport_policy!r} is neither 'all' nor 'relay'"
-            )
+            policy = short(self.ice_transport_policy)
+            raise ConfigError(f"ice_transport_policy={policy} is neither 'all' nor 'relay'")
         relays = any(server.scheme != "stun" for server in self.ice_servers)  # type: ignore[union-attr]
         if self.ice_transport_policy == "relay" and not relays:
             raise ConfigError(
@@ -257,7 +257,7 @@ class CallConfig:
 
     def _check_type(self) -> None:
         if self.type not in ("realtime", "transcription"):
-            raise ConfigError(f"type={self.type!r} is neither 'realtime' nor 'transcription'")
+            raise ConfigError(f"type={short(self.type)} is neither 'realtime' nor 'transcription'")
         if self.type == "realtime":
             return
         for name in ANSWERING:

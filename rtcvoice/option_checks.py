@@ -15,7 +15,15 @@ import msgspec
 
 from rtcvoice.errors import ConfigError
 
-__all__ = ["check_kinds", "check_sendable", "header_value", "path_of", "seconds", "text_of"]
+__all__ = [
+    "check_kinds",
+    "check_sendable",
+    "header_value",
+    "path_of",
+    "seconds",
+    "short",
+    "text_of",
+]
 
 _OPTIONAL = (dict, str, type(None))
 _KINDS: dict[str, tuple[tuple[type, ...], str]] = {
@@ -48,7 +56,7 @@ def check_kinds(values: Mapping[str, Any]) -> None:
     most = values.get("max_output_tokens", "inf")
     if isinstance(most, str) and most != "inf":
         raise ConfigError(
-            f"max_output_tokens={most!r} is text", hint="give a number such as 4096, or 'inf'"
+            f"max_output_tokens={short(most)} is text", hint="give a number such as 4096, or 'inf'"
         )
 
 
@@ -83,7 +91,7 @@ def seconds(name: str, value: Any) -> float:
         if 0 < number <= LONGEST_SECONDS or number == math.inf:
             return number
     raise ConfigError(
-        f"{name}={_short(value)} must be a number of seconds above 0", hint=f"such as {name}=10"
+        f"{name}={short(value)} must be a number of seconds above 0", hint=f"such as {name}=10"
     )
 
 
@@ -94,14 +102,14 @@ def header_value(name: str, value: Any) -> str:
         if text.isascii() and text.isprintable():
             return text
     raise ConfigError(
-        f"{name} {_short(value)} cannot be sent: only printable ASCII can", hint="take the rest out"
+        f"{name} {short(value)} cannot be sent: only printable ASCII can", hint="take the rest out"
     )
 
 
 def path_of(name: str, value: Any) -> None:
     """Check that a value can name a file."""
     if not isinstance(value, str | os.PathLike) or not os.fspath(value):
-        raise ConfigError(f"{name}={_short(value)} names no file", hint="give its path as text")
+        raise ConfigError(f"{name}={short(value)} names no file", hint="give its path as text")
 
 
 def check_sendable(session: Any) -> None:
@@ -130,7 +138,8 @@ def _check_finite(value: Any, place: str, depth: int) -> None:
             _check_finite(inner, f"{place}[{number}]", depth + 1)
 
 
-def _short(value: Any) -> str:
+def short(value: Any) -> str:
+    """Return what a message shows of a value that may be anything."""
     try:
         text = repr(value)
     except Exception:  # whatever a stranger's object does

@@ -51,6 +51,7 @@ UPSTREAM_TIMEOUT = 10.0
 LIFETIMES = range(10, 7201)
 """Seconds that the API lets a token live."""
 
+PORTS = range(65536)
 RATES = range(1, 1_000_001)
 MOST_OF_A_FILE = 1 << 20
 """Bytes of a file with a session."""
@@ -104,6 +105,8 @@ class TokenServer:
             raise ConfigError(
                 f"per_minute={per_minute!r} is no whole number of tokens", hint="1 to 1000000"
             )
+        if not _is_count(port, PORTS):
+            raise ConfigError(f"port={port!r} is no port", hint="0 (any free one) to 65535")
         self._access = Access(
             host,
             origins=origins,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from dataclasses import fields
 from datetime import date
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +22,7 @@ from rtcvoice.credentials import (
     EphemeralToken,
     TokenUrl,
 )
-from rtcvoice.errors import ConfigError, CredentialsError
+from rtcvoice.errors import ConfigError, CredentialsError, RtcVoiceError
 
 KEY = "sk-proj-4WYDeCqfVYt8Kq0R3tJzqKzq"
 
@@ -487,3 +489,27 @@ def test_behind_a_gateway_azure_is_known_by_its_credentials():
 
 def test_a_proxys_password_does_not_show():
     assert "hunter2" not in repr(config(proxy="http://me:hunter2@proxy:3128"))
+
+
+# -- whatever a stranger passes ---------------------------------------------------------------
+
+ODD = [
+    *(None, True, False, 0, -1, 10**400, 1.5, math.nan, math.inf, 1j, Decimal("1.5")),
+    *("", " ", "x", "1", "true", "a\nb", "\ud800", "\0", "x" * 100_000, b"x", bytearray(b"x")),
+    *([], [1], [None], ["x"], [{}], [{"urls": 7}], (), set(), {}, {"x": 1}, {1: 2}, {"type": None}),
+    *(object(), Path("x"), date(2026, 1, 1), len, CallConfig, range(3), iter([])),
+    *("http://[", "http://x:99999999/v1", "http://x/v1\n", "http://\u202e/v1", "turn:a:b@c"),
+]
+
+
+@pytest.mark.parametrize("option", [field.name for field in fields(CallConfig)])
+def test_any_value_is_taken_or_refused_in_words(option):
+    for value in ODD:
+        try:
+            made = CallConfig.from_options({option: value})
+            assert "type" in made.session_payload()
+            assert repr(made)
+            assert isinstance(made.headers, dict)
+            made.credentials_source()
+        except RtcVoiceError as error:
+            assert len(str(error)) < 1000  # noqa: PT017

@@ -10,6 +10,7 @@ import sys
 from importlib.metadata import PackageNotFoundError
 
 import pytest
+from aiohttp import web
 from certificates import self_signed, server_context
 from live import KEY, BentEmulator
 from test_signaling import always, serving
@@ -19,8 +20,10 @@ from rtcvoice.cli import main
 from rtcvoice.cli import options as cli_options
 from rtcvoice.cli.doctor import run
 from rtcvoice.cli.options import parse
+from rtcvoice.credentials import ApiKey
 from rtcvoice.device.device import Device
 from rtcvoice.errors import DeviceError
+from rtcvoice.signaling import Signaling
 
 
 @pytest.fixture(autouse=True)
@@ -111,6 +114,24 @@ async def test_a_server_that_is_something_else():
     assert found["http"].level is Level.WARN
     assert "login page" in found["http"].cure
     assert found["token"].level is Level.FAIL
+
+
+async def test_a_server_that_mints_no_tokens(emulator):
+    async def respond(request):
+        """Take bare offers with a key, as other people's servers do."""
+        if not request.path.endswith("/calls"):
+            return web.Response(status=404)
+        signaling = Signaling(base_url=emulator.url, credentials=ApiKey(KEY))
+        token = await signaling.mint_token({"type": "realtime", "model": "gpt-realtime-2.1"})
+        answer = await signaling.call(await request.text(), token)
+        await signaling.aclose()
+        return web.Response(status=201, text=answer.sdp)
+
+    async with serving(respond) as server:
+        found = await findings(base_url=server.url, api_key=KEY)
+    assert found["token"].level is Level.WARN
+    assert "the server mints no tokens" in found["token"].text
+    assert found["session"].level is Level.OK
 
 
 async def test_a_host_that_does_not_exist():

@@ -109,10 +109,10 @@ def _log(verbose: int) -> None:
 
 
 class _CleanFormatter(logging.Formatter):
-    """Lets no server, nor a library that repeats its words, steer the terminal."""
+    """Lets no server, nor a library that repeats its words, steer the terminal or make up lines."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return clean(super().format(record))
+        return clean(super().format(record)).replace("\n", "\n  ")
 
 
 class _Stderr(logging.StreamHandler[TextIO]):
