@@ -526,8 +526,9 @@ async def test_what_is_no_image_or_too_large_is_refused_before_it_is_sent(tmp_pa
         ]:
             with pytest.raises(ConfigError, match=complaint):
                 await call.ask("?", images=[image])
-        with pytest.raises(ConfigError, match="images= is one image"):
-            await call.ask("?", images=str(tmp_path))
+        for images in (str(tmp_path), None, 5):
+            with pytest.raises(ConfigError, match="no list of images"):
+                await call.ask("?", images=images)
         with pytest.raises(ConfigError, match="nothing to send"):
             await call.send("")
         assert call.sent("conversation.item.create") == []

@@ -13,7 +13,7 @@ from live import Census, calling, eventually, find, hold
 from pulse import pulse_server
 
 import rtcvoice
-from rtcvoice.capture.file import FileSource
+from rtcvoice.capture.file import load_file
 from rtcvoice.cli.main import main
 from rtcvoice.emulator import Emulator, Pace, Turn, prompt_path
 
@@ -30,9 +30,7 @@ def sound():
 
 
 async def clip(name: str, rate: int) -> np.ndarray:
-    source = FileSource(prompt_path(name), rate=rate)
-    await source.open()
-    return source._samples
+    return await load_file(prompt_path(name), rate=rate)
 
 
 def compare(said: np.ndarray, recorded: np.ndarray, rate: int) -> tuple[float, int]:

@@ -208,8 +208,8 @@ class Verbs:
         return Talk(self._dialogue, respond=answers)
 
     async def _items(self, text: str, images: Sequence[Image], audio: Clip | None) -> list[Item]:
-        if isinstance(images, str | bytes | os.PathLike):
-            raise ConfigError("images= is one image", hint="pass a list: images=[...]")
+        if isinstance(images, str | bytes | os.PathLike) or not isinstance(images, Iterable):
+            raise ConfigError("images= is no list of images", hint="pass images=[...]")
         limit = self._dialogue.message_limit
         parts = []
         for image in images:
