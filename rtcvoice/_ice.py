@@ -21,7 +21,7 @@ from typing import Any
 from rtcvoice._aiortc import LOOPBACK, UnsupportedAiortc
 
 __all__ = [
-    "add_loopback",
+    "gather_hosts",
     "keep_reading",
     "keep_to_loopback",
     "mismatch",
@@ -37,8 +37,11 @@ READ_AGAIN = 0.01
 """Seconds after an error of a socket at which it is read again, where asyncio would not."""
 
 
-def add_loopback(connection: Any) -> None:
-    """Make `connection` gather a host candidate on 127.0.0.1, beside those of the network.
+def gather_hosts(connection: Any, *, loopback: bool) -> None:
+    """Make `connection` gather its addresses one by one, with `loopback` 127.0.0.1 among them.
+
+    aioice knows of the sockets that it binds only when all are there: a cancellation in between
+    would leave them open.
 
     A server on this machine may be the emulator, which is reached by loopback, or a gateway or a
     container's port, which passes only the SDP on: the media goes elsewhere. The answer tells, and
@@ -48,11 +51,13 @@ def add_loopback(connection: Any) -> None:
     if gather is None:
         raise UnsupportedAiortc("Connection.get_component_candidates")
 
-    async def with_loopback(component: int, addresses: list[str], timeout: int = 5) -> Any:
-        both = [LOOPBACK, *addresses]
-        return await gather(component=component, addresses=both, timeout=timeout)
+    async def one_by_one(component: int, addresses: list[str], timeout: int = 5) -> Any:
+        found = []
+        for address in [LOOPBACK, *addresses] if loopback else addresses:
+            found += await gather(component=component, addresses=[address], timeout=timeout)
+        return found
 
-    connection.get_component_candidates = with_loopback
+    connection.get_component_candidates = one_by_one
 
 
 async def keep_to_loopback(connection: Any, hosts: Iterable[str]) -> None:
@@ -111,8 +116,9 @@ def mismatch(connection: Any, hosts: Iterable[str]) -> str:
             )
     if all(map(_loopback_of, theirs)):
         return (
-            "the server names only its own loopback address: through a tunnel, a gateway or a"
-            " container's port only HTTP passes; have it offer an address that is reached by UDP"
+            "the server names only its own loopback address: is it on this machine (then check the"
+            " firewall), or behind a tunnel, a gateway or a container's port, through which only"
+            " HTTP passes? Have it offer an address that is reached by UDP"
         )
     return ""
 

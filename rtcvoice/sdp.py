@@ -54,7 +54,35 @@ _OPUS = re.compile(r"a=rtpmap:(\d+) opus/48000", re.IGNORECASE)
 _LINE_END = re.compile(r"[\r\n]+")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
 _FINGERPRINT = re.compile(r"a=fingerprint:(\S+) [0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2}){15,}")
-_M_LINE = re.compile(r"m=\S+ \d{1,5} [A-Z/]+ \S.*")
+_M_LINE = re.compile(
+    r"m=(audio \d{1,5} [A-Z/]+( \d{1,3})+|(?!audio)\S+ \d{1,5} [A-Z/]+ \S.*)", re.ASCII
+)
+_FORMS = {
+    name: re.compile(form, re.ASCII)
+    for name, form in {
+        "extmap": r"\d{1,3}(/\w+)? \S+",
+        "fingerprint": r"\S+ \S+",
+        "fmtp": r"\d{1,3} .+",
+        "group": r"\S+( \S+)*",
+        "msid-semantic": r" ?\S+( \S+)*",
+        "ice-pwd": r".+",
+        "ice-ufrag": r".+",
+        "mid": r".+",
+        "rtcp": r"\d{1,5}( IN IP[46] \S+)?",
+        "rtcp-fb": r"(\*|\d{1,3}) \S+( .*)?",
+        "rtpmap": r"\d{1,3} [^/ ]+/\d{1,9}(/\d{1,2})?",
+        "sctpmap": r"\d{1,5} .+",
+        "setup": r"active|passive",
+        "ssrc": r"\d{1,10} [^:]+:.*",
+        "ssrc-group": r"\S+( \d{1,10})*",
+    }.items()
+}
+"""Values that aiortc can parse, of attributes that a call can do without."""
+
+_CONNECTION = re.compile(r"c=IN IP[46] \S+")
+_ODD_PARAMETER = re.compile(
+    r"[ ;](apt|max-f[rs]|maxplaybackrate|minptime|stereo|useinbandfec)=(?!\d{1,9}(;|$))", re.ASCII
+)
 _WRONG_SERVER = "is base_url the address of a Realtime server?"
 
 
@@ -133,7 +161,7 @@ def normalise_answer(sdp: str, *, most_candidates: int = MOST_CANDIDATES) -> str
     shared = _shared_lines(session, first)
     _require(shared)
     _require_candidate(shared, sdp)
-    result = list(session)
+    result = _parsable(session)
     for section in media:
         if _mid(section) in bundle:
             if section is not first:  # the credentials of the first are those of all
@@ -142,7 +170,7 @@ def normalise_answer(sdp: str, *, most_candidates: int = MOST_CANDIDATES) -> str
                 ]
             present = {_name(line) for line in section}
             section = section + [line for line in shared if _name(line) not in present]
-        result += _completed(section, session)
+        result += _parsable(_completed(section, session))
     return _text(result)
 
 
@@ -245,10 +273,30 @@ def _completed(section: list[str], session: list[str]) -> list[str]:
         _check_number(section, "max-message-size", 2**63)
         if "sctp-port" not in names and "UDP/" in section[0]:
             added.append("a=sctp-port:5000")
+    elif section[0].startswith("m=audio") and not any(map(_OPUS.match, section)):
+        raise AnswerError(
+            "the server's SDP answer does not choose Opus, which is all that was offered",
+            hint="the server has to speak Opus, as every WebRTC endpoint must (RFC 7874)",
+        )
     elif names.isdisjoint(_DIRECTIONS):
         stated = [line for line in session if _name(line) in _DIRECTIONS]
         added.append(stated[0] if stated else "a=sendrecv")  # RFC 8866 §6.7
     return section + added
+
+
+def _parsable(section: list[str]) -> list[str]:
+    """Leave out what a call can do without and aiortc would refuse the whole answer for."""
+    payloads = {line[9:].split(" ")[0] for line in section if _name(line) == "rtpmap"}
+
+    def is_parsable(line: str) -> bool:
+        if line.startswith("c="):
+            return bool(_CONNECTION.fullmatch(line))
+        name, value = _name(line), line.partition(":")[2]
+        if name == "fmtp" and (value.split(" ")[0] not in payloads or _ODD_PARAMETER.search(line)):
+            return False
+        return name not in _FORMS or bool(_FORMS[name].fullmatch(value))
+
+    return [line for line in section if is_parsable(line)]
 
 
 def _check_number(section: list[str], name: str, most: int) -> None:

@@ -132,8 +132,7 @@ class Transport:
         _aiortc.end_consent_lapse(connection)
         _aiortc.quick_checks(connection)
         _ice.prefer_routed_pairs(connection)
-        if loopback:
-            _ice.add_loopback(connection)
+        _ice.gather_hosts(connection, loopback=loopback)
         if self._gathering.servers:
             _aioice.gather_through_servers(connection, self._gathering)
         return connection
@@ -205,7 +204,7 @@ class Transport:
             raise TransportError(
                 f"the server's SDP answer cannot be used: {what}",
                 stage="answer",
-                hint="`-vv` (or the log of aiortc at DEBUG) shows the answer",
+                hint="it is not what an answer to our offer has to be; ask the server's operator",
             ) from exc
 
     def _most_candidates(self) -> int:

@@ -491,7 +491,7 @@ async def test_a_server_behind_a_gateway_on_localhost_is_called_where_its_answer
         (lambda: _channels.guard_channels(object()), "_handle_data"),
         (lambda: _channels.bound_reassembly(object(), print), "_receive_data_chunk"),
         (lambda: _channels.open_channels_early(object()), "_data_channel_flush"),
-        (lambda: _ice.add_loopback(object()), "get_component_candidates"),
+        (lambda: _ice.gather_hosts(object(), loopback=True), "get_component_candidates"),
         (lambda: _ice.prefer_routed_pairs(object()), "check_start"),
         (lambda: _ice.watch_answers(object(), print), "_protocols"),
         (lambda: _aiortc.guard_media(object(), print), "_handle_rtp_data"),

@@ -226,6 +226,7 @@ SCTP = "a=sctp-port:5000"
         ("max-message-size:1073741823", "max-message-size:" + "9" * 4000, "odd line"),
         ("m=audio 9 UDP/TLS/RTP/SAVPF 111 0 8", "m=audio 9", "odd line 'm=audio 9'"),
         ("m=audio 9", "m=audio 00", "refuses audio"),
+        ("opus/48000/2", "L16/48000/2", "does not choose Opus"),
         ("a=rtcp-mux\r\n", "a=x\r\n" * 1001, "larger than any answer"),
         ("a=rtcp-mux", "a=" + "x" * 5000, "larger than any answer"),
         ("192.0.2.1", "gateway.example.1", "no UDP candidate.*gateway.example"),
@@ -314,6 +315,37 @@ def test_what_has_a_default_in_the_standard_has_it_here():
     assert channel.sctp_port == 5000
     muted = normalise_answer(bare.replace("t=0 0", "t=0 0\r\na=recvonly"))
     assert SessionDescription.parse(muted).media[0].direction == "recvonly"
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        "a=extmap:x y",
+        "a=extmap:1",
+        "a=extmap:1 urn:x more",
+        "a=fmtp:999 a=b",
+        "a=fmtp:111 stereo=yes",
+        "a=fmtp",
+        "a=rtpmap:x",
+        "a=rtpmap:112",
+        "a=rtpmap:112 opus/x",
+        "a=ssrc:x y",
+        "a=ssrc:1 cname",
+        "a=ssrc-group:FID x",
+        "a=rtcp:x",
+        "a=rtcp:9 IN IP4",
+        "a=rtcp-fb:",
+        "a=rtcp-fb:111",
+        "a=sctpmap:x y z",
+        "c=IN",
+        "c=IN IP4",
+        "a=group",
+    ],
+)
+def test_a_line_that_nobody_needs_and_nobody_can_read_does_not_cost_the_call(odd):
+    answer = normalise_answer(SERVICE.replace("a=rtcp-rsize", odd))
+    assert answer == normalise_answer(without(SERVICE, "a=rtcp-rsize"))
+    SessionDescription.parse(answer)
 
 
 def test_hashes_are_those_that_aiortc_checks():
