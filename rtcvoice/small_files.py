@@ -6,11 +6,9 @@ folder, somebody's video, or a text as Windows saves it.
 
 from __future__ import annotations
 
-import io
 import os
-import select
 import stat
-import time
+import threading
 from pathlib import Path
 
 __all__ = ["UnreadableFile", "read_text"]
@@ -60,27 +58,32 @@ def _bytes(path: Path, most: int) -> bytes:
     mode = path.stat().st_mode
     if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
         raise UnreadableFile("it is a folder" if stat.S_ISDIR(mode) else "it is no file")
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
-    with open(descriptor, "rb", buffering=0) as file:
-        return _piped(file, most) if stat.S_ISFIFO(mode) else _whole(file, most)
+    return _piped(path, most) if stat.S_ISFIFO(mode) else _read(path, most)
 
 
-def _whole(file: io.FileIO, most: int) -> bytes:
+def _read(path: Path, most: int) -> bytes:
     data = bytearray()
-    while len(data) <= most and (piece := file.read(most + 1)):
-        data += piece
+    with path.open("rb", buffering=0) as file:
+        while len(data) <= most and (piece := file.read(most + 1)):
+            data += piece
     return bytes(data)
 
 
-def _piped(file: io.FileIO, most: int) -> bytes:
-    poll = select.poll()
-    poll.register(file, select.POLLIN)
-    data = bytearray()
-    end = time.monotonic() + PATIENCE
-    while len(data) <= most:
-        if not poll.poll(max(0.0, end - time.monotonic()) * 1000):
-            raise UnreadableFile("it is a named pipe that nobody writes into")
-        if not (piece := file.read(most + 1)):
-            break
-        data += piece
-    return bytes(data)
+def _piped(path: Path, most: int) -> bytes:
+    """Read a pipe in a thread, for opening it already waits for its writer."""
+    found: list[bytes | OSError] = []
+
+    def read() -> None:
+        try:
+            found.append(_read(path, most))
+        except OSError as exc:
+            found.append(exc)
+
+    thread = threading.Thread(target=read, name=f"rtcvoice reads {path.name}", daemon=True)
+    thread.start()
+    thread.join(PATIENCE)
+    if not found:
+        raise UnreadableFile("it is a named pipe that nobody writes into")
+    if isinstance(found[0], OSError):
+        raise found[0]
+    return found[0]
