@@ -213,6 +213,13 @@ def nested_async() -> Callable[[], Awaitable[int]]:
         (lambda: ToolSet([takes_a_huge_enum]), "bytes to describe"),
         (lambda: ToolSet(functools.partial(add, b=KEY)), "sk-***"),
         (lambda: tool(len), "cannot be put on"),
+        (lambda: tool(name=5), "name=5"),
+        (lambda: tool(description=["x"]), "description="),
+        (lambda: tool(approve=True), "approve=) is True"),
+        (lambda: ToolSet([add], approve="yes"), "approve= is 'yes'"),
+        (lambda: ToolSet([add], concurrency=1.5), "must be a whole number"),
+        (lambda: ToolSet([add], timeout=math.nan), "timeout=nan"),
+        (lambda: ToolSet([tool(description="\udcff")(nested())]), "cannot be sent"),
     ],
 )
 def test_what_cannot_be_a_tool_is_refused_when_the_set_is_made(make: Any, words: str) -> None:

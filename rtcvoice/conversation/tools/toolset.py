@@ -81,6 +81,12 @@ class _Options:
     approve: Approval | None = None
     tell_errors: bool | None = None
 
+    def __post_init__(self) -> None:
+        for option, text in (("name", self.name), ("description", self.description)):
+            if not (text is None or isinstance(text, str)):
+                raise ConfigError(f"@tool({option}={text!r:.80}) is no text")
+        _check_hook("@tool(approve=)", self.approve)
+
 
 @overload
 def tool(function: F, /) -> F: ...
@@ -114,9 +120,11 @@ def tool(function: F | None = None, /, **options: Any) -> F | Callable[[F], F]:
     tell_errors: whether the model is told the text of what the function raises; see `ToolSet`.
     """
 
+    noted = _Options(**options)
+
     def note(inner: F) -> F:
         try:
-            setattr(inner, _OPTIONS, _Options(**options))
+            setattr(inner, _OPTIONS, noted)
         except AttributeError as exc:
             raise ConfigError(
                 f"@tool cannot be put on {_repr(inner)}", hint="put it on a function of your own"
@@ -173,7 +181,7 @@ class Tool:
             )
         _check_number(f"tool {self.name}: timeout", self.timeout, least=0.001)
         if self.concurrency is not None:
-            _check_number(f"tool {self.name}: concurrency", self.concurrency, least=1)
+            _check_number(f"tool {self.name}: concurrency", self.concurrency, least=1, kind=int)
         if inspect.isgeneratorfunction(self.function) or inspect.isasyncgenfunction(self.function):
             raise ConfigError(
                 f"tool {self.name} yields, but a model gets one result",
@@ -184,7 +192,12 @@ class Tool:
         self._check_size()
 
     def _check_size(self) -> None:
-        size = len(msgspec.json.encode(self.definition))
+        try:
+            size = len(msgspec.json.encode(self.definition))
+        except UnicodeEncodeError as exc:
+            raise ConfigError(
+                f"tool {self.name}: its texts hold characters that cannot be sent: {exc}"
+            ) from exc
         if size > LARGEST_DEFINITION:
             raise ConfigError(
                 f"tool {self.name} takes {size:,} bytes to describe, more than the"
@@ -253,7 +266,8 @@ class ToolSet:
         tell_errors: bool = True,
     ) -> None:
         _check_number("timeout", timeout, least=0.001)
-        _check_number("concurrency", concurrency, least=1)
+        _check_number("concurrency", concurrency, least=1, kind=int)
+        _check_hook("approve=", approve)
         _check_number("output_limit", output_limit, least=100, most=LARGEST_OUTPUT)
         self.concurrency = concurrency
         self.output_limit = output_limit
@@ -367,7 +381,20 @@ def _is_async(function: Callable[..., Any]) -> bool:
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call)
 
 
-def _check_number(name: str, value: Any, *, least: float, most: float = float("inf")) -> None:
-    if not isinstance(value, int | float) or not least <= value <= most:
+def _check_hook(name: str, hook: Any) -> None:
+    if hook is not None and not callable(hook):
+        raise ConfigError(f"{name} is {_repr(hook)}", hint="pass a function that takes a ToolCall")
+
+
+def _check_number(
+    name: str,
+    value: Any,
+    *,
+    least: float,
+    most: float = float("inf"),
+    kind: Any = int | float,
+) -> None:
+    if not isinstance(value, kind) or not least <= value <= most:
+        what = "whole number" if kind is int else "number"
         bounds = f"of at least {least:g}" if most == float("inf") else f"from {least:g} to {most:g}"
-        raise ConfigError(f"{name}={value!r} must be a number {bounds}")
+        raise ConfigError(f"{name}={_repr(value)} must be a {what} {bounds}")
