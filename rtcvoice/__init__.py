@@ -36,7 +36,8 @@ from rtcvoice.conversation.tools.events import (
     ToolFinished,
     ToolStarted,
 )
-from rtcvoice.conversation.tools.toolset import ToolCall, ToolSet, tool
+from rtcvoice.conversation.tools.function_tool import ToolCall, tool
+from rtcvoice.conversation.tools.toolset import ToolSet
 from rtcvoice.conversation.turns import Turn
 from rtcvoice.credentials import (
     ApiKey,

@@ -31,8 +31,9 @@ from rtcvoice.conversation.tools.events import (
     ToolFinished,
     ToolStarted,
 )
+from rtcvoice.conversation.tools.function_tool import ToolCall, tool
 from rtcvoice.conversation.tools.runner import WAITING, ToolRunner
-from rtcvoice.conversation.tools.toolset import ToolCall, ToolSet, tool
+from rtcvoice.conversation.tools.toolset import ToolSet
 from rtcvoice.errors import ConfigError
 
 pytestmark = pytest.mark.usefixtures("no_stray_errors")

@@ -1,6 +1,7 @@
 """Tools: the user's functions that the model calls.
 
-toolset.py   what users hold: `@tool`, `ToolSet`, `ToolCall`
+toolset.py   what users hold: `ToolSet`; each of its functions is a `Tool`, of `function_tool.py`,
+             where `@tool` notes options
 schema.py    a signature becomes a JSON schema, and checks the model's arguments. `parameters.py`
              reads the signature, `hints.py` its annotations, `docs.py` its docstring; `flat.py`
              is the schema's form, `fitting.py` mends what models write

@@ -10,9 +10,9 @@ from rtcvoice.masking import masked
 from rtcvoice.threads import ThreadsBusy
 
 from .events import ToolFailure
+from .function_tool import Tool
 from .results import BadResult, TooLarge
 from .schema import BadArguments
-from .toolset import Tool
 
 __all__ = ["Failed", "LateError", "failures", "readable"]
 

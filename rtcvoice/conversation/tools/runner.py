@@ -30,9 +30,10 @@ from rtcvoice.threads import DaemonThreads
 
 from .events import ToolCancelled, ToolFailed, ToolFailure, ToolFinished, ToolStarted
 from .failures import Failed, LateError, failures, readable
+from .function_tool import Approval, Tool, ToolCall
 from .results import called, encoded
 from .schema import Arguments
-from .toolset import Approval, Tool, ToolCall, ToolSet
+from .toolset import ToolSet
 from .work import Processes
 
 __all__ = ["Answering", "ToolRunner"]
