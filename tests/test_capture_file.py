@@ -210,6 +210,12 @@ async def test_a_cancelled_open_stops_the_decoding(tmp_path):
     assert source.duration == 0
 
 
+def tone(seconds: float, rate: int = RATE) -> np.ndarray:
+    """A sine, made faster than `speech`."""
+    sine = 8000 * np.sin(np.arange(int(seconds * rate)) * 2 * np.pi * 400 / rate)
+    return sine.astype(np.int16)
+
+
 def write_pieces(path: Path, codec: str, pieces, *, rate=48000, layout="mono", form=None) -> Path:
     """Write (second, samples) pieces, each with its timestamp."""
     with av.open(str(path), "w", format=form) as container:
@@ -235,7 +241,7 @@ async def opened(source: FileSource) -> FileSource:
 )
 def test_a_name_is_never_an_address(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
-    write_wav(tmp_path / name, speech(0.3))
+    write_wav(tmp_path / name, tone(0.3))
     for path in (name, tmp_path / name):
         assert run(opened(FileSource(path))).duration == pytest.approx(0.3)
         assert len(decode(Path(path))) == 7200
@@ -250,7 +256,7 @@ def test_a_name_is_never_an_address(tmp_path, monkeypatch, name):
     ],
 )
 def test_a_playlist_opens_no_other_file(tmp_path, text):
-    write_wav(tmp_path / "private.wav", speech(0.3))
+    write_wav(tmp_path / "private.wav", tone(0.3))
     (tmp_path / "voice.wav").write_text(text)
     with pytest.raises(DeviceError, match="is not an audio file"):
         run(opened(FileSource(tmp_path / "voice.wav")))
@@ -262,7 +268,7 @@ def test_a_playlist_opens_no_other_file(tmp_path, text):
     ("name", "codec"), [("a.mkv", "pcm_s16le"), ("a.m4a", "aac"), ("a.webm", "libopus")]
 )
 def test_what_a_recording_left_out_is_silence(tmp_path, name, codec):
-    said = speech(0.5, 48000)
+    said = tone(0.5, 48000)
     path = write_pieces(tmp_path / name, codec, [(0, said), (1.5, said)])
 
     async def main():
@@ -278,7 +284,7 @@ def test_what_a_recording_left_out_is_silence(tmp_path, name, codec):
 
 
 def test_a_clock_that_was_set_is_no_pause(tmp_path):
-    said = speech(0.5, 48000)
+    said = tone(0.5, 48000)
     path = write_pieces(tmp_path / "a.mkv", "pcm_s16le", [(0, said), (7200, said)])
     assert len(read_sound(path, rate=RATE, longest=60)) == RATE
 
@@ -287,9 +293,9 @@ def test_a_clock_that_was_set_is_no_pause(tmp_path):
 @pytest.mark.parametrize("backwards", [False, True])
 def test_files_joined_end_to_end_are_heard_to_the_end(tmp_path, codec, form, backwards):
     parts = [
-        write_pieces(tmp_path / "a", codec, [(0, speech(1, 24000))], rate=24000, form=form),
+        write_pieces(tmp_path / "a", codec, [(0, tone(1, 24000))], rate=24000, form=form),
         write_pieces(
-            tmp_path / "b", codec, [(0, speech(1.5, 48000))], rate=48000, layout="stereo", form=form
+            tmp_path / "b", codec, [(0, tone(1.5, 48000))], rate=48000, layout="stereo", form=form
         ),
     ]
     joined = tmp_path / "joined"
@@ -301,7 +307,7 @@ def test_files_joined_end_to_end_are_heard_to_the_end(tmp_path, codec, form, bac
 def test_chained_oggs_are_heard_to_the_end(tmp_path, as_object):
     parts = [
         write_pieces(
-            tmp_path / f"{n}", "libopus", [(0, speech(n / 2, 48000))], layout=layout, form="ogg"
+            tmp_path / f"{n}", "libopus", [(0, tone(n / 2, 48000))], layout=layout, form="ogg"
         )
         for n, layout in ((1, "mono"), (2, "stereo"), (3, "mono"))
     ]
@@ -312,9 +318,9 @@ def test_chained_oggs_are_heard_to_the_end(tmp_path, as_object):
 
 
 def test_of_what_cannot_be_read_later_the_beginning_is_kept(tmp_path, caplog):
-    first = write_pieces(tmp_path / "a", "libopus", [(0, speech(0.5, 48000))], form="ogg")
+    first = write_pieces(tmp_path / "a", "libopus", [(0, tone(0.5, 48000))], form="ogg")
     other = write_pieces(
-        tmp_path / "b", "libopus", [(0, speech(1, 48000))], layout="stereo", form="ogg"
+        tmp_path / "b", "libopus", [(0, tone(1, 48000))], layout="stereo", form="ogg"
     ).read_bytes()
     first.write_bytes(first.read_bytes() + other[:60])
     source = run(opened(FileSource(first)))
@@ -323,10 +329,10 @@ def test_of_what_cannot_be_read_later_the_beginning_is_kept(tmp_path, caplog):
 
 @pytest.mark.parametrize("name", ["a.pcm", "a.RAW", "a.dat"])
 def test_raw_audio_is_refused_with_the_cure(tmp_path, name):
-    (tmp_path / name).write_bytes((speech(1.0) * 2).astype("<i2").tobytes())
+    (tmp_path / name).write_bytes((tone(1.0) * 2).astype("<i2").tobytes())
     with pytest.raises(DeviceError, match="PipeSource"):
         run(opened(FileSource(tmp_path / name)))
-    write_wav(tmp_path / name, speech(0.1))  # the name alone decides nothing
+    write_wav(tmp_path / name, tone(0.1))  # the name alone decides nothing
     assert run(opened(FileSource(tmp_path / name))).duration == pytest.approx(0.1)
 
 
@@ -347,7 +353,7 @@ def test_channels_that_cancel_or_say_nothing_do_not_weaken_the_voice(tmp_path, l
 
 
 def test_many_channels_become_one(tmp_path):
-    said = speech(0.2)
+    said = tone(0.2)
     for channels in (3, 6, 8, 11):
         write_wav(tmp_path / "a.wav", said, channels=channels)
         found = read_sound(tmp_path / "a.wav", rate=RATE, longest=1)
@@ -356,7 +362,7 @@ def test_many_channels_become_one(tmp_path):
 
 
 def test_an_open_file_is_read_from_its_beginning_and_stays_open(tmp_path):
-    said = speech(0.1)
+    said = tone(0.1)
     content = io.BytesIO(write_wav(tmp_path / "a.wav", said).read_bytes())
     content.seek(5)
     with (tmp_path / "a.wav").open("rb") as file:
@@ -420,12 +426,12 @@ async def test_a_long_file_is_decoded_while_it_is_played(tmp_path, monkeypatch, 
 
 def test_a_file_that_was_changed_is_read_anew(tmp_path):
     async def main():
-        source = FileSource(write_wav(tmp_path / "a.wav", speech(0.1)))
+        source = FileSource(write_wav(tmp_path / "a.wav", tone(0.1)))
         await opened(source)
         begin = source._begin
         await opened(source)
         assert source._begin is begin
-        write_wav(tmp_path / "a.wav", speech(0.2))
+        write_wav(tmp_path / "a.wav", tone(0.2))
         await opened(source)
         assert source.duration == pytest.approx(0.2)
 
@@ -433,20 +439,20 @@ def test_a_file_that_was_changed_is_read_anew(tmp_path):
 
 
 def test_of_a_long_clip_no_more_is_decoded_than_is_allowed(tmp_path):
-    path = write_wav(tmp_path / "a.wav", speech(3.0))
+    path = write_wav(tmp_path / "a.wav", tone(3.0))
     assert RATE < len(read_sound(path, rate=RATE, longest=1)) < 2 * RATE
 
 
 def test_telephone_files_without_a_mark_are_known_by_their_ending(tmp_path):
-    said = speech(0.5, 8000)
+    said = tone(0.5, 8000)
     (tmp_path / "a.sln").write_bytes(said.astype("<i2").tobytes())
     assert run(opened(FileSource(tmp_path / "a.sln"))).duration == pytest.approx(0.5, abs=0.01)
-    path = write_pieces(tmp_path / "a.g722", "g722", [(0, speech(0.5, 16000))], rate=16000)
+    path = write_pieces(tmp_path / "a.g722", "g722", [(0, tone(0.5, 16000))], rate=16000)
     assert run(opened(FileSource(path))).duration == pytest.approx(0.5, abs=0.05)
 
 
 def test_a_title_in_another_encoding_keeps_nobody_from_listening(tmp_path):
-    data = write_wav(tmp_path / "a.wav", speech(0.1)).read_bytes()
+    data = write_wav(tmp_path / "a.wav", tone(0.1)).read_bytes()
     info = b"INFOINAM" + struct.pack("<I", 6) + "Größe".encode("latin-1") + b"\0"
     data += b"LIST" + struct.pack("<I", len(info)) + info
     (tmp_path / "a.wav").write_bytes(data)
@@ -467,7 +473,7 @@ def test_floats_that_are_no_numbers_are_silence_and_spoil_nothing_after_them(tmp
 
 def test_odd_rates_of_files(tmp_path):
     for rate, played in ((8001, True), (1500, True), (3, False)):
-        write_wav(tmp_path / "a.wav", speech(0.5), rate)
+        write_wav(tmp_path / "a.wav", tone(0.5), rate)
         if played:
             found = read_sound(tmp_path / "a.wav", rate=RATE, longest=60)
             assert len(found) == pytest.approx(12000 * RATE / rate, rel=0.01)
