@@ -55,7 +55,7 @@ async def run(options: argparse.Namespace) -> int:
     """List the devices, or try two of them; 0 when it worked."""
     if options.test:
         return await _test(_wanted(options.microphone), _wanted(options.speaker))
-    devices = await in_thread(rtcvoice.devices)
+    devices = await in_thread(rtcvoice.devices, refresh=True)
     for title, able, default in (
         ("microphones", "inputs", "is_default_input"),
         ("loudspeakers", "outputs", "is_default_output"),
