@@ -18,6 +18,7 @@ import msgspec
 import numpy as np
 
 from rtcvoice import events
+from rtcvoice.audio import Block
 from rtcvoice.conversation.accounts.limits import Limits
 from rtcvoice.conversation.ports import Ports
 from rtcvoice.conversation.side import ConversationSide
@@ -175,7 +176,7 @@ class World:
                 send=self._sent,
                 message_limit=lambda: 1 << 20,
                 open_microphone=lambda on: None,
-                listen=self._nothing,
+                listen=self._heard,
                 rate=lambda: 24000,
                 held=lambda: 0.0,
                 load_clip=self._clip,
@@ -326,9 +327,10 @@ class World:
         self.side.receive(odd.text)
 
     @staticmethod
-    async def _nothing() -> Any:
-        await asyncio.Event().wait()
-        yield None
+    async def _heard() -> Any:
+        while True:
+            await asyncio.sleep(0.5)
+            yield Block(np.zeros(12_000, np.int16), 0, 0.0)
 
     @staticmethod
     async def _clip(*args: Any) -> Any:

@@ -5,15 +5,20 @@ from __future__ import annotations
 import asyncio
 import base64
 import functools
+import importlib
 
 import pytest
 import virtual_loop
 from virtual_call import VirtualCall
 
 from rtcvoice import events
+from rtcvoice.config import CallConfig
 from rtcvoice.conversation.exchange import AHEAD, REPLY_TIMEOUT, Exchange, new_id
 from rtcvoice.errors import CallEnded, ServerError, TransportError
+from rtcvoice.ice_servers import IceSettings
+from rtcvoice.timings import Timings
 
+connect = importlib.import_module("rtcvoice.connect")  # its name is the function's, too
 TEXT = {"output_modalities": ["text"]}
 NONSENSE = {"audio": {"input": {"turn_detection": {"type": "nonsense"}}}}
 
@@ -237,3 +242,12 @@ async def test_a_history_that_is_refused_ends_at_the_entry():
             await call._dialogue.asking.plant(seeds)
         assert len(call.sent("conversation.item.create")) < 60
         assert await (await call.ask("Still there?")).text()
+
+
+def test_a_history_that_takes_too_long_is_what_the_error_names():
+    timings, config = Timings(), CallConfig.from_options({"api_key": "sk-test"})
+    with pytest.raises(asyncio.CancelledError), timings.stage("history"):
+        raise asyncio.CancelledError
+    error = connect._too_late(config, connect._blamed(timings), IceSettings(), "")
+    assert error.stage == "history"
+    assert "the history is long for this network" in str(error)

@@ -78,8 +78,8 @@ class ConversationItemTruncated(FromServer, tag="conversation.item.truncated", g
     """An assistant's audio was cut at what was sent: after a barge-in, a clear, or on request."""
 
     item_id: str
-    content_index: Whole | None = None
-    audio_end_ms: Whole | None = None
+    content_index: Count | None = None
+    audio_end_ms: Count | None = None
 
 
 class LogProb(Wire):
@@ -113,7 +113,7 @@ class ConversationItemInputAudioTranscriptionDelta(
     """The next words of the user; may come before the item itself does."""
 
     item_id: str
-    content_index: Whole | None = None
+    content_index: Count | None = None
     delta: str | None = None
     logprobs: list[LogProb] | None = None
 
@@ -124,7 +124,7 @@ class ConversationItemInputAudioTranscriptionCompleted(
     """What the user said; before, amid or after the response to it, so match by `item_id`."""
 
     item_id: str
-    content_index: Whole | None = None
+    content_index: Count | None = None
     transcript: str
     usage: TranscriptionUsage | None = None
     logprobs: list[LogProb] | None = None
@@ -137,7 +137,7 @@ class ConversationItemInputAudioTranscriptionFailed(
     """The user's audio could not be transcribed; the turn goes on all the same."""
 
     item_id: str
-    content_index: Whole | None = None
+    content_index: Count | None = None
     error: FailureDetail
 
 
@@ -147,7 +147,7 @@ class ConversationItemInputAudioTranscriptionSegment(
     """A stretch of one speaker, `start` to `end` in seconds; diarizing models only."""
 
     item_id: str
-    content_index: Whole | None = None
+    content_index: Count | None = None
     id: str
     start: float | None = None
     end: float | None = None

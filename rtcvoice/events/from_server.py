@@ -12,7 +12,7 @@ from typing import TypeAlias, get_args
 
 from rtcvoice.events import conversation_events as of_conversation
 from rtcvoice.events import response_events as of_response
-from rtcvoice.events.base import FromServer, Tagged, UnknownEvent, Whole, Wire
+from rtcvoice.events.base import Count, FromServer, Tagged, UnknownEvent, Wire
 from rtcvoice.events.session import Session
 
 __all__ = [
@@ -71,14 +71,14 @@ class ErrorEvent(FromServer, tag="error"):
 class InputAudioBufferSpeechStarted(FromServer, tag="input_audio_buffer.speech_started", gc=False):
     """The user speaks; `item_id` is the message to come, the start includes the padding."""
 
-    audio_start_ms: Whole | None = None
+    audio_start_ms: Count | None = None
     item_id: str | None = None
 
 
 class InputAudioBufferSpeechStopped(FromServer, tag="input_audio_buffer.speech_stopped", gc=False):
     """The user fell silent; the end includes the silence that proved it."""
 
-    audio_end_ms: Whole | None = None
+    audio_end_ms: Count | None = None
     item_id: str | None = None
 
 
@@ -98,8 +98,8 @@ class InputAudioBufferTimeoutTriggered(
 ):
     """Nobody spoke for `idle_timeout_ms`; the model will speak up."""
 
-    audio_start_ms: Whole | None = None
-    audio_end_ms: Whole | None = None
+    audio_start_ms: Count | None = None
+    audio_end_ms: Count | None = None
     item_id: str | None = None
 
 
@@ -109,7 +109,7 @@ class InputAudioBufferDtmfEventReceived(
     """A telephone key was pressed (SIP only); the one event without an id of its own."""
 
     event: str
-    received_at: Whole | None = None
+    received_at: Count | None = None
 
 
 class _Playing(FromServer, gc=False):
@@ -152,8 +152,8 @@ class RateLimit(Wire, gc=False):
     """One budget, `name` tokens or requests, and the seconds until it is full again."""
 
     name: str | None = None
-    limit: Whole | None = None
-    remaining: Whole | None = None
+    limit: Count | None = None
+    remaining: Count | None = None
     reset_seconds: float | None = None
 
 

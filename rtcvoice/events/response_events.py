@@ -8,7 +8,7 @@ heard: audio plays in real time and seconds behind.
 
 from __future__ import annotations
 
-from rtcvoice.events.base import FromServer, Whole
+from rtcvoice.events.base import Count, FromServer
 from rtcvoice.events.items import ContentPart, Item
 from rtcvoice.events.responses import RealtimeResponse
 
@@ -40,20 +40,20 @@ class _InItem(FromServer, gc=False):
 
     response_id: str
     item_id: str
-    output_index: Whole | None = None
+    output_index: Count | None = None
 
 
 class _InPart(_InItem, gc=False):
     """Something about one content part of an item; `content_index` is its place there."""
 
-    content_index: Whole | None = None
+    content_index: Count | None = None
 
 
 class _McpCall(FromServer, gc=False):
     """The progress of an MCP call; the wire has no response_id here."""
 
     item_id: str
-    output_index: Whole | None = None
+    output_index: Count | None = None
 
 
 class ResponseCreated(FromServer, tag="response.created"):
@@ -72,7 +72,7 @@ class ResponseOutputItemAdded(FromServer, tag="response.output_item.added"):
     """The model begins an item: a message without content or a call without arguments."""
 
     response_id: str
-    output_index: Whole | None = None
+    output_index: Count | None = None
     item: Item
 
 
@@ -80,7 +80,7 @@ class ResponseOutputItemDone(FromServer, tag="response.output_item.done"):
     """An item of the response is final; the moment to run a function call."""
 
     response_id: str
-    output_index: Whole | None = None
+    output_index: Count | None = None
     item: Item
 
 
