@@ -153,3 +153,30 @@ def test_options_of_the_wrong_kind_are_named(options: dict[str, Any]) -> None:
     with pytest.raises(ConfigError) as caught:
         Fixture(**options)
     assert f"{next(iter(options))}= is a float" in caught.value.message
+
+
+@pytest.mark.parametrize("limits", [Limits(cost=0.05), Limits(tokens=3000)])
+def test_limits_see_responses_of_which_no_usage_is_told(
+    limits: Limits, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        fixture = Fixture(limits=limits)
+        fixture.accounts.begin()
+        where = {"response_id": "r", "item_id": "a", "output_index": 0, "content_index": 0}
+        silent = ev.ResponseDone(response=ev.RealtimeResponse(id="r", status="completed"))
+        for count in range(1, 50):
+            words = ev.ResponseOutputAudioTranscriptDelta(delta="word " * 20, **where)
+            fixture.accounts.feed(words)
+            fixture.accounts.feed(silent)
+            fixture.accounts.check()
+            if fixture.reached:
+                break
+        assert names(fixture.told) == [("near", fixture.told[0].limit)] + [
+            ("reached", fixture.told[0].limit)
+        ]
+        assert count < 10  # 100 characters each time, and all before it again
+        assert fixture.accounts.usage.cost is None
+        assert caplog.text.count("count an estimate") == 1
+        await fixture.accounts.aclose()
+
+    run(main())

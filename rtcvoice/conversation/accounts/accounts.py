@@ -13,14 +13,15 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from rtcvoice import clock
+from rtcvoice import clock, events
 from rtcvoice.audio import Block
 from rtcvoice.errors import ConfigError
 
+from .estimate import Estimate
 from .latency import LatencyMeter, TurnLatency, onset
 from .limits import LimitReached, Limits, LimitWatch
 from .prices import PRICES, ModelPrice
-from .usage import CallUsage, UsageMeter
+from .usage import CallUsage, TokenCounts, UsageMeter
 
 __all__ = ["AccountPorts", "Accounts"]
 
@@ -68,6 +69,8 @@ class Accounts:
         self._ports = ports
         self._clock = clock
         self._usage = UsageMeter(model, price=price)
+        self._estimate = Estimate()
+        self._untold = TokenCounts()
         self._latency = LatencyMeter()
         self._limits = limits
         self._watch = LimitWatch(limits or Limits())
@@ -110,7 +113,13 @@ class Accounts:
             self._listening is None or self._listening.done()
         ):
             self._listening = asyncio.create_task(self._listen(), name="rtcvoice first sound")
+        untold = self._usage.untold
         self._usage.feed(event)
+        self._estimate.feed(event)
+        if isinstance(event, events.ResponseDone):
+            estimate = self._estimate.take()
+            if self._usage.untold > untold:
+                self._untold += estimate
 
     def check(self) -> None:
         """Tell of limits that are near or reached; after the event that made them so."""
@@ -140,7 +149,9 @@ class Accounts:
         used = self._usage
         now = self._clock()
         self._warn_untold()
-        for event in self._watch.check(now, cost=used.most_cost, tokens=used.tokens.total):
+        cost = used.most_cost + self._untold.cost_range(used.price)[1]
+        tokens = used.tokens.total + self._untold.total
+        for event in self._watch.check(now, cost=cost, tokens=tokens):
             self._ports.publish(event)
             if isinstance(event, LimitReached):
                 self._ports.reached(event)
@@ -155,8 +166,8 @@ class Accounts:
         if limits.cost is not None or limits.tokens is not None:
             self._warned = True
             logger.warning(
-                "x the server does not tell what responses use: limits on cost and tokens do not"
-                " count those; use Limits(seconds=...)"
+                "x the server does not tell what responses use: limits on cost and tokens count an"
+                " estimate; Limits(seconds=...) is exact"
             )
 
     async def _listen(self) -> None:

@@ -19,7 +19,8 @@ __all__ = ["LIMIT_EVENTS", "LimitNear", "LimitReached", "LimitWatch", "Limits"]
 class Limits:
     """What a call may use; None is no limit.
 
-    cost: US dollars, transcription included; tokens of unknown kind count at the dearest price.
+    cost: US dollars, transcription included; tokens of unknown kind count at the dearest price, and
+        responses of which the server tells no usage are estimated from their words.
     seconds: the call's length, from when it is ready.
     tokens: input and output of all responses together; the whole conversation is input again with
         each response.
