@@ -49,7 +49,9 @@ _STATUS_HINTS = {
     401: "check the key or token; an ephemeral token lives ten minutes unless asked otherwise",
     403: "the key may not use this model or endpoint",
     404: "base_url must be the API's root, such as https://api.openai.com/v1",
+    405: "base_url must be the API's root, such as https://api.openai.com/v1",
     407: "the proxy wants a name and password: HTTPS_PROXY=http://name:password@host:port",
+    415: "the server takes offers in no form that is known here: is it a Realtime API?",
     429: "too many requests or no quota: wait, or see the provider's limits page",
 }
 _OPTIONS = (
@@ -116,7 +118,7 @@ class Rest:
         if not secure and not is_loopback(base_url):
             logger.warning("x keys and tokens travel unencrypted to %s", urlsplit(base_url).netloc)
         self._proxy = _proxy(base_url, proxy)
-        verify = _verifier(ca_file) if secure else False
+        verify = tls_context(ca_file) if secure else False
         try:
             self._http = httpx.AsyncClient(
                 headers={"User-Agent": "rtcvoice", "Accept-Encoding": "identity", **headers},
@@ -196,33 +198,32 @@ def _bad_proxy(named_by: str) -> ConfigError:
     )
 
 
-def _verifier(ca_file: str | os.PathLike[str] | None) -> ssl.SSLContext:
+def tls_context(ca_file: str | os.PathLike[str] | None = None) -> ssl.SSLContext:
+    """Return the context for TLS connections; `ca_file`'s certificates are trusted in addition.
+
+    Raises ConfigError when the file, or what the environment names, is no CA certificate in PEM.
+    """
     try:
-        return tls_context(ca_file)
-    except ConfigError:
-        raise
+        context = _default_context()
     except (OSError, ValueError) as exc:
         raise ConfigError(
             f"the certificates to trust cannot be read: {exc}",
             hint="look at SSL_CERT_FILE and SSL_CERT_DIR",
         ) from exc
-
-
-def tls_context(ca_file: str | os.PathLike[str] | None = None) -> ssl.SSLContext:
-    """Return the context for TLS connections; `ca_file`'s certificates are trusted in addition.
-
-    Raises ConfigError when the file is no CA certificate in PEM.
-    """
     if ca_file is None:
-        return _default_context()
+        return context
     try:
-        return _context_with(str(ca_file), Path(ca_file).stat().st_mtime_ns)
-    except (OSError, ssl.SSLError) as exc:
-        cause = "no certificate in PEM" if isinstance(exc, ssl.SSLError) else exc.strerror
+        return _context_with(os.fspath(ca_file), Path(ca_file).stat().st_mtime_ns)
+    except (OSError, ValueError) as exc:  # ssl.SSLError is an OSError
+        cause = "no certificate in PEM" if isinstance(exc, ssl.SSLError) else _cause(exc)
         raise ConfigError(
             f"ca_file {str(ca_file)!r} cannot be used: {cause}",
             hint="give a file with your CA's certificate (-----BEGIN CERTIFICATE-----)",
         ) from exc
+
+
+def _cause(exc: Exception) -> str:
+    return getattr(exc, "strerror", None) or str(exc)
 
 
 @functools.cache

@@ -26,6 +26,7 @@ from rtcvoice import (
     SignalingError,
     TokenUrl,
     TransportError,
+    rest,
 )
 from rtcvoice.credentials import ApiKey, EphemeralToken, credentials_from
 from rtcvoice.emulator import AnswerShape
@@ -102,6 +103,25 @@ def test_a_ca_file_that_is_none(tmp_path, text):
     with pytest.raises(ConfigError, match=r"ca_file .*cannot be used") as caught:
         Signaling(base_url="https://x.invalid/v1", credentials=ApiKey(KEY), ca_file=path)
     assert "BEGIN CERTIFICATE" in caught.value.hint
+
+
+@pytest.mark.parametrize("text", [None, "no certificate"])
+def test_certificates_of_the_environment_that_are_none(tmp_path, monkeypatch, text):
+    path = tmp_path / "ca.pem"
+    if text is not None:
+        path.write_text(text)
+    monkeypatch.setenv("SSL_CERT_FILE", str(path))
+    monkeypatch.setattr(rest, "_default_context", rest._default_context.__wrapped__)
+    for ca_file in (None, path):
+        with pytest.raises(ConfigError, match="certificates to trust cannot be read") as caught:
+            tls_context(ca_file)
+        assert "SSL_CERT_FILE" in caught.value.hint
+
+
+@pytest.mark.parametrize("name", ["a\0b", "x" * 5000])
+def test_a_ca_file_with_an_odd_name(name):
+    with pytest.raises(ConfigError, match="cannot be used"):
+        tls_context(name)
 
 
 async def test_a_server_without_tls():

@@ -32,6 +32,7 @@ from rtcvoice.cli.session_options import session_from
 from rtcvoice.cli.summary import Summary
 from rtcvoice.cli.translate import interpreter, translate_turns
 from rtcvoice.cli.watch import Ear, obey_keys, show_events, show_status, watching
+from rtcvoice.errors import clean
 
 __all__ = ["run"]
 
@@ -156,7 +157,7 @@ async def _settled(call: Call) -> None:
 def _note(sink: Sink | None) -> str:
     """Return what became of the output."""
     if isinstance(sink, FileSink):
-        return f"{sink.path} has {sink.duration:.1f} s"
+        return clean(f"{sink.path} has {sink.duration:.1f} s")
     if isinstance(sink, PipeSink) and sink.dropped:
         return f"{sink.dropped / sink.rate:.1f} s were dropped: the reader was too slow"
     return ""
