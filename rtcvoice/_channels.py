@@ -41,6 +41,9 @@ MOST_CHANNELS = 16
 LARGEST_PACKET = 1200
 """Bytes of an SCTP packet that surely fits into a datagram; aiortc's data chunks are as large."""
 
+ROOM_FOR_OPENINGS = 200
+"""Bytes beside a cookie that the opening of a channel is sure to find: ours takes 48."""
+
 _DCEP, _TEXT = 50, 51
 _OPEN, _ACK = 3, 2
 
@@ -182,10 +185,9 @@ def open_channels_early(sctp: Any) -> None:
     async def send_chunk(chunk: Any) -> None:
         before = sctp._association_state
         if isinstance(chunk, CookieEchoChunk) and before in unfinished:
-            await queue_openings(before)
-            bundle = _Bundle(chunk, *sctp._sent_queue)
-            if len(bytes(bundle)) <= LARGEST_PACKET:
-                chunk = bundle
+            if len(bytes(chunk)) <= LARGEST_PACKET - ROOM_FOR_OPENINGS:
+                await queue_openings(before)
+            chunk = _Bundle(chunk, *sctp._sent_queue)
         elif isinstance(chunk, DataChunk) and before in unfinished:
             return  # its timer runs on, and repeats it once the association stands
         await send(chunk)

@@ -54,6 +54,7 @@ CLOSE_TIMEOUT = 3.0
 """Seconds that aiortc may take to close before it is left to itself."""
 
 _UNREACHABLE = "no address of the server can be reached by UDP"
+_NOT_OPEN = "the event channel is not open"
 _DEAD = ("failed", "closed")
 _parked: set[asyncio.Task[None]] = set()
 
@@ -258,7 +259,9 @@ class Transport:
         """
         size = len(text.encode())
         if self._channel.readyState != "open":
-            raise TransportError("the event channel is not open", stage="send")
+            closed = self._channel.readyState != "connecting" and self._closing is None
+            what = "the server closed the event channel" if closed else _NOT_OPEN
+            raise TransportError(what, stage="send")
         if size > self.max_message_size:
             raise TransportError(
                 f"an event of {size} bytes is larger than the {self.max_message_size} bytes that"

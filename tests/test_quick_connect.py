@@ -163,3 +163,26 @@ async def test_an_opening_that_got_lost_is_repeated_with_its_cookie(peers):
     opening = ["CookieEcho", "Data"]
     packets = await what_opens_a_channel(*peers, lost=[opening, opening])
     assert packets[:4] == [["Init"], opening, opening, opening]
+
+
+async def test_a_cookie_that_fills_the_packet_travels_alone(peers, monkeypatch):
+    monkeypatch.setattr(_channels, "LARGEST_PACKET", _channels.ROOM_FOR_OPENINGS)
+    packets = await what_opens_a_channel(*peers)
+    assert packets[:2] == [["Init"], ["CookieEcho"]]
+    assert ["Data"] in packets  # as aiortc does it, a round trip later
+
+
+async def test_what_goes_wrong_with_opening_early_leaves_it_to_aiortc(peers):
+    client, server = peers
+
+    async def broken():
+        client.sctp._data_channel_flush = flush
+        raise RuntimeError("a new aiortc")
+
+    channel = client.createDataChannel("first")
+    flush = client.sctp._data_channel_flush
+    client.sctp._data_channel_flush = broken
+    packets = await what_opens_a_channel(client, server)
+    assert packets[:2] == [["Init"], ["CookieEcho"]]
+    assert client.sctp._association_state is client.sctp.State.ESTABLISHED
+    assert channel.readyState == "open"
