@@ -30,6 +30,7 @@ from rtcvoice.audio import (
 from rtcvoice.device.device import DeviceChanged
 from rtcvoice.errors import ConfigError
 from rtcvoice.files import FileKey
+from rtcvoice.masking import masked_traceback
 from rtcvoice.stats import DeviceStats
 
 from .flag import Flag
@@ -237,7 +238,9 @@ class PcmSource(PacedSource):
         except Exception as exc:
             if intake is self._intake:  # an iterable that ignored its cancellation is of no call
                 self.error = exc
-            logger.exception("x the iterable of a PcmSource failed; silence follows")
+            logger.error(  # noqa: TRY400  (the text of the user's error may hold a key)
+                "x the iterable of a PcmSource failed; silence follows\n%s", masked_traceback(exc)
+            )
         finally:
             intake.ended = True
 

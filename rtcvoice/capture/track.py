@@ -23,6 +23,7 @@ from aiortc import MediaStreamTrack
 from aiortc.mediastreams import MediaStreamError
 
 from rtcvoice.audio import DEFAULT_RATE, Block, Samples
+from rtcvoice.masking import masked_traceback
 from rtcvoice.opus import Encoder
 from rtcvoice.rtp import ReceiverReport
 from rtcvoice.stats import UplinkStats
@@ -234,6 +235,6 @@ class SourceTrack(MediaStreamTrack):
     def _fail(self, reader: BlockReader, error: Exception) -> None:
         if reader is not self._reader:
             return
-        logger.error("x the source failed; silence follows", exc_info=error)
+        logger.error("x the source failed; silence follows\n%s", masked_traceback(error))
         self.error = error
         self._switch(Silence(rate=self._encoder.rate))

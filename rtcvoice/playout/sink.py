@@ -17,6 +17,7 @@ from rtcvoice.audio import DEFAULT_RATE, Samples
 from rtcvoice.device.device import DeviceChanged
 from rtcvoice.errors import ConfigError, DeviceError
 from rtcvoice.files import FileKey
+from rtcvoice.masking import masked_traceback
 from rtcvoice.stats import DeviceStats
 
 from .ticker import ticker
@@ -141,8 +142,7 @@ class HeadlessSink(Sink):
             logging.WARNING if expected else logging.ERROR,
             "x %s cannot write; the call goes on without: %s",
             type(self).__name__,
-            error,
-            exc_info=None if expected else error,
+            error if expected else masked_traceback(error),
         )
 
 

@@ -186,6 +186,8 @@ class ToolRunner:
         except Failed as failed:
             self._fail(call, failed)
         except Exception as exc:  # a bug of ours must not leave the model waiting for ever
+            shown = masked_traceback(exc)
+            logger.error("x running tool %s failed\n%s", _shown(call), shown)  # noqa: TRY400
             self._fail(call, Failed(ToolFailure.RAISED, "internal error", exc))
         else:
             self._give(call, output)
