@@ -81,7 +81,8 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
         the API, as is. Unset fields are the server's defaults; input transcription is on.
         type="transcription": only what is said is written down, and nobody answers.
         history: what was said before, `call.history` of an earlier call or a list of dicts such as
-        {"role": "user", "text": "..."}; it is in when the call is ready.
+        {"role": "user", "text": "..."}, also as chats have them, with "content"; it is in when the
+        call is ready.
         tools: functions that the model may call, plain or async, with typed parameters, and dicts
         as in the API; a `ToolSet` of them has options.
     Bounds:

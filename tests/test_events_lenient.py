@@ -150,8 +150,16 @@ def test_each_kind_is_logged_once(
         for value in ("x", [], {}):
             changed("response.done", f"{USAGE}.total_tokens", value)
         changed("response.done", f"{USAGE}.total_tokens", 100.0)  # taken: nothing to tell
-    (line,) = [record.getMessage() for record in caplog.records]
-    assert "response.done: $.response.usage.total_tokens" in line
+        for value in (None, [], True):
+            changed("output_audio_buffer.stopped", "response_id", value)  # it means as much without
+            changed("conversation.item.truncated", "item_id", value)
+    lines = [record.getMessage() for record in caplog.records]
+    assert lines == [
+        "x response.done: $.response.usage.total_tokens cannot be used and counts as missing",
+        "x conversation.item.truncated is not understood: `$.item_id` is missing or cannot be used",
+        "x conversation.item.truncated: $.item_id cannot be used and counts as missing",
+        "x output_audio_buffer.stopped: $.response_id cannot be used and counts as missing",
+    ]
 
 
 HEAD = '{"type": "response.done", "response": {"id": 5, '

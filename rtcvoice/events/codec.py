@@ -47,8 +47,8 @@ _UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 # Stands where an item is while the event around it is converted.
 _BLANK = {"type": "function_call_output", "call_id": "", "output": ""}
 
-# What was told of in the log: kinds of events with a field that cannot be used. All are names of
-# our structs' fields, so their number is limited.
+# What was told of in the log: kinds of events with a field that cannot be used. All of it is made
+# of names of our structs and their fields, so its length is limited.
 _told: set[str] = set()
 
 
@@ -145,15 +145,16 @@ def _salvage_server(text: str | bytes, cause: Exception) -> Tagged | UnknownEven
         event: Tagged | UnknownEvent = reader.struct(cls, data)
     except UnusableError as exc:
         event = UnknownEvent(name, data, str(exc))
+        _tell_once(f"{name} is not understood: {exc}")
     for path in reader.odd:
-        _tell_once(name, path)
+        _tell_once(f"{name}: {path} cannot be used and counts as missing")
     return event
 
 
-def _tell_once(name: str, path: str) -> None:
-    if (kind := f"{name} {path}") not in _told:
-        _told.add(kind)
-        logger.warning("x %s: %s cannot be used and counts as missing", name, path)
+def _tell_once(what: str) -> None:
+    if what not in _told:
+        _told.add(what)
+        logger.warning("x %s", what)
 
 
 def _name_in(data: Any, cause: Exception) -> str | UnknownEvent:
