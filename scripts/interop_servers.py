@@ -78,7 +78,7 @@ def install_speech_server() -> None:
     os.spawnlp(os.P_WAIT, sys.executable, sys.executable, "-m", "venv", str(folder))
     pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "-q"]
     needed = ["aiortc<1.16", "fastapi", "uvicorn", "openai==2.28.0", "numpy", "scipy", "httpx"]
-    needed += ["jsonschema", "PyYAML", "rich", "nltk", "pillow", "websockets", "soxr"]
+    needed += ["jsonschema", "PyYAML", "rich", "nltk", "pillow", "websockets", "soxr", "requests"]
     for wanted in (["--no-deps", "speech-to-speech==1.1.0"], needed):
         os.spawnv(os.P_WAIT, pip[0], [*pip, *wanted])
 
