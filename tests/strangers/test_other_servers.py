@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+import wave
 
+import numpy as np
 import pytest
-from live import QUICK, calling
+from live import KEY, QUICK, calling
 
 from rtcvoice.emulator import AnswerFault, Emulator, Faults, Turn
 from rtcvoice.errors import RtcVoiceError, SignalingError
@@ -107,3 +110,24 @@ async def test_a_model_with_a_letter_too_few_is_refused_with_the_right_name():
             async with calling(server, model="gpt-realtme-2.1"):
                 pass
     assert raised.value.code == "model_not_found"
+
+
+async def test_the_command_line_shows_and_records_what_such_a_server_says(tmp_path):
+    """Seen with the same servers: a call that ended well, and no word on the terminal."""
+    faults = {"leave_out": [PLAYED, *ITEMS, "rate_limits.*"], "float_numbers": True}
+    faults |= {"no_client_secrets": True, "raw_sdp_only": True, "not_utf8": True}
+    async with other_server(**faults) as server:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "rtcvoice", "--base-url", server.url),
+            *("--text", "Hello.", "--output", "a.wav"),
+            env={"PATH": "/usr/bin:/bin", "OPENAI_API_KEY": KEY},
+            cwd=tmp_path,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        output, errors = await asyncio.wait_for(process.communicate(), 30)
+    assert (process.returncode, errors) == (0, b"")
+    assert "assistant  eight" in output.decode()
+    with wave.open(str(tmp_path / "a.wav")) as file:
+        samples = np.frombuffer(file.readframes(file.getnframes()), np.int16)
+    assert np.abs(samples).max() > 1000
