@@ -17,48 +17,23 @@ import ssl
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
-import msgspec
 
 from rtcvoice.addresses import is_loopback
 from rtcvoice.errors import ConfigError, SignalingError, one_line
 from rtcvoice.masking import masked
 from rtcvoice.proxies import OPTION, Proxy, proxy_for
+from rtcvoice.rest_answers import STATUS_HINTS, Reply, refused
 
-__all__ = ["BODY_LIMIT", "Reply", "Rest", "decoded", "tls_context", "why"]
+__all__ = ["BODY_LIMIT", "Rest", "tls_context", "why"]
 
 logger = logging.getLogger(__name__)
 
 BODY_LIMIT = 1 << 20
 """Bytes of an answer that are read; a session with many tools and its token stays far below."""
-
-_HINTS = {
-    "invalid_api_key": "check the key, and that it belongs to this provider and project",
-    "insufficient_quota": "the account has no credit left: see the provider's billing page",
-    "billing_hard_limit_reached": "the account's spending limit is reached: see the billing page",
-    "account_deactivated": "the account is closed: see the provider's mail about it",
-    "beta_api_shape_disabled": "base_url must be the API's root, such as https://api.openai.com/v1",
-    "unknown_parameter": "the session has a field that the API does not know",
-    "model_not_found": "check model= and that the account may use it",
-    "DeploymentNotFound": "on Azure model= is the name of your deployment",
-}
-_STATUS_HINTS = {
-    401: "check the key or token; an ephemeral token lives ten minutes unless asked otherwise",
-    403: "the key may not use this model or endpoint",
-    404: "base_url must be the API's root, such as https://api.openai.com/v1",
-    405: "base_url must be the API's root, such as https://api.openai.com/v1",
-    407: "the proxy wants a name and password: HTTPS_PROXY=http://name:password@host:port",
-    415: "the server takes offers in no form that is known here: is it a Realtime API?",
-    429: "too many requests or no quota: wait, or see the provider's limits page",
-}
-_OPTIONS = (
-    *("voice", "speed", "instructions", "tools", "tool_choice", "turn_detection", "transcription"),
-    *("noise_reduction", "max_output_tokens", "output_modalities", "model"),
-)
-"""Options of `connect` by whose names the API complains."""
 
 _GZIP_OR_ZLIB = 47
 """For zlib's `wbits`: it looks for itself which of the two it is."""
@@ -77,25 +52,6 @@ _STRICT_HINT = (
     "Python 3.13 holds certificates, also those of ca_file=, to every rule of RFC 5280: have them"
     " made again with what is missing, or use Python 3.12"
 )
-
-
-class Reply(NamedTuple):
-    """A response that was read whole."""
-
-    status: int
-    headers: httpx.Headers
-    body: bytes
-
-    @property
-    def text(self) -> str:
-        """The body as text; what is no UTF-8 is replaced."""
-        return self.body.decode(errors="replace")
-
-    @property
-    def request_id(self) -> str | None:
-        """What the provider's support asks for."""
-        value = self.headers.get("x-request-id") or self.headers.get("apim-request-id")
-        return one_line(value, 100) if value else None
 
 
 class Rest:
@@ -151,7 +107,7 @@ class Rest:
         reply = Reply(response.status_code, response.headers, body)
         logger.debug("< %s %d %s", urlsplit(url).path, reply.status, reply.request_id)
         if not 200 <= reply.status < 300:
-            raise _refused(reply, doing, secrets)
+            raise refused(reply, doing, secrets)
         if len(body) > BODY_LIMIT:
             raise SignalingError(
                 f"{doing} failed: the server's answer is larger than {BODY_LIMIT} bytes",
@@ -261,14 +217,6 @@ async def _read(response: httpx.Response) -> bytes:
     return bytes(body)
 
 
-def decoded(body: bytes) -> Any:
-    """Return the JSON in `body`, None when there is none."""
-    try:
-        return msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-
-
 def why(exc: Exception, text: str, url: str) -> tuple[str, str]:
     """Return why nothing came back, and what to do about it."""
     parts = urlsplit(url)
@@ -297,7 +245,7 @@ def why(exc: Exception, text: str, url: str) -> tuple[str, str]:
             f"is the {name} running? start one with: python -m rtcvoice {what}"
         )
     if isinstance(exc, httpx.ProxyError) and text.startswith("407"):
-        return text, _STATUS_HINTS[407]
+        return text, STATUS_HINTS[407]
     if isinstance(exc, httpx.RemoteProtocolError) and parts.scheme == "http":
         return text, "is it https:// there?"
     return text or type(exc).__name__, f"is {parts.netloc} right, and does the network reach it?"
@@ -312,53 +260,3 @@ def _chain(exc: BaseException | None) -> list[BaseException]:
             found += exc.exceptions
         exc = exc.__cause__ or exc.__context__
     return found
-
-
-def _refused(reply: Reply, doing: str, secrets: tuple[str, ...]) -> SignalingError:
-    code, message = _api_error(reply, secrets)
-    status, request_id = reply.status, reply.request_id
-    text = f"{doing} failed: HTTP {status}: {message}"
-    if request_id:
-        text += f" [request {request_id}]"
-    named = _hint_for(reply)
-    hint = _HINTS.get(code or "") or _STATUS_HINTS.get(status, "") or named
-    if code == "model_not_found" and "transcription" in named:
-        hint = named
-    if status < 400:
-        hint = "redirects are not followed: base_url must be the final address"
-    elif status >= 500:
-        hint = "the provider has a problem: try again, see its status page"
-    elif status == 429 and code not in _HINTS:
-        hint = _patience(reply, code)
-    return SignalingError(text, status=status, code=code, request_id=request_id, hint=hint)
-
-
-def _hint_for(reply: Reply) -> str:
-    """Name the option whose value the server does not take."""
-    data = decoded(reply.body)
-    error = data.get("error") if isinstance(data, dict) else None
-    param = error.get("param") if isinstance(error, dict) else None
-    places = param.split(".") if isinstance(param, str) else []
-    return next((f"look at {name}=" for name in _OPTIONS if name in places), "")
-
-
-def _patience(reply: Reply, code: str | None) -> str:
-    wait = reply.headers.get("retry-after", "")
-    if wait.isdecimal() and len(wait) < 8:
-        return f"too many requests: try again in {wait} s"
-    if code and "rate_limit" in code:
-        return "too many requests: wait a little, or see the provider's limits page"
-    return _STATUS_HINTS[429]
-
-
-def _api_error(reply: Reply, secrets: tuple[str, ...]) -> tuple[str | None, str]:
-    """Return (code, message) of an API error; of anything else the beginning of its text."""
-    data = decoded(reply.body)
-    error = data.get("error") if isinstance(data, dict) else None
-    if not isinstance(error, dict) or "message" not in error:
-        text = " ".join(reply.text[:1000].split())
-        return None, masked(text, *secrets)[:120] or "no explanation given"
-    code = error.get("code")
-    return (one_line(code, 80) if isinstance(code, str) else None), masked(
-        str(error["message"]), *secrets
-    )[:400]

@@ -33,7 +33,8 @@ from rtcvoice.credentials import (
 )
 from rtcvoice.errors import CredentialsError, SignalingError, one_line
 from rtcvoice.masking import masked
-from rtcvoice.rest import Reply, Rest, decoded
+from rtcvoice.rest import Rest
+from rtcvoice.rest_answers import Reply, decoded
 
 __all__ = ["Answer", "Minted", "Signaling", "fetch_token"]
 

@@ -34,7 +34,7 @@ LEAVES = {
 ROADS = {"capture", "playout", "conversation"}
 CONNECTION = {
     *("addresses", "credentials", "environment", "ice_servers", "config", "proxies", "rest"),
-    *("key_text", "option_checks", "signaling", "small_files"),
+    *("key_text", "option_checks", "rest_answers", "signaling", "small_files"),
     *("transport", "_aioice", "_aiortc", "_channels", "_ice", "_sctp", "_wall_clock"),
     *("leg", "supervisor", "waiting"),
 }
@@ -71,8 +71,9 @@ ALLOWED: dict[str, set[str]] = {
     "config": {"errors", "addresses", "credentials", "environment", "ice_servers"}
     | {"end_dates", "option_checks"},
     "proxies": {"addresses", "environment"},
-    "rest": {"errors", "masking", "addresses", "proxies"},
-    "signaling": {"errors", "masking", "addresses", "credentials", "rest"},
+    "rest_answers": {"errors", "masking"},
+    "rest": {"errors", "masking", "addresses", "proxies", "rest_answers"},
+    "signaling": {"errors", "masking", "addresses", "credentials", "rest", "rest_answers"},
     "supervisor": {"errors", "waiting"},
     "waiting": set(),
     "clock": set(),

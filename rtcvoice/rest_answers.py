@@ -1,0 +1,117 @@
+"""An HTTP answer of the service: what is in it, and as which error a refusal is told; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+
+from rtcvoice.errors import SignalingError, one_line
+from rtcvoice.masking import masked
+
+__all__ = ["STATUS_HINTS", "Reply", "decoded", "refused"]
+
+_HINTS = {
+    "invalid_api_key": "check the key, and that it belongs to this provider and project",
+    "insufficient_quota": "the account has no credit left: see the provider's billing page",
+    "billing_hard_limit_reached": "the account's spending limit is reached: see the billing page",
+    "account_deactivated": "the account is closed: see the provider's mail about it",
+    "beta_api_shape_disabled": "base_url must be the API's root, such as https://api.openai.com/v1",
+    "unknown_parameter": "the session has a field that the API does not know",
+    "model_not_found": "check model= and that the account may use it",
+    "DeploymentNotFound": "on Azure model= is the name of your deployment",
+}
+STATUS_HINTS = {
+    401: "check the key or token; an ephemeral token lives ten minutes unless asked otherwise",
+    403: "the key may not use this model or endpoint",
+    404: "base_url must be the API's root, such as https://api.openai.com/v1",
+    405: "base_url must be the API's root, such as https://api.openai.com/v1",
+    407: "the proxy wants a name and password: HTTPS_PROXY=http://name:password@host:port",
+    415: "the server takes offers in no form that is known here: is it a Realtime API?",
+    429: "too many requests or no quota: wait, or see the provider's limits page",
+}
+_OPTIONS = (
+    *("voice", "speed", "instructions", "tools", "tool_choice", "turn_detection", "transcription"),
+    *("noise_reduction", "max_output_tokens", "output_modalities", "model"),
+)
+"""Options of `connect` by whose names the API complains."""
+
+
+class Reply(NamedTuple):
+    """A response that was read whole."""
+
+    status: int
+    headers: Mapping[str, str]
+    """Names are found in any case."""
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        """The body as text; what is no UTF-8 is replaced."""
+        return self.body.decode(errors="replace")
+
+    @property
+    def request_id(self) -> str | None:
+        """What the provider's support asks for."""
+        value = self.headers.get("x-request-id") or self.headers.get("apim-request-id")
+        return one_line(value, 100) if value else None
+
+
+def decoded(body: bytes) -> Any:
+    """Return the JSON in `body`, None when there is none."""
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def refused(reply: Reply, doing: str, secrets: tuple[str, ...]) -> SignalingError:
+    """Return the error for an answer that is no 2xx; `secrets` are taken out of its words."""
+    code, message = _api_error(reply, secrets)
+    status, request_id = reply.status, reply.request_id
+    text = f"{doing} failed: HTTP {status}: {message}"
+    if request_id:
+        text += f" [request {request_id}]"
+    named = _hint_for(reply)
+    hint = _HINTS.get(code or "") or STATUS_HINTS.get(status, "") or named
+    if code == "model_not_found" and "transcription" in named:
+        hint = named
+    if status < 400:
+        hint = "redirects are not followed: base_url must be the final address"
+    elif status >= 500:
+        hint = "the provider has a problem: try again, see its status page"
+    elif status == 429 and code not in _HINTS:
+        hint = _patience(reply, code)
+    return SignalingError(text, status=status, code=code, request_id=request_id, hint=hint)
+
+
+def _hint_for(reply: Reply) -> str:
+    """Name the option whose value the server does not take."""
+    data = decoded(reply.body)
+    error = data.get("error") if isinstance(data, dict) else None
+    param = error.get("param") if isinstance(error, dict) else None
+    places = param.split(".") if isinstance(param, str) else []
+    return next((f"look at {name}=" for name in _OPTIONS if name in places), "")
+
+
+def _patience(reply: Reply, code: str | None) -> str:
+    wait = reply.headers.get("retry-after", "")
+    if wait.isdecimal() and len(wait) < 8:
+        return f"too many requests: try again in {wait} s"
+    if code and "rate_limit" in code:
+        return "too many requests: wait a little, or see the provider's limits page"
+    return STATUS_HINTS[429]
+
+
+def _api_error(reply: Reply, secrets: tuple[str, ...]) -> tuple[str | None, str]:
+    """Return (code, message) of an API error; of anything else the beginning of its text."""
+    data = decoded(reply.body)
+    error = data.get("error") if isinstance(data, dict) else None
+    if not isinstance(error, dict) or "message" not in error:
+        text = " ".join(reply.text[:1000].split())
+        return None, masked(text, *secrets)[:120] or "no explanation given"
+    code = error.get("code")
+    return (one_line(code, 80) if isinstance(code, str) else None), masked(
+        str(error["message"]), *secrets
+    )[:400]
