@@ -16,6 +16,7 @@ import socket
 import ssl
 import zlib
 from collections.abc import Mapping
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -79,6 +80,7 @@ class Rest:
             self._http = httpx.AsyncClient(
                 headers={"User-Agent": "rtcvoice", "Accept-Encoding": "identity", **headers},
                 verify=verify,
+                cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),  # none is kept
                 timeout=None,  # noqa: S113  (the caller holds one deadline for all of connecting)
                 proxy=self._proxy and self._proxy.url,
                 trust_env=False,  # it would read every proxy variable, also those not needed here

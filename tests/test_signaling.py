@@ -193,6 +193,21 @@ async def test_a_form_that_is_refused_is_followed_by_the_other():
     assert kinds(server) == ["form-data", "sdp"]
 
 
+async def test_a_servers_cookies_are_not_sent_back():
+    """Found with random headers: a cookie beyond ASCII made the next request impossible."""
+
+    async def respond(request: web.Request) -> web.Response:
+        cookie = {"Set-Cookie": "who=\u00e9; Path=/"}
+        return web.Response(status=404, headers=cookie)
+
+    async with serving(respond) as server, client(server.url) as signaling:
+        assert await signaling.mint_token({}) == ""
+        with pytest.raises(SignalingError):
+            await signaling.call_directly(OFFER, {})
+    assert len(server.requests) > 1
+    assert not any("Cookie" in request.headers for request in server.requests)
+
+
 async def test_where_nothing_is_at_all_it_is_the_address():
     async with serving(by_kind({})) as server, client(server.url) as signaling:
         assert await signaling.mint_token({}) == ""
