@@ -164,6 +164,20 @@ examples:
     )
     parser.add_argument("--record", metavar="DIR", help="keep the events and audio of each call")
     parser.add_argument(
+        "--origin",
+        metavar="ORIGIN",
+        action="append",
+        default=[],
+        help="let web pages of ORIGIN call (may be repeated); pages of this machine may",
+    )
+    parser.add_argument(
+        "--model",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="take this model's name, too (may be repeated); '*' takes every name",
+    )
+    parser.add_argument(
         "--fault",
         metavar="NAME=VALUE",
         action="append",

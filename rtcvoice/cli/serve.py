@@ -23,6 +23,8 @@ async def run(options: argparse.Namespace) -> int:
         voice=options.voice,
         gap=options.idle == "gap",
         record=options.record,
+        origins=options.origin,
+        models=options.model,
         faults=parse_options(options.fault),
     ) as server:
         console.print(f"emulator listens on {server.url} (Ctrl-C stops it); to call it:")
