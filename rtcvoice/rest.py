@@ -105,7 +105,7 @@ class Rest:
             async with self._http.stream(method, url, **request) as response:
                 body = await _read(response)
         except (httpx.HTTPError, httpx.InvalidURL) as exc:
-            raise self._unreachable(url, doing, masked(str(exc), *secrets), exc) from exc
+            raise self._unreachable(url, doing, one_line(masked(str(exc), *secrets)), exc) from exc
         reply = Reply(response.status_code, response.headers, body)
         logger.debug("< %s %d %s", urlsplit(url).path, reply.status, reply.request_id)
         if not 200 <= reply.status < 300:

@@ -61,7 +61,7 @@ class Reply(NamedTuple):
 def decoded(body: bytes) -> Any:
     """Return the JSON in `body`, None when there is none."""
     try:
-        return msgspec.json.decode(body)
+        return msgspec.json.decode(body.removeprefix(b"\xef\xbb\xbf"))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 

@@ -312,4 +312,5 @@ def _token_of(reply: Reply) -> Any:
 def _answer(reply: Reply) -> Answer:
     # The content type is not checked: the service labels its SDP text/plain.
     path = reply.headers.get("location", "").partition("?")[0]
-    return Answer(reply.text, one_line(path.rstrip("/").rpartition("/")[2], 200))
+    call_id = one_line(path.rstrip("/").rpartition("/")[2], 200)
+    return Answer(reply.text, "" if call_id in (".", "..") else call_id)  # no part of an address

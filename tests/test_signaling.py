@@ -266,6 +266,8 @@ async def test_a_call_to_a_server_that_takes_bare_offers_only(emulator, direct):
         ("", ""),
         (None, ""),
         ("http://[", "["),
+        ("/v1/realtime/calls/..", ""),
+        ("/v1/realtime/calls/rtc_1%2f..", "rtc_1%2f.."),
     ],
 )
 async def test_the_call_id_is_the_last_part_of_the_location(location, call_id):
@@ -641,3 +643,54 @@ async def test_the_client_itself_shows_no_key():
     async with client("http://127.0.0.1:9") as signaling:
         assert KEY not in repr(signaling)
         assert KEY not in repr(vars(signaling))
+
+
+# -- whatever a server sends ------------------------------------------------------------------
+
+GOOD = json.dumps({"value": TOKEN}).encode()
+
+
+def raw(body: bytes, *headers: bytes, status: bytes = b"200 OK") -> bytes:
+    length = b"Content-Length: %d" % len(body)
+    return b"\r\n".join((b"HTTP/1.1 " + status, length, *headers, b"", body))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"\0\xff" * 2000 + b"\r\n\r\n",
+        b"HTTP/1.1 9999 X\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n",
+        b"HTTP/1.1 200 OK\r\nX: " + b"a" * 300_000 + b"\r\n\r\n",
+        b"HTTP/1.1 101 Switch\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
+        raw(b"[" * 500_000),
+        raw(b'{"value":"ek_12\\u001b34"}'),
+        raw(b'{"value":"ek_\\ud800"}'),
+        raw(b'{"value":"' + b"a" * 500_000 + b'"}'),
+        raw(b'{"error":{"message":{"a":1},"code":["x"],"param":{"a":1}}}', status=b"400 X"),
+        raw(b"", b"Retry-After: \xc2\xb2", status=b"429 X"),
+        raw(b"", status=b"500 \x1b[31mevil"),
+        raw(gzip.compress(gzip.compress(GOOD)), b"Content-Encoding: gzip, gzip"),
+    ],
+    ids=lambda answer: repr(answer[:30]),
+)
+async def test_odd_answers_are_errors_of_one_line(answer):
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server, client(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1") as asked:
+        with pytest.raises(SignalingError) as caught:
+            await asked.mint_token({})
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 900
+    assert KEY not in str(caught.value)
+
+
+async def test_a_mark_before_the_json_is_passed_over():
+    async with serving(always(body=b"\xef\xbb\xbf" + GOOD)) as server, client(server.url) as asked:
+        assert await asked.mint_token({}) == TOKEN
