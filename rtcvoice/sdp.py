@@ -38,7 +38,9 @@ MOST_CANDIDATES = 50
 """Candidates of an answer that are used, the first ones; each is paired with every local address,
 and each pair is sent STUN checks to."""
 
-MOST_MDNS_CANDIDATES = 4
+MOST_MDNS_CANDIDATES = 2
+"""Of names that only mDNS knows, and only where there is nothing else: each may take a second."""
+
 MOST_LINES = 1000
 LONGEST_LINE = 4096
 """Lines of an answer beside its candidates, and characters of each; real answers have 50 to 300
@@ -184,7 +186,8 @@ def _lines(sdp: str, most_candidates: int) -> list[str]:
     """Return the lines that count, candidates among them only when they can be used."""
     text = sdp.lstrip("\ufeff\x00 \t\r\n")
     if not text.startswith("v=0"):
-        raise AnswerError(f"the server's answer is not SDP; it begins with {text[:60]!r}")
+        what = f"it begins with {text[:60]!r}" if text else "it is empty"
+        raise AnswerError(f"the server's answer is not SDP; {what}")
     lines: list[str] = []
     kept = {"udp": 0, "tcp": 0, "mdns": 0}
     sized = 0

@@ -200,6 +200,12 @@ class Transport:
             raise TransportError(masked(str(exc)), stage="answer", hint=exc.hint) from exc
         except RtcVoiceError:
             raise
+        except OSError as exc:  # all that asks the network here
+            raise TransportError(
+                f"the server names its address by mDNS only, and asking for it fails: {exc}",
+                stage="answer",
+                hint="have the server name an address; does another program hold UDP port 5353?",
+            ) from exc
         except Exception as exc:  # aiortc raises many kinds for an SDP it cannot use
             what = ascii(masked(str(exc)) or type(exc).__name__)[1:-1][:200]
             raise TransportError(

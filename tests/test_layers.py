@@ -211,6 +211,13 @@ def test_one_module_reads_the_environment() -> None:
             assert not re.search(r"os\.environ|os\.getenv|getenv\(", path.read_text()), module
 
 
+def test_moments_that_are_compared_come_from_one_clock() -> None:
+    rooms_with_their_own = {"clock", "cli", "checkup", "emulator", "small_files", "token_server"}
+    for module, path in MODULES.items():
+        if inner(module).split(".")[0] not in rooms_with_their_own:
+            assert not re.search(r"time\.(monotonic|perf_counter)\b", path.read_text()), module
+
+
 @pytest.mark.parametrize("module", MODULES)
 def test_modules_stay_readable_in_one_sitting(module: str) -> None:
     assert len(MODULES[module].read_text().splitlines()) <= 400

@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+import time
 from types import SimpleNamespace
 
 import pytest
 from aiortc.rtcsctptransport import DataChunk, RTCSctpTransport
 from live import BentEmulator, calling, eventually
-from virtual_loop import run
+from virtual_loop import VirtualLoop, run
 
 from rtcvoice import _aiortc, _channels, _ice, _wall_clock, clock
 from rtcvoice._aiortc import UnsupportedAiortc
@@ -316,11 +317,16 @@ def test_where_asyncio_reads_on_by_itself_nothing_is_changed():
 
 
 def test_the_clock_is_fine_enough_everywhere():
-    import time
-
     assert clock.finest("win32", (3, 11)) is time.perf_counter
     assert clock.finest("win32", (3, 13)) is time.monotonic
     assert clock.finest("linux", (3, 11)) is time.monotonic
+
+
+async def test_moments_on_a_loop_of_virtual_time_are_its_own():
+    loop = VirtualLoop()
+    assert clock.of_loop(loop)() == loop.time()
+    loop.close()
+    assert clock.of_loop(asyncio.get_running_loop()) is clock.now
 
 
 # -- the time of day -------------------------------------------------------------------------------

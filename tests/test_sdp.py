@@ -179,7 +179,8 @@ def test_without_a_bundle_nothing_is_copied():
 @pytest.mark.parametrize(
     ("answer", "complaint"),
     [
-        ("", "is not SDP"),
+        ("", "is not SDP; it is empty"),
+        ("\x00\r\n", "is not SDP; it is empty"),
         ("<!DOCTYPE html><html><body>404 not found</body></html>", "DOCTYPE html"),
         ('{"error": {"message": "no"}}', "is not SDP"),
         ("v=0\r\n", "no media section"),

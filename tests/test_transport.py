@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import re
 import sys
 import threading
 import time
@@ -135,6 +136,29 @@ async def test_a_connection_that_is_gone_already_opens_no_channel(emulator):
         await end.transport.wait_channel()
     assert raised.value.stage == "channel"
     await end.transport.aclose()
+
+
+async def test_an_address_that_only_mdns_knows_and_nobody_can_ask_for(emulator, monkeypatch):
+    async def taken():
+        raise OSError(98, "Address already in use")
+
+    monkeypatch.setattr(aioice.ice.mdns, "create_mdns_protocol", taken)
+    for only in (False, True):
+        end = End()
+        answer = await emulator.answer(
+            await end.transport.create_offer(), validate({"type": "realtime"}), f"rtc_{only}"
+        )
+        name = "a=candidate:9 1 udp 2113937151 0b1c2d3e-0000-4000-8000-000000000001.local 50001 typ"
+        if only:
+            answer = re.sub(r"a=candidate:.*? typ", name, answer)
+            with pytest.raises(TransportError, match=r"by mDNS only.*in use") as caught:
+                await end.transport.accept_answer(answer)
+            assert "5353" in caught.value.hint
+        else:  # it costs nothing where there is another
+            await end.transport.accept_answer(
+                answer.replace("a=rtcp-mux", f"a=rtcp-mux\r\n{name} host")
+            )
+        await end.transport.aclose()
 
 
 # -- text ------------------------------------------------------------------------------------------
