@@ -2,7 +2,22 @@
 
 from __future__ import annotations
 
-__all__ = ["RateLimit"]
+import ipaddress
+
+__all__ = ["RateLimit", "household"]
+
+
+def household(client: str) -> str:
+    """Return what a client's address is counted as: IPv6 gives every household 2**64 of them."""
+    try:
+        address = ipaddress.ip_address(client)
+    except ValueError:
+        return client
+    if address.version == 4:
+        return client
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return str(ipaddress.IPv6Network((int(address), 64), strict=False))
 
 
 class RateLimit:

@@ -35,7 +35,7 @@ from rtcvoice.errors import (
     SignalingError,
     one_line,
 )
-from rtcvoice.rate_limit import RateLimit
+from rtcvoice.rate_limit import RateLimit, household
 from rtcvoice.signaling import Minted, Signaling
 from rtcvoice.small_files import UnreadableFile, read_text
 from rtcvoice.token_access import Access, Refusal, names_in
@@ -168,7 +168,7 @@ class TokenServer:
     async def _token(self, request: web.Request) -> web.Response:
         client = self._client(request)
         self._access.check_key(request.headers)
-        if wait := self._limit.take(client, time.monotonic()):
+        if wait := self._limit.take(household(client), time.monotonic()):
             seconds = str(int(wait) + 1)
             raise Refusal(
                 429, "rate_limit_exceeded", f"Try again in {seconds} s.", Retry_After=seconds

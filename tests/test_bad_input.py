@@ -125,6 +125,7 @@ OPTIONS = [
     (["--text", "Hi", "--instructions", os.fsdecode(b"\xff")], "is no text in UTF-8"),
     (["translate", "--to", os.fsdecode(b"\xff")], "is no text in UTF-8"),
     (["text", "--tools", "dmeo"], "did you mean demo?"),
+    (["text", "--tools", "x" * 5000], "there is no such file"),
 ]
 
 

@@ -20,7 +20,7 @@ from live import KEY, BentEmulator, calling
 from test_signaling import serving
 
 from rtcvoice import ApiKeyFile, ConfigError, CredentialsError, SignalingError, TokenUrl
-from rtcvoice.rate_limit import RateLimit
+from rtcvoice.rate_limit import RateLimit, household
 from rtcvoice.token_server import TokenServer, session_options
 
 PAGE = "https://app.example"
@@ -455,6 +455,22 @@ def test_never_more_than_allowed(waits, per_minute):
             granted.append(now)
     for at in granted:
         assert sum(at <= other <= at + 60 for other in granted) <= 2 * per_minute
+
+
+@pytest.mark.parametrize(
+    ("client", "counted"),
+    [
+        ("127.0.0.1", "127.0.0.1"),
+        ("2001:db8:0:7::1", "2001:db8:0:7::/64"),
+        ("2001:db8:0:7:ffff::2", "2001:db8:0:7::/64"),
+        ("::ffff:10.0.0.1", "10.0.0.1"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("?", "?"),
+        ("", ""),
+    ],
+)
+def test_a_household_is_one_client(client, counted):
+    assert household(client) == counted
 
 
 def test_only_so_many_clients_are_remembered():

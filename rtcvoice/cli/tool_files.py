@@ -34,7 +34,7 @@ def load_tools(path: str | os.PathLike[str]) -> ToolSet:
     if path == DEMO:
         return _tools_of(demo_tools, DEMO)
     file = Path(path)
-    if not file.is_file():
+    if not _is_file(file):
         raise ConfigError(
             f"--tools {path}: there is no such file",
             hint=meant(str(path), [DEMO])
@@ -43,6 +43,13 @@ def load_tools(path: str | os.PathLike[str]) -> ToolSet:
     if file.suffix != ".py":
         raise ConfigError(f"--tools {path} is no Python file", hint="its name has to end in .py")
     return _tools_of(_imported(file), str(path))
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # too long a name, or one with a zero byte
+        return False
 
 
 def _imported(file: Path) -> ModuleType:
