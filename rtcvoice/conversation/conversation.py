@@ -1,8 +1,10 @@
 """The conversation as it stands, put together from events; pure, time as `now`.
 
-    event -> items (what was said) -> playback (what was played) -> turns (what is final)
+    event -> missed (what must have come before it)
+          -> items (what was said) -> playback (what was played) -> turns (what is final)
           -> sequencer (what to ask for next)
           -> Fact (what concerns more than the conversation)
+    sound -> hearing (what was heard) -> playback
 
 The crossing that joins the roads must know when to silence the ear and when everything has been
 said, but not how the protocol spells it. `feed()` takes each event in order and answers with a
