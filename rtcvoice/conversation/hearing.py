@@ -7,7 +7,6 @@ the response is over and nothing was heard for a while. What the server does tel
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import NamedTuple
 
 from .playback import Play, Playback, Playing
@@ -34,9 +33,6 @@ LATEST = 1.0
 
 GAP = 0.1
 """Seconds of silence in which the last of speech has been heard, once all has gone out."""
-
-RECENT = 16
-"""Responses whose speech may be on its way or being heard."""
 
 LOOK = 0.25
 """Seconds between two looks whether speech has begun to be heard."""
@@ -70,7 +66,7 @@ class Hearing:
             play.state is Playing.PLAYING
             or (play.state is Playing.STOPPED and now < play.heard_until)
             or (self.listens and self._is_to_come(play, now))
-            for _, play in self._recent()
+            for _, play in self._playback.recent()
         )
 
     def listen(self, now: float, sound: Sound | None) -> None:
@@ -79,26 +75,29 @@ class Hearing:
         if sound is None:
             return
         playback = self._playback
-        for response_id, play in self._recent():
+        for response_id, play in self._playback.recent():
             if play.state is Playing.WAITING and self._has_begun(play, now, sound):
                 playback.start(response_id, max(sound.began, play.created_at), guessed=True)
             elif play.state is Playing.PLAYING:
                 self._end(response_id, play, now, sound)
-            elif play.state is Playing.STOPPED and now < self._latest(play) + GAP:
-                if not playback.playing:
-                    lasts_until = min(sound.ended + GAP, self._latest(play))
-                    play.heard_until = max(play.heard_until, lasts_until)
+            elif (
+                play.state is Playing.STOPPED
+                and now < self._latest(play) + GAP
+                and not playback.playing
+            ):
+                lasts_until = min(sound.ended + GAP, self._latest(play))
+                play.heard_until = max(play.heard_until, lasts_until)
 
     def next_deadline(self, now: float) -> float | None:
         """Return when, after `now`, `listen` may find something new; None if never."""
         sound = self._sound
         deadlines = [
             play.heard_until
-            for _, play in self._recent()
+            for _, play in self._playback.recent()
             if play.state is Playing.STOPPED and play.heard_until > now
         ]
         if sound is not None:
-            for _, play in self._recent():
+            for _, play in self._playback.recent():
                 if play.state is Playing.PLAYING and play.over_at is not None:
                     deadlines.append(max(self._silent_at(play, sound), now + LOOK))
                 elif play.state is Playing.WAITING and self._may_begin(play, now):
@@ -109,10 +108,6 @@ class Hearing:
     def _latest(play: Play) -> float:
         """Return when the last of speech that has gone out is heard at the latest."""
         return play.ended_at + play.held + LATEST
-
-    def _recent(self) -> list[tuple[str, Play]]:
-        """Return the last responses, in order: the others have long been heard."""
-        return list(islice(reversed(self._playback.plays.items()), RECENT))[::-1]
 
     def _may_begin(self, play: Play, now: float) -> bool:
         """Whether speech may begin to be heard without the server's word."""

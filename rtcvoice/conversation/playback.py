@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -39,6 +40,10 @@ _PLAYING = (
     events.OutputAudioBufferStopped,
     events.OutputAudioBufferCleared,
 )
+
+
+RECENT = 16
+"""Responses whose speech may be on its way or being heard."""
 
 
 class Playing(enum.Enum):
@@ -104,7 +109,11 @@ class Playback:
     @property
     def playing(self) -> bool:
         """Whether an answer's audio is going out."""
-        return any(play.state is Playing.PLAYING for play in self.plays.values())
+        return any(play.state is Playing.PLAYING for _, play in self.recent())
+
+    def recent(self) -> list[tuple[str, Play]]:
+        """Return the last responses, in order: the others have long been heard."""
+        return list(islice(reversed(self.plays.items()), RECENT))[::-1]
 
     def of(self, response_id: str) -> Play:
         """Return how it stands with a response's audio."""
