@@ -44,6 +44,10 @@ def rtcvoice_emulator(
     from rtcvoice.emulator import BackgroundEmulator
 
     marker = request.node.get_closest_marker(MARKER)
+    if marker is not None and marker.args:
+        raise pytest.UsageError(
+            f"{MARKER} takes options by name: @pytest.mark.{MARKER}(script=[Turn(...)])"
+        )
     with BackgroundEmulator(**(marker.kwargs if marker else {})) as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)
         monkeypatch.setenv("OPENAI_API_KEY", KEY)

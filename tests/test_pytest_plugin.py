@@ -62,6 +62,15 @@ def test_in_a_project_of_its_own(tmp_path, text, passed):
     assert f"{passed} passed" in result.stdout, result.stdout + result.stderr
 
 
+def test_options_without_a_name_are_refused(tmp_path):
+    wrong = (
+        "import pytest\n\n@pytest.mark.rtcvoice_emulator([1])\ndef test(rtcvoice_emulator): ...\n"
+    )
+    result = run_pytest(tmp_path, "test_agent.py", wrong)
+    assert "takes options by name" in result.stdout
+    assert "passed" not in result.stdout
+
+
 def test_the_installed_package_offers_the_plugin():
     text = (ROOT / "pyproject.toml").read_text()
     assert '[project.entry-points.pytest11]\nrtcvoice = "pytest_rtcvoice"' in text
