@@ -19,6 +19,7 @@ from virtual_loop import VirtualLoop, run
 
 from rtcvoice import _aiortc, _channels, _ice, _wall_clock, clock
 from rtcvoice._aiortc import UnsupportedAiortc
+from rtcvoice.cli import output
 from rtcvoice.emulator import Faults
 from rtcvoice.errors import TransportError
 
@@ -320,6 +321,11 @@ def test_the_clock_is_fine_enough_everywhere():
     assert clock.finest("win32", (3, 11)) is time.perf_counter
     assert clock.finest("win32", (3, 13)) is time.monotonic
     assert clock.finest("linux", (3, 11)) is time.monotonic
+
+
+def test_what_windows_lacks_is_not_asked_for_when_words_are_written(monkeypatch):
+    monkeypatch.delattr("select.poll")
+    assert output._ready(1, 0.0)
 
 
 async def test_moments_on_a_loop_of_virtual_time_are_its_own():

@@ -114,10 +114,13 @@ def _mode(path: str) -> int:
         return 0
 
 
+_AT_ONCE = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)  # Windows has neither
+
+
 def _opened(path: str, how: int, stack: ExitStack) -> int:
     """Open a named pipe or a device without waiting for the other side."""
     try:
-        descriptor = os.open(path, how | os.O_NONBLOCK | os.O_NOCTTY)
+        descriptor = os.open(path, how | _AT_ONCE)
     except OSError as exc:
         if exc.errno == errno.ENXIO:
             raise DeviceError(

@@ -131,6 +131,8 @@ def _descriptor(stream: TextIO | None) -> int | None:
 
 
 def _ready(descriptor: int, timeout: float) -> bool:
+    if not hasattr(select, "poll"):  # Windows
+        return True
     poll = select.poll()
     poll.register(descriptor, select.POLLOUT)
     return bool(poll.poll(timeout * 1000))
