@@ -74,7 +74,7 @@ def test_options_without_a_name_are_refused(tmp_path):
 def test_the_installed_package_offers_the_plugin():
     text = (ROOT / "pyproject.toml").read_text()
     assert '[project.entry-points.pytest11]\nrtcvoice = "pytest_rtcvoice"' in text
-    assert 'py-modules = ["pytest_rtcvoice"]' in text
+    assert 'py-modules = ["pytest_rtcvoice", "rtcvoice_main"]' in text
 
 
 def test_the_background_emulator_is_steered_from_another_thread():
