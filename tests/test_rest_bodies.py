@@ -42,7 +42,7 @@ async def test_a_body_above_the_limit_is_refused(client, path, kind):
 
 @pytest.mark.parametrize("depth", [100, 300, 1000, 100_000])
 async def test_deep_nesting_is_taken_or_refused(client, depth):
-    deep = '{"a":' * depth + "1" + "}" * depth
+    deep = '{"type":"object","properties":{"a":' * depth + "{}" + "}}" * depth
     tool = f'{{"type":"function","name":"f","parameters":{deep}}}'
     body = f'{{"session":{{"type":"realtime","tools":[{tool}]}}}}'
     headers = KEY | {"Content-Type": "application/json"}
