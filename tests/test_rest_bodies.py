@@ -40,7 +40,7 @@ async def test_a_body_above_the_limit_is_refused(client, path, kind):
     await error(response, 413, None)
 
 
-@pytest.mark.parametrize("depth", [100, 300, 1000, 100_000])
+@pytest.mark.parametrize("depth", [40, 300, 1000, 20_000])
 async def test_deep_nesting_is_taken_or_refused(client, depth):
     deep = '{"type":"object","properties":{"a":' * depth + "{}" + "}}" * depth
     tool = f'{{"type":"function","name":"f","parameters":{deep}}}'
