@@ -3,7 +3,8 @@
 Python imports a package before its `__main__` could catch anything, and these imports take up to a
 second. Meanwhile SIGINT has its default action: the process ends. `finished` brings back
 KeyboardInterrupt. A program that imports rtcvoice, also one that was started by `python -m`, is
-left alone. (The console script needs none of this: see rtcvoice_main.py.)
+left alone. (The console script needs none of
+this.)
 """
 
 from __future__ import annotations

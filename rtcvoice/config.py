@@ -17,8 +17,19 @@ from dataclasses import dataclass, field, fields
 from datetime import date
 from typing import Any
 
-from rtcvoice.addresses import DEFAULT_BASE_URL, azure_root, check_base_url, is_azure
-from rtcvoice.credentials import (
+from rtcvoice.end_dates import BETA_FIELDS, ending_told
+from rtcvoice.errors import ConfigError, CredentialsError
+from rtcvoice.option_checks import (
+    check_kinds,
+    check_sendable,
+    header_value,
+    path_of,
+    seconds,
+    short,
+    text_of,
+)
+from rtcvoice.rest.addresses import DEFAULT_BASE_URL, azure_root, check_base_url, is_azure
+from rtcvoice.rest.credentials import (
     AccessToken,
     ApiKey,
     ApiKeyFile,
@@ -30,19 +41,8 @@ from rtcvoice.credentials import (
     credentials_from,
     for_azure,
 )
-from rtcvoice.end_dates import BETA_FIELDS, ending_told
-from rtcvoice.environment import environment
-from rtcvoice.errors import ConfigError, CredentialsError
-from rtcvoice.ice_servers import IceServer, ice_servers_from
-from rtcvoice.option_checks import (
-    check_kinds,
-    check_sendable,
-    header_value,
-    path_of,
-    seconds,
-    short,
-    text_of,
-)
+from rtcvoice.rest.ice_servers import IceServer, ice_servers_from
+from rtcvoice.system.environment import environment
 
 __all__ = ["CHANGEABLE", "DEFAULT_BASE_URL", "DEFAULT_MODEL", "CallConfig"]
 

@@ -70,7 +70,7 @@ async def answered(offer: str, payloads: list[bytes]) -> tuple[Any, str]:
     """A peer that speaks `payloads` over and over, and its SDP answer."""
     from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 
-    from rtcvoice import _aiortc
+    from rtcvoice.wire import _aiortc
 
     peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
     transceiver = peer.addTransceiver(packet_track(payloads), direction="sendrecv")
@@ -94,7 +94,7 @@ def encoded() -> list[bytes]:
     import numpy as np
 
     from rtcvoice.emulator.voice import PromptVoice
-    from rtcvoice.opus import Encoder
+    from rtcvoice.sound.opus import Encoder
 
     voice = PromptVoice()
     speech = np.concatenate([voice.clip(name).samples for name in PROMPTS])

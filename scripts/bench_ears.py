@@ -118,7 +118,7 @@ class Ours:
         from rtcvoice.capture.track import SourceTrack
         from rtcvoice.playout.player import Player
         from rtcvoice.playout.sink import HeadlessSink
-        from rtcvoice.transport import Transport
+        from rtcvoice.wire.transport import Transport
 
         class Sink(HeadlessSink):
             def write(self, samples: np.ndarray) -> None:
@@ -162,7 +162,7 @@ class Microphone:
         self._number = -1
 
     async def read(self) -> Any:
-        from rtcvoice.audio import Block
+        from rtcvoice.sound.samples import Block
 
         self._number += 1
         await self._pace.wait(self._number)

@@ -31,7 +31,7 @@ class Microphone:
         self._first = self._number = -1
 
     async def read(self) -> Any:
-        from rtcvoice.audio import Block
+        from rtcvoice.sound.samples import Block
 
         if self._first < 0:
             self._first = self._number = self._pace.now()
@@ -52,7 +52,7 @@ class RtcvoiceSender:
         import aiortc
         from bench_virtual import at_rate
 
-        from rtcvoice._aiortc import watch_reports
+        from rtcvoice.wire._aiortc import watch_reports
 
         class Peer(aiortc.RTCPeerConnection):
             def addTrack(self, track: Any) -> Any:

@@ -19,9 +19,9 @@ from bench_measure import Ear, Figures, Reference, measure
 from bench_speech import RATE, Programme, Samples, programme
 from scipy.signal import resample_poly
 
-from rtcvoice.opus import Decoder, Encoder
 from rtcvoice.playout.engine import PlayoutEngine
-from rtcvoice.rtp import RtpPacket
+from rtcvoice.sound.opus import Decoder, Encoder
+from rtcvoice.wire.rtp import RtpPacket
 
 PACKET = 0.020
 CODEC_LAG = 0.0065

@@ -19,7 +19,7 @@ from odd_input import changed_bytes
 from rtcvoice.capture.pcm_parser import PcmParser
 from rtcvoice.emulator.voice import decode
 from rtcvoice.errors import RtcVoiceError
-from rtcvoice.sound_file import read_sound
+from rtcvoice.sound.sound_file import read_sound
 
 __all__ = ["case"]
 

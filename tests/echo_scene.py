@@ -18,10 +18,10 @@ from typing import Protocol
 
 import numpy as np
 
-from rtcvoice.audio import Block
 from rtcvoice.emulator.session.voice_activity import SpeechStarted, VadSettings, VoiceActivity
 from rtcvoice.playout.ducking import Ducking
-from rtcvoice.timed_ring import TimedRing
+from rtcvoice.sound.samples import Block
+from rtcvoice.sound.timed_ring import TimedRing
 
 RATE = 24000
 PULL = RATE // 100

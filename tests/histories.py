@@ -15,7 +15,7 @@ import numpy as np
 
 from rtcvoice.playout.decoder import PacketDecoder
 from rtcvoice.playout.engine import Operation, PlayoutEngine
-from rtcvoice.rtp import RtpPacket
+from rtcvoice.wire.rtp import RtpPacket
 
 RATE = 8000
 TOCS = {10: 0x40, 20: 0x48, 40: 0x50, 60: 0x58}

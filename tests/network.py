@@ -7,9 +7,9 @@ from collections.abc import Iterable
 import numpy as np
 from signals import speech
 
-from rtcvoice.opus import Encoder
 from rtcvoice.playout.engine import Operation, PlayoutEngine
-from rtcvoice.rtp import RtpPacket
+from rtcvoice.sound.opus import Encoder
+from rtcvoice.wire.rtp import RtpPacket
 
 RATE = 24000
 BLOCK = RATE // 100

@@ -18,12 +18,12 @@ import msgspec
 import numpy as np
 
 from rtcvoice import events
-from rtcvoice.audio import Block
 from rtcvoice.conversation.accounts.limits import Limits
 from rtcvoice.conversation.ports import Ports
 from rtcvoice.conversation.side import ConversationSide
 from rtcvoice.conversation.tools.toolset import ToolSet
 from rtcvoice.errors import RtcVoiceError
+from rtcvoice.sound.samples import Block
 
 DEEP: Any = 0
 for _ in range(100):

@@ -25,9 +25,9 @@ from aiortc import (
     RTCSessionDescription,
 )
 
-from rtcvoice import _aiortc, _sctp
-from rtcvoice._aiortc import UnsupportedAiortc
-from rtcvoice.rtp import RtpPacket
+from rtcvoice.wire import _aiortc, _sctp
+from rtcvoice.wire._aiortc import UnsupportedAiortc
+from rtcvoice.wire.rtp import RtpPacket
 
 PAYLOADS = [bytes([0x78, n]) for n in range(10)]
 
@@ -151,7 +151,7 @@ async def test_a_packet_handler_that_raises_ends_no_call(caplog):
         client.channel.send("still there")
         await server.until(lambda: server.texts == ["still there"])
         assert client.pc.connectionState == "connected"
-    failures = [record for record in caplog.records if record.name == "rtcvoice._aiortc"]
+    failures = [record for record in caplog.records if record.name == "rtcvoice.wire._aiortc"]
     assert len(failures) == 1  # all the others are only counted
     assert failures[0].exc_info[0] is ZeroDivisionError
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rtcvoice.audio import (
+from rtcvoice.errors import ConfigError
+from rtcvoice.sound.samples import (
     SILENCE_DBFS,
     Block,
     RingBuffer,
@@ -17,7 +18,6 @@ from rtcvoice.audio import (
     level,
     samples_from_bytes,
 )
-from rtcvoice.errors import ConfigError
 
 
 def ramp(start: int, count: int) -> np.ndarray:

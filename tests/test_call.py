@@ -15,7 +15,7 @@ import rtcvoice
 from rtcvoice import CallState, Discard, FileSink, FileSource, PcmSource, events
 from rtcvoice.emulator import Emulator, Pace, Turn, prompt_path
 from rtcvoice.emulator.voice import PromptVoice
-from rtcvoice.opus import Decoder, Encoder
+from rtcvoice.sound.opus import Decoder, Encoder
 
 RATE = 24000
 QUICK = Pace(response_latency=0.02, transcription_latency=0.02)

@@ -30,7 +30,7 @@ from rtcvoice import (
     SignalingError,
     TransportError,
 )
-from rtcvoice.sdp import media_sections
+from rtcvoice.wire.sdp import media_sections
 
 pytestmark = pytest.mark.usefixtures("no_stray_errors")
 

@@ -21,10 +21,11 @@ from live import (
     spoil_packet,
 )
 
-from rtcvoice import CallEnded, CallState, HandlerError, _aiortc
+from rtcvoice import CallEnded, CallState, HandlerError
 from rtcvoice.emulator import Turn
 from rtcvoice.emulator.voice import PromptVoice
-from rtcvoice.sdp import media_sections
+from rtcvoice.wire import _aiortc
+from rtcvoice.wire.sdp import media_sections
 
 pytestmark = pytest.mark.usefixtures("no_stray_errors")
 

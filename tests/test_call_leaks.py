@@ -17,7 +17,7 @@ from live import KEY, Census, calling, eventually, hold, separate_emulator
 
 import rtcvoice
 from rtcvoice import CallState, TransportError
-from rtcvoice.transport import Transport
+from rtcvoice.wire.transport import Transport
 
 pytestmark = pytest.mark.usefixtures("no_stray_errors")
 
@@ -107,7 +107,7 @@ async def test_connecting_cancelled_at_a_stage_leaves_nothing_behind(emulator, m
         if stage == "session":
             patch.setattr(rtcvoice.Call, "_session_ready", stuck)
         else:
-            patch.setattr(f"rtcvoice.transport.Transport.wait_{stage}", stuck)
+            patch.setattr(f"rtcvoice.wire.transport.Transport.wait_{stage}", stuck)
 
         async def until_reached(connecting):
             await reached.wait()

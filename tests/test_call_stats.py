@@ -14,15 +14,16 @@ from aiortc.rtp import RtcpReceiverInfo, RtcpRrPacket, RtcpSenderInfo, RtcpSrPac
 from live import QUICK, BentEmulator, calling, eventually, find
 from network import RATE, Ear, later, packets
 
-from rtcvoice import CallStats, FileSource, _aiortc
+from rtcvoice import CallStats, FileSource
 from rtcvoice.capture.track import SourceTrack
 from rtcvoice.emulator import Turn, prompt_path
 from rtcvoice.emulator.netem import Link
 from rtcvoice.emulator.relay import RelayedCalls
 from rtcvoice.emulator.rest.app import build_app
 from rtcvoice.emulator.voice import PromptVoice
-from rtcvoice.rtp import ReceiverReport, RoundTrips
 from rtcvoice.stats import PlayoutStats, TransportStats, UplinkStats
+from rtcvoice.wire import _aiortc
+from rtcvoice.wire.rtp import ReceiverReport, RoundTrips
 
 pytestmark = pytest.mark.usefixtures("no_stray_errors")
 

@@ -22,7 +22,7 @@ from rtcvoice.capture.file import FileSource
 from rtcvoice.capture.pcm_parser import PcmParser
 from rtcvoice.emulator.voice import decode
 from rtcvoice.errors import ConfigError, DeviceError
-from rtcvoice.sound_file import read_sound
+from rtcvoice.sound.sound_file import read_sound
 
 RATE = 24000
 

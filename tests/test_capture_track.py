@@ -12,10 +12,10 @@ from aiortc.mediastreams import MediaStreamError
 from signals import speech
 from virtual_loop import VirtualLoop, run
 
-from rtcvoice.audio import Block
 from rtcvoice.capture.source import PcmSource, Silence
 from rtcvoice.capture.track import SourceTrack
-from rtcvoice.opus import Decoder, has_fec, packet_samples
+from rtcvoice.sound.opus import Decoder, has_fec, packet_samples
+from rtcvoice.sound.samples import Block
 
 RATE = 24000
 

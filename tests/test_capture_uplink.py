@@ -17,8 +17,8 @@ from rtcvoice.capture.uplink import (
     USUAL_BITRATE,
     Uplink,
 )
-from rtcvoice.opus import Encoder, has_fec
-from rtcvoice.rtp import ReceiverReport
+from rtcvoice.sound.opus import Encoder, has_fec
+from rtcvoice.wire.rtp import ReceiverReport
 
 RATE = 24000
 DISTANCE = 0.05  # seconds of round trip

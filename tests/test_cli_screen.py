@@ -15,18 +15,8 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from rtcvoice import (
-    CallStats,
-    DeviceChange,
-    DeviceChanged,
-    EventsDropped,
-    LimitNear,
-    Turn,
-    events,
-)
-from rtcvoice import (
-    Status as TurnStatus,
-)
+from rtcvoice import CallStats, DeviceChange, DeviceChanged, EventsDropped, LimitNear, Turn, events
+from rtcvoice import Status as TurnStatus
 from rtcvoice.cli.live import LiveScreen, rows
 from rtcvoice.cli.native_stderr import NativeStderr
 from rtcvoice.cli.notices import notice_of
@@ -36,8 +26,8 @@ from rtcvoice.cli.screen import PlainScreen
 from rtcvoice.cli.status import Meter, Status, keys_line, status_line
 from rtcvoice.cli.transcript import PATIENCE, Transcript
 from rtcvoice.errors import clean
-from rtcvoice.native_stderr import muffled
 from rtcvoice.stats import PlayoutStats, TransportStats, UplinkStats
+from rtcvoice.system.native_stderr import muffled
 
 GOOD = Quality(Grade.GOOD, 0.004, 0.0381, 0.05)
 

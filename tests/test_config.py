@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from rtcvoice.config import DEFAULT_BASE_URL, DEFAULT_MODEL, CallConfig, environment
-from rtcvoice.credentials import (
+from rtcvoice.errors import ConfigError, CredentialsError, RtcVoiceError
+from rtcvoice.rest.credentials import (
     AccessToken,
     ApiKey,
     ApiKeyFile,
@@ -22,7 +23,6 @@ from rtcvoice.credentials import (
     EphemeralToken,
     TokenUrl,
 )
-from rtcvoice.errors import ConfigError, CredentialsError, RtcVoiceError
 
 KEY = "sk-proj-4WYDeCqfVYt8Kq0R3tJzqKzq"
 

@@ -9,11 +9,11 @@ import pytest
 from event_samples import CLIENT_SAMPLES, TURN
 
 from rtcvoice import events
-from rtcvoice.conversation import commands
-from rtcvoice.conversation.conversation import RESPONSE_PATIENCE, Conversation, Fact
-from rtcvoice.conversation.exchange import new_id
-from rtcvoice.conversation.requests import Request
-from rtcvoice.conversation.sequencer import REPLY_PATIENCE
+from rtcvoice.conversation.asking import commands
+from rtcvoice.conversation.asking.confirmations import new_id
+from rtcvoice.conversation.state.conversation import RESPONSE_PATIENCE, Conversation, Fact
+from rtcvoice.conversation.state.requests import Request
+from rtcvoice.conversation.state.sequencer import REPLY_PATIENCE
 from rtcvoice.errors import ConfigError
 
 VAD = {"type": "server_vad"}

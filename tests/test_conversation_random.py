@@ -12,9 +12,9 @@ import pytest
 from talkative_server import TalkativeServer
 
 from rtcvoice import events as e
-from rtcvoice.conversation import commands
-from rtcvoice.conversation.conversation import Conversation
-from rtcvoice.conversation.requests import Request, RequestState
+from rtcvoice.conversation.asking import commands
+from rtcvoice.conversation.state.conversation import Conversation
+from rtcvoice.conversation.state.requests import Request, RequestState
 
 RACES = {"conversation_already_has_active_response", "response_cancel_not_active"}
 

@@ -14,7 +14,7 @@ import virtual_loop
 from virtual_call import HELD, VirtualCall
 
 from rtcvoice import ConfigError, ServerError, Status
-from rtcvoice.conversation import content
+from rtcvoice.conversation.asking import content
 from rtcvoice.conversation.verbs import Verbs
 from rtcvoice.emulator.session.shared import Pace
 from rtcvoice.emulator.session.transcript_order import TranscriptOrder

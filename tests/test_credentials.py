@@ -10,7 +10,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from rtcvoice.credentials import (
+from rtcvoice.errors import ConfigError, CredentialsError
+from rtcvoice.masking import masked
+from rtcvoice.rest.credentials import (
     AccessToken,
     ApiKey,
     ApiKeyFile,
@@ -22,8 +24,6 @@ from rtcvoice.credentials import (
     resolved,
     waited_for,
 )
-from rtcvoice.errors import ConfigError, CredentialsError
-from rtcvoice.masking import masked
 
 KEY = "sk-proj-4WYDeCqfVYt8Kq0R3tJzqKzq"
 JWT = "eyJ0eXAiOiJKV1QiLCJhbGciOiJSUzI1NiJ9.eyJhdWQiOiJodHRwcyJ9.c2lnbmF0dXJl"

@@ -11,14 +11,7 @@ import pytest
 import rtcvoice
 from rtcvoice.device.channels import ChannelPicker
 from rtcvoice.device.clock import DeviceClock
-from rtcvoice.device.device import (
-    Device,
-    Direction,
-    Identity,
-    choose,
-    identity_of,
-    rates_for,
-)
+from rtcvoice.device.device import Device, Direction, Identity, choose, identity_of, rates_for
 from rtcvoice.errors import DeviceError
 
 IN, OUT = Direction.INPUT, Direction.OUTPUT

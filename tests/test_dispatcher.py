@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import pytest
 from virtual_loop import run
 
-from rtcvoice.conversation.dispatcher import (
+from rtcvoice.conversation.listening.dispatcher import (
     HANDLER_THREADS,
     Dispatcher,
     EventsDropped,

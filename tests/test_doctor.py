@@ -15,15 +15,15 @@ from certificates import self_signed, server_context
 from live import KEY, BentEmulator
 from test_signaling import always, serving
 
-from rtcvoice.checkup import Level, examine, machine, trial
 from rtcvoice.cli import main
 from rtcvoice.cli import options as cli_options
 from rtcvoice.cli.doctor import run
 from rtcvoice.cli.options import parse
-from rtcvoice.credentials import ApiKey
 from rtcvoice.device.device import Device
+from rtcvoice.doctor import Level, examine, machine, trial
 from rtcvoice.errors import DeviceError
-from rtcvoice.signaling import Signaling
+from rtcvoice.rest.credentials import ApiKey
+from rtcvoice.rest.signaling import Signaling
 
 
 @pytest.fixture(autouse=True)

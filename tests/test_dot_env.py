@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from rtcvoice import small_files
 from rtcvoice.cli import dot_env, main
 from rtcvoice.cli.dot_env import from_file, take_key, wants_key
 from rtcvoice.cli.options import parse
 from rtcvoice.config import CallConfig
-from rtcvoice.credentials import ApiKey
 from rtcvoice.errors import ConfigError
+from rtcvoice.rest.credentials import ApiKey
+from rtcvoice.system import small_files
 
 OPENAI, AZURE, ADDRESS = "OPENAI_API_KEY", "AZURE_OPENAI_API_KEY", "OPENAI_BASE_URL"
 RESOURCE = "https://mine.openai.azure.com"

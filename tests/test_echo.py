@@ -12,17 +12,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import rtcvoice
-from rtcvoice.audio import Block
-from rtcvoice.capture import conditioning
-from rtcvoice.capture.conditioning import AsIs, Conditioning, conditioner
-from rtcvoice.capture.double_talk import HOLD, DoubleTalk, Evidence
-from rtcvoice.capture.echo import EchoCanceller, Polish
-from rtcvoice.capture.far_reference import FarReference
-from rtcvoice.capture.half_duplex import HalfDuplex
-from rtcvoice.capture.linear_echo import NOTHING, LinearEcho
+from rtcvoice.call.ends import Ends
+from rtcvoice.capture.echo import conditioning
+from rtcvoice.capture.echo.canceller import EchoCanceller, Polish
+from rtcvoice.capture.echo.conditioning import AsIs, Conditioning, conditioner
+from rtcvoice.capture.echo.double_talk import HOLD, DoubleTalk, Evidence
+from rtcvoice.capture.echo.far_reference import FarReference
+from rtcvoice.capture.echo.half_duplex import HalfDuplex
+from rtcvoice.capture.echo.linear_echo import NOTHING, LinearEcho
 from rtcvoice.emulator.voice import PromptVoice
-from rtcvoice.ends import Ends
-from rtcvoice.timed_ring import TimedRing
+from rtcvoice.sound.samples import Block
+from rtcvoice.sound.timed_ring import TimedRing
 
 BLOCK = RATE // 50
 USER_DBFS = -30.0

@@ -23,7 +23,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from live import BentEmulator, Census, eventually
 
-from rtcvoice import sdp
 from rtcvoice.emulator.answer import AnswerShape, shape_answer
 from rtcvoice.emulator.ear import G711Ear
 from rtcvoice.emulator.offer import OfferError
@@ -32,7 +31,8 @@ from rtcvoice.emulator.session.session import Session
 from rtcvoice.emulator.session.settings import validate
 from rtcvoice.emulator.session.shared import Pace
 from rtcvoice.emulator.voice import PromptVoice
-from rtcvoice.rtp import RtpPacket
+from rtcvoice.wire import sdp
+from rtcvoice.wire.rtp import RtpPacket
 
 pytestmark = pytest.mark.usefixtures("no_stray_errors")
 

@@ -12,7 +12,7 @@ from live import calling, eventually, hold
 from virtual_loop import run
 
 import rtcvoice
-from rtcvoice.ends import Ends, _taken, _written
+from rtcvoice.call.ends import Ends, _taken, _written
 
 
 class Recorder(rtcvoice.Silence):

@@ -12,11 +12,11 @@ import virtual_loop
 from virtual_call import VirtualCall
 
 from rtcvoice import events
+from rtcvoice.call.timings import Timings
 from rtcvoice.config import CallConfig
-from rtcvoice.conversation.exchange import AHEAD, REPLY_TIMEOUT, Exchange, new_id
+from rtcvoice.conversation.asking.confirmations import AHEAD, REPLY_TIMEOUT, Exchange, new_id
 from rtcvoice.errors import CallEnded, ServerError, TransportError
-from rtcvoice.ice_servers import IceSettings
-from rtcvoice.timings import Timings
+from rtcvoice.rest.ice_servers import IceSettings
 
 connect = importlib.import_module("rtcvoice.connect")  # its name is the function's, too
 TEXT = {"output_modalities": ["text"]}

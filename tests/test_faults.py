@@ -16,7 +16,7 @@ from rtcvoice.emulator.faults import NO_FAULTS, AnswerFault, Faults, HttpFault, 
 from rtcvoice.emulator.offer import audio_codec, max_message_size
 from rtcvoice.emulator.wire import Kind, Wire, kind_of, nominates
 from rtcvoice.errors import ConfigError
-from rtcvoice.sdp import media_sections
+from rtcvoice.wire.sdp import media_sections
 
 MADE_BY_AIORTC = (
     "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0 1\r\n"

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from live import BentEmulator, Ear, calling, eventually, find, hold
 
+from rtcvoice.call.life import CallState
 from rtcvoice.emulator import AnswerFault, AnswerShape, Faults, HttpFault, Network, Strike, Turn
 from rtcvoice.emulator.voice import PromptVoice
 from rtcvoice.errors import SignalingError, TransportError
-from rtcvoice.supervisor import CallState
 
 pytestmark = pytest.mark.usefixtures("no_stray_errors")
 
@@ -94,7 +94,7 @@ async def test_consent_may_need_use_candidate(monkeypatch, nominating):
     monkeypatch.setattr(aioice.ice, "CONSENT_INTERVAL", 0.05)
     monkeypatch.setattr(aioice.ice, "CONSENT_FAILURES", 3)
     if not nominating:
-        monkeypatch.setattr("rtcvoice._aiortc.end_consent_lapse", lambda connection: None)
+        monkeypatch.setattr("rtcvoice.wire._aiortc.end_consent_lapse", lambda connection: None)
     faults = Faults(consent_needs_nomination=True)
     async with BentEmulator(faults=faults) as server, calling(server) as call:
         try:

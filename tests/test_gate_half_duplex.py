@@ -7,10 +7,10 @@ import pytest
 from echo_scene import RATE, at_level, level_db, run
 from test_echo import scene
 
-from rtcvoice.audio import Block
-from rtcvoice.capture.half_duplex import AFTER, HalfDuplex
+from rtcvoice.capture.echo.half_duplex import AFTER, HalfDuplex
 from rtcvoice.playout.ducking import RELEASE, Ducking
-from rtcvoice.timed_ring import TimedRing
+from rtcvoice.sound.samples import Block
+from rtcvoice.sound.timed_ring import TimedRing
 
 BLOCK = RATE // 50
 

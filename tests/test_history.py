@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rtcvoice import events
-from rtcvoice.conversation import history
+from rtcvoice.conversation.state import history
 from rtcvoice.errors import ConfigError
 
 URI = "data:image/png;base64,iVBORw0KGgo="

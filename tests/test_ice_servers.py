@@ -19,9 +19,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from live import Census, calling, eventually
 
-from rtcvoice import ConfigError, IceServer, TransportError, _aioice, _aiortc
+from rtcvoice import ConfigError, IceServer, TransportError
 from rtcvoice.config import CallConfig
-from rtcvoice.ice_servers import IceSettings, ice_servers_from
+from rtcvoice.rest.ice_servers import IceSettings, ice_servers_from
+from rtcvoice.wire import _aioice, _aiortc
 
 # -- as they are written ----------------------------------------------------------------------
 

@@ -7,10 +7,10 @@ import pytest
 from echo_scene import RATE, level_db
 from test_echo import at_level, spoken
 
-from rtcvoice.audio import Block, Samples
-from rtcvoice.capture.echo import EchoCanceller
-from rtcvoice.capture.isolation import ENOUGH, Isolation
-from rtcvoice.timed_ring import TimedRing
+from rtcvoice.capture.echo.canceller import EchoCanceller
+from rtcvoice.capture.echo.isolation import ENOUGH, Isolation
+from rtcvoice.sound.samples import Block, Samples
+from rtcvoice.sound.timed_ring import TimedRing
 
 BLOCK = RATE // 50
 SILENCE = {"far": -25.0, "heard": -66.0, "echo": -90.0}

@@ -12,10 +12,10 @@ from virtual_call import HELD, VirtualCall
 
 from rtcvoice import ServerError, Status
 from rtcvoice import events as e
-from rtcvoice.conversation.conversation import Conversation
-from rtcvoice.conversation.hearing import LONG_PAUSE, PAUSE, Sound
-from rtcvoice.conversation.items import IMAGES_KEPT
-from rtcvoice.conversation.missed import ITEMS_PATIENCE, NEWS_PATIENCE, STOPPED_PATIENCE
+from rtcvoice.conversation.state.conversation import Conversation
+from rtcvoice.conversation.state.hearing import LONG_PAUSE, PAUSE, Sound
+from rtcvoice.conversation.state.items import IMAGES_KEPT
+from rtcvoice.conversation.state.missed import ITEMS_PATIENCE, NEWS_PATIENCE, STOPPED_PATIENCE
 from rtcvoice.emulator.session.turn import Turn
 
 

@@ -17,11 +17,12 @@ from aiortc.rtcsctptransport import DataChunk, RTCSctpTransport
 from live import BentEmulator, calling, eventually
 from virtual_loop import VirtualLoop, run
 
-from rtcvoice import _aiortc, _channels, _ice, _wall_clock, clock
-from rtcvoice._aiortc import UnsupportedAiortc
 from rtcvoice.cli import output
 from rtcvoice.emulator import Faults
 from rtcvoice.errors import TransportError
+from rtcvoice.system import clock
+from rtcvoice.wire import _aiortc, _channels, _ice, _wall_clock
+from rtcvoice.wire._aiortc import UnsupportedAiortc
 
 DCEP, TEXT = 50, 51
 ACK = b"\x02"

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from signals import correlation, speech
 
-from rtcvoice import opus
-from rtcvoice.audio import OPUS_RATES
 from rtcvoice.errors import ConfigError
-from rtcvoice.opus import Decoder, Encoder, OpusError, has_fec, packet_samples
+from rtcvoice.sound import opus
+from rtcvoice.sound.opus import Decoder, Encoder, OpusError, has_fec, packet_samples
+from rtcvoice.sound.samples import OPUS_RATES
 
 RATE = 24000
 FRAME = RATE // 50

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from network import RATE, packets
 
-from rtcvoice.opus import Decoder, Encoder, has_fec
 from rtcvoice.playout.decoder import LONGEST_CONCEALMENT, PacketDecoder
+from rtcvoice.sound.opus import Decoder, Encoder, has_fec
 
 TONE = (8000 * np.sin(np.arange(2 * RATE) * 2 * np.pi * 210 / RATE)).astype(np.int16)
 FRAME = RATE // 50

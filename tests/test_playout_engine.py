@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from network import BLOCK, RATE, Ear, later, packets
 from signals import best_lag, correlation, speech
 
-from rtcvoice.opus import Encoder, has_fec
 from rtcvoice.playout.engine import Operation, PlayoutEngine
-from rtcvoice.rtp import RtpPacket
+from rtcvoice.sound.opus import Encoder, has_fec
+from rtcvoice.wire.rtp import RtpPacket
 
 TARGET = 0.040  # more than the target on a clean link
 SPEECH = packets(seconds=3.0)

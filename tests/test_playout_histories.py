@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rtcvoice.playout.engine import Operation
-from rtcvoice.rtp import RtpPacket
 from rtcvoice.stats import PlayoutStats
+from rtcvoice.wire.rtp import RtpPacket
 
 
 @pytest.mark.parametrize("begin", range(0, 75, 25))

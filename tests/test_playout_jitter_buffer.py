@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from network import packets
 
 from rtcvoice.playout.jitter_buffer import CAPACITY, JitterBuffer, Verdict
-from rtcvoice.rtp import RtpPacket
+from rtcvoice.wire.rtp import RtpPacket
 
 SPEECH = packets(seconds=0.4)
 PAYLOAD = SPEECH[5].payload

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from network import BLOCK, RATE, Ear, later, packets
 
-from rtcvoice.opus import Encoder, has_fec
 from rtcvoice.playout.engine import Operation
-from rtcvoice.rtp import RtpPacket
+from rtcvoice.sound.opus import Encoder, has_fec
+from rtcvoice.wire.rtp import RtpPacket
 
 HZ = 210
 LONG = 24.0

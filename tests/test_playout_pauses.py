@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from rtcvoice.audio import Samples
 from rtcvoice.playout.pauses import Pauses
+from rtcvoice.sound.samples import Samples
 
 
 def voice(peak: int, samples: int = 480) -> Samples:

@@ -15,8 +15,8 @@ from virtual_loop import run
 from rtcvoice.errors import ConfigError
 from rtcvoice.playout.player import INBOX, Player
 from rtcvoice.playout.tee import BlockStream
-from rtcvoice.resampler import PassThrough, StreamResampler, resampler
-from rtcvoice.rtp import RtpPacket
+from rtcvoice.sound.resampler import PassThrough, StreamResampler, resampler
+from rtcvoice.wire.rtp import RtpPacket
 
 STREAM = packets(seconds=2.0)
 

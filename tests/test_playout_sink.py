@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from virtual_loop import VirtualLoop, run
 
-from rtcvoice.audio import Samples
 from rtcvoice.errors import ConfigError, DeviceError
 from rtcvoice.playout.file import FileSink
 from rtcvoice.playout.sink import Discard, HeadlessSink
 from rtcvoice.playout.ticker import ticker
+from rtcvoice.sound.samples import Samples
 
 
 class Counter:

@@ -6,11 +6,11 @@ import sys
 
 import pytest
 
-from rtcvoice.credentials import ApiKey
 from rtcvoice.errors import ConfigError
-from rtcvoice.proxies import passes_by, proxy_for
-from rtcvoice.rest import Rest
-from rtcvoice.signaling import Signaling
+from rtcvoice.rest.client import Rest
+from rtcvoice.rest.credentials import ApiKey
+from rtcvoice.rest.proxies import passes_by, proxy_for
+from rtcvoice.rest.signaling import Signaling
 
 API = "https://api.example/v1"
 VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")

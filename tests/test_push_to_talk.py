@@ -9,7 +9,7 @@ from test_conversation_scenarios import HEARING, PUSH, SHORT, virtual
 from virtual_call import VirtualCall
 
 from rtcvoice import ConfigError, ServerError, Status
-from rtcvoice.conversation.talk import SHORTEST, TAIL
+from rtcvoice.conversation.asking.talk import SHORTEST, TAIL
 from rtcvoice.emulator.session.turn import Turn
 from rtcvoice.errors import CallEnded
 

@@ -7,7 +7,7 @@ from aioice import Candidate, Connection
 from aiortc import RTCConfiguration, RTCPeerConnection
 from aiortc.rtcsctptransport import parse_packet
 
-from rtcvoice import _aiortc, _channels
+from rtcvoice.wire import _aiortc, _channels
 
 
 async def agent(*, controlling, lite=False):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rtcvoice.rtp import RtpPacket, Unwrapper
+from rtcvoice.wire.rtp import RtpPacket, Unwrapper
 
 
 def test_numbers_go_on_growing_past_the_wrap():

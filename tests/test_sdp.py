@@ -11,7 +11,7 @@ from aiortc.sdp import SessionDescription
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rtcvoice.sdp import (
+from rtcvoice.wire.sdp import (
     HASHES,
     AnswerError,
     candidate_hosts,

@@ -6,10 +6,10 @@ import pytest
 import said
 
 from rtcvoice import events as e
-from rtcvoice.conversation.conversation import Conversation
-from rtcvoice.conversation.function_calls import MOST_ROUNDS
-from rtcvoice.conversation.requests import Request, RequestState
-from rtcvoice.conversation.sequencer import (
+from rtcvoice.conversation.state.conversation import Conversation
+from rtcvoice.conversation.state.function_calls import MOST_ROUNDS
+from rtcvoice.conversation.state.requests import Request, RequestState
+from rtcvoice.conversation.state.sequencer import (
     MOST_RACES,
     REPLY_PATIENCE,
     RETRY_PATIENCE,

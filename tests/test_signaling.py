@@ -18,11 +18,11 @@ from aiohttp import web
 from certificates import self_signed, server_context
 from live import calling
 
-from rtcvoice.addresses import is_loopback
-from rtcvoice.credentials import ApiKey, EphemeralToken
 from rtcvoice.errors import ConfigError, RtcVoiceError, SignalingError
-from rtcvoice.rest import BODY_LIMIT
-from rtcvoice.signaling import Signaling
+from rtcvoice.rest.addresses import is_loopback
+from rtcvoice.rest.client import BODY_LIMIT
+from rtcvoice.rest.credentials import ApiKey, EphemeralToken
+from rtcvoice.rest.signaling import Signaling
 
 KEY = "sk-proj-4WYDeCqfVYt8Kq0R3tJzqKzq"
 TOKEN = "ek_68af296e8e408191a1120ab6383263c2"

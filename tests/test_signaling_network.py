@@ -26,12 +26,12 @@ from rtcvoice import (
     SignalingError,
     TokenUrl,
     TransportError,
-    rest,
 )
-from rtcvoice.credentials import ApiKey, EphemeralToken, credentials_from
 from rtcvoice.emulator import AnswerShape
-from rtcvoice.rest import tls_context
-from rtcvoice.signaling import Signaling, fetch_token
+from rtcvoice.rest import client as rest
+from rtcvoice.rest.client import tls_context
+from rtcvoice.rest.credentials import ApiKey, EphemeralToken, credentials_from
+from rtcvoice.rest.signaling import Signaling, fetch_token
 
 
 async def failure(url, **options):

@@ -10,8 +10,8 @@ import anyio
 import pytest
 from virtual_loop import run
 
+from rtcvoice.call.life import CANCEL_TIMEOUT, TRANSITIONS, CallState, Parts, Supervisor
 from rtcvoice.errors import CallEnded, ConfigError, SignalingError, TransportError
-from rtcvoice.supervisor import CANCEL_TIMEOUT, TRANSITIONS, CallState, Parts, Supervisor
 
 LOST = TransportError("the server closed the connection", stage="connected")
 
@@ -110,7 +110,7 @@ def test_transitions_are_logged(caplog):
         await call.life.start()
         await call.life.aclose()
 
-    caplog.set_level(logging.DEBUG, "rtcvoice.supervisor")
+    caplog.set_level(logging.DEBUG, "rtcvoice.call.life")
     run(main())
     assert [record.getMessage() for record in caplog.records] == [
         "= NEW -> CONNECTING",

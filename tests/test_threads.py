@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-import rtcvoice.threads as threads_module
-from rtcvoice.conversation.content import read_image
-from rtcvoice.credentials import ApiKey, ApiKeyFile, TokenUrl, resolved
-from rtcvoice.threads import DaemonThreads, ThreadsBusy, in_thread
+import rtcvoice.system.threads as threads_module
+from rtcvoice.conversation.asking.content import read_image
+from rtcvoice.rest.credentials import ApiKey, ApiKeyFile, TokenUrl, resolved
+from rtcvoice.system.threads import DaemonThreads, ThreadsBusy, in_thread
 
 user = contextvars.ContextVar("user", default="nobody")
 
@@ -92,10 +92,10 @@ async def test_shutdown_cancels_what_waits_and_leaves_what_runs() -> None:
 ENDS = """
 import asyncio, sys, threading
 from rtcvoice.conversation.dispatcher import Dispatcher
-import rtcvoice.threads as threads_module
+import rtcvoice.system.threads as threads_module
 from rtcvoice.conversation.content import read_image
 from rtcvoice.credentials import ApiKeyFile, resolved
-from rtcvoice.threads import in_thread
+from rtcvoice.system.threads import in_thread
 
 class Event:
     type = "error"
@@ -149,5 +149,5 @@ async def test_a_key_file_may_be_a_pipe(tmp_path: Path) -> None:
 
 
 def test_a_device_without_an_end_is_no_image(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rtcvoice.conversation.content.LARGEST_IMAGE", 1000)
+    monkeypatch.setattr("rtcvoice.conversation.asking.content.LARGEST_IMAGE", 1000)
     assert len(read_image("/dev/zero")) == 1001

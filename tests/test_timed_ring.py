@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rtcvoice.errors import ConfigError
-from rtcvoice.timed_ring import TimedRing
+from rtcvoice.sound.timed_ring import TimedRing
 
 RATE = 1000
 

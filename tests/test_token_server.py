@@ -20,8 +20,8 @@ from live import KEY, BentEmulator, calling
 from test_signaling import serving
 
 from rtcvoice import ApiKeyFile, ConfigError, CredentialsError, SignalingError, TokenUrl
-from rtcvoice.rate_limit import RateLimit, household
-from rtcvoice.token_server import TokenServer, session_options
+from rtcvoice.token_server.rate_limit import RateLimit, household
+from rtcvoice.token_server.server import TokenServer, session_options
 
 PAGE = "https://app.example"
 CLIENT_KEY = "client-key-4711"

@@ -23,7 +23,7 @@ import pytest
 from live import Census, eventually
 
 from rtcvoice import events
-from rtcvoice.conversation.function_calls import FunctionCall
+from rtcvoice.conversation.state.function_calls import FunctionCall
 from rtcvoice.conversation.tools.events import (
     ToolCancelled,
     ToolFailed,

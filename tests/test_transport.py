@@ -15,12 +15,12 @@ import aioice.ice
 import pytest
 from live import BentEmulator, Census, eventually
 
-from rtcvoice import _aiortc, transport
 from rtcvoice.capture.track import SourceTrack
 from rtcvoice.emulator.session.settings import validate
 from rtcvoice.errors import TransportError
-from rtcvoice.sdp import media_sections
-from rtcvoice.transport import SEND_BUFFER_LIMIT, Transport
+from rtcvoice.wire import _aiortc, transport
+from rtcvoice.wire.sdp import media_sections
+from rtcvoice.wire.transport import SEND_BUFFER_LIMIT, Transport
 
 pytestmark = pytest.mark.usefixtures("no_stray_errors")
 

@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from rtcvoice.conversation.records import Status
-from rtcvoice.conversation.turn_stream import LIMIT, TurnStream
-from rtcvoice.conversation.turns import Turn
+from rtcvoice.conversation.listening.turn_stream import LIMIT, TurnStream
+from rtcvoice.conversation.state.records import Status
+from rtcvoice.conversation.state.turns import Turn
 from rtcvoice.errors import CallEnded
 
 

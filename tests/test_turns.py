@@ -8,9 +8,13 @@ import pytest
 import said
 
 from rtcvoice import events as e
-from rtcvoice.conversation.conversation import Conversation
-from rtcvoice.conversation.records import Status
-from rtcvoice.conversation.turns import START_PATIENCE, TRANSCRIPT_PATIENCE, TRUNCATION_PATIENCE
+from rtcvoice.conversation.state.conversation import Conversation
+from rtcvoice.conversation.state.records import Status
+from rtcvoice.conversation.state.turns import (
+    START_PATIENCE,
+    TRANSCRIPT_PATIENCE,
+    TRUNCATION_PATIENCE,
+)
 
 
 class Listener:

@@ -15,17 +15,17 @@ import numpy as np
 from emulator_driver import CHUNK, Driver, FakeVoice, silence, speech
 
 from rtcvoice import events
-from rtcvoice.audio import Block
-from rtcvoice.conversation import commands
-from rtcvoice.conversation.conversation import Fact
+from rtcvoice.conversation.asking import commands
 from rtcvoice.conversation.dialogue import Dialogue
-from rtcvoice.conversation.dispatcher import Dispatcher
-from rtcvoice.conversation.hearing import Sound
+from rtcvoice.conversation.listening.dispatcher import Dispatcher
 from rtcvoice.conversation.ports import Ports
+from rtcvoice.conversation.state.conversation import Fact
+from rtcvoice.conversation.state.hearing import Sound
 from rtcvoice.conversation.verbs import Verbs
 from rtcvoice.emulator.session.outputs import PlayAudio
 from rtcvoice.emulator.session.script import Scripted
 from rtcvoice.errors import CallEnded
+from rtcvoice.sound.samples import Block
 
 HELD = 0.06
 """Seconds of sound in the client's buffers."""

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rtcvoice.audio import Block, RingBuffer, Samples
+from rtcvoice.sound.samples import Block, RingBuffer, Samples
 
 __all__ = ["Cutter"]
 

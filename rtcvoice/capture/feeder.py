@@ -11,7 +11,7 @@ from collections.abc import Generator
 
 import numpy as np
 
-from rtcvoice.audio import RingBuffer, Samples
+from rtcvoice.sound.samples import RingBuffer, Samples
 
 __all__ = ["Feeder"]
 

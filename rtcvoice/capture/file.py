@@ -15,11 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
-from rtcvoice.audio import DEFAULT_RATE, Samples
 from rtcvoice.errors import DeviceError
-from rtcvoice.files import FileKey, file_key
-from rtcvoice.sound_file import Recording, SoundFile, check_recording, gathered, read_sound
-from rtcvoice.threads import in_thread
+from rtcvoice.sound.samples import DEFAULT_RATE, Samples
+from rtcvoice.sound.sound_file import Recording, SoundFile, check_recording, gathered, read_sound
+from rtcvoice.system.files import FileKey, file_key
+from rtcvoice.system.threads import in_thread
 
 from .feeder import Feeder
 from .source import PacedSource

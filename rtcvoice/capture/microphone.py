@@ -13,17 +13,17 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 
-from rtcvoice.audio import Block, Samples, check_rate
 from rtcvoice.device.device import DeviceChanged, Direction
 from rtcvoice.device.host import DeviceHost, device_host
 from rtcvoice.device.line import Line
 from rtcvoice.errors import ConfigError
-from rtcvoice.resampler import PassThrough, Resampler, resampler
+from rtcvoice.sound.resampler import PassThrough, Resampler, resampler
+from rtcvoice.sound.samples import Block, Samples, check_rate
+from rtcvoice.sound.timed_ring import TimedRing
 from rtcvoice.stats import DeviceStats
-from rtcvoice.timed_ring import TimedRing
 
-from .conditioning import AsIs, Conditioner, Conditioning, conditioner
 from .cutter import Cutter
+from .echo.conditioning import AsIs, Conditioner, Conditioning, conditioner
 from .source import Source
 
 __all__ = ["Microphone"]

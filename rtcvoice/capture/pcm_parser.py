@@ -12,11 +12,11 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from rtcvoice.audio import Samples
-from rtcvoice.downmix import Downmix
 from rtcvoice.errors import DeviceError
-from rtcvoice.resampler import PassThrough, Resampler, resampler
-from rtcvoice.signatures import FORMAT_BYTES, format_of
+from rtcvoice.sound.downmix import Downmix
+from rtcvoice.sound.resampler import PassThrough, Resampler, resampler
+from rtcvoice.sound.samples import Samples
+from rtcvoice.sound.signatures import FORMAT_BYTES, format_of
 
 from .wave_header import CURE, Coding, WaveFormat, wave_format
 

@@ -20,9 +20,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from rtcvoice.audio import DEFAULT_RATE, Block, Samples
 from rtcvoice.errors import ConfigError, DeviceError
-from rtcvoice.files import FileKey, descriptor_of, file_key
+from rtcvoice.sound.samples import DEFAULT_RATE, Block, Samples
+from rtcvoice.system.files import FileKey, descriptor_of, file_key
 
 from .feeder import PATIENCE, Feeder
 from .pcm_parser import PcmParser

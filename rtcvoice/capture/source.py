@@ -17,8 +17,10 @@ from typing import TypeAlias
 
 import numpy as np
 
-from rtcvoice import clock
-from rtcvoice.audio import (
+from rtcvoice.device.device import DeviceChanged
+from rtcvoice.errors import ConfigError
+from rtcvoice.masking import masked_traceback
+from rtcvoice.sound.samples import (
     DEFAULT_RATE,
     Block,
     RingBuffer,
@@ -27,11 +29,9 @@ from rtcvoice.audio import (
     latest_tick,
     samples_from_bytes,
 )
-from rtcvoice.device.device import DeviceChanged
-from rtcvoice.errors import ConfigError
-from rtcvoice.files import FileKey
-from rtcvoice.masking import masked_traceback
 from rtcvoice.stats import DeviceStats
+from rtcvoice.system import clock
+from rtcvoice.system.files import FileKey
 
 from .flag import Flag
 

@@ -22,11 +22,11 @@ import numpy as np
 from aiortc import MediaStreamTrack
 from aiortc.mediastreams import MediaStreamError
 
-from rtcvoice.audio import DEFAULT_RATE, Block, Samples
 from rtcvoice.masking import masked_traceback
-from rtcvoice.opus import Encoder
-from rtcvoice.rtp import ReceiverReport
+from rtcvoice.sound.opus import Encoder
+from rtcvoice.sound.samples import DEFAULT_RATE, Block, Samples
 from rtcvoice.stats import UplinkStats
+from rtcvoice.wire.rtp import ReceiverReport
 
 from .source import Silence
 from .uplink import LEAST_LOSS, USUAL_BITRATE, Uplink

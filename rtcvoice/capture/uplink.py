@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from rtcvoice.rtp import ReceiverReport
+from rtcvoice.wire.rtp import ReceiverReport
 
 __all__ = ["LEAST_BITRATE", "LEAST_LOSS", "MOST_LOSS", "USUAL_BITRATE", "Preparation", "Uplink"]
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import rtcvoice
 from rtcvoice.cli.output import write_line
 from rtcvoice.errors import clean
-from rtcvoice.threads import in_thread
+from rtcvoice.system.threads import in_thread
 
 __all__ = ["add_devices", "run"]
 

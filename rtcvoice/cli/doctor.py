@@ -71,7 +71,7 @@ def add_doctor(parser: argparse.ArgumentParser) -> None:
 
 async def run(options: argparse.Namespace) -> int:
     """Examine and show; return 0, or the exit code of the first failure."""
-    from rtcvoice.checkup import Finding, Level, examine, of_error
+    from rtcvoice.doctor import Finding, Level, examine, of_error
 
     failures: list[Finding] = []
     warnings = 0

@@ -15,10 +15,10 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
-from rtcvoice.addresses import is_azure
-from rtcvoice.environment import complete_environment, environment
 from rtcvoice.errors import ConfigError
-from rtcvoice.small_files import UnreadableFile, read_text
+from rtcvoice.rest.addresses import is_azure
+from rtcvoice.system.environment import complete_environment, environment
+from rtcvoice.system.small_files import UnreadableFile, read_text
 
 __all__ = ["KEYS", "from_file", "take_key", "wants_key"]
 

@@ -20,8 +20,8 @@ from rtcvoice.cli.dot_env import KEYS, take_key, wants_key
 from rtcvoice.cli.keys import give_back
 from rtcvoice.cli.options import EXIT_CODES, parse
 from rtcvoice.cli.output import NoRoom, explain, explained, silence
-from rtcvoice.environment import environment
 from rtcvoice.errors import ConfigError, CredentialsError, RtcVoiceError, clean
+from rtcvoice.system.environment import environment
 
 __all__ = ["main"]
 

@@ -11,7 +11,7 @@ import logging
 import os
 import threading
 
-from rtcvoice.native_stderr import Diversion
+from rtcvoice.system.native_stderr import Diversion
 
 __all__ = ["NativeStderr"]
 

@@ -12,10 +12,10 @@ from rich.console import Console
 from rtcvoice.cli.network_options import add_key, add_network, network_from
 from rtcvoice.cli.parser import port, words
 from rtcvoice.errors import ConfigError
-from rtcvoice.small_files import UnreadableFile, read_text
+from rtcvoice.system.small_files import UnreadableFile, read_text
 
 if TYPE_CHECKING:
-    from rtcvoice.token_server import TokenServer
+    from rtcvoice.token_server.server import TokenServer
 
 __all__ = ["add_token_server", "run"]
 
@@ -112,7 +112,7 @@ async def run(options: argparse.Namespace) -> int:
     server = _server(options)
     console = Console(highlight=False, soft_wrap=True)
     if not options.verbose:  # what a server refuses, and why, is worth a line
-        logging.getLogger("rtcvoice.token_server").setLevel(logging.INFO)
+        logging.getLogger("rtcvoice.token_server.server").setLevel(logging.INFO)
     async with server:
         console.print(f"token server at {server.url} (Ctrl-C stops it); to call:")
         console.print(f"  python -m rtcvoice --token-url {server.url} ...")
@@ -124,7 +124,7 @@ async def run(options: argparse.Namespace) -> int:
 
 def _server(options: argparse.Namespace) -> TokenServer:
     try:
-        from rtcvoice.token_server import TokenServer, session_options
+        from rtcvoice.token_server.server import TokenServer, session_options
     except ModuleNotFoundError as exc:
         if exc.name not in ("aiohttp", "yaml"):
             raise

@@ -11,15 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from rtcvoice import (
-    Status,
-    ToolCancelled,
-    ToolFailed,
-    ToolFinished,
-    ToolStarted,
-    Turn,
-    events,
-)
+from rtcvoice import Status, ToolCancelled, ToolFailed, ToolFinished, ToolStarted, Turn, events
 from rtcvoice.cli.tool_lines import tool_line
 
 __all__ = ["Line", "Transcript"]

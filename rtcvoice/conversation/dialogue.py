@@ -18,22 +18,23 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import Any
 
-from rtcvoice import clock, events
-from rtcvoice.audio import Samples
+from rtcvoice import events
 from rtcvoice.errors import CallEnded, RtcVoiceError, ServerError
 from rtcvoice.events import ClientEvent
-from rtcvoice.sound_file import Recording
+from rtcvoice.sound.samples import Samples
+from rtcvoice.sound.sound_file import Recording
+from rtcvoice.system import clock
 
-from . import commands
-from .asking import Asking
-from .conversation import Conversation, Fact
-from .exchange import HARMLESS, Exchange, new_id
-from .function_calls import running_call
-from .missed import NEWS_PATIENCE
+from .asking import commands
+from .asking.confirmations import HARMLESS, Exchange, new_id
+from .asking.replies import Replies
+from .asking.requesting import Asking
+from .listening.turn_stream import TurnStream
 from .ports import Ports
-from .replies import Replies
-from .sequencer import FunctionCall
-from .turn_stream import TurnStream
+from .state.conversation import Conversation, Fact
+from .state.function_calls import running_call
+from .state.missed import NEWS_PATIENCE
+from .state.sequencer import FunctionCall
 
 __all__ = ["Dialogue"]
 

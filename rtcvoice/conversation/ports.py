@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
-from rtcvoice.audio import Block, Samples
 from rtcvoice.events import ClientEvent
-from rtcvoice.sound_file import Recording
+from rtcvoice.sound.samples import Block, Samples
+from rtcvoice.sound.sound_file import Recording
 
-from .hearing import Sound
+from .state.hearing import Sound
 
 __all__ = ["Ports"]
 

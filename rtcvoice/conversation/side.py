@@ -18,10 +18,10 @@ from rtcvoice.events import ClientEvent
 from .accounts.accounts import AccountPorts, Accounts
 from .accounts.limits import LimitReached, Limits
 from .accounts.prices import ModelPrice
-from .conversation import Fact
 from .dialogue import Dialogue
-from .dispatcher import Dispatcher
+from .listening.dispatcher import Dispatcher
 from .ports import Ports
+from .state.conversation import Fact
 from .tools.runner import ToolRunner
 from .tools.toolset import ToolSet
 

@@ -14,21 +14,21 @@ from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
-from rtcvoice.audio import DEFAULT_RATE, Samples
 from rtcvoice.errors import ConfigError
 from rtcvoice.events import Item
-from rtcvoice.sound_file import Recording
-from rtcvoice.threads import in_thread
+from rtcvoice.sound.samples import DEFAULT_RATE, Samples
+from rtcvoice.sound.sound_file import Recording
+from rtcvoice.system.threads import in_thread
 
-from . import commands, content
 from .accounts.latency import TurnLatency
 from .accounts.usage import CallUsage
-from .dispatcher import Handler, Subscription
-from .exchange import new_id
-from .reply import Reply
+from .asking import commands, content
+from .asking.confirmations import new_id
+from .asking.reply import Reply
+from .asking.talk import Talk
+from .listening.dispatcher import Handler, Subscription
+from .listening.turn_stream import TurnStream
 from .side import ConversationSide
-from .talk import Talk
-from .turn_stream import TurnStream
 
 __all__ = ["Clip", "Image", "Verbs"]
 

@@ -15,12 +15,12 @@ import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
 
-from rtcvoice import clock
 from rtcvoice.device.device import Device
 from rtcvoice.device.line import Line, LineState
 from rtcvoice.device.portaudio import PortAudio
 from rtcvoice.device.thread import DeviceThread, Runner
 from rtcvoice.errors import DeviceError
+from rtcvoice.system import clock
 
 __all__ = ["DeviceHost", "device_host", "devices"]
 

@@ -15,12 +15,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from rtcvoice.audio import Samples
 from rtcvoice.device.channels import ChannelPicker
 from rtcvoice.device.clock import DeviceClock
 from rtcvoice.device.device import DeviceChange, DeviceChanged, Direction, Wish, check_wish
 from rtcvoice.device.portaudio import PortAudio, PortAudioStream
 from rtcvoice.errors import DeviceError
+from rtcvoice.sound.samples import Samples
 from rtcvoice.stats import DeviceStats
 
 __all__ = ["End", "Line", "LineState"]

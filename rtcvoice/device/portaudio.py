@@ -36,7 +36,7 @@ from rtcvoice.device.device import (
     rates_for,
 )
 from rtcvoice.errors import DeviceError
-from rtcvoice.native_stderr import juggled_elsewhere, muffled
+from rtcvoice.system.native_stderr import juggled_elsewhere, muffled
 
 __all__ = ["PortAudio", "PortAudioStream"]
 

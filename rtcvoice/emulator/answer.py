@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from rtcvoice.emulator.faults import AnswerFault
 from rtcvoice.emulator.session.checking import Options
-from rtcvoice.sdp import media_sections
+from rtcvoice.wire.sdp import media_sections
 
 __all__ = [
     "AS_SEEN",

@@ -13,12 +13,12 @@ from typing import Protocol
 import av
 import numpy as np
 
-from rtcvoice.audio import Samples
 from rtcvoice.emulator.session.outputs import RATE_HZ, Pcm
 from rtcvoice.playout.engine import PlayoutEngine
-from rtcvoice.resampler import resampler
-from rtcvoice.rtp import RtpPacket
+from rtcvoice.sound.resampler import resampler
+from rtcvoice.sound.samples import Samples
 from rtcvoice.stats import PlayoutStats
+from rtcvoice.wire.rtp import RtpPacket
 
 __all__ = ["G711_DECODERS", "Ear", "G711Ear", "OpusEar", "ear_for"]
 

@@ -13,9 +13,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from rtcvoice.audio import Block
 from rtcvoice.capture.source import PacedSource
 from rtcvoice.emulator.session.outputs import RATE_HZ, Pcm
+from rtcvoice.sound.samples import Block
 
 __all__ = ["Mouth"]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from rtcvoice.sdp import media_sections
+from rtcvoice.wire.sdp import media_sections
 
 __all__ = [
     "OfferError",

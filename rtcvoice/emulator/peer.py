@@ -29,7 +29,6 @@ from aiortc import (
     RTCSessionDescription,
 )
 
-from rtcvoice import _aiortc, _channels, _sctp, clock
 from rtcvoice.capture.track import SourceTrack
 from rtcvoice.emulator.answer import AS_SEEN, AnswerShape, shape_answer, spoil_answer
 from rtcvoice.emulator.channel import EventChannel, Listener
@@ -58,6 +57,8 @@ from rtcvoice.emulator.session.outputs import (
 )
 from rtcvoice.emulator.session.session import Session
 from rtcvoice.emulator.wire import Wire, change_ssrc
+from rtcvoice.system import clock
+from rtcvoice.wire import _aiortc, _channels, _sctp
 
 __all__ = ["Peer"]
 

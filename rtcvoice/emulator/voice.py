@@ -20,7 +20,7 @@ from rtcvoice.emulator.session.clips import Clip, Speech
 from rtcvoice.emulator.session.outputs import RATE_HZ, Pcm
 from rtcvoice.emulator.session.speaking import Phrasebook, speak
 from rtcvoice.errors import ConfigError, DeviceError
-from rtcvoice.sound_file import read_sound
+from rtcvoice.sound.sound_file import read_sound
 
 __all__ = ["PromptVoice", "decode", "prompt_path"]
 

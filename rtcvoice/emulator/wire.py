@@ -3,7 +3,7 @@
 A server that froze, a firewall, a peer without DTLS look all the same from outside: some datagrams
 do not come. So every such fault is a set of kinds that do not pass in a direction, and a kind is
 told from the first bytes (RFC 7983), without a key. Every touch of a private name of aiortc that a
-fault needs is in this file, guarded as in `_aiortc.py`.
+fault needs is in this file, guarded as in `wire/_aiortc.py`.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import secrets
 from collections.abc import Callable
 from typing import Any
 
-from rtcvoice._aiortc import UnsupportedAiortc
 from rtcvoice.emulator.faults import Faults, Strike
 from rtcvoice.emulator.netem import Link
 from rtcvoice.emulator.relay import Pump
+from rtcvoice.wire._aiortc import UnsupportedAiortc
 
 __all__ = ["Kind", "Wire", "change_ssrc", "kind_of", "nominates"]
 

@@ -18,17 +18,8 @@ text, optional fields are `| None`, unknown fields are ignored. An event that ca
 an `UnknownEvent`, an item that cannot be an `UnknownItem`: `decode` raises nothing.
 """
 
-from rtcvoice.events.base import (
-    UnknownEvent,
-)
-from rtcvoice.events.codec import (
-    BETA_NAMES,
-    as_dict,
-    decode,
-    decode_client,
-    encode,
-    is_beta,
-)
+from rtcvoice.events.base import UnknownEvent
+from rtcvoice.events.codec import BETA_NAMES, as_dict, decode, decode_client, encode, is_beta
 from rtcvoice.events.conversation_events import (
     Conversation,
     ConversationCreated,

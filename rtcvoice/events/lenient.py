@@ -26,12 +26,7 @@ from rtcvoice.events.base import Tagged, Wire
 from rtcvoice.events.from_server import ErrorDetail
 from rtcvoice.events.items import ITEM_TYPES, UnknownItem
 from rtcvoice.events.responses import FailureDetail
-from rtcvoice.events.session import (
-    FormatConfig,
-    NoiseReduction,
-    TranscriptionConfig,
-    TurnDetection,
-)
+from rtcvoice.events.session import FormatConfig, NoiseReduction, TranscriptionConfig, TurnDetection
 
 __all__ = ["LenientReader", "UnusableError", "loose_json"]
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from rtcvoice.audio import Samples
-from rtcvoice.opus import Decoder, OpusError
+from rtcvoice.sound.opus import Decoder, OpusError
+from rtcvoice.sound.samples import Samples
 
 __all__ = ["LONGEST_CONCEALMENT", "PacketDecoder"]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from rtcvoice.audio import Samples, ramped
+from rtcvoice.sound.samples import Samples, ramped
 
 from .sink import Puller
 

@@ -19,10 +19,10 @@ import enum
 
 import numpy as np
 
-from rtcvoice.audio import Samples
-from rtcvoice.opus import has_fec
-from rtcvoice.rtp import RtpPacket
+from rtcvoice.sound.opus import has_fec
+from rtcvoice.sound.samples import Samples
 from rtcvoice.stats import PlayoutStats
+from rtcvoice.wire.rtp import RtpPacket
 
 from .decoder import LONGEST_CONCEALMENT, PacketDecoder
 from .delay_manager import DelayManager

@@ -16,9 +16,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from rtcvoice.audio import DEFAULT_RATE, Samples
 from rtcvoice.errors import ConfigError, DeviceError
-from rtcvoice.files import FileKey, file_key
+from rtcvoice.sound.samples import DEFAULT_RATE, Samples
+from rtcvoice.system.files import FileKey, file_key
 
 from .sink import HeadlessSink, Puller
 

@@ -13,8 +13,8 @@ import bisect
 import enum
 from typing import NamedTuple
 
-from rtcvoice.opus import OpusError, packet_samples
-from rtcvoice.rtp import RtpPacket, Unwrapper
+from rtcvoice.sound.opus import OpusError, packet_samples
+from rtcvoice.wire.rtp import RtpPacket, Unwrapper
 
 __all__ = ["BufferedPacket", "JitterBuffer", "Verdict"]
 

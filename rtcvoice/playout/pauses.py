@@ -6,7 +6,7 @@ row are a pause. Pure, a few microseconds a packet.
 
 from __future__ import annotations
 
-from rtcvoice.audio import Samples
+from rtcvoice.sound.samples import Samples
 
 __all__ = ["Pauses"]
 

@@ -24,9 +24,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, BinaryIO
 
-from rtcvoice.audio import DEFAULT_RATE, Samples
 from rtcvoice.errors import ConfigError, DeviceError
-from rtcvoice.files import FileKey, descriptor_of, file_key
+from rtcvoice.sound.samples import DEFAULT_RATE, Samples
+from rtcvoice.system.files import FileKey, descriptor_of, file_key
 
 from .sink import HeadlessSink, Puller
 

@@ -15,10 +15,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from rtcvoice.audio import OPUS_RATES, Block, Samples
-from rtcvoice.resampler import resampler
-from rtcvoice.rtp import RtpPacket
+from rtcvoice.sound.resampler import resampler
+from rtcvoice.sound.samples import OPUS_RATES, Block, Samples
 from rtcvoice.stats import PlayoutStats
+from rtcvoice.wire.rtp import RtpPacket
 
 from .engine import PlayoutEngine
 from .sink import check_sink_rate

@@ -13,12 +13,12 @@ from typing import Protocol
 
 import numpy as np
 
-from rtcvoice.audio import DEFAULT_RATE, Samples
 from rtcvoice.device.device import DeviceChanged
 from rtcvoice.errors import ConfigError, DeviceError
-from rtcvoice.files import FileKey
 from rtcvoice.masking import masked_traceback
+from rtcvoice.sound.samples import DEFAULT_RATE, Samples
 from rtcvoice.stats import DeviceStats
+from rtcvoice.system.files import FileKey
 
 from .ticker import ticker
 

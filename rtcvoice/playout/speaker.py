@@ -16,14 +16,14 @@ from contextlib import suppress
 
 import numpy as np
 
-from rtcvoice.audio import TICK, Samples, check_rate
 from rtcvoice.device.device import DeviceChanged, Direction
 from rtcvoice.device.host import DeviceHost, device_host
 from rtcvoice.device.line import Line
 from rtcvoice.errors import ConfigError
-from rtcvoice.resampler import PassThrough, Resampler, resampler
+from rtcvoice.sound.resampler import PassThrough, Resampler, resampler
+from rtcvoice.sound.samples import TICK, Samples, check_rate
+from rtcvoice.sound.timed_ring import TimedRing
 from rtcvoice.stats import DeviceStats
-from rtcvoice.timed_ring import TimedRing
 
 from .sink import Puller, Sink
 from .ticker import ticker

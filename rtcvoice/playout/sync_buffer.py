@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rtcvoice.audio import Samples
+from rtcvoice.sound.samples import Samples
 
 __all__ = ["SyncBuffer"]
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections import deque
 
-from rtcvoice.audio import Block
+from rtcvoice.sound.samples import Block
 
 __all__ = ["BlockStream"]
 

@@ -13,8 +13,8 @@ import asyncio
 import weakref
 from collections.abc import Callable
 
-from rtcvoice import clock
-from rtcvoice.audio import TICK, latest_tick
+from rtcvoice.sound.samples import TICK, latest_tick
+from rtcvoice.system import clock
 
 __all__ = ["Ticker", "ticker"]
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from rtcvoice.audio import Samples
+from rtcvoice.sound.samples import Samples
 
 __all__ = ["Period", "TimeStretch"]
 

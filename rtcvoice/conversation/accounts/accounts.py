@@ -13,9 +13,10 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from rtcvoice import clock, events
-from rtcvoice.audio import Block
+from rtcvoice import events
 from rtcvoice.errors import ConfigError
+from rtcvoice.sound.samples import Block
+from rtcvoice.system import clock
 
 from .estimate import Estimate
 from .latency import LatencyMeter, TurnLatency, onset

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from rtcvoice import events
-from rtcvoice.audio import Samples
+from rtcvoice.sound.samples import Samples
 
 __all__ = ["LatencyMeter", "TurnLatency", "onset"]
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from rtcvoice.errors import clean
 from rtcvoice.masking import masked
-from rtcvoice.threads import ThreadsBusy
+from rtcvoice.system.threads import ThreadsBusy
 
 from .events import ToolFailure
 from .function_tool import Tool

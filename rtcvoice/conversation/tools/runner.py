@@ -22,11 +22,11 @@ from typing import Any, Protocol
 
 import msgspec
 
-from rtcvoice import clock
-from rtcvoice.conversation.function_calls import CURRENT_CALL, CurrentCall, FunctionCall
+from rtcvoice.conversation.state.function_calls import CURRENT_CALL, CurrentCall, FunctionCall
 from rtcvoice.errors import one_line
 from rtcvoice.masking import masked, masked_traceback
-from rtcvoice.threads import DaemonThreads
+from rtcvoice.system import clock
+from rtcvoice.system.threads import DaemonThreads
 
 from .events import ToolCancelled, ToolFailed, ToolFailure, ToolFinished, ToolStarted
 from .failures import Failed, LateError, failures, readable

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
-from rtcvoice.threads import bearable
+from rtcvoice.system.threads import bearable
 
 from .results import called
 

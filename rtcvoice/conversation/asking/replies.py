@@ -1,0 +1,167 @@
+"""The replies that are being made or heard: each gets the events, and the sound, of its responses.
+
+A reply begins with a request. It is let go of when it was made and heard to its end; whoever asked
+for it may keep it for ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from rtcvoice import events
+from rtcvoice.conversation.state.requests import Request, RequestState
+from rtcvoice.conversation.state.sequencer import Sequencer
+from rtcvoice.conversation.state.turns import Turn
+from rtcvoice.errors import CallEnded, TransportError
+from rtcvoice.sound.samples import Block
+
+from .confirmations import refused
+from .recorder import Recorder
+from .reply import Reply
+
+__all__ = ["Replies"]
+
+MOST = 100
+"""Replies followed at a time; of more, the oldest are complete but for their sound."""
+
+
+class Replies:
+    """The open replies of one call. `listen`, `held`: see `Recorder`; `rate`: of what it hears."""
+
+    def __init__(
+        self,
+        sequencer: Sequencer,
+        *,
+        listen: Callable[[], AsyncIterator[Block]],
+        held: Callable[[], float],
+        rate: Callable[[], int],
+    ) -> None:
+        self._sequencer = sequencer
+        sequencer.follow_up_changed = self._follow_up_changed
+        self._recorder = Recorder(listen, held)
+        self._rate = rate
+        self._told = False  # by the server, that it plays something
+        self._replies: dict[Request, Reply] = {}
+        self._begun: dict[Request, asyncio.Future[None]] = {}
+
+    def open(self, request: Request) -> tuple[Reply, asyncio.Future[None]]:
+        """Return the reply to a request not yet handed in, and a future for its beginning."""
+        request.changed = self._changed
+        reply = self._replies[request] = Reply()
+        begun = self._begun[request] = asyncio.get_running_loop().create_future()
+        return reply, begun
+
+    def abandon(self, request: Request) -> None:
+        """Forget a request's reply: nobody will get it."""
+        self._replies.pop(request, None)
+        if (begun := self._begun.pop(request, None)) is not None:
+            begun.cancel()
+
+    def feed(self, event: Any) -> None:
+        """Take the next event of the server, after the sequencer had it."""
+        response_id = _response_id(event)
+        if not response_id:
+            return
+        for request, reply in list(self._replies.items()):
+            if response_id not in reply.response_ids:
+                continue
+            follow_up = self._sequencer.will_follow_up(response_id)
+            reply.feed(event, follow_up=follow_up)
+            self._follow_sound(event, reply, response_id, beside=request.out_of_band)
+            if reply.over:
+                del self._replies[request]
+
+    def settle(self) -> None:
+        """Let the replies be done that waited for a response which will not come."""
+        for reply in self._replies.values():
+            made = reply.response_ids
+            if made and not any(map(self._sequencer.will_follow_up, made)):
+                reply.settle()
+
+    def turn_over(self, turn: Turn) -> None:
+        """Note that a turn is final: it was heard, or never will be."""
+        for request, reply in list(self._replies.items()):
+            reply.item_over(turn.id, turn.status)
+            if not reply.awaits_sound(turn.response_id):
+                self._recorder.finish(turn.response_id)
+            if reply.over or (len(self._replies) > MOST and reply.done):
+                del self._replies[request]
+
+    def turn_away(self, reason: CallEnded) -> None:
+        """Let nobody wait whose request is still queued."""
+        for request, begun in self._begun.items():
+            if request.state is RequestState.QUEUED and not begun.done():
+                begun.set_exception(reason.again())
+                begun.exception()  # seen, should nobody wait any more
+
+    def end(self, reason: CallEnded) -> None:
+        """End all waiting: the call is over."""
+        for begun in self._begun.values():
+            if not begun.done():
+                begun.set_exception(reason.again())
+                begun.exception()  # seen, should nobody wait any more
+        for reply in self._replies.values():
+            reply.give_up(reason)
+        self._replies.clear()
+
+    async def aclose(self) -> None:
+        """Stop recording."""
+        await self._recorder.aclose()
+
+    def _changed(self, request: Request) -> None:
+        reply = self._replies.get(request)
+        if reply is not None and request.response_id:
+            reply.begin(request.response_id)
+        begun = self._begun.get(request)
+        if begun is None or begun.done():
+            return
+        match request.state:
+            case RequestState.RUNNING | RequestState.COVERED:
+                begun.set_result(None)
+            case RequestState.REFUSED if request.error is not None:
+                begun.set_exception(refused("to answer", request.error))
+            case RequestState.REFUSED:
+                begun.set_exception(
+                    TransportError("the server did not react to the request", stage="reply")
+                )
+            case _:
+                return
+        del self._begun[request]
+
+    def _follow_up_changed(self, request: Request) -> None:
+        """Let the response that speaks of a function's result belong to the reply that called."""
+        for reply in self._replies.values():
+            if request.follows not in reply.response_ids:
+                continue
+            if request.response_id:
+                reply.begin(request.response_id)
+            elif request.state in (RequestState.REFUSED, RequestState.WITHDRAWN):
+                reply.settle()
+
+    def _follow_sound(self, event: Any, reply: Reply, response_id: str, *, beside: bool) -> None:
+        match event:
+            case events.OutputAudioBufferStarted():
+                self._told = True
+                self._recorder.start(reply, response_id, self._rate())
+            case _ if isinstance(event, _SPEECH) and not (self._told or beside):
+                # A server that does not tell of its playing: its turn tells when it was heard.
+                self._recorder.listen_ahead(reply, response_id, self._rate())
+            case events.OutputAudioBufferStopped() | events.OutputAudioBufferCleared():
+                cleared = isinstance(event, events.OutputAudioBufferCleared)
+                self._recorder.stop(response_id, at_once=cleared)
+                if beside:  # it makes no turns, which would tell
+                    reply.played_out(response_id)
+
+
+_SPEECH = (
+    events.ResponseOutputAudioTranscriptDelta,
+    events.ResponseOutputAudioTranscriptDone,
+)
+
+
+def _response_id(event: Any) -> str:
+    response = getattr(event, "response", None)
+    found = response.id if response is not None else getattr(event, "response_id", None)
+    return found or ""

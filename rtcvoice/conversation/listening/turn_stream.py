@@ -1,0 +1,69 @@
+"""Hands turns to one reader: final ones each once, open ones only in their latest form."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from rtcvoice.conversation.state.turns import Turn
+from rtcvoice.errors import CallEnded
+
+__all__ = ["TurnStream"]
+
+LIMIT = 1000
+"""Turns that a reader may be behind: more than an hour of talk."""
+
+
+class TurnStream(AsyncIterator[Turn]):
+    """The turns that change, or become final, from its creation on.
+
+    Of a turn that changes faster than it is read only the latest form is kept, so it cannot grow;
+    FULL at 1000 turns: the oldest is dropped and counted in `dropped`. Iteration ends with the
+    call: silently when it ended normally, otherwise by raising CallEnded. Waiting may be cancelled
+    without losing anything. For one reader at a time.
+    """
+
+    def __init__(self, *, partial: bool) -> None:
+        self.partial = partial
+        """Whether turns come in the making too."""
+        self.dropped = 0
+        self._waiting: dict[str, Turn] = {}
+        self._given: dict[str, None] = {}
+        self._more = asyncio.Event()
+        self._ended = False
+        self._error: CallEnded | None = None
+
+    def put(self, turn: Turn) -> None:
+        """Add a turn, in place of an earlier form of it."""
+        corrected = turn.id in self._given  # it was final before
+        waits = turn.id in self._waiting
+        if self._ended or not (self.partial or (turn.final and (waits or not corrected))):
+            return
+        if turn.final and not corrected:  # behind those that were final before it
+            self._waiting.pop(turn.id, None)
+            self._remember(turn.id)
+        if turn.id not in self._waiting and len(self._waiting) >= LIMIT:
+            del self._waiting[next(iter(self._waiting))]
+            self.dropped += 1
+        self._waiting[turn.id] = turn
+        self._more.set()
+
+    def end(self, error: CallEnded | None) -> None:
+        """Let the reader finish what is there and then stop, by raising `error` if given."""
+        self._ended, self._error = True, error
+        self._more.set()
+
+    async def __anext__(self) -> Turn:
+        while not self._waiting and not self._ended:
+            self._more.clear()
+            await self._more.wait()
+        if self._waiting:
+            return self._waiting.pop(next(iter(self._waiting)))
+        if self._error is not None:
+            raise self._error.again()
+        raise StopAsyncIteration
+
+    def _remember(self, turn_id: str) -> None:
+        self._given[turn_id] = None
+        if len(self._given) > LIMIT:
+            del self._given[next(iter(self._given))]

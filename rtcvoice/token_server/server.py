@@ -1,0 +1,348 @@
+"""A small server that keeps the API key and hands out ephemeral tokens, so that clients need none.
+
+    client -- POST /token --> here: who asks, how often, which session -- key --> the provider
+
+The session is fixed here; a client may choose only those options that are allowed by name. Browsers
+are let in by their origin, programs by a client key where there are such keys (`access.py`). Tokens
+only start calls; what they carry are the session's defaults, which a client can change once it is
+connected: what must not change (a tool's secret, a price) belongs on a server of yours beside the
+call.
+Needs the extra: pip install "rtcvoice[emulator]".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import json
+import logging
+import time
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import yaml
+from aiohttp import hdrs, web
+
+from rtcvoice.config import CHANGEABLE, CallConfig
+from rtcvoice.errors import ConfigError, CredentialsError, RtcVoiceError, SignalingError, one_line
+from rtcvoice.rest.credentials import WAYS, EphemeralToken, TokenUrl
+from rtcvoice.rest.signaling import Minted, Signaling
+from rtcvoice.system.small_files import UnreadableFile, read_text
+from rtcvoice.token_server.access import Access, Refusal, names_in
+from rtcvoice.token_server.rate_limit import RateLimit, household
+
+__all__ = ["TokenServer", "session_options"]
+
+logger = logging.getLogger(__name__)
+
+MOST_BYTES = 16 << 10
+"""Of a client's request."""
+
+UPSTREAM_TIMEOUT = 10.0
+LIFETIMES = range(10, 7201)
+"""Seconds that the API lets a token live."""
+
+PORTS = range(65536)
+RATES = range(1, 1_000_001)
+MOST_OF_A_FILE = 1 << 20
+"""Bytes of a file with a session."""
+
+CHOOSABLE = tuple(sorted({"model", *CHANGEABLE} - {"session", "tools"}))
+"""The options that clients can be allowed to choose."""
+
+_KEY_HINT = "set OPENAI_API_KEY to an API key, or put it into .env or a file (--api-key-file)"
+
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class TokenServer:
+    """Hands out tokens: `async with TokenServer(...) as server: server.url`.
+
+    `options` are those of `rtcvoice.connect` (session, base_url, credentials ...); the key comes
+    from the environment unless given. `allow`: names of session options that clients may choose.
+    `origins`: web origins (`https://app.example`) whose pages may ask; "*" for all. `client_keys`:
+    if there are any, a client has to show one (`Authorization: Bearer ...`). `per_minute`: tokens
+    for each client. `token_seconds`: how long a token starts calls, 10 to 7200. `behind_proxy`:
+    a reverse proxy in front tells the client's address (X-Forwarded-For). `public_hosts`: names by
+    which clients reach this server, besides addresses and `localhost`. `open_to_all`: listen on an
+    address that other machines reach, without client keys. `per_client_identifier`: send a hash of
+    the client as safety identifier.
+
+    Raises ConfigError and CredentialsError for what cannot work, also when it cannot listen.
+    """
+
+    def __init__(
+        self,
+        options: Mapping[str, Any],
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        allow: Collection[str] = (),
+        origins: Collection[str] = (),
+        client_keys: Collection[str] = (),
+        per_minute: int = 10,
+        token_seconds: int | None = None,
+        behind_proxy: bool = False,
+        public_hosts: Collection[str] = (),
+        open_to_all: bool = False,
+        per_client_identifier: bool = False,
+    ) -> None:
+        self._options = dict(options)
+        config = CallConfig.from_options(self._options)
+        self._allow = _allowed(allow)
+        if token_seconds is not None and not _is_count(token_seconds, LIFETIMES):
+            raise ConfigError(f"a token cannot live {token_seconds!r} s", hint="10 to 7200 can")
+        if not _is_count(per_minute, RATES):
+            raise ConfigError(
+                f"per_minute={per_minute!r} is no whole number of tokens", hint="1 to 1000000"
+            )
+        if not _is_count(port, PORTS):
+            raise ConfigError(f"port={port!r} is no port", hint="0 (any free one) to 65535")
+        self._access = Access(
+            host,
+            origins=origins,
+            client_keys=client_keys,
+            public_hosts=public_hosts,
+            open_to_all=open_to_all,
+        )
+        self._signaling = _signaling_of(config)
+        self._host, self._port = host, port
+        self._limit = RateLimit(per_minute)
+        self._token_seconds = token_seconds
+        self._behind_proxy = behind_proxy
+        self._per_client_identifier = per_client_identifier
+        app = web.Application(client_max_size=MOST_BYTES, middlewares=[self._envelope])
+        app.add_routes(
+            [
+                web.post("/token", self._token),
+                web.options("/token", self._preflight),
+                web.get("/health", _health),
+            ]
+        )
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=UPSTREAM_TIMEOUT)
+
+    @property
+    def url(self) -> str:
+        """Where tokens are handed out; for `rtcvoice.TokenUrl`."""
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"http://{host}:{self._port}/token"
+
+    async def __aenter__(self) -> Self:
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, self._host, self._port).start()
+        except (OSError, OverflowError) as exc:
+            await self._close()
+            cause = getattr(exc, "strerror", None) or exc
+            raise ConfigError(
+                f"the token server cannot listen on {self._host}:{self._port}: {cause}",
+                hint="choose another port (0 takes a free one), and an address of this machine",
+            ) from exc
+        self._port = self._runner.addresses[0][1]
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Answer the requests that have come, then stop."""
+        await asyncio.shield(asyncio.create_task(self._close(), name="rtcvoice token server close"))
+
+    async def _close(self) -> None:
+        await self._runner.cleanup()
+        await self._signaling.aclose()
+
+    # -- requests -------------------------------------------------------------------------------
+
+    async def _token(self, request: web.Request) -> web.Response:
+        client = self._client(request)
+        self._access.check_key(request.headers)
+        if wait := self._limit.take(household(client), time.monotonic()):
+            seconds = str(int(wait) + 1)
+            raise Refusal(
+                429, "rate_limit_exceeded", f"Try again in {seconds} s.", Retry_After=seconds
+            )
+        session = self._session_for(await _chosen(request))
+        minted = await self._minted(session, client)
+        logger.info("> token for %s", client)
+        return web.json_response({"value": minted.value, "expires_at": minted.expires_at})
+
+    async def _preflight(self, request: web.Request) -> web.Response:
+        return web.Response(
+            status=204,
+            headers={
+                hdrs.ACCESS_CONTROL_ALLOW_METHODS: "POST",
+                hdrs.ACCESS_CONTROL_ALLOW_HEADERS: "Authorization, Content-Type",
+                hdrs.ACCESS_CONTROL_MAX_AGE: "600",
+            },
+        )
+
+    @web.middleware
+    async def _envelope(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
+        """Let in whom we know, answer in JSON whatever happens, and say so to browsers."""
+        origin = request.headers.get(hdrs.ORIGIN)
+        response: web.StreamResponse
+        try:
+            self._access.check(request.headers)
+            response = await handler(request)
+        except Refusal as exc:
+            logger.info("x %s %s: %s", request.remote, exc.code, exc)
+            response = _error(exc.status, exc.code, str(exc), exc.headers)
+        except web.HTTPException as exc:
+            response = _error(exc.status, "invalid_request", exc.reason, {})
+        except Exception:
+            logger.exception("x a request failed")
+            response = _error(500, "server_error", "The token server has a bug.", {})
+        if origin is not None and self._access.knows(origin):
+            response.headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = origin
+            response.headers[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = hdrs.RETRY_AFTER
+        response.headers[hdrs.VARY] = hdrs.ORIGIN
+        response.headers[hdrs.CACHE_CONTROL] = "no-store"
+        return response
+
+    def _client(self, request: web.Request) -> str:
+        forwarded = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
+        return (self._behind_proxy and one_line(forwarded, 64)) or request.remote or "?"
+
+    def _session_for(self, chosen: dict[str, Any]) -> dict[str, Any]:
+        """Return the session with what the client chose, if it may."""
+        for name in chosen:
+            if name not in self._allow:
+                allowed = ", ".join(sorted(self._allow)) or "nothing"
+                raise Refusal(
+                    400, "option_not_allowed", f"{name[:50]!r} is not allowed; {allowed} is."
+                )
+        try:
+            return CallConfig.from_options({**self._options, **chosen}).session_payload()
+        except ConfigError as exc:
+            raise Refusal(400, "invalid_value", exc.message) from exc
+
+    # -- the provider ---------------------------------------------------------------------------
+
+    async def _minted(self, session: dict[str, Any], client: str) -> Minted:
+        request: dict[str, Any] = {"session": session}
+        if self._token_seconds is not None:
+            request["expires_after"] = {"anchor": "created_at", "seconds": self._token_seconds}
+        try:
+            async with asyncio.timeout(UPSTREAM_TIMEOUT):
+                credentials = _fit(await self._signaling.authorize(again=True))
+                headers = self._identifier(client, credentials.value)
+                return await self._signaling.mint(request, headers)
+        except TimeoutError as exc:
+            logger.error("x the provider did not answer within %g s", UPSTREAM_TIMEOUT)  # noqa: TRY400
+            raise Refusal(504, "upstream_timeout", "The provider does not answer.") from exc
+        except SignalingError as exc:
+            logger.error("x %s", exc)  # noqa: TRY400
+            raise _upstream(exc) from exc
+        except RtcVoiceError as exc:
+            logger.error("x %s", exc)  # noqa: TRY400
+            raise Refusal(500, "no_key", "The token server has no usable key.") from exc
+
+    def _identifier(self, client: str, key: str) -> dict[str, str]:
+        """Name the client to the provider, always the same but without telling who it is."""
+        if not self._per_client_identifier:
+            return {}
+        digest = hmac.new(key.encode(), client.encode(), hashlib.sha256).hexdigest()
+        return {"OpenAI-Safety-Identifier": digest[:32]}
+
+
+def _signaling_of(config: CallConfig) -> Signaling:
+    try:
+        source = config.credentials_source()
+    except CredentialsError as exc:
+        exc.hint = _KEY_HINT if exc.hint == WAYS else exc.hint
+        raise
+    if isinstance(source, TokenUrl):
+        raise CredentialsError("a token server needs the API key itself", hint=_KEY_HINT)
+    return Signaling(
+        base_url=config.base_url,
+        credentials=_fit(source),
+        headers=config.headers,
+        proxy=config.proxy,
+        ca_file=config.ca_file,
+    )
+
+
+def _fit(source: Any) -> Any:
+    if isinstance(source, EphemeralToken):
+        raise CredentialsError("an ephemeral token cannot make others", hint=_KEY_HINT)
+    return source
+
+
+def _upstream(exc: SignalingError) -> Refusal:
+    """What a client may know of the provider's refusal: nothing about our key."""
+    if exc.status == 429:
+        return Refusal(429, exc.code or "rate_limit_exceeded", "The provider takes no more now.")
+    if exc.status in (401, 403):
+        return Refusal(502, "upstream_refused", "The provider refuses the token server's key.")
+    if exc.status == 400:
+        return Refusal(502, exc.code or "upstream_refused", "The provider refuses the session.")
+    return Refusal(502, "upstream_error", "The provider cannot be asked now.")
+
+
+async def _chosen(request: web.Request) -> dict[str, Any]:
+    """Return the options in a request's body; a body is not needed."""
+    text = await request.text() if request.can_read_body else ""
+    try:
+        chosen = json.loads(text) if text.strip() else {}
+    except (ValueError, RecursionError) as exc:
+        raise Refusal(400, "invalid_json", "The body is no valid JSON.") from exc
+    if not isinstance(chosen, dict):
+        raise Refusal(400, "invalid_json", "The body has to be a JSON object.")
+    return chosen
+
+
+async def _health(request: web.Request) -> web.Response:
+    return web.json_response({"status": "ok"})
+
+
+def _error(status: int, code: str, message: str, headers: Mapping[str, str]) -> web.Response:
+    body = {"error": {"type": "token_server_error", "code": code, "message": message}}
+    return web.json_response(body, status=status, headers=headers)
+
+
+def _allowed(allow: Collection[str]) -> frozenset[str]:
+    for name in names_in("allow", allow):
+        if name not in CHOOSABLE:
+            raise ConfigError(
+                f"clients cannot be allowed to choose {name!r}",
+                hint=f"what they can be: {', '.join(CHOOSABLE)}",
+            )
+    return frozenset(allow)
+
+
+def _is_count(value: object, within: range) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value in within
+
+
+def session_options(path: str | Path) -> dict[str, Any]:
+    """Read session options from a JSON or YAML file (.yaml, .yml). Raises ConfigError.
+
+    It holds either options of `rtcvoice.connect` or a session as the API has it.
+    """
+    hint = "for example: voice: marin"
+    try:
+        text = read_text(path, most_bytes=MOST_OF_A_FILE)
+        data = yaml.safe_load(text) if Path(path).suffix in (".yaml", ".yml") else json.loads(text)
+    except UnreadableFile as exc:
+        raise ConfigError(f"{path} cannot be read: {exc}", hint="give a file in UTF-8") from exc
+    except (ValueError, RecursionError, yaml.YAMLError) as exc:
+        cause = " ".join(str(exc).split())[:200]
+        raise ConfigError(f"{path} cannot be understood: {cause}", hint=hint) from exc
+    if not isinstance(data, dict) or not all(isinstance(name, str) for name in data):
+        raise ConfigError(f"{path} holds no options", hint=hint)
+    if "type" not in data and "audio" not in data:
+        if "tools" not in data:
+            return data
+        inner = data.get("session", {})
+        if not isinstance(inner, dict):
+            raise ConfigError(f"session: in {path} is no group of fields", hint=hint)
+        others = {name: value for name, value in data.items() if name != "tools"}
+        return others | {"session": {**inner, "tools": data["tools"]}}
+    session = {name: value for name, value in data.items() if name not in ("type", "model")}
+    return {"session": session} | ({"model": data["model"]} if "model" in data else {})

@@ -1,0 +1,358 @@
+"""The WebRTC peer of a call: one RTCPeerConnection and its "oai-events" data channel.
+
+It carries packets and text and understands neither: a track goes in, RTP packets and text messages
+come out through callbacks, which run on the event loop and must not raise. Stages are awaited one
+by one (`create_offer`, `accept_answer`, `wait_ice`, `wait_dtls`, `wait_channel`); none has a
+deadline of its own, the caller holds one for all. aiortc reports failures late or never, so two
+things are judged here: a state that is final before it is connected raises `TransportError`, and
+`heard_at` says when the server was last heard: only by what DTLS, SRTP or STUN has accepted, for
+anybody can send datagrams.
+
+Closing: `aclose()` runs in a task of its own behind a shield. aiortc's own close must never be
+cancelled half-way (every later close would hang), so past its deadline it is parked and logged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from aiortc import (
+    MediaStreamTrack,
+    RTCBundlePolicy,
+    RTCConfiguration,
+    RTCIceTransportPolicy,
+    RTCPeerConnection,
+    RTCRtpSender,
+    RTCSessionDescription,
+)
+
+from rtcvoice.errors import RtcVoiceError, TransportError
+from rtcvoice.masking import masked
+from rtcvoice.rest.ice_servers import IceSettings
+from rtcvoice.stats import TransportStats
+from rtcvoice.system import clock
+from rtcvoice.wire import _aioice, _aiortc, _channels, _ice, _sctp, _wall_clock, sdp
+from rtcvoice.wire.rtp import ReceiverReport, RtpPacket
+
+__all__ = ["CHANNEL_LABEL", "SEND_BUFFER_LIMIT", "Transport"]
+
+logger = logging.getLogger(__name__)
+
+CHANNEL_LABEL = "oai-events"
+
+SEND_BUFFER_LIMIT = 1 << 20
+"""Bytes of text that may wait for a slow network. aiortc itself would queue without a limit."""
+
+MOST_PAIRS = 400
+FEWEST_CANDIDATES = 4
+"""Pairs of addresses that are checked, and candidates of the server's that are used however many
+addresses this machine has; aioice's work grows with the square of the pairs."""
+
+CLOSE_TIMEOUT = 3.0
+"""Seconds that aiortc may take to close before it is left to itself."""
+
+_UNREACHABLE = "no address of the server can be reached by UDP"
+_NOT_OPEN = "the event channel is not open"
+_DEAD = ("failed", "closed")
+_parked: set[asyncio.Task[None]] = set()
+
+
+class Transport:
+    """One single-use connection.
+
+    `on_packet` gets every RTP packet, `on_text` every text message, `on_lost` one call with the
+    reason when an established connection fails or is closed by the peer, `on_report` every RTCP
+    report of how the other side receives the track. All of them run on the event loop. `loopback`
+    also offers 127.0.0.1, for a server on this machine; the answer tells whether it is used. `ice`
+    names STUN and TURN servers, and is told how they answered.
+    """
+
+    def __init__(
+        self,
+        *,
+        track: MediaStreamTrack,
+        on_packet: Callable[[RtpPacket], None],
+        on_text: Callable[[str], None],
+        on_lost: Callable[[TransportError], None],
+        on_report: Callable[[ReceiverReport], None] = lambda report: None,
+        loopback: bool = False,
+        ice: IceSettings | None = None,
+    ) -> None:
+        # aiortc's default asks a STUN server, which costs 5 s where it does not answer; the other
+        # side is public, so host candidates suffice. Servers that are wanted are asked by us.
+        self._gathering = ice or IceSettings()
+        policy = (
+            RTCIceTransportPolicy.RELAY
+            if self._gathering.relay_only
+            else (RTCIceTransportPolicy.ALL)
+        )
+        self._peer = RTCPeerConnection(
+            RTCConfiguration(
+                iceServers=[], iceTransportPolicy=policy, bundlePolicy=RTCBundlePolicy.MAX_BUNDLE
+            )
+        )
+        self._end_connecting = _aiortc.own_connecting(self._peer, self._broke)
+        self._on_text = on_text
+        self._on_lost = on_lost
+        self._changed = asyncio.Event()
+        self._established = False
+        self._broken: TransportError | None = None
+        self._closing: asyncio.Task[None] | None = None
+        self.heard_at = clock.now()
+        """When the server was last heard, in seconds of `clock.now()`."""
+        self._packets_received = self._bytes_received = self._bytes_given = 0
+        self._add_audio(track, on_packet, on_report)
+        self._channel: Any = self._peer.createDataChannel(CHANNEL_LABEL)
+        self._mend_channels(self._peer.sctp)
+        self._ice = self._mend_ice(loopback=loopback)
+        # An exception in a listener of aiortc's ends the whole call: these only set and enqueue.
+        self._peer.on("iceconnectionstatechange", self._state_changed)
+        self._peer.on("connectionstatechange", self._state_changed)
+        self._channel.on("open", self._state_changed)
+        self._channel.on("close", self._state_changed)
+        self._channel.on("message", self._message)
+
+    def _add_audio(
+        self,
+        track: MediaStreamTrack,
+        on_packet: Callable[[RtpPacket], None],
+        on_report: Callable[[ReceiverReport], None],
+    ) -> None:
+        transceiver = self._peer.addTransceiver(track, direction="sendrecv")
+        opus = [c for c in RTCRtpSender.getCapabilities("audio").codecs if "opus" in c.mimeType]
+        transceiver.setCodecPreferences(opus)
+        _wall_clock.report_by_monotonic_clock(transceiver.sender, transceiver.receiver)
+        _aiortc.guard_media(transceiver.receiver.transport, self._heard)
+        _aiortc.take_packets(transceiver.receiver, on_packet)
+        _aiortc.watch_reports(transceiver.sender, on_report)
+
+    def _mend_ice(self, *, loopback: bool) -> Any:
+        connection = _aiortc.ice_connection(self._peer)
+        _aiortc.end_consent_lapse(connection)
+        _aiortc.quick_checks(connection)
+        _ice.prefer_routed_pairs(connection)
+        _ice.gather_hosts(connection, loopback=loopback)
+        if self._gathering.servers:
+            _aioice.gather_through_servers(connection, self._gathering)
+        return connection
+
+    def _mend_channels(self, sctp: Any) -> None:
+        _wall_clock.measure_by_monotonic_clock(sctp)
+        _channels.guard_channels(sctp, self._heard)
+        _channels.bound_reassembly(sctp, self._overflowed)
+        _channels.open_channels_early(sctp)
+
+    @property
+    def ice_state(self) -> str:
+        """State of ICE in the terms of the W3C's RTCIceConnectionState."""
+        return str(self._peer.iceConnectionState)
+
+    @property
+    def state(self) -> str:
+        """State of the connection in the terms of the W3C's RTCPeerConnectionState."""
+        return str(self._peer.connectionState)
+
+    @property
+    def stats(self) -> TransportStats:
+        """What has arrived so far."""
+        return TransportStats(
+            packets_received=self._packets_received,
+            bytes_received=self._bytes_received,
+            route=_aioice.route(self._ice),
+        )
+
+    @property
+    def max_message_size(self) -> int:
+        """Largest message in bytes that the server accepts (RFC 8841 §6; 65536 if unsaid)."""
+        return _sctp.max_message_size(self._peer)
+
+    async def create_offer(self) -> str:
+        """Gather candidates and return the SDP offer to post. Cancellation: only `aclose` after.
+
+        Raises TransportError(stage=offer) when there has to be a relay and there is none.
+        """
+        await self._peer.setLocalDescription(await self._peer.createOffer())
+        ice = self._gathering
+        if ice.relay_only and not any(asked.candidate for asked in ice.asked):
+            trouble = ice.trouble or "there is no TURN server"
+            raise TransportError(f"no relay can be used: {trouble}", stage="offer", hint=ice.cure)
+        self._watch_sockets()
+        return sdp.shape_offer(self._peer.localDescription.sdp)
+
+    async def accept_answer(self, answer: str) -> None:
+        """Apply the server's SDP answer; ICE starts at once.
+
+        Raises TransportError(stage=answer).
+        """
+        try:
+            normalised = sdp.normalise_answer(answer, most_candidates=self._most_candidates())
+            hosts = sdp.candidate_hosts(normalised)
+            self._gathering.mismatch = _ice.mismatch(self._ice, hosts)
+            if not self._gathering.relay_only:
+                await _ice.keep_to_loopback(self._ice, hosts)
+                self._watch_sockets()
+            description = RTCSessionDescription(normalised, "answer")
+            await self._peer.setRemoteDescription(description)
+            await self._peer.addIceCandidate(None)  # without an end, ICE would never fail
+        except sdp.AnswerError as exc:
+            raise TransportError(masked(str(exc)), stage="answer", hint=exc.hint) from exc
+        except RtcVoiceError:
+            raise
+        except OSError as exc:  # all that asks the network here
+            raise TransportError(
+                f"the server names its address by mDNS only, and asking for it fails: {exc}",
+                stage="answer",
+                hint="have the server name an address; does another program hold UDP port 5353?",
+            ) from exc
+        except Exception as exc:  # aiortc raises many kinds for an SDP it cannot use
+            what = ascii(masked(str(exc)) or type(exc).__name__)[1:-1][:200]
+            raise TransportError(
+                f"the server's SDP answer cannot be used: {what}",
+                stage="answer",
+                hint="it is not what an answer to our offer has to be; ask the server's operator",
+            ) from exc
+
+    def _most_candidates(self) -> int:
+        """Return how many candidates are worth checking: each is checked from every address."""
+        addresses = max(1, len(self._ice.local_candidates))
+        return max(FEWEST_CANDIDATES, min(sdp.MOST_CANDIDATES, MOST_PAIRS // addresses))
+
+    def _watch_sockets(self) -> None:
+        _aiortc.watch_datagrams(self._ice, self._count)
+        _ice.watch_answers(self._ice, self._heard)
+        _ice.keep_reading(self._ice, asyncio.get_running_loop().call_later)
+
+    async def wait_ice(self) -> None:
+        """Wait until a candidate pair works. Raises TransportError(stage=ice)."""
+        await self._wait(
+            lambda: self.ice_state in ("connected", "completed"),
+            "ice",
+            "; ".join(filter(None, (_UNREACHABLE, self._gathering.trouble))),
+            self._gathering.cure or "check that a firewall or VPN lets UDP through",
+        )
+
+    async def wait_dtls(self) -> None:
+        """Wait until media is encrypted and flows. Raises TransportError(stage=dtls)."""
+        await self._wait(lambda: self.state == "connected", "dtls", "the DTLS handshake failed", "")
+
+    async def wait_channel(self) -> None:
+        """Wait until the data channel is open. Raises TransportError(stage=channel)."""
+        await self._wait(
+            lambda: self._channel.readyState == "open",
+            "channel",
+            "the event channel did not open",
+            "",
+        )
+        self._established = True
+        _aiortc.stop_stock_decoder(self._peer.getTransceivers()[0].receiver)
+
+    async def _wait(self, done: Callable[[], bool], stage: str, what: str, hint: str) -> None:
+        while not done():
+            if self._broken is not None:
+                raise TransportError(self._broken.message, stage=stage, hint=self._broken.hint)
+            if self.state in _DEAD or self.ice_state in _DEAD:
+                raise TransportError(what, stage=stage, hint=hint)
+            self._changed.clear()
+            await self._changed.wait()
+
+    def send_text(self, text: str) -> None:
+        """Send one text message.
+
+        Raises TransportError(stage=send) when the channel is not open, when the message is larger
+        than the server accepts, or when SEND_BUFFER_LIMIT bytes already wait: nothing is sent then.
+        """
+        size = len(text.encode())
+        if self._channel.readyState != "open":
+            closed = self._channel.readyState != "connecting" and self._closing is None
+            what = "the server closed the event channel" if closed else _NOT_OPEN
+            raise TransportError(what, stage="send")
+        if size > self.max_message_size:
+            raise TransportError(
+                f"an event of {size} bytes is larger than the {self.max_message_size} bytes that"
+                " the server accepts",
+                stage="send",
+                hint="send less at once: a smaller image, shorter instructions",
+            )
+        if self._channel.bufferedAmount + size > SEND_BUFFER_LIMIT:
+            raise TransportError(
+                f"{self._channel.bufferedAmount} bytes of events already wait for the network",
+                stage="send",
+                hint="send more slowly",
+            )
+        self._channel.send(text)
+        self._bytes_given += size
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """Bytes of all text given to `send_text`, and those of them that the other side has."""
+        waiting = self._channel.bufferedAmount + _sctp.unacknowledged(self._peer)
+        return self._bytes_given, max(0, self._bytes_given - waiting)
+
+    def _heard(self) -> None:
+        self.heard_at = clock.now()
+
+    def _count(self, size: int) -> None:
+        self._packets_received += 1
+        self._bytes_received += size
+
+    def _message(self, message: str | bytes) -> None:
+        if isinstance(message, str):
+            self._on_text(message)
+        else:
+            logger.warning("< binary message of %d bytes ignored", len(message))
+
+    def _state_changed(self) -> None:
+        logger.debug(
+            "= ice %s, connection %s, channel %s",
+            self.ice_state,
+            self.state,
+            self._channel.readyState,
+        )
+        self._changed.set()
+        if not self._established or self._closing is not None:
+            return
+        if self.state in _DEAD or self._channel.readyState in ("closing", "closed"):
+            self._established = False
+            self._on_lost(TransportError("the server closed the connection", stage="connected"))
+
+    def _broke(self, exc: Exception) -> None:
+        """Note that aiortc's connecting has ended by an exception; whoever waits for it is told."""
+        what = ascii(str(exc) or type(exc).__name__)[1:-1][:200]
+        self._fail(TransportError(f"connecting failed: {what}", stage="connecting"))
+
+    def _overflowed(self, reason: str) -> None:
+        self._fail(TransportError(f"the server cannot be listened to: {reason}", stage="connected"))
+
+    def _fail(self, error: TransportError) -> None:
+        self._broken = self._broken or error
+        self._changed.set()
+        if self._established and self._closing is None:
+            self._established = False
+            self._on_lost(error)
+
+    async def aclose(self) -> None:
+        """Close the connection; idempotent, never raises, at most CLOSE_TIMEOUT seconds.
+
+        Safe to cancel: the closing goes on, and a later `aclose()` waits for the same one.
+        """
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._close(), name="rtcvoice transport close")
+        await asyncio.shield(self._closing)
+
+    async def _close(self) -> None:
+        closing = asyncio.create_task(self._close_peer(), name="rtcvoice peer close")
+        done, _ = await asyncio.wait({closing}, timeout=CLOSE_TIMEOUT)
+        if not done:
+            _parked.add(closing)
+            closing.add_done_callback(_parked.discard)
+            logger.warning("x closing the peer connection takes over %.0f s", CLOSE_TIMEOUT)
+        elif (error := closing.exception()) is not None:
+            logger.warning("x closing the peer connection failed: %s", error)
+        self._changed.set()
+
+    async def _close_peer(self) -> None:
+        await self._end_connecting()
+        await self._peer.close()
