@@ -5,20 +5,19 @@ from __future__ import annotations
 import asyncio
 import base64
 import functools
-import importlib
 
 import pytest
 import virtual_loop
 from virtual_call import VirtualCall
 
 from rtcvoice import events
+from rtcvoice.call import connect
 from rtcvoice.call.timings import Timings
 from rtcvoice.config import CallConfig
 from rtcvoice.conversation.asking.confirmations import AHEAD, REPLY_TIMEOUT, Exchange, new_id
 from rtcvoice.errors import CallEnded, ServerError, TransportError
 from rtcvoice.rest.ice_servers import IceSettings
 
-connect = importlib.import_module("rtcvoice.connect")  # its name is the function's, too
 TEXT = {"output_modalities": ["text"]}
 NONSENSE = {"audio": {"input": {"turn_detection": {"type": "nonsense"}}}}
 

@@ -91,10 +91,10 @@ async def test_shutdown_cancels_what_waits_and_leaves_what_runs() -> None:
 
 ENDS = """
 import asyncio, sys, threading
-from rtcvoice.conversation.dispatcher import Dispatcher
+from rtcvoice.conversation.listening.dispatcher import Dispatcher
 import rtcvoice.system.threads as threads_module
-from rtcvoice.conversation.content import read_image
-from rtcvoice.credentials import ApiKeyFile, resolved
+from rtcvoice.conversation.asking.content import read_image
+from rtcvoice.rest.credentials import ApiKeyFile, resolved
 from rtcvoice.system.threads import in_thread
 
 class Event:
