@@ -157,6 +157,12 @@ examples:
         help="prompts (the default), or a synthesizer that is installed: flite, espeak-ng, say",
     )
     parser.add_argument(
+        "--audio",
+        choices=("real-time", "instant"),
+        default="real-time",
+        help="instant: answers are silent and over at once, for tests of your own agent",
+    )
+    parser.add_argument(
         "--idle",
         choices=("rtp", "gap"),
         default="rtp",

@@ -21,6 +21,7 @@ async def run(options: argparse.Namespace) -> int:
         port=options.port,
         script=options.script,
         voice=options.voice,
+        audio=options.audio,
         gap=options.idle == "gap",
         record=options.record,
         origins=options.origin,

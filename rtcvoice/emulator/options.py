@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from rtcvoice.emulator.answer import AS_SEEN, AnswerShape
 from rtcvoice.emulator.faults import NO_FAULTS, Faults
@@ -24,6 +25,7 @@ class EmulatorOptions(Options):
     script: object = None
     voice: str = "prompts"
     api_keys: tuple[str, ...] | None = None
+    audio: Literal["real-time", "instant"] = "real-time"
     gap: bool = False
     pace: Pace | None = None
     shape: AnswerShape = AS_SEEN

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self
 
 from aiohttp import web
 
@@ -111,13 +111,16 @@ class Emulator:
     file or a list of `Turn`; without one the assistant answers with short prompts, calls tools that
     a text names, and knows no speech but the shipped clips. `voice`: `prompts`, or an installed
     synthesizer for what there is no prompt of (flite, espeak-ng, say). `api_keys`: keys to accept;
-    None accepts every `sk-...`. `gap`: send no RTP between answers instead of silence. `pace`: how
-    fast answers come. `shape`: how SDP answers look. `duration`: seconds that a session may last.
-    `seed` makes ids repeatable. `record`: a folder for the events and the audio of each call
-    (`recording.py`), of at most `record_limit` bytes in all. `most_calls`: how many may run at a
-    time; further ones are refused (429). `origins`: whose web pages may call besides those of this
-    machine. `models`: names taken besides the service's, "*" for all. `faults`: what goes wrong;
-    those of a script hold unless some are given here.
+    None accepts every `sk-...`. `audio`: with `instant` answers are silent and over as soon as they
+    are made, and `pace` is no time at all: for tests of one's own agent. What the user says by
+    `call.send(audio=)` is then known at once; a source still speaks in real time. `gap`: send no
+    RTP between answers instead of silence. `pace`: how fast answers come. `shape`: how SDP answers
+    look. `duration`: seconds that a session may last. `seed` makes ids repeatable. `record`: a
+    folder for the events and the audio of each call (`recording.py`), of at most `record_limit`
+    bytes in all. `most_calls`: how many may run at a time; further ones are refused (429).
+    `origins`: whose web pages may call besides those of this machine. `models`: names taken besides
+    the service's, "*" for all. `faults`: what goes wrong; those of a script hold unless some are
+    given here.
 
     Raises ConfigError for a script that cannot be played, a folder that cannot be made, and an
     address or an origin that cannot be used.
@@ -131,6 +134,7 @@ class Emulator:
         script: str | Path | Sequence[Turn] | None = None,
         voice: str = "prompts",
         api_keys: Set[str] | None = None,
+        audio: Literal["real-time", "instant"] = "real-time",
         gap: bool = False,
         pace: Pace | None = None,
         shape: AnswerShape | None = None,
@@ -149,6 +153,7 @@ class Emulator:
             "script": script,
             "voice": voice,
             "api_keys": api_keys,
+            "audio": audio,
             "gap": gap,
             "pace": pace,
             "shape": AS_SEEN if shape is None else shape,
@@ -321,6 +326,7 @@ class Emulator:
             faults=faults.session(),
             duration=self._options.duration,
             unix_time=time.time(),
+            instant=self._options.audio == "instant",
         )
 
     def running(self, call_id: str) -> Peer | None:

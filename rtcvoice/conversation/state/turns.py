@@ -157,7 +157,9 @@ class Turns:
         # What the user wrote comes as a whole; so do words that were spoken, with the transcript.
         if parts and all(part.settled for part in parts):
             return 0.0
-        if record.done and (not self.transcribes or all(part.settled for part in audio)):
+        # A clip that we posted is not transcribed, as far as is known.
+        unasked = record.sent or not self.transcribes
+        if record.done and (unasked or all(part.settled for part in audio)):
             return 0.0
         return record.changed_at + TRANSCRIPT_PATIENCE
 

@@ -7,7 +7,10 @@ that hold for the whole session are laid over what the persona planned.
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import takewhile
 from typing import Any
+
+import numpy as np
 
 from rtcvoice.emulator.session.clips import Voice
 from rtcvoice.emulator.session.conversation import Entry
@@ -155,6 +158,15 @@ class Answers:
             raise invalid(f"{path}.id", f"There is no item with the id '{item['id']}'.")
         return entry
 
+    def _listen(self, entries: list[Entry]) -> str | None:
+        """Return what the clips say that were posted last: one clip may have come in parts."""
+        spoken = (e for e in reversed(entries) if e.item.get("role") == "user")
+        posted = list(takewhile(lambda entry: entry.unheard, spoken))
+        sounds = [entry.sound for entry in reversed(posted) if entry.sound is not None]
+        for entry in posted:
+            entry.unheard = False
+        return self._persona.hear(np.concatenate(sounds)).text if sounds else None
+
     def _context(
         self,
         entries: list[Entry],
@@ -164,6 +176,9 @@ class Answers:
         user_silent: bool,
     ) -> Context:
         user = next((e for e in reversed(entries) if e.item.get("role") == "user"), None)
+        out_of_band = request.get("conversation") == "none"
+        if user is not None and user.unheard and not out_of_band:
+            user.heard = self._listen(entries)
         user_id = None if user is None else user.item["id"]
         return Context(
             items=[entry.item for entry in entries],
@@ -172,7 +187,7 @@ class Answers:
             new_turn=user is not None and user_id != self._answered,
             spoken=user is not None
             and any(part["type"] == "input_audio" for part in user.item["content"]),
-            out_of_band=request.get("conversation") == "none",
+            out_of_band=out_of_band,
             user_silent=user_silent,
             request=request,
             session=settings,

@@ -34,6 +34,8 @@ class Entry:
     """Length of the assistant's audio at 24 kHz; 0 for everything else."""
     sound: Pcm | None = None
     """The audio of the item, where it has some and it is still kept."""
+    unheard: bool = False
+    """It is a clip that a client posted, and nobody has been asked yet what it says."""
     heard: str | None = None
     """The words of a spoken user turn, where somebody knows them: the transcript comes later."""
 

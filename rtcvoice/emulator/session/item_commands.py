@@ -41,6 +41,7 @@ class ItemCommands:
             raise _unknown_item("create", after, "previous_item_id")
         sound = client_sound(item)
         if sound is not None:
+            entry.unheard = True
             self._conversation.keep_sound(entry, sound)
         previous = self._conversation.previous_of(made["id"])
         for kind in ("added", "done"):

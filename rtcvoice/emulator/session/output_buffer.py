@@ -4,6 +4,9 @@ A model makes speech faster than it can be heard; the surplus waits here and goe
 The shell plays what `PlayAudio` hands it from that moment on, so the position is a matter of
 arithmetic: what was handed out, less what is still to come until `ends_at`. Each response has a
 stream. Streams play one after the other; only the first is handed to the shell.
+
+Where audio is instant (tests of one's own agent), nothing is handed out: an answer is over as soon
+as it is made. One that is to be interrupted goes on for as long as its speech would last, unheard.
 """
 
 from __future__ import annotations
@@ -85,7 +88,15 @@ class OutputBuffer:
     asks for more and more speech without listening fills it until the session expires.
     """
 
-    def __init__(self, outbox: Outbox, agenda: Agenda, *, on_idle: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        outbox: Outbox,
+        agenda: Agenda,
+        *,
+        on_idle: Callable[[], None],
+        instant: bool = False,
+    ) -> None:
+        self._instant = instant
         self._outbox = outbox
         self._agenda = agenda
         self._on_idle = on_idle
@@ -154,13 +165,18 @@ class OutputBuffer:
         self._on_idle()
 
     def _hand_out(self, stream: Stream) -> None:
+        at_once = self._instant and stream.heard_out is None
+        if at_once and not stream.closed:
+            return
         if stream.pieces and stream.state is StreamState.WAITING:
             stream.state = StreamState.PLAYING
             self._outbox.send("output_audio_buffer.started", response_id=stream.response_id)
         for samples in stream.pieces:
-            stream.ends_at = max(stream.ends_at, self._agenda.now) + len(samples) / RATE_HZ
             stream.handed_out += len(samples)
-            self._outbox.put(PlayAudio(samples, stream.response_id))
+            if not at_once:
+                stream.ends_at = max(stream.ends_at, self._agenda.now) + len(samples) / RATE_HZ
+            if not self._instant:
+                self._outbox.put(PlayAudio(samples, stream.response_id))
         stream.pieces.clear()
 
     def _set_timer(self, when: float | None) -> None:

@@ -47,7 +47,7 @@ from rtcvoice.emulator.session.persona import Hearing, Persona
 from rtcvoice.emulator.session.responses import Response
 from rtcvoice.emulator.session.schema import RequestError, invalid
 from rtcvoice.emulator.session.settings import Settings, public, update
-from rtcvoice.emulator.session.shared import Pace, Shared
+from rtcvoice.emulator.session.shared import AT_ONCE, Pace, Shared
 from rtcvoice.emulator.session.transcript_order import TranscriptOrder
 from rtcvoice.emulator.session.transcription import Transcriber
 from rtcvoice.emulator.session.turns import Turns
@@ -61,7 +61,8 @@ class Session:
     `settings` comes from `settings.validate` and is not changed. `now` is seconds of any clock that
     does not go back; `unix_time` is the wall time at the same moment, for `expires_at` alone.
     `duration` is the session's life in seconds, unless `faults` end it earlier. `transcript_order`
-    chooses when transcripts come. Give `random` a seed for repeatable ids.
+    chooses when transcripts come. Give `random` a seed for repeatable ids. `instant`: answers are
+    silent and over as soon as they are made; `pace`, if not given, is then no time at all.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class Session:
         faults: SessionFaults | None = None,
         duration: float = 3600.0,
         unix_time: float = 0.0,
+        instant: bool = False,
     ) -> None:
         faults = faults or SessionFaults()
         random = random or Random()  # noqa: S311 - ids need no secrecy here
@@ -94,7 +96,9 @@ class Session:
         self._agenda = Agenda(now)
         self._outbox = Outbox(ids)
         self._noise = Noise(faults, random)
-        self._output = OutputBuffer(self._outbox, self._agenda, on_idle=self._output_idle)
+        self._output = OutputBuffer(
+            self._outbox, self._agenda, on_idle=self._output_idle, instant=instant
+        )
         self._conversation = Conversation(ids.conversation())
         self._shared = Shared(
             ids=ids,
@@ -103,7 +107,7 @@ class Session:
             conversation=self._conversation,
             output=self._output,
             budget=TokenBudget(faults.tokens_per_minute, now),
-            pace=pace or Pace(),
+            pace=pace or (AT_ONCE if instant else Pace()),
         )
         self._turns = Turns(self._shared, settings["audio"]["input"]["turn_detection"], self)
         self._answers = Answers(self._shared, self._persona, voice, faults, self)

@@ -12,7 +12,7 @@ from rtcvoice.emulator.session.ids import Ids
 from rtcvoice.emulator.session.output_buffer import OutputBuffer
 from rtcvoice.emulator.session.outputs import Outbox
 
-__all__ = ["Pace", "Shared"]
+__all__ = ["AT_ONCE", "Pace", "Shared"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +27,10 @@ class Pace(Options):
     """From the commit to the transcript, when no response is there to order it by."""
     lead_deltas: int = 3
     """How many deltas come before the first audio."""
+
+
+AT_ONCE = Pace(response_latency=0.0, delta_interval=0.0, transcription_latency=0.0)
+"""Nothing takes any time."""
 
 
 @dataclass(frozen=True)
