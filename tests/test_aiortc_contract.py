@@ -10,8 +10,11 @@ import asyncio
 import fractions
 import threading
 import time
+import tomllib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from importlib.metadata import version
+from pathlib import Path
 from types import SimpleNamespace
 
 import aioice.ice
@@ -27,9 +30,18 @@ from aiortc import (
 
 from rtcvoice.wire import _aiortc, _sctp
 from rtcvoice.wire._aiortc import UnsupportedAiortc
+from rtcvoice.wire.aiortc_release import AIORTC_RELEASE, AIORTC_REQUIREMENT
 from rtcvoice.wire.rtp import RtpPacket
 
 PAYLOADS = [bytes([0x78, n]) for n in range(10)]
+ROOT = Path(__file__).parents[1]
+
+
+def test_the_release_that_is_named_is_the_one_that_is_installed_with_the_package():
+    needed = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    assert AIORTC_REQUIREMENT in needed
+    assert AIORTC_REQUIREMENT.startswith(f"aiortc>={AIORTC_RELEASE},")
+    assert version("aiortc").startswith(f"{AIORTC_RELEASE}.")
 
 
 class Burst(MediaStreamTrack):

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rtcvoice.errors import ConfigError
+from rtcvoice.sound.ring import RingBuffer
 from rtcvoice.sound.samples import (
     SILENCE_DBFS,
     Block,
-    RingBuffer,
     check_rate,
     level,
     samples_from_bytes,

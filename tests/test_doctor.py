@@ -253,7 +253,6 @@ def test_a_program_that_was_frozen_knows_no_versions(monkeypatch, capsys):
 
     for module in (machine, cli_options):
         monkeypatch.setattr(module, "version", nobody)
-    monkeypatch.setattr(machine, "requires", nobody)
     found = list(machine.look_at_machine())
     assert all(finding.level is not Level.FAIL for finding in found)
     assert "rtcvoice (version unknown)" in found[1].text

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from virtual_loop import run
 
 import rtcvoice
-from rtcvoice.capture.cutter import PATIENCE, Cutter
+from rtcvoice.capture.cutter import OVERDUE, Cutter
 from rtcvoice.errors import ConfigError, DeviceError
 
 RATE = 48000
@@ -144,7 +144,7 @@ def test_a_lost_device_is_silence_in_time_and_then_sound_again():
             scene.library.plugged.clear()
             scene.stream.vanish()
             await scene.live(3)
-            assert len(scene.blocks) >= 50 * (4 - PATIENCE - 0.1)
+            assert len(scene.blocks) >= 50 * (4 - OVERDUE - 0.1)
             assert not scene.blocks[-1].samples.any()
             gaps = np.diff(scene.arrived[70:])
             assert gaps.max() < 0.03  # paced, not in a heap
@@ -272,7 +272,7 @@ def test_time_in_which_nobody_read_is_passed_over(stood_still):
     while (block := cutter.take(now)) is not None:
         blocks.append(block)
     assert 1 <= len(blocks) <= 7
-    assert blocks[-1].time == pytest.approx(now - PATIENCE - 0.02, abs=0.1)
+    assert blocks[-1].time == pytest.approx(now - OVERDUE - 0.02, abs=0.1)
     for block in blocks:
         assert block.index / 1000 == pytest.approx(block.time - 100.0, abs=0.001)
 

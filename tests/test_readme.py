@@ -62,7 +62,7 @@ def test_commands_exist(words: list[str]) -> None:
 
 
 def test_the_exit_codes_named_are_the_ones_used() -> None:
-    from rtcvoice.cli.options import EXIT_CODES
+    from rtcvoice.cli.exit_codes import EXIT_CODES
 
     for _, code in EXIT_CODES:
         if code > 1:

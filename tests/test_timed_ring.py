@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rtcvoice.errors import ConfigError
+from rtcvoice.sound.ring import RingBuffer, RingStorage
 from rtcvoice.sound.timed_ring import TimedRing
 
 RATE = 1000
@@ -129,3 +130,31 @@ def test_a_reader_beside_a_fast_writer_gets_true_samples_or_silence():
     finally:
         done.set()
         writer.join()
+
+
+class OvertakingWriter(RingStorage):
+    """A storage in which a writer is at work while a reader copies, for the first time it does."""
+
+    def __init__(self, capacity: int, samples: int) -> None:
+        super().__init__(capacity)
+        self.to_come = samples
+
+    def copy_to(self, target: np.ndarray, start: int) -> None:
+        count, self.to_come = self.to_come, 0
+        self.write(ramp(self.written, count))
+        super().copy_to(target, start)
+
+
+@pytest.mark.parametrize("meanwhile", [1, 40, 100, 199, 1000])
+def test_a_reader_that_is_overtaken_gets_nothing_that_was_overwritten(meanwhile):
+    timed, plain = TimedRing(1000, seconds=0.1), RingBuffer(100)
+    timed._storage = OvertakingWriter(100, meanwhile)
+    plain._storage = OvertakingWriter(100, meanwhile)
+    for ring in (timed._storage, plain._storage):
+        ring.write(ramp(0, 100))
+    heard = timed.read(0, 60)
+    true = heard == ramp(0, 60)
+    assert (true | (heard == 0)).all()
+    taken = plain.read(60)
+    assert np.array_equal(taken, ramp(plain.index - 60, 60))
+    assert plain.dropped == meanwhile

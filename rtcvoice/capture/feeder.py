@@ -11,14 +11,15 @@ from collections.abc import Generator
 
 import numpy as np
 
-from rtcvoice.sound.samples import RingBuffer, Samples
+from rtcvoice.sound.ring import RingBuffer
+from rtcvoice.sound.samples import Samples
 
 __all__ = ["Feeder"]
 
-CLOSE_TIMEOUT = 1.0
+STOP_TIMEOUT = 1.0
 """Seconds that `stop` waits for the thread."""
 
-PATIENCE = 0.05
+CHECK_EVERY = 0.05
 """Seconds between two looks at whether to stop, while an earlier thread is still reading."""
 
 
@@ -81,7 +82,7 @@ class Feeder:
             return True
         self._stop.set()
         self._room.set()
-        thread.join(CLOSE_TIMEOUT)
+        thread.join(STOP_TIMEOUT)
         return not thread.is_alive()
 
     def close(self) -> None:
@@ -95,7 +96,7 @@ class Feeder:
 
     def _run(self, stop: threading.Event) -> None:
         # An earlier thread may still wait for bytes; what it gets, it leaves for this one.
-        while not self._reading.acquire(timeout=PATIENCE):
+        while not self._reading.acquire(timeout=CHECK_EVERY):
             if stop.is_set():
                 return
         try:

@@ -24,7 +24,7 @@ from rtcvoice.errors import ConfigError, DeviceError
 from rtcvoice.sound.samples import DEFAULT_RATE, Block, Samples
 from rtcvoice.system.files import FileKey, descriptor_of, file_key
 
-from .feeder import PATIENCE, Feeder
+from .feeder import CHECK_EVERY, Feeder
 from .pcm_parser import PcmParser
 from .source import CATCH_UP, PacedSource
 
@@ -159,7 +159,7 @@ class _Bytes:
                 return os.read(self._descriptor, PIECE)
             poll = select.poll()
             poll.register(self._descriptor, select.POLLIN)
-            if poll.poll(PATIENCE * 1000):
+            if poll.poll(CHECK_EVERY * 1000):
                 try:
                     return os.read(self._descriptor, PIECE)
                 except BlockingIOError:  # somebody else took it
@@ -171,7 +171,7 @@ class _Bytes:
         read: Any = getattr(self.object, "read1", None) or self.object.read  # type: ignore[union-attr]
         data = read(PIECE)
         if data is None:  # it does not block, and has nothing
-            time.sleep(PATIENCE)
+            time.sleep(CHECK_EVERY)
             return None
         if not isinstance(data, bytes | bytearray | memoryview):
             raise DeviceError(f"its read() returned {type(data).__name__}, not bytes")

@@ -20,10 +20,10 @@ import numpy as np
 from rtcvoice.device.device import DeviceChanged
 from rtcvoice.errors import ConfigError
 from rtcvoice.masking import masked_traceback
+from rtcvoice.sound.ring import RingBuffer
 from rtcvoice.sound.samples import (
     DEFAULT_RATE,
     Block,
-    RingBuffer,
     Samples,
     check_rate,
     latest_tick,

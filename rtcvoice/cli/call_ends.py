@@ -27,7 +27,7 @@ from rtcvoice import (
     Source,
     Speaker,
 )
-from rtcvoice.cli.parser import STDIO
+from rtcvoice.cli.parser import STDIO, device_meant
 
 __all__ = ["CallEnds", "chosen_ends"]
 
@@ -80,7 +80,9 @@ def _source(options: argparse.Namespace, live: bool, stack: ExitStack) -> Source
             return PipeSource(_opened(options.input, os.O_RDONLY, stack), live=options.live)
         return FileSource(options.input)
     if live:
-        return Microphone(_device(options.microphone), echo_cancellation=not options.headphones)
+        return Microphone(
+            device_meant(options.microphone), echo_cancellation=not options.headphones
+        )
     return None
 
 
@@ -95,15 +97,8 @@ def _sink(options: argparse.Namespace, live: bool, stack: ExitStack) -> Sink | N
             return PipeSink(_opened(options.output, os.O_WRONLY, stack))
         return FileSink(options.output)
     if live or options.speaker is not None:
-        return Speaker(_device(options.speaker))
+        return Speaker(device_meant(options.speaker))
     return None
-
-
-def _device(wanted: str | None) -> str | int | None:
-    """Return a number for a number: an index. "default" is what nobody named."""
-    if wanted is None or wanted == "default":
-        return None
-    return int(wanted) if wanted.isdecimal() else wanted
 
 
 def _mode(path: str) -> int:

@@ -13,7 +13,9 @@ import numpy.typing as npt
 
 import rtcvoice
 from rtcvoice.cli.output import write_line
+from rtcvoice.cli.parser import device_meant
 from rtcvoice.errors import clean
+from rtcvoice.sound.samples import level
 from rtcvoice.system.threads import in_thread
 
 __all__ = ["add_devices", "run"]
@@ -54,7 +56,7 @@ def add_devices(parser: argparse.ArgumentParser) -> None:
 async def run(options: argparse.Namespace) -> int:
     """List the devices, or try two of them; 0 when it worked."""
     if options.test:
-        return await _test(_wanted(options.microphone), _wanted(options.speaker))
+        return await _test(device_meant(options.microphone), device_meant(options.speaker))
     devices = await in_thread(rtcvoice.devices, refresh=True)
     for title, able, default in (
         ("microphones", "inputs", "is_default_input"),
@@ -74,12 +76,6 @@ def _show(device: rtcvoice.Device, *, marked: bool) -> None:
     name = clean(device.name).replace("\n", " ")
     kilohertz = f"{device.default_rate / 1000:g} kHz"
     write_line(sys.stdout, f"  {mark} {device.index:2}  {name:40}  {device.host_api}, {kilohertz}")
-
-
-def _wanted(name: str | None) -> int | str | None:
-    if name is None or name == "default":
-        return None
-    return int(name) if name.isdecimal() else name
 
 
 class _Tape:
@@ -107,7 +103,7 @@ async def _test(wanted_microphone: int | str | None, wanted_speaker: int | str |
             await end.open()
         await _play(speaker, _tone(), "a tone")
         heard = await _record(microphone)
-        peak = _dbfs(heard)
+        peak = level(heard).peak_dbfs
         write_line(sys.stdout, f"microphone   {_about(microphone)}: {_verdict(peak)}")
         await _play(speaker, heard, "what it heard")
     return 0 if peak > SILENT else 6
@@ -133,7 +129,7 @@ async def _record(microphone: rtcvoice.Microphone) -> Samples:
     for number in range(round(RECORD_SECONDS * 50)):
         blocks.append((await microphone.read()).samples)
         if watched and number % 5 == 4:
-            sys.stdout.write(f"\r  {_meter(_dbfs(np.concatenate(blocks[-5:])))}")
+            sys.stdout.write(f"\r  {_meter(level(np.concatenate(blocks[-5:])).peak_dbfs)}")
             sys.stdout.flush()
     if watched:
         sys.stdout.write("\r" + " " * (METER + 14) + "\r")
@@ -147,11 +143,6 @@ def _about(end: rtcvoice.Microphone | rtcvoice.Speaker) -> str:
     if stats.dropouts:
         facts.append(f"{stats.dropouts} dropouts")
     return f"{clean(stats.device)} ({', '.join(facts)})"
-
-
-def _dbfs(samples: Samples) -> float:
-    peak = max(int(samples.max()), -int(samples.min()))
-    return 20 * math.log10(peak / 32768) if peak else -100.0
 
 
 def _meter(dbfs: float) -> str:

@@ -12,15 +12,11 @@ from typing import Any, TextIO
 from rich.console import Console
 from rich.text import Text
 
+from rtcvoice.cli.exit_codes import exit_code
 from rtcvoice.cli.network_options import add_key, add_network, add_relay, network_from
 from rtcvoice.cli.output import as_options, write_line
 from rtcvoice.cli.parser import seconds, words
 from rtcvoice.errors import (
-    ConfigError,
-    CredentialsError,
-    DeviceError,
-    SignalingError,
-    TransportError,
     clean,
 )
 
@@ -42,13 +38,6 @@ examples:
 
 _STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red", "-": "dim"}
 _AREA, _LEVEL = 11, 5
-_CODES = (
-    (ConfigError, 2),
-    (CredentialsError, 3),
-    (SignalingError, 4),
-    (TransportError, 5),
-    (DeviceError, 6),
-)
 
 
 def add_doctor(parser: argparse.ArgumentParser) -> None:
@@ -108,7 +97,7 @@ async def _given(options: argparse.Namespace, stack: AsyncExitStack) -> dict[str
 
 def _code(finding: Any) -> int:
     code = 4 if finding.area in ("dns", "tls", "http") else 1  # where there is no error to ask
-    return next((code for kind, code in _CODES if isinstance(finding.error, kind)), code)
+    return exit_code(finding.error, without=code)
 
 
 def _json(finding: Any) -> None:

@@ -17,8 +17,9 @@ from collections.abc import Coroutine, Sequence
 from typing import Any, TextIO
 
 from rtcvoice.cli.dot_env import KEYS, take_key, wants_key
+from rtcvoice.cli.exit_codes import exit_code
 from rtcvoice.cli.keys import give_back
-from rtcvoice.cli.options import EXIT_CODES, parse
+from rtcvoice.cli.options import parse
 from rtcvoice.cli.output import NoRoom, explain, explained, silence
 from rtcvoice.errors import ConfigError, CredentialsError, RtcVoiceError, clean
 from rtcvoice.system.environment import environment
@@ -41,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _explained(argv)
     except RtcVoiceError as exc:
         explain(exc)
-        return next(code for kind, code in EXIT_CODES if isinstance(exc, kind))
+        return exit_code(exc)
     except KeyboardInterrupt:  # before the command ran
         return 128 + signal.SIGINT
 

@@ -17,41 +17,17 @@ from typing import Any, NamedTuple
 
 from rtcvoice.cli.devices import add_devices
 from rtcvoice.cli.doctor import add_doctor
+from rtcvoice.cli.exit_codes import EXIT_CODES_TOLD
 from rtcvoice.cli.parser import Parser, meant, port, program
 from rtcvoice.cli.talk_options import TALK, add_talk
 from rtcvoice.cli.text_options import add_text
 from rtcvoice.cli.token_server import add_token_server
 from rtcvoice.cli.translate import add_translate
 from rtcvoice.errors import (
-    CallEnded,
     ConfigError,
-    CredentialsError,
-    DeviceError,
-    RtcVoiceError,
-    ServerError,
-    SignalingError,
-    TransportError,
 )
 
-__all__ = ["EXIT_CODES", "parse"]
-
-EXIT_CODES: list[tuple[type[RtcVoiceError], int]] = [
-    (ConfigError, 2),
-    (CredentialsError, 3),
-    (SignalingError, 4),
-    (TransportError, 5),
-    (DeviceError, 6),
-    (ServerError, 7),
-    (CallEnded, 7),
-    (RtcVoiceError, 1),
-]
-
-_EXIT_CODES_TOLD = """\
-exit codes: 0 done, 1 a broken installation, 2 wrong options, 3 no usable key,
-  4 refused or unreachable (HTTP), 5 no connection (WebRTC), 6 audio device or
-  file, or no room for the output, 7 ended by the server, 129 SIGHUP,
-  130 Ctrl-C, 141 the reader of stdout left, 143 SIGTERM
-"""
+__all__ = ["parse"]
 
 _VERBOSE = re.compile(r"-v+|--verbose")
 
@@ -98,7 +74,7 @@ def _parser(name: str) -> Parser:
         "-v", "--verbose", action="count", default=0, help="log to stderr; -vv for every event"
     )
     command.add(parser)
-    parser.epilog = (_other_commands() if default else "") + _EXIT_CODES_TOLD
+    parser.epilog = (_other_commands() if default else "") + EXIT_CODES_TOLD
     return parser
 
 

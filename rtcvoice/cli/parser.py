@@ -58,6 +58,16 @@ def port(text: str) -> int:
     return int(text)
 
 
+def device_meant(text: str | None) -> int | str | None:
+    """Return the sound device that an option means: its index for a number, a part of its name.
+
+    None is the default one, also for "default".
+    """
+    if text is None or text == "default":
+        return None
+    return int(text) if text.isdecimal() else text
+
+
 def words(text: str) -> str:
     """Return words that are sent, as an argument's `type`: they have to be text.
 

@@ -6,7 +6,6 @@ Each of these is one task. One that fails, because its screen has gone, ends the
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -20,6 +19,7 @@ from rtcvoice.cli.live import LiveScreen
 from rtcvoice.cli.quality import Gauge
 from rtcvoice.cli.screen import Screen
 from rtcvoice.cli.status import Meter, Status
+from rtcvoice.sound.samples import dbfs
 
 __all__ = ["Ear", "obey_keys", "show_events", "show_status", "watching"]
 
@@ -91,8 +91,8 @@ async def show_status(
         now, stats = time.monotonic(), call.stats()
         status = Status(
             elapsed=now - began,
-            you=you.feed(_dbfs(stats.uplink.audio_level), now),
-            assistant=assistant.feed(_dbfs(ear.take()), now),
+            you=you.feed(dbfs(stats.uplink.audio_level), now),
+            assistant=assistant.feed(dbfs(ear.take()), now),
             muted=call.muted,
             quality=gauge.feed(stats, now),
             keys=keyboard is not None and keyboard.works,
@@ -149,7 +149,3 @@ async def _obey(key: str, call: Call, screen: LiveScreen) -> None:
         await call.interrupt()
     elif key in ("?", "h"):
         screen.toggle_keys()
-
-
-def _dbfs(level: float) -> float:
-    return 20 * math.log10(max(level, 1e-5))

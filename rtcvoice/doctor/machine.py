@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import platform
 from collections.abc import AsyncIterator, Iterator
-from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.metadata import PackageNotFoundError, version
 
 from rtcvoice.device.device import Device, Direction
 from rtcvoice.device.host import devices
@@ -13,6 +13,7 @@ from rtcvoice.doctor.finding import Finding, Level, of_error
 from rtcvoice.errors import DeviceError
 from rtcvoice.sound import opus
 from rtcvoice.system.threads import in_thread
+from rtcvoice.wire.aiortc_release import AIORTC_RELEASE, AIORTC_REQUIREMENT
 
 __all__ = ["look_at_devices", "look_at_machine"]
 
@@ -63,18 +64,19 @@ def _packages() -> Finding:
 
 def _aiortc() -> Finding:
     """Whether what calls reach for inside aiortc is there."""
-    wanted = _wanted("aiortc")
     try:
         from rtcvoice.wire import _aiortc, transport  # noqa: F401  (that they can be imported)
     except Exception as exc:
-        return Finding("webrtc", Level.FAIL, f"aiortc cannot be used: {exc}", f"install {wanted}")
+        return Finding(
+            "webrtc", Level.FAIL, f"aiortc cannot be used: {exc}", f"install {AIORTC_REQUIREMENT}"
+        )
     number = _version("aiortc")
     if number == UNKNOWN:
         text = "aiortc works; its version is unknown"
-        return Finding("webrtc", Level.WARN, text, f"calls were tested with {wanted}")
-    if not number.startswith("1.16."):
+        return Finding("webrtc", Level.WARN, text, f"calls were tested with {AIORTC_REQUIREMENT}")
+    if not number.startswith(f"{AIORTC_RELEASE}."):
         what = f"aiortc {number} is not the release that calls were tested with"
-        return Finding("webrtc", Level.WARN, what, f'pip install "{wanted}"')
+        return Finding("webrtc", Level.WARN, what, f'pip install "{AIORTC_REQUIREMENT}"')
     return Finding("webrtc", Level.OK, f"aiortc {number} is a release that calls were tested with")
 
 
@@ -97,15 +99,6 @@ def _version(package: str) -> str:
         return version(package)
     except PackageNotFoundError:
         return UNKNOWN
-
-
-def _wanted(package: str) -> str:
-    """Return the requirement for a package, as pip takes it."""
-    try:
-        needs = requires("rtcvoice") or []
-    except PackageNotFoundError:
-        needs = []
-    return next((each for each in needs if each.startswith(package)), package)
 
 
 async def look_at_devices() -> AsyncIterator[Finding]:

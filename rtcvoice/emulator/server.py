@@ -8,7 +8,6 @@ only, so that nothing of it can be reached from outside.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 import random
 import time
@@ -44,6 +43,7 @@ from rtcvoice.emulator.session.shared import Pace
 from rtcvoice.emulator.session.turn import Turn
 from rtcvoice.emulator.synthesizer import open_voice
 from rtcvoice.errors import ConfigError
+from rtcvoice.system.loopback import is_loopback_host
 
 __all__ = ["EmulatedCall", "Emulator", "LoggedEvent"]
 
@@ -280,7 +280,7 @@ class Emulator:
 
         peer = Peer(
             self._new_session(settings, call_id, now, faults),
-            loopback=_is_loopback(self._options.host),
+            loopback=is_loopback_host(self._options.host),
             gap=self._options.gap,
             shape=self._options.shape,
             faults=faults,
@@ -300,7 +300,7 @@ class Emulator:
         """Have the peer answer; its media takes the way that the faults ask for."""
         if not faults.relayed:
             return await peer.answer(offer_sdp)
-        if not _is_loopback(self._options.host):
+        if not is_loopback_host(self._options.host):
             logger.warning(
                 "x a bad network is made on loopback only, not on %s", self._options.host
             )
@@ -350,10 +350,3 @@ class Emulator:
 
     def _new_persona(self) -> Persona:
         return Scripted(self._turns, self._voice) if self._turns else Assistant(self._voice)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

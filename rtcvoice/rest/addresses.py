@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import Any
 from urllib.parse import urlsplit
 
 from rtcvoice.errors import ConfigError, one_line
+from rtcvoice.system.loopback import is_loopback_host
 
 __all__ = ["DEFAULT_BASE_URL", "azure_root", "check_base_url", "is_azure", "is_loopback"]
 
@@ -18,11 +18,7 @@ DEPLOYMENT_HOSTS = (".azure.com", ".azure.us", ".azure.cn")
 
 def is_loopback(base_url: str) -> bool:
     """Whether `base_url` names this very machine."""
-    host = urlsplit(base_url).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    return is_loopback_host(urlsplit(base_url).hostname or "")
 
 
 def is_azure(base_url: str) -> bool:

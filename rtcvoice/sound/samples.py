@@ -1,4 +1,4 @@
-"""What every part of rtcvoice means by audio: int16 mono samples, timed blocks, a ring, a level.
+"""What every part of rtcvoice means by audio: int16 mono samples, timed blocks, levels in dBFS.
 
 PCM is a numpy int16 array of shape (n,), mono, everywhere; no other layout crosses a module border.
 Lengths are counted in samples, moments in seconds of the monotonic clock. Rates are those Opus
@@ -23,9 +23,9 @@ __all__ = [
     "TICK",
     "Block",
     "Level",
-    "RingBuffer",
     "Samples",
     "check_rate",
+    "dbfs",
     "latest_tick",
     "level",
     "ramped",
@@ -75,6 +75,13 @@ def latest_tick(now: float) -> float:
     return math.floor(now / TICK + 1e-6) * TICK
 
 
+def dbfs(amplitude: float) -> float:
+    """Return an amplitude, full scale being 1, in dB below full scale; at least `SILENCE_DBFS`."""
+    if amplitude <= 0:
+        return SILENCE_DBFS
+    return max(SILENCE_DBFS, 20 * math.log10(amplitude))
+
+
 def level(samples: Samples) -> Level:
     """Return the peak and RMS level of `samples` (any length; empty counts as silence)."""
     if not len(samples):
@@ -82,7 +89,8 @@ def level(samples: Samples) -> Level:
     # Not abs(): -32768 has no positive int16.
     peak = max(int(samples.max()), -int(samples.min()))
     wave = samples.astype(np.float32)
-    return Level(_dbfs(peak), _dbfs(math.sqrt(float(wave @ wave) / len(wave))))
+    rms = math.sqrt(float(wave @ wave) / len(wave))
+    return Level(dbfs(peak / 32768), dbfs(rms / 32768))
 
 
 def ramped(samples: Samples, before: float, after: float) -> Samples:
@@ -112,96 +120,3 @@ def samples_from_bytes(data: bytes | bytearray | memoryview) -> Samples:
             f"16-bit PCM cannot be {len(data)} bytes long", hint="keep samples whole: 2 bytes each"
         )
     return np.frombuffer(data, dtype="<i2").astype(np.int16)
-
-
-class RingBuffer:
-    """A bounded run of samples from ONE writer thread to ONE reader thread, without a lock.
-
-    Two counters order the threads: only the writer moves `written`, only the reader `index`. FULL:
-    the oldest samples are overwritten; the reader finds out at its next read, skips them, and adds
-    them to `dropped`, so that `index` stays true to the stream.
-
-    The storage is twice the capacity. A write in progress therefore only touches samples older than
-    anything a reader may still want, and a reader that was overtaken while copying sees it from the
-    writer's counter afterwards and starts over.
-    """
-
-    __slots__ = ("_capacity", "_data", "_dropped", "_index", "_written")
-
-    def __init__(self, capacity: int) -> None:
-        if capacity < 1:
-            raise ConfigError(f"a ring buffer of {capacity} samples cannot hold anything")
-        self._capacity = capacity
-        self._data: Samples = np.zeros(2 * capacity, np.int16)
-        self._written = 0
-        self._index = 0
-        self._dropped = 0
-
-    @property
-    def capacity(self) -> int:
-        """Samples that survive unread."""
-        return self._capacity
-
-    @property
-    def written(self) -> int:
-        """Samples written since the beginning."""
-        return self._written
-
-    @property
-    def index(self) -> int:
-        """Index, in the written stream, of the next sample to be read."""
-        return max(self._index, self._written - self._capacity)
-
-    @property
-    def dropped(self) -> int:
-        """Samples the reader was too late for, as far as it has noticed."""
-        return self._dropped
-
-    @property
-    def available(self) -> int:
-        """Samples that can be read now."""
-        return self._written - self.index
-
-    def write(self, samples: Samples) -> None:
-        """Append `samples`. Writer thread only; allocates nothing."""
-        # One piece may not be longer than the capacity, or it could run over what is being read.
-        for start in range(0, len(samples), self._capacity):
-            self._write(samples[start : start + self._capacity])
-
-    def read(self, count: int) -> Samples:
-        """Take up to `count` samples, oldest first, as a new array. Reader thread only.
-
-        A negative `count` takes none.
-        """
-        count = max(0, count)
-        while True:
-            start = self.index
-            self._dropped += start - self._index
-            self._index = start
-            taken = self._copy(start, min(count, self._written - start))
-            if self._written - self._capacity <= start:
-                self._index = start + len(taken)
-                return taken
-
-    def skip(self) -> None:
-        """Forget everything unread without counting it as dropped. Reader thread only."""
-        self._index = self._written
-
-    def _write(self, samples: Samples) -> None:
-        at = self._written % len(self._data)
-        head = min(len(samples), len(self._data) - at)
-        self._data[at : at + head] = samples[:head]
-        self._data[: len(samples) - head] = samples[head:]
-        self._written += len(samples)
-
-    def _copy(self, start: int, count: int) -> Samples:
-        at = start % len(self._data)
-        if at + count <= len(self._data):
-            return self._data[at : at + count].copy()
-        return np.concatenate((self._data[at:], self._data[: at + count - len(self._data)]))
-
-
-def _dbfs(amplitude: float) -> float:
-    if amplitude <= 0:
-        return SILENCE_DBFS
-    return max(SILENCE_DBFS, 20 * math.log10(amplitude / 32768))

@@ -12,6 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from rtcvoice.errors import ConfigError
+from rtcvoice.sound.ring import RingStorage, TimeMark
 from rtcvoice.sound.samples import Samples
 
 __all__ = ["TimedRing"]
@@ -28,18 +29,15 @@ class TimedRing:
     never written, is not written yet or is overwritten, reads as silence.
     """
 
-    __slots__ = ("_capacity", "_data", "_marks", "_marks_made", "_rate", "_written")
+    __slots__ = ("_marks", "_marks_made", "_rate", "_storage")
 
     def __init__(self, rate: int, *, seconds: float = 2.0) -> None:
         if rate < 100 or seconds < 0.02:
             raise ConfigError(f"a ring of {seconds!r} s at {rate!r} Hz cannot hold a block")
         self._rate = rate
-        self._capacity = round(seconds * rate)
-        # Twice as much, so that a write never touches what may still be read (see RingBuffer).
-        self._data: Samples = np.zeros(2 * self._capacity, np.int16)
-        self._marks: list[tuple[int, float]] = [(0, 0.0)] * max(2, round(seconds * 200))
+        self._storage = RingStorage(round(seconds * rate))
+        self._marks = [TimeMark(0, 0.0)] * max(2, round(seconds * 200))
         self._marks_made = 0
-        self._written = 0
 
     @property
     def rate(self) -> int:
@@ -49,47 +47,47 @@ class TimedRing:
     @property
     def capacity(self) -> int:
         """Samples that are kept."""
-        return self._capacity
+        return self._storage.capacity
 
     @property
     def written(self) -> int:
         """Samples written since the beginning: the index that the next one will have."""
-        return self._written
+        return self._storage.written
 
     def write(self, samples: Samples, time: float) -> None:
         """Append a block whose first sample is heard at `time`. Writer thread only; never waits."""
         # A tuple is replaced as a whole, and counted once it is there: nobody sees half of one.
-        self._marks[self._marks_made % len(self._marks)] = (self._written, time)
+        mark = TimeMark(self._storage.written, time)
+        self._marks[self._marks_made % len(self._marks)] = mark
         self._marks_made += 1
-        for start in range(0, len(samples), self._capacity):
-            self._write(samples[start : start + self._capacity])
+        self._storage.write(samples)
 
     def index_at(self, time: float) -> int | None:
         """Return the index of the sample that is heard at `time`; None before the first write.
 
-        It is reckoned from the last block that begins before `time`, however long ago that was, so
+        It is counted from the last block that begins before `time`, however long ago that was, so
         it may lie beyond `written`; before the oldest block that is known it may be negative. In a
         gap between two blocks (an underrun) it stays at the later one's beginning.
         """
         made, later = self._marks_made, None
         if not made:
             return None
-        index, began = 0, 0.0
+        mark = self._marks[(made - 1) % len(self._marks)]
         for number in range(made - 1, max(-1, made - 1 - len(self._marks)), -1):
-            mark = self._marks[number % len(self._marks)]
-            if later is not None and mark[0] > later:
+            earlier = self._marks[number % len(self._marks)]
+            if later is not None and earlier.index > later:
                 break  # overwritten by the writer meanwhile: the one before was the oldest
-            index, began = mark
-            if began <= time:
+            mark = earlier
+            if mark.time <= time:
                 break
-            later = index
-        reckoned = index + round((time - began) * self._rate)
-        return reckoned if later is None or began > time else min(reckoned, later)
+            later = mark.index
+        found = mark.index_at(time, self._rate)
+        return found if later is None or mark.time > time else min(found, later)
 
     def pending(self, time: float) -> int:
         """Return how many of the samples written are not heard yet at `time`."""
         at = self.index_at(time)
-        return 0 if at is None else min(max(0, self._written - at), self._written)
+        return 0 if at is None else min(max(0, self.written - at), self.written)
 
     def read(self, index: int, count: int) -> Samples:
         """Return the `count` samples from `index` on as a new array; silence for what is missing.
@@ -98,12 +96,12 @@ class TimedRing:
         take `index_at` once, count on from there, and look again only to see whether it drifted.
         """
         result: Samples = np.zeros(count, np.int16)
-        end = self._written
-        first, last = max(index, end - self._capacity, 0), min(index + count, end)
+        end = self.written
+        first, last = max(index, end - self.capacity, 0), min(index + count, end)
         if first < last:
-            self._copy(first, result[first - index : last - index])
-            # What was overwritten while it was copied is no older than this now.
-            lost = self._written - len(self._data) - first
+            self._storage.copy_to(result[first - index : last - index], first)
+            # What may have been overwritten while it was copied.
+            lost = self._storage.oldest_intact - first
             if lost > 0:
                 result[first - index : min(first + lost, last) - index] = 0
         return result
@@ -114,16 +112,3 @@ class TimedRing:
         if index is None:
             return np.zeros(count, np.int16)
         return self.read(index, count)
-
-    def _write(self, samples: Samples) -> None:
-        at = self._written % len(self._data)
-        head = min(len(samples), len(self._data) - at)
-        self._data[at : at + head] = samples[:head]
-        self._data[: len(samples) - head] = samples[head:]
-        self._written += len(samples)
-
-    def _copy(self, start: int, target: Samples) -> None:
-        at = start % len(self._data)
-        head = min(len(target), len(self._data) - at)
-        target[:head] = self._data[at : at + head]
-        target[head:] = self._data[: len(target) - head]

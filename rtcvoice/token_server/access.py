@@ -14,6 +14,7 @@ from collections.abc import Collection, Mapping
 from urllib.parse import urlsplit
 
 from rtcvoice.errors import ConfigError, one_line
+from rtcvoice.system.loopback import is_loopback_host
 
 __all__ = ["Access", "Refusal", "names_in"]
 
@@ -44,7 +45,7 @@ class Access:
     ) -> None:
         self._origins = {origin.rstrip("/") for origin in names_in("origins", origins)}
         self._keys = [key.encode() for key in names_in("client_keys", client_keys)]
-        self._local = _is_local(host)
+        self._local = is_loopback_host(host)
         self._names = {name.lower() for name in (*names_in("public_hosts", public_hosts), host)}
         if not (self._local or self._keys or open_to_all):
             raise ConfigError(
@@ -86,7 +87,7 @@ class Access:
 
     def _is_known(self, host: str) -> bool:
         """Whether no page can have made up this name: an address cannot be pointed elsewhere."""
-        if host in self._names or _is_local(host):
+        if host in self._names or is_loopback_host(host):
             return True
         return not self._local and _is_address(host)
 
@@ -121,7 +122,3 @@ def _is_address(host: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _is_local(host: str) -> bool:
-    return host == "localhost" or (_is_address(host) and ipaddress.ip_address(host).is_loopback)

@@ -23,6 +23,7 @@ from aiortc.rtp import RtcpRrPacket, RtcpSrPacket
 
 from rtcvoice.errors import RtcVoiceError
 from rtcvoice.system import clock
+from rtcvoice.wire.aiortc_release import AIORTC_REQUIREMENT
 from rtcvoice.wire.rtp import ReceiverReport, RoundTrips, RtpPacket
 
 __all__ = [
@@ -59,7 +60,7 @@ class UnsupportedAiortc(RtcVoiceError, RuntimeError):
 
     def __init__(self, name: str) -> None:
         super().__init__(
-            f"the installed aiortc/aioice has no {name}", hint="install aiortc>=1.16,<1.17"
+            f"the installed aiortc/aioice has no {name}", hint=f"install {AIORTC_REQUIREMENT}"
         )
 
 

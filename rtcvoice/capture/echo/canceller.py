@@ -21,7 +21,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from rtcvoice.sound.samples import SILENCE_DBFS, Block, Samples, ramped
+from rtcvoice.sound.samples import Block, Samples, dbfs, ramped
 from rtcvoice.sound.timed_ring import TimedRing
 
 from .double_talk import DoubleTalk, Evidence
@@ -117,14 +117,14 @@ class EchoCanceller:
         """Return whether what the linear filter leaves is to be heard rather than AEC3."""
         parts = self._linear.latest
         evidence = Evidence(
-            heard=_db(parts.heard),
-            echo=_db(parts.echo),
-            rest=_db(parts.rest),
-            passed=_db(_power(_wave(passed))),
+            heard=_dbfs(parts.heard),
+            echo=_dbfs(parts.echo),
+            rest=_dbfs(parts.rest),
+            passed=_dbfs(_power(_wave(passed))),
             alike=parts.alike,
         )
         isolated = self._isolation(
-            far=_db(_power(_wave(far))), heard=evidence.heard, echo=evidence.echo
+            far=_dbfs(_power(_wave(far))), heard=evidence.heard, echo=evidence.echo
         )
         self.speaking = self._double_talk(evidence) or self._isolation.speaking
         if self._double_talk.misled:
@@ -193,5 +193,5 @@ def _power(wave: Wave) -> float:
     return float(wave @ wave) / len(wave)
 
 
-def _db(power: float) -> float:
-    return max(SILENCE_DBFS, 10 * math.log10(power + 1e-20))
+def _dbfs(power: float) -> float:
+    return dbfs(math.sqrt(power))
