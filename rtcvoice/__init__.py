@@ -13,60 +13,67 @@ Three roads lead through a call, and one crossing (`call/`) joins them:
 `device/` keeps the sound devices at both ends; `sound/` is what is done to samples everywhere;
 `events` has every event of the API as a typed struct; `emulator` is a local server to develop and
 test against, with no key and no network.
+
+A public name is imported when it is first used. `import rtcvoice` takes almost no time, and what a
+call needs is imported while its first request travels.
 """
 
-from rtcvoice import _starting
-from rtcvoice.call.call import Call
-from rtcvoice.call.connect import connect
-from rtcvoice.call.life import CallState
-from rtcvoice.call.timings import Timings
-from rtcvoice.capture.file import FileSource
-from rtcvoice.capture.microphone import Microphone
-from rtcvoice.capture.pipe import PipeSource
-from rtcvoice.capture.source import PcmSource, Silence, Source
-from rtcvoice.conversation.accounts.latency import TurnLatency
-from rtcvoice.conversation.accounts.limits import LimitNear, LimitReached, Limits
-from rtcvoice.conversation.accounts.prices import ModelPrice
-from rtcvoice.conversation.accounts.usage import CallUsage, ResponseUsage, TokenCounts
-from rtcvoice.conversation.asking.reply import Reply
-from rtcvoice.conversation.listening.dispatcher import EventsDropped, HandlerError
-from rtcvoice.conversation.state.records import Status
-from rtcvoice.conversation.state.turns import Turn
-from rtcvoice.conversation.tools.events import (
-    ToolCancelled,
-    ToolFailed,
-    ToolFailure,
-    ToolFinished,
-    ToolStarted,
-)
-from rtcvoice.conversation.tools.function_tool import ToolCall, tool
-from rtcvoice.conversation.tools.toolset import ToolSet
-from rtcvoice.device.device import Device, DeviceChange, DeviceChanged
-from rtcvoice.device.host import devices
-from rtcvoice.errors import (
-    CallEnded,
-    ConfigError,
-    CredentialsError,
-    DeviceError,
-    RtcVoiceError,
-    ServerError,
-    SignalingError,
-    TransportError,
-)
-from rtcvoice.playout.file import FileSink
-from rtcvoice.playout.pipe import PipeSink
-from rtcvoice.playout.sink import Discard, Sink
-from rtcvoice.playout.speaker import Speaker
-from rtcvoice.rest.credentials import (
-    ApiKey,
-    ApiKeyFile,
-    AzureApiKey,
-    EntraToken,
-    EphemeralToken,
-    TokenUrl,
-)
-from rtcvoice.rest.ice_servers import IceServer
-from rtcvoice.stats import CallStats, DeviceStats
+TYPE_CHECKING = False  # as typing has it, which takes longer to import than all of this
+if TYPE_CHECKING:
+    from rtcvoice import emulator as emulator
+    from rtcvoice import errors as errors
+    from rtcvoice import events as events
+    from rtcvoice.call.call import Call
+    from rtcvoice.call.connect import connect
+    from rtcvoice.call.life import CallState
+    from rtcvoice.call.timings import Timings
+    from rtcvoice.capture.file import FileSource
+    from rtcvoice.capture.microphone import Microphone
+    from rtcvoice.capture.pipe import PipeSource
+    from rtcvoice.capture.source import PcmSource, Silence, Source
+    from rtcvoice.conversation.accounts.latency import TurnLatency
+    from rtcvoice.conversation.accounts.limits import LimitNear, LimitReached, Limits
+    from rtcvoice.conversation.accounts.prices import ModelPrice
+    from rtcvoice.conversation.accounts.usage import CallUsage, ResponseUsage, TokenCounts
+    from rtcvoice.conversation.asking.reply import Reply
+    from rtcvoice.conversation.listening.dispatcher import EventsDropped, HandlerError
+    from rtcvoice.conversation.state.records import Status
+    from rtcvoice.conversation.state.turns import Turn
+    from rtcvoice.conversation.tools.events import (
+        ToolCancelled,
+        ToolFailed,
+        ToolFailure,
+        ToolFinished,
+        ToolStarted,
+    )
+    from rtcvoice.conversation.tools.function_tool import ToolCall, tool
+    from rtcvoice.conversation.tools.toolset import ToolSet
+    from rtcvoice.device.device import Device, DeviceChange, DeviceChanged
+    from rtcvoice.device.host import devices
+    from rtcvoice.errors import (
+        CallEnded,
+        ConfigError,
+        CredentialsError,
+        DeviceError,
+        RtcVoiceError,
+        ServerError,
+        SignalingError,
+        TransportError,
+    )
+    from rtcvoice.playout.file import FileSink
+    from rtcvoice.playout.pipe import PipeSink
+    from rtcvoice.playout.sink import Discard, Sink
+    from rtcvoice.playout.speaker import Speaker
+    from rtcvoice.rest.credentials import (
+        ApiKey,
+        ApiKeyFile,
+        AzureApiKey,
+        EntraToken,
+        EphemeralToken,
+        TokenUrl,
+    )
+    from rtcvoice.rest.ice_servers import IceServer
+    from rtcvoice.stats import CallStats, DeviceStats
 
 __version__ = "0.1.0"
 
@@ -130,4 +137,84 @@ __all__ = [
     "tool",
 ]
 
-_starting.finished()
+_MODULES = ("emulator", "errors", "events")
+"""There without being imported by name, too: `rtcvoice.events.ResponseDone`."""
+
+_MODULE_OF = {
+    "ApiKey": "rtcvoice.rest.credentials",
+    "ApiKeyFile": "rtcvoice.rest.credentials",
+    "AzureApiKey": "rtcvoice.rest.credentials",
+    "Call": "rtcvoice.call.call",
+    "CallEnded": "rtcvoice.errors",
+    "CallState": "rtcvoice.call.life",
+    "CallStats": "rtcvoice.stats",
+    "CallUsage": "rtcvoice.conversation.accounts.usage",
+    "ConfigError": "rtcvoice.errors",
+    "CredentialsError": "rtcvoice.errors",
+    "Device": "rtcvoice.device.device",
+    "DeviceChange": "rtcvoice.device.device",
+    "DeviceChanged": "rtcvoice.device.device",
+    "DeviceError": "rtcvoice.errors",
+    "DeviceStats": "rtcvoice.stats",
+    "Discard": "rtcvoice.playout.sink",
+    "EntraToken": "rtcvoice.rest.credentials",
+    "EphemeralToken": "rtcvoice.rest.credentials",
+    "EventsDropped": "rtcvoice.conversation.listening.dispatcher",
+    "FileSink": "rtcvoice.playout.file",
+    "FileSource": "rtcvoice.capture.file",
+    "HandlerError": "rtcvoice.conversation.listening.dispatcher",
+    "IceServer": "rtcvoice.rest.ice_servers",
+    "LimitNear": "rtcvoice.conversation.accounts.limits",
+    "LimitReached": "rtcvoice.conversation.accounts.limits",
+    "Limits": "rtcvoice.conversation.accounts.limits",
+    "Microphone": "rtcvoice.capture.microphone",
+    "ModelPrice": "rtcvoice.conversation.accounts.prices",
+    "PcmSource": "rtcvoice.capture.source",
+    "PipeSink": "rtcvoice.playout.pipe",
+    "PipeSource": "rtcvoice.capture.pipe",
+    "Reply": "rtcvoice.conversation.asking.reply",
+    "ResponseUsage": "rtcvoice.conversation.accounts.usage",
+    "RtcVoiceError": "rtcvoice.errors",
+    "ServerError": "rtcvoice.errors",
+    "SignalingError": "rtcvoice.errors",
+    "Silence": "rtcvoice.capture.source",
+    "Sink": "rtcvoice.playout.sink",
+    "Source": "rtcvoice.capture.source",
+    "Speaker": "rtcvoice.playout.speaker",
+    "Status": "rtcvoice.conversation.state.records",
+    "Timings": "rtcvoice.call.timings",
+    "TokenCounts": "rtcvoice.conversation.accounts.usage",
+    "TokenUrl": "rtcvoice.rest.credentials",
+    "ToolCall": "rtcvoice.conversation.tools.function_tool",
+    "ToolCancelled": "rtcvoice.conversation.tools.events",
+    "ToolFailed": "rtcvoice.conversation.tools.events",
+    "ToolFailure": "rtcvoice.conversation.tools.events",
+    "ToolFinished": "rtcvoice.conversation.tools.events",
+    "ToolSet": "rtcvoice.conversation.tools.toolset",
+    "ToolStarted": "rtcvoice.conversation.tools.events",
+    "TransportError": "rtcvoice.errors",
+    "Turn": "rtcvoice.conversation.state.turns",
+    "TurnLatency": "rtcvoice.conversation.accounts.latency",
+    "connect": "rtcvoice.call.connect",
+    "devices": "rtcvoice.device.host",
+    "tool": "rtcvoice.conversation.tools.function_tool",
+}
+"""Where the public names are; as the imports above have it, which only type checkers follow."""
+
+if not TYPE_CHECKING:  # to a checker it would mean that every name is there
+
+    def __getattr__(name: str) -> object:
+        """Import what is asked for; from then on it is an attribute like any other."""
+        from importlib import import_module
+
+        if name in _MODULES:
+            return import_module(f"{__name__}.{name}")
+        if name not in _MODULE_OF:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name)
+        value = getattr(import_module(_MODULE_OF[name]), name)
+        globals()[name] = value
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *_MODULES})

@@ -319,16 +319,10 @@ async def test_ctrl_c_while_it_imports_leaves_no_traceback(tmp_path: Path) -> No
         stderr=subprocess.PIPE,
     )
     assert process.stderr is not None
-    while b" numpy" not in await process.stderr.readline():
+    while b" asyncio" not in await process.stderr.readline():
         pass
     process.send_signal(signal.SIGINT)
     output, errors = await asyncio.wait_for(process.communicate(), 20)
     assert process.returncode == -signal.SIGINT
     assert output == b""
     assert b"Traceback" not in errors
-
-
-def test_importing_the_library_leaves_ctrl_c_as_it_is() -> None:
-    code = "import rtcvoice, signal; print(signal.getsignal(2) is signal.default_int_handler)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "True\n"

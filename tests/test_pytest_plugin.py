@@ -34,9 +34,10 @@ import sys
 
 
 def test_the_plugin_alone_imports_nothing_heavy():
-    heavy = {"rtcvoice", "aiortc", "av", "numpy", "aiohttp"}
-    assert "pytest_rtcvoice" in sys.modules
+    heavy = {"aiortc", "asyncio", "av", "numpy", "aiohttp", "msgspec"}
     assert not heavy & sys.modules.keys()
+    ours = {name for name in sys.modules if name.startswith("rtcvoice")}
+    assert ours == {"rtcvoice", "rtcvoice.pytest_plugin"}
 """
 
 
@@ -45,7 +46,15 @@ def run_pytest(folder, name, text):
     (folder / name).write_text(text)
     environment = {key: value for key, value in os.environ.items() if "OPENAI" not in key}
     environment |= {"PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-    command = [sys.executable, "-m", "pytest", "-p", "pytest_rtcvoice", "--strict-markers", "-q"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "rtcvoice.pytest_plugin",
+        "--strict-markers",
+        "-q",
+    ]
     return subprocess.run(
         [*command, "-p", "no:cacheprovider", name],
         cwd=folder,
@@ -73,8 +82,7 @@ def test_options_without_a_name_are_refused(tmp_path):
 
 def test_the_installed_package_offers_the_plugin():
     text = (ROOT / "pyproject.toml").read_text()
-    assert '[project.entry-points.pytest11]\nrtcvoice = "pytest_rtcvoice"' in text
-    assert 'py-modules = ["pytest_rtcvoice", "rtcvoice_main"]' in text
+    assert '[project.entry-points.pytest11]\nrtcvoice = "rtcvoice.pytest_plugin"' in text
 
 
 def test_the_background_emulator_is_steered_from_another_thread():

@@ -1,20 +1,97 @@
-"""What importing rtcvoice does to a program's Ctrl-C: nothing, unless the program is rtcvoice."""
+"""A quick start: what is imported when, and what Ctrl-C does meanwhile."""
 
 from __future__ import annotations
 
-import importlib.util
+import ast
+import json
 import signal
+import subprocess
 import sys
+import threading
 from collections.abc import Iterator
-from types import ModuleType
+from pathlib import Path
 
 import pytest
 
-import rtcvoice_main
-from rtcvoice import _starting, cli
+import rtcvoice
+from rtcvoice import __main__ as command
+from rtcvoice import cli
+from rtcvoice.system.interrupts import interrupts_end_the_process
+
+HEAVY = {"aiohttp", "aiortc", "asyncio", "av", "httpx", "msgspec", "numpy", "rich", "ssl", "typing"}
+BEFORE = "import json, signal, sys; before = set(sys.modules)\n"
+AFTER = """
+loaded = sorted({name.partition(".")[0] for name in set(sys.modules) - before})
+print(json.dumps([loaded, signal.getsignal(2) is signal.default_int_handler]))
+"""
 
 
-@pytest.fixture(autouse=True)
+def run(code: str) -> tuple[set[str], bool]:
+    """Run code in a process of its own: the packages that it loads, and whether SIGINT is as ever.
+
+    Without the site, whose own imports would hide some: the path is taken along.
+    """
+    path = f"import sys; sys.path[:] = {sys.path!r}\n"
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", path + BEFORE + code + AFTER],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    loaded, as_ever = json.loads(done.stdout.splitlines()[-1])
+    return set(loaded), as_ever
+
+
+def test_importing_the_package_imports_nothing_else_and_leaves_ctrl_c_alone() -> None:
+    assert run("import rtcvoice") == ({"rtcvoice"}, True)
+
+
+@pytest.mark.parametrize("argv", [["--help"], ["--version"], ["--odd"], ["doctor", "--help"]])
+def test_help_and_complaints_wait_for_nothing_heavy(argv: list[str]) -> None:
+    loaded, as_ever = run(f"from rtcvoice.__main__ import main; sys.argv[1:] = {argv}; main()")
+    assert not loaded & HEAVY - {"typing"}
+    assert as_ever
+
+
+# --------------------------------------------------------------------------------- public names
+
+
+def test_type_checkers_see_the_names_where_they_are() -> None:
+    tree = ast.parse(Path(rtcvoice.__file__).read_text())
+    (checked,) = (
+        node
+        for node in tree.body
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+    )
+    seen: dict[str, str | None] = {}
+    modules: set[str] = set()
+    for node in checked.body:
+        assert isinstance(node, ast.ImportFrom)
+        names = {alias.name for alias in node.names}
+        if node.module == "rtcvoice":
+            modules |= names
+        else:
+            seen |= dict.fromkeys(names, node.module)
+    assert seen == rtcvoice._MODULE_OF
+    assert sorted(modules) == sorted(rtcvoice._MODULES)
+    assert set(rtcvoice.__all__) == seen.keys()
+
+
+def test_names_are_there_when_they_are_used() -> None:
+    assert {*rtcvoice.__all__, "emulator", "events", "__version__"} <= set(dir(rtcvoice))
+    code = "import rtcvoice; rtcvoice.events.ResponseDone; rtcvoice.emulator.Emulator"
+    loaded, _ = run(code)
+    assert "msgspec" in loaded
+    with pytest.raises(AttributeError, match=r"module 'rtcvoice' has no attribute 'Mikrophone'"):
+        _ = getattr(rtcvoice, "Mikrophone")  # noqa: B009
+    with pytest.raises(ImportError, match="Mikrophone"):
+        exec("from rtcvoice import Mikrophone", {})
+
+
+# --------------------------------------------------------------------------------------- Ctrl-C
+
+
+@pytest.fixture
 def _as_before() -> Iterator[None]:
     before = signal.getsignal(signal.SIGINT)
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -22,58 +99,45 @@ def _as_before() -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
-def begun(monkeypatch: pytest.MonkeyPatch, argv: list[str], original: list[str]) -> ModuleType:
-    """Import the module anew, as a process with these arguments does."""
-    monkeypatch.setattr(sys, "argv", argv)
-    monkeypatch.setattr(sys, "orig_argv", original)
-    spec = importlib.util.find_spec(_starting.__name__)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.mark.parametrize(
-    ("argv", "original"),
-    [
-        (["-m", "--text", "hi"], ["python", "-X", "dev", "-m", "rtcvoice", "--text", "hi"]),
-        (["-m"], ["python", "-mrtcvoice"]),
-    ],
-)
-def test_this_command(
-    argv: list[str], original: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    module = begun(monkeypatch, argv, original)
-    assert signal.getsignal(signal.SIGINT) is signal.SIG_DFL
-    module.finished()
+@pytest.mark.usefixtures("_as_before")
+def test_ctrl_c_ends_the_process_only_within_the_block() -> None:
+    with interrupts_end_the_process():
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_DFL
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    with pytest.raises(ZeroDivisionError), interrupts_end_the_process():
+        _ = 1 / 0
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-@pytest.mark.parametrize(
-    ("argv", "original"),
-    [
-        (["-m"], ["python", "-m", "hostapp"]),
-        (["-m", "rtcvoice"], ["python", "-m", "hostapp", "rtcvoice"]),
-        (["/opt/rtcvoice", "call"], ["python", "/opt/rtcvoice", "call"]),
-        (["-c"], ["python", "-c", "import rtcvoice"]),
-        ([""], ["python"]),
-        ([], []),
-    ],
-)
-def test_other_programs_are_left_alone(
-    argv: list[str], original: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    module = begun(monkeypatch, argv, original)
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    module.finished()
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+@pytest.mark.usefixtures("_as_before")
+@pytest.mark.parametrize("other", [signal.SIG_IGN, lambda number, frame: None])
+def test_what_others_made_of_ctrl_c_stays(other: signal.Handlers) -> None:
+    signal.signal(signal.SIGINT, other)
+    with interrupts_end_the_process():
+        assert signal.getsignal(signal.SIGINT) is other
+    with interrupts_end_the_process():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
 
 
+@pytest.mark.usefixtures("_as_before")
+def test_in_a_thread_nothing_is_changed() -> None:
+    seen = []
+
+    def importing() -> None:
+        with interrupts_end_the_process():
+            seen.append(signal.getsignal(signal.SIGINT))
+
+    thread = threading.Thread(target=importing)
+    thread.start()
+    thread.join()
+    assert seen == [signal.default_int_handler]
+
+
+@pytest.mark.usefixtures("_as_before")
 def test_the_console_script(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cli, "main", lambda: 7)
-    assert rtcvoice_main.main() == 7
+    assert command.main() == 7
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    assert rtcvoice_main.main() == 7
-    assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    text = (Path(__file__).resolve().parent.parent / "pyproject.toml").read_text()
+    assert 'rtcvoice = "rtcvoice.__main__:main"' in text

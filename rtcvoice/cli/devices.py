@@ -18,19 +18,7 @@ from rtcvoice.errors import clean
 from rtcvoice.sound.samples import level
 from rtcvoice.system.threads import in_thread
 
-__all__ = ["add_devices", "run"]
-
-_DESCRIPTION = """\
-List the microphones and loudspeakers of this machine; * marks those that are
-used when none is named. --microphone and --speaker take a part of a name shown
-here, or its number.
-
-examples:
-  %(prog)s
-  %(prog)s --test
-      plays a tone, records three seconds, shows the level, plays it back
-  %(prog)s --test --microphone headset --speaker 3
-"""
+__all__ = ["run"]
 
 RATE = 48000
 TONE_HZ, TONE_SECONDS = 440, 1.0
@@ -43,14 +31,6 @@ METER = 30
 """Columns of the level."""
 
 Samples = npt.NDArray[np.int16]
-
-
-def add_devices(parser: argparse.ArgumentParser) -> None:
-    """Add the options of `devices`."""
-    parser.description = _DESCRIPTION
-    parser.add_argument("--test", action="store_true", help="play a tone, record, play it back")
-    parser.add_argument("--microphone", metavar="NAME", help="with --test: another microphone")
-    parser.add_argument("--speaker", metavar="NAME", help="with --test: another loudspeaker")
 
 
 async def run(options: argparse.Namespace) -> int:

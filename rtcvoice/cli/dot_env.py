@@ -13,8 +13,6 @@ import io
 from collections.abc import Mapping
 from pathlib import Path
 
-from dotenv import dotenv_values
-
 from rtcvoice.errors import ConfigError
 from rtcvoice.rest.addresses import is_azure
 from rtcvoice.system.environment import complete_environment, environment
@@ -51,6 +49,8 @@ def take_key(path: str | Path = ".env") -> None:
             hint="it holds lines like OPENAI_API_KEY=sk-..., in UTF-8; or set the key in the"
             " environment, or use --api-key-file",
         ) from exc
+    from dotenv import dotenv_values  # late: most have no such file
+
     values = dotenv_values(stream=io.StringIO(text), interpolate=False)
     present = {name for name in (*KEYS, ADDRESS) if environment(name)}
     complete_environment(from_file(values, present))

@@ -7,7 +7,6 @@ too.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import io
 import logging
@@ -18,11 +17,11 @@ from typing import Any, TextIO
 
 from rtcvoice.cli.dot_env import KEYS, take_key, wants_key
 from rtcvoice.cli.exit_codes import exit_code
-from rtcvoice.cli.keys import give_back
 from rtcvoice.cli.options import parse
 from rtcvoice.cli.output import NoRoom, explain, explained, silence
 from rtcvoice.errors import ConfigError, CredentialsError, RtcVoiceError, clean
 from rtcvoice.system.environment import environment
+from rtcvoice.system.interrupts import interrupts_end_the_process
 
 __all__ = ["main"]
 
@@ -77,7 +76,9 @@ def _command(argv: Sequence[str] | None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # words come in any language
     try:
-        return _run(options.run(options))
+        with interrupts_end_the_process():  # it imports the command
+            command = options.run(options)
+        return _run(command)
     except CredentialsError as exc:
         unread = getattr(options, "dot_env_error", None)
         if unread is not None and not any(map(environment, KEYS)):
@@ -129,6 +130,10 @@ class _Stderr(logging.StreamHandler[TextIO]):
 
 
 def _run(command: Coroutine[Any, Any, int]) -> int:
+    import asyncio  # late: --help and complaints about options need none
+
+    from rtcvoice.cli.keys import give_back
+
     stopped_by: list[signal.Signals] = []
 
     async def supervised() -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from rtcvoice import ApiKeyFile, TokenUrl
+import rtcvoice
 from rtcvoice.errors import ConfigError
 
 __all__ = ["add_key", "add_network", "add_relay", "network_from"]
@@ -57,7 +57,7 @@ def network_from(options: argparse.Namespace) -> dict[str, Any]:
     if key_file is not None and token_url is not None:
         raise ConfigError("--api-key-file and --token-url are both given", hint="give one of them")
     if key_file is not None:
-        given["credentials"] = ApiKeyFile(key_file)
+        given["credentials"] = rtcvoice.ApiKeyFile(key_file)
     if token_url is not None:
-        given["credentials"] = TokenUrl(token_url)
+        given["credentials"] = rtcvoice.TokenUrl(token_url)
     return given

@@ -12,17 +12,18 @@ import re
 import sys
 from collections.abc import Callable, Coroutine, Sequence
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, NamedTuple
 
-from rtcvoice.cli.devices import add_devices
-from rtcvoice.cli.doctor import add_doctor
+from rtcvoice import __version__
+from rtcvoice.cli.devices_options import add_devices
+from rtcvoice.cli.doctor_options import add_doctor
+from rtcvoice.cli.emulator_options import add_emulator
 from rtcvoice.cli.exit_codes import EXIT_CODES_TOLD
-from rtcvoice.cli.parser import Parser, meant, port, program
+from rtcvoice.cli.parser import Parser, meant, program
 from rtcvoice.cli.talk_options import TALK, add_talk
 from rtcvoice.cli.text_options import add_text
-from rtcvoice.cli.token_server import add_token_server
-from rtcvoice.cli.translate import add_translate
+from rtcvoice.cli.token_server_options import add_token_server
+from rtcvoice.cli.translate_options import add_translate
 from rtcvoice.errors import (
     ConfigError,
 )
@@ -69,7 +70,7 @@ def _parser(name: str) -> Parser:
     default = name == "talk"
     prog = program() if default else f"{program()} {name}"
     parser = Parser(prog=prog, usage="%(prog)s [options]")
-    parser.add_argument("--version", action="version", version=_version())
+    parser.add_argument("--version", action="version", version=__version__)
     parser.add_argument(
         "-v", "--verbose", action="count", default=0, help="log to stderr; -vv for every event"
     )
@@ -78,20 +79,13 @@ def _parser(name: str) -> Parser:
     return parser
 
 
-def _version() -> str:
-    try:
-        return version("rtcvoice")
-    except PackageNotFoundError:  # a program that was frozen or vendored
-        return "unknown"
-
-
 def _other_commands() -> str:
     lines = [f"  {name:14}{each.summary}" for name, each in COMMANDS.items() if name != "talk"]
     return "\n".join(["other commands (each with its own --help):", *lines, "", ""])
 
 
 def _imported_when_called(module: str) -> Callable[..., Coroutine[Any, Any, int]]:
-    """Return the module's `run`, imported when it is called: --help should not wait for aiortc."""
+    """Return the module's `run`, imported when it is called: --help should not wait for it."""
 
     def run(options: argparse.Namespace) -> Coroutine[Any, Any, int]:
         command: Coroutine[Any, Any, int] = import_module(module).run(options)
@@ -105,76 +99,13 @@ def _add_talk(parser: argparse.ArgumentParser) -> None:
     add_talk(parser)
 
 
-def _add_emulator(parser: argparse.ArgumentParser) -> None:
-    parser.description = """\
-Run a local Realtime server over real WebRTC. Any key that begins with sk- is
-accepted. It speaks in recorded prompts, and knows from its script what is
-said.
-
-examples:
-  %(prog)s
-      at http://127.0.0.1:8080/v1, until Ctrl-C
-  %(prog)s --port 0 --script shop.yaml
-      on any free port, with what is said and answered in a file
-  %(prog)s --record calls --fault frozen_after=5
-      keeps events and audio of each call, and is gone after 5 s
-  %(prog)s --fault 'downlink={loss: 0.1}'
-      loses a tenth of what it says
-"""
-    parser.add_argument("--port", type=port, default=8080, help="default: 8080; 0 takes a free one")
-    parser.add_argument(
-        "--host", default="127.0.0.1", help="default: 127.0.0.1, which only this machine reaches"
-    )
-    parser.add_argument("--script", metavar="FILE", help="what is said and answered (YAML)")
-    parser.add_argument(
-        "--voice",
-        metavar="NAME",
-        default="prompts",
-        help="prompts (the default), or a synthesizer that is installed: flite, espeak-ng, say",
-    )
-    parser.add_argument(
-        "--audio",
-        choices=("real-time", "instant"),
-        default="real-time",
-        help="instant: answers are silent and over at once, for tests of your own agent",
-    )
-    parser.add_argument(
-        "--idle",
-        choices=("rtp", "gap"),
-        default="rtp",
-        help="between answers send silence (rtp, the default) or nothing (gap)",
-    )
-    parser.add_argument("--record", metavar="DIR", help="keep the events and audio of each call")
-    parser.add_argument(
-        "--origin",
-        metavar="ORIGIN",
-        action="append",
-        default=[],
-        help="let web pages of ORIGIN call (may be repeated); pages of this machine may",
-    )
-    parser.add_argument(
-        "--model",
-        metavar="NAME",
-        action="append",
-        default=[],
-        help="take this model's name, too (may be repeated); '*' takes every name",
-    )
-    parser.add_argument(
-        "--fault",
-        metavar="NAME=VALUE",
-        action="append",
-        default=[],
-        help="make something go wrong (may be repeated); a wrong NAME lists all",
-    )
-
-
 COMMANDS = {
     "talk": _Command("have a call", "rtcvoice.cli.talk", _add_talk),
     "devices": _Command("list sound devices, try two of them", "rtcvoice.cli.devices", add_devices),
     "text": _Command("chat in writing", "rtcvoice.cli.text_chat", add_text),
     "translate": _Command("have an interpreter", "rtcvoice.cli.talk", add_translate),
     "doctor": _Command("look over what a call needs", "rtcvoice.cli.doctor", add_doctor),
-    "emulator": _Command("run a local Realtime server", "rtcvoice.cli.serve", _add_emulator),
+    "emulator": _Command("run a local Realtime server", "rtcvoice.cli.serve", add_emulator),
     "token-server": _Command(
         "hand out tokens, so that clients need no key",
         "rtcvoice.cli.token_server",

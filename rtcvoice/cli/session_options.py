@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from rtcvoice import Limits
+import rtcvoice
 from rtcvoice.cli.network_options import network_from
 from rtcvoice.cli.parser import seconds, words
-from rtcvoice.cli.tool_files import load_tools
 
 __all__ = ["add_assistant", "add_limits", "add_tools", "session_from"]
 
@@ -62,13 +61,15 @@ def session_from(options: argparse.Namespace) -> dict[str, Any]:
     given = {name: getattr(options, name, None) for name in _SAME_NAME}
     named: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     if (path := getattr(options, "tools", None)) is not None:
+        from rtcvoice.cli.tool_files import load_tools  # late: --help needs none
+
         named["tools"] = load_tools(path)
     return named | _limits(options) | network_from(options)
 
 
 def _limits(options: argparse.Namespace) -> dict[str, Any]:
     wanted: dict[str, Any] = {name: getattr(options, f"limit_{name}", None) for name in _LIMITS}
-    return {"limits": Limits(**wanted)} if any(wanted.values()) else {}
+    return {"limits": rtcvoice.Limits(**wanted)} if any(wanted.values()) else {}
 
 
 def _count(text: str) -> int:

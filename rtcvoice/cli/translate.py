@@ -13,26 +13,9 @@ from contextlib import suppress
 from typing import Any
 
 from rtcvoice import Call, CallEnded, ConfigError, RtcVoiceError, events
-from rtcvoice.cli.parser import words
 from rtcvoice.cli.screen import Screen
-from rtcvoice.cli.session_options import add_assistant, add_limits
-from rtcvoice.cli.talk_options import add_ends, add_push_to_talk, add_shown, add_where
 
-__all__ = ["add_translate", "instructions_for", "interpreter", "translate_turns"]
-
-_TRANSLATE = """\
-Have everything that is said translated, and nothing else: an interpreter.
-
-examples:
-  %(prog)s --to French
-      what is said in any language is heard in French
-  %(prog)s --to French --from English --both
-      between two people: English becomes French, and French becomes English
-  %(prog)s --to Spanish --input talk.wav --output es.wav
-      from file to file; the words of both appear in the terminal
-  cat talk.wav | %(prog)s --to German --input - \\
-      --output - | aplay
-"""
+__all__ = ["instructions_for", "interpreter", "translate_turns"]
 
 DETECTION = {"type": "server_vad", "create_response": False, "interrupt_response": False}
 """The server tells where a turn ends, and leaves it at that."""
@@ -47,32 +30,6 @@ _RULES = (
     " is.",
     "Translate each turn once, and everything that was not translated yet.",
 )
-
-
-def add_translate(parser: argparse.ArgumentParser) -> None:
-    """Add the options of `translate`."""
-    parser.description = _TRANSLATE
-    languages = parser.add_argument_group("languages", "In any words that the model understands.")
-    languages.add_argument(
-        "--to", type=words, metavar="LANG", required=True, help="what to translate into"
-    )
-    languages.add_argument(
-        "--from",
-        type=words,
-        metavar="LANG",
-        dest="from_language",
-        help="what is spoken (default: anything)",
-    )
-    languages.add_argument(
-        "--both", action="store_true", help="also the other way round; needs --from"
-    )
-    add_ends(parser)
-    session = parser.add_argument_group("the session")
-    add_assistant(session, instructions=False)
-    add_push_to_talk(session)
-    add_limits(session)
-    add_where(parser)
-    add_shown(parser)
 
 
 def interpreter(options: argparse.Namespace) -> dict[str, Any]:

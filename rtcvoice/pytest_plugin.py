@@ -5,8 +5,8 @@
         my_agent.main()      # OPENAI_BASE_URL and OPENAI_API_KEY lead to the emulator
         assert rtcvoice_emulator.last_call.from_client("conversation.item.create")
 
-pytest loads this module in every run of an environment that has rtcvoice; so it stands outside of
-the package and imports nothing of it before a test asks for the fixture.
+pytest loads this module in every run of an environment that has rtcvoice; so it imports nothing of
+the package before a test asks for the fixture.
 """
 
 from __future__ import annotations
