@@ -16,10 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from rtcvoice import events
 from rtcvoice.cli import main
 from rtcvoice.cli.options import COMMANDS, parse
-from rtcvoice.cli.transcript import Transcript
 from rtcvoice.emulator import Emulator, Pace, Turn, prompt_path
 
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "OPENAI_API_KEY": "sk-cli"}
@@ -62,7 +60,7 @@ async def test_a_question_from_a_file(server: Emulator, tmp_path: Path) -> None:
     lines = output.splitlines()
     assert "connected in" in lines[0]
     assert lines[1].split("  ")[-1] == "Stop, please."
-    assert "assistant  All right, I will stop here.  (after" in lines[2]
+    assert "assistant  All right, I will stop here.  (answered in" in lines[2]
     assert "hung up; a.wav has" in lines[3]
     assert "\x1b" not in output
     with wave.open(str(tmp_path / "a.wav")) as file:
@@ -218,7 +216,7 @@ async def test_the_demo_needs_no_network_at_all(tmp_path: Path) -> None:
     code, output, errors = await finish(process)
     assert (code, errors) == (0, "")
     assert "you        Hello! What is a jitter buffer" in output
-    assert "assistant  A jitter buffer holds the sound" in output
+    assert re.search(r"assistant  A jitter .*interrupted", output)
     with wave.open(str(tmp_path / "a.wav")) as file:
         assert file.getnframes() / file.getframerate() > 5
 
@@ -275,39 +273,6 @@ def test_a_near_miss_is_named(
 )
 def test_verbose_goes_before_or_after_the_command(arguments: list[str], verbose: int) -> None:
     assert parse(arguments).verbose == verbose
-
-
-def test_lines_come_in_the_order_of_the_conversation() -> None:
-    """The user's words arrive in the middle of the answer, and still come first."""
-    transcript = Transcript()
-
-    def added(item: str, role: str) -> events.ConversationItemAdded:
-        kind = {"user": "input_audio", "assistant": "output_audio"}[role]
-        part = events.ContentPart(type=kind)
-        message = events.Message(id=item, role=role, content=[part])
-        return events.ConversationItemAdded(item=message)
-
-    where = {"response_id": "r", "item_id": "b", "output_index": 0, "content_index": 0}
-    transcript.feed(events.InputAudioBufferSpeechStarted(audio_start_ms=0, item_id="a"), 1.0)
-    transcript.feed(events.InputAudioBufferSpeechStopped(audio_end_ms=9, item_id="a"), 2.0)
-    transcript.feed(added("a", "user"), 2.0)
-    transcript.feed(added("b", "assistant"), 2.1)
-    transcript.feed(events.ResponseOutputAudioTranscriptDelta(delta="Well, ", **where), 2.5)
-    assert list(transcript.finished(0.0)) == []
-    transcript.feed(
-        events.ConversationItemInputAudioTranscriptionCompleted(
-            item_id="a", content_index=0, transcript="Really?"
-        ),
-        2.6,
-    )
-    (line,) = transcript.finished(0.0)
-    assert (line.speaker, line.text, line.begun) == ("you", "Really?", 1.0)
-    transcript.feed(events.ResponseOutputAudioTranscriptDelta(delta="yes.", **where), 2.7)
-    transcript.feed(events.ConversationItemDone(item=added("b", "assistant").item), 2.8)
-    (line,) = transcript.finished(0.0)
-    assert (line.speaker, line.text, line.begun) == ("assistant", "Well, yes.", 2.5)
-    assert line.response_id == "r"
-    assert list(transcript.rest()) == []
 
 
 async def test_ctrl_c_while_it_imports_leaves_no_traceback(tmp_path: Path) -> None:

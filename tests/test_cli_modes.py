@@ -12,11 +12,13 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_cli_screen import final, turn
 from test_cli_terminal import RTCVOICE, Terminal, question
 from town import Town
 
-from rtcvoice import CallUsage, ToolCancelled, ToolFailed, ToolFinished, ToolStarted, events
+from rtcvoice import CallUsage, ToolCancelled, ToolFailed, ToolFinished, ToolStarted
 from rtcvoice.cli import main
+from rtcvoice.cli.chat_commands import Meant, meaning
 from rtcvoice.cli.line_editor import LineEditor
 from rtcvoice.cli.push_to_talk import RELEASE, PushKey
 from rtcvoice.cli.summary import Summary
@@ -120,6 +122,29 @@ def test_it_does_not_matter_how_the_keys_come(keys: list[str], data: st.DataObje
     assert whole.text.isprintable()
 
 
+@pytest.mark.parametrize(
+    ("line", "wish"),
+    [
+        ("Hello?", (Meant.MESSAGE, "Hello?")),
+        ("exit", (Meant.END, "")),
+        ("/quit", (Meant.END, "")),
+        ("QUIT", (Meant.END, "")),
+        ("exit strategies of firms", (Meant.MESSAGE, "exit strategies of firms")),
+        ("?", (Meant.HELP, "")),
+        ("/help", (Meant.HELP, "")),
+        ("/say exit", (Meant.MESSAGE, "exit")),
+        ("/say", (Meant.HELP, "")),
+        ("/clear all", (Meant.UNKNOWN, "/clear")),
+        ("/etc/hosts: what is it?", (Meant.MESSAGE, "/etc/hosts: what is it?")),
+        ("/ divides", (Meant.MESSAGE, "/ divides")),
+    ],
+)
+def test_what_is_written_at_the_prompt_is_not_always_a_message(
+    line: str, wish: tuple[Meant, str]
+) -> None:
+    assert meaning(line) == wish
+
+
 # ---- what is told
 
 CALLED: Any = {"name": "add", "call_id": "c", "item_id": "i"}
@@ -138,19 +163,12 @@ def test_tools_are_told_in_a_line_each() -> None:
 def test_tools_are_in_their_place_in_the_transcript() -> None:
     """Behind what the user said, although its words come later."""
     transcript = Transcript()
-    part = events.ContentPart(type="input_audio")
-    item = events.Message(id="u", role="user", content=[part])
-    transcript.feed(events.ConversationItemAdded(item=item), 1.0)
-    transcript.feed(STARTED, 2.0)
-    transcript.feed(FINISHED, 2.25)
-    assert list(transcript.finished(2.3)) == []
-    transcript.feed(
-        events.ConversationItemInputAudioTranscriptionCompleted(
-            item_id="u", content_index=0, transcript="Add!"
-        ),
-        2.4,
-    )
-    lines = [(line.speaker, line.begun) for line in transcript.finished(2.5)]
+    transcript.turn(turn("u", "user", began=1.0))
+    transcript.tool(STARTED, 2.0)
+    transcript.tool(FINISHED, 2.25)
+    assert list(transcript.finished()) == []
+    transcript.turn(final("u", "user", "Add!", began=1.0))
+    lines = [(line.speaker, line.began) for line in transcript.finished()]
     assert lines == [("you", 1.0), ("tool", 2.0), ("tool", 2.25)]
 
 
@@ -164,6 +182,22 @@ def test_the_account() -> None:
     assert line.endswith("; first sound after 1.00 s (median), 2.00 s (worst)")
     assert str(Summary(usage(), [0.5], until="first word")).endswith("; first word after 0.50 s")
     assert "after" not in str(Summary(usage(), []))
+    free = Summary(usage(), [0.5], free=True)
+    assert "US$" not in str(free) + free.line(["over"], None)
+    assert free.as_dict()["cost"] == 0
+
+
+def test_the_account_fits_into_a_line() -> None:
+    summary = Summary(usage(), [0.5, 2.0, 1.0])
+    assert summary.line(["hung up"], None).startswith("hung up; 0 responses, 0 tokens in, 0 out;")
+    for width in (59, 99, 130):
+        assert len(summary.line(["hung up"], width)) <= width
+    assert summary.line(["hung up", "a.wav has 3.1 s"], 37) == (
+        "hung up; a.wav has 3.1 s; US$ 0.0000"
+    )
+
+
+def test_the_account_as_values() -> None:
     told = Summary(usage(), [0.5, 2.0]).as_dict()
     assert told["latency"] == {"answers": 2, "median": 1.25, "worst": 2.0}
     assert Summary(usage(), []).as_dict()["latency"]["median"] is None
@@ -285,6 +319,11 @@ def test_writing_at_the_prompt(town: Town) -> None:
     try:
         before = terminal.mode
         terminal.wait_for("> ")
+        terminal.wait_for("Ctrl-D ends")
+        terminal.type("/help\r")
+        terminal.wait_for("/say TEXT sends")
+        terminal.type("\x03")
+        terminal.wait_for("Ctrl-C again ends")
         terminal.type("Tell me a lng\x1b[D\x1b[Do\x05 story\r")
         terminal.wait_for(r"you +.*Tell me a long story")
         terminal.wait_for("Your microphone")
@@ -293,8 +332,8 @@ def test_writing_at_the_prompt(town: Town) -> None:
         terminal.type("Hello\r")
         terminal.wait_for(r"you +.*Hello")
         terminal.wait_for(r"assistant.*\w\.")
-        terminal.type("\x04")
-        terminal.wait_for("first word after")
+        terminal.type("exit\r")
+        terminal.wait_for(r"hung up; US\$ .*; answered in")
         assert terminal.process.wait(20) == 0
         assert terminal.mode == before
     finally:
@@ -313,7 +352,7 @@ def test_push_to_talk_by_two_presses(town: Town) -> None:
         terminal.wait_for(r"Stop, please\.")
         terminal.wait_for("assistant")
         terminal.type("q")
-        terminal.wait_for("tokens in")
+        terminal.wait_for("hung up")
         assert terminal.process.wait(20) == 0
     finally:
         terminal.close()

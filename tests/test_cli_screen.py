@@ -8,6 +8,7 @@ import threading
 import time
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -19,12 +20,12 @@ from rtcvoice import CallStats, DeviceChange, DeviceChanged, EventsDropped, Limi
 from rtcvoice import Status as TurnStatus
 from rtcvoice.cli.live import LiveScreen, rows
 from rtcvoice.cli.native_stderr import NativeStderr
-from rtcvoice.cli.notices import notice_of
+from rtcvoice.cli.notices import connected_line, notice_of
 from rtcvoice.cli.output import LineWriter
 from rtcvoice.cli.quality import SILENT, Gauge, Grade, Quality
 from rtcvoice.cli.screen import PlainScreen
 from rtcvoice.cli.status import Meter, Status, keys_line, status_line
-from rtcvoice.cli.transcript import PATIENCE, Transcript
+from rtcvoice.cli.transcript import REMEMBERED, Transcript
 from rtcvoice.errors import clean
 from rtcvoice.stats import PlayoutStats, TransportStats, UplinkStats
 from rtcvoice.system.native_stderr import muffled
@@ -150,127 +151,88 @@ def added(item: str, role: str = "user", kind: str = "input_audio", text: str | 
     return events.ConversationItemAdded(item=message(item, role, kind, text))
 
 
-def heard(item: str, text: str):
-    return events.ConversationItemInputAudioTranscriptionCompleted(
-        item_id=item, content_index=0, transcript=text
-    )
+def turn(item: str, role: str, text: str = "", **fields: Any) -> Turn:
+    """A turn as it is said; `status` makes it final."""
+    usual: dict[str, Any] = {
+        "status": TurnStatus.IN_PROGRESS,
+        "final": "status" in fields,
+        "spoken": True,
+        "phase": None,
+        "heard_ms": None,
+        "heard_text": text,
+        "reason": "",
+        "response_id": "r" if role == "assistant" else "",
+        "began": 0.0,
+    }
+    return Turn(id=item, role=role, text=text, **usual | fields)
 
 
-def words(item: str, text: str):
-    where = {"response_id": "r", "output_index": 0, "content_index": 0}
-    return events.ResponseOutputAudioTranscriptDelta(item_id=item, delta=text, **where)
+def final(item: str, role: str, text: str = "", **fields: Any) -> Turn:
+    return turn(item, role, text, **{"status": TurnStatus.COMPLETED} | fields)
 
 
-def done(item: str, role: str = "assistant", kind: str = "output_audio", status: str = "completed"):
-    return events.ConversationItemDone(item=message(item, role, kind, status=status))
+def shown(transcript: Transcript) -> list[tuple[str, str, tuple[str, ...]]]:
+    return [(line.speaker, line.text, line.notes) for line in transcript.finished()]
 
 
-def texts(transcript: Transcript, now: float = 0.0) -> list[str]:
-    return [line.text for line in transcript.finished(now)]
-
-
-def test_words_may_come_before_their_item() -> None:
+def test_a_line_is_shown_as_soon_as_its_turn_is_final() -> None:
     transcript = Transcript()
-    transcript.feed(heard("a", " Early. "), 0.0)
-    assert texts(transcript) == []
-    transcript.feed(added("a"), 0.1)
-    assert texts(transcript) == ["Early."]
-
-
-def test_an_answer_is_finished_when_it_was_heard() -> None:
-    transcript = Transcript()
-    transcript.feed(added("b", "assistant", "output_audio"), 0.0)
-    transcript.feed(words("b", "All "), 0.0)
-    transcript.feed(events.OutputAudioBufferStarted(response_id="r"), 0.1)
-    transcript.feed(words("b", "of it."), 0.1)
-    transcript.feed(done("b"), 0.2)
-    assert texts(transcript) == []
-    assert [line.text for line in transcript.open_lines] == ["All of it."]
-    transcript.feed(events.OutputAudioBufferCleared(response_id="r"), 3.0)
-    (line,) = transcript.finished(3.0)
-    assert (line.text, line.interrupted) == ("All of it.", True)
-
-
-def test_words_that_never_come_hold_up_nobody_for_long() -> None:
-    transcript = Transcript()
-    transcript.feed(added("a"), 0.0)
-    transcript.feed(added("b", "assistant", "output_text"), 0.1)
-    transcript.feed(words("b", "Yes."), 0.1)
-    transcript.feed(done("b"), 0.2)
-    assert texts(transcript, PATIENCE) == []
-    assert texts(transcript, PATIENCE + 0.1) == ["(no words came)", "Yes."]
-
-
-def final(item: str, role: str, text: str, status: TurnStatus = TurnStatus.COMPLETED) -> Turn:
-    return Turn(
-        id=item,
-        role=role,
-        text=text,
-        status=status,
-        final=True,
-        spoken=True,
-        phase=None,
-        heard_ms=None,
-        heard_text=text,
-        reason="",
-        response_id="r" if role == "assistant" else "",
-        began=0.0,
-    )
-
-
-def test_a_final_turn_brings_the_words_that_no_event_brought() -> None:
-    transcript = Transcript()
-    transcript.turn(final("a", "user", "What?"), 0.0)
-    transcript.feed(words("b", "Th"), 0.1)  # nobody told of its item
-    transcript.turn(final("b", "assistant", "That.", TurnStatus.INTERRUPTED), 0.2)
-    lines = list(transcript.finished(0.3))
-    assert [(line.speaker, line.text) for line in lines] == [
-        ("you", "What?"),
-        ("assistant", "That."),
+    transcript.turn(turn("a", "user"))
+    transcript.turn(turn("b", "assistant", "That "))
+    assert [(line.speaker, line.text) for line in transcript.open_lines] == [
+        ("you", ""),
+        ("assistant", "That "),
     ]
-    assert lines[1].interrupted
-
-
-def test_a_final_turn_ends_a_line_whose_end_was_not_told() -> None:
-    transcript = Transcript()
-    created = message("b", "assistant", "output_audio", status="in_progress")
-    transcript.feed(events.ConversationItemCreated(item=created), 0.0)
-    transcript.feed(words("b", "All of it."), 0.1)
-    transcript.feed(events.OutputAudioBufferStarted(response_id="r"), 0.1)
-    assert texts(transcript) == []
-    transcript.turn(final("b", "assistant", "All of it."), 0.0)
-    assert texts(transcript) == ["All of it."]
-    transcript.turn(final("b", "assistant", "All of it."), 0.0)
-    assert texts(transcript) == []
-
-
-def test_silence_that_the_server_made_an_item_of_is_no_line() -> None:
-    transcript = Transcript()
-    silent = events.InputAudioBufferTimeoutTriggered(item_id="a", audio_start_ms=0, audio_end_ms=9)
-    transcript.feed(silent, 0.0)
-    transcript.feed(added("a"), 0.0)
-    transcript.feed(heard("a", ""), 0.1)
+    transcript.turn(final("a", "user", "What?"))
+    assert shown(transcript) == [("you", "What?", ())]
+    transcript.turn(turn("b", "assistant", "That is it."))
+    assert [line.text for line in transcript.open_lines] == ["That is it."]
+    transcript.turn(final("b", "assistant", "That is it."))
+    assert shown(transcript) == [("assistant", "That is it.", ())]
+    transcript.turn(final("b", "assistant", "That is it."))
+    assert shown(transcript) == []
     assert transcript.open_lines == []
 
 
-def test_a_session_without_transcription_says_so() -> None:
-    transcript = Transcript(transcribes=False)
-    transcript.feed(added("a"), 0.0)
-    transcript.feed(done("a", "user", "input_audio"), 0.1)
-    assert texts(transcript) == ["(speaks)"]
-
-
-def test_a_failed_transcription_and_an_answer_that_was_cut() -> None:
+def test_of_an_interrupted_answer_only_what_was_heard_is_shown() -> None:
     transcript = Transcript()
-    transcript.feed(added("a"), 0.0)
-    failed = events.ConversationItemInputAudioTranscriptionFailed(
-        item_id="a", content_index=0, error=events.FailureDetail()
-    )
-    transcript.feed(failed, 0.1)
-    transcript.feed(added("b", "assistant", "output_audio"), 0.1)
-    transcript.feed(words("b", "I was"), 0.2)
-    transcript.feed(done("b", status="incomplete"), 0.3)
-    assert texts(transcript) == ["(not understood)", "I was ..."]
+    cut = {"status": TurnStatus.INTERRUPTED, "heard_ms": 900}
+    transcript.turn(final("a", "assistant", "All of it.", heard_text="All", **cut))
+    transcript.turn(final("b", "assistant", "Nothing of it.", heard_text="", **cut))
+    transcript.turn(final("c", "assistant", "I wrote", spoken=False, status=TurnStatus.INTERRUPTED))
+    failed = {"status": TurnStatus.FAILED, "reason": "rate\nlimit"}
+    transcript.turn(final("d", "assistant", "I was", **failed))
+    assert shown(transcript) == [
+        ("assistant", "All ...", ("interrupted",)),
+        ("assistant", "...", ("interrupted before it was heard",)),
+        ("assistant", "I wrote ...", ("interrupted",)),
+        ("assistant", "I was", ("failed: rate limit",)),
+    ]
+
+
+def test_words_that_come_late_are_told() -> None:
+    transcript = Transcript()
+    transcript.turn(final("a", "user"))
+    transcript.turn(final("a", "user", "What?"))
+    assert shown(transcript) == [
+        ("you", "(no transcript)", ()),
+        ("you", "What?", ("these words came late",)),
+    ]
+    transcript.transcribes = False
+    transcript.turn(final("b", "user"))
+    assert shown(transcript) == [("you", "(speaks)", ())]
+
+
+def test_what_was_being_said_at_the_end_is_shown_and_no_line_is_kept() -> None:
+    transcript = Transcript()
+    for number in range(3000):
+        transcript.turn(final(f"{number}", "user", "Yes."))
+    assert len(shown(transcript)) == 3000
+    transcript.turn(turn("a", "user"))
+    transcript.turn(turn("b", "assistant", "Well"))
+    transcript.end()
+    assert shown(transcript) == [("assistant", "Well", ())]
+    assert len(transcript._shown) == REMEMBERED
 
 
 def terminal(width: int, height: int) -> Console:
@@ -309,37 +271,42 @@ def test_a_long_answer_never_pushes_the_status_out_of_the_window(
     monkeypatch.setenv("TERM", "xterm")
     window = Window()
     with LiveScreen(window) as screen:
-        screen.event(added("b", "assistant", "output_audio"))
-        screen.event(words("b", "word " * 20_000))
+        screen.connected(a_call())
+        screen.turn(turn("b", "assistant", "word " * 20_000))
         window.truncate(0)
         screen.toggle_keys()
         screen.tick(Status(elapsed=3.0, quality=GOOD, keys=True))
         drawn = window.getvalue()
     assert drawn.count("\n") < 12 * 2  # keys, and the tick
-    assert "0:03 you" in drawn.splitlines()[-1]
+    assert "0:03 you" in drawn.splitlines()[-2]
     assert "interrupt" in drawn
 
 
 def test_a_pipe_gets_one_line_each_and_no_control_codes() -> None:
     pipe = io.StringIO()
     screen = PlainScreen(pipe)
+    screen.connected(a_call())
+    screen.turn(final("a", "user", "One\nline\x1b[2J,\x9b2J please", spoken=False))
+    assert pipe.getvalue().endswith("please\n")
+    screen.turn(turn("b", "assistant", "Gladly"))
+    screen.turn(final("b", "assistant", "Gladly."))
+    first, second, third = pipe.getvalue().splitlines()
+    assert first == "  0.00 s  call       connected in 0.02 s"
+    assert second.endswith("you        One line[2J,2J please")
+    assert third.endswith("assistant  Gladly.  (answered in 0.94 s)")
+
+
+def a_call() -> Any:
     timings = SimpleNamespace(as_dict=lambda: {"token": 0.01, "total": 0.0234})
     latency = [SimpleNamespace(response_id="r", seconds=0.944)]
-    call = SimpleNamespace(timings=timings, session=None, latency=latency)
-    screen.connected(call)  # type: ignore[arg-type]
-    screen.event(added("a", kind="input_text", text="One\nline\x1b[2J,\x9b2J please"))
-    screen.event(
-        events.ConversationItemDone(
-            item=message("a", "user", "input_text", "One\nline\x1b[2J,\x9b2J please")
-        )
+    return SimpleNamespace(timings=timings, session=None, latency=latency)
+
+
+def test_what_took_long_to_connect_is_named() -> None:
+    timings = {"token": 0.3, "devices": 1.24, "total": 1.9}
+    assert connected_line(timings) == (
+        "connected in 1.90 s; longest: opening the sound devices, 1.2 s"
     )
-    screen.event(added("b", "assistant", "output_audio"))
-    screen.event(words("b", "Gladly."))
-    screen.event(done("b"))
-    first, second, third = pipe.getvalue().splitlines()
-    assert first == "  0.00 s  call       connected in 23 ms (token 10)"
-    assert second.endswith("you        One line[2J,2J please")
-    assert third.endswith("assistant  Gladly.  (after 0.94 s)")
 
 
 def test_clean_keeps_every_language() -> None:
@@ -369,7 +336,13 @@ def test_what_a_user_should_know_is_told(event: object, told: str) -> None:
 
 
 def test_the_keys_are_told() -> None:
-    assert keys_line().plain == "m mute   space interrupt   q hang up   Ctrl-Z suspend"
+    shown = "m mute   space interrupt   q hang up   Ctrl-Z twice suspend, which ends the call"
+    assert [line.plain for line in keys_line(width=80)] == [shown]
+    assert [line.plain for line in keys_line(width=30)] == [
+        "m mute   space interrupt",
+        "q hang up",
+        "Ctrl-Z twice suspend, which ends the call",
+    ]
 
 
 def test_a_reader_that_pauses_holds_nobody_up_and_misses_nothing() -> None:

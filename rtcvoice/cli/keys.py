@@ -1,9 +1,10 @@
 """Single keys from the terminal while a call goes on; the terminal is given back in every case.
 
-The keyboard is read key by key and without echo, but Ctrl-C and Ctrl-Z stay signals. Ctrl-Z gives
-the terminal back, stops, and takes it again on SIGCONT; in the background nothing is taken, since a
-program that reads or changes its terminal from there is stopped by the system (SIGTTIN, SIGTTOU).
-Flow control is off: Ctrl-S would stop what is shown, and with it the call.
+The keyboard is read key by key and without echo, but Ctrl-C and Ctrl-Z stay signals. Ctrl-Z, where
+it is allowed, gives the terminal back, stops, and takes it again on SIGCONT; in the background
+nothing is taken, since a program that reads or changes its terminal from there is stopped by the
+system (SIGTTIN, SIGTTOU). Flow control is off: Ctrl-S would stop what is shown, and with it the
+call.
 """
 
 from __future__ import annotations
@@ -49,18 +50,21 @@ def give_back() -> None:
 class Keyboard:
     """`with Keyboard() as keys: async for key in keys: ...`: each key as text, in lower case.
 
-    There are no keys where stdin is no terminal. `on_leave` is called when the terminal is given
-    back, by Ctrl-Z, and `on_return` when `is_ours` says that it is ours again; `follow` has to be
-    called now and then, since nobody tells a running process that `fg` has brought it forward.
+    There are no keys where stdin is no terminal. At Ctrl-Z `may_leave` is asked. `on_leave` is
+    called when the terminal is given back, and `on_return` when `is_ours` says that it is ours
+    again; `follow` has to be called now and then, since nobody tells a running process that `fg`
+    has brought it forward.
     """
 
     def __init__(
         self,
         *,
+        may_leave: Callable[[], bool] = lambda: True,
         on_leave: Callable[[], None] = lambda: None,
         on_return: Callable[[], None] = lambda: None,
         is_ours: Callable[[], bool] | None = None,
     ) -> None:
+        self._may_leave = may_leave
         self._on_leave = on_leave
         self._on_return = on_return
         self._descriptor = _terminal()
@@ -121,6 +125,8 @@ class Keyboard:
 
     def _stop(self) -> None:
         """Ctrl-Z."""
+        if not self._may_leave():
+            return
         loop = asyncio.get_running_loop()
         if not self._left:
             self._left = True

@@ -7,27 +7,35 @@ always in sight.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
-from collections.abc import Iterable, Sequence
+import threading
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TextIO
 
-from rich.console import Console, Group
-from rich.live import Live
+from rich.console import Console
 from rich.text import Text
 
+from rtcvoice import Call
 from rtcvoice.cli.keys import in_foreground
 from rtcvoice.cli.native_stderr import NativeStderr
+from rtcvoice.cli.painter import Painter, Row, wraps_anew
 from rtcvoice.cli.screen import TranscriptScreen
 from rtcvoice.cli.status import KEYS, NARROW, Status, keys_line, status_line
 from rtcvoice.errors import clean
+from rtcvoice.system import clock
 
 __all__ = ["LiveScreen", "rows"]
 
 _STYLES = {"you": "cyan", "assistant": "green", "tool": "yellow", "call": "dim"}
 _INDENT = 20
 """Columns before the words where there is room: time and speaker."""
+
+
+CONFIRM = 5.0
+"""Seconds within which Ctrl-Z has to be pressed again; a call that stands still survives them."""
 
 
 class LiveScreen(TranscriptScreen):
@@ -41,107 +49,195 @@ class LiveScreen(TranscriptScreen):
             copy = os.dup(stream.fileno())
             self._file = os.fdopen(copy, "w", encoding=stream.encoding, errors="replace")
         self._console = Console(file=self._file or stream, highlight=False)
-        self._live = Live(
-            console=self._console,
-            auto_refresh=False,
-            transient=True,
-            redirect_stdout=False,
-            redirect_stderr=_stderr_is_seen_here(),
-            vertical_overflow="crop",
+        self._painter = Painter(
+            self._file or stream, lambda: self._console.size, wraps_anew=wraps_anew(os.environ)
         )
+        self._stderr: TextIO | None = None
+        self._thread = threading.get_ident()
+        self._lock = threading.Lock()
+        self._asked_at = self._left_at = float("-inf")
+        self._finished: list[str] = []
         self.prompt = Text()
         """What the user should know, or writes, just now: shown above the status."""
+        self.hint = ""
+        """A line of help where there is no status."""
         self.keys: Sequence[tuple[str, str]] = KEYS
         """What can be pressed."""
         self.shows_muted = True
         """Whether it is worth a word that the call is muted."""
+        self._connecting = True
         self._status: Status | None = None
         self._keys_shown = False
 
     @staticmethod
     def fits(stream: TextIO) -> bool:
         """Whether `stream` is a terminal, ours to draw on, on which lines can be drawn anew."""
-        return (
-            stream.isatty()
-            and in_foreground(stream.fileno())
-            and not Console(file=stream).is_dumb_terminal
-        )
+        if not (stream.isatty() and in_foreground(stream.fileno())):
+            return False
+        console = Console(file=stream)
+        return not (console.is_dumb_terminal or console.legacy_windows)
 
     def is_ours(self) -> bool:
         """Whether we are in the foreground of the terminal."""
         return in_foreground(self._console.file.fileno())
 
     def __enter__(self) -> LiveScreen:
-        self._start()
-        self._live.update(Text("connecting ...", "dim"), refresh=True)
+        if _stderr_is_seen_here():
+            self._native.divert()
+            self._stderr, sys.stderr = sys.stderr, _Above(self)
+        self.resume()
         return self
 
     def __exit__(self, *exc: object) -> None:
         self.pause()
+        if self._stderr is not None:
+            sys.stderr = self._stderr
+            self._native.restore()
         if self._file is not None:
             self._file.close()
 
+    def connected(self, call: Call) -> None:
+        """Say how long it took; from now on the call itself is drawn."""
+        self._connecting = False
+        super().connected(call)
+
+    def may_suspend(self) -> bool:
+        """Whether Ctrl-Z suspends: the second within some seconds; the first says what it does."""
+        now = clock.now()
+        asked, self._asked_at = self._asked_at, now
+        if now - asked < CONFIRM:
+            return True
+        self.notice(
+            "while it is suspended, the server ends the call after about 10 s:"
+            " Ctrl-Z again suspends it"
+        )
+        return False
+
+    def leave(self) -> None:
+        """Pause, for the terminal is somebody else's now."""
+        self.pause()
+        self._left_at = clock.now()
+
+    def come_back(self) -> None:
+        """Draw again, and say how long the call stood still."""
+        self._painter.start()
+        away = clock.now() - self._left_at
+        gone = "; the server may have ended the call" if away > CONFIRM else ""
+        self.notice(f"suspended for {away:.0f} s{gone}")
+
     def pause(self) -> None:
         """Draw nothing any more but lines that are finished."""
-        if self._live.is_started:
-            self._native.restore()
-            self._live.update("", refresh=True)
-            self._live.stop()
+        self._draw()
+        self._painter.stop()
 
     def resume(self) -> None:
         """Draw again after a pause."""
-        self._start()
-        self._refresh()
+        self._painter.start()
+        self._draw()
 
-    def _start(self) -> None:
-        self._live.start()
-        if _stderr_is_seen_here():
-            self._native.divert()
+    def above(self, lines: Iterable[str]) -> None:
+        """Write lines above what is drawn, as they are. Any thread."""
+        self._finish(Text(clean(line)) for line in lines)
+        if threading.get_ident() == self._thread:  # otherwise with the next tick
+            self._draw()
 
     def toggle_keys(self) -> None:
         """Show or hide what the keys do."""
         self._keys_shown = not self._keys_shown
-        self._refresh()
+        self._draw()
 
     def tick(self, status: Status) -> None:
         """Draw the lower lines anew."""
         self._status = status if self.shows_muted else replace(status, muted=False)
-        self.refresh()
+        self._draw()
 
     def refresh(self) -> None:
         """Draw them anew as they were, but for the words and the prompt."""
-        self._show_finished()
-        self._refresh()
+        self._draw()
 
     def _show(self, at: float, speaker: str, text: str, after: str = "") -> None:
-        for row in rows(self._console, at, speaker, text, after):
-            self._console.print(row, no_wrap=True, crop=False)
+        self._finish(rows(self._console, at, speaker, text, after))
 
-    def _refresh(self) -> None:
-        if not self._live.is_started:
-            return
-        height, plain = self._console.height, not self._console.encoding.startswith("utf")
+    @property
+    def _width(self) -> int | None:
+        width = self._console.width
+        return width - (3 if width < NARROW else _INDENT + 1)
+
+    def _finish(self, texts: Iterable[Text]) -> None:
+        written = [self._written(text) for text in texts]
+        with self._lock:
+            self._finished += written
+
+    def _shown(self) -> None:
+        if self._finished:
+            self._draw()
+
+    def _draw(self) -> None:
+        with self._lock:
+            finished, self._finished = self._finished, []
+        block = [Row(self._written(text), text.cell_len) for text in self._block()]
+        self._painter.paint(finished, block)
+
+    def _block(self) -> list[Text]:
+        """Return the lines at the bottom, none longer than the window is wide."""
+        width, height = self._console.size
+        if self._connecting:
+            return [Text("connecting ...", "dim")]
         lower: list[Text] = []
         if self.prompt:
-            written = self.prompt.wrap(self._console, self._console.width - 1)
+            written = self.prompt.wrap(self._console, width - 1)
             lower += written[-max(1, height // 2) :]
         if self._keys_shown:
-            lower += keys_line(self.keys).wrap(self._console, self._console.width)
+            lower += keys_line(self.keys, width - 1)
         if self._status is not None:
-            lower.append(status_line(self._status, self._console.width - 1, plain=plain))
+            plain = not self._console.encoding.startswith("utf")
+            lower.append(status_line(self._status, width - 1, plain=plain))
+        elif self.hint and not self._keys_shown:
+            lower += Text(self.hint, "dim").wrap(self._console, width - 1)
         spoken = list(self._spoken())
         room = max(1, height - len(lower) - 2)
-        self._live.update(Group(*spoken[-room:], Text(), *lower), refresh=True)
+        block = [*spoken[-room:], Text(), *lower]
+        for line in block:
+            line.truncate(width - 1)
+        return block
 
     def _spoken(self) -> Iterable[Text]:
         for line in self._transcript.open_lines:
             # More than the window's size of it cannot be seen, whatever a server sends.
             text = line.text[-self._console.width * self._console.height :]
-            yield from rows(self._console, line.begun, line.speaker, text or "...")
+            at = max(0.0, line.began - self._began)
+            yield from rows(self._console, at, line.speaker, text or "...")
+
+    def _written(self, text: Text) -> str:
+        """Return the text with the codes of its colours."""
+        with self._console.capture() as captured:
+            self._console.print(text, end="", soft_wrap=True)
+        return captured.get()
 
 
-def rows(console: Console, at: float, speaker: str, text: str, after: str = "") -> Iterable[Text]:
-    """Return a line of the transcript, wrapped: beside its speaker, or below where it is narrow."""
+class _Above(io.TextIOBase):
+    """Takes the place of `sys.stderr`: what is written, such as the log, goes above the call."""
+
+    encoding = "utf-8"
+
+    def __init__(self, screen: LiveScreen) -> None:
+        self._screen = screen
+        self._rest = ""
+
+    def write(self, text: str) -> int:
+        """Show the lines that are complete."""
+        *lines, self._rest = (self._rest + text).split("\n")
+        if lines:
+            self._screen.above(lines)
+        return len(text)
+
+    def isatty(self) -> bool:
+        """Say that this is a terminal: it is one, with something drawn at its bottom."""
+        return True
+
+
+def rows(console: Console, at: float, speaker: str, text: str, after: str = "") -> Iterator[Text]:
+    """Yield a line of the transcript, wrapped: beside its speaker, or below where it is narrow."""
     style = _STYLES.get(speaker, "")
     head = Text.assemble((f"{at:6.2f} s", "dim"), "  ", (f"{speaker:9}", style))
     words = Text(clean(text)).append(after, "dim")

@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from rtcvoice import DeviceChange, DeviceChanged, EventsDropped, LimitNear, LimitReached, events
 
-__all__ = ["notice_of"]
+__all__ = ["connected_line", "notice_of"]
+
+SLOW = 1.5
+"""Seconds of connecting from which on it is told what took them."""
+
+_STAGES = {
+    "token": "asking for a token",
+    "offer": "preparing the offer",
+    "devices": "opening the sound devices",
+    "answer": "the server's answer",
+    "ice": "finding a way through the network (ICE)",
+    "dtls": "agreeing on encryption (DTLS)",
+    "channel": "opening the channel for events",
+    "session": "the session's beginning",
+    "history": "handing over the history",
+}
+"""The stages of connecting, as a user knows them."""
 
 LONGEST = 400
 """Characters of a server's complaint that are shown."""
@@ -26,6 +43,17 @@ def notice_of(event: Any) -> str:
         case LimitReached():
             return str(event)
     return ""
+
+
+def connected_line(timings: Mapping[str, float]) -> str:
+    """Return how long connecting took, of the seconds of its stages and in all."""
+    stages = {name: seconds for name, seconds in timings.items() if name != "total"}
+    total = timings.get("total", 0.0)
+    told = f"connected in {total:.2f} s"
+    if total < SLOW or not stages:
+        return told
+    slowest = max(stages, key=lambda name: stages[name])
+    return f"{told}; longest: {_STAGES.get(slowest, slowest)}, {stages[slowest]:.1f} s"
 
 
 def _device(event: DeviceChanged) -> str:

@@ -25,11 +25,12 @@ from rtcvoice.cli.call_ends import CallEnds
 from rtcvoice.cli.keys import Keyboard, can_be_typed_at
 from rtcvoice.cli.live import LiveScreen
 from rtcvoice.cli.parser import STDIO
+from rtcvoice.cli.status import SUSPEND
 from rtcvoice.cli.watch import obey_keys
 
 __all__ = ["Clips", "PushKey", "obey_push_keys"]
 
-PUSH_KEYS = (("space", "talk"), ("i", "interrupt"), ("q", "hang up"), ("?", "keys"))
+PUSH_KEYS = (("space", "talk"), ("i", "interrupt"), ("q", "hang up"), SUSPEND, ("?", "keys"))
 """What can be pressed during such a call."""
 
 RELEASE = 0.25

@@ -8,18 +8,27 @@ from __future__ import annotations
 
 import abc
 import json
-import time
 from typing import Any, TextIO
 
 import msgspec
 
-from rtcvoice import Call, CallEnded, Turn, events
-from rtcvoice.cli.notices import notice_of
+from rtcvoice import (
+    Call,
+    CallEnded,
+    ToolCancelled,
+    ToolFailed,
+    ToolFinished,
+    ToolStarted,
+    Turn,
+    events,
+)
+from rtcvoice.cli.notices import connected_line, notice_of
 from rtcvoice.cli.output import LineWriter
 from rtcvoice.cli.status import Status
 from rtcvoice.cli.summary import Summary
-from rtcvoice.cli.transcript import Line, Transcript, transcribes
+from rtcvoice.cli.transcript import Line, Transcript
 from rtcvoice.errors import clean
+from rtcvoice.system import clock
 
 __all__ = ["JsonScreen", "PlainScreen", "Screen", "TranscriptScreen"]
 
@@ -46,7 +55,7 @@ class Screen(abc.ABC):
         """Something happened."""
 
     def turn(self, turn: Turn) -> None:  # noqa: B027
-        """A turn of the conversation is final."""
+        """A turn of the conversation began, went on, or is final."""
 
     @abc.abstractmethod
     def ended(self, reason: CallEnded, note: str, summary: Summary) -> None:
@@ -64,7 +73,7 @@ class TranscriptScreen(Screen):
 
     def __init__(self) -> None:
         self._transcript = Transcript()
-        self._began = time.monotonic()
+        self._began = clock.now()
         self._call: Call | None = None
         self._timed: set[str] = set()
 
@@ -72,57 +81,61 @@ class TranscriptScreen(Screen):
     def _show(self, at: float, speaker: str, text: str, after: str = "") -> None:
         """Show a line for good."""
 
+    def _shown(self) -> None:
+        """All lines of this moment were shown."""
+
+    @property
+    def _width(self) -> int | None:
+        """Columns for words in a line; None where lines may be as long as they like."""
+        return None
+
     def connected(self, call: Call) -> None:
-        """Say how long it took, by stage."""
-        self._began = time.monotonic()
+        """Say how long it took, and what took longest where that was long."""
+        self._began = clock.now()
         self._call = call
-        self._transcript = Transcript(transcribes=transcribes(call.session))
-        timings = call.timings.as_dict()
-        total = timings.pop("total")
-        stages = ", ".join(f"{name} {seconds * 1000:.0f}" for name, seconds in timings.items())
-        self._show(0.0, "call", f"connected in {total * 1000:.0f} ms ({stages})")
+        self._transcript.transcribes = _transcribes(call.session)
+        self._show(0.0, "call", connected_line(call.timings.as_dict()))
+        self._shown()
 
     def event(self, event: Any) -> None:
-        """Update the transcript."""
-        self._transcript.feed(event, self._now)
-        self._show_finished()
+        """Tell what tools do, and what the user should know."""
+        match event:
+            case events.SessionCreated() | events.SessionUpdated():
+                self._transcript.transcribes = _transcribes(event.session)
+            case ToolStarted() | ToolFinished() | ToolFailed() | ToolCancelled():
+                self._transcript.tool(event, clock.now())
+                self._show_finished()
         if notice := notice_of(event):
             self.notice(notice)
 
     def turn(self, turn: Turn) -> None:
-        """Complete the transcript by what no event has told."""
-        self._transcript.turn(turn, turn.began - self._began)
+        """Show the turn once it is final."""
+        self._transcript.turn(turn)
         self._show_finished()
 
     def notice(self, text: str) -> None:
         """Show a line of the call's own."""
-        self._show(self._now, "call", text)
-
-    def tick(self, status: Status) -> None:
-        """Show what has waited long enough for its words."""
-        self._show_finished()
+        self._show(clock.now() - self._began, "call", text)
+        self._shown()
 
     def ended(self, reason: CallEnded, note: str, summary: Summary) -> None:
         """Say why it ended, and what it used."""
-        for line in self._transcript.rest():
-            self._show_line(line)
-        self.notice(reason.reason + (f"; {note}" if note else ""))
-        self.notice(str(summary))
-
-    @property
-    def _now(self) -> float:
-        return time.monotonic() - self._began
+        self._transcript.end()
+        self._show_finished()
+        parts = [reason.reason, *filter(None, [note])]
+        self.notice(summary.line(parts, self._width))
 
     def _show_finished(self) -> None:
-        for line in self._transcript.finished(self._now):
+        for line in self._transcript.finished():
             self._show_line(line)
+        self._shown()
 
     def _show_line(self, line: Line) -> None:
         waited = self._latency(line.response_id)
-        notes = [f"after {waited:.2f} s"] if waited is not None else []
-        notes += ["interrupted"] if line.interrupted else []
+        notes = [f"answered in {waited:.2f} s"] if waited is not None else []
+        notes += line.notes
         after = f"  ({', '.join(notes)})" if notes else ""
-        self._show(line.begun, line.speaker, line.text, after)
+        self._show(max(0.0, line.began - self._began), line.speaker, line.text, after)
 
     def _latency(self, response_id: str) -> float | None:
         """Return how long the user waited for a response's first sound; told once of each."""
@@ -145,7 +158,6 @@ class PlainScreen(TranscriptScreen):
 
     def tick(self, status: Status) -> None:
         """Write what the reader was too slow for."""
-        super().tick(status)
         self._lines.flush()
 
     def _show(self, at: float, speaker: str, text: str, after: str = "") -> None:
@@ -158,7 +170,7 @@ class JsonScreen(Screen):
 
     def __init__(self, stream: TextIO | None) -> None:
         self._lines = LineWriter(stream)
-        self._began = time.monotonic()
+        self._began = clock.now()
 
     def __exit__(self, *exc: object) -> None:
         self._lines.flush(LAST_WORDS)
@@ -169,7 +181,7 @@ class JsonScreen(Screen):
 
     def connected(self, call: Call) -> None:
         """Print the call's id and timings, and the session, whose event came before."""
-        self._began = time.monotonic()
+        self._began = clock.now()
         session = msgspec.to_builtins(call.session)
         timings = call.timings.as_dict()
         self._print(connected={"call_id": call.id, "timings": timings, "session": session})
@@ -189,5 +201,11 @@ class JsonScreen(Screen):
         self._print(ended={**told, "summary": summary.as_dict(), **lost})
 
     def _print(self, **what: Any) -> None:
-        now = round(time.monotonic() - self._began, 3)
+        now = round(clock.now() - self._began, 3)
         self._lines.write(json.dumps({"time": now, **what}))
+
+
+def _transcribes(session: events.Session | None) -> bool:
+    """Return whether a session transcribes the user; True where it does not say."""
+    audio = session.audio if session else None
+    return not (audio and audio.input and audio.input.transcription is None)

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from rtcvoice.cli.quality import Grade, Quality
 
-__all__ = ["KEYS", "Meter", "Status", "keys_line", "status_line"]
+__all__ = ["KEYS", "SUSPEND", "Meter", "Status", "keys_line", "status_line"]
 
 QUIET, LOUD = -60.0, -6.0
 """dB below full scale at which a meter begins to show something, and is full."""
@@ -21,7 +21,9 @@ FALL = 40.0
 NARROW, WIDE = 64, 100
 """Columns below which everything is said more briefly, and from which at more length."""
 
-KEYS = (("m", "mute"), ("space", "interrupt"), ("q", "hang up"), ("?", "keys"))
+SUSPEND = ("Ctrl-Z twice", "suspend, which ends the call")
+
+KEYS = (("m", "mute"), ("space", "interrupt"), ("q", "hang up"), SUSPEND, ("?", "keys"))
 """What can be pressed during a call."""
 
 _WORDS = {
@@ -88,11 +90,19 @@ def status_line(status: Status, width: int, *, plain: bool = False) -> Text:
     return line
 
 
-def keys_line(keys: Iterable[tuple[str, str]] = KEYS) -> Text:
-    """Return what the keys do."""
-    shown = ((key, does) for key, does in keys if key != "?")
-    told = [Text(key, "bold").append(f" {does}", "dim") for key, does in shown]
-    return Text("   ").join([*told, Text("Ctrl-Z", "bold").append(" suspend", "dim")])
+def keys_line(keys: Iterable[tuple[str, str]] = KEYS, width: int = 80) -> list[Text]:
+    """Return what the keys do, in lines of at most `width` columns, broken between keys."""
+    lines = [Text()]
+    for key, does in keys:
+        if key == "?":
+            continue
+        told = Text(key, "bold").append(f" {does}", "dim")
+        gap = 3 if lines[-1] else 0
+        if lines[-1].cell_len + gap + told.cell_len > width and lines[-1]:
+            lines.append(told)
+        else:
+            lines[-1].append(" " * gap).append_text(told)
+    return lines
 
 
 def _clock(seconds: float) -> str:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rich.cells import cell_len
+
 from rtcvoice import CallUsage
 
 __all__ = ["Summary"]
@@ -21,10 +23,35 @@ class Summary:
     """Seconds that each answer was waited for, from the end of the question."""
     until: str = "first sound"
     """What was waited for."""
+    free: bool = False
+    """Whether nothing is charged, whatever the tokens would cost elsewhere."""
 
     def __str__(self) -> str:
         """Return one line: responses, tokens, money, and the median and the worst wait."""
-        return f"{self.usage}{self._waits()}"
+        if not self.free:
+            return f"{self.usage}{self._waits()}"
+        tokens = self.usage.tokens
+        used = f"{self._responses}, {tokens.input:,} tokens in, {tokens.output:,} out"
+        return f"{used}; nothing is charged (emulator){self._waits()}"
+
+    def line(self, parts: Sequence[str], width: int | None) -> str:
+        """Return `parts` and the account as one line, as fully as `width` columns allow."""
+        money = f"US$ {self.usage.known_cost:.4f}" if self.usage.known_cost else "cost unknown"
+        if self.usage.cost is not None:
+            money = f"US$ {self.usage.cost:.4f}"
+        brief = "nothing charged" if self.free else money
+        waited = statistics.median(self.latencies) if self.latencies else None
+        after = f"; {self.until} after {waited:.2f} s" if waited is not None else ""
+        answered = f"; answered in {waited:.2f} s" if waited is not None else ""
+        accounts = (
+            str(self),
+            f"{self._responses}, {self.usage.tokens.total:,} tokens, {brief}{after}",
+            f"{brief}{answered}",
+            brief,
+        )
+        lines = ["; ".join([*parts, account]) for account in accounts]
+        fitting = (line for line in lines if width is None or cell_len(line) <= width)
+        return next(fitting, lines[-1])
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain JSON values; `cost` in US dollars, None when a price is unknown."""
@@ -32,13 +59,18 @@ class Summary:
         return {
             "responses": len(self.usage.responses),
             "tokens": {"input": tokens.input, "cached": tokens.cached, "output": tokens.output},
-            "cost": self.usage.cost,
+            "cost": 0.0 if self.free else self.usage.cost,
             "latency": {
                 "answers": len(self.latencies),
                 "median": statistics.median(self.latencies) if self.latencies else None,
                 "worst": max(self.latencies, default=None),
             },
         }
+
+    @property
+    def _responses(self) -> str:
+        count = len(self.usage.responses)
+        return f"{count} response{'' if count == 1 else 's'}"
 
     def _waits(self) -> str:
         if not self.latencies:

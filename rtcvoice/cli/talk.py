@@ -72,7 +72,8 @@ async def _talk(options: argparse.Namespace, ends: CallEnds) -> None:
                 await _hold(call, ends, screen, options)
             finally:  # also when interrupted: that is how most live calls end
                 reason = await call.wait_ended()
-                summary = Summary(call.usage, [turn.seconds for turn in call.latency])
+                waits = [turn.seconds for turn in call.latency]
+                summary = Summary(call.usage, waits, free=options.emulator)
                 screen.ended(reason, _note(ends.sink), summary)
     _raise_failure(ends, reason)
 
@@ -108,7 +109,12 @@ async def _hold(call: Call, ends: CallEnds, screen: Screen, options: argparse.Na
         async with watching(call, *watchers):
             await _say_everything(call, ends, options)
         return
-    keyboard = Keyboard(on_leave=screen.pause, on_return=screen.resume, is_ours=screen.is_ours)
+    keyboard = Keyboard(
+        may_leave=screen.may_suspend,
+        on_leave=screen.leave,
+        on_return=screen.come_back,
+        is_ours=screen.is_ours,
+    )
     with keyboard:
         watchers += [show_status(call, ends, screen, ear, keyboard), ear.listen(call)]
         if options.push_to_talk:

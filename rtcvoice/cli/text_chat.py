@@ -17,6 +17,7 @@ from typing import Any
 import rtcvoice
 from rtcvoice import Call, CallEnded, RtcVoiceError
 from rtcvoice.cli.answers import AnswerScreen
+from rtcvoice.cli.chat_commands import HELP, HINT, Meant, meaning
 from rtcvoice.cli.emulated import check_script, use_emulator
 from rtcvoice.cli.keys import Keyboard, can_be_typed_at
 from rtcvoice.cli.live import LiveScreen
@@ -30,6 +31,9 @@ from rtcvoice.cli.watch import TICK, show_events, watching
 
 __all__ = ["run"]
 
+CONFIRM = 3.0
+"""Seconds within which Ctrl-C has to be pressed again to end the chat."""
+
 BETWEEN = 0.01
 """Seconds after an answer before the next question: a limit that it reached is told by then."""
 
@@ -40,7 +44,7 @@ async def run(options: argparse.Namespace) -> int:
     async with AsyncExitStack() as stack:
         if options.emulator:
             await use_emulator(options, stack)
-        await _Chat(_screen(options)).run(session_from(options))
+        await _Chat(_screen(options), free=options.emulator).run(session_from(options))
     return 0
 
 
@@ -55,10 +59,12 @@ def _screen(options: argparse.Namespace) -> Screen:
 class _Chat:
     """One chat, on one screen."""
 
-    def __init__(self, screen: Screen) -> None:
+    def __init__(self, screen: Screen, *, free: bool) -> None:
         self._screen = screen
+        self._free = free
         self._waits: list[float] = []  # seconds to the first word of each answer
         self._answering = False
+        self._asked_at = float("-inf")
 
     async def run(self, session: dict[str, Any]) -> None:
         connecting = rtcvoice.connect(
@@ -71,7 +77,8 @@ class _Chat:
                     await self._hold(call)
                 finally:
                     reason = await call.wait_ended()
-                    screen.ended(reason, "", Summary(call.usage, self._waits, until="first word"))
+                    summary = Summary(call.usage, self._waits, until="first word", free=self._free)
+                    screen.ended(reason, "", summary)
         if not reason.normal:
             raise reason
 
@@ -82,21 +89,57 @@ class _Chat:
             async with watching(call, shown, self._tick()):
                 await _unless_ended(call, self._answer_all(call, piped_lines()))
             return
-        prompt, stopping = Prompt(self._screen), set[asyncio.Task[None]]()
+        screen = self._screen
+        prompt, stopping = Prompt(screen), set[asyncio.Task[None]]()
+        screen.hint = HINT
 
         def stop() -> bool:
-            """Stop what can be stopped; return whether there was anything."""
+            """Stop what can be stopped; return whether Ctrl-C has done its work by that."""
             stoppable = self._answering or prompt.written
+            if not stoppable and not self._may_end(screen):
+                return True
             if self._answering:
                 stopping.add(asyncio.create_task(_interrupt(call)))
             prompt.clear()
             return stoppable
 
-        leave, back = self._screen.pause, self._screen.resume
-        with RawKeyboard(prompt.typed, on_leave=leave, on_return=back) as keyboard, _ctrl_c(stop):
+        keyboard = RawKeyboard(
+            prompt.typed,
+            may_leave=screen.may_suspend,
+            on_leave=screen.leave,
+            on_return=screen.come_back,
+        )
+        with keyboard, _ctrl_c(stop):
             prompt.draw()
             async with watching(call, shown, self._tick(keyboard)):
-                await _unless_ended(call, self._answer_all(call, aiter(prompt)))
+                await _unless_ended(call, self._answer_all(call, self._messages(prompt, screen)))
+
+    def _may_end(self, screen: LiveScreen) -> bool:
+        """Whether Ctrl-C ends the chat where nothing can be stopped: the second one does."""
+        asked, self._asked_at = self._asked_at, time.monotonic()
+        if self._asked_at - asked < CONFIRM:
+            return True
+        screen.notice("Ctrl-C again ends the chat, and so does Ctrl-D")
+        return False
+
+    @staticmethod
+    async def _messages(prompt: Prompt, screen: LiveScreen) -> AsyncIterator[str]:
+        """Yield the messages of the prompt; do what else is written there."""
+        async for line in prompt:
+            wish = meaning(line)
+            match wish.meant:
+                case Meant.MESSAGE:
+                    yield wish.text
+                case Meant.END:
+                    return
+                case Meant.HELP:
+                    for told in HELP:
+                        screen.notice(told)
+                case Meant.UNKNOWN:
+                    screen.notice(
+                        f"{wish.text} is no command, and was not sent; /help shows the commands,"
+                        " /say sends what follows it"
+                    )
 
     async def _answer_all(self, call: Call, messages: AsyncIterator[str]) -> None:
         """Have one message after the other answered. At the prompt, go on after what fails."""

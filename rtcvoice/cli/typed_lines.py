@@ -24,10 +24,11 @@ class RawKeyboard(Keyboard):
         self,
         typed: Callable[[str], None],
         *,
+        may_leave: Callable[[], bool],
         on_leave: Callable[[], None],
         on_return: Callable[[], None],
     ) -> None:
-        super().__init__(on_leave=on_leave, on_return=on_return)
+        super().__init__(may_leave=may_leave, on_leave=on_leave, on_return=on_return)
         self._typed = typed
         self._decoder = codecs.getincrementaldecoder("utf-8")("ignore")
 

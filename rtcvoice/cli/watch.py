@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from types import MappingProxyType
 from typing import Any
 
-from rtcvoice import Call, CallEnded, FileSink, PipeSink, RtcVoiceError, Turn
+from rtcvoice import Call, CallEnded, FileSink, PipeSink, RtcVoiceError
 from rtcvoice.cli.call_ends import CallEnds
 from rtcvoice.cli.keys import END_OF_FILE, Keyboard
 from rtcvoice.cli.live import LiveScreen
@@ -60,23 +60,24 @@ async def _or_hang_up(call: Call, watcher: Coroutine[Any, Any, None]) -> None:
         raise
 
 
-async def show_events(call: Call, screen: Screen) -> None:
-    """Show every event, and every turn that is final, until the call ends."""
-    events: Any = call.events()
-    turns = asyncio.create_task(_show_turns(call.turns(), screen))
+async def show_events(call: Call, *screens: Screen) -> None:
+    """Show every event, and every turn as it comes, until the call ends."""
+    showing = [
+        asyncio.create_task(_each(call.events(), [screen.event for screen in screens])),
+        asyncio.create_task(_each(call.turns(partial=True), [screen.turn for screen in screens])),
+    ]
     try:
-        with suppress(CallEnded):  # the reason is told by who waits for the end
-            async for event in events:
-                screen.event(event)
-        await turns
+        await asyncio.gather(*showing)  # raises as soon as one cannot go on
     finally:
-        turns.cancel()
+        for task in showing:
+            task.cancel()
 
 
-async def _show_turns(turns: AsyncIterator[Turn], screen: Screen) -> None:
-    with suppress(CallEnded):
-        async for turn in turns:
-            screen.turn(turn)
+async def _each(stream: AsyncIterator[Any], shown: Sequence[Callable[[Any], None]]) -> None:
+    with suppress(CallEnded):  # the reason is told by who waits for the end
+        async for each in stream:
+            for show in shown:
+                show(each)
 
 
 async def show_status(
