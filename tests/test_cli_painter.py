@@ -108,7 +108,7 @@ def test_a_terminal_that_does_not_wrap_anew_loses_no_finished_line() -> None:
     ],
 )
 def test_which_terminals_wrap_anew(environment: dict[str, str], anew: bool) -> None:
-    assert wraps_anew(environment) is anew
+    assert wraps_anew(environment.get) is anew
 
 
 @pytest.fixture

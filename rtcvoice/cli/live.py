@@ -26,6 +26,7 @@ from rtcvoice.cli.screen import TranscriptScreen
 from rtcvoice.cli.status import KEYS, NARROW, Status, keys_line, status_line
 from rtcvoice.errors import clean
 from rtcvoice.system import clock
+from rtcvoice.system.environment import environment
 
 __all__ = ["LiveScreen", "rows"]
 
@@ -50,7 +51,7 @@ class LiveScreen(TranscriptScreen):
             self._file = os.fdopen(copy, "w", encoding=stream.encoding, errors="replace")
         self._console = Console(file=self._file or stream, highlight=False)
         self._painter = Painter(
-            self._file or stream, lambda: self._console.size, wraps_anew=wraps_anew(os.environ)
+            self._file or stream, lambda: self._console.size, wraps_anew=wraps_anew(environment)
         )
         self._stderr: TextIO | None = None
         self._thread = threading.get_ident()

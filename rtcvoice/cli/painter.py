@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, TextIO
 
 __all__ = ["Painter", "Row", "wraps_anew"]
@@ -30,11 +30,11 @@ class Row(NamedTuple):
     columns: int
 
 
-def wraps_anew(environment: Mapping[str, str]) -> bool:
-    """Whether the terminal wraps its rows anew when its width changes."""
-    if "TMUX" in environment:
+def wraps_anew(variable: Callable[[str], str | None]) -> bool:
+    """Whether the terminal wraps its rows anew when its width changes; asks the environment."""
+    if variable("TMUX"):
         return True
-    return not ({"XTERM_VERSION", "STY"} & set(environment)) and environment.get("TERM") != "linux"
+    return not (variable("XTERM_VERSION") or variable("STY") or variable("TERM") == "linux")
 
 
 class Painter:
