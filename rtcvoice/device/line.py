@@ -17,9 +17,10 @@ import numpy as np
 
 from rtcvoice.device.channels import ChannelPicker
 from rtcvoice.device.clock import DeviceClock
-from rtcvoice.device.device import DeviceChange, DeviceChanged, Direction, Wish, check_wish
+from rtcvoice.device.device import Direction, Wish, check_wish
 from rtcvoice.device.portaudio import PortAudio, PortAudioStream
 from rtcvoice.errors import DeviceError
+from rtcvoice.events import DeviceChange, DeviceChanged
 from rtcvoice.sound.samples import Samples
 from rtcvoice.stats import DeviceStats
 
@@ -282,7 +283,10 @@ class Line:
 
     def _tell(self, change: DeviceChange, reason: str) -> None:
         event = DeviceChanged(
-            end=self.direction.value, change=change, device=self._device, reason=reason
+            end="microphone" if self.direction is Direction.INPUT else "loudspeaker",
+            change=change,
+            device=self._device,
+            reason=reason,
         )
         logger.warning("x %s %r %s: %s", event.end, event.device, change.value, reason)
         self._end.changed(event)

@@ -167,7 +167,7 @@ class Reply:
         if self.status is Status.FAILED:
             last = next(reversed(self._responses.values()), None)
             raise ServerError(
-                f"the server failed to answer: {self.reason or 'no reason given'}", event=last
+                f"the server failed to answer: {self.reason or 'no reason given'}", response=last
             )
 
     # -- from the conversation ------------------------------------------------------------------
