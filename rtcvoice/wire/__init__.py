@@ -2,6 +2,7 @@
 
 leg        one connection to one server, with what it sends and what it calls
 transport  RTCPeerConnection: offer, answer, ICE, DTLS, data channel, packets
+stages     how far it is
 sdp, rtp   pure: the text of offers and answers, packets and their numbers
-_aiortc, _aioice   every private name of these libraries that is used, guarded
+_aiortc, _aioice, _channels, _ice, _sctp, _wall_clock   every private name of these libraries that is used, guarded
 """

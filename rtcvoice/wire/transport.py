@@ -15,7 +15,6 @@ cancelled half-way (every later close would hang), so past its deadline it is pa
 from __future__ import annotations
 
 import asyncio
-import enum
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -35,9 +34,9 @@ from rtcvoice.masking import masked
 from rtcvoice.rest.ice_servers import IceSettings
 from rtcvoice.stats import TransportStats
 from rtcvoice.system import clock
-from rtcvoice.system.states import StateTable
 from rtcvoice.wire import _aioice, _aiortc, _channels, _ice, _sctp, _wall_clock, sdp
 from rtcvoice.wire.rtp import ReceiverReport, RtpPacket
+from rtcvoice.wire.stages import STAGES, TransportStage
 
 __all__ = ["CHANNEL_LABEL", "SEND_BUFFER_LIMIT", "Transport"]
 
@@ -60,33 +59,6 @@ _UNREACHABLE = "no address of the server can be reached by UDP"
 _NOT_OPEN = "the event channel is not open"
 _DEAD = ("failed", "closed")
 _parked: set[asyncio.Task[None]] = set()
-
-
-class TransportStage(enum.Enum):
-    """How far a connection is. ICE and DTLS have states of their own, in the W3C's terms."""
-
-    NEW = "There is no offer yet."
-    OFFERED = "The offer is made; the answer is to come."
-    CHECKING = "The answer is in; ICE looks for a pair of addresses that works."
-    SECURING = "A pair works; the DTLS handshake is under way."
-    OPENING = "Media is encrypted and flows; the event channel is to open."
-    OPEN = "All is up."
-    LOST = "It was up, and failed or was closed by the server; `on_lost` was called."
-    CLOSED = "`aclose` was called."
-
-
-STAGES = StateTable(
-    {
-        TransportStage.NEW: {TransportStage.OFFERED, TransportStage.CLOSED},
-        TransportStage.OFFERED: {TransportStage.CHECKING, TransportStage.CLOSED},
-        TransportStage.CHECKING: {TransportStage.SECURING, TransportStage.CLOSED},
-        TransportStage.SECURING: {TransportStage.OPENING, TransportStage.CLOSED},
-        TransportStage.OPENING: {TransportStage.OPEN, TransportStage.CLOSED},
-        TransportStage.OPEN: {TransportStage.LOST, TransportStage.CLOSED},
-        TransportStage.LOST: {TransportStage.CLOSED},
-        TransportStage.CLOSED: set(),
-    }
-)
 
 
 class Transport:
