@@ -32,21 +32,26 @@ if TYPE_CHECKING:
     from rtcvoice.capture.pipe import PipeSource
     from rtcvoice.capture.source import PcmSource, Silence, Source
     from rtcvoice.conversation.accounts.latency import TurnLatency
-    from rtcvoice.conversation.accounts.limits import Limits
+    from rtcvoice.conversation.accounts.limits import LimitNear, LimitReached, Limits
     from rtcvoice.conversation.accounts.prices import ModelPrice
     from rtcvoice.conversation.accounts.usage import CallUsage, ResponseUsage, TokenCounts
     from rtcvoice.conversation.asking.reply import Reply
-    from rtcvoice.conversation.listening.expected import Expected
-    from rtcvoice.conversation.listening.subscription import Subscription
+    from rtcvoice.conversation.listening.dispatcher import EventsDropped, HandlerError
     from rtcvoice.conversation.state.records import Status
     from rtcvoice.conversation.state.turns import Turn
+    from rtcvoice.conversation.tools.events import (
+        ToolCancelled,
+        ToolFailed,
+        ToolFailure,
+        ToolFinished,
+        ToolStarted,
+    )
     from rtcvoice.conversation.tools.function_tool import ToolCall, tool
     from rtcvoice.conversation.tools.toolset import ToolSet
-    from rtcvoice.device.device import Device
+    from rtcvoice.device.device import Device, DeviceChange, DeviceChanged
     from rtcvoice.device.host import devices
     from rtcvoice.errors import (
         CallEnded,
-        ConcurrencyError,
         ConfigError,
         CredentialsError,
         DeviceError,
@@ -54,19 +59,6 @@ if TYPE_CHECKING:
         ServerError,
         SignalingError,
         TransportError,
-    )
-    from rtcvoice.events.local import (
-        DeviceChange,
-        DeviceChanged,
-        EventsDropped,
-        HandlerError,
-        LimitNear,
-        LimitReached,
-        ToolCancelled,
-        ToolFailed,
-        ToolFailure,
-        ToolFinished,
-        ToolStarted,
     )
     from rtcvoice.playout.file import FileSink
     from rtcvoice.playout.pipe import PipeSink
@@ -94,7 +86,6 @@ __all__ = [
     "CallState",
     "CallStats",
     "CallUsage",
-    "ConcurrencyError",
     "ConfigError",
     "CredentialsError",
     "Device",
@@ -106,7 +97,6 @@ __all__ = [
     "EntraToken",
     "EphemeralToken",
     "EventsDropped",
-    "Expected",
     "FileSink",
     "FileSource",
     "HandlerError",
@@ -129,7 +119,6 @@ __all__ = [
     "Source",
     "Speaker",
     "Status",
-    "Subscription",
     "Timings",
     "TokenCounts",
     "TokenUrl",
@@ -160,25 +149,23 @@ _MODULE_OF = {
     "CallState": "rtcvoice.call.life",
     "CallStats": "rtcvoice.stats",
     "CallUsage": "rtcvoice.conversation.accounts.usage",
-    "ConcurrencyError": "rtcvoice.errors",
     "ConfigError": "rtcvoice.errors",
     "CredentialsError": "rtcvoice.errors",
     "Device": "rtcvoice.device.device",
-    "DeviceChange": "rtcvoice.events.local",
-    "DeviceChanged": "rtcvoice.events.local",
+    "DeviceChange": "rtcvoice.device.device",
+    "DeviceChanged": "rtcvoice.device.device",
     "DeviceError": "rtcvoice.errors",
     "DeviceStats": "rtcvoice.stats",
     "Discard": "rtcvoice.playout.sink",
     "EntraToken": "rtcvoice.rest.credentials",
     "EphemeralToken": "rtcvoice.rest.credentials",
-    "EventsDropped": "rtcvoice.events.local",
-    "Expected": "rtcvoice.conversation.listening.expected",
+    "EventsDropped": "rtcvoice.conversation.listening.dispatcher",
     "FileSink": "rtcvoice.playout.file",
     "FileSource": "rtcvoice.capture.file",
-    "HandlerError": "rtcvoice.events.local",
+    "HandlerError": "rtcvoice.conversation.listening.dispatcher",
     "IceServer": "rtcvoice.rest.ice_servers",
-    "LimitNear": "rtcvoice.events.local",
-    "LimitReached": "rtcvoice.events.local",
+    "LimitNear": "rtcvoice.conversation.accounts.limits",
+    "LimitReached": "rtcvoice.conversation.accounts.limits",
     "Limits": "rtcvoice.conversation.accounts.limits",
     "Microphone": "rtcvoice.capture.microphone",
     "ModelPrice": "rtcvoice.conversation.accounts.prices",
@@ -195,17 +182,16 @@ _MODULE_OF = {
     "Source": "rtcvoice.capture.source",
     "Speaker": "rtcvoice.playout.speaker",
     "Status": "rtcvoice.conversation.state.records",
-    "Subscription": "rtcvoice.conversation.listening.subscription",
     "Timings": "rtcvoice.call.timings",
     "TokenCounts": "rtcvoice.conversation.accounts.usage",
     "TokenUrl": "rtcvoice.rest.credentials",
     "ToolCall": "rtcvoice.conversation.tools.function_tool",
-    "ToolCancelled": "rtcvoice.events.local",
-    "ToolFailed": "rtcvoice.events.local",
-    "ToolFailure": "rtcvoice.events.local",
-    "ToolFinished": "rtcvoice.events.local",
+    "ToolCancelled": "rtcvoice.conversation.tools.events",
+    "ToolFailed": "rtcvoice.conversation.tools.events",
+    "ToolFailure": "rtcvoice.conversation.tools.events",
+    "ToolFinished": "rtcvoice.conversation.tools.events",
     "ToolSet": "rtcvoice.conversation.tools.toolset",
-    "ToolStarted": "rtcvoice.events.local",
+    "ToolStarted": "rtcvoice.conversation.tools.events",
     "TransportError": "rtcvoice.errors",
     "Turn": "rtcvoice.conversation.state.turns",
     "TurnLatency": "rtcvoice.conversation.accounts.latency",

@@ -10,7 +10,6 @@ import pytest
 from rtcvoice import errors
 from rtcvoice.errors import (
     CallEnded,
-    ConcurrencyError,
     ConfigError,
     CredentialsError,
     DeviceError,
@@ -21,9 +20,6 @@ from rtcvoice.errors import (
     clean,
     one_line,
 )
-from rtcvoice.events import ErrorDetail, ErrorEvent
-
-REFUSED = ErrorEvent(error=ErrorDetail(message="no"))
 
 EVERY_KIND = [
     ConfigError("m", hint="h"),
@@ -31,8 +27,7 @@ EVERY_KIND = [
     SignalingError("m", status=429, code="insufficient_quota", request_id="req_1", hint="h"),
     TransportError("m", stage="ice", hint="h"),
     DeviceError("m", hint="h"),
-    ServerError("m", event=REFUSED, hint="h"),
-    ConcurrencyError("m", hint="h"),
+    ServerError("m", event={"type": "error"}, hint="h"),
     CallEnded("m", normal=True, hint="h"),
 ]
 

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 EXAMPLE = next(
     code
-    for code in (ROOT / "README.md").read_text().split("```python\n")[1:]
+    for code in (ROOT / "rtcvoice" / "emulator" / "README.md").read_text().split("```python\n")[1:]
     if "rtcvoice_emulator(" in code
 ).partition("```")[0]
 

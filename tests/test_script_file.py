@@ -119,9 +119,10 @@ def test_a_faulty_script_says_where_and_how_to_mend_it(text, place):
     assert caught.value.hint
 
 
-def test_the_script_in_the_readme_can_be_played():
-    readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
-    (text,) = re.findall(r"^```yaml\n(- hears: .*?)^```", readme, re.DOTALL | re.MULTILINE)
+def test_the_script_in_the_guide_can_be_played():
+    page = Path(__file__).parent.parent / "rtcvoice" / "emulator" / "README.md"
+    guide = page.read_text(encoding="utf-8")
+    (text,) = re.findall(r"^```yaml\n(- hears: .*?)^```", guide, re.DOTALL | re.MULTILINE)
     turns = parse_script(text, voice=PromptVoice()).turns
     assert [call.name for call in turns[0].calls] == ["get_weather"]
     assert len(turns) == 7

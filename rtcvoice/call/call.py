@@ -17,13 +17,14 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from rtcvoice.call.ends import Ends
+from rtcvoice.call.finishing import wait_finished
 from rtcvoice.call.life import CallState, Parts, Supervisor
 from rtcvoice.call.timings import Timings
 from rtcvoice.call.wiring import Establish, Wiring
 from rtcvoice.capture.file import load_file
 from rtcvoice.capture.source import Source
 from rtcvoice.config import CallConfig
-from rtcvoice.conversation.accounts.limits import Limits
+from rtcvoice.conversation.accounts.limits import LimitReached, Limits
 from rtcvoice.conversation.accounts.prices import ModelPrice
 from rtcvoice.conversation.asking import commands
 from rtcvoice.conversation.ports import Ports
@@ -33,7 +34,7 @@ from rtcvoice.conversation.state.hearing import Sound
 from rtcvoice.conversation.tools.toolset import ToolSet
 from rtcvoice.conversation.verbs import Verbs
 from rtcvoice.errors import CallEnded, TransportError
-from rtcvoice.events import ClientEvent, LimitReached, ResponseCreate, Session
+from rtcvoice.events import ClientEvent, ResponseCreate, Session
 from rtcvoice.playout.player import Player
 from rtcvoice.playout.sink import Sink
 from rtcvoice.stats import CallStats
@@ -212,6 +213,16 @@ class Call(Verbs):
         """
         if self._track is not None and self._goodbye is None:
             self._track.muted = False
+
+    async def finished(self) -> None:
+        """Wait until everything was said, answered and heard; the command line waits for this.
+
+        Said: a source that has an end (a file, a pipe, your own audio) has reached it. With one
+        that has none (a microphone, a looped file), it returns when nobody speaks, nothing is being
+        answered, and nothing has happened for 1.5 s. Returns also when the call ends normally;
+        raises CallEnded when it ends otherwise.
+        """
+        await wait_finished(self, self._ends.source)
 
     async def hangup(self, *, drain: bool = False) -> None:
         """End the call and wait until it has ended; once more does nothing.
