@@ -23,7 +23,7 @@ MODEL = "gpt-realtime-2.1"
 CALL_TIMEOUT = 30.0
 
 Stages = dict[str, float]
-Client = Callable[[str], Awaitable[Stages]]
+Client = Callable[..., Awaitable[Stages]]
 
 
 # ---------------------------------------------------------------------------------------- server
@@ -114,7 +114,7 @@ def tutorial(library: Any, new_peer: Callable[[], Any]) -> Client:
     """
     import httpx
 
-    async def call(url: str) -> Stages:
+    async def call(url: str, when_ready: Callable[[], None] = lambda: None) -> Stages:
         marks = Marks()
         headers = {"Authorization": f"Bearer {KEY}"}
         async with httpx.AsyncClient(verify=False, trust_env=False, timeout=CALL_TIMEOUT) as http:
@@ -141,6 +141,7 @@ def tutorial(library: Any, new_peer: Callable[[], Any]) -> Client:
                 marks("answer")
                 async with asyncio.timeout(CALL_TIMEOUT):
                     await marks.session.wait()
+                when_ready()
                 location = response.headers["location"]
                 call_id = location.rpartition("/")[2]
                 await http.post(f"{url}/realtime/calls/{call_id}/hangup", headers=headers)
