@@ -32,26 +32,21 @@ if TYPE_CHECKING:
     from rtcvoice.capture.pipe import PipeSource
     from rtcvoice.capture.source import PcmSource, Silence, Source
     from rtcvoice.conversation.accounts.latency import TurnLatency
-    from rtcvoice.conversation.accounts.limits import LimitNear, LimitReached, Limits
+    from rtcvoice.conversation.accounts.limits import Limits
     from rtcvoice.conversation.accounts.prices import ModelPrice
     from rtcvoice.conversation.accounts.usage import CallUsage, ResponseUsage, TokenCounts
     from rtcvoice.conversation.asking.reply import Reply
-    from rtcvoice.conversation.listening.dispatcher import EventsDropped, HandlerError
+    from rtcvoice.conversation.listening.expected import Expected
+    from rtcvoice.conversation.listening.subscription import Subscription
     from rtcvoice.conversation.state.records import Status
     from rtcvoice.conversation.state.turns import Turn
-    from rtcvoice.conversation.tools.events import (
-        ToolCancelled,
-        ToolFailed,
-        ToolFailure,
-        ToolFinished,
-        ToolStarted,
-    )
     from rtcvoice.conversation.tools.function_tool import ToolCall, tool
     from rtcvoice.conversation.tools.toolset import ToolSet
-    from rtcvoice.device.device import Device, DeviceChange, DeviceChanged
+    from rtcvoice.device.device import Device
     from rtcvoice.device.host import devices
     from rtcvoice.errors import (
         CallEnded,
+        ConcurrencyError,
         ConfigError,
         CredentialsError,
         DeviceError,
@@ -59,6 +54,19 @@ if TYPE_CHECKING:
         ServerError,
         SignalingError,
         TransportError,
+    )
+    from rtcvoice.events.local import (
+        DeviceChange,
+        DeviceChanged,
+        EventsDropped,
+        HandlerError,
+        LimitNear,
+        LimitReached,
+        ToolCancelled,
+        ToolFailed,
+        ToolFailure,
+        ToolFinished,
+        ToolStarted,
     )
     from rtcvoice.playout.file import FileSink
     from rtcvoice.playout.pipe import PipeSink
@@ -86,6 +94,7 @@ __all__ = [
     "CallState",
     "CallStats",
     "CallUsage",
+    "ConcurrencyError",
     "ConfigError",
     "CredentialsError",
     "Device",
@@ -97,6 +106,7 @@ __all__ = [
     "EntraToken",
     "EphemeralToken",
     "EventsDropped",
+    "Expected",
     "FileSink",
     "FileSource",
     "HandlerError",
@@ -119,6 +129,7 @@ __all__ = [
     "Source",
     "Speaker",
     "Status",
+    "Subscription",
     "Timings",
     "TokenCounts",
     "TokenUrl",
@@ -149,23 +160,25 @@ _MODULE_OF = {
     "CallState": "rtcvoice.call.life",
     "CallStats": "rtcvoice.stats",
     "CallUsage": "rtcvoice.conversation.accounts.usage",
+    "ConcurrencyError": "rtcvoice.errors",
     "ConfigError": "rtcvoice.errors",
     "CredentialsError": "rtcvoice.errors",
     "Device": "rtcvoice.device.device",
-    "DeviceChange": "rtcvoice.device.device",
-    "DeviceChanged": "rtcvoice.device.device",
+    "DeviceChange": "rtcvoice.events.local",
+    "DeviceChanged": "rtcvoice.events.local",
     "DeviceError": "rtcvoice.errors",
     "DeviceStats": "rtcvoice.stats",
     "Discard": "rtcvoice.playout.sink",
     "EntraToken": "rtcvoice.rest.credentials",
     "EphemeralToken": "rtcvoice.rest.credentials",
-    "EventsDropped": "rtcvoice.conversation.listening.dispatcher",
+    "EventsDropped": "rtcvoice.events.local",
+    "Expected": "rtcvoice.conversation.listening.expected",
     "FileSink": "rtcvoice.playout.file",
     "FileSource": "rtcvoice.capture.file",
-    "HandlerError": "rtcvoice.conversation.listening.dispatcher",
+    "HandlerError": "rtcvoice.events.local",
     "IceServer": "rtcvoice.rest.ice_servers",
-    "LimitNear": "rtcvoice.conversation.accounts.limits",
-    "LimitReached": "rtcvoice.conversation.accounts.limits",
+    "LimitNear": "rtcvoice.events.local",
+    "LimitReached": "rtcvoice.events.local",
     "Limits": "rtcvoice.conversation.accounts.limits",
     "Microphone": "rtcvoice.capture.microphone",
     "ModelPrice": "rtcvoice.conversation.accounts.prices",
@@ -182,16 +195,17 @@ _MODULE_OF = {
     "Source": "rtcvoice.capture.source",
     "Speaker": "rtcvoice.playout.speaker",
     "Status": "rtcvoice.conversation.state.records",
+    "Subscription": "rtcvoice.conversation.listening.subscription",
     "Timings": "rtcvoice.call.timings",
     "TokenCounts": "rtcvoice.conversation.accounts.usage",
     "TokenUrl": "rtcvoice.rest.credentials",
     "ToolCall": "rtcvoice.conversation.tools.function_tool",
-    "ToolCancelled": "rtcvoice.conversation.tools.events",
-    "ToolFailed": "rtcvoice.conversation.tools.events",
-    "ToolFailure": "rtcvoice.conversation.tools.events",
-    "ToolFinished": "rtcvoice.conversation.tools.events",
+    "ToolCancelled": "rtcvoice.events.local",
+    "ToolFailed": "rtcvoice.events.local",
+    "ToolFailure": "rtcvoice.events.local",
+    "ToolFinished": "rtcvoice.events.local",
     "ToolSet": "rtcvoice.conversation.tools.toolset",
-    "ToolStarted": "rtcvoice.conversation.tools.events",
+    "ToolStarted": "rtcvoice.events.local",
     "TransportError": "rtcvoice.errors",
     "Turn": "rtcvoice.conversation.state.turns",
     "TurnLatency": "rtcvoice.conversation.accounts.latency",

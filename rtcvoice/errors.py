@@ -7,6 +7,7 @@
     ├── TransportError        WebRTC failed: the stage that did
     ├── DeviceError           microphone, loudspeaker or audio file
     ├── ServerError           the server answered a command of ours with an error event
+    ├── ConcurrencyError      two tasks would read one stream
     └── CallEnded             the call is over; what you asked for can no longer happen
 
 Every message names the cause and, where there is one, the cure (`hint`). Keys and tokens never
@@ -19,10 +20,17 @@ from __future__ import annotations
 
 import copyreg
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from rtcvoice.system.public import public
+
+if TYPE_CHECKING:
+    from rtcvoice.events.from_server import ErrorEvent
+    from rtcvoice.events.responses import RealtimeResponse
 
 __all__ = [
     "CallEnded",
+    "ConcurrencyError",
     "ConfigError",
     "CredentialsError",
     "DeviceError",
@@ -73,6 +81,7 @@ def one_line(text: str, most: int = 300) -> str:
     return line if len(line) <= most else f"{line[: most - 3]}..."
 
 
+@public
 class RtcVoiceError(Exception):
     """Root of everything rtcvoice raises; `hint` says what to do next, or is empty."""
 
@@ -89,14 +98,17 @@ class RtcVoiceError(Exception):
         return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
 
 
+@public
 class ConfigError(RtcVoiceError, ValueError):
     """An option has a value that cannot work; raised before anything is sent."""
 
 
+@public
 class CredentialsError(RtcVoiceError):
     """There is no key or token to use, or it is not of the kind needed here."""
 
 
+@public
 class SignalingError(RtcVoiceError):
     """A REST request of call set-up or call control failed.
 
@@ -119,6 +131,7 @@ class SignalingError(RtcVoiceError):
         self.request_id = request_id if request_id is None else one_line(request_id)
 
 
+@public
 class TransportError(RtcVoiceError):
     """The WebRTC connection failed; `stage` names the step (ice, dtls, channel, session, ...)."""
 
@@ -127,18 +140,37 @@ class TransportError(RtcVoiceError):
         self.stage = stage
 
 
+@public
 class DeviceError(RtcVoiceError):
     """A microphone, loudspeaker or audio file cannot be opened, read or written."""
 
 
+@public
 class ServerError(RtcVoiceError):
-    """The server refused a command; `event` is its error event."""
+    """The server refused a command, or failed to answer.
 
-    def __init__(self, message: str, *, event: Any = None, hint: str = "") -> None:
+    `event` is its error event, if there was one; `response` the response that failed.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        event: ErrorEvent | None = None,
+        response: RealtimeResponse | None = None,
+        hint: str = "",
+    ) -> None:
         super().__init__(message, hint=hint)
         self.event = event
+        self.response = response
 
 
+@public
+class ConcurrencyError(RtcVoiceError):
+    """Two tasks would read one stream, and each would get a part of it only."""
+
+
+@public
 class CallEnded(RtcVoiceError):  # noqa: N818  (an end is not always an error)
     """The call is over. `reason` tells why; `normal` whether anybody wanted it so.
 

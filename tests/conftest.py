@@ -9,8 +9,13 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from live import BentEmulator
 
+from rtcvoice.system.states import StateTable
+
 OURS = ("OPENAI_", "AZURE_OPENAI_", "RTCVOICE_ICE_")
 """The variables that a call reads."""
+
+
+StateTable.strict = True  # a change of state that its table does not have raises
 
 
 @pytest.fixture(autouse=True)

@@ -45,6 +45,9 @@ class FakeVoice:
     def user_clips(self):
         return []
 
+    def answer_to(self, text):
+        return None
+
     def say(self, text):
         names = {text: name for name, text in self.texts.items()}
         return _clip(names.get(text, ""), text)

@@ -189,7 +189,7 @@ async def test_interrupt_silences_the_answer_at_once(server: Emulator) -> None:
         after = [await anext(blocks) for _ in range(30)]
         loud = sum(np.abs(block.samples).max() > 100 for block in after)
         assert loud <= 3  # one block that fades out, and what was pulled before
-        assert {(await anext(ends)).type, (await anext(ends)).type} == set(ends.patterns)
+        assert {(await anext(ends)).type, (await anext(ends)).type} == set(ends.kinds.patterns)
 
 
 async def test_any_client_event_can_be_sent(server: Emulator) -> None:

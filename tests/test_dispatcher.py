@@ -12,14 +12,12 @@ from dataclasses import dataclass
 import pytest
 from virtual_loop import run
 
-from rtcvoice.conversation.listening.dispatcher import (
-    HANDLER_THREADS,
-    Dispatcher,
-    EventsDropped,
-    HandlerError,
-    Subscription,
-)
-from rtcvoice.errors import CallEnded, ConfigError
+from rtcvoice import events
+from rtcvoice.conversation.listening.dispatcher import HANDLER_THREADS, Dispatcher
+from rtcvoice.conversation.listening.kinds import Kinds
+from rtcvoice.conversation.listening.subscription import Subscription
+from rtcvoice.errors import CallEnded, ConcurrencyError, ConfigError
+from rtcvoice.events import EventsDropped, HandlerError
 
 HUNG_UP = CallEnded("hung up", normal=True)
 LOST = CallEnded("the connection is gone", normal=False)
@@ -35,6 +33,8 @@ class Event:
 
 DONE = Event("response.done")
 CREATED = Event("response.created")
+REFUSED = events.ErrorEvent(error=events.ErrorDetail(message="no"))
+CLEARED = events.InputAudioBufferCleared()
 
 
 @pytest.fixture(autouse=True)
@@ -77,7 +77,7 @@ def test_waiters_come_first_then_iterators_then_handlers():
             await dispatcher.wait_for("response.done")
             order.append("waiter")
 
-        dispatcher.on("response.done", handler)
+        dispatcher.on("response.done", handler=handler)
         iterating = asyncio.create_task(iterate(dispatcher.subscribe()))
         waiting = asyncio.create_task(wait())
         await settle()
@@ -112,7 +112,7 @@ def test_patterns_are_those_of_the_shell(pattern, matches):
             handled.append(event)
 
         reader = dispatcher.subscribe(pattern)
-        dispatcher.on(pattern, handler)
+        dispatcher.on(pattern, handler=handler)
         with dispatcher.expect(pattern) as future:
             dispatcher.publish(DONE)
             assert future.done() == matches
@@ -178,7 +178,7 @@ def test_names_of_the_beta_are_refused_with_their_successor(beta, successor):
     async def main():
         dispatcher = Dispatcher()
         with pytest.raises(ConfigError, match=successor):
-            dispatcher.on(beta, print)
+            dispatcher.on(beta, handler=print)
         with pytest.raises(ConfigError, match=successor):
             dispatcher.subscribe("error", beta)
         with pytest.raises(ConfigError, match=successor):
@@ -234,7 +234,7 @@ def test_wait_for_gives_up_after_its_time():
         with pytest.raises(TimeoutError):
             await dispatcher.wait_for("response.done", timeout=5)
         assert asyncio.get_running_loop().time() == 1005.0
-        assert dispatcher._waiters == []
+        assert all(waiter.done() for waiter in dispatcher._waiters)
 
     run(main())
 
@@ -247,7 +247,7 @@ def test_wait_for_may_be_cancelled():
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
-        assert dispatcher._waiters == []
+        assert all(waiter.done() for waiter in dispatcher._waiters)
         dispatcher.publish(DONE)
 
     run(main())
@@ -294,7 +294,7 @@ def test_waiters_are_told_of_the_end(reason):
         with pytest.raises(CallEnded):
             await dispatcher.wait_for("response.done")
         with pytest.raises(CallEnded):
-            dispatcher.on("error", print)
+            dispatcher.on("error", handler=print)
 
     run(main())
 
@@ -309,7 +309,7 @@ def test_leaving_expect_early_leaves_no_complaint():
         dispatcher = Dispatcher()
         with pytest.raises(CallEnded):
             ask(dispatcher)
-        assert dispatcher._waiters == []
+        assert all(waiter.done() for waiter in dispatcher._waiters)
         gc.collect()
 
     run(main())  # what asyncio logs of futures that nobody asked fails the test
@@ -450,7 +450,7 @@ def test_a_handler_gets_its_events_one_by_one_in_order():
             await asyncio.sleep(1 if event.number == 0 else 0)
             log.append(("end", event.number))
 
-        dispatcher.on("error", handler)
+        dispatcher.on("error", handler=handler)
         for number in range(3):
             dispatcher.publish(Event("error", number))
         await asyncio.sleep(2)
@@ -471,8 +471,8 @@ def test_a_slow_handler_delays_nobody():
         async def quick(event):
             fast.append(event.number)
 
-        dispatcher.on("error", slow)
-        dispatcher.on("error", quick)
+        dispatcher.on("error", handler=slow)
+        dispatcher.on("error", handler=quick)
         reader = dispatcher.subscribe()
         for number in range(5):
             dispatcher.publish(Event("error", number))
@@ -493,7 +493,7 @@ def test_a_handler_may_wait_for_later_events():
             seen.append(event)
             seen.append(await dispatcher.wait_for("response.done", timeout=5))
 
-        dispatcher.on("response.created", handler)
+        dispatcher.on("response.created", handler=handler)
         dispatcher.publish(CREATED)
         await settle()
         dispatcher.publish(DONE)
@@ -514,7 +514,7 @@ def test_a_handler_that_raises_is_reported_once_and_goes_on(caplog):
             handled.append(event)
             raise ZeroDivisionError("a bug of the user's")
 
-        dispatcher.on("response.*", broken)
+        dispatcher.on("response.*", handler=broken)
         dispatcher.publish(CREATED)
         dispatcher.publish(DONE)
         await settle()
@@ -539,7 +539,7 @@ def test_a_handler_of_errors_that_raises_calls_nobody_again():
             handled.append(event.type)
             raise ZeroDivisionError
 
-        dispatcher.on("*", broken)
+        dispatcher.on("*", handler=broken)
         dispatcher.publish(DONE)
         await asyncio.sleep(1)
         await close(dispatcher)
@@ -560,7 +560,7 @@ def test_a_handler_outlives_a_cancellation_that_was_not_meant_for_it():
             job.cancel()
             await job
 
-        dispatcher.on("response.*", handler)
+        dispatcher.on("response.*", handler=handler)
         reader = dispatcher.subscribe("rtcvoice.handler_error")
         dispatcher.publish(CREATED)
         dispatcher.publish(DONE)
@@ -583,8 +583,8 @@ def test_a_handler_that_falls_behind_gets_nothing_it_did_not_ask_for(caplog):
         async def teller(event):
             told.append(event)
 
-        dispatcher.on("error", handler)
-        dispatcher.on("*", teller)
+        dispatcher.on("error", handler=handler)
+        dispatcher.on("*", handler=teller)
         for number in range(1005):
             dispatcher.publish(Event("error", number))
         await close(dispatcher)
@@ -604,7 +604,7 @@ def test_closing_lets_handlers_finish_what_they_were_given():
             await asyncio.sleep(0.1)
             handled.append(event.number)
 
-        dispatcher.on("error", handler)
+        dispatcher.on("error", handler=handler)
         for number in range(5):
             dispatcher.publish(Event("error", number))
         await close(dispatcher)
@@ -626,8 +626,8 @@ def test_closing_cancels_a_stuck_handler_and_leaves_a_stubborn_one(caplog):
             except asyncio.CancelledError:
                 await asyncio.sleep(10)
 
-        dispatcher.on("response.done", stuck)
-        dispatcher.on("error", stubborn)
+        dispatcher.on("response.done", handler=stuck)
+        dispatcher.on("error", handler=stubborn)
         dispatcher.publish(DONE)
         dispatcher.publish(Event("error"))
         await settle()
@@ -651,7 +651,7 @@ def test_a_handler_may_close_its_own_dispatcher():
             await close(dispatcher)
             closed.set()
 
-        dispatcher.on("response.done", handler)
+        dispatcher.on("response.done", handler=handler)
         dispatcher.publish(DONE)
         await closed.wait()
         await settle()
@@ -665,7 +665,7 @@ def test_a_handler_may_close_its_own_dispatcher():
 async def test_plain_functions_run_off_the_loop():
     dispatcher = Dispatcher()
     threads = []
-    dispatcher.on("response.done", lambda event: threads.append(threading.current_thread()))
+    dispatcher.on("response.done", handler=lambda event: threads.append(threading.current_thread()))
     dispatcher.publish(DONE)
     await close(dispatcher)
     (thread,) = threads
@@ -683,7 +683,7 @@ async def test_plain_functions_that_block_delay_neither_the_loop_nor_each_other(
         go.wait(10)
 
     for _ in range(10):
-        dispatcher.on("response.done", blocking)
+        dispatcher.on("response.done", handler=blocking)
     assert HANDLER_THREADS > 10
     dispatcher.publish(DONE)
     await asyncio.sleep(0)
@@ -706,9 +706,9 @@ async def test_a_plain_function_may_return_something_to_await():
         async def __call__(self, event):
             await work("object", event)
 
-    dispatcher.on("response.done", lambda event: work("lambda", event))
-    dispatcher.on("response.done", functools.partial(work, "partial"))
-    dispatcher.on("response.done", Callable())
+    dispatcher.on("response.done", handler=lambda event: work("lambda", event))
+    dispatcher.on("response.done", handler=functools.partial(work, "partial"))
+    dispatcher.on("response.done", handler=Callable())
     dispatcher.publish(DONE)
     await close(dispatcher)
     assert sorted(what for what, _ in threads) == ["lambda", "object", "partial"]
@@ -718,7 +718,7 @@ async def test_a_plain_function_may_return_something_to_await():
 async def test_a_plain_function_that_raises_is_reported_too(caplog):
     dispatcher = Dispatcher()
     reader = dispatcher.subscribe("rtcvoice.handler_error")
-    dispatcher.on("response.done", lambda event: event.no_such_field)
+    dispatcher.on("response.done", handler=lambda event: event.no_such_field)
     dispatcher.publish(DONE)
     error = await anext(reader)
     assert isinstance(error.exception, AttributeError)
@@ -730,7 +730,7 @@ async def test_a_plain_function_that_raises_is_reported_too(caplog):
 async def test_no_thread_is_left_of_plain_functions():
     before = set(threading.enumerate())
     dispatcher = Dispatcher()
-    dispatcher.on("response.done", lambda event: None)
+    dispatcher.on("response.done", handler=lambda event: None)
     dispatcher.publish(DONE)
     await close(dispatcher)
     for thread in set(threading.enumerate()) - before:
@@ -740,9 +740,9 @@ async def test_no_thread_is_left_of_plain_functions():
 
 def test_a_reader_works_without_a_dispatcher():
     async def main():
-        reader = Subscription(("a.*",), limit=1)
-        assert reader.matches("a.b")
-        assert not reader.matches("b")
+        reader = Subscription(Kinds("a.*"), limit=1)
+        assert reader.kinds.match(Event("a.b"))
+        assert not reader.kinds.match(Event("b"))
         reader.put(1)
         reader.end()
         reader.put(2)
@@ -753,4 +753,177 @@ def test_a_reader_works_without_a_dispatcher():
 
 async def test_what_is_no_function_is_no_handler():
     with pytest.raises(ConfigError, match="must be a function"):
-        Dispatcher().on("error", "print")
+        Dispatcher().on("error", handler="print")
+
+
+# -- classes of events ------------------------------------------------------------------------
+
+
+async def test_classes_are_told_apart_from_what_only_has_their_name():
+    dispatcher = Dispatcher()
+    reader = dispatcher.subscribe(HandlerError, events.ErrorEvent)
+    forged = events.UnknownEvent("rtcvoice.handler_error", {"type": "rtcvoice.handler_error"})
+    dispatcher.publish(forged)
+    dispatcher.publish(REFUSED)
+    dispatcher.publish(CLEARED)
+    dispatcher.end(HUNG_UP)
+    assert await rest(reader) == [REFUSED]
+
+
+async def test_classes_and_patterns_and_base_classes():
+    dispatcher = Dispatcher()
+    mixed = dispatcher.subscribe("error", events.InputAudioBufferCleared)
+    local, server = dispatcher.subscribe(events.LocalEvent), dispatcher.subscribe(events.FromServer)
+    dropped = EventsDropped(count=1)
+    for event in (REFUSED, CLEARED, dropped):
+        dispatcher.publish(event)
+    dispatcher.end(HUNG_UP)
+    assert await rest(mixed) == [REFUSED, CLEARED]
+    assert await rest(local) == [dropped]
+    assert await rest(server) == [REFUSED, CLEARED]
+
+
+@pytest.mark.parametrize(
+    ("kind", "error"),
+    [
+        (int, "no kind of event"),
+        (events.ErrorEvent | events.UnknownEvent, "no kind of event"),
+        (REFUSED, "no kind of event"),
+        (None, "no kind of event"),
+        (["error"], "no kind of event"),
+        (events.ResponseCreate, "is sent"),
+    ],
+)
+async def test_what_is_no_kind_of_event_is_refused(kind, error):
+    dispatcher = Dispatcher()
+    with pytest.raises(ConfigError, match=error):
+        dispatcher.subscribe(kind)
+    with pytest.raises(ConfigError, match=error):
+        dispatcher.on(kind, handler=print)
+    with pytest.raises(ConfigError, match=error):
+        dispatcher.expect("error", kind)
+
+
+async def test_who_reads_a_class_is_told_of_drops_only_on_demand(caplog):
+    dispatcher = Dispatcher()
+    plain = dispatcher.subscribe(events.ErrorEvent, limit=1)
+    asking = dispatcher.subscribe(events.ErrorEvent, EventsDropped, limit=1)
+    for _ in range(3):
+        dispatcher.publish(REFUSED)
+    dispatcher.end(HUNG_UP)
+    assert await rest(plain) == [REFUSED]
+    assert plain.dropped == 2
+    assert "2 events dropped" in caplog.text
+    assert await rest(asking) == [EventsDropped(count=2), REFUSED]
+
+
+# -- one reader -------------------------------------------------------------------------------
+
+
+async def test_a_second_reader_of_one_stream_is_refused():
+    dispatcher = Dispatcher()
+    reader = dispatcher.subscribe()
+    first = asyncio.create_task(anext(reader))
+    await settle()
+    with pytest.raises(ConcurrencyError, match="another task"):
+        await anext(reader)
+    dispatcher.publish(DONE)
+    assert await first == DONE  # the first one lost nothing
+    abandoned = asyncio.create_task(anext(reader))
+    await settle()
+    abandoned.cancel()
+    await settle()
+    dispatcher.publish(DONE)
+    assert await anext(reader) == DONE  # one that was cancelled reads no longer
+
+
+# -- taking a handler back ----------------------------------------------------------------------
+
+
+async def test_off_takes_a_handler_back_with_what_it_had_not_seen_yet():
+    dispatcher = Dispatcher()
+    seen = []
+
+    async def handler(event):
+        seen.append(event)
+        dispatcher.off(handler)  # itself
+
+    dispatcher.on("error", handler=handler)
+    dispatcher.on(events.InputAudioBufferCleared, handler=handler)
+    for _ in range(3):
+        dispatcher.publish(REFUSED)
+    await settle()
+    dispatcher.publish(CLEARED)
+    await settle()
+    assert seen == [REFUSED]
+    assert not dispatcher._handlers
+    with pytest.raises(ConfigError, match="handles no events"):
+        dispatcher.off(handler)
+    dispatcher.end(HUNG_UP)
+    dispatcher.off(handler)  # the end took everything back
+
+
+async def test_off_finds_methods():
+    class Robot:
+        def __init__(self):
+            self.seen = []
+
+        async def hear(self, event):
+            self.seen.append(event)
+
+    dispatcher, robot = Dispatcher(), Robot()
+    dispatcher.on("error", handler=robot.hear)
+    dispatcher.publish(REFUSED)
+    await settle()
+    dispatcher.off(robot.hear)  # a new object, and equal
+    dispatcher.publish(REFUSED)
+    await settle()
+    assert robot.seen == [REFUSED]
+
+
+# -- expecting ----------------------------------------------------------------------------------
+
+
+async def test_what_is_expected_may_be_awaited_late_and_again_and_by_several():
+    dispatcher = Dispatcher()
+    expected = dispatcher.expect(events.ErrorEvent)
+    others = [asyncio.create_task(_result(expected)) for _ in range(2)]
+    await settle()
+    others[0].cancel()
+    dispatcher.publish(REFUSED)
+    dispatcher.publish(CLEARED)
+    assert await others[1] is await expected is await expected is REFUSED
+
+
+async def test_a_left_block_is_no_longer_waited_in():
+    dispatcher = Dispatcher()
+    async with dispatcher.expect("error") as expected:
+        pass
+    dispatcher.publish(REFUSED)
+    with pytest.raises(ConfigError, match="did not come"):
+        await expected
+
+
+async def test_what_nobody_holds_is_not_waited_for():
+    dispatcher = Dispatcher()
+    dispatcher.expect("error")
+    gc.collect()
+    assert not dispatcher._waiters
+
+
+def test_expecting_counts_its_time_from_the_await_on():
+    async def main():
+        dispatcher = Dispatcher()
+        expected = dispatcher.expect("error", timeout=5)
+        await asyncio.sleep(60)
+        with pytest.raises(TimeoutError):
+            await expected
+        assert asyncio.get_running_loop().time() == 1065.0
+        dispatcher.publish(REFUSED)
+        assert await expected is REFUSED
+
+    run(main())
+
+
+async def _result(expected):
+    return await expected

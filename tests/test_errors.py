@@ -10,6 +10,7 @@ import pytest
 from rtcvoice import errors
 from rtcvoice.errors import (
     CallEnded,
+    ConcurrencyError,
     ConfigError,
     CredentialsError,
     DeviceError,
@@ -20,6 +21,9 @@ from rtcvoice.errors import (
     clean,
     one_line,
 )
+from rtcvoice.events import ErrorDetail, ErrorEvent
+
+REFUSED = ErrorEvent(error=ErrorDetail(message="no"))
 
 EVERY_KIND = [
     ConfigError("m", hint="h"),
@@ -27,7 +31,8 @@ EVERY_KIND = [
     SignalingError("m", status=429, code="insufficient_quota", request_id="req_1", hint="h"),
     TransportError("m", stage="ice", hint="h"),
     DeviceError("m", hint="h"),
-    ServerError("m", event={"type": "error"}, hint="h"),
+    ServerError("m", event=REFUSED, hint="h"),
+    ConcurrencyError("m", hint="h"),
     CallEnded("m", normal=True, hint="h"),
 ]
 

@@ -12,9 +12,10 @@ from virtual_loop import run
 
 import rtcvoice.events as ev
 from rtcvoice.conversation.accounts.accounts import AccountPorts, Accounts
-from rtcvoice.conversation.accounts.limits import LimitNear, LimitReached, Limits, LimitWatch
+from rtcvoice.conversation.accounts.limits import Limits, LimitWatch
 from rtcvoice.conversation.accounts.prices import PRICES
 from rtcvoice.errors import ConfigError
+from rtcvoice.events import LimitNear, LimitReached
 
 
 def names(found: list[Any]) -> list[tuple[str, str]]:

@@ -11,7 +11,8 @@ from rtcvoice.emulator.session.clips import Clip
 from rtcvoice.emulator.session.outputs import RATE_HZ
 from rtcvoice.emulator.session.persona import Context, Hearing
 from rtcvoice.emulator.session.plan import Plan, Say
-from rtcvoice.emulator.voice import PromptVoice
+from rtcvoice.emulator.session.script_file import load_script
+from rtcvoice.emulator.voice import PromptVoice, prompt_path
 
 NOTHING = Context(items=[], user_text=None, new_turn=False, spoken=False)
 WEATHER = {
@@ -28,10 +29,10 @@ REMIND = {"type": "function", "name": "set_reminder"}
 MESSAGE = {"type": "message", "role": "user", "content": []}
 
 
-def asked(text=None, tools=(), items=(MESSAGE,), **fields):
+def asked(text=None, tools=(), items=(MESSAGE,), *, spoken=False, **fields):
     session = {"tools": list(tools)}
     return Context(
-        items=items, user_text=text, new_turn=True, spoken=False, session=session, **fields
+        items=items, user_text=text, new_turn=True, spoken=spoken, session=session, **fields
     )
 
 
@@ -73,6 +74,9 @@ def test_it_makes_do_with_any_voice_and_not_with_none():
         def clip(self, name):
             return Clip(name, "Something.", babble("Something."))
 
+        def answer_to(self, text):
+            return None
+
         def say(self, text):
             return self.clip("x")
 
@@ -83,6 +87,39 @@ def test_it_makes_do_with_any_voice_and_not_with_none():
     assert Assistant(OneClip()).respond(asked("a long story")).outputs[0].text == "Something."
     with pytest.raises(ValueError, match="at least one clip"):
         Assistant(Mute())
+
+
+def said_to(assistant, *contexts):
+    return [assistant.respond(context).outputs[0].text for context in contexts]
+
+
+def test_its_own_clips_it_answers_without_a_script_as_the_demo_does():
+    """Seen with the demo's question, which got another answer outside the demo."""
+    voice = PromptVoice()
+    demo = load_script(prompt_path("question").parent / "demo.yaml")
+    assistant = Assistant(voice)
+    assert len(demo) == 3
+    for turn in demo:
+        heard = assistant.hear(voice.clip(turn.clip).samples).text
+        (answer,) = said_to(assistant, asked(heard))
+        assert answer == voice.text(turn.says[0])
+
+
+def test_of_speech_that_is_no_clip_of_its_own_it_says_so():
+    voice = PromptVoice()
+    unknown = asked(spoken=True)
+    first, second = said_to(Assistant(voice), unknown, unknown)
+    assert "It knows the clips it came with, and no other speech." in first
+    assert second == "That was none of the clips I know."
+    assert said_to(Assistant(voice), asked("Hello."))[0].startswith("I heard you.")
+
+
+@pytest.mark.parametrize("instructions", ["You are an interpreter.", "Translate into French!"])
+def test_it_does_not_pretend_to_translate(instructions):
+    context = asked("What is a jitter buffer?", request={"instructions": instructions})
+    assert said_to(Assistant(PromptVoice()), context) == [
+        "This is a local emulator. It cannot translate."
+    ]
 
 
 # ---- tools

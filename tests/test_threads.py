@@ -103,7 +103,7 @@ class Event:
 async def main(pipe):
     stuck = threading.Event()
     dispatcher = Dispatcher()
-    dispatcher.on("error", lambda event: stuck.wait())
+    dispatcher.on("error", handler=lambda event: stuck.wait())
     dispatcher.publish(Event())
     for waiting in (
         resolved(stuck.wait, None), resolved(ApiKeyFile(pipe), None), in_thread(read_image, pipe)

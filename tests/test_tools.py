@@ -24,17 +24,17 @@ from live import Census, eventually
 
 from rtcvoice import events
 from rtcvoice.conversation.state.function_calls import FunctionCall
-from rtcvoice.conversation.tools.events import (
+from rtcvoice.conversation.tools.function_tool import ToolCall, tool
+from rtcvoice.conversation.tools.runner import WAITING, ToolRunner
+from rtcvoice.conversation.tools.toolset import ToolSet
+from rtcvoice.errors import ConfigError
+from rtcvoice.events import (
     ToolCancelled,
     ToolFailed,
     ToolFailure,
     ToolFinished,
     ToolStarted,
 )
-from rtcvoice.conversation.tools.function_tool import ToolCall, tool
-from rtcvoice.conversation.tools.runner import WAITING, ToolRunner
-from rtcvoice.conversation.tools.toolset import ToolSet
-from rtcvoice.errors import ConfigError
 
 pytestmark = pytest.mark.usefixtures("no_stray_errors")
 

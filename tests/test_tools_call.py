@@ -134,7 +134,9 @@ async def test_a_tool_that_blocks_disturbs_no_audio_and_may_outlive_the_call() -
                 started = call.events("rtcvoice.tool_started", "output_audio_buffer.started")
                 await call.send("Go on.")
                 async with asyncio.timeout(5):
-                    assert {(await anext(started)).type for _ in range(2)} == set(started.patterns)
+                    assert {(await anext(started)).type for _ in range(2)} == set(
+                        started.kinds.patterns
+                    )
                 await asyncio.sleep(0.5)  # of speech beside the blocked tool
             if lag.worst < 0.05:
                 assert call.stats().playout.concealed_samples == 0

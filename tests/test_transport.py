@@ -308,7 +308,7 @@ async def test_closing_survives_a_cancellation_at_every_point(emulator):
 
 
 async def test_a_close_that_never_ends_is_parked_and_named(emulator, end, monkeypatch, caplog):
-    monkeypatch.setattr(transport, "CLOSE_TIMEOUT", 0.1)
+    monkeypatch.setattr(transport, "PEER_CLOSE_TIMEOUT", 0.1)
     release, close_peer = asyncio.Event(), Transport._close_peer
 
     async def stuck(transport):

@@ -24,7 +24,7 @@ from rtcvoice.call.wiring import Establish, Wiring
 from rtcvoice.capture.file import load_file
 from rtcvoice.capture.source import Source
 from rtcvoice.config import CallConfig
-from rtcvoice.conversation.accounts.limits import LimitReached, Limits
+from rtcvoice.conversation.accounts.limits import Limits
 from rtcvoice.conversation.accounts.prices import ModelPrice
 from rtcvoice.conversation.asking import commands
 from rtcvoice.conversation.ports import Ports
@@ -34,7 +34,7 @@ from rtcvoice.conversation.state.hearing import Sound
 from rtcvoice.conversation.tools.toolset import ToolSet
 from rtcvoice.conversation.verbs import Verbs
 from rtcvoice.errors import CallEnded, TransportError
-from rtcvoice.events import ClientEvent, ResponseCreate, Session
+from rtcvoice.events import ClientEvent, LimitReached, ResponseCreate, Session
 from rtcvoice.playout.player import Player
 from rtcvoice.playout.sink import Sink
 from rtcvoice.stats import CallStats

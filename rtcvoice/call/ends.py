@@ -15,8 +15,8 @@ from typing import Any
 
 from rtcvoice.capture.microphone import Microphone
 from rtcvoice.capture.source import Silence, Source
-from rtcvoice.device.device import DeviceChanged
 from rtcvoice.errors import ConfigError
+from rtcvoice.events import DeviceChanged
 from rtcvoice.playout.ducking import Ducking
 from rtcvoice.playout.sink import Discard, Puller, Sink
 from rtcvoice.playout.speaker import Speaker

@@ -13,10 +13,11 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 
-from rtcvoice.device.device import DeviceChanged, Direction
+from rtcvoice.device.device import Direction
 from rtcvoice.device.host import DeviceHost, device_host
 from rtcvoice.device.line import Line
 from rtcvoice.errors import ConfigError
+from rtcvoice.events import DeviceChanged
 from rtcvoice.sound.resampler import PassThrough, Resampler, resampler
 from rtcvoice.sound.samples import Block, Samples, check_rate
 from rtcvoice.sound.timed_ring import TimedRing

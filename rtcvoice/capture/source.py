@@ -17,8 +17,8 @@ from typing import TypeAlias
 
 import numpy as np
 
-from rtcvoice.device.device import DeviceChanged
 from rtcvoice.errors import ConfigError
+from rtcvoice.events import DeviceChanged
 from rtcvoice.masking import masked_traceback
 from rtcvoice.sound.ring import RingBuffer
 from rtcvoice.sound.samples import (

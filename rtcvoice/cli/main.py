@@ -106,8 +106,9 @@ def _log(verbose: int) -> None:
     if not verbose:  # that a tool failed is told by the transcript
         logging.getLogger("rtcvoice.conversation.tools.runner").setLevel(logging.CRITICAL)
         logging.getLogger("rtcvoice.config").setLevel(logging.WARNING)  # models that end
-    for library in ("aiortc", "aioice", "httpx", "httpcore"):
+    for library in ("aiortc", "httpx", "httpcore"):
         logging.getLogger(library).setLevel(logging.INFO if verbose > 1 else logging.WARNING)
+    logging.getLogger("aioice").setLevel(logging.WARNING)  # each candidate pair, several times
 
 
 class _CleanFormatter(logging.Formatter):

@@ -7,7 +7,7 @@ import asyncio
 
 from rich.console import Console
 
-from rtcvoice.emulator import Emulator
+from rtcvoice.emulator import ABOUT, Emulator
 from rtcvoice.emulator.fault_parser import parse_options
 
 __all__ = ["run"]
@@ -28,7 +28,10 @@ async def run(options: argparse.Namespace) -> int:
         models=options.model,
         faults=parse_options(options.fault),
     ) as server:
-        console.print(f"emulator listens on {server.url} (Ctrl-C stops it); to call it:")
-        console.print(f"  OPENAI_API_KEY=sk-any python -m rtcvoice --base-url {server.url} ...")
+        console.print(f"emulator listens on {server.url} (Ctrl-C stops it)")
+        console.print(ABOUT)
+        console.print(
+            f"to call it: OPENAI_API_KEY=sk-any python -m rtcvoice --base-url {server.url} ..."
+        )
         await asyncio.Event().wait()
     return 0

@@ -227,7 +227,7 @@ class Dialogue:
                 what="the turn",
             )
         except ServerError as exc:
-            if exc.event.error.code in HARMLESS:
+            if exc.event is not None and exc.event.error.code in HARMLESS:
                 return None
             raise
         return str(committed.item_id)

@@ -13,10 +13,10 @@ from collections.abc import Callable
 
 from rtcvoice import events
 from rtcvoice.errors import CallEnded, one_line
-from rtcvoice.events import ClientEvent
+from rtcvoice.events import ClientEvent, LimitReached
 
 from .accounts.accounts import AccountPorts, Accounts
-from .accounts.limits import LimitReached, Limits
+from .accounts.limits import Limits
 from .accounts.prices import ModelPrice
 from .dialogue import Dialogue
 from .listening.dispatcher import Dispatcher

@@ -1,7 +1,7 @@
 """What a call can say, ask and tell of its conversation: the public verbs, in the user's terms.
 
 Here arguments become items and parameters; what happens then is the `Dialogue`'s business, or, for
-events as they come, the `Dispatcher`'s.
+events as they come, that of the `EventVerbs`.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeAlias, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -26,7 +26,7 @@ from .asking import commands, content
 from .asking.confirmations import new_id
 from .asking.reply import Reply
 from .asking.talk import Talk
-from .listening.dispatcher import Handler, Subscription
+from .listening.event_verbs import EventVerbs
 from .listening.turn_stream import TurnStream
 from .side import ConversationSide
 
@@ -39,10 +39,7 @@ Clip: TypeAlias = Recording | Samples | tuple[Samples, int]
 """Recorded speech: a path, an open file, or int16 mono samples, at 24 kHz or with their rate."""
 
 
-HandlerT = TypeVar("HandlerT", bound=Handler)
-
-
-class Verbs:
+class Verbs(EventVerbs):
     """The part of a `Call` that is conversation. For use on the call's event loop only.
 
     Iterating over it yields the server's events from then on. All verbs raise CallEnded once the
@@ -50,50 +47,10 @@ class Verbs:
     """
 
     def __init__(self, side: ConversationSide) -> None:
+        super().__init__(side.dispatcher)
+        side.dispatcher.owner = side.tools.owner = self
         self._dialogue = side.dialogue
-        self._dispatcher = side.dispatcher
         self._accounts = side.accounts
-
-    # -- events -------------------------------------------------------------------------------
-
-    def __aiter__(self) -> AsyncIterator[Any]:
-        return self._dispatcher.subscribe()
-
-    def events(self, *patterns: str, limit: int = 1000) -> Subscription:
-        """Iterate over the events from now on whose type matches a pattern such as "response.*".
-
-        At most `limit` events wait for a slow reader; then the oldest are dropped and an
-        `rtcvoice.events_dropped` event tells how many.
-        """
-        return self._dispatcher.subscribe(*patterns, limit=limit)
-
-    def on(self, pattern: str) -> Callable[[HandlerT], HandlerT]:
-        """Decorate a function to handle every event whose type matches `pattern`.
-
-        Each handler gets its events one by one, in order, in a task of its own: it may await
-        anything, and delays nobody. A plain function runs in a worker thread. What it raises is
-        logged and published as `rtcvoice.handler_error`.
-        """
-        if callable(pattern):  # @call.on without a pattern would register nothing, silently
-            raise ConfigError("on() got no pattern", hint='write @call.on("response.done")')
-
-        def register(handler: HandlerT) -> HandlerT:
-            self._dispatcher.on(pattern, handler)
-            return handler
-
-        return register
-
-    async def wait_for(
-        self,
-        *patterns: str,
-        timeout: float | None = None,
-        where: Callable[[Any], bool] = lambda event: True,
-    ) -> Any:
-        """Return the next event that matches a pattern and satisfies `where`.
-
-        Raises TimeoutError after `timeout` seconds, CallEnded when the call ends first.
-        """
-        return await self._dispatcher.wait_for(*patterns, timeout=timeout, where=where)
 
     # -- what was said --------------------------------------------------------------------------
 

@@ -18,8 +18,6 @@ from rtcvoice.errors import ConfigError, DeviceError
 __all__ = [
     "RATES",
     "Device",
-    "DeviceChange",
-    "DeviceChanged",
     "Direction",
     "Identity",
     "Wish",
@@ -82,33 +80,6 @@ class Identity:
 
 Wish: TypeAlias = int | str | Identity | None
 """A device as it is asked for: its index, a part of its name, one known before, the default."""
-
-
-class DeviceChange(enum.StrEnum):
-    """What happened to a device during a call."""
-
-    LOST = "lost"
-    """It stopped working, or its sound server did; silence until it is REOPENED."""
-    REOPENED = "reopened"
-    """Sound again, on the device named: the one wished for if it is there, else the default."""
-    ADJUSTED = "adjusted"
-    """Opened again with a larger buffer, after repeated dropouts."""
-    SILENT = "silent"
-    """Nothing but digital zeros has come from it for 10 s: a real microphone makes some noise."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class DeviceChanged:
-    """A device of the call was lost, found again, given a larger buffer, or seems to be switched
-    off; the call goes on."""
-
-    end: str
-    """`microphone` or `loudspeaker`."""
-    change: DeviceChange
-    device: str
-    """Name of the device concerned."""
-    reason: str
-    type: str = "rtcvoice.device_changed"
 
 
 def check_wish(wanted: int | str | None) -> int | str | None:

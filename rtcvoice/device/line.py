@@ -17,11 +17,13 @@ import numpy as np
 
 from rtcvoice.device.channels import ChannelPicker
 from rtcvoice.device.clock import DeviceClock
-from rtcvoice.device.device import DeviceChange, DeviceChanged, Direction, Wish, check_wish
+from rtcvoice.device.device import Direction, Wish, check_wish
 from rtcvoice.device.portaudio import PortAudio, PortAudioStream
 from rtcvoice.errors import DeviceError
+from rtcvoice.events import DeviceChange, DeviceChanged
 from rtcvoice.sound.samples import Samples
 from rtcvoice.stats import DeviceStats
+from rtcvoice.system.states import StateTable
 
 __all__ = ["End", "Line", "LineState"]
 
@@ -45,7 +47,7 @@ LARGEST_LATENCY = 0.24
 SILENT = 10.0
 """Seconds of nothing but zeros after which a microphone is suspicious: a real one makes noise."""
 
-PATIENCE = 5.0
+QUIET_TIMEOUT = 5.0
 """Seconds to wait for silence before a device is opened anew in the middle of speech."""
 
 
@@ -55,7 +57,17 @@ class LineState(enum.Enum):
     CLOSED = "Not in use."
     STARTING = "Opened; the device has not called yet."
     OPEN = "The device calls every 10 ms."
-    LOST = "It was open; the device is gone and is being looked for."
+    LOST = "The device is gone, or cannot be opened again, and is being looked for."
+
+
+LINE = StateTable(
+    {
+        LineState.CLOSED: {LineState.STARTING, LineState.LOST},
+        LineState.STARTING: {LineState.OPEN, LineState.CLOSED, LineState.LOST},
+        LineState.OPEN: {LineState.CLOSED, LineState.LOST},
+        LineState.LOST: {LineState.STARTING, LineState.CLOSED},
+    }
+)
 
 
 class End(Protocol):
@@ -124,7 +136,7 @@ class Line:
         self._missed = False  # lost, and not yet heard from again
         self._sound_at = 0.0
         self._silence_told = False
-        self._patient_until: float | None = None
+        self._interrupt_at: float | None = None
 
     @property
     def device(self) -> str:
@@ -175,16 +187,13 @@ class Line:
 
     def close(self) -> None:
         """Close the device, if one is open."""
-        self.state = LineState.CLOSED
-        if self._stream is not None:
-            stream, self._stream = self._stream, None
-            stream.close()
-            self._end.closed()
+        self._become(LineState.CLOSED)
+        self._close_stream()
 
     def lose(self, reason: str) -> None:
         """Give the device up; it is to be opened again."""
-        self.close()
-        self.state = LineState.LOST
+        self._become(LineState.LOST)
+        self._close_stream()
         if not self._missed:
             self._missed = True
             self._tell(DeviceChange.LOST, reason)
@@ -200,7 +209,7 @@ class Line:
             return "the device or the sound server is gone"
         called = self._called_at > self._opened_at
         if called and self.state is LineState.STARTING:
-            self._arrive()
+            self._first_callback_came()
         since = now - max(self._called_at, excused_until)
         if since > (STALLED if called else FIRST_CALL):
             return "no sound comes from it" if self._input else "it takes no more sound"
@@ -210,11 +219,11 @@ class Line:
         """Whether a larger buffer is needed, and this is the moment to open the device anew."""
         repeated = len(self._recent) == DROPOUTS and now - self._recent[0] < DROPOUT_SPAN
         if self.state is not LineState.OPEN or self._asked >= LARGEST_LATENCY or not repeated:
-            self._patient_until = None
+            self._interrupt_at = None
             return False
-        if self._patient_until is None:
-            self._patient_until = now + PATIENCE
-        return self._end.quiet(now) or now >= self._patient_until
+        if self._interrupt_at is None:
+            self._interrupt_at = now + QUIET_TIMEOUT
+        return self._end.quiet(now) or now >= self._interrupt_at
 
     def notice_silence(self, now: float, *, excused_until: float) -> None:
         """Tell, once until there is sound, of a microphone that gives nothing but zeros."""
@@ -265,7 +274,7 @@ class Line:
             self._stream = None
             self._end.closed()
             raise
-        self.state = LineState.STARTING
+        self._become(LineState.STARTING)
         logger.info(
             "= %s %r at %d Hz, buffer %.0f ms",
             self.direction.value,
@@ -274,15 +283,27 @@ class Line:
             stream.latency * 1000,
         )
 
-    def _arrive(self) -> None:
-        self.state = LineState.OPEN
+    def _close_stream(self) -> None:
+        if self._stream is not None:
+            stream, self._stream = self._stream, None
+            stream.close()
+            self._end.closed()
+
+    def _become(self, state: LineState) -> None:
+        self.state = LINE.change(self.state, state, self.direction.value)
+
+    def _first_callback_came(self) -> None:
+        self._become(LineState.OPEN)
         if self._missed:
             self._missed = False
             self._tell(DeviceChange.REOPENED, "sound again")
 
     def _tell(self, change: DeviceChange, reason: str) -> None:
         event = DeviceChanged(
-            end=self.direction.value, change=change, device=self._device, reason=reason
+            end="microphone" if self.direction is Direction.INPUT else "loudspeaker",
+            change=change,
+            device=self._device,
+            reason=reason,
         )
         logger.warning("x %s %r %s: %s", event.end, event.device, change.value, reason)
         self._end.changed(event)

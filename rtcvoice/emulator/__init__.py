@@ -32,7 +32,14 @@ except ModuleNotFoundError as exc:
         f"the emulator needs the package {exc.name}", hint='pip install "rtcvoice[emulator]"'
     ) from exc
 
+ABOUT = (
+    "It is no model: it answers in recorded prompts, knows its own clips and its script,"
+    " cannot translate, and costs nothing."
+)
+"""What is to be said to whoever meets it."""
+
 __all__ = [
+    "ABOUT",
     "AnswerFault",
     "AnswerShape",
     "BackgroundEmulator",

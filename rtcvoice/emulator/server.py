@@ -23,6 +23,7 @@ from aiohttp import web
 from rtcvoice.emulator.answer import AS_SEEN, AnswerShape
 from rtcvoice.emulator.fault_parser import parse_faults
 from rtcvoice.emulator.faults import NO_FAULTS, Faults, Network, Strike
+from rtcvoice.emulator.log import CallLog
 from rtcvoice.emulator.offer import OfferError
 from rtcvoice.emulator.options import EmulatorOptions
 from rtcvoice.emulator.peer import Peer
@@ -265,6 +266,7 @@ class Emulator:
     async def _start(self, offer_sdp: str, settings: Settings, call_id: str) -> str:
         now, faults = time.monotonic(), self._faults
         events: deque[LoggedEvent] = deque(maxlen=LOG_LIMIT)
+        log = CallLog(call_id)
 
         def clock() -> float:
             return time.monotonic() - now
@@ -275,6 +277,7 @@ class Emulator:
 
         def observe(direction: str, event: dict[str, Any]) -> None:
             events.append(LoggedEvent(clock(), direction, event))
+            log.event(direction, event)
             if recorder is not None:
                 recorder.event(direction, event)
 
@@ -294,6 +297,12 @@ class Emulator:
         except OfferError as exc:
             raise InvalidOffer(str(exc)) from exc
         self._keep(EmulatedCall(call_id, peer, events))
+        log.begins(sum(not call.ended for call in self.calls.values()))
+
+        async def tell_end() -> None:
+            log.ended(clock())
+
+        peer.at_end(tell_end)
         return answer
 
     async def _answer(self, peer: Peer, offer_sdp: str, faults: Faults) -> str:

@@ -19,6 +19,7 @@ import yaml
 from rtcvoice.emulator.session.clips import Clip, Speech
 from rtcvoice.emulator.session.outputs import RATE_HZ, Pcm
 from rtcvoice.emulator.session.speaking import Phrasebook, speak
+from rtcvoice.emulator.session.wording import plain_words
 from rtcvoice.errors import ConfigError, DeviceError
 from rtcvoice.sound.sound_file import read_sound
 
@@ -45,6 +46,11 @@ class PromptVoice:
         self._index = _read_index(folder / "prompts.yaml")
         self._clips: dict[str, Clip] = {}
         self._said: OrderedDict[str, Clip] = OrderedDict()
+        self._answers = {
+            tuple(plain_words(e["text"])): e["answer"]
+            for e in self._index.values()
+            if isinstance(e.get("answer"), str)
+        }
         own = {name: e["text"] for name, e in self._index.items() if e.get("by") != "user"}
         self._whole = {text: name for name, text in own.items()}
         self._phrasebook = Phrasebook(own)
@@ -64,6 +70,10 @@ class PromptVoice:
     def user_clips(self) -> list[str]:
         """Names of the clips that are the user's side (`by: user` in the index)."""
         return [name for name, entry in self._index.items() if entry.get("by") == "user"]
+
+    def answer_to(self, text: str) -> str | None:
+        """Name of the clip that answers a user's clip with these words, None if none does."""
+        return self._answers.get(tuple(plain_words(text)))
 
     def clip(self, name: str) -> Clip:
         """The clip: samples int16, mono, 24 kHz, read-only, shared by all who ask.

@@ -2,10 +2,11 @@
 
 The walk, in the order of a message's life:
 
-    codec                text -> decode -> ServerEvent;  ClientEvent -> encode -> text;  as_dict
+    codec                text -> decode -> ReceivedEvent;  ClientEvent -> encode -> text;  as_dict
     from_server          the union of the 46 server events, its table, and events of the session,
     conversation_events  ... of the conversation and its transcripts,
     response_events      ... of a response
+    local                the events of the call itself; `ServerEvent`, all that one may get
     to_server            the 11 client events
     items                what a conversation is made of: messages, function calls, MCP calls
     session, responses   the configuration of a session; what a response is asked for and yields
@@ -18,7 +19,7 @@ text, optional fields are `| None`, unknown fields are ignored. An event that ca
 an `UnknownEvent`, an item that cannot be an `UnknownItem`: `decode` raises nothing.
 """
 
-from rtcvoice.events.base import UnknownEvent
+from rtcvoice.events.base import FromServer, UnknownEvent
 from rtcvoice.events.codec import BETA_NAMES, as_dict, decode, decode_client, encode, is_beta
 from rtcvoice.events.conversation_events import (
     Conversation,
@@ -56,7 +57,7 @@ from rtcvoice.events.from_server import (
     OutputAudioBufferStopped,
     RateLimit,
     RateLimitsUpdated,
-    ServerEvent,
+    ReceivedEvent,
     SessionCreated,
     SessionUpdated,
 )
@@ -76,6 +77,23 @@ from rtcvoice.events.items import (
     McpTool,
     Message,
     UnknownItem,
+)
+from rtcvoice.events.local import (
+    LOCAL_EVENTS,
+    DeviceChange,
+    DeviceChanged,
+    EventsDropped,
+    HandlerError,
+    KnownLocalEvent,
+    LimitNear,
+    LimitReached,
+    LocalEvent,
+    ServerEvent,
+    ToolCancelled,
+    ToolFailed,
+    ToolFailure,
+    ToolFinished,
+    ToolStarted,
 )
 from rtcvoice.events.response_events import (
     ResponseContentPartAdded,
@@ -141,6 +159,7 @@ __all__ = [
     "BETA_NAMES",
     "CLIENT_EVENTS",
     "ITEM_TYPES",
+    "LOCAL_EVENTS",
     "SERVER_EVENTS",
     "AudioConfig",
     "AudioInputConfig",
@@ -164,12 +183,17 @@ __all__ = [
     "ConversationItemRetrieved",
     "ConversationItemTruncate",
     "ConversationItemTruncated",
+    "DeviceChange",
+    "DeviceChanged",
     "ErrorDetail",
     "ErrorEvent",
+    "EventsDropped",
     "FailureDetail",
     "FormatConfig",
+    "FromServer",
     "FunctionCall",
     "FunctionCallOutput",
+    "HandlerError",
     "InputAudioBufferAppend",
     "InputAudioBufferClear",
     "InputAudioBufferCleared",
@@ -183,7 +207,11 @@ __all__ = [
     "InputTokenDetails",
     "Item",
     "ItemReference",
+    "KnownLocalEvent",
     "KnownServerEvent",
+    "LimitNear",
+    "LimitReached",
+    "LocalEvent",
     "LogProb",
     "McpApprovalRequest",
     "McpApprovalResponse",
@@ -205,6 +233,7 @@ __all__ = [
     "RateLimitsUpdated",
     "RealtimeResponse",
     "Reasoning",
+    "ReceivedEvent",
     "ResponseAudio",
     "ResponseAudioOutput",
     "ResponseCancel",
@@ -235,6 +264,11 @@ __all__ = [
     "SessionUpdate",
     "SessionUpdated",
     "StatusDetails",
+    "ToolCancelled",
+    "ToolFailed",
+    "ToolFailure",
+    "ToolFinished",
+    "ToolStarted",
     "TranscriptionConfig",
     "TranscriptionLanguage",
     "TranscriptionUsage",

@@ -17,9 +17,10 @@ import msgspec
 
 from rtcvoice.errors import ConfigError, one_line
 from rtcvoice.events.base import Tagged, UnknownEvent
-from rtcvoice.events.from_server import SERVER_EVENTS, KnownServerEvent, ServerEvent
+from rtcvoice.events.from_server import SERVER_EVENTS, KnownServerEvent, ReceivedEvent
 from rtcvoice.events.items import ITEM_TYPES, UnknownItem
 from rtcvoice.events.lenient import LenientReader, UnusableError, loose_json
+from rtcvoice.events.local import ServerEvent
 from rtcvoice.events.to_server import CLIENT_EVENTS, ClientEvent
 
 __all__ = ["BETA_NAMES", "as_dict", "decode", "decode_client", "encode", "is_beta"]
@@ -75,7 +76,7 @@ _client_decoder: msgspec.json.Decoder[ClientEvent] = msgspec.json.Decoder(
 _encoder = msgspec.json.Encoder(enc_hook=_raw_item)
 
 
-def decode(text: str | bytes) -> ServerEvent:
+def decode(text: str | bytes) -> ReceivedEvent:
     """The event in one message of the server. Never raises: see `UnknownEvent`.
 
     A field that cannot be used counts as missing, and is logged once per kind.
@@ -83,7 +84,7 @@ def decode(text: str | bytes) -> ServerEvent:
     try:
         return _server_decoder.decode(text)
     except _UNREADABLE as exc:
-        return cast(ServerEvent, _salvage_server(text, exc))
+        return cast(ReceivedEvent, _salvage_server(text, exc))
 
 
 def decode_client(text: str | bytes) -> ClientEvent | UnknownEvent:

@@ -1,9 +1,9 @@
 """The events that the server sends: 46 structs, of which this file has the rest and the union.
 
 Here are the session, errors, both audio buffers, MCP tool lists and rate limits; those of the
-conversation and of a response have modules of their own. `ServerEvent` is the union of all,
-`SERVER_EVENTS` the table by wire name. Fields are the wire's. Times in `_ms` count the session's
-input audio from its start; what a server left out, or sent in no usable form, is None.
+conversation and of a response have modules of their own. `ReceivedEvent` is the union of
+all, `SERVER_EVENTS` the table by wire name. Fields are the wire's. Times in `_ms` count the
+session's input audio from its start; what a server left out, or sent in no usable form, is None.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ __all__ = [
     "OutputAudioBufferStopped",
     "RateLimit",
     "RateLimitsUpdated",
-    "ServerEvent",
+    "ReceivedEvent",
     "SessionCreated",
     "SessionUpdated",
 ]
@@ -212,6 +212,7 @@ KnownServerEvent: TypeAlias = (
     | of_response.ResponseMcpCallFailed
 )
 
-ServerEvent: TypeAlias = KnownServerEvent | UnknownEvent
+ReceivedEvent: TypeAlias = KnownServerEvent | UnknownEvent
+"""What a message of the server is read as."""
 
 SERVER_EVENTS: dict[str, type[Tagged]] = {cls.type: cls for cls in get_args(KnownServerEvent)}

@@ -46,7 +46,7 @@ _EARLIEST_ONSET = 0.02  # seconds by which an answer may be here before it is an
 
 
 class Operation(enum.Enum):
-    """Where the audio of the latest `get_audio` came from."""
+    """Where the audio of the latest `get_audio` came from; any may follow upon any."""
 
     NORMAL = "normal"
     """A packet was decoded."""

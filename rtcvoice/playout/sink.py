@@ -13,8 +13,8 @@ from typing import Protocol
 
 import numpy as np
 
-from rtcvoice.device.device import DeviceChanged
 from rtcvoice.errors import ConfigError, DeviceError
+from rtcvoice.events import DeviceChanged
 from rtcvoice.masking import masked_traceback
 from rtcvoice.sound.samples import DEFAULT_RATE, Samples
 from rtcvoice.stats import DeviceStats

@@ -16,10 +16,11 @@ from contextlib import suppress
 
 import numpy as np
 
-from rtcvoice.device.device import DeviceChanged, Direction
+from rtcvoice.device.device import Direction
 from rtcvoice.device.host import DeviceHost, device_host
 from rtcvoice.device.line import Line
 from rtcvoice.errors import ConfigError
+from rtcvoice.events import DeviceChanged
 from rtcvoice.sound.resampler import PassThrough, Resampler, resampler
 from rtcvoice.sound.samples import TICK, Samples, check_rate
 from rtcvoice.sound.timed_ring import TimedRing

@@ -1,7 +1,9 @@
 """How packets and text travel: one leg of a call, from SDP to the data channel. It knows no road.
 
 leg        one connection to one server, with what it sends and what it calls
-transport  RTCPeerConnection: offer, answer, ICE, DTLS, data channel, packets
+transport  RTCPeerConnection: offer, answer, ICE, DTLS, data channel, packets; stages: how far it is
 sdp, rtp   pure: the text of offers and answers, packets and their numbers
-_aiortc, _aioice   every private name of these libraries that is used, guarded
+_*         every private name of aiortc and aioice that is used, guarded: _aiortc (media, ICE),
+           _channels and _sctp (data channels), _ice (the path), _aioice (STUN and TURN servers),
+           _wall_clock; aiortc_release says which release they fit
 """

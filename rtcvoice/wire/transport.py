@@ -36,6 +36,7 @@ from rtcvoice.stats import TransportStats
 from rtcvoice.system import clock
 from rtcvoice.wire import _aioice, _aiortc, _channels, _ice, _sctp, _wall_clock, sdp
 from rtcvoice.wire.rtp import ReceiverReport, RtpPacket
+from rtcvoice.wire.stages import STAGES, TransportStage
 
 __all__ = ["CHANNEL_LABEL", "SEND_BUFFER_LIMIT", "Transport"]
 
@@ -51,7 +52,7 @@ FEWEST_CANDIDATES = 4
 """Pairs of addresses that are checked, and candidates of the server's that are used however many
 addresses this machine has; aioice's work grows with the square of the pairs."""
 
-CLOSE_TIMEOUT = 3.0
+PEER_CLOSE_TIMEOUT = 3.0
 """Seconds that aiortc may take to close before it is left to itself."""
 
 _UNREACHABLE = "no address of the server can be reached by UDP"
@@ -98,7 +99,7 @@ class Transport:
         self._on_text = on_text
         self._on_lost = on_lost
         self._changed = asyncio.Event()
-        self._established = False
+        self._stage = TransportStage.NEW
         self._broken: TransportError | None = None
         self._closing: asyncio.Task[None] | None = None
         self.heard_at = clock.now()
@@ -180,6 +181,7 @@ class Transport:
             trouble = ice.trouble or "there is no TURN server"
             raise TransportError(f"no relay can be used: {trouble}", stage="offer", hint=ice.cure)
         self._watch_sockets()
+        self._become(TransportStage.OFFERED)
         return sdp.shape_offer(self._peer.localDescription.sdp)
 
     async def accept_answer(self, answer: str) -> None:
@@ -197,6 +199,7 @@ class Transport:
             description = RTCSessionDescription(normalised, "answer")
             await self._peer.setRemoteDescription(description)
             await self._peer.addIceCandidate(None)  # without an end, ICE would never fail
+            self._become(TransportStage.CHECKING)
         except sdp.AnswerError as exc:
             raise TransportError(masked(str(exc)), stage="answer", hint=exc.hint) from exc
         except RtcVoiceError:
@@ -233,10 +236,12 @@ class Transport:
             "; ".join(filter(None, (_UNREACHABLE, self._gathering.trouble))),
             self._gathering.cure or "check that a firewall or VPN lets UDP through",
         )
+        self._become(TransportStage.SECURING)
 
     async def wait_dtls(self) -> None:
         """Wait until media is encrypted and flows. Raises TransportError(stage=dtls)."""
         await self._wait(lambda: self.state == "connected", "dtls", "the DTLS handshake failed", "")
+        self._become(TransportStage.OPENING)
 
     async def wait_channel(self) -> None:
         """Wait until the data channel is open. Raises TransportError(stage=channel)."""
@@ -246,7 +251,7 @@ class Transport:
             "the event channel did not open",
             "",
         )
-        self._established = True
+        self._become(TransportStage.OPEN)
         _aiortc.stop_stock_decoder(self._peer.getTransceivers()[0].receiver)
 
     async def _wait(self, done: Callable[[], bool], stage: str, what: str, hint: str) -> None:
@@ -266,7 +271,10 @@ class Transport:
         """
         size = len(text.encode())
         if self._channel.readyState != "open":
-            closed = self._channel.readyState != "connecting" and self._closing is None
+            closed = (
+                self._channel.readyState != "connecting"
+                and self._stage is not TransportStage.CLOSED
+            )
             what = "the server closed the event channel" if closed else _NOT_OPEN
             raise TransportError(what, stage="send")
         if size > self.max_message_size:
@@ -312,11 +320,8 @@ class Transport:
             self._channel.readyState,
         )
         self._changed.set()
-        if not self._established or self._closing is not None:
-            return
         if self.state in _DEAD or self._channel.readyState in ("closing", "closed"):
-            self._established = False
-            self._on_lost(TransportError("the server closed the connection", stage="connected"))
+            self._lose(TransportError("the server closed the connection", stage="connected"))
 
     def _broke(self, exc: Exception) -> None:
         """Note that aiortc's connecting has ended by an exception; whoever waits for it is told."""
@@ -329,26 +334,37 @@ class Transport:
     def _fail(self, error: TransportError) -> None:
         self._broken = self._broken or error
         self._changed.set()
-        if self._established and self._closing is None:
-            self._established = False
+        self._lose(error)
+
+    def _lose(self, error: TransportError) -> None:
+        """Call `on_lost`, once, if the connection was up."""
+        if self._stage is TransportStage.OPEN:
+            self._become(TransportStage.LOST)
             self._on_lost(error)
 
+    def _become(self, stage: TransportStage) -> None:
+        if (
+            self._stage is not TransportStage.CLOSED
+        ):  # an aclose may come in the middle of every stage
+            self._stage = STAGES.change(self._stage, stage, "the connection")
+
     async def aclose(self) -> None:
-        """Close the connection; idempotent, never raises, at most CLOSE_TIMEOUT seconds.
+        """Close the connection; idempotent, never raises, at most PEER_CLOSE_TIMEOUT seconds.
 
         Safe to cancel: the closing goes on, and a later `aclose()` waits for the same one.
         """
         if self._closing is None:
+            self._become(TransportStage.CLOSED)
             self._closing = asyncio.create_task(self._close(), name="rtcvoice transport close")
         await asyncio.shield(self._closing)
 
     async def _close(self) -> None:
         closing = asyncio.create_task(self._close_peer(), name="rtcvoice peer close")
-        done, _ = await asyncio.wait({closing}, timeout=CLOSE_TIMEOUT)
+        done, _ = await asyncio.wait({closing}, timeout=PEER_CLOSE_TIMEOUT)
         if not done:
             _parked.add(closing)
             closing.add_done_callback(_parked.discard)
-            logger.warning("x closing the peer connection takes over %.0f s", CLOSE_TIMEOUT)
+            logger.warning("x closing the peer connection takes over %.0f s", PEER_CLOSE_TIMEOUT)
         elif (error := closing.exception()) is not None:
             logger.warning("x closing the peer connection failed: %s", error)
         self._changed.set()

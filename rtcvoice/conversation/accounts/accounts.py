@@ -15,12 +15,13 @@ from typing import Any
 
 from rtcvoice import events
 from rtcvoice.errors import ConfigError
+from rtcvoice.events import LimitReached
 from rtcvoice.sound.samples import Block
 from rtcvoice.system import clock
 
 from .estimate import Estimate
 from .latency import LatencyMeter, TurnLatency, onset
-from .limits import LimitReached, Limits, LimitWatch
+from .limits import Limits, LimitWatch
 from .prices import PRICES, ModelPrice
 from .usage import CallUsage, TokenCounts, UsageMeter
 

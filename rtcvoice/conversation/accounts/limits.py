@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from rtcvoice.errors import ConfigError
+from rtcvoice.events.local import LimitName, LimitNear, LimitReached
 
-__all__ = ["LIMIT_EVENTS", "LimitNear", "LimitReached", "LimitWatch", "Limits"]
+__all__ = ["LimitWatch", "Limits"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,46 +44,13 @@ class Limits:
             raise ConfigError(f"Limits: warn_at={self.warn_at!r} must be a number from 0 to 1")
 
 
-@dataclass(frozen=True, kw_only=True)
-class LimitNear:
-    """The call has used `share` of its limit on `limit` (cost, seconds or tokens)."""
-
-    limit: str
-    used: float
-    maximum: float
-    type: str = "rtcvoice.limit_near"
-
-    @property
-    def share(self) -> float:
-        """The part of the limit that is used."""
-        return self.used / self.maximum
-
-
-@dataclass(frozen=True, kw_only=True)
-class LimitReached:
-    """The limit on `limit` (cost, seconds or tokens) is reached: the call is about to hang up."""
-
-    limit: str
-    used: float
-    maximum: float
-    type: str = "rtcvoice.limit_reached"
-
-    def __str__(self) -> str:
-        unit = {"cost": "US$", "seconds": "s", "tokens": "tokens"}[self.limit]
-        return f"the limit of {self.maximum:g} {unit} was reached"
-
-
-LIMIT_EVENTS = ("rtcvoice.limit_near", "rtcvoice.limit_reached")
-"""The types of these events."""
-
-
 class LimitWatch:
     """Compares what is used with the limits; each is warned of once, and reached once in all."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._began: float | None = None
-        self._warned: set[str] = set()
+        self._warned: set[LimitName] = set()
         self._reached = False
 
     def begin(self, now: float) -> None:
@@ -111,7 +79,9 @@ class LimitWatch:
         share = 1.0 if "seconds" in self._warned else self._limits.warn_at
         return self._began + seconds * share
 
-    def _state(self, now: float, cost: float, tokens: int) -> Iterator[tuple[str, float, float]]:
+    def _state(
+        self, now: float, cost: float, tokens: int
+    ) -> Iterator[tuple[LimitName, float, float]]:
         if self._limits.cost is not None:
             yield "cost", cost, self._limits.cost
         if self._limits.seconds is not None and self._began is not None:

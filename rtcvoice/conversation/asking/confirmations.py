@@ -253,7 +253,9 @@ def unconfirmed(what: str) -> TransportError:
     )
 
 
-def refused(what: str, error: events.ErrorDetail, *, event: Any = None) -> ServerError:
+def refused(
+    what: str, error: events.ErrorDetail, *, event: events.ErrorEvent | None = None
+) -> ServerError:
     """Return the error that tells of a refusal."""
     reason = error.message or error.code or "no reason given"
     return ServerError(f"the server refused {what}: {reason}", event=event)

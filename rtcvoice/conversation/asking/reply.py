@@ -18,14 +18,14 @@ import numpy as np
 
 from rtcvoice import events
 from rtcvoice.conversation.state.function_calls import running_call
-from rtcvoice.conversation.state.records import Status
+from rtcvoice.conversation.state.records import STATUS, Status
 from rtcvoice.errors import CallEnded, ServerError
 from rtcvoice.events import RealtimeResponse, Usage
 from rtcvoice.sound.samples import DEFAULT_RATE, Samples
 
 __all__ = ["Reply"]
 
-PATIENCE = 30.0
+PLAYED_TIMEOUT = 30.0
 """Seconds to wait for the end of speech that nothing is heard of, and its text's length."""
 
 SLOWEST_PACE = 5.0
@@ -129,7 +129,7 @@ class Reply:
         """
         text = await self.text()
         with suppress(TimeoutError):
-            async with asyncio.timeout(PATIENCE + len(text) / SLOWEST_PACE):
+            async with asyncio.timeout(PLAYED_TIMEOUT + len(text) / SLOWEST_PACE):
                 await self._until(lambda: not self._audible and not self._recording)
 
     def __aiter__(self) -> AsyncIterator[str]:
@@ -167,7 +167,7 @@ class Reply:
         if self.status is Status.FAILED:
             last = next(reversed(self._responses.values()), None)
             raise ServerError(
-                f"the server failed to answer: {self.reason or 'no reason given'}", event=last
+                f"the server failed to answer: {self.reason or 'no reason given'}", response=last
             )
 
     # -- from the conversation ------------------------------------------------------------------
@@ -212,7 +212,7 @@ class Reply:
     def item_over(self, item_id: str, status: Status) -> None:
         """Note that nothing about an item will change: it was heard, or will not be."""
         if item_id in self._texts and status is Status.INTERRUPTED and self.done:
-            self.status = status  # what was made completely was not heard completely
+            self._become(status)  # what was made completely was not heard completely
         self._audible.pop(item_id, None)
         self._silent.add(item_id)
         self._changed.set()
@@ -227,7 +227,7 @@ class Reply:
         if last is not None and not self.done:
             self._finish(last, follow_up=False)
             if self.status is Status.COMPLETED:
-                self.status = Status.INTERRUPTED
+                self._become(Status.INTERRUPTED)
         self._changed.set()
 
     @property
@@ -289,10 +289,14 @@ class Reply:
         status = STATUSES.get(response.status or "completed", Status.COMPLETED)
         if follow_up and status is not Status.FAILED:
             return
-        self.status = status
+        self._become(status)
         if details := response.status_details:
             error = details.error
             self.reason = (error and (error.message or error.code)) or details.reason or ""
+
+    def _become(self, status: Status) -> None:
+        if self.status is not Status.FAILED:
+            self.status = STATUS.change(self.status, status, "a reply")
 
 
 def _add(total: dict[str, Any], more: dict[str, Any]) -> None:

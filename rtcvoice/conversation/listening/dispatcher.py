@@ -12,226 +12,144 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import difflib
 import inspect
 import logging
 import weakref
-from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
+from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import NamedTuple, TypeAlias, TypeVar
 
-from rtcvoice.conversation.accounts.limits import LIMIT_EVENTS
-from rtcvoice.conversation.tools.events import TOOL_EVENTS
+from rtcvoice.conversation.owner import context_of
 from rtcvoice.errors import CallEnded, ConfigError, one_line
-from rtcvoice.events import BETA_NAMES, SERVER_EVENTS
+from rtcvoice.events import EventsDropped, HandlerError, ServerEvent
 from rtcvoice.masking import masked, masked_traceback
 from rtcvoice.system.threads import DaemonThreads
 
-__all__ = ["Dispatcher", "EventsDropped", "HandlerError", "Subscription"]
+from .expected import Expected
+from .kinds import Kind, Kinds
+from .subscription import QUEUE_LIMIT, Subscription
+
+__all__ = ["Dispatcher", "Handler"]
 
 logger = logging.getLogger(__name__)
-
-QUEUE_LIMIT = 1000
-"""Events that one reader may be behind: about two minutes of the fastest transcript."""
 
 HANDLER_THREADS = 64
 """Plain functions that may block at the same time; more of them wait for a thread."""
 
-Handler = Callable[[Any], Awaitable[None] | None]
-
-_LOCAL_EVENTS = (
-    "rtcvoice.device_changed",
-    "rtcvoice.events_dropped",
-    "rtcvoice.handler_error",
-    *LIMIT_EVENTS,
-    *TOOL_EVENTS,
-)
+EventT = TypeVar("EventT")
+Handler: TypeAlias = Callable[[EventT], object]
+"""A function, plain or async, that is called with each event; what it returns is not looked at."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class EventsDropped:
-    """This reader fell behind; `count` events were dropped at this point."""
+class _Handling(NamedTuple):
+    """A handler at work."""
 
-    count: int
-    type: str = "rtcvoice.events_dropped"
-
-
-@dataclass(frozen=True, kw_only=True)
-class HandlerError:
-    """A handler raised `exception` while handling `event`; it goes on with the next event."""
-
-    handler: str
-    event: Any
-    exception: BaseException
-    type: str = "rtcvoice.handler_error"
-
-
-class Subscription(AsyncIterator[Any]):
-    """The events published from its creation on, matching any of `patterns`.
-
-    Iteration ends with the call: silently when it ended normally, otherwise by raising CallEnded.
-    Waiting may be cancelled without losing events. For one reader at a time. Nothing is kept for
-    one that is closed or that nobody holds any more, such as that of an `async for` left by break.
-    """
-
-    def __init__(self, patterns: tuple[str, ...] = ("*",), *, limit: int = QUEUE_LIMIT) -> None:
-        if limit < 1:
-            raise ConfigError(f"limit={limit!r}: a reader needs room for at least one event")
-        self.patterns = patterns
-        self._events: deque[Any] = deque()
-        self._limit = limit
-        self._dropped = 0
-        self._more = asyncio.Event()
-        self._ended = False
-        self._error: CallEnded | None = None
-
-    def put(self, event: Any) -> None:
-        """Append an event; when full the oldest makes room and is counted."""
-        if self._ended:
-            return
-        if len(self._events) >= self._limit:
-            self._events.popleft()
-            self._dropped += 1
-        self._events.append(event)
-        self._more.set()
-
-    def end(self, error: CallEnded | None = None) -> None:
-        """Let the reader finish what is queued and then stop, by raising `error` if given."""
-        self._ended = True
-        self._error = self._error or error
-        self._more.set()
-
-    def close(self) -> None:
-        """Stop receiving events; what is queued may still be read."""
-        self.end()
-
-    def matches(self, event_type: str) -> bool:
-        """Whether this reader wants events of that type."""
-        return any(fnmatchcase(event_type, pattern) for pattern in self.patterns)
-
-    async def __anext__(self) -> Any:
-        while not self._events and not self._ended:
-            self._more.clear()
-            await self._more.wait()
-        if self._dropped:
-            count, self._dropped = self._dropped, 0
-            return EventsDropped(count=count)
-        if self._events:
-            return self._events.popleft()
-        if self._error is not None:
-            raise self._error.again()
-        raise StopAsyncIteration
+    handler: Handler[ServerEvent]
+    events: Subscription[ServerEvent]
 
 
 class Dispatcher:
-    """The waiters, iterators and handlers of one call. For use on the event loop only."""
+    """The waiters, iterators and handlers of one call. For use on the event loop only.
+
+    `owner` is the call: what handlers get from `current_call()`.
+    """
 
     def __init__(self) -> None:
-        self._waiters: list[tuple[tuple[str, ...], Callable[[Any], bool], asyncio.Future[Any]]] = []
-        self._readers: weakref.WeakSet[Subscription] = weakref.WeakSet()
-        self._handlers: dict[asyncio.Task[None], Subscription] = {}
+        self.owner: object = None
+        self._waiters: weakref.WeakSet[Expected[ServerEvent]] = weakref.WeakSet()
+        self._readers: weakref.WeakSet[Subscription[ServerEvent]] = weakref.WeakSet()
+        self._handlers: dict[asyncio.Task[None], _Handling] = {}
         self._threads = DaemonThreads(HANDLER_THREADS, wait=True, keep=HANDLER_THREADS)
         self._end: CallEnded | None = None
 
-    def publish(self, event: Any) -> None:
+    def publish(self, event: ServerEvent) -> None:
         """Hand `event` to everybody who wants it; never raises, never waits."""
-        event_type = event.type
-        for waiter in self._waiters[:]:
-            patterns, where, future = waiter
-            if any(fnmatchcase(event_type, pattern) for pattern in patterns):
-                self._offer(event, where, future)
-        for reader in (*self._readers, *self._handlers.values()):
-            if reader.matches(event_type):
+        for waiter in list(self._waiters):
+            waiter.offer(event)
+        for reader in (*self._readers, *(each.events for each in self._handlers.values())):
+            if reader.kinds.match(event):
                 reader.put(event)
 
-    @staticmethod
-    def _offer(event: Any, where: Callable[[Any], bool], future: asyncio.Future[Any]) -> None:
-        if future.done():
-            return
-        try:
-            if where(event):
-                future.set_result(event)
-        except StopIteration as exc:  # which no future can carry
-            future.set_exception(RuntimeError(f"where= raised {exc!r}"))
-        except Exception as exc:  # the caller's own predicate: its error belongs to the caller
-            future.set_exception(exc)
-
-    def subscribe(self, *patterns: str, limit: int = QUEUE_LIMIT) -> Subscription:
-        """Return an iterator over the events from now on that match any of the patterns."""
-        _check(patterns)
-        reader = Subscription(patterns or ("*",), limit=limit)
+    def subscribe(self, *kinds: Kind, limit: int = QUEUE_LIMIT) -> Subscription[ServerEvent]:
+        """Return an iterator over the events from now on that are of any of the kinds."""
+        reader: Subscription[ServerEvent] = Subscription(Kinds(*kinds), limit=limit)
         if self._end is not None:
             reader.end(self._error())
         self._readers.add(reader)
         return reader
 
-    def on(self, pattern: str, handler: Handler) -> None:
-        """Run `handler(event)` for every event that matches, one after the other, in order.
+    def on(self, *kinds: Kind, handler: Handler[ServerEvent]) -> None:
+        """Run `handler(event)` for every event of these kinds, one after the other, in order.
 
         A coroutine function runs on the event loop, a plain function in a worker thread. A handler
         that falls behind loses the oldest events; it gets no `EventsDropped` that it did not ask
         for, but the loss is logged.
         """
-        _check((pattern,))
+        events: Subscription[ServerEvent] = Subscription(Kinds(*kinds))
         if not callable(handler):
             raise ConfigError(f"a handler of events must be a function, not {handler!r}")
         if self._end is not None:
             raise self._end.again()
-        events = Subscription((pattern,))
-        task = asyncio.create_task(self._handle(events, handler), name=f"rtcvoice on {pattern}")
-        self._handlers[task] = events
+        task = asyncio.create_task(
+            self._handle(events, handler),
+            name=f"rtcvoice on {events.kinds}",
+            context=context_of(self.owner),
+        )
+        self._handlers[task] = _Handling(handler, events)
         task.add_done_callback(lambda done: self._handlers.pop(done, None))
 
-    @contextmanager
-    def expect(
-        self, *patterns: str, where: Callable[[Any], bool] = lambda event: True
-    ) -> Iterator[asyncio.Future[Any]]:
-        """Give a future for the next event that matches a pattern and satisfies `where`.
+    def off(self, handler: Handler[ServerEvent]) -> None:
+        """Hand `handler` no more events, whatever it was registered for; what it does, it ends.
 
-        It counts from entering the block, so what is sent inside cannot be answered too early. The
-        future fails with CallEnded when the call ends first.
+        Raises ConfigError when it is no handler of this call. After the end: nothing.
         """
-        _check(patterns)
+        found = [each for each in self._handlers.values() if each.handler == handler]
+        if not found and self._end is None:
+            raise ConfigError(
+                f"{_name(handler)} handles no events of this call",
+                hint="give the function itself that was decorated with call.on(...)",
+            )
+        for each in found:
+            each.events.discard()
+
+    def expect(
+        self,
+        *kinds: Kind,
+        where: Callable[[ServerEvent], bool] | None = None,
+        timeout: float | None = None,
+    ) -> Expected[ServerEvent]:
+        """Return the next event of these kinds that satisfies `where`, to be awaited.
+
+        It counts from now on, so what is sent afterwards cannot be answered too early.
+        """
+        waiter = Expected(Kinds(*kinds), where, timeout=timeout)
         if self._end is not None:
             raise self._end.again()
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        waiter = (patterns, where, future)
-        self._waiters.append(waiter)
-        try:
-            yield future
-        finally:
-            self._waiters.remove(waiter)
-            if not future.cancel() and not future.cancelled():
-                future.exception()  # seen: whoever left the block early did not ask for it
+        self._waiters.add(waiter)
+        return waiter
 
     async def wait_for(
         self,
-        *patterns: str,
+        *kinds: Kind,
         timeout: float | None = None,
-        where: Callable[[Any], bool] = lambda event: True,
-    ) -> Any:
-        """Wait for the next event that matches a pattern and satisfies `where`; return it.
+        where: Callable[[ServerEvent], bool] | None = None,
+    ) -> ServerEvent:
+        """Wait for the next event of these kinds that satisfies `where`; return it.
 
         Raises TimeoutError after `timeout` seconds and CallEnded when the call ends first.
         """
-        with self.expect(*patterns, where=where) as event:
-            async with asyncio.timeout(timeout):
-                return await event
+        with self.expect(*kinds, where=where, timeout=timeout) as event:
+            return await event
 
     def end(self, reason: CallEnded) -> None:
         """End all waiting: waiters raise `reason`, iterators finish (silently if it was normal)."""
         self._end = reason
-        for _, _, future in self._waiters:
-            if not future.done():
-                future.set_exception(reason.again())
+        for waiter in list(self._waiters):
+            waiter.end(reason)
         for reader in self._readers:
             reader.end(self._error())
-        for events in self._handlers.values():
-            events.end()
+        for each in self._handlers.values():
+            each.events.end()
 
     def _error(self) -> CallEnded | None:
         return None if self._end is None or self._end.normal else self._end
@@ -253,29 +171,34 @@ class Dispatcher:
                     logger.warning("x a handler does not stop: %s", task.get_name())
         self._threads.shutdown()
 
-    async def _handle(self, events: Subscription, handler: Handler) -> None:
-        name = masked(one_line(getattr(handler, "__qualname__", None) or repr(handler), 200))
+    async def _handle(
+        self, events: Subscription[ServerEvent], handler: Handler[ServerEvent]
+    ) -> None:
         async for event in events:
             if isinstance(event, EventsDropped):
-                logger.warning("x handler %s is behind: %d events dropped", name, event.count)
-                if not events.matches(event.type):
+                logger.warning(
+                    "x handler %s is behind: %d events dropped", _name(handler), event.count
+                )
+                if not events.kinds.match(event):
                     continue
             try:
                 await self._run(handler, event)
             except asyncio.CancelledError as exc:
                 if _is_being_cancelled():
                     raise
-                self._report(name, event, exc)
+                self._report(handler, event, exc)
             except Exception as exc:
-                self._report(name, event, exc)
+                self._report(handler, event, exc)
 
-    def _report(self, handler: str, event: Any, exc: BaseException) -> None:
-        shown = masked_traceback(exc)
-        logger.error("x handler %s failed at %s\n%s", handler, one_line(event.type), shown)
+    def _report(
+        self, handler: Handler[ServerEvent], event: ServerEvent, exc: BaseException
+    ) -> None:
+        name, shown = _name(handler), masked_traceback(exc)
+        logger.error("x handler %s failed at %s\n%s", name, one_line(event.type), shown)
         if not isinstance(event, HandlerError):
-            self.publish(HandlerError(handler=handler, event=event, exception=exc))
+            self.publish(HandlerError(handler=name, event=event, exception=exc))
 
-    async def _run(self, handler: Handler, event: Any) -> None:
+    async def _run(self, handler: Handler[ServerEvent], event: ServerEvent) -> None:
         if inspect.iscoroutinefunction(handler):
             await handler(event)
             return
@@ -285,24 +208,11 @@ class Dispatcher:
             await result
 
 
+def _name(handler: object) -> str:
+    return masked(one_line(getattr(handler, "__qualname__", None) or repr(handler), 200))
+
+
 def _is_being_cancelled() -> bool:
     """Whether a CancelledError is meant for this very task, not left over by one it awaited."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
-
-
-def _check(patterns: tuple[str, ...]) -> None:
-    """Refuse names of the beta API; warn of names that no known event matches."""
-    known = (*SERVER_EVENTS, *_LOCAL_EVENTS)
-    for pattern in patterns:
-        if any(fnmatchcase(name, pattern) for name in known):
-            continue
-        for beta, successor in BETA_NAMES.items():
-            if fnmatchcase(beta, pattern):
-                raise ConfigError(
-                    f"{pattern!r} names an event of the beta API, which is gone",
-                    hint=f"{beta!r} is called {successor!r} now",
-                )
-        close = difflib.get_close_matches(pattern, known, n=1)
-        meant = f"; did you mean {close[0]!r}?" if close else ""
-        logger.warning("no event known to this version matches %r%s", pattern, meant)

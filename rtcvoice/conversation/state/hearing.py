@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from .playback import Play, Playback, Playing
+from .playback import Playback, PlaybackState, ResponseAudio
 
 __all__ = ["Hearing", "Sound"]
 
@@ -63,8 +63,8 @@ class Hearing:
     def expects(self, now: float) -> bool:
         """Whether speech is heard, or is to be heard in a moment."""
         return any(
-            play.state is Playing.PLAYING
-            or (play.state is Playing.STOPPED and now < play.heard_until)
+            play.state is PlaybackState.PLAYING
+            or (play.state is PlaybackState.STOPPED and now < play.heard_until)
             or (self.listens and self._is_to_come(play, now))
             for _, play in self._playback.recent()
         )
@@ -76,12 +76,12 @@ class Hearing:
             return
         playback = self._playback
         for response_id, play in self._playback.recent():
-            if play.state is Playing.WAITING and self._has_begun(play, now, sound):
+            if play.state is PlaybackState.WAITING and self._has_begun(play, now, sound):
                 playback.start(response_id, max(sound.began, play.created_at), guessed=True)
-            elif play.state is Playing.PLAYING:
+            elif play.state is PlaybackState.PLAYING:
                 self._end(response_id, play, now, sound)
             elif (
-                play.state is Playing.STOPPED
+                play.state is PlaybackState.STOPPED
                 and now < self._latest(play) + GAP
                 and not playback.playing
             ):
@@ -94,38 +94,38 @@ class Hearing:
         deadlines = [
             play.heard_until
             for _, play in self._playback.recent()
-            if play.state is Playing.STOPPED and play.heard_until > now
+            if play.state is PlaybackState.STOPPED and play.heard_until > now
         ]
         if sound is not None:
             for _, play in self._playback.recent():
-                if play.state is Playing.PLAYING and play.over_at is not None:
+                if play.state is PlaybackState.PLAYING and play.over_at is not None:
                     deadlines.append(max(self._silent_at(play, sound), now + LOOK))
-                elif play.state is Playing.WAITING and self._may_begin(play, now):
+                elif play.state is PlaybackState.WAITING and self._may_begin(play, now):
                     deadlines.append(now + LOOK)
         return min(deadlines, default=None)
 
     @staticmethod
-    def _latest(play: Play) -> float:
+    def _latest(play: ResponseAudio) -> float:
         """Return when the last of speech that has gone out is heard at the latest."""
         return play.ended_at + play.held + LATEST
 
-    def _may_begin(self, play: Play, now: float) -> bool:
+    def _may_begin(self, play: ResponseAudio, now: float) -> bool:
         """Whether speech may begin to be heard without the server's word."""
         if not play.speaks or self._playback.told or self._playback.playing:
             return False
         return play.over_at is None or now < play.over_at + START_PATIENCE
 
-    def _is_to_come(self, play: Play, now: float) -> bool:
+    def _is_to_come(self, play: ResponseAudio, now: float) -> bool:
         """Whether speech that was made completely is to be heard in a moment."""
-        if play.state is not Playing.WAITING or not (play.speaks and play.completed):
+        if play.state is not PlaybackState.WAITING or not (play.speaks and play.completed):
             return False
         return play.over_at is not None and now < play.over_at + START_PATIENCE
 
-    def _has_begun(self, play: Play, now: float, sound: Sound) -> bool:
+    def _has_begun(self, play: ResponseAudio, now: float, sound: Sound) -> bool:
         fresh = sound.ended > max(play.created_at, self._playback.flushed_at + STRAGGLERS)
         return self._may_begin(play, now) and fresh and now - sound.ended < PAUSE
 
-    def _silent_at(self, play: Play, sound: Sound) -> float:
+    def _silent_at(self, play: ResponseAudio, sound: Sound) -> float:
         """Return when the silence has lasted long enough to be the end, if it lasts."""
         cleared = self._playback.clear_sent_at
         if cleared > play.started_at:
@@ -133,7 +133,7 @@ class Hearing:
         silent_since = max(sound.ended, play.started_at)
         return silent_since + (PAUSE if play.guessed else LONG_PAUSE)
 
-    def _end(self, response_id: str, play: Play, now: float, sound: Sound) -> None:
+    def _end(self, response_id: str, play: ResponseAudio, now: float, sound: Sound) -> None:
         if play.over_at is None or now < self._silent_at(play, sound):
             return
         playback = self._playback
@@ -145,4 +145,4 @@ class Hearing:
         if cut:
             playback.clear(response_id, min(now, max(flushed, playback.clear_sent_at)))
         else:
-            playback.end(response_id, Playing.STOPPED, min(now, heard_until))
+            playback.end(response_id, PlaybackState.STOPPED, min(now, heard_until))

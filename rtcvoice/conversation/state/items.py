@@ -228,7 +228,7 @@ class Items:
     def _finish(self, record: Record, status: str | None) -> None:
         record.done = True
         if record.status is Status.IN_PROGRESS:
-            record.status = _STATUS.get(status or "completed", Status.COMPLETED)
+            record.become(_STATUS.get(status or "completed", Status.COMPLETED))
 
     def _heard_user(self, event: Any, now: float) -> Record:
         record = self._record(event.item_id, now)
@@ -303,7 +303,7 @@ class Items:
             record.over = True
             self._finish(record, "completed" if outcome == "completed" else "incomplete")
             if outcome == "failed" and record.status is Status.INTERRUPTED:
-                record.status = Status.FAILED
+                record.become(Status.FAILED)
             if record.status is not Status.COMPLETED and details is not None:
                 record.reason = (error and error.message) or details.reason or ""
             if record not in changed:

@@ -19,8 +19,9 @@ from typing import Any
 import msgspec
 
 from rtcvoice import events
+from rtcvoice.system.states import StateTable
 
-__all__ = ["Play", "Playback", "Playing"]
+__all__ = ["Playback", "PlaybackState", "ResponseAudio"]
 
 USUAL_PACE = 15.0
 """Characters a second of a voice not heard yet: English at its usual speed."""
@@ -46,20 +47,33 @@ RECENT = 16
 """Responses whose speech may be on its way or being heard."""
 
 
-class Playing(enum.Enum):
+class PlaybackState(enum.Enum):
     """Where the audio of a response is."""
 
-    WAITING = "Nothing of it has gone out."
-    PLAYING = "It is going out."
-    STOPPED = "All of it has gone out."
-    CLEARED = "The rest of it was dropped."
+    WAITING = "The server has sent nothing of it."
+    PLAYING = "The server sends it, in real time."
+    STOPPED = "The server has sent all of it."
+    CLEARED = "The server dropped the rest of it."
+
+
+# What the server says always counts, also after our own ear came to another conclusion: of these
+# states each may follow upon each.
+_BEGUN = {PlaybackState.PLAYING, PlaybackState.STOPPED, PlaybackState.CLEARED}
+PLAYBACK = StateTable(
+    {
+        PlaybackState.WAITING: _BEGUN,
+        PlaybackState.PLAYING: _BEGUN - {PlaybackState.PLAYING},
+        PlaybackState.STOPPED: _BEGUN - {PlaybackState.STOPPED},
+        PlaybackState.CLEARED: _BEGUN - {PlaybackState.CLEARED},
+    }
+)
 
 
 @dataclass
-class Play:
+class ResponseAudio:
     """The audio of one response; times in the seconds given to `feed`."""
 
-    state: Playing = Playing.WAITING
+    state: PlaybackState = PlaybackState.WAITING
     started_at: float = 0.0
     ended_at: float = 0.0
     created_at: float = 0.0
@@ -73,9 +87,13 @@ class Play:
     guessed: bool = False
     """Whether it was our ear that found it to play."""
     held: float = 0.0
-    """Seconds of it that were in our buffers when all had gone out."""
+    """Seconds of it that were in our buffers when the server had sent all."""
     heard_until: float = 0.0
-    """When the last of it is heard, once all has gone out."""
+    """When the last of it is heard, once the server has sent all."""
+
+    def become(self, state: PlaybackState) -> None:
+        """Change the state."""
+        self.state = PLAYBACK.change(self.state, state, "the audio of a response")
 
 
 _SPEECH = (
@@ -96,7 +114,7 @@ class Playback:
         """Whether the server has ever said that it plays something; some servers never do."""
         self.idle_since = 0.0
         """When the last speech ended."""
-        self.plays: dict[str, Play] = {}
+        self.plays: dict[str, ResponseAudio] = {}
         """By response, in the order in which they began."""
         self.flushed_at = 0.0
         """When our own buffers were last emptied."""
@@ -109,15 +127,15 @@ class Playback:
     @property
     def playing(self) -> bool:
         """Whether an answer's audio is going out."""
-        return any(play.state is Playing.PLAYING for _, play in self.recent())
+        return any(play.state is PlaybackState.PLAYING for _, play in self.recent())
 
-    def recent(self) -> list[tuple[str, Play]]:
+    def recent(self) -> list[tuple[str, ResponseAudio]]:
         """Return the last responses, in order: the others have long been heard."""
         return list(islice(reversed(self.plays.items()), RECENT))[::-1]
 
-    def of(self, response_id: str) -> Play:
+    def of(self, response_id: str) -> ResponseAudio:
         """Return how it stands with a response's audio."""
-        return self.plays.get(response_id) or Play()
+        return self.plays.get(response_id) or ResponseAudio()
 
     def sent(self, event: object, now: float) -> None:
         """Note an event that we send."""
@@ -128,7 +146,7 @@ class Playback:
         """Take the next event of the server; `held`: seconds of audio in our own buffers."""
         match event:
             case events.ResponseCreated():
-                self.plays[event.response.id or ""] = Play(created_at=now)
+                self.plays[event.response.id or ""] = ResponseAudio(created_at=now)
                 if len(self.plays) > KEPT:
                     del self.plays[next(iter(self.plays))]
             case events.ResponseDone():
@@ -141,7 +159,7 @@ class Playback:
                 self.told = True
                 self.start(event.response_id or "", now)
             case events.OutputAudioBufferStopped():
-                self.end(event.response_id or "", Playing.STOPPED, now, held)
+                self.end(event.response_id or "", PlaybackState.STOPPED, now, held)
             case events.OutputAudioBufferCleared():
                 self.clear(event.response_id or "", now)
 
@@ -153,7 +171,7 @@ class Playback:
         if not isinstance(event, _PLAYING) or event.response_id is not None:
             return event
         started = isinstance(event, events.OutputAudioBufferStarted)
-        state = Playing.WAITING if started else Playing.PLAYING
+        state = PlaybackState.WAITING if started else PlaybackState.PLAYING
         of_state = (i for i, play in self.plays.items() if play.state is state)
         return msgspec.structs.replace(event, response_id=next(of_state, None))
 
@@ -175,10 +193,10 @@ class Playback:
     def cut_off(self, now: float) -> None:
         """Note that the call ends here, whatever plays."""
         for response_id, play in self.plays.items():
-            if play.state is Playing.PLAYING:
-                self.end(response_id, Playing.CLEARED, now)
+            if play.state is PlaybackState.PLAYING:
+                self.end(response_id, PlaybackState.CLEARED, now)
 
-    def heard_by_clock_ms(self, play: Play) -> int:
+    def heard_by_clock_ms(self, play: ResponseAudio) -> int:
         """Return what was heard of cleared speech by our own clock, if the server is mute."""
         if play.started_at == 0.0:
             return 0
@@ -190,7 +208,7 @@ class Playback:
         """Learn the voice's pace from a text that was played to its end."""
         play = self.of(response_id)
         seconds = play.ended_at - play.started_at
-        if play.state is not Playing.STOPPED or seconds < SHORTEST_LESSON or not characters:
+        if play.state is not PlaybackState.STOPPED or seconds < SHORTEST_LESSON or not characters:
             return
         pace = characters / seconds
         self._pace = pace if self._pace is None else 0.7 * self._pace + 0.3 * pace
@@ -208,24 +226,27 @@ class Playback:
         """Note that speech begins to go out; `guessed`: by our own ear."""
         self._fresh = True
         for other, play in self.plays.items():  # one plays at a time
-            if other != response_id and play.state is Playing.PLAYING:
-                self.end(other, Playing.STOPPED, now)
+            if other != response_id and play.state is PlaybackState.PLAYING:
+                self.end(other, PlaybackState.STOPPED, now)
         play = self._play(response_id)
-        play.state, play.started_at, play.guessed = Playing.PLAYING, now, guessed
+        play.become(PlaybackState.PLAYING)
+        play.started_at, play.guessed = now, guessed
 
-    def end(self, response_id: str, state: Playing, now: float, held: float = 0.0) -> None:
+    def end(self, response_id: str, state: PlaybackState, now: float, held: float = 0.0) -> None:
         """Note that speech has gone out, with `held` seconds of it still to be heard."""
         play = self._play(response_id)
-        play.state, play.ended_at, play.held = state, now, held
+        play.become(state)
+        play.ended_at, play.held = now, held
         play.heard_until = now + held
         self.idle_since = now
 
     def clear(self, response_id: str, now: float) -> None:
         """End this one and those behind it: clearing drops everything that waits."""
         for other, play in self.plays.items():
-            if other == response_id or play.state in (Playing.WAITING, Playing.PLAYING):
-                play.state, play.ended_at = Playing.CLEARED, now
-        self.end(response_id, Playing.CLEARED, now)
+            if other == response_id or play.state in (PlaybackState.WAITING, PlaybackState.PLAYING):
+                play.become(PlaybackState.CLEARED)
+                play.ended_at = now
+        self.end(response_id, PlaybackState.CLEARED, now)
 
     def _made(self, response: events.RealtimeResponse, now: float) -> None:
         play = self.plays.get(response.id or "")
@@ -236,5 +257,5 @@ class Playback:
         parts = (part.type for message in messages for part in message.content)
         play.speaks = play.speaks or any(kind in _SPEECH_PARTS for kind in parts)
 
-    def _play(self, response_id: str) -> Play:
-        return self.plays.setdefault(response_id, Play())
+    def _play(self, response_id: str) -> ResponseAudio:
+        return self.plays.setdefault(response_id, ResponseAudio())

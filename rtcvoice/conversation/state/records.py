@@ -6,7 +6,9 @@ import enum
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Part", "Record", "Status"]
+from rtcvoice.system.states import StateTable
+
+__all__ = ["STATUS", "Part", "Record", "Status"]
 
 
 class Status(enum.Enum):
@@ -20,6 +22,16 @@ class Status(enum.Enum):
     """It was cut short: by the user, by us, or by a limit of the model."""
     FAILED = "failed"
     """The server could not finish it."""
+
+
+STATUS = StateTable(
+    {
+        Status.IN_PROGRESS: {Status.COMPLETED, Status.INTERRUPTED, Status.FAILED},
+        Status.COMPLETED: {Status.INTERRUPTED, Status.FAILED},  # made, but not heard to its end
+        Status.INTERRUPTED: {Status.COMPLETED, Status.FAILED},  # a further response went on
+        Status.FAILED: set(),
+    }
+)
 
 
 @dataclass
@@ -77,6 +89,11 @@ class Record:
     """The text of that turn."""
     changed_at: float = 0.0
     """When an event last changed it."""
+
+    def become(self, status: Status) -> None:
+        """Change the status; what has failed stays so."""
+        if self.status is not Status.FAILED:
+            self.status = STATUS.change(self.status, status, f"item {self.id:.80}")
 
     @property
     def text(self) -> str:

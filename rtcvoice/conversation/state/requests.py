@@ -1,4 +1,4 @@
-"""The wish for one response, and what became of it; pure.
+"""A request for one response, and its state; pure.
 
 A request knows what to ask for and how far it got; the `Sequencer` decides when it goes out.
 """
@@ -13,6 +13,7 @@ import msgspec
 
 from rtcvoice import events
 from rtcvoice.events import ErrorDetail, ResponseParams
+from rtcvoice.system.states import StateTable
 
 __all__ = ["METADATA_KEY", "Request", "RequestState"]
 
@@ -21,15 +22,33 @@ METADATA_KEY = "rtcvoice"
 
 
 class RequestState(enum.Enum):
-    """Where the wish for a response is; it only moves on, but for one way back to QUEUED."""
+    """How far a request for a response is; it only moves on, but for one way back to QUEUED."""
 
     QUEUED = "It waits until nothing else is being answered."
-    SENT = "The server was asked and has not said yes or no."
-    RUNNING = "The server makes the response."
-    DONE = "The response is over, whatever came of it."
-    COVERED = "Another response, begun after its items were in, is its answer too."
+    SENT = "`response.create` was sent; the server has neither begun a response nor refused it."
+    RUNNING = "The server makes the response: `response.created` has come."
+    DONE = "The response is over (`response.done`), completed or not."
+    COVERED = "Another response, which began after its items were in, is the answer to it too."
     REFUSED = "The server refused it, or did not answer."
-    WITHDRAWN = "Nobody wants it any more; it was not sent."
+    WITHDRAWN = "It was cancelled before it was sent."
+
+
+REQUEST = StateTable(
+    {
+        RequestState.QUEUED: {RequestState.SENT, RequestState.COVERED, RequestState.WITHDRAWN},
+        RequestState.SENT: {
+            RequestState.RUNNING,
+            RequestState.QUEUED,
+            RequestState.COVERED,
+            RequestState.REFUSED,
+        },
+        RequestState.RUNNING: {RequestState.DONE},
+        RequestState.DONE: set(),
+        RequestState.COVERED: set(),
+        RequestState.REFUSED: set(),
+        RequestState.WITHDRAWN: set(),
+    }
+)
 
 
 @dataclass(eq=False, kw_only=True)
@@ -82,6 +101,6 @@ class Request:
         )
 
     def become(self, state: RequestState) -> None:
-        """Change the state and say so."""
-        self.state = state
+        """Change the state and call `changed`."""
+        self.state = REQUEST.change(self.state, state, f"request {self.tag}")
         self.changed(self)

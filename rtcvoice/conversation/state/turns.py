@@ -15,7 +15,7 @@ from rtcvoice import events
 
 from .hearing import START_PATIENCE, Hearing
 from .items import Items
-from .playback import Play, Playback, Playing
+from .playback import Playback, PlaybackState, ResponseAudio
 from .records import Record, Status
 
 __all__ = ["Turn", "Turns"]
@@ -168,14 +168,14 @@ class Turns:
         quiet_since = max(record.changed_at, play.ended_at)
         if record.id in self._truncated:
             return 0.0 if record.over else quiet_since + TRUNCATION_PATIENCE
-        if play.state is Playing.STOPPED:
+        if play.state is PlaybackState.STOPPED:
             patience = 0.0 if record.over else TRUNCATION_PATIENCE
             return max(quiet_since, play.heard_until) + patience
-        if play.state is Playing.CLEARED and (play.started_at or record.over):
+        if play.state is PlaybackState.CLEARED and (play.started_at or record.over):
             return quiet_since + TRUNCATION_PATIENCE
         if not record.done:
             return None
-        if play.state is Playing.PLAYING:
+        if play.state is PlaybackState.PLAYING:
             return max(quiet_since, play.started_at) + 10 + len(record.text) / SLOWEST_PACE
         if record.status is not Status.COMPLETED:  # stopped before it began to play
             return quiet_since + TRUNCATION_PATIENCE
@@ -191,23 +191,25 @@ class Turns:
         if record.role == "assistant" and record.spoken:
             self._close_speech(record)
         if record.status is Status.IN_PROGRESS:
-            record.status = Status.COMPLETED if record.role == "user" else Status.INTERRUPTED
+            record.become(Status.COMPLETED if record.role == "user" else Status.INTERRUPTED)
         self._truncated.pop(record.id, None)
 
     def _close_speech(self, record: Record) -> None:
         play = self._playback.of(record.response_id)
         if record.id in self._truncated:
             return
-        if play.state is Playing.CLEARED:
+        if play.state is PlaybackState.CLEARED:
             self._close_cleared(record, play)
-        elif play.state is Playing.STOPPED and record.status is Status.COMPLETED:
+        elif play.state is PlaybackState.STOPPED and record.status is Status.COMPLETED:
             self._playback.learn(len(record.text), record.response_id)
-        elif play.state is Playing.WAITING and record.status is not Status.COMPLETED:
+        elif play.state is PlaybackState.WAITING and record.status is not Status.COMPLETED:
             record.heard_ms = 0
-        elif play.state is Playing.WAITING and not (self._playback.told or self._hearing.listens):
+        elif play.state is PlaybackState.WAITING and not (
+            self._playback.told or self._hearing.listens
+        ):
             self._playing_untold = True
 
-    def _close_cleared(self, record: Record, play: Play) -> None:
+    def _close_cleared(self, record: Record, play: ResponseAudio) -> None:
         """Tell what was heard of speech that was dropped without a word about this item.
 
         Where the server cut another item of the response, this one was played before it to its end,
@@ -236,8 +238,7 @@ class Turns:
     @staticmethod
     def _interrupt(record: Record, heard_ms: int) -> None:
         record.heard_ms = heard_ms
-        if record.status is not Status.FAILED:
-            record.status = Status.INTERRUPTED
+        record.become(Status.INTERRUPTED)
 
     def _turn(self, record: Record) -> Turn:
         text, heard_ms = record.text, record.heard_ms

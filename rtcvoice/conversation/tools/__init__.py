@@ -9,5 +9,4 @@ runner.py    from a finished function call to its output, one task a call; `fail
              went wrong on the way
 results.py   what a function returned, as text
 work.py      processes for functions that compute
-events.py    what the user is told on the way
 """

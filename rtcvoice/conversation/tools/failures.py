@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rtcvoice.errors import clean
+from rtcvoice.events import ToolFailure
 from rtcvoice.masking import masked
 from rtcvoice.system.threads import ThreadsBusy
 
-from .events import ToolFailure
 from .function_tool import Tool
 from .results import BadResult, TooLarge
 from .schema import BadArguments

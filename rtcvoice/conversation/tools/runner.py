@@ -22,13 +22,14 @@ from typing import Any, Protocol
 
 import msgspec
 
+from rtcvoice.conversation.owner import context_of
 from rtcvoice.conversation.state.function_calls import CURRENT_CALL, CurrentCall, FunctionCall
 from rtcvoice.errors import one_line
+from rtcvoice.events import ToolCancelled, ToolFailed, ToolFailure, ToolFinished, ToolStarted
 from rtcvoice.masking import masked, masked_traceback
 from rtcvoice.system import clock
 from rtcvoice.system.threads import DaemonThreads
 
-from .events import ToolCancelled, ToolFailed, ToolFailure, ToolFinished, ToolStarted
 from .failures import Failed, LateError, failures, readable
 from .function_tool import Approval, Tool, ToolCall
 from .results import called, encoded
@@ -79,7 +80,8 @@ class ToolRunner:
 
     conversation: where calls come from and outputs go.
     publish: takes the events for the user.
-    Functions run in a copy of the context in which the runner is made.
+    Functions run in a copy of the context in which the runner is made; `owner` is the call, which
+    they get from `current_call()`.
     """
 
     def __init__(
@@ -90,6 +92,7 @@ class ToolRunner:
         *,
         clock: Callable[[], float] = clock.now,
     ) -> None:
+        self.owner: object = None
         self._conversation = conversation
         self._publish = publish
         self._clock = clock
@@ -333,7 +336,7 @@ class ToolRunner:
 
     def _context_of_call(self) -> contextvars.Context:
         """Return a copy of the user's context in which the call that is being served is known."""
-        context = self._context.copy()
+        context = self._context.copy().run(context_of, self.owner)
         context.run(CURRENT_CALL.set, CURRENT_CALL.get())
         return context
 

@@ -20,6 +20,7 @@ from typing import Protocol
 from aiohttp import hdrs, web
 
 from rtcvoice.emulator.faults import NO_FAULTS, Faults
+from rtcvoice.emulator.log import log_request
 from rtcvoice.emulator.rest.body import MOST_BYTES, RestError, read_json, read_offer
 from rtcvoice.emulator.rest.faults import HttpFaults
 from rtcvoice.emulator.rest.guard import Guard
@@ -33,6 +34,9 @@ from rtcvoice.emulator.sideband import SidebandCall, serve_sideband
 __all__ = ["Calls", "InvalidOffer", "RestError", "build_app"]
 
 logger = logging.getLogger(__name__)
+
+CLIENT_LEFT = 499
+"""The status in the log of a request whose client did not wait for the answer."""
 
 _LIFETIME = 600
 _token_request = record(
@@ -241,6 +245,15 @@ class _Border:
 
     @web.middleware
     async def envelope(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
+        began, status = time.monotonic(), CLIENT_LEFT
+        try:
+            response = await self._answered(request, handler)
+            status = response.status
+            return response
+        finally:
+            log_request(request.method, request.path, status, time.monotonic() - began)
+
+    async def _answered(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
         try:
             self._guard.check(request.host, request.headers.get(hdrs.ORIGIN))
             if request.method == hdrs.METH_OPTIONS:
@@ -272,9 +285,6 @@ class _Border:
         if origin is not None and self._guard.knows(origin):
             response.headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = origin
             response.headers[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = "Location, X-Request-Id"
-        if logger.isEnabledFor(logging.DEBUG):
-            status = response.status
-            logger.debug("< %s %s %d %s", request.method, request.path, status, request_id)
 
 
 def _from_aiohttp(request: web.Request, exc: web.HTTPException) -> RestError:

@@ -1,7 +1,8 @@
 """The persona without a script: brief, talkative when asked, and glad to call a tool.
 
 Text is compared word by word with the names of the tools; a word that only one of them has decides.
-Speech it knows only where it is a clip it has. Results it puts into words. Nothing is understood.
+Speech it knows only where it is a clip it has, and says so. Results it puts into words. Nothing is
+understood, so nothing is translated.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ _FILLERS = frozenset(
         " on or please set so tell that the this to up was what when where who will with you"
     )
 )
+_TRANSLATING = frozenset(("translate", "translation", "translations", "translator", "interpreter"))
 _MOST_CALLS = 4
 
 
@@ -47,6 +49,7 @@ class Assistant:
         self._known = set(names)
         self._replies = [n for n in names if n.startswith("reply")] or names
         self._next = 0
+        self._told_limits = False
 
     def hear(self, samples: Pcm) -> Hearing:
         """Return the words of the user's clip that this is, if it is one."""
@@ -88,18 +91,31 @@ class Assistant:
     # ---- talk
 
     def _choose(self, context: Context) -> str:
-        if context.user_silent and "still-there" in self._known:
-            return "still-there"
-        words = set(plain_words(context.user_text or ""))
-        if "talk" in self._known and words & _LONG:
-            return "talk"
-        if "goodbye" in self._known and words & _BYES:
-            return "goodbye"
-        if not context.items and "greeting" in self._known:
-            return "greeting"
+        name = self._fitting(context)
+        if name in self._known:
+            return name
         name = self._replies[self._next % len(self._replies)]
         self._next += 1
         return name
+
+    def _fitting(self, context: Context) -> str:
+        """Return the name of the prompt that fits, if the voice has it; "" where none does."""
+        if context.user_silent:
+            return "still-there"
+        if not context.items:
+            return "greeting"
+        if context.new_turn and _TRANSLATING & set(plain_words(context.instructions)):
+            return "no-translation"
+        text = context.user_text
+        if text is None:
+            if not (context.spoken and context.new_turn):
+                return ""
+            told, self._told_limits = self._told_limits, True
+            return "no-clip" if told else "only-clips"
+        if (answer := self._voice.answer_to(text)) is not None:
+            return answer
+        words = set(plain_words(text))
+        return "talk" if words & _LONG else "goodbye" if words & _BYES else ""
 
 
 def telling(results: list[Result]) -> str:

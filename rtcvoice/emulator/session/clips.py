@@ -63,6 +63,10 @@ class Voice(Protocol):
         """Return the names of the clips that a user may be expected to say."""
         ...
 
+    def answer_to(self, text: str) -> str | None:
+        """Return the name of the clip that answers a user's clip with these words, if one does."""
+        ...
+
     def say(self, text: str) -> Speech:
         """Return `text` spoken as well as this voice can."""
         ...

@@ -70,6 +70,11 @@ class Context:
         return [tool for tool in self._setting("tools", []) if tool["type"] == "function"]
 
     @property
+    def instructions(self) -> str:
+        """What the model is told to be: by the response, else by the session."""
+        return str(self._setting("instructions", "") or "")
+
+    @property
     def tool_choice(self) -> str | dict[str, Any]:
         """`none`, `auto`, `required`, or the tool that has to be called."""
         choice: str | dict[str, Any] = self._setting("tool_choice", "auto")

@@ -1,0 +1,210 @@
+"""The events that a call makes itself, `rtcvoice.*`, beside those of the server; and all together.
+
+They come to the same readers, waiters and handlers and are told apart in the same way. What the
+server sends never becomes one of them: an event of the server that is called `rtcvoice.*` is an
+`UnknownEvent`.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from typing import Any, Literal, TypeAlias, get_args
+
+from rtcvoice.events.base import Tagged
+from rtcvoice.events.from_server import ReceivedEvent
+from rtcvoice.system.public import public
+
+__all__ = [
+    "LOCAL_EVENTS",
+    "DeviceChange",
+    "DeviceChanged",
+    "EventsDropped",
+    "HandlerError",
+    "KnownLocalEvent",
+    "LimitNear",
+    "LimitReached",
+    "LocalEvent",
+    "ServerEvent",
+    "ToolCancelled",
+    "ToolFailed",
+    "ToolFailure",
+    "ToolFinished",
+    "ToolStarted",
+]
+
+
+class LocalEvent(Tagged):
+    """Base of the events that a call makes itself; their types begin with `rtcvoice.`."""
+
+
+# -- the readers of events ------------------------------------------------------------------------
+
+
+@public
+class EventsDropped(LocalEvent, tag="rtcvoice.events_dropped"):
+    """This reader fell behind; `count` events were dropped at this point."""
+
+    count: int
+
+
+@public
+class HandlerError(LocalEvent, tag="rtcvoice.handler_error"):
+    """A handler raised `exception` while handling `event`; it goes on with the next event."""
+
+    handler: str
+    event: ServerEvent
+    exception: BaseException
+
+
+# -- sound devices --------------------------------------------------------------------------------
+
+
+@public
+class DeviceChange(enum.StrEnum):
+    """What happened to a device during a call."""
+
+    LOST = "lost"
+    """It stopped working, or its sound server did; silence until it is REOPENED."""
+    REOPENED = "reopened"
+    """Sound again, on the device named: the one wished for if it is there, else the default."""
+    ADJUSTED = "adjusted"
+    """Opened again with a larger buffer, after repeated dropouts."""
+    SILENT = "silent"
+    """Nothing but digital zeros has come from it for 10 s: a real microphone makes some noise."""
+
+
+@public
+class DeviceChanged(LocalEvent, tag="rtcvoice.device_changed"):
+    """A device of the call was lost, found again, given a larger buffer, or seems to be switched
+    off; the call goes on."""
+
+    end: Literal["microphone", "loudspeaker"]
+    change: DeviceChange
+    device: str
+    """Name of the device concerned."""
+    reason: str
+
+
+# -- limits ---------------------------------------------------------------------------------------
+
+LimitName: TypeAlias = Literal["cost", "seconds", "tokens"]
+
+
+@public
+class LimitNear(LocalEvent, tag="rtcvoice.limit_near"):
+    """The call has used `share` of its limit on `limit`."""
+
+    limit: LimitName
+    used: float
+    maximum: float
+
+    @property
+    def share(self) -> float:
+        """The part of the limit that is used."""
+        return self.used / self.maximum
+
+
+@public
+class LimitReached(LocalEvent, tag="rtcvoice.limit_reached"):
+    """The limit on `limit` is reached: the call is about to hang up."""
+
+    limit: LimitName
+    used: float
+    maximum: float
+
+    def __str__(self) -> str:
+        unit = {"cost": "US$", "seconds": "s", "tokens": "tokens"}[self.limit]
+        return f"the limit of {self.maximum:g} {unit} was reached"
+
+
+# -- tools ----------------------------------------------------------------------------------------
+
+
+@public
+class ToolFailure(enum.StrEnum):
+    """Why a call of a tool gave the model an error instead of a result."""
+
+    UNKNOWN_NAME = "unknown_name"
+    """The model called something that is no tool of this session."""
+    BAD_ARGUMENTS = "bad_arguments"
+    """The model's arguments do not fit the function's signature."""
+    REFUSED = "refused"
+    """The approval hook said no, or failed."""
+    BUSY = "busy"
+    """Too many calls wait, or too many that timed out still run in their threads."""
+    RAISED = "raised"
+    """The function raised, or its process died."""
+    TIMED_OUT = "timed_out"
+    """The function took longer than its timeout."""
+    BAD_RESULT = "bad_result"
+    """The result cannot be written as JSON."""
+    TOO_LARGE = "too_large"
+    """The result is larger than the limit."""
+
+
+@public
+class ToolStarted(LocalEvent, tag="rtcvoice.tool_started"):
+    """A tool begins to run; `arguments` are checked and typed."""
+
+    name: str
+    call_id: str
+    item_id: str
+    arguments: Mapping[str, Any]
+
+
+@public
+class ToolFinished(LocalEvent, tag="rtcvoice.tool_finished"):
+    """A tool returned; `output` is what the model gets, `seconds` how long it ran."""
+
+    name: str
+    call_id: str
+    item_id: str
+    output: str
+    seconds: float
+
+
+@public
+class ToolFailed(LocalEvent, tag="rtcvoice.tool_failed"):
+    """A call of a tool failed; the model is told `message`, and the call goes on.
+
+    Keys and tokens are masked in `message`; with `tell_errors=False` the model is not told it where
+    a function raised it. `exception` is what the function or the approval hook raised, as it is,
+    None when nothing did. `name` may be one that the model made up: without control characters, and
+    at most 64 characters of it.
+    """
+
+    name: str
+    call_id: str
+    item_id: str
+    failure: ToolFailure
+    message: str
+    exception: BaseException | None = None
+
+
+@public
+class ToolCancelled(LocalEvent, tag="rtcvoice.tool_cancelled"):
+    """The call ended while a tool was running, or waiting to; nobody gets its result."""
+
+    name: str
+    call_id: str
+    item_id: str
+
+
+KnownLocalEvent: TypeAlias = (
+    DeviceChanged
+    | EventsDropped
+    | HandlerError
+    | LimitNear
+    | LimitReached
+    | ToolCancelled
+    | ToolFailed
+    | ToolFinished
+    | ToolStarted
+)
+
+ServerEvent: TypeAlias = ReceivedEvent | KnownLocalEvent
+"""Whatever a reader of a call's events may get."""
+
+LOCAL_EVENTS: dict[str, type[LocalEvent]] = {cls.type: cls for cls in get_args(KnownLocalEvent)}
+"""The events of the call itself, by type."""
