@@ -20,7 +20,7 @@ from rtcvoice.cli import main
 from rtcvoice.cli.doctor import run
 from rtcvoice.cli.options import parse
 from rtcvoice.device.device import Device
-from rtcvoice.doctor import Level, examine, machine, trial
+from rtcvoice.doctor import Severity, examine, machine, trial
 from rtcvoice.errors import DeviceError
 from rtcvoice.rest.credentials import ApiKey
 from rtcvoice.rest.signaling import Signaling
@@ -45,26 +45,26 @@ async def test_all_is_well(emulator, monkeypatch):
     found = await findings(base_url=emulator.url, api_key=KEY)
     good = ("python", "packages", "opus", "webrtc", "server", "http", "key", "token")
     for area in (*good, "answer", "ice", "dtls", "channel", "session", "media"):
-        assert found[area].level is Level.OK, found[area]
-    assert found["microphone"].level is Level.WARN
+        assert found[area].level is Severity.OK, found[area]
+    assert found["microphone"].level is Severity.WARN
     assert "there is no microphone" in found["microphone"].text
     assert "host udp 127.0.0.1" in found["ice"].text
     assert "round trip" in found["media"].text
-    assert all(finding.cure for finding in found.values() if finding.level is not Level.OK)
+    assert all(finding.cure for finding in found.values() if finding.level is not Severity.OK)
     assert KEY.removeprefix("sk-") not in str([f.text + f.cure for f in found.values()])
 
 
 async def test_without_a_key(emulator):
     found = await findings(base_url=emulator.url)
-    assert (found["http"].level, found["key"].level) == (Level.OK, Level.FAIL)
-    assert found["call"].level is Level.SKIP
+    assert (found["http"].level, found["key"].level) == (Severity.OK, Severity.FAIL)
+    assert found["call"].level is Severity.SKIP
     assert "OPENAI_API_KEY" in found["key"].cure
 
 
 async def test_with_a_key_that_is_refused():
     async with BentEmulator(api_keys=set()) as emulator:
         found = await findings(base_url=emulator.url, api_key=KEY)
-    assert found["token"].level is Level.FAIL
+    assert found["token"].level is Severity.FAIL
     assert "HTTP 401" in found["token"].text
     assert "check the key" in found["token"].cure
 
@@ -76,12 +76,12 @@ async def test_with_a_key_in_a_file(emulator, tmp_path):
     file.write_text(KEY)
     file.chmod(0o644)
     found = await findings(base_url=emulator.url, credentials=ApiKeyFile(file))
-    assert found["key"].level is Level.WARN
+    assert found["key"].level is Severity.WARN
     assert found["key"].cure == f"chmod 600 {file}"
-    assert found["session"].level is Level.OK
+    assert found["session"].level is Severity.OK
     file.chmod(0o600)
     found = await findings(base_url=emulator.url, credentials=ApiKeyFile(file))
-    assert found["key"].level is Level.OK
+    assert found["key"].level is Severity.OK
 
 
 async def test_an_installation_that_is_broken(emulator, monkeypatch):
@@ -90,7 +90,7 @@ async def test_an_installation_that_is_broken(emulator, monkeypatch):
 
     monkeypatch.setattr(trial, "connect", broken)
     found = await findings(base_url=emulator.url, api_key=KEY)
-    assert found["call"].level is Level.FAIL
+    assert found["call"].level is Severity.FAIL
     assert "libsrtp2.so.1 is missing" in found["call"].text
 
 
@@ -102,8 +102,8 @@ async def test_udp_that_is_blocked(emulator):
             sdp.partition("127.0.0.1 ")[2].partition(" ")[0], str(port)
         )
         found = await findings(base_url=emulator.url, api_key=KEY, connect_timeout=0.4)
-    assert found["answer"].level is Level.OK
-    assert found["ice"].level is Level.FAIL
+    assert found["answer"].level is Severity.OK
+    assert found["ice"].level is Severity.FAIL
     assert "UDP" in found["ice"].cure
     assert "dtls" not in found
 
@@ -111,9 +111,9 @@ async def test_udp_that_is_blocked(emulator):
 async def test_a_server_that_is_something_else():
     async with serving(always(text="<html>Welcome to our Wi-Fi")) as server:
         found = await findings(base_url=server.url, api_key=KEY)
-    assert found["http"].level is Level.WARN
+    assert found["http"].level is Severity.WARN
     assert "login page" in found["http"].cure
-    assert found["token"].level is Level.FAIL
+    assert found["token"].level is Severity.FAIL
 
 
 async def test_a_server_that_mints_no_tokens(emulator):
@@ -129,31 +129,31 @@ async def test_a_server_that_mints_no_tokens(emulator):
 
     async with serving(respond) as server:
         found = await findings(base_url=server.url, api_key=KEY)
-    assert found["token"].level is Level.WARN
+    assert found["token"].level is Severity.WARN
     assert "the server mints no tokens" in found["token"].text
-    assert found["session"].level is Level.OK
+    assert found["session"].level is Severity.OK
 
 
 async def test_a_host_that_does_not_exist():
     found = await findings(base_url="https://no-such-host.invalid/v1", api_key=KEY)
-    assert found["dns"].level is Level.FAIL
+    assert found["dns"].level is Severity.FAIL
     assert "tls" not in found
     assert "http" not in found
-    assert found["token"].level is Level.FAIL
+    assert found["token"].level is Severity.FAIL
 
 
 async def test_encryption(tmp_path):
     certificate = self_signed(tmp_path)
     async with serving(always(status=401, text=""), tls=server_context(certificate)) as server:
         found = await findings(base_url=server.url, api_key=KEY)
-        assert found["tls"].level is Level.FAIL
+        assert found["tls"].level is Severity.FAIL
         assert "not trusted" in found["tls"].text
         assert "ca_file=" in found["tls"].cure
         assert "http" not in found
         found = await findings(base_url=server.url, api_key=KEY, ca_file=certificate)
         assert "TLSv1." in found["tls"].text
         assert "localhost" in found["tls"].text
-        assert found["http"].level is Level.OK
+        assert found["http"].level is Severity.OK
 
 
 async def test_stun_and_turn_servers(emulator):
@@ -161,15 +161,15 @@ async def test_stun_and_turn_servers(emulator):
         closed.bind(("127.0.0.1", 0))
         url = f"turn:me:hunter2@127.0.0.1:{closed.getsockname()[1]}?transport=tcp"
         found = await findings(base_url=emulator.url, api_key=KEY, ice_servers=[url])
-    assert found["turn"].level is Level.WARN
+    assert found["turn"].level is Severity.WARN
     assert "cannot be reached" in found["turn"].text
     assert "hunter2" not in str(found["turn"])
-    assert found["session"].level is Level.OK
+    assert found["session"].level is Severity.OK
 
 
 async def test_options_that_cannot_work():
     found = await findings(base_url="nonsense")
-    assert found["options"].level is Level.FAIL
+    assert found["options"].level is Severity.FAIL
     assert "key" not in found
 
 
@@ -179,7 +179,7 @@ async def test_devices(monkeypatch):
     monkeypatch.setattr(machine, "devices", lambda: [headset])
     found = {finding.area: finding async for finding in machine.look_at_devices()}
     assert found["microphone"].text == "Headset (48000 Hz, ALSA; 1 of 1)"
-    assert found["speaker"].level is Level.WARN
+    assert found["speaker"].level is Severity.WARN
     assert found["speaker"].cure == "name one: --speaker NAME"
 
 
@@ -190,7 +190,7 @@ async def test_no_portaudio(monkeypatch):
     monkeypatch.setattr(machine, "devices", missing)
     (finding,) = [finding async for finding in machine.look_at_devices()]
     assert finding[:4] == (
-        *("sound", Level.WARN),
+        *("sound", Severity.WARN),
         *("the PortAudio library is not installed", "apt install it"),
     )
 
@@ -253,7 +253,7 @@ def test_a_program_that_was_frozen_knows_no_versions(monkeypatch, capsys):
 
     monkeypatch.setattr(machine, "version", nobody)
     found = list(machine.look_at_machine())
-    assert all(finding.level is not Level.FAIL for finding in found)
+    assert all(finding.level is not Severity.FAIL for finding in found)
     assert "rtcvoice (version unknown)" in found[1].text
     assert main(["--version"]) == 0
     assert capsys.readouterr().out == f"{rtcvoice.__version__}\n"
@@ -271,6 +271,6 @@ def test_a_program_that_was_frozen_knows_no_versions(monkeypatch, capsys):
 )
 def test_it_names_what_it_cannot_vouch_for(system, python, untried):
     finding = machine.look_at_system(system, python)
-    assert finding.level is (Level.WARN if untried else Level.OK)
+    assert finding.level is (Severity.WARN if untried else Severity.OK)
     assert all(what in finding.text for what in untried)
     assert ("tried" in finding.text) == bool(untried)

@@ -145,7 +145,7 @@ def _utf16_without_mark() -> None:
 def test_what_cannot_be_read_is_named_where_a_key_is_missing(
     make, cause: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(small_files, "PATIENCE", 0.0)
+    monkeypatch.setattr(small_files, "READ_TIMEOUT", 0.0)
     make()
     with pytest.raises(ConfigError, match=cause):
         take_key()

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 import rtcvoice
 from rtcvoice.call.ends import Ends
 from rtcvoice.capture.echo import conditioning
-from rtcvoice.capture.echo.canceller import EchoCanceller, Polish
-from rtcvoice.capture.echo.conditioning import AsIs, Conditioning, conditioner
+from rtcvoice.capture.echo.canceller import EchoCanceller, NoiseAndGain
+from rtcvoice.capture.echo.conditioning import Conditioning, NoConditioning, conditioner
 from rtcvoice.capture.echo.double_talk import HOLD, DoubleTalk, Evidence
 from rtcvoice.capture.echo.far_reference import FarReference
 from rtcvoice.capture.echo.half_duplex import HalfDuplex
@@ -226,7 +226,7 @@ def test_the_movement_of_an_echo_path_is_measured():
         at = slice(number * 320, number * 320 + 320)
         filtering.process(near[at], far[at])
         if number % 25 == 24:
-            moved.append(filtering.moved())
+            moved.append(filtering.path_change())
     assert np.mean(moved[-4:]) / 0.5 == pytest.approx(40e-6, rel=0.25)
 
 
@@ -313,16 +313,16 @@ def test_no_sound_breaks_the_canceller(levels, seed):
 
 # -- who speaks -------------------------------------------------------------------------------
 
-ECHO = Evidence(heard=-25, echo=-25, rest=-45, passed=-70, alike=0.1)
-BOTH = Evidence(heard=-22, echo=-25, rest=-26, passed=-40, alike=0.1)
-MOVED = Evidence(heard=-25, echo=-25, rest=-22, passed=-50, alike=0.8)
+ECHO = Evidence(heard=-25, echo=-25, rest=-45, passed=-70, correlation=0.1)
+BOTH = Evidence(heard=-22, echo=-25, rest=-26, passed=-40, correlation=0.1)
+MOVED = Evidence(heard=-25, echo=-25, rest=-22, passed=-50, correlation=0.8)
 
 
 def experienced() -> DoubleTalk:
     detector = DoubleTalk()
     for _ in range(150):
         assert not detector(ECHO)
-    assert detector.trusted
+    assert detector.converged
     return detector
 
 
@@ -347,22 +347,22 @@ def test_a_voice_may_pause_for_a_moment():
 def test_a_room_that_changed_is_no_voice():
     detector = experienced()
     assert not detector(MOVED)
-    assert detector.misled
+    assert detector.diverged
     assert not detector(BOTH), "for a moment after it nobody is believed"
     for _ in range(5):
         detector(MOVED)
-    assert not detector.trusted
+    assert not detector.converged
 
 
 def test_the_beginning_is_doubtful_only_while_aec3_takes_much_away():
     detector = DoubleTalk()
     detector(ECHO)
-    assert detector.doubtful
-    alone = Evidence(heard=-30, echo=-90, rest=-30, passed=-30, alike=0.0)
+    assert detector.aec_unconverged
+    alone = Evidence(heard=-30, echo=-90, rest=-30, passed=-30, correlation=0.0)
     for _ in range(10):
         detector(alone)
-    assert not detector.doubtful
-    assert not experienced().doubtful
+    assert not detector.aec_unconverged
+    assert not experienced().aec_unconverged
 
 
 # -- what is chosen ---------------------------------------------------------------------------
@@ -372,9 +372,9 @@ def test_conditioning_is_what_was_asked_for():
     ring = TimedRing(48000)
     chosen = conditioner(Conditioning(), rate=48000, speaker=ring)
     assert isinstance(chosen, EchoCanceller)
-    assert isinstance(conditioner(Conditioning(), rate=48000, speaker=None), AsIs)
+    assert isinstance(conditioner(Conditioning(), rate=48000, speaker=None), NoConditioning)
     off = Conditioning(echo_cancellation=False)
-    assert isinstance(conditioner(off, rate=48000, speaker=ring), AsIs)
+    assert isinstance(conditioner(off, rate=48000, speaker=ring), NoConditioning)
 
 
 def test_noise_suppression_and_gain():
@@ -386,7 +386,7 @@ def test_noise_suppression_and_gain():
         chosen.process(Block(noise[at : at + 480], at, at / 24000)) for at in range(0, 48000, 480)
     ]
     assert out[3].time == pytest.approx(0.06 - chosen.delay)
-    plain = Polish(rate=24000, noise_suppression=True, gain_control=False)
+    plain = NoiseAndGain(rate=24000, noise_suppression=True, gain_control=False)
     quieter = [plain.process(Block(noise[at : at + 480], at, 0.0)) for at in range(0, 48000, 480)]
     assert level_db(quieter[-1].samples) < level_db(noise) - 6
 
@@ -414,5 +414,5 @@ async def test_a_microphone_beside_a_speaker_is_conditioned(wanted):
     await ends.aclose()
     alone = Ends(microphone, rtcvoice.Discard())
     await alone.open()
-    assert isinstance(microphone._conditioner, AsIs)
+    assert isinstance(microphone._conditioner, NoConditioning)
     await alone.aclose()

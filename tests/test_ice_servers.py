@@ -295,8 +295,8 @@ async def test_a_host_that_does_not_exist(emulator, monkeypatch):
 
 @pytest.mark.parametrize("scheme", ["stun", "turn"])
 async def test_a_silent_server_delays_a_call_by_its_patience_only(emulator, monkeypatch, scheme):
-    monkeypatch.setattr(_aioice, "STUN_PATIENCE", 0.1)
-    monkeypatch.setattr(_aioice, "TURN_PATIENCE", 0.1)
+    monkeypatch.setattr(_aioice, "STUN_TIMEOUT", 0.1)
+    monkeypatch.setattr(_aioice, "TURN_TIMEOUT", 0.1)
     with socket.socket(type=socket.SOCK_DGRAM) as silent:
         silent.bind(("127.0.0.1", 0))
         who = "" if scheme == "stun" else "me:hunter2@"
@@ -306,7 +306,7 @@ async def test_a_silent_server_delays_a_call_by_its_patience_only(emulator, monk
 
 
 async def test_a_silent_relay_that_is_needed(emulator, monkeypatch):
-    monkeypatch.setattr(_aioice, "RELAY_PATIENCE", 0.1)
+    monkeypatch.setattr(_aioice, "RELAY_TIMEOUT", 0.1)
     with socket.socket(type=socket.SOCK_DGRAM) as silent:
         silent.bind(("127.0.0.1", 0))
         told = await refusal(emulator, f"turn:me:hunter2@127.0.0.1:{silent.getsockname()[1]}")
@@ -316,7 +316,7 @@ async def test_a_silent_relay_that_is_needed(emulator, monkeypatch):
 
 async def test_a_relay_that_never_lets_go_is_left(emulator, turn, monkeypatch, no_stray_errors):
     """aioice would try for a minute to give its allocation back."""
-    monkeypatch.setattr(_aioice, "FAREWELL", 0.05)
+    monkeypatch.setattr(_aioice, "DEALLOCATE_TIMEOUT", 0.05)
     async with relayed(emulator, f"turn:me:hunter2@127.0.0.1:{turn.port}") as call:
         (protocol,) = call._leg.transport._ice._protocols
         inner = getattr(protocol.transport, _aioice._INNER)

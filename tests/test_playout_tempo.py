@@ -7,10 +7,10 @@ from itertools import pairwise
 
 import pytest
 
-from rtcvoice.playout.tempo import Tempo, Wish
+from rtcvoice.playout.tempo import Correction, Tempo
 
 
-def wishes(excess: list[float]) -> list[Wish]:
+def wishes(excess: list[float]) -> list[Correction]:
     tempo, said = Tempo(), []
     for each in excess:
         tempo.played(each)
@@ -26,10 +26,10 @@ def live(
     for _ in range(packets):
         tempo.played(late)
         match tempo.due(pausing=pausing):
-            case Wish.FASTER | Wish.MUCH_FASTER:
+            case Correction.FASTER | Correction.MUCH_FASTER:
                 tempo.changed(-period)
                 late -= period
-            case Wish.SLOWER:
+            case Correction.SLOWER:
                 tempo.changed(period)
                 late += period
         history.append(late)
@@ -37,14 +37,14 @@ def live(
 
 
 def test_on_time_nothing_is_done():
-    assert set(wishes([0.0] * 100)) == {Wish.NONE}
+    assert set(wishes([0.0] * 100)) == {Correction.NONE}
     rng = random.Random(1)
-    assert set(wishes([rng.uniform(0, 0.01) for _ in range(500)])) == {Wish.NONE}
-    assert Tempo().due(pausing=True) is Wish.NONE
+    assert set(wishes([rng.uniform(0, 0.01) for _ in range(500)])) == {Correction.NONE}
+    assert Tempo().due(pausing=True) is Correction.NONE
 
 
 def test_one_late_packet_is_no_reason():
-    assert set(wishes([0.0] * 20 + [0.3] + [0.0] * 20)) == {Wish.NONE}
+    assert set(wishes([0.0] * 20 + [0.3] + [0.0] * 20)) == {Correction.NONE}
 
 
 def test_lasting_delay_is_worked_off_at_a_bearable_tempo():
@@ -98,11 +98,11 @@ def test_it_arrives_and_does_not_swing(begin, period):
 
 def test_a_delay_beyond_bearing_is_skipped():
     tempo = Tempo()
-    assert tempo.wish(0.0) is tempo.wish(0.05) is Wish.NONE
-    assert tempo.wish(2.0) is Wish.SKIP
-    order = [tempo.wish(n / 100) for n in range(200)]
+    assert tempo.correction(0.0) is tempo.correction(0.05) is Correction.NONE
+    assert tempo.correction(2.0) is Correction.SKIP
+    order = [tempo.correction(n / 100) for n in range(200)]
     changes = [one for one, other in pairwise(order) if one is not other]
-    assert changes == [Wish.NONE, Wish.MUCH_FASTER]
+    assert changes == [Correction.NONE, Correction.MUCH_FASTER]
 
 
 def test_after_a_reset_the_past_does_not_count():
@@ -110,6 +110,6 @@ def test_after_a_reset_the_past_does_not_count():
     for _ in range(20):
         tempo.played(0.3)
     tempo.reset()
-    assert tempo.due(pausing=True) is Wish.NONE
+    assert tempo.due(pausing=True) is Correction.NONE
     tempo.played(0.3)
-    assert tempo.due(pausing=True) is Wish.NONE
+    assert tempo.due(pausing=True) is Correction.NONE

@@ -20,7 +20,7 @@ from live import KEY, BentEmulator, calling
 from test_signaling import serving
 
 from rtcvoice import ApiKeyFile, ConfigError, CredentialsError, SignalingError, TokenUrl
-from rtcvoice.token_server.rate_limit import RateLimit, household
+from rtcvoice.token_server.rate_limit import RequestLimit, household
 from rtcvoice.token_server.server import TokenServer, session_options
 
 PAGE = "https://app.example"
@@ -436,7 +436,7 @@ def test_files_that_hold_no_session(tmp_path, name, data, says):
 
 
 def test_a_burst_then_evenly():
-    limit = RateLimit(6)
+    limit = RequestLimit(6)
     assert [limit.take("a", 0.0) for _ in range(6)] == [0.0] * 6
     assert limit.take("a", 0.0) == pytest.approx(10.0)
     assert limit.take("b", 0.0) == 0.0
@@ -448,7 +448,7 @@ def test_a_burst_then_evenly():
 @settings(deadline=None, max_examples=60)
 @given(st.lists(st.floats(0, 30), max_size=60), st.integers(1, 20))
 def test_never_more_than_allowed(waits, per_minute):
-    limit, now, granted = RateLimit(per_minute), 0.0, []
+    limit, now, granted = RequestLimit(per_minute), 0.0, []
     for wait in waits:
         now += wait
         if not limit.take("a", now):
@@ -474,7 +474,7 @@ def test_a_household_is_one_client(client, counted):
 
 
 def test_only_so_many_clients_are_remembered():
-    limit = RateLimit(1, most=3)
+    limit = RequestLimit(1, most=3)
     for n in range(10):
         assert limit.take(str(n), 0.0) == 0.0
     assert len(limit._left) == 3

@@ -34,7 +34,7 @@ BEGINNING = 30
 AHEAD = 10
 """Seconds that are decoded in advance after that."""
 
-LONGEST = 61 * 60
+LONGEST_FILE = 61 * 60
 """Seconds of a file that `load_file` keeps, unless told otherwise: the longest call."""
 
 
@@ -58,7 +58,7 @@ class FileSource(PacedSource):
         self._stamp: object = None
         self._whole = False
         self._length: int | None = None
-        self._told = 0.0
+        self._container_duration = 0.0
         self._position = 0
         self._rest: Feeder | None = None
 
@@ -75,7 +75,7 @@ class FileSource(PacedSource):
         """
         if self._length is not None:
             return self._length / self.rate
-        return max(self._told, len(self._begin) / self.rate)
+        return max(self._container_duration, len(self._begin) / self.rate)
 
     @property
     def input_file(self) -> FileKey | None:
@@ -85,7 +85,7 @@ class FileSource(PacedSource):
     async def open(self) -> None:
         """Decode the beginning in a worker thread, which a cancelled `open` stops; begin at 0."""
         await super().open()
-        await self._let_go()
+        await self._stop_decoding()
         cancelled = threading.Event()
         try:
             rest = await in_thread(self._decode_beginning, cancelled)
@@ -99,9 +99,9 @@ class FileSource(PacedSource):
     async def aclose(self) -> None:
         """Stop decoding; a file object stays open."""
         await super().aclose()
-        await self._let_go()
+        await self._stop_decoding()
 
-    async def _let_go(self) -> None:
+    async def _stop_decoding(self) -> None:
         rest, self._rest = self._rest, None
         if rest is not None:
             await in_thread(rest.close)
@@ -149,7 +149,7 @@ class FileSource(PacedSource):
 
     def _decoded(self) -> Generator[Samples]:
         with SoundFile(self._file, rate=self.rate) as sound:
-            self._told = sound.duration
+            self._container_duration = sound.duration
             yield from sound.pieces()
 
     def _following(self, pieces: Generator[Samples], skip: int) -> Generator[Samples]:
@@ -171,7 +171,7 @@ class FileSource(PacedSource):
 
 
 async def load_file(
-    file: Recording, *, rate: int = DEFAULT_RATE, longest: float = LONGEST
+    file: Recording, *, rate: int = DEFAULT_RATE, longest: float = LONGEST_FILE
 ) -> Samples:
     """Return a file's audio, int16 mono at `rate`; decoded in a worker thread.
 

@@ -24,7 +24,7 @@ from rtcvoice.sound.timed_ring import TimedRing
 from rtcvoice.stats import DeviceStats
 
 from .cutter import Cutter
-from .echo.conditioning import AsIs, Conditioner, Conditioning, conditioner
+from .echo.conditioning import Conditioner, Conditioning, NoConditioning, conditioner
 from .source import Source
 
 __all__ = ["Microphone"]
@@ -90,7 +90,7 @@ class Microphone(Source):
             gain_control=gain_control,
         )
         self._speaker: TimedRing | None = None
-        self._conditioner: Conditioner = AsIs()
+        self._conditioner: Conditioner = NoConditioning()
         self.on_change: Callable[[DeviceChanged], None] | None = None
         self._host = host or device_host()
         self._line = Line(

@@ -153,7 +153,7 @@ class _Bytes:
             return self._read_object()
         if not self._begun:
             self._begun = True
-            _let_go_of_buffer(self.object, self._descriptor)
+            _release_buffer(self.object, self._descriptor)
         while not stopping():
             if not hasattr(select, "poll"):
                 return os.read(self._descriptor, PIECE)
@@ -210,7 +210,7 @@ def _descriptor_of(file: BinaryIO | int) -> int | None:
         raise ConfigError("the file to read is closed", hint="keep it open until the end") from exc
 
 
-def _let_go_of_buffer(file: BinaryIO | int, descriptor: int) -> None:
+def _release_buffer(file: BinaryIO | int, descriptor: int) -> None:
     """Go back to where the object is, if it has read ahead and can be seeked."""
     if isinstance(file, int):
         return

@@ -27,7 +27,7 @@ _AREA, _LEVEL = 11, 5
 
 async def run(options: argparse.Namespace) -> int:
     """Examine and show; return 0, or the exit code of the first failure."""
-    from rtcvoice.doctor import Finding, Level, examine, of_error
+    from rtcvoice.doctor import Finding, Severity, examine, of_error
 
     failures: list[Finding] = []
     warnings = 0
@@ -36,11 +36,11 @@ async def run(options: argparse.Namespace) -> int:
         show = _json if options.json else _show
         if options.dot_env_error is not None:
             warnings += 1
-            show(of_error(".env", options.dot_env_error, Level.WARN))
+            show(of_error(".env", options.dot_env_error, Severity.WARN))
         async for finding in examine(given):
             show(finding)
-            warnings += finding.level is Level.WARN
-            if finding.level is Level.FAIL:
+            warnings += finding.level is Severity.WARN
+            if finding.level is Severity.FAIL:
                 failures.append(finding)
     if not options.json:
         _verdict(len(failures), warnings)

@@ -20,8 +20,8 @@ __all__ = [
     "Device",
     "Direction",
     "Identity",
-    "Wish",
-    "check_wish",
+    "WantedDevice",
+    "check_wanted",
     "choose",
     "equals_of",
     "identity_of",
@@ -78,11 +78,11 @@ class Identity:
     """Which of those equal ones, from 0, in the order of the list."""
 
 
-Wish: TypeAlias = int | str | Identity | None
+WantedDevice: TypeAlias = int | str | Identity | None
 """A device as it is asked for: its index, a part of its name, one known before, the default."""
 
 
-def check_wish(wanted: int | str | None) -> int | str | None:
+def check_wanted(wanted: int | str | None) -> int | str | None:
     """Return `wanted` if it can mean a device, else raise ConfigError."""
     if wanted is None or (isinstance(wanted, str) and wanted.strip()):
         return wanted
@@ -109,7 +109,7 @@ def equals_of(devices: Sequence[Device], device: Device, direction: Direction) -
     ]
 
 
-def choose(devices: Sequence[Device], wanted: Wish, direction: Direction) -> Device:
+def choose(devices: Sequence[Device], wanted: WantedDevice, direction: Direction) -> Device:
     """Return the device that is meant; raises DeviceError saying what else could be.
 
     A name is compared without case, as a whole first, then as a part. Windows lists each device

@@ -17,7 +17,7 @@ import numpy as np
 
 from rtcvoice.device.channels import ChannelPicker
 from rtcvoice.device.clock import DeviceClock
-from rtcvoice.device.device import Direction, Wish, check_wish
+from rtcvoice.device.device import Direction, WantedDevice, check_wanted
 from rtcvoice.device.portaudio import PortAudio, PortAudioStream
 from rtcvoice.errors import DeviceError
 from rtcvoice.events import DeviceChange, DeviceChanged
@@ -116,7 +116,7 @@ class Line:
         self.on_finished: Callable[[], None] = lambda: None
         """Called on PortAudio's thread when a stream ended, for a closer look."""
         self._end = end
-        self._wanted: Wish = check_wish(wanted)
+        self._wanted: WantedDevice = check_wanted(wanted)
         self._channel = channel
         self._asked = latency
         self._now = clock
@@ -244,7 +244,7 @@ class Line:
     def _input(self) -> bool:
         return self.direction is Direction.INPUT
 
-    def _open(self, portaudio: PortAudio, wanted: Wish) -> None:
+    def _open(self, portaudio: PortAudio, wanted: WantedDevice) -> None:
         stream = portaudio.open(
             self.direction,
             wanted,

@@ -29,7 +29,7 @@ from rtcvoice.device.device import (
     Device,
     Direction,
     Identity,
-    Wish,
+    WantedDevice,
     choose,
     equals_of,
     identity_of,
@@ -181,7 +181,7 @@ class PortAudio:
     def open(
         self,
         direction: Direction,
-        wanted: Wish,
+        wanted: WantedDevice,
         *,
         latency: float,
         callback: Callback,

@@ -12,13 +12,13 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from rtcvoice.config import CallConfig
-from rtcvoice.doctor.finding import Finding, Level, of_error
+from rtcvoice.doctor.finding import Finding, Severity, of_error
 from rtcvoice.doctor.machine import look_at_devices, look_at_machine
 from rtcvoice.doctor.network import look_at_network
 from rtcvoice.doctor.trial import look_at_call
 from rtcvoice.errors import RtcVoiceError
 
-__all__ = ["Finding", "Level", "examine", "of_error"]
+__all__ = ["Finding", "Severity", "examine", "of_error"]
 
 
 async def examine(options: Mapping[str, Any]) -> AsyncIterator[Finding]:

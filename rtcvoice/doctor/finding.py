@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 from rtcvoice.errors import RtcVoiceError
 
-__all__ = ["Finding", "Level", "of_error"]
+__all__ = ["Finding", "Severity", "of_error"]
 
 
-class Level(enum.StrEnum):
+class Severity(enum.StrEnum):
     """How bad a finding is."""
 
     OK = "ok"
@@ -28,7 +28,7 @@ class Finding(NamedTuple):
 
     area: str
     """What was looked at, in a word."""
-    level: Level
+    level: Severity
     text: str
     cure: str = ""
     """What to do; always there when it is not OK."""
@@ -36,6 +36,6 @@ class Finding(NamedTuple):
     """What a call would raise because of this."""
 
 
-def of_error(area: str, error: RtcVoiceError, level: Level = Level.FAIL) -> Finding:
+def of_error(area: str, error: RtcVoiceError, level: Severity = Severity.FAIL) -> Finding:
     """Return an error as a finding."""
     return Finding(area, level, error.message, error.hint or "try again", error)

@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from rtcvoice.device.device import Device, Direction
 from rtcvoice.device.host import devices
-from rtcvoice.doctor.finding import Finding, Level, of_error
+from rtcvoice.doctor.finding import Finding, Severity, of_error
 from rtcvoice.errors import DeviceError
 from rtcvoice.sound import opus
 from rtcvoice.system.threads import in_thread
@@ -31,9 +31,9 @@ def look_at_machine() -> Iterator[Finding]:
     yield look_at_system(platform.system(), platform.python_version_tuple()[:2])
     yield _packages()
     try:
-        yield Finding("opus", Level.OK, opus.version())
+        yield Finding("opus", Severity.OK, opus.version())
     except Exception as exc:  # whatever a broken library does
-        yield Finding("opus", Level.FAIL, f"libopus does not work: {exc}", INSTALL)
+        yield Finding("opus", Severity.FAIL, f"libopus does not work: {exc}", INSTALL)
     yield _aiortc()
     yield _echo()
 
@@ -48,9 +48,9 @@ def look_at_system(system: str, python: tuple[str, ...]) -> Finding:
     if ".".join(python) not in PYTHONS:
         untried.append(f"calls were tried with Python {' and '.join(PYTHONS)} only")
     if not untried:
-        return Finding("python", Level.OK, here)
+        return Finding("python", Severity.OK, here)
     cure = "if something does not work here, try it there before you look further"
-    return Finding("python", Level.WARN, f"{here}: {'; '.join(untried)}", cure)
+    return Finding("python", Severity.WARN, f"{here}: {'; '.join(untried)}", cure)
 
 
 def _packages() -> Finding:
@@ -58,8 +58,8 @@ def _packages() -> Finding:
     missing = [name for name in found if importlib.util.find_spec(name) is None]
     text = ", ".join(f"{name} {found[name]}" for name in found if name not in missing)
     if missing:
-        return Finding("packages", Level.FAIL, f"{text}; missing: {', '.join(missing)}", INSTALL)
-    return Finding("packages", Level.OK, text)
+        return Finding("packages", Severity.FAIL, f"{text}; missing: {', '.join(missing)}", INSTALL)
+    return Finding("packages", Severity.OK, text)
 
 
 def _aiortc() -> Finding:
@@ -68,26 +68,33 @@ def _aiortc() -> Finding:
         from rtcvoice.wire import _aiortc, transport  # noqa: F401  (that they can be imported)
     except Exception as exc:
         return Finding(
-            "webrtc", Level.FAIL, f"aiortc cannot be used: {exc}", f"install {AIORTC_REQUIREMENT}"
+            "webrtc",
+            Severity.FAIL,
+            f"aiortc cannot be used: {exc}",
+            f"install {AIORTC_REQUIREMENT}",
         )
     number = _version("aiortc")
     if number == UNKNOWN:
         text = "aiortc works; its version is unknown"
-        return Finding("webrtc", Level.WARN, text, f"calls were tested with {AIORTC_REQUIREMENT}")
+        return Finding(
+            "webrtc", Severity.WARN, text, f"calls were tested with {AIORTC_REQUIREMENT}"
+        )
     if not number.startswith(f"{AIORTC_RELEASE}."):
         what = f"aiortc {number} is not the release that calls were tested with"
-        return Finding("webrtc", Level.WARN, what, f'pip install "{AIORTC_REQUIREMENT}"')
-    return Finding("webrtc", Level.OK, f"aiortc {number} is a release that calls were tested with")
+        return Finding("webrtc", Severity.WARN, what, f'pip install "{AIORTC_REQUIREMENT}"')
+    return Finding(
+        "webrtc", Severity.OK, f"aiortc {number} is a release that calls were tested with"
+    )
 
 
 def _echo() -> Finding:
     if importlib.util.find_spec("pywebrtc_audio") is not None:
         return Finding(
-            "echo", Level.OK, f"pywebrtc-audio {_version('pywebrtc-audio')} cancels echo"
+            "echo", Severity.OK, f"pywebrtc-audio {_version('pywebrtc-audio')} cancels echo"
         )
     return Finding(
         "echo",
-        Level.WARN,
+        Severity.WARN,
         "no echo cancellation: the microphone is closed while the assistant speaks",
         "pip install pywebrtc-audio, or wear headphones (--headphones)",
     )
@@ -106,7 +113,7 @@ async def look_at_devices() -> AsyncIterator[Finding]:
     try:
         found = await in_thread(devices)
     except DeviceError as exc:
-        yield of_error("sound", exc, Level.WARN)
+        yield of_error("sound", exc, Severity.WARN)
         return
     for direction in Direction:
         yield _device(found, direction)
@@ -118,11 +125,11 @@ def _device(found: list[Device], direction: Direction) -> Finding:
     area = {Direction.INPUT: "microphone", Direction.OUTPUT: "speaker"}[direction]
     if not usable:
         cure = "connect one; calls from files need none (--input, --output)"
-        return Finding(area, Level.WARN, f"there is no {direction.value}", cure)
+        return Finding(area, Severity.WARN, f"there is no {direction.value}", cure)
     if default is None:
         names = ", ".join(device.name for device in usable[:3])
         return Finding(
-            area, Level.WARN, f"no default; there are: {names}", f"name one: --{area} NAME"
+            area, Severity.WARN, f"no default; there are: {names}", f"name one: --{area} NAME"
         )
     rate = f"{default.default_rate} Hz, {default.host_api}"
-    return Finding(area, Level.OK, f"{default.name} ({rate}; 1 of {len(usable)})")
+    return Finding(area, Severity.OK, f"{default.name} ({rate}; 1 of {len(usable)})")

@@ -11,15 +11,15 @@ from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
 from rtcvoice.config import CallConfig
-from rtcvoice.doctor.finding import Finding, Level, of_error
+from rtcvoice.doctor.finding import Finding, Severity, of_error
 from rtcvoice.errors import RtcVoiceError, SignalingError
 from rtcvoice.rest.client import Rest, tls_context, why
-from rtcvoice.rest.ice_servers import Asked, IceSettings
+from rtcvoice.rest.ice_servers import GatheringResult, IceSettings
 from rtcvoice.rest.proxies import proxy_for
 
 __all__ = ["look_at_network"]
 
-PATIENCE = 5.0
+CHECK_TIMEOUT = 5.0
 """Seconds for each step."""
 
 
@@ -28,17 +28,17 @@ async def look_at_network(config: CallConfig) -> AsyncIterator[Finding]:
     url = urlsplit(config.base_url)
     proxy = proxy_for(config.base_url, config.proxy)
     via = f", through the proxy {proxy.place} ({proxy.named_by})" if proxy else ""
-    yield Finding("server", Level.OK, f"{config.base_url}{via}")
+    yield Finding("server", Severity.OK, f"{config.base_url}{via}")
     reached = True
     if not proxy:  # which would look the name up itself
         if not _is_address(url.hostname or ""):
             name = await _name(url.hostname or "")
             yield name
-            reached = name.level is Level.OK
+            reached = name.level is Severity.OK
         if reached and url.scheme == "https":
             tls = await _tls(config, url.hostname or "", url.port or 443)
             yield tls
-            reached = tls.level is Level.OK
+            reached = tls.level is Severity.OK
     if reached:
         yield await _http(config)
     async for finding in _ice_servers(config):
@@ -48,38 +48,38 @@ async def look_at_network(config: CallConfig) -> AsyncIterator[Finding]:
 async def _name(host: str) -> Finding:
     begun = time.monotonic()
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(CHECK_TIMEOUT):
             found = await asyncio.get_running_loop().getaddrinfo(
                 host, None, type=socket.SOCK_STREAM
             )
     except TimeoutError:
-        return Finding("dns", Level.FAIL, f"no answer about {host}", "is this machine online?")
+        return Finding("dns", Severity.FAIL, f"no answer about {host}", "is this machine online?")
     except (OSError, UnicodeError) as exc:
         what = f"there is no host {host} ({getattr(exc, 'strerror', None) or exc})"
-        return Finding("dns", Level.FAIL, what, "check base_url; is this machine online?")
+        return Finding("dns", Severity.FAIL, what, "check base_url; is this machine online?")
     addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
     more = f" and {len(addresses) - 2} more" if len(addresses) > 2 else ""
-    return Finding("dns", Level.OK, f"{host} is {', '.join(addresses[:2])}{more}{_took(begun)}")
+    return Finding("dns", Severity.OK, f"{host} is {', '.join(addresses[:2])}{more}{_took(begun)}")
 
 
 async def _tls(config: CallConfig, host: str, port: int) -> Finding:
     begun = time.monotonic()
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(CHECK_TIMEOUT):
             _, writer = await asyncio.open_connection(host, port, ssl=tls_context(config.ca_file))
     except TimeoutError:
         cure = "a firewall may block it: a proxy (HTTPS_PROXY) may be the way"
-        return Finding("tls", Level.FAIL, f"{host}:{port} does not answer", cure)
+        return Finding("tls", Severity.FAIL, f"{host}:{port} does not answer", cure)
     except RtcVoiceError as exc:
         return of_error("tls", exc)
     except OSError as exc:
         cause, cure = why(exc, getattr(exc, "strerror", None) or str(exc), config.base_url)
-        return Finding("tls", Level.FAIL, cause, cure)
+        return Finding("tls", Severity.FAIL, cause, cure)
     secured: ssl.SSLObject = writer.get_extra_info("ssl_object")
     issuer = dict(pair[0] for pair in (secured.getpeercert() or {}).get("issuer", ()))  # type: ignore[misc]
     by = issuer.get("organizationName") or issuer.get("commonName") or "nobody named"
     writer.close()
-    return Finding("tls", Level.OK, f"{secured.version()}, certificate by {by}{_took(begun)}")
+    return Finding("tls", Severity.OK, f"{secured.version()}, certificate by {by}{_took(begun)}")
 
 
 async def _http(config: CallConfig) -> Finding:
@@ -90,13 +90,15 @@ async def _http(config: CallConfig) -> Finding:
     try:
         rest = Rest(config.base_url, proxy=config.proxy, ca_file=config.ca_file)
         url = f"{rest.base_url}/realtime/client_secrets"
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(CHECK_TIMEOUT):
             await rest.request("POST", url, doing, secrets=(), content=b"{}")
     except TimeoutError:
-        return Finding("http", Level.FAIL, "no answer", "check base_url, the proxy, the firewall")
+        return Finding(
+            "http", Severity.FAIL, "no answer", "check base_url, the proxy, the firewall"
+        )
     except SignalingError as exc:
         if exc.status in (400, 401, 403):
-            return Finding("http", Level.OK, f"a Realtime API answers{_took(begun)}")
+            return Finding("http", Severity.OK, f"a Realtime API answers{_took(begun)}")
         return of_error("http", exc)
     except RtcVoiceError as exc:
         return of_error("http", exc)
@@ -104,7 +106,7 @@ async def _http(config: CallConfig) -> Finding:
         if rest is not None:
             await rest.aclose()
     what = "something answers that asks for no key"
-    return Finding("http", Level.WARN, what, "is base_url right? or is it a Wi-Fi login page?")
+    return Finding("http", Severity.WARN, what, "is base_url right? or is it a Wi-Fi login page?")
 
 
 async def _ice_servers(config: CallConfig) -> AsyncIterator[Finding]:
@@ -121,12 +123,12 @@ async def _ice_servers(config: CallConfig) -> AsyncIterator[Finding]:
         yield _server(asked, needed=config.ice_transport_policy == "relay")
 
 
-def _server(asked: Asked, *, needed: bool) -> Finding:
+def _server(asked: GatheringResult, *, needed: bool) -> Finding:
     area = "stun" if asked.server.scheme == "stun" else "turn"
     if not asked.problem:
         took = f" ({asked.seconds * 1000:.0f} ms)"
-        return Finding(area, Level.OK, f"{asked.server} gives {asked.candidate}{took}")
-    level = Level.FAIL if needed and area == "turn" else Level.WARN
+        return Finding(area, Severity.OK, f"{asked.server} gives {asked.candidate}{took}")
+    level = Severity.FAIL if needed and area == "turn" else Severity.WARN
     return Finding(area, level, asked.problem, asked.hint)
 
 

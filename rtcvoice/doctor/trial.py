@@ -11,7 +11,7 @@ from typing import Any
 from rtcvoice.call.call import Call
 from rtcvoice.call.connect import connect
 from rtcvoice.config import CallConfig
-from rtcvoice.doctor.finding import Finding, Level, of_error
+from rtcvoice.doctor.finding import Finding, Severity, of_error
 from rtcvoice.errors import RtcVoiceError, TransportError
 from rtcvoice.masking import masked
 from rtcvoice.rest.credentials import (
@@ -50,13 +50,13 @@ async def look_at_call(config: CallConfig, options: Mapping[str, Any]) -> AsyncI
     """Look at the key and at each stage of a call with it."""
     key = await _key(config)
     yield key
-    if key.level is Level.FAIL:
-        yield Finding("call", Level.SKIP, "not tried: it needs a key", "see key above")
+    if key.level is Severity.FAIL:
+        yield Finding("call", Severity.SKIP, "not tried: it needs a key", "see key above")
         return
     token, minted = await _token(config)
     yield token
     if minted is None:
-        yield Finding("call", Level.SKIP, "not tried: it needs a token", "see token above")
+        yield Finding("call", Severity.SKIP, "not tried: it needs a token", "see token above")
         return
     rest = {name: value for name, value in options.items() if name not in ("api_key", "direct")}
     async for finding in _call({**rest, "credentials": minted}):
@@ -71,17 +71,17 @@ async def _key(config: CallConfig) -> Finding:
     except RtcVoiceError as exc:
         return of_error("key", exc)
     if isinstance(source, TokenUrl):
-        return Finding("key", Level.OK, f"tokens come from {source.place}")
-    text = f"{_KINDS.get(type(source), 'asked for as')} {_shown(source)}"
+        return Finding("key", Severity.OK, f"tokens come from {source.place}")
+    text = f"{_KINDS.get(type(source), 'asked for as')} {_masked_secret(source)}"
     if config.api_key is None and config.credentials is None:
         text += " (environment or .env)"
     if type(source) is ApiKey and not source.value.startswith("sk-"):
         cure = "if the token is refused below, look at the key first"
-        return Finding("key", Level.WARN, f"{text}: OpenAI's begin with sk-", cure)
-    return Finding("key", Level.OK, text)
+        return Finding("key", Severity.WARN, f"{text}: OpenAI's begin with sk-", cure)
+    return Finding("key", Severity.OK, text)
 
 
-def _shown(source: Any) -> str:
+def _masked_secret(source: Any) -> str:
     secret = getattr(source, "value", None)
     return masked(secret, secret) if isinstance(secret, str) else repr(source)
 
@@ -90,8 +90,10 @@ def _key_file(source: ApiKeyFile) -> Finding:
     key = source.read()
     if is_open_to_others(Path(source.path).stat().st_mode):
         what = f"everybody on this machine can read {source.path}"
-        return Finding("key", Level.WARN, what, f"chmod 600 {source.path}")
-    return Finding("key", Level.OK, f"{_KINDS[type(key)]} {_shown(key)} in {source.path}")
+        return Finding("key", Severity.WARN, what, f"chmod 600 {source.path}")
+    return Finding(
+        "key", Severity.OK, f"{_KINDS[type(key)]} {_masked_secret(key)} in {source.path}"
+    )
 
 
 async def _token(config: CallConfig) -> tuple[Finding, Credentials | None]:
@@ -113,19 +115,21 @@ async def _token(config: CallConfig) -> tuple[Finding, Credentials | None]:
                 if not token:
                     what = "the server mints no tokens: calls are offered with the key itself"
                     cure = "is base_url right? for such a server --direct saves a request"
-                    return Finding("token", Level.WARN, what, cure), got
+                    return Finding("token", Severity.WARN, what, cure), got
                 got = EphemeralToken(token)
     except TimeoutError:
         what = f"no token within {config.connect_timeout:g} s"
         error = TransportError(what, stage="token")
-        return Finding("token", Level.FAIL, what, "see the lines above, and try again", error), None
+        return Finding(
+            "token", Severity.FAIL, what, "see the lines above, and try again", error
+        ), None
     except RtcVoiceError as exc:
         return of_error("token", exc), None
     finally:
         if signaling is not None:
             await signaling.aclose()
     took = (time.monotonic() - begun) * 1000
-    return Finding("token", Level.OK, f"the key is good for {config.model} ({took:.0f} ms)"), got
+    return Finding("token", Severity.OK, f"the key is good for {config.model} ({took:.0f} ms)"), got
 
 
 async def _call(options: Mapping[str, Any]) -> AsyncIterator[Finding]:
@@ -133,19 +137,19 @@ async def _call(options: Mapping[str, Any]) -> AsyncIterator[Finding]:
         async with connect(source=None, sink=None, **options) as call:
             timings = call.timings.as_dict()
             for stage in STAGES:
-                yield Finding(stage, Level.OK, _told(stage, call, timings.get(stage, 0.0)))
+                yield Finding(stage, Severity.OK, _result_of(stage, call, timings.get(stage, 0.0)))
             yield await _listened(call)
     except RtcVoiceError as exc:
         failed = getattr(exc, "stage", "answer")  # REST comes before all stages of WebRTC
         for stage in STAGES[: STAGES.index(failed) if failed in STAGES else 0]:
-            yield Finding(stage, Level.OK, "done")
+            yield Finding(stage, Severity.OK, "done")
         yield of_error(failed, exc)
     except Exception as exc:  # an installation that is broken
         what = f"calling fails: {type(exc).__name__}: {exc}"
-        yield Finding("call", Level.FAIL, what, "see the lines about this machine")
+        yield Finding("call", Severity.FAIL, what, "see the lines about this machine")
 
 
-def _told(stage: str, call: Call, seconds: float) -> str:
+def _result_of(stage: str, call: Call, seconds: float) -> str:
     took = f"({seconds * 1000:.0f} ms)"
     match stage:
         case "answer":
@@ -168,10 +172,10 @@ async def _listened(call: Call) -> Finding:
     seconds, uplink = call.stats().round_trip_time, call.stats().uplink
     if seconds is None:
         cure = "calls work; how they sound to the server is not known"
-        return Finding("media", Level.WARN, "no report of the other side came", cure)
+        return Finding("media", Severity.WARN, "no report of the other side came", cure)
     lost = f"{uplink.fraction_lost:.0%} lost"
     text = f"round trip {seconds * 1000:.0f} ms, {lost}"
     if seconds > SLOW or uplink.fraction_lost > 0.05:
         cure = "the network is slow or loses packets: cable instead of Wi-Fi, no VPN"
-        return Finding("media", Level.WARN, text, cure)
-    return Finding("media", Level.OK, text)
+        return Finding("media", Severity.WARN, text, cure)
+    return Finding("media", Severity.OK, text)

@@ -192,7 +192,7 @@ class DelayManager:
             self._learn(transit, arrival)
         self._losses *= 1 - self._packet / LOSS_MEMORY
         self._seen += 1
-        needed = self._reckon()
+        needed = self._needed()
         self._target = max(needed, self._target + (needed - self._target) * FALL)
 
     def _learn(self, transit: float, arrival: float) -> None:
@@ -225,7 +225,7 @@ class DelayManager:
         """
         return 0.0 if self._base is None else now - end / CLOCK - self._base
 
-    def _reckon(self) -> float:
+    def _needed(self) -> float:
         if self._seen < 10:
             return INITIAL
         needed = min(max(self._falters, self._usual.quantile(0.9)), self._lately()) + MARGIN

@@ -30,7 +30,7 @@ from .gate import Gate
 from .jitter_buffer import BufferedPacket, JitterBuffer, Verdict
 from .pauses import Pauses
 from .sync_buffer import SyncBuffer
-from .tempo import Tempo, Wish
+from .tempo import Correction, Tempo
 from .time_stretch import TimeStretch
 
 __all__ = ["Operation", "PlayoutEngine"]
@@ -91,11 +91,11 @@ class PlayoutEngine:
         self._fade = np.zeros(self._block, np.float32)
         fade = int(_FADE * rate)
         self._fade[:fade] = np.linspace(1, 0, fade, endpoint=False)
-        self._farewell: Samples | None = None
+        self._fading_out: Samples | None = None
         self._playing = False
         self._due: int | None = None  # timestamp right after the last packet played
         self._filled = 0  # ticks played since then
-        self._invented = 0  # of these, ticks that no packet spoke for
+        self._maybe_concealed = 0  # of these, ticks that no packet spoke for
         self._silent = 0  # of these, ticks of silence
         self._recovered = self._removed = self._inserted = 0
         self._concealed = self._silenced = self._events = self._underruns = 0
@@ -117,7 +117,7 @@ class PlayoutEngine:
         latest = self._buffer.latest
         verdict = self._buffer.insert(packet, now)
         if verdict is Verdict.NEW_STREAM:
-            self._leave_stream()
+            self._end_stream()
         newest = self._buffer.latest
         if newest is not latest:
             end, fec = newest.timestamp + newest.ticks, has_fec(newest.payload)
@@ -125,14 +125,14 @@ class PlayoutEngine:
 
     def get_audio(self, now: float) -> Samples:
         """Return the next 10 ms: exactly `rate // 100` samples, to be read, not written to."""
-        if self._farewell is not None:
-            farewell, self._farewell = self._farewell, None
+        if self._fading_out is not None:
+            fading_out, self._fading_out = self._fading_out, None
             self.operation = Operation.FLUSH
-            return farewell
+            return fading_out
         while (lacking := self._block - len(self._sync)) > 0:
-            self._sync.append(self._more(lacking, now))
+            self._sync.append(self._next_audio(lacking, now))
             if self._playing and not self._filled:
-                self._keep_time(now)
+                self._adjust_tempo(now)
         block = self._sync.take(self._block)
         return self._gate(block, waiting=self.operation is Operation.BUFFERING)
 
@@ -140,7 +140,7 @@ class PlayoutEngine:
         """Fall silent: the next 10 ms fade out, what is buffered is gone, stragglers are muted."""
         audible = self._playing or len(self._sync) > 0
         if audible and not self._gate.shut:
-            self._farewell = (self.get_audio(now) * self._fade).astype(np.int16)
+            self._fading_out = (self.get_audio(now) * self._fade).astype(np.int16)
         self._buffer.clear()
         self._sync.clear()
         self._stop()
@@ -181,7 +181,7 @@ class PlayoutEngine:
             jitter_buffer_level=buffer.ticks / 48000 + len(self._sync) / self._rate,
         )
 
-    def _leave_stream(self) -> None:
+    def _end_stream(self) -> None:
         if self._playing:
             self._sync.append(self._decoder.end(self._block))
         self._decoder.reset()
@@ -194,23 +194,26 @@ class PlayoutEngine:
     def _stop(self) -> None:
         self._playing = False
         self._due = None
-        self._filled = self._invented = self._silent = 0
+        self._filled = self._maybe_concealed = self._silent = 0
 
     # -- what comes next --------------------------------------------------------------------------
 
-    def _more(self, need: int, now: float) -> Samples:
+    def _next_audio(self, need: int, now: float) -> Samples:
         """Return more audio: a whole packet, or at most `need` samples of something else."""
         now += len(self._sync) / self._rate  # when its first sample will be heard
         first = self._buffer.first
         if not self._playing:
-            if first is None or not self._its_moment(first, now):
+            if first is None or not self._is_due(first, now):
                 return self._wait(need, buffering=first is not None)
             self._begin(first)
         if first is None:
-            return self._starve(need)
+            return self._underrun(need)
         assert self._due is not None
         gap = first.timestamp - self._due - self._filled
-        if gap >= _SHORTEST_FILL and self._tempo.wish(self._excess(first, now)) is not Wish.NONE:
+        if (
+            gap >= _SHORTEST_FILL
+            and self._tempo.correction(self._excess(first, now)) is not Correction.NONE
+        ):
             self._decoder.merge()  # a hole is what can best be left out
             return self._play(first, now)
         if gap > _LONGEST_FILL:  # the sender paused: play what follows in its own time
@@ -219,15 +222,15 @@ class PlayoutEngine:
             return self._bridge(first, gap, now)
         return self._play(first, now)
 
-    def _its_moment(self, first: BufferedPacket, now: float) -> bool:
+    def _is_due(self, first: BufferedPacket, now: float) -> bool:
         lateness = self._delay.lateness(first.timestamp + first.ticks, now)
         return lateness >= self._delay.target - _GRACE or now - first.arrival > _LONGEST_WAIT
 
     def _begin(self, first: BufferedPacket) -> None:
-        self._settle(first)
+        self._count_concealment(first)
         self._playing = True
         self._due = first.timestamp
-        self._filled = self._invented = self._silent = 0
+        self._filled = self._maybe_concealed = self._silent = 0
         self._tempo.reset()
 
     def _wait(self, need: int, *, buffering: bool) -> Samples:
@@ -235,7 +238,7 @@ class PlayoutEngine:
         self._silent += self._count_filled(need, invented=True)
         return self._zeros[:need]
 
-    def _starve(self, need: int) -> Samples:
+    def _underrun(self, need: int) -> Samples:
         if self._filled >= _LONGEST_FILL or self._gate.shut:  # what is muted is not to live on
             self._playing = False
             return self._wait(need, buffering=False)
@@ -271,10 +274,10 @@ class PlayoutEngine:
         return self._decoder.recover(first.payload, whole, rest)
 
     def _play(self, first: BufferedPacket, now: float) -> Samples:
-        skipping = self._tempo.wish(self._excess(first, now)) is Wish.SKIP
+        skipping = self._tempo.correction(self._excess(first, now)) is Correction.SKIP
         if skipping:
             first = self._skip(now)
-        self._settle(first)
+        self._count_concealment(first)
         self._tempo.played(self._excess(first, now))
         pcm = self._decode(self._buffer.pop(), now)
         if skipping:
@@ -283,7 +286,7 @@ class PlayoutEngine:
 
     def _decode(self, packet: BufferedPacket, now: float) -> Samples:
         self._due = packet.timestamp + packet.ticks
-        self._filled = self._invented = self._silent = 0
+        self._filled = self._maybe_concealed = self._silent = 0
         pcm = self._decoder.decode(packet.payload, self._samples(packet.ticks))
         self._pauses.heard(pcm)
         self._waited += max(0.0, now - packet.arrival) * len(pcm)
@@ -308,17 +311,21 @@ class PlayoutEngine:
             self._buffer.drop()
             self._decoder.merge()
 
-    def _keep_time(self, now: float) -> None:
+    def _adjust_tempo(self, now: float) -> None:
         """Shorten or lengthen what is decoded by one period, if the tempo asks for it."""
-        wish, reach = self._tempo.due(pausing=self._pauses.now), self._stretch.reach
-        slower = wish is Wish.SLOWER
-        if wish is Wish.NONE or not (self._gather(reach if slower else 2 * reach, now) or slower):
+        correction, reach = self._tempo.due(pausing=self._pauses.now), self._stretch.reach
+        slower = correction is Correction.SLOWER
+        if correction is Correction.NONE or not (
+            self._decode_ahead(reach if slower else 2 * reach, now) or slower
+        ):
             return
         before, view, split = len(self._sync), self._sync.view, self._sync.split
         if slower:
             view = self._stretch.lengthen(view, split)
         else:
-            view = self._stretch.shorten(view, split + reach, haste=wish is Wish.MUCH_FASTER)
+            view = self._stretch.shorten(
+                view, split + reach, haste=correction is Correction.MUCH_FASTER
+            )
         self._sync.replace(view)
         if changed := len(self._sync) - before:
             self._tempo.changed(changed / self._rate)
@@ -326,7 +333,7 @@ class PlayoutEngine:
             self._inserted += max(0, changed)
             self._removed += max(0, -changed)
 
-    def _gather(self, samples: int, now: float) -> bool:
+    def _decode_ahead(self, samples: int, now: float) -> bool:
         """Decode what follows as well, as far as it is there, until `samples` wait."""
         while len(self._sync) < samples:
             first, due = self._buffer.first, self._due
@@ -337,21 +344,21 @@ class PlayoutEngine:
 
     # -- what is counted --------------------------------------------------------------------------
 
-    def _settle(self, first: BufferedPacket) -> None:
+    def _count_concealment(self, first: BufferedPacket) -> None:
         """Judge, now that audio goes on with `first`, what was invented in its absence."""
         missing = self._buffer.missing()
         if missing:
             self._delay.lost(missing)
-        if not self._invented or self._due is None:
+        if not self._maybe_concealed or self._due is None:
             return
         jump = first.timestamp - self._due
-        paused = jump >= _SHORTEST_FILL or self._invented > _LONGEST_STALL
+        paused = jump >= _SHORTEST_FILL or self._maybe_concealed > _LONGEST_STALL
         if missing or not paused:
-            self._concealed += self._invented
+            self._concealed += self._maybe_concealed
             self._silenced += self._silent
             self._events += 1
             self._underruns += not missing
-        self._invented = self._silent = 0
+        self._maybe_concealed = self._silent = 0
 
     def _count_filled(self, samples: int, *, invented: bool) -> int:
         """Count what is played in place of a packet; return its ticks, 0 before the first one."""
@@ -359,5 +366,5 @@ class PlayoutEngine:
             return 0
         ticks = samples * 48000 // self._rate
         self._filled += ticks
-        self._invented += ticks if invented else 0
+        self._maybe_concealed += ticks if invented else 0
         return ticks

@@ -40,10 +40,10 @@ CAPACITY = 200
 PIECE = getattr(select, "PIPE_BUF", 512)
 """Bytes that a pipe which is ready takes without blocking (POSIX)."""
 
-PATIENCE = 0.05
+STOP_CHECK_EVERY = 0.05
 """Seconds between two looks at whether to stop."""
 
-CLOSE_TIMEOUT = 1.0
+REST_TIMEOUT = 1.0
 """Seconds that a reader has, after the call, to take what is left."""
 
 _UNKNOWN = 0xFFFFFFFF
@@ -178,9 +178,9 @@ class _Writer:
         """Write the rest and end, within a second or so; return whether the thread has ended."""
         self._ended = True
         self._more.set()
-        await asyncio.to_thread(self._thread.join, CLOSE_TIMEOUT)
+        await asyncio.to_thread(self._thread.join, REST_TIMEOUT)
         self._stop.set()
-        await asyncio.to_thread(self._thread.join, 2 * PATIENCE)
+        await asyncio.to_thread(self._thread.join, 2 * STOP_CHECK_EVERY)
         return not self._thread.is_alive()
 
     # -- the thread -----------------------------------------------------------------------------
@@ -314,7 +314,7 @@ def _write_to_object(file: Any, data: bytes, stop: threading.Event) -> None:
         if not isinstance(file, io.RawIOBase):
             break
         if not taken:
-            stop.wait(PATIENCE)
+            stop.wait(STOP_CHECK_EVERY)
         rest = rest[taken or 0 :]
     if hasattr(file, "flush"):
         file.flush()
@@ -325,7 +325,7 @@ def _ready(descriptor: int) -> bool:
         return True
     poll = select.poll()
     poll.register(descriptor, select.POLLOUT)
-    return bool(poll.poll(PATIENCE * 1000))
+    return bool(poll.poll(STOP_CHECK_EVERY * 1000))
 
 
 def _position(descriptor: int) -> int | None:

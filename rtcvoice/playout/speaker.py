@@ -3,7 +3,7 @@
 The device calls every 10 ms on a thread of PortAudio's, which pulls from the player and does
 nothing else: no lock is waited for, no event loop is in the way. Everything handed out is kept for
 two seconds with the time at which it is heard (`played`). While the device is lost, the ticker of
-the event loop stands in and pulls in real time, so that nothing old piles up to be heard later.
+the event loop pulls in its place, so that nothing old piles up to be heard later.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ QUIET_FOR = 0.2
 """Seconds of that after which an interruption is not noticed."""
 
 LONGEST_CATCH_UP = 1.0
-"""Seconds of a device's absence that are pulled at once when the stand-in takes over."""
+"""Seconds of a device's absence that are pulled at once when the timer takes over."""
 
 
 class Speaker(Sink):
@@ -80,14 +80,14 @@ class Speaker(Sink):
         self._line = Line(self, Direction.OUTPUT, device, latency=latency, clock=self._host.clock)
         self._player: Puller | None = None
         self._silence: Samples = np.zeros(self.rate // 100, np.int16)
-        self._turn = threading.Lock()
+        self._pull_lock = threading.Lock()
         self._resampler: Resampler = PassThrough()
         self._left: Samples = np.zeros(0, np.int16)
         self._device_rate = self.rate
         self._pulled_at = self._loud_at = 0.0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._flowing = False
-        self._standing_in = False
+        self._on_timer = False
 
     @property
     def latency(self) -> float:
@@ -116,7 +116,7 @@ class Speaker(Sink):
         _, pending = await asyncio.wait({closing}, timeout=CLOSE_TIMEOUT)
         if pending:
             logger.warning("x the loudspeaker %r does not close", self._line.device)
-        self._sit_down()
+        self._stop_timer()
         self._loop = None
 
     # -- the line's side ----------------------------------------------------------------------
@@ -130,17 +130,17 @@ class Speaker(Sink):
 
     def process(self, samples: Samples, time: float) -> None:
         """Fill `samples` with what is heard from `time` on; see `line.End`."""
-        # Never waited for: it is taken only while the stand-in has not yet left.
-        if not self._turn.acquire(blocking=False):
+        # Never waited for: it is taken only while the timer still pulls.
+        if not self._pull_lock.acquire(blocking=False):
             samples.fill(0)
             return
         try:
             self._flowing = True
             self._fill(samples, time)
         finally:
-            self._turn.release()
-        if self._standing_in:
-            self._on_loop(self._sit_down)
+            self._pull_lock.release()
+        if self._on_timer:
+            self._on_loop(self._stop_timer)
 
     def quiet(self, now: float) -> bool:
         """Whether nothing is being said; see `line.End`."""
@@ -149,7 +149,7 @@ class Speaker(Sink):
     def closed(self) -> None:
         """Let the loop pull while there is no device; see `line.End`."""
         self._flowing = False
-        self._on_loop(self._stand_in)
+        self._on_loop(self._start_timer)
 
     def changed(self, event: DeviceChanged) -> None:
         """Hand the news on; see `line.End`."""
@@ -175,26 +175,26 @@ class Speaker(Sink):
             self._loud_at = now
         return block
 
-    # -- the stand-in, on the event loop ------------------------------------------------------
+    # -- the timer, while there is no device (event loop) ------------------------------------
 
     def _on_loop(self, what: Callable[[], None]) -> None:
         if (loop := self._loop) is not None:
             with suppress(RuntimeError):  # the loop is closed, and the call with it
                 loop.call_soon_threadsafe(what)
 
-    def _stand_in(self) -> None:
-        if not self._standing_in and self._player is not None:
-            self._standing_in = True
+    def _start_timer(self) -> None:
+        if not self._on_timer and self._player is not None:
+            self._on_timer = True
             ticker().add(self._tick)
 
-    def _sit_down(self) -> None:
-        if self._standing_in:
-            self._standing_in = False
+    def _stop_timer(self) -> None:
+        if self._on_timer:
+            self._on_timer = False
             ticker().remove(self._tick)
 
     def _tick(self, now: float) -> None:
         """Pull for the time since the last pull; nobody hears it."""
-        if not self._turn.acquire(blocking=False):
+        if not self._pull_lock.acquire(blocking=False):
             return
         try:
             now = self._host.clock()
@@ -203,4 +203,4 @@ class Speaker(Sink):
                 self._pull(self._pulled_at + TICK)
                 self.played.write(self._silence, self._pulled_at)
         finally:
-            self._turn.release()
+            self._pull_lock.release()

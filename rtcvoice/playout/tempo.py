@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import enum
 
-__all__ = ["Tempo", "Wish"]
+__all__ = ["Correction", "Tempo"]
 
 MEMORY = 10
 """Packets whose least excess counts: 200 ms of the usual 20 ms."""
@@ -22,7 +22,7 @@ EXCESS = 0.012
 SHORTAGE = 0.006
 """Seconds too early that are left alone."""
 
-PATIENCE = 100
+PAUSE_TIMEOUT = 100
 """Packets that a pause is waited for: 2 s of the usual 20 ms."""
 
 LITTLE = 0.02
@@ -33,7 +33,7 @@ HASTE = 0.12
 SKIP = 0.5
 
 
-class Wish(enum.Enum):
+class Correction(enum.Enum):
     """What would bring the next audio closer to its moment."""
 
     NONE = "It is close enough."
@@ -56,11 +56,11 @@ class Tempo:
         self._recent.clear()
         self._since_change = self._waited = 0
 
-    def wish(self, excess: float) -> Wish:
+    def correction(self, excess: float) -> Correction:
         """Say what a packet calls for by itself, before it is played."""
         if excess > SKIP:
-            return Wish.SKIP
-        return Wish.MUCH_FASTER if excess > HASTE else Wish.NONE
+            return Correction.SKIP
+        return Correction.MUCH_FASTER if excess > HASTE else Correction.NONE
 
     def played(self, excess: float) -> None:
         """A packet is played `excess` seconds past its moment."""
@@ -73,27 +73,35 @@ class Tempo:
         self._recent = [excess + seconds for excess in self._recent]
         self._since_change = 0
 
-    def due(self, *, pausing: bool) -> Wish:
+    def due(self, *, pausing: bool) -> Correction:
         """Say what is to be done now; `pausing`: nobody speaks in what is played."""
         if not self._recent:
-            return Wish.NONE
+            return Correction.NONE
         excess = min(self._recent)
         late = excess > EXCESS and len(self._recent) == MEMORY
         early = self._recent[-1] < -SHORTAGE
         if not (late or early):
             self._waited = 0
-            return Wish.NONE
+            return Correction.NONE
         self._waited += 1
         if late:
             return self._faster(excess, pausing=pausing)
-        urgent = self._recent[-1] < -LITTLE or self._waited > PATIENCE
-        return Wish.SLOWER if (pausing or urgent) and self._since_change >= 2 else Wish.NONE
+        urgent = self._recent[-1] < -LITTLE or self._waited > PAUSE_TIMEOUT
+        return (
+            Correction.SLOWER
+            if (pausing or urgent) and self._since_change >= 2
+            else Correction.NONE
+        )
 
-    def _faster(self, excess: float, *, pausing: bool) -> Wish:
+    def _faster(self, excess: float, *, pausing: bool) -> Correction:
         if excess > HASTE:
-            return Wish.MUCH_FASTER
+            return Correction.MUCH_FASTER
         if pausing:
-            return Wish.FASTER
-        if excess <= MUCH and self._waited <= PATIENCE:
-            return Wish.NONE
-        return Wish.FASTER if self._since_change >= (2 if excess > MUCH else 4) else Wish.NONE
+            return Correction.FASTER
+        if excess <= MUCH and self._waited <= PAUSE_TIMEOUT:
+            return Correction.NONE
+        return (
+            Correction.FASTER
+            if self._since_change >= (2 if excess > MUCH else 4)
+            else Correction.NONE
+        )

@@ -20,13 +20,13 @@ __all__ = ["Period", "TimeStretch"]
 Wave = npt.NDArray[np.float32]
 
 SHORTEST_HZ = 400
-LONGEST = 0.015
+LONGEST_PERIOD = 0.015
 """Seconds of the longest period: 67 Hz, below any voice."""
 
-ALIKE = 0.9
+MIN_CORRELATION = 0.9
 """Correlation of two periods that may be merged unheard."""
 
-ALIKE_IN_HASTE = 0.5
+MIN_CORRELATION_IN_HASTE = 0.5
 
 QUIET = 100.0
 """RMS, of 32768, below which a merge goes unnoticed whatever it merges (about -50 dBFS)."""
@@ -38,7 +38,7 @@ class Period(NamedTuple):
     """A pitch period around a splice point."""
 
     samples: int
-    alike: float
+    correlation: float
     """Correlation of the periods before and after the splice point, -1..1."""
 
 
@@ -47,7 +47,7 @@ class TimeStretch:
 
     def __init__(self, rate: int) -> None:
         self._step = rate // _COARSE
-        self._longest = int(LONGEST * rate)
+        self._longest = int(LONGEST_PERIOD * rate)
         self._shortest = rate // SHORTEST_HZ
         self._fades: dict[int, Wave] = {}
 
@@ -88,8 +88,8 @@ class TimeStretch:
         around = pcm[at - side : at + side].astype(np.float32)
         quiet = float(around @ around) < QUIET * QUIET * len(around)
         period = self._period(around)
-        needed = ALIKE_IN_HASTE if haste else ALIKE
-        return period.samples if quiet or period.alike >= needed else 0
+        needed = MIN_CORRELATION_IN_HASTE if haste else MIN_CORRELATION
+        return period.samples if quiet or period.correlation >= needed else 0
 
     def _period(self, around: Wave) -> Period:
         """Find the period by which the sound after the middle best continues the one before."""
@@ -100,7 +100,7 @@ class TimeStretch:
         shortest, longest = self._shortest // step, middle
         best, guess = -np.inf, longest
         for lag in range(shortest, longest + 1):
-            score = _alike(coarse[middle - lag : middle], coarse[middle : middle + lag])
+            score = _correlation(coarse[middle - lag : middle], coarse[middle : middle + lag])
             # A little in favour of long periods: one cut of two periods beats two cuts of one.
             score += 0.02 * lag / longest
             if score > best:
@@ -113,9 +113,9 @@ class TimeStretch:
         best = Period(guess, -1.0)
         low, high = max(self._shortest, guess - self._step), min(middle, guess + self._step)
         for lag in range(low, high + 1, step):
-            alike = _alike(around[middle - lag : middle], around[middle : middle + lag])
-            if alike > best.alike:
-                best = Period(lag, alike)
+            correlation = _correlation(around[middle - lag : middle], around[middle : middle + lag])
+            if correlation > best.correlation:
+                best = Period(lag, correlation)
         return best
 
     def _cross(self, leaving: Samples, coming: Samples) -> Samples:
@@ -128,6 +128,6 @@ class TimeStretch:
         return mixed
 
 
-def _alike(one: Wave, other: Wave) -> float:
+def _correlation(one: Wave, other: Wave) -> float:
     power = float(one @ one) * float(other @ other)
     return float(one @ other) / power**0.5 if power > 1e-6 else 0.0

@@ -10,7 +10,7 @@ import msgspec
 from rtcvoice.errors import SignalingError, one_line
 from rtcvoice.masking import masked
 
-__all__ = ["STATUS_HINTS", "Reply", "decoded", "refused"]
+__all__ = ["STATUS_HINTS", "HttpAnswer", "decoded", "refused"]
 
 _HINTS = {
     "invalid_api_key": "check the key, and that it belongs to this provider and project",
@@ -38,7 +38,7 @@ _OPTIONS = (
 """Options of `connect` by whose names the API complains."""
 
 
-class Reply(NamedTuple):
+class HttpAnswer(NamedTuple):
     """A response that was read whole."""
 
     status: int
@@ -66,7 +66,7 @@ def decoded(body: bytes) -> Any:
         return None
 
 
-def refused(reply: Reply, doing: str, secrets: tuple[str, ...]) -> SignalingError:
+def refused(reply: HttpAnswer, doing: str, secrets: tuple[str, ...]) -> SignalingError:
     """Return the error for an answer that is no 2xx; `secrets` are taken out of its words."""
     code, message = _api_error(reply, secrets)
     status, request_id = reply.status, reply.request_id
@@ -82,11 +82,11 @@ def refused(reply: Reply, doing: str, secrets: tuple[str, ...]) -> SignalingErro
     elif status >= 500:
         hint = "the provider has a problem: try again, see its status page"
     elif status == 429 and code not in _HINTS:
-        hint = _patience(reply, code)
+        hint = _hint_to_wait(reply, code)
     return SignalingError(text, status=status, code=code, request_id=request_id, hint=hint)
 
 
-def _hint_for(reply: Reply) -> str:
+def _hint_for(reply: HttpAnswer) -> str:
     """Name the option whose value the server does not take."""
     data = decoded(reply.body)
     error = data.get("error") if isinstance(data, dict) else None
@@ -95,7 +95,7 @@ def _hint_for(reply: Reply) -> str:
     return next((f"look at {name}=" for name in _OPTIONS if name in places), "")
 
 
-def _patience(reply: Reply, code: str | None) -> str:
+def _hint_to_wait(reply: HttpAnswer, code: str | None) -> str:
     wait = reply.headers.get("retry-after", "")
     if wait.isdecimal() and len(wait) < 8:
         return f"too many requests: try again in {wait} s"
@@ -104,7 +104,7 @@ def _patience(reply: Reply, code: str | None) -> str:
     return STATUS_HINTS[429]
 
 
-def _api_error(reply: Reply, secrets: tuple[str, ...]) -> tuple[str | None, str]:
+def _api_error(reply: HttpAnswer, secrets: tuple[str, ...]) -> tuple[str | None, str]:
     """Return (code, message) of an API error; of anything else the beginning of its text."""
     data = decoded(reply.body)
     error = data.get("error") if isinstance(data, dict) else None

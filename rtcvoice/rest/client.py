@@ -26,7 +26,7 @@ import httpx
 from rtcvoice.errors import ConfigError, SignalingError, one_line
 from rtcvoice.masking import masked
 from rtcvoice.rest.addresses import is_loopback
-from rtcvoice.rest.answers import STATUS_HINTS, Reply, refused
+from rtcvoice.rest.answers import STATUS_HINTS, HttpAnswer, refused
 from rtcvoice.rest.proxies import OPTION, Proxy, proxy_for
 
 __all__ = ["BODY_LIMIT", "Rest", "tls_context", "why"]
@@ -96,7 +96,7 @@ class Rest:
 
     async def request(
         self, method: str, url: str, doing: str, *, secrets: tuple[str, ...], **request: Any
-    ) -> Reply:
+    ) -> HttpAnswer:
         """Send a request and return the answer whole; raises SignalingError unless it is a 2xx.
 
         `doing` begins the error's message; `secrets` are taken out of it.
@@ -106,7 +106,7 @@ class Rest:
                 body = await _read(response)
         except (httpx.HTTPError, httpx.InvalidURL) as exc:
             raise self._unreachable(url, doing, one_line(masked(str(exc), *secrets)), exc) from exc
-        reply = Reply(response.status_code, response.headers, body)
+        reply = HttpAnswer(response.status_code, response.headers, body)
         logger.debug("< %s %d %s", urlsplit(url).path, reply.status, reply.request_id)
         if not 200 <= reply.status < 300:
             raise refused(reply, doing, secrets)

@@ -19,7 +19,7 @@ from urllib.parse import unquote
 
 from rtcvoice.errors import ConfigError
 
-__all__ = ["Asked", "IceServer", "IceSettings", "ice_servers_from"]
+__all__ = ["GatheringResult", "IceServer", "IceSettings", "ice_servers_from"]
 
 logger = logging.getLogger(__name__)
 
@@ -92,7 +92,7 @@ class IceServer:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class GatheringResult:
     """What became of asking a server for a candidate."""
 
     server: IceServer
@@ -111,12 +111,12 @@ class IceSettings:
     relay_only: bool = False
     """Use no path but those through the TURN servers."""
     tls: Callable[[], ssl.SSLContext] = ssl.create_default_context
-    asked: list[Asked] = field(default_factory=list)
+    asked: list[GatheringResult] = field(default_factory=list)
     """One for each server that was asked, in the order of their answers."""
     mismatch: str = ""
     """What to do when no address of the other side can be reached, where the addresses tell."""
 
-    def note(self, asked: Asked) -> None:
+    def note(self, asked: GatheringResult) -> None:
         """Remember what became of a server."""
         self.asked.append(asked)
         if asked.problem:

@@ -12,7 +12,7 @@ _INVISIBLE = dict.fromkeys((0xFEFF, 0x200B, 0x200C, 0x200D, 0x2060))
 _ASSIGNMENT = re.compile(r"^(?:(?:export\s+)?[A-Z0-9_]*(?:KEY|TOKEN)\s*=|bearer\s)\s*", re.I | re.A)
 _PLACEHOLDER = re.compile(r"\.\.\.|[<>]|your[-_ ].*(?:key|token)", re.I)
 
-LONGEST = 16 << 10
+LONGEST_KEY_FILE = 16 << 10
 """Characters of a key or token; access tokens have some thousands."""
 
 MOST_LAYERS = 10
@@ -21,8 +21,8 @@ MOST_LAYERS = 10
 
 def odd_in(value: str) -> str | None:
     """Return what is in a secret that cannot be: it travels in an HTTP header."""
-    if len(value) > LONGEST:
-        return f"more than {LONGEST} characters"
+    if len(value) > LONGEST_KEY_FILE:
+        return f"more than {LONGEST_KEY_FILE} characters"
     if "\n" in value or "\r" in value:
         return "a line break"
     if any(quote in value for quote in _QUOTES):
@@ -35,7 +35,7 @@ def odd_in(value: str) -> str | None:
 
 def bare(text: str) -> str:
     """Return a key without what editors, env files and headers put around it."""
-    if len(text) > LONGEST:
+    if len(text) > LONGEST_KEY_FILE:
         return text
     before = None
     for _ in range(MOST_LAYERS):

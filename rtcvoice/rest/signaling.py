@@ -21,7 +21,7 @@ import msgspec
 from rtcvoice.errors import CredentialsError, SignalingError, one_line
 from rtcvoice.masking import masked
 from rtcvoice.rest.addresses import is_azure
-from rtcvoice.rest.answers import Reply, decoded
+from rtcvoice.rest.answers import HttpAnswer, decoded
 from rtcvoice.rest.client import Rest
 from rtcvoice.rest.credentials import (
     AccessToken,
@@ -228,7 +228,7 @@ class Signaling:
         assert self._ready is not None, "authorize() comes first"
         return self._ready
 
-    async def _post(self, path: str, doing: str, shown: Credentials, **request: Any) -> Reply:
+    async def _post(self, path: str, doing: str, shown: Credentials, **request: Any) -> HttpAnswer:
         headers = {**shown.headers, **request.pop("headers", {})}
         return await self._rest.request(
             "POST",
@@ -282,7 +282,7 @@ async def fetch_token(
     return EphemeralToken(token)
 
 
-def _minted(reply: Reply, token: Any, secrets: tuple[str, ...], hint: str) -> Minted:
+def _minted(reply: HttpAnswer, token: Any, secrets: tuple[str, ...], hint: str) -> Minted:
     """Return the token that was found in an answer, if it is one."""
     data = decoded(reply.body)
     expires_at = data.get("expires_at") if isinstance(data, dict) else None
@@ -298,7 +298,7 @@ def _minted(reply: Reply, token: Any, secrets: tuple[str, ...], hint: str) -> Mi
     return Minted(value, expires_at if isinstance(expires_at, int) else None)
 
 
-def _token_of(reply: Reply) -> Any:
+def _token_of(reply: HttpAnswer) -> Any:
     """Find the token in whatever a token server answers; None if it is some other page."""
     data = decoded(reply.body)
     if isinstance(data, dict):
@@ -309,7 +309,7 @@ def _token_of(reply: Reply) -> Any:
     return text if text.startswith(("ek_", "sk-")) else None
 
 
-def _answer(reply: Reply) -> Answer:
+def _answer(reply: HttpAnswer) -> Answer:
     # The content type is not checked: the service labels its SDP text/plain.
     path = reply.headers.get("location", "").partition("?")[0]
     call_id = one_line(path.rstrip("/").rpartition("/")[2], 200)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 __all__ = ["UnreadableFile", "read_text"]
 
-PATIENCE = 5.0
+READ_TIMEOUT = 5.0
 """Seconds to wait for the writer of a named pipe."""
 
 
@@ -81,7 +81,7 @@ def _piped(path: Path, most: int) -> bytes:
 
     thread = threading.Thread(target=read, name=f"rtcvoice reads {path.name}", daemon=True)
     thread.start()
-    thread.join(PATIENCE)
+    thread.join(READ_TIMEOUT)
     if not found:
         raise UnreadableFile("it is a named pipe that nobody writes into")
     if isinstance(found[0], OSError):

@@ -19,7 +19,7 @@ from functools import partial
 from queue import SimpleQueue
 from typing import Any, ParamSpec, TypeAlias, TypeVar
 
-__all__ = ["DaemonThreads", "ThreadsBusy", "bearable", "in_thread"]
+__all__ = ["DaemonThreads", "ThreadsBusy", "in_thread", "settable_in_future"]
 
 LIMIT = 64
 """Functions of `in_thread` at a time, those that were given up on included; more of them wait."""
@@ -132,12 +132,12 @@ def _do(future: Future[Any], function: Callable[[], Any]) -> None:
     try:
         result = function()
     except BaseException as exc:
-        future.set_exception(bearable(exc))
+        future.set_exception(settable_in_future(exc))
     else:
         future.set_result(result)
 
 
-def bearable(error: BaseException) -> BaseException:
+def settable_in_future(error: BaseException) -> BaseException:
     """Return the error, or another one in place of those that no future may carry."""
     if isinstance(error, Exception) and not isinstance(error, StopIteration):
         return error

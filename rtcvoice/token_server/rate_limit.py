@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 
-__all__ = ["RateLimit", "household"]
+__all__ = ["RequestLimit", "household"]
 
 
 def household(client: str) -> str:
@@ -20,7 +20,7 @@ def household(client: str) -> str:
     return str(ipaddress.IPv6Network((int(address), 64), strict=False))
 
 
-class RateLimit:
+class RequestLimit:
     """Lets every client act `per_minute` times a minute, as many at once, then evenly.
 
     Knows the newest `most` clients; one that was forgotten starts afresh.

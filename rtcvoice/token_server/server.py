@@ -32,7 +32,7 @@ from rtcvoice.rest.credentials import WAYS, EphemeralToken, TokenUrl
 from rtcvoice.rest.signaling import Minted, Signaling
 from rtcvoice.system.small_files import UnreadableFile, read_text
 from rtcvoice.token_server.access import Access, Refusal, names_in
-from rtcvoice.token_server.rate_limit import RateLimit, household
+from rtcvoice.token_server.rate_limit import RequestLimit, household
 
 __all__ = ["TokenServer", "session_options"]
 
@@ -110,7 +110,7 @@ class TokenServer:
         )
         self._signaling = _signaling_of(config)
         self._host, self._port = host, port
-        self._limit = RateLimit(per_minute)
+        self._limit = RequestLimit(per_minute)
         self._token_seconds = token_seconds
         self._behind_proxy = behind_proxy
         self._per_client_identifier = per_client_identifier

@@ -24,7 +24,7 @@ from aioice.ice import StunProtocol, relayed_candidate, server_reflexive_candida
 from aioice.stun import TransactionError, TransactionFailed, TransactionTimeout
 
 from rtcvoice.errors import one_line
-from rtcvoice.rest.ice_servers import Asked, IceServer, IceSettings
+from rtcvoice.rest.ice_servers import GatheringResult, IceServer, IceSettings
 from rtcvoice.system import clock
 from rtcvoice.wire._aiortc import UnsupportedAiortc
 from rtcvoice.wire._wall_clock import relay_by_monotonic_clock
@@ -33,14 +33,14 @@ __all__ = ["gather_through_servers", "route", "try_servers"]
 
 logger = logging.getLogger(__name__)
 
-STUN_PATIENCE = 1.0
-TURN_PATIENCE = 2.0
+STUN_TIMEOUT = 1.0
+TURN_TIMEOUT = 2.0
 """Seconds that a server may take while there are other ways: the offer waits for it."""
 
-RELAY_PATIENCE = 5.0
+RELAY_TIMEOUT = 5.0
 """Seconds that a TURN server may take when there is no other way."""
 
-FAREWELL = 1.0
+DEALLOCATE_TIMEOUT = 1.0
 """Seconds for giving an allocation back; aioice would try for a minute on a dead network."""
 
 _INNER = "_TurnTransport__inner_protocol"
@@ -98,22 +98,22 @@ async def _ask(
     connection: Any, server: IceServer, component: int, settings: IceSettings
 ) -> list[Candidate]:
     begun = clock.now()
-    patience = STUN_PATIENCE
+    timeout = STUN_TIMEOUT
     asking: Coroutine[Any, Any, list[Candidate]]
     if server.scheme == "stun":
         asking = _reflexive(connection, server)
     else:
-        patience = RELAY_PATIENCE if settings.relay_only else TURN_PATIENCE
+        timeout = RELAY_TIMEOUT if settings.relay_only else TURN_TIMEOUT
         asking = _relayed(connection, server, component, settings)
     try:
-        async with asyncio.timeout(patience):
+        async with asyncio.timeout(timeout):
             found = await asking
     except (OSError, TransactionError) as exc:  # also TimeoutError and all of ssl's
-        asked = Asked(server, "", *_explained(server, exc, patience), clock.now() - begun)
+        asked = GatheringResult(server, "", *_explained(server, exc, timeout), clock.now() - begun)
         settings.note(asked)
         return []
     given = ", ".join(f"{candidate.host}:{candidate.port}" for candidate in found)
-    settings.note(Asked(server, given, seconds=clock.now() - begun))
+    settings.note(GatheringResult(server, given, seconds=clock.now() - begun))
     return found
 
 
@@ -154,7 +154,7 @@ async def _relayed(
     )
     connection._protocols.append(protocol)  # from here on the connection closes it
     protocol.via = server  # type: ignore[attr-defined]  # told by `route`
-    _hurry_farewell(protocol.transport)
+    _bound_deallocation(protocol.transport)
     _watch_refusals(protocol, server, settings)
     return [candidate]
 
@@ -176,7 +176,7 @@ async def _has_ipv6(server: IceServer) -> bool:
         return False
 
 
-def _hurry_farewell(transport: Any) -> None:
+def _bound_deallocation(transport: Any) -> None:
     inner: Any = getattr(transport, _INNER, None)
     delete = getattr(inner, "delete", None)
     if delete is None:
@@ -184,7 +184,7 @@ def _hurry_farewell(transport: Any) -> None:
 
     async def delete_soon() -> None:
         with suppress(TimeoutError):
-            async with asyncio.timeout(FAREWELL):
+            async with asyncio.timeout(DEALLOCATE_TIMEOUT):
                 await delete()
 
     inner.delete = delete_soon
@@ -199,12 +199,14 @@ def _watch_refusals(protocol: Any, server: IceServer, settings: IceSettings) -> 
         if isinstance(exc, TransactionFailed) and str(exc) not in told and len(told) < 3:
             told.add(str(exc))
             problem = f"{server} will not relay to the server of the call: {_code(exc)}"
-            settings.note(Asked(server, "", problem, "see the TURN server's rules for peers"))
+            settings.note(
+                GatheringResult(server, "", problem, "see the TURN server's rules for peers")
+            )
 
     protocol.error_received = error_received
 
 
-def _explained(server: IceServer, exc: Exception, patience: float) -> tuple[str, str]:
+def _explained(server: IceServer, exc: Exception, timeout: float) -> tuple[str, str]:
     """Return what went wrong and what to do about it."""
     by = server.transport.upper()
     if isinstance(exc, TransactionFailed):
@@ -216,7 +218,7 @@ def _explained(server: IceServer, exc: Exception, patience: float) -> tuple[str,
         if server.scheme == "stun":
             other = "a call works without STUN: leave it out"
         hint = f"is it running there, and does the network let {by} through? {other}".rstrip()
-        return f"{server} does not answer by {by} within {patience:g} s", hint
+        return f"{server} does not answer by {by} within {timeout:g} s", hint
     if isinstance(exc, ssl.SSLCertVerificationError):
         cure = "ca_file= (--ca-file) or SSL_CERT_FILE can name your own CA"
         return f"{server} has a certificate that is not trusted: {exc.verify_message}", cure

@@ -29,7 +29,7 @@ from .far_reference import LEAD, FarReference
 from .isolation import Isolation
 from .linear_echo import LinearEcho, Wave
 
-__all__ = ["EchoCanceller", "EchoEngine", "Polish", "engine_available"]
+__all__ = ["EchoCanceller", "EchoEngine", "NoiseAndGain", "engine_available"]
 
 HINT_MS = round(LEAD * 1000) + 5
 """Where AEC3 begins to look for the echo: it comes after the lead, and some room."""
@@ -37,7 +37,7 @@ HINT_MS = round(LEAD * 1000) + 5
 OPENING = 0.005
 """Seconds in which the user's voice is faded in: no click, no lost consonant."""
 
-DOUBTED, RECOVERY = 0.2, 0.25
+UNCONVERGED_GAIN, RECOVERY = 0.2, 0.25
 """Gain of what is probably the assistant (-14 dB), and by how much it recovers in a block."""
 
 PACE_BLOCKS, PACE_GAIN = 25, 0.3
@@ -96,21 +96,21 @@ class EchoCanceller:
         passed = self._engine.process(block.samples, far)
         rest = self._linear.process(block.samples, far)
         speaking = self._judge(passed, far)
-        passed = self._guarded(passed)
-        self._keep_pace()
+        passed = self._attenuate_unconverged(passed)
+        self._follow_drift()
         late = np.concatenate((self._late, rest))
         rest, self._late = late[: len(rest)], late[len(rest) :]
         return Block(self._mixed(passed, rest, speaking), block.index, block.time - self.delay)
 
-    def _keep_pace(self) -> None:
+    def _follow_drift(self) -> None:
         """Slow the reference down, or hurry it, as the echo path seems to become longer or shorter.
 
         The devices' own times tell a drift only after minutes: they wander by milliseconds.
         """
         self._blocks += 1
         if self._blocks % PACE_BLOCKS == 0:
-            moved = self._linear.moved()
-            if self._double_talk.acquainted:
+            moved = self._linear.path_change()
+            if self._double_talk.partly_converged:
                 self._reference.slow_down(PACE_GAIN * moved / (PACE_BLOCKS / 50))
 
     def _judge(self, passed: Samples, far: Samples) -> bool:
@@ -121,20 +121,22 @@ class EchoCanceller:
             echo=_dbfs(parts.echo),
             rest=_dbfs(parts.rest),
             passed=_dbfs(_power(_wave(passed))),
-            alike=parts.alike,
+            correlation=parts.correlation,
         )
         isolated = self._isolation(
             far=_dbfs(_power(_wave(far))), heard=evidence.heard, echo=evidence.echo
         )
         self.speaking = self._double_talk(evidence) or self._isolation.speaking
-        if self._double_talk.misled:
-            self._linear.waver()
+        if self._double_talk.diverged:
+            self._linear.widen_uncertainty()
         return self.speaking or isolated
 
-    def _guarded(self, passed: Samples) -> Samples:
+    def _attenuate_unconverged(self, passed: Samples) -> Samples:
         """Return AEC3's output, lowered while it is most likely the assistant's."""
         before = self._gain
-        self._gain = DOUBTED if self._double_talk.doubtful else min(1.0, before + RECOVERY)
+        self._gain = (
+            UNCONVERGED_GAIN if self._double_talk.aec_unconverged else min(1.0, before + RECOVERY)
+        )
         return ramped(passed, before, self._gain)
 
     def _mixed(self, passed: Samples, rest: Wave, speaking: bool) -> Samples:
@@ -149,7 +151,7 @@ class EchoCanceller:
         return np.clip(np.rint(mixed * 32768), -32768, 32767).astype(np.int16)
 
 
-class Polish:
+class NoiseAndGain:
     """Noise suppression (12 dB) and automatic gain, as WebRTC does them; adds 6 ms of delay.
 
     Off unless asked for: the service has noise reduction of its own, and the gain raises whoever

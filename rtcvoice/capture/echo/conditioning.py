@@ -16,10 +16,10 @@ from typing import Protocol
 from rtcvoice.sound.samples import Block
 from rtcvoice.sound.timed_ring import TimedRing
 
-from .canceller import EchoCanceller, Polish, engine_available
+from .canceller import EchoCanceller, NoiseAndGain, engine_available
 from .half_duplex import HalfDuplex
 
-__all__ = ["AsIs", "Conditioner", "Conditioning", "conditioner"]
+__all__ = ["Conditioner", "Conditioning", "NoConditioning", "conditioner"]
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ class Conditioning:
     gain_control: bool = False
 
 
-class AsIs:
+class NoConditioning:
     """No conditioning at all."""
 
     delay = 0.0
@@ -59,20 +59,20 @@ class AsIs:
         return block
 
 
-class _Polished:
+class _ThenNoiseAndGain:
     """`first`, then noise suppression and gain."""
 
-    def __init__(self, first: Conditioner, polish: Polish) -> None:
+    def __init__(self, first: Conditioner, noise_and_gain: NoiseAndGain) -> None:
         self._first = first
-        self._polish = polish
-        self.delay = first.delay + polish.delay
+        self._noise_and_gain = noise_and_gain
+        self.delay = first.delay + noise_and_gain.delay
 
     @property
     def speaking(self) -> bool:
         return self._first.speaking
 
     def process(self, block: Block) -> Block:
-        return self._polish.process(self._first.process(block))
+        return self._noise_and_gain.process(self._first.process(block))
 
 
 def conditioner(wanted: Conditioning, *, rate: int, speaker: TimedRing | None) -> Conditioner:
@@ -81,18 +81,18 @@ def conditioner(wanted: Conditioning, *, rate: int, speaker: TimedRing | None) -
     Where pywebrtc-audio cannot be had, a half-duplex gate stands in for the echo canceller, the
     rest is left out, and a warning says so.
     """
-    polish = wanted.noise_suppression or wanted.gain_control
+    noise_and_gain = wanted.noise_suppression or wanted.gain_control
     available = engine_available()
-    if polish and not available:
+    if noise_and_gain and not available:
         logger.warning("x no noise suppression or gain: pywebrtc-audio is not installed")
-    first: Conditioner = AsIs()
+    first: Conditioner = NoConditioning()
     if wanted.echo_cancellation and speaker is not None:
         first = EchoCanceller(speaker, rate=rate) if available else _half_duplex(speaker)
-    if not polish or not available:
+    if not noise_and_gain or not available:
         return first
-    return _Polished(
+    return _ThenNoiseAndGain(
         first,
-        Polish(
+        NoiseAndGain(
             rate=rate,
             noise_suppression=wanted.noise_suppression,
             gain_control=wanted.gain_control,

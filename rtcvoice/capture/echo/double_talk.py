@@ -19,14 +19,14 @@ TAIL = 2.0
 AUDIBLE = -45.0
 """dBFS of an echo from which on there is something to learn of what the filter leaves."""
 
-TRUSTED = -9.0
+CONVERGED = -9.0
 """dB: a filter that leaves more than this of an echo does not know the room."""
 
-ACQUAINTED = -4.0
+PARTLY_CONVERGED = -4.0
 """dB: one that leaves no more than this at least moves as the room does."""
 
 BEST = -24.0
-"""dB: nobody is trusted to leave less."""
+"""dB: no filter is believed to leave less."""
 
 CLEAR, CLEARLY = 4.0, 18.0
 """dB that rest and AEC3's output must each stand above the usual to be a voice, and together."""
@@ -34,7 +34,7 @@ CLEAR, CLEARLY = 4.0, 18.0
 QUIETEST = -58.0
 """dBFS below which a rest is no voice."""
 
-WARY = 10
+DIVERGED_FOR = 10
 """Blocks after a sign that the room has changed in which nobody is believed to speak."""
 
 NOTHING_PLAYED = -95.0
@@ -46,7 +46,7 @@ TAKEN = 5.0
 ADDED = 4.0
 """dB by which AEC3's output is louder than the microphone only when it is wrong itself."""
 
-DOUBT = 5
+UNCONVERGED_FOR = 5
 """Blocks for which a doubt lasts."""
 
 QUIET = -68.0
@@ -64,7 +64,7 @@ HOLD = 8
 MORE = 1.0
 """dB by which a rest is louder than all that was heard only where the room is wrongly known."""
 
-ALIKE = 0.6
+CORRELATED = 0.6
 """Correlation of rest and echo that a room wrongly known causes, and a voice does not."""
 
 RISE, FALL = 0.8, 0.2
@@ -72,7 +72,7 @@ RISE, FALL = 0.8, 0.2
 
 
 class Evidence(NamedTuple):
-    """One block of 20 ms. Levels are dBFS of power; `alike` is the correlation of rest and echo."""
+    """One block of 20 ms. Levels are dBFS of power; `correlation` is that of rest and echo."""
 
     heard: float
     """What the microphone heard."""
@@ -82,7 +82,7 @@ class Evidence(NamedTuple):
     """What is left without that echo."""
     passed: float
     """What AEC3 lets through."""
-    alike: float
+    correlation: float
 
 
 class DoubleTalk:
@@ -95,7 +95,7 @@ class DoubleTalk:
         self._background = -70.0
         self._passed = 0.0
         self._since_passed = 0
-        self._hold = self._wary = self._doubt = 0
+        self._hold = self._diverged_for = self._unconverged_for = 0
 
     @property
     def speaking(self) -> bool:
@@ -103,47 +103,47 @@ class DoubleTalk:
         return self._hold > 0
 
     @property
-    def trusted(self) -> bool:
+    def converged(self) -> bool:
         """Whether the linear filter knows the room well enough to be asked."""
-        return self.left < TRUSTED
+        return self.left < CONVERGED
 
     @property
-    def acquainted(self) -> bool:
+    def partly_converged(self) -> bool:
         """Whether the linear filter has learnt enough to show how the room's echo moves."""
-        return self.left < ACQUAINTED
+        return self.left < PARTLY_CONVERGED
 
     @property
-    def misled(self) -> bool:
+    def diverged(self) -> bool:
         """Whether the latest block shows that the linear filter has the room wrong."""
-        return self._wary == WARY
+        return self._diverged_for == DIVERGED_FOR
 
     def __call__(self, block: Evidence) -> bool:
         """Return whether the user speaks in `block`."""
         self._tail = max(block.echo, self._tail - TAIL)
         self._listen_to_aec(block.passed)
-        self._wary = max(0, self._wary - 1)
-        if block.echo > AUDIBLE and _is_misled(block):
+        self._diverged_for = max(0, self._diverged_for - 1)
+        if block.echo > AUDIBLE and _has_diverged(block):
             self.left = min(0.0, self.left + 3)
-            self._hold, self._wary = 0, WARY
+            self._hold, self._diverged_for = 0, DIVERGED_FOR
         elif block.echo > AUDIBLE and self._since_passed >= RECENTLY:
             self._learn(block.rest - self._tail)
         self._hold = HOLD if self._stands_out(block.rest) else max(0, self._hold - 1)
-        self._mind_the_beginning(block)
+        self._check_aec_convergence(block)
         return self.speaking
 
-    def _mind_the_beginning(self, block: Evidence) -> None:
+    def _check_aec_convergence(self, block: Evidence) -> None:
         """See whether AEC3, still learning itself, takes away much, or adds what nobody heard."""
-        if self.trusted or block.heard < NOTHING_PLAYED:
-            self._doubt = 0
+        if self.converged or block.heard < NOTHING_PLAYED:
+            self._unconverged_for = 0
         elif block.heard - block.passed > TAKEN or block.passed - block.heard > ADDED:
-            self._doubt = DOUBT
+            self._unconverged_for = UNCONVERGED_FOR
         else:
-            self._doubt = max(0, self._doubt - 1)
+            self._unconverged_for = max(0, self._unconverged_for - 1)
 
     @property
-    def doubtful(self) -> bool:
+    def aec_unconverged(self) -> bool:
         """Whether what AEC3 lets through is rather the assistant: nobody knows the room yet."""
-        return self._doubt > 0
+        return self._unconverged_for > 0
 
     def _listen_to_aec(self, passed: float) -> None:
         over = passed - max(self._background, QUIET)
@@ -153,18 +153,18 @@ class DoubleTalk:
         self._background += max(-1.0, min(rise, passed - self._background))
 
     def _learn(self, left: float) -> None:
-        fall = FALL if self.trusted else 2 * FALL
+        fall = FALL if self.converged else 2 * FALL
         step = RISE if left > self.left else -fall
         self.left = max(BEST, min(0.0, self.left + step))
 
     def _stands_out(self, rest: float) -> bool:
         over = rest - max(QUIETEST, self._tail + self.left)
         clear = over > CLEAR and self._passed > CLEAR and over + self._passed > CLEARLY
-        return clear and self.trusted and not self._wary
+        return clear and self.converged and not self._diverged_for
 
 
-def _is_misled(block: Evidence) -> bool:
+def _has_diverged(block: Evidence) -> bool:
     """Whether the filter takes the room for another than it is: its rest is its own echo."""
     if block.rest > block.heard + MORE:
         return True
-    return block.alike > ALIKE and block.rest > block.echo - 6
+    return block.correlation > CORRELATED and block.rest > block.echo - 6

@@ -72,11 +72,11 @@ class FarReference:
         self._left: Samples = np.zeros(0, np.int16)
         self._place: float | None = None
         self._index = 0
-        self._off: deque[float] = deque(maxlen=JUDGED)
-        self._usual: float | None = None
-        self._strayed = 0.0
+        self._errors: deque[float] = deque(maxlen=JUDGED)
+        self._usual_error: float | None = None
+        self._drift_error = 0.0
         self._slower = 0.0
-        self._edge = (0, 0)
+        self._last_read = (0, 0)
 
     def slow_down(self, by: float) -> None:
         """Run slower by so much of the speed, more than until now: the echo falls behind."""
@@ -95,29 +95,29 @@ class FarReference:
         self._index = block.index + len(block.samples)
         end = begin + len(block.samples) * self._ratio * (1 - self._slower)
         self._place = end
-        self._mind_the_edge(round(end))
-        return self._converted(self._between(begin, end), len(block.samples))
+        self._shorten_lead(round(end))
+        return self._converted(self._interpolated(begin, end), len(block.samples))
 
     def _correct(self, begin: float, wanted: int, block: Block) -> float:
         """Return where to read instead of `begin`, in view of where the times say."""
-        self._off.append((wanted - begin) / self._ring.rate)
-        steady = median(self._off)
-        if len(self._off) > 2 and abs(steady) > FAR_OFF:
+        self._errors.append((wanted - begin) / self._ring.rate)
+        steady = median(self._errors)
+        if len(self._errors) > 2 and abs(steady) > FAR_OFF:
             self._synchronise(wanted, block)
             return wanted
-        if len(self._off) < JUDGED:
+        if len(self._errors) < JUDGED:
             return begin
-        if self._usual is None:
-            self._usual = steady
-        strayed = steady - self._usual
-        if abs(strayed) > JUMP:
-            begin += round(strayed * self._ring.rate)
+        if self._usual_error is None:
+            self._usual_error = steady
+        drifted = steady - self._usual_error
+        if abs(drifted) > JUMP:
+            begin += round(drifted * self._ring.rate)
             self.synchronised += 1
-            self._off.clear()
-            self._strayed = 0.0
-        self._strayed += SMOOTHING * (strayed - self._strayed)
-        if abs(self._strayed) > UNSURE:
-            surely = math.copysign(abs(self._strayed) - UNSURE, self._strayed)
+            self._errors.clear()
+            self._drift_error = 0.0
+        self._drift_error += SMOOTHING * (drifted - self._drift_error)
+        if abs(self._drift_error) > UNSURE:
+            surely = math.copysign(abs(self._drift_error) - UNSURE, self._drift_error)
             begin += FOLLOW * surely * self._ring.rate * len(block.samples) / self._rate
         return begin
 
@@ -125,23 +125,23 @@ class FarReference:
         self.synchronised += 1
         logger.debug("= echo reference at %d for microphone sample %d", wanted, block.index)
         self._place, self._index = float(wanted), block.index
-        self._off.clear()
-        self._usual, self._strayed = None, 0.0
+        self._errors.clear()
+        self._usual_error, self._drift_error = None, 0.0
 
-    def _mind_the_edge(self, end: int) -> None:
+    def _shorten_lead(self, end: int) -> None:
         """Run ahead less where the speaker writes its samples later than they are asked for."""
-        written, asked = self._edge
+        written, asked = self._last_read
         lacked = asked - written
         came = self._ring.written > written
-        self._edge = (self._ring.written, end)
+        self._last_read = (self._ring.written, end)
         if 0 < lacked < LEAD * self._ring.rate and came and self._lead > LEAST_LEAD:
             self._lead -= LESS_LEAD
             assert self._place is not None
             self._place -= LESS_LEAD * self._ring.rate
-            self._off.clear()
-            self._usual = None
+            self._errors.clear()
+            self._usual_error = None
 
-    def _between(self, begin: float, end: float) -> Samples:
+    def _interpolated(self, begin: float, end: float) -> Samples:
         """Read from `begin` to `end`, both of them places that may lie between two samples.
 
         Where blocks of a drifting stream meet, at most a hundredth of a sample is lost or doubled.

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from rtcvoice.sound.samples import Samples
 
-__all__ = ["LinearEcho", "Parted", "Wave"]
+__all__ = ["EchoParts", "LinearEcho", "Wave"]
 
 PATH = 0.24
 """Seconds of echo path: lead of the reference, error of the reported times, room."""
@@ -49,7 +49,7 @@ Wave: TypeAlias = npt.NDArray[np.floating[Any]]
 Spectrum: TypeAlias = npt.NDArray[np.complexfloating[Any, Any]]
 
 
-class Parted(NamedTuple):
+class EchoParts(NamedTuple):
     """What one block consists of in the range of voices: powers, full scale being 1."""
 
     heard: float
@@ -57,11 +57,11 @@ class Parted(NamedTuple):
     """What the filter takes for the loudspeaker's."""
     rest: float
     """The others."""
-    alike: float
+    correlation: float
     """Correlation of the two, 0 to 1."""
 
 
-NOTHING = Parted(0.0, 0.0, 0.0, 0.0)
+NOTHING = EchoParts(0.0, 0.0, 0.0, 0.0)
 """The loudspeaker is silent, and has been for as long as a room resounds."""
 
 
@@ -90,10 +90,10 @@ class LinearEcho:
         """Forget the path, not the sound: the reference was moved."""
         self._path: Spectrum = np.zeros_like(self._inputs)
         self._before: Spectrum = self._path[:, self._voice].copy()
-        self._doubt: Wave = np.ones_like(self._powers)
+        self._uncertainty: Wave = np.ones_like(self._powers)
         self._noise: Wave = np.full(self._block + 1, FLOOR, np.float32)
 
-    def moved(self) -> float:
+    def path_change(self) -> float:
         """Return by how many seconds the path has become longer since the last call.
 
         Two clocks that drift apart turn the phase of all frequencies alike. Small movements only:
@@ -108,10 +108,10 @@ class LinearEcho:
             return 0.0
         return -float((weight * self._omega * np.angle(turned)).sum()) / inertia
 
-    def waver(self) -> None:
+    def widen_uncertainty(self) -> None:
         """Be less sure of the path: it is another one now."""
         size = self._path.real**2 + self._path.imag**2
-        np.maximum(self._doubt, WAVERING * size, out=self._doubt)
+        np.maximum(self._uncertainty, WAVERING * size, out=self._uncertainty)
 
     def process(self, near: Samples, far: Samples) -> Wave:
         """Return the microphone's block without the echo of `far`: float32, full scale 1."""
@@ -145,30 +145,30 @@ class LinearEcho:
         found = np.fft.rfft(self._window)
         self._window[self._block :] = rest
         error = np.fft.rfft(self._window)
-        self.latest = self._parted(found[self._voice], error[self._voice])
+        self.latest = self._parts_of(found[self._voice], error[self._voice])
         power = error.real**2 + error.imag**2
         self._noise += (1 - NOISE_MEMORY) * (power - self._noise)
         size = self._path.real**2 + self._path.imag**2
-        self._doubt += (1 - FORGETTING**2) * (size + SURPRISE - self._doubt)
+        self._uncertainty += (1 - FORGETTING**2) * (size + SURPRISE - self._uncertainty)
         # Half of the window is zeros, which halves the power that a bin's error has to explain.
-        expected = 0.5 * (self._powers * self._doubt).sum(axis=0) + self._noise + FLOOR
-        step = self._doubt / expected
+        expected = 0.5 * (self._powers * self._uncertainty).sum(axis=0) + self._noise + FLOOR
+        step = self._uncertainty / expected
         change = np.fft.irfft(step * self._inputs.conj() * error, 2 * self._block, axis=1)
         change[:, self._block :] = 0  # what would wrap around in time is no path
         self._path += np.fft.rfft(change, axis=1)
-        self._doubt *= np.maximum(1 - 0.5 * step * self._powers, 0)
+        self._uncertainty *= np.maximum(1 - 0.5 * step * self._powers, 0)
 
-    def _parted(self, found: Spectrum, error: Spectrum) -> Parted:
+    def _parts_of(self, found: Spectrum, error: Spectrum) -> EchoParts:
         """Return the powers of echo and rest, given their bins in the range of voices."""
         both = found + error
         echo, rest = _energy(found), _energy(error)
         shared = abs(float((found.conj() * error).real.sum()))
         scale = self._block**2
-        return Parted(
+        return EchoParts(
             heard=_energy(both) / scale,
             echo=echo / scale,
             rest=rest / scale,
-            alike=shared / math.sqrt(echo * rest + 1e-20),
+            correlation=shared / math.sqrt(echo * rest + 1e-20),
         )
 
 

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
-from rtcvoice.system.threads import bearable
+from rtcvoice.system.threads import settable_in_future
 
 from .results import called
 
@@ -196,7 +196,7 @@ def _done(payload: bytes) -> bytes:
     except BaseException as exc:
         exc.add_note(traceback.format_exc())
         try:
-            answer = pickle.dumps((False, bearable(exc)))
+            answer = pickle.dumps((False, settable_in_future(exc)))
             pickle.loads(answer)  # noqa: S301  (some errors go in, but do not come out)
         except Exception:
             return pickle.dumps((False, RuntimeError(f"{type(exc).__name__}: {exc}")))
