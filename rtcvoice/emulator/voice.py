@@ -25,6 +25,7 @@ from rtcvoice.sound.sound_file import read_sound
 
 __all__ = ["PromptVoice", "decode", "prompt_path"]
 
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where it is built
 _SHIPPED = Path(__file__).parent / "prompts"
 _SOUNDS = (".aac", ".aiff", ".flac", ".m4a", ".mp3", ".ogg", ".opus", ".wav", ".webm")
 LONGEST_CLIP = 600
@@ -43,7 +44,7 @@ class PromptVoice:
 
     def __init__(self, folder: Path = _SHIPPED) -> None:
         self._folder = folder
-        self._index = _read_index(folder / "prompts.yaml")
+        self._index = _shipped_index() if folder == _SHIPPED else _read_index(folder)
         self._clips: dict[str, Clip] = {}
         self._said: OrderedDict[str, Clip] = OrderedDict()
         self._answers = {
@@ -123,9 +124,15 @@ def prompt_path(name: str) -> Path:
     return PromptVoice().path(name)
 
 
-def _read_index(path: Path) -> dict[str, dict[str, str]]:
+@lru_cache(1)
+def _shipped_index() -> dict[str, dict[str, str]]:
+    return _read_index(_SHIPPED)
+
+
+def _read_index(folder: Path) -> dict[str, dict[str, str]]:
+    path = folder / "prompts.yaml"
     try:
-        entries: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+        entries: Any = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - is safe
     except (OSError, yaml.YAMLError) as exc:
         raise ConfigError(f"Cannot read the prompts in {path}: {exc}") from exc
     if not isinstance(entries, list):
