@@ -40,4 +40,5 @@ def forget_refused_events(server: Emulator) -> None:
         elif call.from_server("error"):
             kept = [entry for entry in call.events if entry.direction == "out"]
             call.events.clear()
-            call.events.extend(kept)
+            for entry in kept:
+                call.events.append(entry)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 
 import pytest
 from live import BentEmulator, calling
 
-from rtcvoice.errors import ConfigError
+from rtcvoice.emulator.rest import newcomers as newcomers_module
+from rtcvoice.emulator.rest.newcomers import HEADERS_TIMEOUT, Newcomers
+from rtcvoice.errors import ConfigError, ServerError
 
 
 def can_listen_on(host):
@@ -39,3 +42,43 @@ async def test_a_port_beyond_the_last_is_a_config_error():
     with pytest.raises(ConfigError, match="cannot listen"):
         async with BentEmulator(port=65536):
             pass
+
+
+class Connection:
+    closed = False
+
+    def force_close(self):
+        self.closed = True
+
+
+def test_who_never_finishes_the_first_headers_is_let_go():
+    newcomers, slow, quick, late = Newcomers(), Connection(), Connection(), Connection()
+    newcomers.spoke(quick)
+    assert newcomers.overdue([slow, quick], 100.0) == []
+    assert newcomers.overdue([slow, quick, late], 110.0) == []
+    assert newcomers.overdue([slow, quick, late], 100.0 + HEADERS_TIMEOUT) == [slow]
+    assert newcomers.overdue([quick, late], 110.0 + HEADERS_TIMEOUT) == [late]
+    assert newcomers.overdue([], 1000.0) == []
+
+
+async def test_half_a_request_line_does_not_hold_a_connection(monkeypatch):
+    monkeypatch.setattr(newcomers_module, "HEADERS_TIMEOUT", 0.05)
+    monkeypatch.setattr(newcomers_module, "_LOOK", 0.02)
+    async with BentEmulator() as server:
+        host, port = server.url.split("/")[2].split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(b"POST /v1/realtime/calls HTTP/1.1\r\nHost: 127")
+        async with asyncio.timeout(5):
+            assert await reader.read() == b""
+        writer.close()
+
+
+async def test_a_model_that_ends_is_among_the_warnings_of_the_call():
+    options = {"model": "gpt-realtime", "transcription": "whisper-1"}
+    async with BentEmulator() as server, calling(server, **options) as call:
+        told = server.calls[call.id].warnings
+        assert [text.split(" ends on ")[0] for text in told] == ["gpt-realtime", "whisper-1"]
+        with pytest.raises(ServerError, match="Did you mean 'gpt-4o-transcribe'"):
+            await call.update(transcription="gpt-4o-transcirbe")
+        await call.update(transcription="gpt-4o-mini-transcribe")
+        assert server.calls[call.id].warnings[2].startswith("gpt-4o-mini-transcribe ends on ")

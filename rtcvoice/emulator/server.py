@@ -11,16 +11,16 @@ import asyncio
 import logging
 import random
 import time
-from collections import deque
 from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, Literal, Self
 
 from aiohttp import web
 
 from rtcvoice.emulator.answer import AS_SEEN, AnswerShape
+from rtcvoice.emulator.event_log import MOST_BYTES, EventLog, LoggedEvent, LogRoom
 from rtcvoice.emulator.fault_parser import parse_faults
 from rtcvoice.emulator.faults import NO_FAULTS, Faults, Network, Strike
 from rtcvoice.emulator.log import CallLog
@@ -32,6 +32,7 @@ from rtcvoice.emulator.relay import UdpRelay, media_address, relayed_answer, wit
 from rtcvoice.emulator.rest.app import InvalidOffer, build_app
 from rtcvoice.emulator.rest.body import RestError
 from rtcvoice.emulator.rest.models import Models
+from rtcvoice.emulator.rest.newcomers import Newcomers
 from rtcvoice.emulator.session.assistant import Assistant
 from rtcvoice.emulator.session.checking import checked
 from rtcvoice.emulator.session.ids import checked_call_id
@@ -50,21 +51,8 @@ __all__ = ["EmulatedCall", "Emulator", "LoggedEvent"]
 
 logger = logging.getLogger(__name__)
 
-LOG_LIMIT = 20_000
-"""Events that a call's log keeps; then the oldest go."""
-
 CALL_LIMIT = 1000
 """Calls that stay readable after their end; then the oldest are forgotten."""
-
-
-class LoggedEvent(NamedTuple):
-    """One event of a call's log."""
-
-    time: float
-    """Seconds since the call was offered."""
-    direction: str
-    """"in" from the client, "out" to it."""
-    event: dict[str, Any]
 
 
 @dataclass
@@ -73,7 +61,8 @@ class EmulatedCall:
 
     id: str
     peer: Peer
-    events: deque[LoggedEvent] = field(default_factory=lambda: deque(maxlen=LOG_LIMIT))
+    events: EventLog = field(default_factory=lambda: EventLog(LogRoom()))
+    """What was sent both ways, in at most 32 MB; then the oldest go."""
 
     @property
     def ended(self) -> bool:
@@ -96,7 +85,7 @@ class EmulatedCall:
     def _events(self, direction: str, kind: str) -> list[dict[str, Any]]:
         return [
             entry.event
-            for entry in list(self.events)  # a copy: another thread may look while it grows
+            for entry in self.events
             if entry.direction == direction and (not kind or entry.event.get("type") == kind)
         ]
 
@@ -185,17 +174,22 @@ class Emulator:
         self._record = None if record is None else Path(record)
         self._record_room = Room(given.record_limit)
         self._answering = 0
+        self._newcomers = Newcomers()
+        self._watching: asyncio.Task[None] | None = None
+        self._models = Models(given.models)
         self._runner = web.AppRunner(
             build_app(
                 self,
                 api_keys=None if given.api_keys is None else frozenset(given.api_keys),
                 faults=lambda: self._faults,
                 origins=given.origins,
-                models=Models(given.models),
+                models=self._models,
+                newcomers=self._newcomers,
             ),
             access_log=None,
             shutdown_timeout=1.0,
         )
+        self._log_room = LogRoom()
         self.calls: dict[str, EmulatedCall] = {}
         """Every call since the start, by id, in order."""
 
@@ -229,6 +223,11 @@ class Emulator:
                 hint="choose another port (0 takes a free one), and an address of this machine",
             ) from exc
         self._port = self._runner.addresses[0][1]
+        server = self._runner.server
+        assert server is not None  # it has been set up
+        self._watching = asyncio.create_task(
+            self._newcomers.watch(lambda: server.connections), name="rtcvoice emulator newcomers"
+        )
         logger.info("= emulator listens on %s", self.url)
         return self
 
@@ -242,6 +241,8 @@ class Emulator:
         await asyncio.shield(closing)
 
     async def _close(self) -> None:
+        if self._watching is not None:
+            self._watching.cancel()
         await asyncio.gather(*(call.peer.aclose() for call in self.calls.values()))
         await self._runner.cleanup()
 
@@ -265,7 +266,7 @@ class Emulator:
 
     async def _start(self, offer_sdp: str, settings: Settings, call_id: str) -> str:
         now, faults = time.monotonic(), self._faults
-        events: deque[LoggedEvent] = deque(maxlen=LOG_LIMIT)
+        events = EventLog(self._log_room)
         log = CallLog(call_id)
 
         def clock() -> float:
@@ -335,6 +336,7 @@ class Emulator:
             faults=faults.session(),
             duration=self._options.duration,
             unix_time=time.time(),
+            check_models=self._models.check,
             instant=self._options.audio == "instant",
         )
 
@@ -354,8 +356,14 @@ class Emulator:
     def _keep(self, call: EmulatedCall) -> None:
         self.calls[call.id] = call
         surplus = max(0, len(self.calls) - CALL_LIMIT)
-        for old in [kept for kept in self.calls.values() if kept.ended][:surplus]:
+        over = [kept for kept in self.calls.values() if kept.ended]
+        for old in over[:surplus]:
+            old.events.clear()
             del self.calls[old.id]
+        for old in over[surplus:]:
+            if self._log_room.left >= MOST_BYTES:
+                break
+            old.events.clear()
 
     def _new_persona(self) -> Persona:
         return Scripted(self._turns, self._voice) if self._turns else Assistant(self._voice)

@@ -25,6 +25,7 @@ from rtcvoice.emulator.rest.body import MOST_BYTES, RestError, read_json, read_o
 from rtcvoice.emulator.rest.faults import HttpFaults
 from rtcvoice.emulator.rest.guard import Guard
 from rtcvoice.emulator.rest.models import Models
+from rtcvoice.emulator.rest.newcomers import Newcomers
 from rtcvoice.emulator.rest.tokens import ExpiredTokenError, TokenBook, UnknownTokenError
 from rtcvoice.emulator.session.ids import new_call_id, session_id
 from rtcvoice.emulator.session.schema import RequestError, anything, integer, one_of, record
@@ -81,17 +82,19 @@ def build_app(
     faults: Callable[[], Faults] = lambda: NO_FAULTS,
     origins: Iterable[str] = (),
     models: Models | None = None,
+    newcomers: Newcomers | None = None,
 ) -> web.Application:
     """Return the application; further routes may be added to its router before it runs.
 
     `api_keys` are the keys to accept; None accepts every `sk-...`. `clock` gives Unix time in
     seconds, for the expiry of tokens. `random` makes tokens and call ids. `faults` is asked at
     every request what is to go wrong with it. `origins`: whose web pages may ask besides those of
-    this machine (`guard.py`). `models`: what may be called, `Models()` if not given.
+    this machine (`guard.py`). `models`: what may be called, `Models()` if not given. `newcomers`:
+    told of each connection that makes a request.
     """
     shell = _Shell(calls, api_keys, clock, random or SystemRandom(), models or Models())
     http_faults = HttpFaults(faults)
-    border = _Border(Guard(origins))
+    border = _Border(Guard(origins), newcomers or Newcomers())
     middlewares = [border.envelope, http_faults.middleware]
     app = web.Application(client_max_size=MOST_BYTES, middlewares=middlewares)
     app.on_shutdown.append(http_faults.on_shutdown)
@@ -240,11 +243,13 @@ def _unknown_call(call_id: str) -> RestError:
 class _Border:
     """What is done around every handler: who may ask, refusals as JSON, the usual headers."""
 
-    def __init__(self, guard: Guard) -> None:
+    def __init__(self, guard: Guard, newcomers: Newcomers) -> None:
         self._guard = guard
+        self._newcomers = newcomers
 
     @web.middleware
     async def envelope(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
+        self._newcomers.spoke(request.protocol)
         began, status = time.monotonic(), CLIENT_LEFT
         try:
             response = await self._answered(request, handler)

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from rtcvoice.emulator.rest.body import RestError
+from rtcvoice.emulator.session.schema import RequestError
 from rtcvoice.emulator.session.settings import Settings
 from rtcvoice.end_dates import ending_told
 
@@ -51,24 +52,37 @@ class Models:
 
     def checked(self, settings: Settings) -> Settings:
         """Return complete settings as they are. Raises RestError (404) for an unknown model."""
+        try:
+            endings = self.check(settings)
+        except RequestError as exc:
+            raise RestError(404, exc.message, code=exc.code, param=exc.param) from exc
+        for told in endings:
+            logger.warning("x %s", told)
+        return settings
+
+    def check(self, settings: Settings) -> list[str]:
+        """Return a sentence for each model of complete settings that ends, or has ended.
+
+        Raises RequestError for an unknown model.
+        """
+        named: list[str] = []
         if settings["type"] == "realtime":
-            self._check(settings["model"], MODELS, "session.model")
+            named.append(self._known(settings["model"], MODELS, "session.model"))
         transcription = settings["audio"]["input"]["transcription"] or {}
         if name := transcription.get("model"):
             path = "session.audio.input.transcription.model"
-            self._check(name, TRANSCRIPTION_MODELS, path)
-        return settings
+            named.append(self._known(name, TRANSCRIPTION_MODELS, path))
+        today = datetime.now(UTC).date()
+        return [told for name in named if (told := ending_told(name, today))]
 
-    def _check(self, name: str, known: tuple[str, ...], path: str) -> None:
+    def _known(self, name: str, known: tuple[str, ...], path: str) -> str:
         if not self._also & {name, "*"} and _SNAPSHOT.sub("", name) not in known:
             near = difflib.get_close_matches(name, [*known, *self._also], 1)
             guess = f" Did you mean '{near[0]}'?" if near else ""
-            raise RestError(
-                404,
+            raise RequestError(
+                "model_not_found",
                 f"The model '{name[:100]}' does not exist or you do not have access to it.{guess}"
                 " (The emulator takes other names when it is started with models=[...].)",
-                code="model_not_found",
-                param=path,
+                path,
             )
-        if told := ending_told(name, datetime.now(UTC).date()):
-            logger.warning("x %s", told)
+        return name

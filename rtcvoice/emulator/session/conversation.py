@@ -15,11 +15,18 @@ from typing import Final
 
 from rtcvoice.emulator.session.items import Item, Tokens
 from rtcvoice.emulator.session.outputs import RATE_HZ, Pcm
+from rtcvoice.emulator.session.sizes import weight
 
 __all__ = ["ROOT", "Conversation", "Entry"]
 
 ROOT: Final = "root"
 """As a predecessor: put the item in front of all others."""
+
+MOST_ITEMS = 10_000
+"""Items of a conversation; then the oldest are forgotten, as where a model's context is full."""
+
+MOST_BYTES = 64 << 20
+"""Bytes of the items of a conversation without their sound; likewise."""
 
 _MOST_SOUND = 300 * RATE_HZ  # 14 MB; then the oldest items lose their sound
 
@@ -34,6 +41,8 @@ class Entry:
     """Length of the assistant's audio at 24 kHz; 0 for everything else."""
     sound: Pcm | None = None
     """The audio of the item, where it has some and it is still kept."""
+    bytes: int = 0
+    """Memory of the item when it was added."""
     unheard: bool = False
     """It is a clip that a client posted, and nobody has been asked yet what it says."""
     heard: str | None = None
@@ -49,6 +58,7 @@ class Conversation:
         self._by_id: dict[str, Entry] = {}
         self._sounding: deque[tuple[Entry, int]] = deque()
         self._kept = 0
+        self._bytes = 0
 
     def __contains__(self, item_id: object) -> bool:
         return item_id in self._by_id
@@ -124,13 +134,24 @@ class Conversation:
         else:
             return False
         self._by_id[entry.item["id"]] = entry
+        entry.bytes = weight(entry.item)
+        self._bytes += entry.bytes
+        while self._is_full and len(self._entries) > 1:
+            oldest = self._entries[self._entries[0] is entry]
+            self.delete(oldest.item["id"])
         return True
+
+    @property
+    def _is_full(self) -> bool:
+        return len(self._entries) > MOST_ITEMS or self._bytes > MOST_BYTES
 
     def delete(self, item_id: str) -> bool:
         """Remove an item; return whether it was there."""
         if item_id not in self._by_id:
             return False
-        self._entries.remove(self._by_id.pop(item_id))
+        entry = self._by_id.pop(item_id)
+        self._entries.remove(entry)
+        self._bytes -= entry.bytes
         return True
 
     def has_call(self, call_id: str) -> bool:

@@ -63,6 +63,8 @@ class Session:
     `duration` is the session's life in seconds, unless `faults` end it earlier. `transcript_order`
     chooses when transcripts come. Give `random` a seed for repeatable ids. `instant`: answers are
     silent and over as soon as they are made; `pace`, if not given, is then no time at all.
+    `check_models` raises RequestError for settings with an unknown model, and returns what there is
+    to warn of.
     """
 
     def __init__(
@@ -80,6 +82,7 @@ class Session:
         duration: float = 3600.0,
         unix_time: float = 0.0,
         instant: bool = False,
+        check_models: Callable[[Settings], Sequence[str]] = lambda settings: (),
     ) -> None:
         faults = faults or SessionFaults()
         random = random or Random()  # noqa: S311 - ids need no secrecy here
@@ -87,6 +90,8 @@ class Session:
             duration = min(duration, faults.session_expires_after)
         ids = Ids(random)
         self.id = session_id(call_id)
+        self._check_models = check_models
+        self._warnings = dict.fromkeys(check_models(settings))  # each once, in order
         self._settings = settings
         self._persona = persona or Assistant(voice)
         self._duration = duration
@@ -142,8 +147,8 @@ class Session:
 
     @property
     def warnings(self) -> Sequence[str]:
-        """What did not go by the persona's script, oldest first."""
-        return tuple(getattr(self._persona, "warnings", ()))
+        """Models that end, and what did not go by the persona's script, oldest first."""
+        return (*self._warnings, *getattr(self._persona, "warnings", ()))
 
     def session_object(self) -> dict[str, Any]:
         """Return the session as `session.created` shows it."""
@@ -277,7 +282,9 @@ class Session:
     # ---- the client's events; each either does all it is asked, or raises and does nothing
 
     def _session_update(self, event: Event) -> None:
-        self._settings = update(self._settings, event["session"], voice_locked=self._voice_locked)
+        changed = update(self._settings, event["session"], voice_locked=self._voice_locked)
+        self._warnings |= dict.fromkeys(self._check_models(changed))
+        self._settings = changed
         self._turns.configure(self._settings["audio"]["input"]["turn_detection"])
         self._outbox.send("session.updated", session=self.session_object())
 
