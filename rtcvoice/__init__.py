@@ -30,18 +30,29 @@ if TYPE_CHECKING:
     from rtcvoice.capture.file import FileSource
     from rtcvoice.capture.microphone import Microphone
     from rtcvoice.capture.pipe import PipeSource
-    from rtcvoice.capture.source import PcmSource, Silence, Source
+    from rtcvoice.capture.source import PacedSource, PcmChunk, PcmSource, Silence, Source
     from rtcvoice.conversation.accounts.latency import TurnLatency
     from rtcvoice.conversation.accounts.limits import Limits
     from rtcvoice.conversation.accounts.prices import ModelPrice
     from rtcvoice.conversation.accounts.usage import CallUsage, ResponseUsage, TokenCounts
     from rtcvoice.conversation.asking.reply import Reply
+    from rtcvoice.conversation.asking.talk import Talk
     from rtcvoice.conversation.listening.expected import Expected
     from rtcvoice.conversation.listening.subscription import Subscription
+    from rtcvoice.conversation.listening.turn_stream import TurnStream
+    from rtcvoice.conversation.state.history_entries import (
+        HistoryEntry,
+        HistoryFunctionCall,
+        HistoryFunctionCallOutput,
+        HistoryImage,
+        HistoryItem,
+        HistoryMessage,
+    )
     from rtcvoice.conversation.state.records import Status
     from rtcvoice.conversation.state.turns import Turn
     from rtcvoice.conversation.tools.function_tool import ToolCall, tool
     from rtcvoice.conversation.tools.toolset import ToolSet
+    from rtcvoice.conversation.verbs import Clip, Image
     from rtcvoice.device.device import Device
     from rtcvoice.device.host import devices
     from rtcvoice.errors import (
@@ -70,8 +81,9 @@ if TYPE_CHECKING:
     )
     from rtcvoice.playout.file import FileSink
     from rtcvoice.playout.pipe import PipeSink
-    from rtcvoice.playout.sink import Discard, Sink
+    from rtcvoice.playout.sink import Discard, HeadlessSink, Sink
     from rtcvoice.playout.speaker import Speaker
+    from rtcvoice.playout.tee import BlockStream
     from rtcvoice.rest.credentials import (
         ApiKey,
         ApiKeyFile,
@@ -81,6 +93,7 @@ if TYPE_CHECKING:
         TokenUrl,
     )
     from rtcvoice.rest.ice_servers import IceServer
+    from rtcvoice.sound.samples import Block, Samples
     from rtcvoice.stats import CallStats, DeviceStats
 
 __version__ = "0.1.0"
@@ -89,11 +102,14 @@ __all__ = [
     "ApiKey",
     "ApiKeyFile",
     "AzureApiKey",
+    "Block",
+    "BlockStream",
     "Call",
     "CallEnded",
     "CallState",
     "CallStats",
     "CallUsage",
+    "Clip",
     "ConcurrencyError",
     "ConfigError",
     "CredentialsError",
@@ -110,18 +126,29 @@ __all__ = [
     "FileSink",
     "FileSource",
     "HandlerError",
+    "HeadlessSink",
+    "HistoryEntry",
+    "HistoryFunctionCall",
+    "HistoryFunctionCallOutput",
+    "HistoryImage",
+    "HistoryItem",
+    "HistoryMessage",
     "IceServer",
+    "Image",
     "LimitNear",
     "LimitReached",
     "Limits",
     "Microphone",
     "ModelPrice",
+    "PacedSource",
+    "PcmChunk",
     "PcmSource",
     "PipeSink",
     "PipeSource",
     "Reply",
     "ResponseUsage",
     "RtcVoiceError",
+    "Samples",
     "ServerError",
     "SignalingError",
     "Silence",
@@ -130,6 +157,7 @@ __all__ = [
     "Speaker",
     "Status",
     "Subscription",
+    "Talk",
     "Timings",
     "TokenCounts",
     "TokenUrl",
@@ -143,6 +171,7 @@ __all__ = [
     "TransportError",
     "Turn",
     "TurnLatency",
+    "TurnStream",
     "connect",
     "devices",
     "tool",
@@ -155,11 +184,14 @@ _MODULE_OF = {
     "ApiKey": "rtcvoice.rest.credentials",
     "ApiKeyFile": "rtcvoice.rest.credentials",
     "AzureApiKey": "rtcvoice.rest.credentials",
+    "Block": "rtcvoice.sound.samples",
+    "BlockStream": "rtcvoice.playout.tee",
     "Call": "rtcvoice.call.call",
     "CallEnded": "rtcvoice.errors",
     "CallState": "rtcvoice.call.life",
     "CallStats": "rtcvoice.stats",
     "CallUsage": "rtcvoice.conversation.accounts.usage",
+    "Clip": "rtcvoice.conversation.verbs",
     "ConcurrencyError": "rtcvoice.errors",
     "ConfigError": "rtcvoice.errors",
     "CredentialsError": "rtcvoice.errors",
@@ -176,18 +208,29 @@ _MODULE_OF = {
     "FileSink": "rtcvoice.playout.file",
     "FileSource": "rtcvoice.capture.file",
     "HandlerError": "rtcvoice.events.local",
+    "HeadlessSink": "rtcvoice.playout.sink",
+    "HistoryEntry": "rtcvoice.conversation.state.history_entries",
+    "HistoryFunctionCall": "rtcvoice.conversation.state.history_entries",
+    "HistoryFunctionCallOutput": "rtcvoice.conversation.state.history_entries",
+    "HistoryImage": "rtcvoice.conversation.state.history_entries",
+    "HistoryItem": "rtcvoice.conversation.state.history_entries",
+    "HistoryMessage": "rtcvoice.conversation.state.history_entries",
     "IceServer": "rtcvoice.rest.ice_servers",
+    "Image": "rtcvoice.conversation.verbs",
     "LimitNear": "rtcvoice.events.local",
     "LimitReached": "rtcvoice.events.local",
     "Limits": "rtcvoice.conversation.accounts.limits",
     "Microphone": "rtcvoice.capture.microphone",
     "ModelPrice": "rtcvoice.conversation.accounts.prices",
+    "PacedSource": "rtcvoice.capture.source",
+    "PcmChunk": "rtcvoice.capture.source",
     "PcmSource": "rtcvoice.capture.source",
     "PipeSink": "rtcvoice.playout.pipe",
     "PipeSource": "rtcvoice.capture.pipe",
     "Reply": "rtcvoice.conversation.asking.reply",
     "ResponseUsage": "rtcvoice.conversation.accounts.usage",
     "RtcVoiceError": "rtcvoice.errors",
+    "Samples": "rtcvoice.sound.samples",
     "ServerError": "rtcvoice.errors",
     "SignalingError": "rtcvoice.errors",
     "Silence": "rtcvoice.capture.source",
@@ -196,6 +239,7 @@ _MODULE_OF = {
     "Speaker": "rtcvoice.playout.speaker",
     "Status": "rtcvoice.conversation.state.records",
     "Subscription": "rtcvoice.conversation.listening.subscription",
+    "Talk": "rtcvoice.conversation.asking.talk",
     "Timings": "rtcvoice.call.timings",
     "TokenCounts": "rtcvoice.conversation.accounts.usage",
     "TokenUrl": "rtcvoice.rest.credentials",
@@ -209,6 +253,7 @@ _MODULE_OF = {
     "TransportError": "rtcvoice.errors",
     "Turn": "rtcvoice.conversation.state.turns",
     "TurnLatency": "rtcvoice.conversation.accounts.latency",
+    "TurnStream": "rtcvoice.conversation.listening.turn_stream",
     "connect": "rtcvoice.call.connect",
     "devices": "rtcvoice.device.host",
     "tool": "rtcvoice.conversation.tools.function_tool",

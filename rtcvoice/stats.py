@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from rtcvoice.system.public import public
+
 __all__ = ["CallStats", "DeviceStats", "PlayoutStats", "TransportStats", "UplinkStats"]
 
 
@@ -110,6 +112,7 @@ class TransportStats:
     while there is none. With TURN: "relay", how the TURN server is reached, its address for us."""
 
 
+@public
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DeviceStats:
     """A sound device, as this call uses it; webrtc-stats knows none of this."""
@@ -129,6 +132,7 @@ class DeviceStats:
     """Times that it was opened again: lost and found, or given a larger buffer."""
 
 
+@public
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CallStats:
     """All of a call; `dataclasses.asdict()` makes a plain dict of it."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -37,8 +37,10 @@ from rtcvoice.errors import CallEnded, TransportError
 from rtcvoice.events import ClientEvent, LimitReached, ResponseCreate, Session
 from rtcvoice.playout.player import Player
 from rtcvoice.playout.sink import Sink
+from rtcvoice.playout.tee import BlockStream
 from rtcvoice.stats import CallStats
 from rtcvoice.system import clock
+from rtcvoice.system.public import public
 from rtcvoice.wire.rtp import RtpPacket
 
 if TYPE_CHECKING:
@@ -59,6 +61,7 @@ PLAYED_OUT = 0.1
 """Seconds beyond the playout delay after which the last packet has surely been heard."""
 
 
+@public
 class Call(Verbs):
     """A call in progress; made by `rtcvoice.connect`. For use on its event loop only.
 
@@ -166,7 +169,7 @@ class Call(Verbs):
 
     # -- verbs; those of the conversation, and its events, are in `Verbs` --------------------------
 
-    def audio(self) -> AsyncIterator[Any]:
+    def audio(self) -> BlockStream:
         """Iterate over what the sink gets: 10 ms blocks of int16 mono at the sink's rate.
 
         The blocks are as played, silence included; a slow reader loses the oldest.

@@ -40,6 +40,7 @@ from rtcvoice.rest.credentials import EphemeralToken
 from rtcvoice.rest.ice_servers import IceSettings
 from rtcvoice.rest.signaling import Answer, Signaling
 from rtcvoice.system import clock
+from rtcvoice.system.public import public
 from rtcvoice.system.waiting import wait_done
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ _HINTS = {
 }
 
 
+@public
 class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
     """Connect to a realtime voice model: `async with rtcvoice.connect(...) as call`.
 

@@ -8,12 +8,14 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 
 from rtcvoice.system import clock
+from rtcvoice.system.public import public
 
 __all__ = ["Timings"]
 
 logger = logging.getLogger(__name__)
 
 
+@public
 @dataclass
 class Timings:
     """How long each stage of connecting took, in seconds; None for a stage that did not happen.

@@ -19,6 +19,7 @@ from rtcvoice.errors import DeviceError
 from rtcvoice.sound.samples import DEFAULT_RATE, Samples
 from rtcvoice.sound.sound_file import Recording, SoundFile, check_recording, gathered, read_sound
 from rtcvoice.system.files import FileKey, file_key
+from rtcvoice.system.public import public
 from rtcvoice.system.threads import in_thread
 
 from .feeder import Feeder
@@ -38,6 +39,7 @@ LONGEST_FILE = 61 * 60
 """Seconds of a file that `load_file` keeps, unless told otherwise: the longest call."""
 
 
+@public
 class FileSource(PacedSource):
     """Play an audio file, or the sound of a video file, into the call in real time.
 

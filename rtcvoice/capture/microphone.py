@@ -22,6 +22,7 @@ from rtcvoice.sound.resampler import PassThrough, Resampler, resampler
 from rtcvoice.sound.samples import Block, Samples, check_rate
 from rtcvoice.sound.timed_ring import TimedRing
 from rtcvoice.stats import DeviceStats
+from rtcvoice.system.public import public
 
 from .cutter import Cutter
 from .echo.conditioning import Conditioner, Conditioning, NoConditioning, conditioner
@@ -48,6 +49,7 @@ QUIET_FOR = 0.3
 """Seconds of that after which nobody is in the middle of a word."""
 
 
+@public
 class Microphone(Source):
     """Speak into the call through a microphone.
 

@@ -23,6 +23,7 @@ import numpy as np
 from rtcvoice.errors import ConfigError, DeviceError
 from rtcvoice.sound.samples import DEFAULT_RATE, Block, Samples
 from rtcvoice.system.files import FileKey, descriptor_of, file_key
+from rtcvoice.system.public import public
 
 from .feeder import CHECK_EVERY, Feeder
 from .pcm_parser import PcmParser
@@ -38,6 +39,7 @@ PIECE = 4096
 _NOTHING: Samples = np.zeros(0, np.int16)
 
 
+@public
 class PipeSource(PacedSource):
     """Play what comes out of a pipe into the call: stdin, or any file object or descriptor.
 

@@ -32,6 +32,7 @@ from rtcvoice.sound.samples import (
 from rtcvoice.stats import DeviceStats
 from rtcvoice.system import clock
 from rtcvoice.system.files import FileKey
+from rtcvoice.system.public import public
 
 from .flag import Flag
 
@@ -49,6 +50,7 @@ PcmChunk: TypeAlias = bytes | bytearray | memoryview | Samples
 """Mono PCM: little-endian 16-bit bytes, or an int16 array of shape (n,)."""
 
 
+@public
 class Source(abc.ABC):
     """Something that can be heard: a microphone, a file, a program.
 
@@ -123,6 +125,7 @@ class Schedule:
         return count * self._samples, self._origin + count * BLOCK
 
 
+@public
 class PacedSource(Source):
     """A source without a clock of its own: subclasses give samples, this class gives the time."""
 
@@ -166,6 +169,7 @@ class PacedSource(Source):
         """Return the next `count` samples, now."""
 
 
+@public
 class Silence(PacedSource):
     """Nothing to say, said in real time."""
 
@@ -178,6 +182,7 @@ class Silence(PacedSource):
         return self._block
 
 
+@public
 class PcmSource(PacedSource):
     """Audio from an async iterable of PCM chunks of any length, paced by us.
 

@@ -29,6 +29,7 @@ from .asking.talk import Talk
 from .listening.event_verbs import EventVerbs
 from .listening.turn_stream import TurnStream
 from .side import ConversationSide
+from .state.history_entries import HistoryEntry
 
 __all__ = ["Clip", "Image", "Verbs"]
 
@@ -63,7 +64,7 @@ class Verbs(EventVerbs):
         return self._dialogue.turns(partial=partial)
 
     @property
-    def history(self) -> list[dict[str, Any]]:
+    def history(self) -> list[HistoryEntry]:
         """The conversation so far as values for `json.dumps`: messages, function calls, outputs.
 
         `connect(history=...)` or `seed` bring it into another call.
@@ -88,7 +89,7 @@ class Verbs(EventVerbs):
         """
         return Counter(self._dialogue.exchange.absorbed)
 
-    async def seed(self, history: Iterable[Mapping[str, Any]]) -> None:
+    async def seed(self, history: Iterable[Mapping[str, object]]) -> None:
         """Add a history to the conversation: `call.history` of another call, or a list of dicts.
 
         The least that an entry needs: `{"role": "user", "text": "..."}`, or assistant, or system.

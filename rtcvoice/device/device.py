@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from rtcvoice.errors import ConfigError, DeviceError
+from rtcvoice.system.public import public
 
 __all__ = [
     "RATES",
@@ -41,6 +42,7 @@ class Direction(enum.Enum):
     OUTPUT = "loudspeaker"
 
 
+@public
 @dataclass(frozen=True, kw_only=True)
 class Device:
     """A sound device, as PortAudio lists it.

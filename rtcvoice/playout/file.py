@@ -19,6 +19,7 @@ from typing import BinaryIO
 from rtcvoice.errors import ConfigError, DeviceError
 from rtcvoice.sound.samples import DEFAULT_RATE, Samples
 from rtcvoice.system.files import FileKey, file_key
+from rtcvoice.system.public import public
 
 from .sink import HeadlessSink, Puller
 
@@ -28,6 +29,7 @@ __all__ = ["FileSink"]
 _OPENING = os.O_WRONLY | os.O_CREAT | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
+@public
 class FileSink(HeadlessSink):
     """Write what the assistant says to a 16-bit mono WAV file; an existing file is replaced.
 

@@ -27,6 +27,7 @@ from typing import Any, BinaryIO
 from rtcvoice.errors import ConfigError, DeviceError
 from rtcvoice.sound.samples import DEFAULT_RATE, Samples
 from rtcvoice.system.files import FileKey, descriptor_of, file_key
+from rtcvoice.system.public import public
 
 from .sink import HeadlessSink, Puller
 
@@ -49,6 +50,7 @@ REST_TIMEOUT = 1.0
 _UNKNOWN = 0xFFFFFFFF
 
 
+@public
 class PipeSink(HeadlessSink):
     """Write what the assistant says to stdout, or to any file object or descriptor.
 

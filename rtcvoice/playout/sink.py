@@ -19,6 +19,7 @@ from rtcvoice.masking import masked_traceback
 from rtcvoice.sound.samples import DEFAULT_RATE, Samples
 from rtcvoice.stats import DeviceStats
 from rtcvoice.system.files import FileKey
+from rtcvoice.system.public import public
 
 from .ticker import ticker
 
@@ -47,6 +48,7 @@ class Puller(Protocol):
         """Return the next 10 ms; see `Player.pull`."""
 
 
+@public
 class Sink(abc.ABC):
     """Something that makes audio heard, kept or ignored. One call at a time uses it.
 
@@ -90,6 +92,7 @@ class Sink(abc.ABC):
         """Stop pulling and let go of what `open` took. Never raises; idempotent."""
 
 
+@public
 class HeadlessSink(Sink):
     """A sink without a clock: subclasses write, the ticker pulls.
 
@@ -146,6 +149,7 @@ class HeadlessSink(Sink):
         )
 
 
+@public
 class Discard(HeadlessSink):
     """Hears everything, keeps nothing. The audio is still played in time for `call.audio()`."""
 

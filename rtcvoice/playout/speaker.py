@@ -25,6 +25,7 @@ from rtcvoice.sound.resampler import PassThrough, Resampler, resampler
 from rtcvoice.sound.samples import TICK, Samples, check_rate
 from rtcvoice.sound.timed_ring import TimedRing
 from rtcvoice.stats import DeviceStats
+from rtcvoice.system.public import public
 
 from .sink import Puller, Sink
 from .ticker import ticker
@@ -50,6 +51,7 @@ LONGEST_CATCH_UP = 1.0
 """Seconds of a device's absence that are pulled at once when the timer takes over."""
 
 
+@public
 class Speaker(Sink):
     """Hear the call on a loudspeaker.
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
+from collections.abc import AsyncIterator
 
 from rtcvoice.sound.samples import Block
+from rtcvoice.system.one_reader import OneReader
+from rtcvoice.system.public import public
 
 __all__ = ["BlockStream"]
 
@@ -14,11 +17,13 @@ CAPACITY = 100
 """Blocks a reader may fall behind: 1 s."""
 
 
-class BlockStream:
+@public
+class BlockStream(AsyncIterator[Block]):
     """Async iterator of 10 ms blocks. Ends when the player closes, or at `aclose`.
 
-    FULL: the oldest block is dropped and counted in `dropped`; the gap shows in `Block.index`. One
-    task reads it; a cancelled read loses nothing.
+    FULL: the oldest block is dropped and counted in `dropped`; the gap shows in `Block.index`. For
+    one task at a time: a second one that reads it gets a ConcurrencyError. A cancelled read loses
+    nothing.
     """
 
     def __init__(self) -> None:
@@ -28,6 +33,7 @@ class BlockStream:
         self._ready = asyncio.Event()
         self._waiting = False
         self._closed = False
+        self._one_reader = OneReader("this audio", "give each task a call.audio() of its own")
 
     @property
     def closed(self) -> bool:
@@ -44,13 +50,14 @@ class BlockStream:
             if self._closed:
                 raise StopAsyncIteration
             self._ready.clear()
-            self._waiting = True
-            try:
-                # Look again: the other thread may have put a block before it saw us waiting.
-                if not self._blocks and not self._closed:
-                    await self._ready.wait()
-            finally:
-                self._waiting = False
+            with self._one_reader:
+                self._waiting = True
+                try:
+                    # Look again: the other thread may have put a block before it saw us waiting.
+                    if not self._blocks and not self._closed:
+                        await self._ready.wait()
+                finally:
+                    self._waiting = False
 
     async def aclose(self) -> None:
         """Stop listening; what is unread is gone."""

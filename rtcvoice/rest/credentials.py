@@ -27,6 +27,7 @@ import msgspec
 from rtcvoice.errors import ConfigError, CredentialsError, RtcVoiceError
 from rtcvoice.masking import masked, shown
 from rtcvoice.rest.key_text import bare, is_placeholder, odd_in
+from rtcvoice.system.public import public
 from rtcvoice.system.small_files import UnreadableFile, read_text
 from rtcvoice.system.threads import in_thread
 
@@ -95,12 +96,14 @@ class _Secret:
         return {"Authorization": f"Bearer {self.value}"}
 
 
+@public
 class ApiKey(_Secret):
     """A secret key of the provider; rtcvoice mints a token for each call with it."""
 
     __slots__ = ()
 
 
+@public
 class AzureApiKey(_Secret):
     """A key of an Azure OpenAI resource; for addresses that are not obviously Azure's own.
 
@@ -125,6 +128,7 @@ class AccessToken(_Secret):
         return "access token"
 
 
+@public
 class EphemeralToken(_Secret):
     """A ready client secret (`ek_...`), good for starting calls until it expires."""
 
@@ -135,6 +139,7 @@ class EphemeralToken(_Secret):
         return "ephemeral token"
 
 
+@public
 @dataclass(frozen=True, slots=True)
 class ApiKeyFile:
     """A file that holds nothing but an API key; read for every call, so keys may be rotated."""
@@ -179,6 +184,7 @@ def is_open_to_others(mode: int) -> bool:
     return os.name == "posix" and bool(mode & stat.S_IROTH)
 
 
+@public
 @dataclass(frozen=True, slots=True, repr=False)
 class TokenUrl:
     """An address that hands out ephemeral tokens, asked anew for every call.
@@ -259,6 +265,7 @@ def _web_address(url: Any) -> SplitResult | None:
     return parts if fits else None
 
 
+@public
 @dataclass(frozen=True, slots=True, repr=False)
 class EntraToken:
     """Microsoft Entra ID in place of an Azure key: an access token, or a function that gets one.

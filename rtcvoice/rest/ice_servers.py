@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from rtcvoice.errors import ConfigError
+from rtcvoice.system.public import public
 
 __all__ = ["GatheringResult", "IceServer", "IceSettings", "ice_servers_from"]
 
@@ -31,6 +32,7 @@ _URL = re.compile(
 _EXAMPLES = "for example stun:host:3478, turn:user:password@host or turns:user:password@host:5349"
 
 
+@public
 @dataclass(frozen=True, slots=True)
 class IceServer:
     """One STUN or TURN server.

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rtcvoice.errors import ConfigError
+from rtcvoice.system.public import public
 
 __all__ = [
     "DEFAULT_RATE",
@@ -49,6 +50,7 @@ TICK = 0.01
 """Seconds between the moments at which whatever has no clock of its own does its work."""
 
 
+@public
 class Block(NamedTuple):
     """A stretch of audio that knows when it was heard."""
 

@@ -20,6 +20,7 @@ import numpy as np
 
 from rtcvoice import events
 from rtcvoice.sound.samples import Samples
+from rtcvoice.system.public import public
 
 __all__ = ["LatencyMeter", "TurnLatency", "onset"]
 
@@ -27,6 +28,7 @@ AUDIBLE = 100
 """Peak from which on a sample counts as sound, of 32768 (-50 dBFS)."""
 
 
+@public
 @dataclass(frozen=True, kw_only=True)
 class TurnLatency:
     """How long one turn of the user waited; times in seconds of `rtcvoice.clock.now()`.

@@ -12,10 +12,12 @@ from dataclasses import dataclass
 
 from rtcvoice.errors import ConfigError
 from rtcvoice.events.local import LimitName, LimitNear, LimitReached
+from rtcvoice.system.public import public
 
 __all__ = ["LimitWatch", "Limits"]
 
 
+@public
 @dataclass(frozen=True, kw_only=True)
 class Limits:
     """What a call may use; None is no limit.

@@ -13,12 +13,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from rtcvoice.system.public import public
+
 __all__ = ["PRICES", "PRICES_DATE", "TRANSCRIPTION_PRICES", "ModelPrice", "price_of"]
 
 PRICES_DATE = "2026-11-20"
 """When the table was last looked over."""
 
 
+@public
 @dataclass(frozen=True, kw_only=True)
 class ModelPrice:
     """US dollars per million tokens, by kind; None is unknown. Cached tokens are input, too."""

@@ -16,6 +16,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from rtcvoice import events
+from rtcvoice.system.public import public
 
 from .prices import PRICES_DATE, TRANSCRIPTION_PRICES, ModelPrice, family, price_of
 
@@ -25,6 +26,7 @@ AUDIO_TOKENS_PER_SECOND = 10
 """Of the user's audio: one for each 100 ms."""
 
 
+@public
 @dataclass(frozen=True, kw_only=True)
 class TokenCounts:
     """Tokens by kind. The `cached_*` are contained in the `input_*` of their kind.
@@ -149,6 +151,7 @@ _OUTPUT_FROM = 6
 _KINDS = tuple(each.name for each in fields(TokenCounts))
 
 
+@public
 @dataclass(frozen=True, kw_only=True)
 class ResponseUsage:
     """What one response used; `cost` in US dollars, None if unknown."""
@@ -172,6 +175,7 @@ class TranscriptionUsage:
     cost: float | None = 0.0
 
 
+@public
 @dataclass(frozen=True, kw_only=True)
 class CallUsage:
     """What a call has used so far. Costs in US dollars, None if unknown.

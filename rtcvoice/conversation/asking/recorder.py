@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 
 from rtcvoice.sound.samples import Block
 
-from .reply import Reply
+from .answer import Answer
 
 __all__ = ["Recorder"]
 
@@ -20,34 +20,34 @@ class Recorder:
     ) -> None:
         self._listen = listen
         self._held = held
-        self._reply: Reply | None = None
+        self._answer: Answer | None = None
         self._response_id = ""
         self._task: asyncio.Task[None] | None = None
         self._left: float | None = None
         self._ahead: dict[str, int] = {}  # response that is listened for; blocks before it
 
-    def listen_ahead(self, reply: Reply, response_id: str, rate: int) -> None:
+    def listen_ahead(self, answer: Answer, response_id: str, rate: int) -> None:
         """Record from now on, if nothing is recorded; `start` drops what came before it."""
-        if self._reply is None and response_id not in self._ahead:
-            self.start(reply, response_id, rate)
-            self._ahead = {response_id: reply.blocks}
+        if self._answer is None and response_id not in self._ahead:
+            self.start(answer, response_id, rate)
+            self._ahead = {response_id: len(answer.blocks)}
 
-    def start(self, reply: Reply, response_id: str, rate: int) -> None:
+    def start(self, answer: Answer, response_id: str, rate: int) -> None:
         """Record from now on."""
         if response_id in self._ahead:
-            reply.forget_blocks(self._ahead[response_id])
+            answer.forget_blocks(self._ahead[response_id])
         self._ahead = {}
         self._end()
-        reply.rate = rate
-        reply.recording(on=True)
-        self._reply, self._response_id, self._left = reply, response_id, None
+        answer.rate = rate
+        answer.recording(on=True)
+        self._answer, self._response_id, self._left = answer, response_id, None
         self._task = asyncio.create_task(
-            self._record(self._listen(), reply), name="rtcvoice recording of a reply"
+            self._record(self._listen(), answer), name="rtcvoice recording of a reply"
         )
 
     def stop(self, response_id: str, *, at_once: bool) -> None:
         """Stop recording a response: at once, or when what was sent has been heard."""
-        if response_id != self._response_id or self._reply is None:
+        if response_id != self._response_id or self._answer is None:
             return
         if at_once:
             self._end()
@@ -56,7 +56,7 @@ class Recorder:
 
     def finish(self, response_id: str) -> None:
         """Stop recording a response that was heard, should nobody have told that it was sent."""
-        if response_id == self._response_id and self._reply is not None and self._left is None:
+        if response_id == self._response_id and self._answer is not None and self._left is None:
             self._end()
 
     async def aclose(self) -> None:
@@ -66,21 +66,21 @@ class Recorder:
         if task is not None:
             await asyncio.wait({task})
 
-    async def _record(self, blocks: AsyncIterator[Block], reply: Reply) -> None:
+    async def _record(self, blocks: AsyncIterator[Block], answer: Answer) -> None:
         async for block in blocks:
-            reply.record(block.samples)
+            answer.record(block.samples)
             if self._left is not None:
-                self._left -= len(block.samples) / reply.rate
+                self._left -= len(block.samples) / answer.rate
                 if self._left <= 0:
                     break
-        if self._reply is reply:
-            self._task, self._reply = None, None
-            reply.recording(on=False)
+        if self._answer is answer:
+            self._task, self._answer = None, None
+            answer.recording(on=False)
 
     def _end(self) -> None:
         if self._task is not None:
             self._task.cancel()
             self._task = None
-        if self._reply is not None:
-            self._reply.recording(on=False)
-            self._reply = None
+        if self._answer is not None:
+            self._answer.recording(on=False)
+            self._answer = None

@@ -17,6 +17,7 @@ from rtcvoice.conversation.state.turns import Turn
 from rtcvoice.errors import CallEnded, TransportError
 from rtcvoice.sound.samples import Block
 
+from .answer import Answer
 from .confirmations import refused
 from .recorder import Recorder
 from .reply import Reply
@@ -43,19 +44,19 @@ class Replies:
         self._recorder = Recorder(listen, held)
         self._rate = rate
         self._told = False  # by the server, that it plays something
-        self._replies: dict[Request, Reply] = {}
+        self._answers: dict[Request, Answer] = {}
         self._begun: dict[Request, asyncio.Future[None]] = {}
 
     def open(self, request: Request) -> tuple[Reply, asyncio.Future[None]]:
         """Return the reply to a request not yet handed in, and a future for its beginning."""
         request.changed = self._changed
-        reply = self._replies[request] = Reply()
+        answer = self._answers[request] = Answer()
         begun = self._begun[request] = asyncio.get_running_loop().create_future()
-        return reply, begun
+        return Reply(answer), begun
 
     def abandon(self, request: Request) -> None:
-        """Forget a request's reply: nobody will get it."""
-        self._replies.pop(request, None)
+        """Forget a request's answer: nobody will get it."""
+        self._answers.pop(request, None)
         if (begun := self._begun.pop(request, None)) is not None:
             begun.cancel()
 
@@ -64,30 +65,30 @@ class Replies:
         response_id = _response_id(event)
         if not response_id:
             return
-        for request, reply in list(self._replies.items()):
-            if response_id not in reply.response_ids:
+        for request, answer in list(self._answers.items()):
+            if response_id not in answer.responses:
                 continue
             follow_up = self._sequencer.will_follow_up(response_id)
-            reply.feed(event, follow_up=follow_up)
-            self._follow_sound(event, reply, response_id, beside=request.out_of_band)
-            if reply.over:
-                del self._replies[request]
+            answer.feed(event, follow_up=follow_up)
+            self._follow_sound(event, answer, response_id, beside=request.out_of_band)
+            if answer.over:
+                del self._answers[request]
 
     def settle(self) -> None:
         """Let the replies be done that waited for a response which will not come."""
-        for reply in self._replies.values():
-            made = reply.response_ids
+        for answer in self._answers.values():
+            made = answer.responses
             if made and not any(map(self._sequencer.will_follow_up, made)):
-                reply.settle()
+                answer.settle()
 
     def turn_over(self, turn: Turn) -> None:
         """Note that a turn is final: it was heard, or never will be."""
-        for request, reply in list(self._replies.items()):
-            reply.item_over(turn.id, turn.status)
-            if not reply.awaits_sound(turn.response_id):
+        for request, answer in list(self._answers.items()):
+            answer.item_over(turn.id, turn.status)
+            if not answer.awaits_sound(turn.response_id):
                 self._recorder.finish(turn.response_id)
-            if reply.over or (len(self._replies) > MOST and reply.done):
-                del self._replies[request]
+            if answer.over or (len(self._answers) > MOST and answer.done):
+                del self._answers[request]
 
     def turn_away(self, reason: CallEnded) -> None:
         """Let nobody wait whose request is still queued."""
@@ -102,18 +103,18 @@ class Replies:
             if not begun.done():
                 begun.set_exception(reason.again())
                 begun.exception()  # seen, should nobody wait any more
-        for reply in self._replies.values():
-            reply.give_up(reason)
-        self._replies.clear()
+        for answer in self._answers.values():
+            answer.give_up(reason)
+        self._answers.clear()
 
     async def aclose(self) -> None:
         """Stop recording."""
         await self._recorder.aclose()
 
     def _changed(self, request: Request) -> None:
-        reply = self._replies.get(request)
-        if reply is not None and request.response_id:
-            reply.begin(request.response_id)
+        answer = self._answers.get(request)
+        if answer is not None and request.response_id:
+            answer.begin(request.response_id)
         begun = self._begun.get(request)
         if begun is None or begun.done():
             return
@@ -131,28 +132,28 @@ class Replies:
         del self._begun[request]
 
     def _follow_up_changed(self, request: Request) -> None:
-        """Let the response that speaks of a function's result belong to the reply that called."""
-        for reply in self._replies.values():
-            if request.follows not in reply.response_ids:
+        """Let the response that speaks of a function's result belong to the answer that called."""
+        for answer in self._answers.values():
+            if request.follows not in answer.responses:
                 continue
             if request.response_id:
-                reply.begin(request.response_id)
+                answer.begin(request.response_id)
             elif request.state in (RequestState.REFUSED, RequestState.WITHDRAWN):
-                reply.settle()
+                answer.settle()
 
-    def _follow_sound(self, event: Any, reply: Reply, response_id: str, *, beside: bool) -> None:
+    def _follow_sound(self, event: Any, answer: Answer, response_id: str, *, beside: bool) -> None:
         match event:
             case events.OutputAudioBufferStarted():
                 self._told = True
-                self._recorder.start(reply, response_id, self._rate())
+                self._recorder.start(answer, response_id, self._rate())
             case _ if isinstance(event, _SPEECH) and not (self._told or beside):
                 # A server that does not tell of its playing: its turn tells when it was heard.
-                self._recorder.listen_ahead(reply, response_id, self._rate())
+                self._recorder.listen_ahead(answer, response_id, self._rate())
             case events.OutputAudioBufferStopped() | events.OutputAudioBufferCleared():
                 cleared = isinstance(event, events.OutputAudioBufferCleared)
                 self._recorder.stop(response_id, at_once=cleared)
                 if beside:  # it makes no turns, which would tell
-                    reply.played_out(response_id)
+                    answer.played_out(response_id)
 
 
 _SPEECH = (

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from rtcvoice.errors import ConfigError
+from rtcvoice.system.public import public
 
 from .reply import Reply
 
@@ -28,6 +29,7 @@ SHORTEST = 0.1
 """Seconds of a press below which nobody has said anything: it is taken for a slip."""
 
 
+@public
 class Talk:
     """One press of the key, from entering the block to leaving it.
 

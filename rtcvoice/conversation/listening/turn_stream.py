@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 
 from rtcvoice.conversation.state.turns import Turn
 from rtcvoice.errors import CallEnded
+from rtcvoice.system.one_reader import OneReader
+from rtcvoice.system.public import public
 
 __all__ = ["TurnStream"]
 
@@ -14,13 +16,15 @@ LIMIT = 1000
 """Turns that a reader may be behind: more than an hour of talk."""
 
 
+@public
 class TurnStream(AsyncIterator[Turn]):
     """The turns that change, or become final, from its creation on.
 
     Of a turn that changes faster than it is read only the latest form is kept, so it cannot grow;
     FULL at 1000 turns: the oldest is dropped and counted in `dropped`. Iteration ends with the
     call: silently when it ended normally, otherwise by raising CallEnded. Waiting may be cancelled
-    without losing anything. For one reader at a time.
+    without losing anything. For one task at a time: a second one that reads it gets a
+    ConcurrencyError.
     """
 
     def __init__(self, *, partial: bool) -> None:
@@ -32,6 +36,7 @@ class TurnStream(AsyncIterator[Turn]):
         self._more = asyncio.Event()
         self._ended = False
         self._error: CallEnded | None = None
+        self._one_reader = OneReader("these turns", "give each task a call.turns() of its own")
 
     def put(self, turn: Turn) -> None:
         """Add a turn, in place of an earlier form of it."""
@@ -54,9 +59,10 @@ class TurnStream(AsyncIterator[Turn]):
         self._more.set()
 
     async def __anext__(self) -> Turn:
-        while not self._waiting and not self._ended:
-            self._more.clear()
-            await self._more.wait()
+        with self._one_reader:
+            while not self._waiting and not self._ended:
+                self._more.clear()
+                await self._more.wait()
         if self._waiting:
             return self._waiting.pop(next(iter(self._waiting)))
         if self._error is not None:

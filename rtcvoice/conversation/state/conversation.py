@@ -22,6 +22,7 @@ from rtcvoice.events import ClientEvent, Session
 
 from .hearing import Hearing, Sound
 from .history import export
+from .history_entries import HistoryEntry
 from .items import Items
 from .missed import Missed
 from .playback import Playback
@@ -97,7 +98,7 @@ class Conversation:
         return self.session is None or self.session.output_modalities != ["text"]
 
     @property
-    def history(self) -> list[dict[str, Any]]:
+    def history(self) -> list[HistoryEntry]:
         """Everything said, called and shown so far, as JSON values; see `history.export`."""
         return export(self.items, self.playback)
 

@@ -9,13 +9,14 @@ as its words, and of an answer that was interrupted only the part that was heard
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, Literal, cast
 
 from rtcvoice import events
 from rtcvoice.errors import ConfigError
 from rtcvoice.events import ContentPart
 
 from .chat_format import check_text, unfolded
+from .history_entries import HistoryEntry, HistoryImage, HistoryMessage
 from .items import Items
 from .playback import Playback
 from .records import Record
@@ -25,7 +26,7 @@ __all__ = ["export", "seed"]
 _TEXT_OF = {"user": "input_text", "system": "input_text", "assistant": "output_text"}
 
 
-def export(items: Items, playback: Playback) -> list[dict[str, Any]]:
+def export(items: Items, playback: Playback) -> list[HistoryEntry]:
     """Return the items in order, as values that `json.dumps` takes.
 
     A message: `id, type, role, text, status, spoken`, and where they apply `phase`, `reason`,
@@ -40,11 +41,11 @@ def export(items: Items, playback: Playback) -> list[dict[str, Any]]:
     ]
 
 
-def _message(record: Record, playback: Playback) -> dict[str, Any]:
-    entry: dict[str, Any] = {
+def _message(record: Record, playback: Playback) -> HistoryMessage:
+    entry: HistoryMessage = {
         "id": record.id,
         "type": "message",
-        "role": record.role,
+        "role": cast(Literal["user", "assistant", "system"], record.role),
         "text": record.text,
         "status": record.status.value,
         "spoken": record.spoken,
@@ -62,12 +63,16 @@ def _message(record: Record, playback: Playback) -> dict[str, Any]:
     return entry
 
 
-def _image(url: str | None, detail: str | None) -> dict[str, Any]:
-    return {"image_url": url, **({"detail": detail} if detail else {})}
+def _image(url: str | None, detail: str | None) -> HistoryImage:
+    image: HistoryImage = {"image_url": url}
+    if detail:
+        image["detail"] = detail
+    return image
 
 
-def _other(record: Record) -> dict[str, Any]:
-    return {**record.other, "id": record.id, "status": record.status.value}
+def _other(record: Record) -> HistoryEntry:
+    entry = {**record.other, "id": record.id, "status": record.status.value}
+    return cast(HistoryEntry, entry)  # as `type` has it
 
 
 def seed(

@@ -10,8 +10,10 @@ behind it, for a bounded time only: a transcript may fail to come, a server may 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from rtcvoice import events
+from rtcvoice.system.public import public
 
 from .hearing import START_PATIENCE, Hearing
 from .items import Items
@@ -30,14 +32,14 @@ SLOWEST_PACE = 5.0
 """Characters a second below which nobody speaks: `stopped` must have been missed."""
 
 
+@public
 @dataclass(frozen=True, kw_only=True)
 class Turn:
     """What one side said or wrote in one go, as it stood when this was made."""
 
     id: str
     """Id of its item; the same for all snapshots of a turn."""
-    role: str
-    """`user` or `assistant`."""
+    role: Literal["user", "assistant"]
     text: str
     """What was said; empty where speech could not be transcribed, or is not to be."""
     status: Status
@@ -247,7 +249,7 @@ class Turns:
         heard = text if heard_ms is None else self._playback.heard_text(text, heard_ms)
         return Turn(
             id=record.id,
-            role=record.role,
+            role="assistant" if record.role == "assistant" else "user",  # the only ones of turns
             text=text,
             status=record.status if record.turned else Status.IN_PROGRESS,
             final=record.turned,

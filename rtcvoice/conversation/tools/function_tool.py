@@ -22,6 +22,7 @@ import msgspec
 
 from rtcvoice.errors import ConfigError
 from rtcvoice.masking import masked
+from rtcvoice.system.public import public
 
 from .schema import Signature
 
@@ -43,6 +44,7 @@ _OPTIONS = "__rtcvoice_tool__"
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+@public
 @dataclass(frozen=True, kw_only=True)
 class ToolCall:
     """One call of a tool, as an approval hook sees it; `arguments` are checked and typed."""

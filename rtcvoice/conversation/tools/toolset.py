@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from rtcvoice.errors import ConfigError
+from rtcvoice.system.public import public
 
 from .function_tool import NAME, Approval, Tool, check_hook, check_number, shown
 
@@ -30,6 +31,7 @@ MOST_TOOLS = 128
 """Tools that the service takes in one session."""
 
 
+@public
 class ToolSet:
     """The tools of a call: functions, and definitions (dicts) of what is handled elsewhere.
 
