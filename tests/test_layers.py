@@ -31,7 +31,7 @@ LEAVES = {"errors", "masking", "end_dates", "stats", "events", "sound", "system"
 ALLOWED: dict[str, set[str]] = {
     "errors": {"system.public", "events.from_server", "events.responses"},  # those as types
     "masking": {"errors"},
-    "stats": set(),
+    "stats": {"system.public"},
     "option_checks": {"errors"},
     "end_dates": set(),
     "system": {"errors", "system"},

@@ -12,10 +12,11 @@ from network import packets
 from signals import correlation
 from virtual_loop import run
 
-from rtcvoice.errors import ConfigError
+from rtcvoice.errors import ConcurrencyError, ConfigError
 from rtcvoice.playout.player import INBOX, Player
 from rtcvoice.playout.tee import BlockStream
 from rtcvoice.sound.resampler import PassThrough, StreamResampler, resampler
+from rtcvoice.sound.samples import Block
 from rtcvoice.wire.rtp import RtpPacket
 
 STREAM = packets(seconds=2.0)
@@ -211,6 +212,17 @@ async def test_a_reader_that_gave_up_is_not_woken_for_every_block() -> None:
     reading.cancel()
     await asyncio.wait([reading])
     assert not stream._waiting
+
+
+async def test_a_second_reader_of_audio_is_refused() -> None:
+    stream = BlockStream()
+    reading = asyncio.create_task(anext(stream))
+    await asyncio.sleep(0)
+    with pytest.raises(ConcurrencyError, match="another task"):
+        await anext(stream)
+    assert stream._waiting
+    stream.put(block := Block(np.zeros(480, np.int16), 0, 0.0))
+    assert await reading is block
 
 
 @pytest.mark.parametrize("rate", [8001, 11025, 22050, 44100, 24000])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import enum
 import json
+import pickle
 import signal
 import subprocess
 import sys
@@ -141,3 +143,11 @@ def test_the_console_script(monkeypatch: pytest.MonkeyPatch) -> None:
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     text = (Path(__file__).resolve().parent.parent / "pyproject.toml").read_text()
     assert 'rtcvoice = "rtcvoice.__main__:main"' in text
+
+
+def test_public_classes_say_that_they_are_public() -> None:
+    for name in rtcvoice.__all__:
+        value = getattr(rtcvoice, name)
+        if isinstance(value, type) and not issubclass(value, enum.Enum):
+            assert (value.__module__, value.__qualname__) == ("rtcvoice", name)
+            assert pickle.loads(pickle.dumps(value)) is value

@@ -9,7 +9,7 @@ import pytest
 from rtcvoice.conversation.listening.turn_stream import LIMIT, TurnStream
 from rtcvoice.conversation.state.records import Status
 from rtcvoice.conversation.state.turns import Turn
-from rtcvoice.errors import CallEnded
+from rtcvoice.errors import CallEnded, ConcurrencyError
 
 
 def turn(turn_id, text="", *, final=True):
@@ -104,3 +104,15 @@ async def test_waiting_may_be_cancelled():
     await asyncio.wait({waiting})
     stream.put(turn("a"))
     assert (await anext(stream)).id == "a"
+
+
+async def test_a_second_reader_is_refused():
+    stream = TurnStream(partial=False)
+    reading = asyncio.create_task(anext(stream))
+    await asyncio.sleep(0)
+    with pytest.raises(ConcurrencyError, match="another task"):
+        await anext(stream)
+    stream.put(turn("a", "Hello."))
+    assert (await reading).id == "a"
+    stream.put(turn("b", "Hello."))
+    assert (await anext(stream)).id == "b"

@@ -18,7 +18,6 @@ from dataclasses import dataclass
 
 from rtcvoice.errors import CallEnded, ConfigError, RtcVoiceError, TransportError
 from rtcvoice.system import clock
-from rtcvoice.system.public import public
 from rtcvoice.system.waiting import wait_done
 
 __all__ = ["TRANSITIONS", "CallState", "Parts", "Supervisor"]
@@ -30,7 +29,6 @@ CANCEL_TIMEOUT = 1.0
 """Seconds that a closing which is too slow gets to react to its cancellation."""
 
 
-@public
 class CallState(enum.Enum):
     """Where a call is in its life; it only ever moves down this list."""
 

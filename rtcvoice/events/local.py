@@ -60,7 +60,6 @@ class HandlerError(LocalEvent, tag="rtcvoice.handler_error"):
 # -- sound devices --------------------------------------------------------------------------------
 
 
-@public
 class DeviceChange(enum.StrEnum):
     """What happened to a device during a call."""
 
@@ -121,7 +120,6 @@ class LimitReached(LocalEvent, tag="rtcvoice.limit_reached"):
 # -- tools ----------------------------------------------------------------------------------------
 
 
-@public
 class ToolFailure(enum.StrEnum):
     """Why a call of a tool gave the model an error instead of a result."""
 

@@ -12,7 +12,8 @@ ClassT = TypeVar("ClassT", bound=type)
 def public(cls: ClassT) -> ClassT:
     """Let a class say `rtcvoice` for its module: reprs, tracebacks and pickles name it so.
 
-    It must be importable from there. The outermost decorator: others look a class's module up.
+    It must be importable from there. The outermost decorator: others look a class's module up. Not
+    for enums, whose reprs do not name it.
     """
     cls.__module__ = "rtcvoice"
     return cls

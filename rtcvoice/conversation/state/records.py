@@ -6,13 +6,11 @@ import enum
 from dataclasses import dataclass, field
 from typing import Any
 
-from rtcvoice.system.public import public
 from rtcvoice.system.states import StateTable
 
 __all__ = ["STATUS", "Part", "Record", "Status"]
 
 
-@public
 class Status(enum.Enum):
     """How far something said, written or called is."""
 
