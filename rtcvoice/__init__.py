@@ -3,16 +3,16 @@
     async with rtcvoice.connect(source=..., sink=...) as call:
         async for event in call: ...
 
-Three roads lead through a call, and one crossing (`call/`) joins them:
+The map of the package. Audio and events take three ways through it, and `call/` joins them:
 
-    capture/       source -> track ==> wire                      what the model hears
-    playout/       wire ==> jitter buffer -> engine -> sink      what is heard of the model
-    conversation/  wire ==> event -> handler                     what is said about it
+    capture/       source -> track ==> network                   what the model hears
+    playout/       network ==> jitter buffer -> engine -> sink   what you hear
+    conversation/  network ==> event -> handler                  what is said about it, and tools
 
-`wire/` and `rest/` are the connection: what travels as packets and text, what is asked by HTTP.
-`device/` keeps the sound devices at both ends; `sound/` is what is done to samples everywhere;
-`events` has every event of the API as a typed struct; `emulator` is a local server to develop and
-test against, with no key and no network.
+`wire/` and `rest/` are the connection: packets and texts by WebRTC, requests by HTTP. `device/`
+keeps the sound devices; `sound/` works on samples; `events` has each event of the API as a typed
+struct; `emulator` is a local server for tests, without key and network; `cli/` is the command line.
+Each folder that users meet has a guide, `README.md`.
 
 A public name is imported when it is first used. `import rtcvoice` takes almost no time, and what a
 call needs is imported while its first request travels.

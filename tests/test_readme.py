@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -188,3 +191,46 @@ def test_the_readme_is_short() -> None:
 def test_what_is_not_yet_stands_at_the_top() -> None:
     words = README.read_text(encoding="utf-8").split("## ", maxsplit=1)[0]
     assert "not yet been run against OpenAI's service" in words
+
+
+def test_lists_in_docstrings_become_lists_of_the_reference(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    for name in ("pdoc", "pdoc.docstrings", "pdoc.render"):  # the reference alone needs it
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    reference = importlib.import_module("docs_reference")
+    text = """What.
+
+Bounds:
+    most: how many
+        at a time.
+    cost, price="own": dollars
+
+Map:
+
+    a/  -> b
+
+It ends: so."""
+    lines = [line for line in reference.as_markdown(text).splitlines() if line]
+    assert lines == [
+        "What.",
+        "*Bounds:*",
+        "- **most**: how many",
+        "  at a time.",
+        '- **cost, price="own"**: dollars',
+        "Map:",
+        "    a/  -> b",
+        "It ends: so.",
+    ]
+
+
+def test_pages_prompts_and_types_are_in_the_package() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    patterns = project["tool"]["setuptools"]["package-data"]["rtcvoice"]
+    package = ROOT / "rtcvoice"
+    carried = {file for pattern in patterns for file in package.glob(pattern)}
+    others = {
+        file for file in package.rglob("*") if file.is_file() and file.suffix not in (".py", ".pyc")
+    }
+    assert set(GUIDES) <= carried
+    assert package / "py.typed" in carried
+    assert others <= carried
