@@ -12,12 +12,15 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
+from rtcvoice.device import host as host_module
 from rtcvoice.device.host import DeviceHost
 from rtcvoice.device.portaudio import PortAudio
+
+End = TypeVar("End")
 
 INVALID_RATE, INVALID_DEVICE, INVALID_CHANNELS, UNAVAILABLE = -9997, -9996, -9998, -9985
 
@@ -268,3 +271,12 @@ async def live(library: FakePortAudio, host: DeviceHost, seconds: float) -> None
         if round(library.now * 100) % 10 == 0:
             host.check()
         await asyncio.sleep(0)
+
+
+def on_host(host: DeviceHost, make: Callable[..., End], **options: Any) -> End:
+    """Make a microphone or loudspeaker whose devices are those of `host`, not of the process."""
+    before, host_module._host = host_module._host, host
+    try:
+        return make(**options)
+    finally:
+        host_module._host = before

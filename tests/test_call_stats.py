@@ -209,7 +209,7 @@ async def test_absurd_jitter_and_a_missing_round_trip_leave_the_last_figures():
     stats = track.stats
     assert (stats.jitter, stats.round_trip_time) == (0.002, 0.05)
     assert (stats.fraction_lost, stats.packets_lost, stats.reports_received) == (0.25, 12, 2)
-    assert track.encoder.loss_percent == stats.loss_percent > 10
+    assert track._encoder.loss_percent == stats.loss_percent > 10
 
 
 async def test_an_encoder_without_fec_is_prepared_for_nothing():

@@ -77,7 +77,7 @@ def test_packets_carry_fec():
         track.start(Speaker())
         packets = await receive(track, 150)
         assert sum(has_fec(bytes(packet)) for packet in packets) > 75
-        track.encoder.loss_percent = 0
+        track._encoder.loss_percent = 0
         packets = await receive(track, 150)
         assert sum(has_fec(bytes(packet)) for packet in packets) <= 1
 
@@ -144,7 +144,7 @@ def test_a_later_source_continues_on_the_clock():
         track.start(Speaker(rate=48000))
         packets += await receive(track, 3)
         assert steps(packets) == [960, 960, 26 * 960, 960, 960]
-        assert track.encoder.rate == 48000
+        assert track._encoder.rate == 48000
 
     run(main())
 
@@ -152,9 +152,9 @@ def test_a_later_source_continues_on_the_clock():
 def test_another_rate_keeps_the_settings():
     async def main():
         track = SourceTrack(bitrate=20000, complexity=3, fec=False, loss_percent=7)
-        track.encoder.bitrate = 18000
+        track._encoder.bitrate = 18000
         track.start(Speaker(rate=16000))
-        encoder = track.encoder
+        encoder = track._encoder
         assert (encoder.rate, encoder.bitrate, encoder.complexity) == (16000, 18000, 3)
         assert (encoder.fec, encoder.loss_percent) == (False, 7)
         assert set(steps(await receive(track, 5))) == {960}
@@ -243,7 +243,7 @@ def test_a_source_replaced_while_it_is_read_is_not_heard_any_more():
         new = Silence()
         track.start(new)
         packets += [await pending, *(await receive(track, 3))]
-        assert track.source is new
+        assert track._reader is new
         assert set(steps(packets)) == {960}
         decoder = Decoder(RATE)
         assert loudness(packets[:5], decoder) > 300

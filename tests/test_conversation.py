@@ -11,9 +11,9 @@ from event_samples import CLIENT_SAMPLES, TURN
 from rtcvoice import events
 from rtcvoice.conversation.asking import commands
 from rtcvoice.conversation.asking.confirmations import new_id
-from rtcvoice.conversation.state.conversation import RESPONSE_PATIENCE, Conversation, Fact
+from rtcvoice.conversation.state.conversation import RESPONSE_TIMEOUT, Conversation, Fact
 from rtcvoice.conversation.state.requests import Request
-from rtcvoice.conversation.state.sequencer import REPLY_PATIENCE
+from rtcvoice.conversation.state.sequencer import REQUEST_TIMEOUT
 from rtcvoice.errors import ConfigError
 
 VAD = {"type": "server_vad"}
@@ -66,7 +66,7 @@ def conversation(turn_detection=VAD, *fed) -> Conversation:
         (session(VAD, "session.updated"), Fact.SESSION_KNOWN),
         (SPEECH_STARTED, Fact.USER_SPEECH_STARTED),
         (AUDIO_STARTED, Fact.ASSISTANT_AUDIO_STARTED),
-        (AUDIO_STOPPED, Fact.ASSISTANT_AUDIO_STOPPED),
+        (AUDIO_STOPPED, None),
         (AUDIO_CLEARED, Fact.AUDIO_CLEARED),
         (SPEECH_STOPPED, None),
         (response("response.created"), None),
@@ -88,7 +88,6 @@ def test_a_recorded_turn():
         Fact.SESSION_KNOWN,
         Fact.USER_SPEECH_STARTED,
         Fact.ASSISTANT_AUDIO_STARTED,
-        Fact.ASSISTANT_AUDIO_STOPPED,
     ]
     assert made.session.model == "gpt-realtime-2.1"
     assert made.is_idle(0.0)
@@ -237,13 +236,13 @@ def test_responses_side_by_side():
 
 def test_a_response_that_never_comes_is_given_up_on():
     made = conversation(VAD, SPEECH_STARTED, SPEECH_STOPPED)
-    assert not made.is_idle(RESPONSE_PATIENCE)
-    assert made.is_idle(0.1 + RESPONSE_PATIENCE)
+    assert not made.is_idle(RESPONSE_TIMEOUT)
+    assert made.is_idle(0.1 + RESPONSE_TIMEOUT)
     ask(made, 100.0)
-    assert made.due(100.0 + REPLY_PATIENCE - 0.1) == []
-    assert not made.is_idle(100.0 + REPLY_PATIENCE)
-    assert made.due(100.0 + REPLY_PATIENCE) == []
-    assert made.is_idle(100.0 + REPLY_PATIENCE)
+    assert made.due(100.0 + REQUEST_TIMEOUT - 0.1) == []
+    assert not made.is_idle(100.0 + REQUEST_TIMEOUT)
+    assert made.due(100.0 + REQUEST_TIMEOUT) == []
+    assert made.is_idle(100.0 + REQUEST_TIMEOUT)
 
 
 def test_a_response_that_is_refused_does_not_come():

@@ -7,7 +7,7 @@ import logging
 import numpy as np
 import pytest
 from echo_scene import RATE, Heard, Nothing, Scene, at_level, echo_gain, level_db, run
-from fake_portaudio import FakeDevice, FakePortAudio, fake_host
+from fake_portaudio import FakeDevice, FakePortAudio, fake_host, on_host
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -406,8 +406,8 @@ def test_without_the_package_a_gate_takes_its_place(monkeypatch, caplog):
 @pytest.mark.parametrize("wanted", [True, False])
 async def test_a_microphone_beside_a_speaker_is_conditioned(wanted):
     host = fake_host(FakePortAudio(FakeDevice("Both", inputs=1, outputs=1)))
-    microphone = rtcvoice.Microphone(host=host, echo_cancellation=wanted)
-    speaker = rtcvoice.Speaker(host=host)
+    microphone = on_host(host, rtcvoice.Microphone, echo_cancellation=wanted)
+    speaker = on_host(host, rtcvoice.Speaker)
     ends = Ends(microphone, speaker)
     await ends.open()
     assert isinstance(microphone._conditioner, EchoCanceller) is wanted

@@ -6,7 +6,7 @@ import asyncio
 
 import numpy as np
 import pytest
-from fake_portaudio import FakeDevice, FakePortAudio, fake_host, live
+from fake_portaudio import FakeDevice, FakePortAudio, fake_host, live, on_host
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from virtual_loop import run
@@ -30,7 +30,7 @@ class Scene:
         self.device = device or FakeDevice("Mic", inputs=1)
         self.library = FakePortAudio(self.device)
         self.host = fake_host(self.library)
-        self.microphone = rtcvoice.Microphone(host=self.host, **options)
+        self.microphone = on_host(self.host, rtcvoice.Microphone, **options)
         self.blocks: list[rtcvoice.audio.Block] = []
         self.arrived: list[float] = []
         self._reading: asyncio.Task[None] | None = None
@@ -216,7 +216,7 @@ def test_a_microphone_serves_one_call_after_another():
 def test_what_cannot_be_opened_says_why():
     async def main():
         library = FakePortAudio(FakeDevice("Mic", inputs=1, in_use=True))
-        microphone = rtcvoice.Microphone(host=fake_host(library))
+        microphone = on_host(fake_host(library), rtcvoice.Microphone)
         with pytest.raises(DeviceError, match="'Mic' is in use"):
             await microphone.open()
         await microphone.aclose()

@@ -15,7 +15,7 @@ from rtcvoice import events as e
 from rtcvoice.conversation.state.conversation import Conversation
 from rtcvoice.conversation.state.hearing import LONG_PAUSE, PAUSE, Sound
 from rtcvoice.conversation.state.items import IMAGES_KEPT
-from rtcvoice.conversation.state.missed import ITEMS_PATIENCE, NEWS_PATIENCE, STOPPED_PATIENCE
+from rtcvoice.conversation.state.missed import ITEMS_TIMEOUT, NEWS_TIMEOUT, STOPPED_TIMEOUT
 from rtcvoice.emulator.session.turn import Turn
 
 
@@ -73,7 +73,7 @@ def test_a_response_without_news_is_cancelled_and_the_next_one_is_made() -> None
             begun = asyncio.get_running_loop().time()
             first = await call.ask("one")
             second = await call.ask("two")
-            assert NEWS_PATIENCE <= asyncio.get_running_loop().time() - begun < NEWS_PATIENCE + 5
+            assert NEWS_TIMEOUT <= asyncio.get_running_loop().time() - begun < NEWS_TIMEOUT + 5
             with pytest.raises(ServerError, match="nothing was heard of this response for 60 s"):
                 await first.text()
             with pytest.raises(ServerError, match="it was cancelled"):
@@ -93,7 +93,7 @@ def test_a_response_without_news_is_cancelled_and_the_next_one_is_made() -> None
 
 def test_a_response_out_of_band_is_given_up_as_well() -> None:
     listener = Listener(said.created("r1", conversation=None))
-    listener.wait(NEWS_PATIENCE + 0.1)
+    listener.wait(NEWS_TIMEOUT + 0.1)
     assert [end.status for end in listener.ends] == ["failed"]
     assert listener.conversation.is_idle(listener.now)
 
@@ -103,7 +103,7 @@ def test_news_of_any_kind_keep_a_response_going() -> None:
     listener = Listener(said.created("r1"))
     for step in steps:
         listener.feed(step)
-        listener.wait(NEWS_PATIENCE - 1)
+        listener.wait(NEWS_TIMEOUT - 1)
     assert listener.ends == []
     listener.wait(2)
     (end,) = listener.ends
@@ -115,10 +115,10 @@ def test_speech_that_is_heard_is_news_for_ten_minutes_at_most() -> None:
     listener = Listener(said.created("r1"), *said.message_steps("r1", "a1", "Hi.", None)[:4])
     listener.wait(300, sound=True)
     assert listener.ends == []
-    listener.wait(NEWS_PATIENCE + 1)
+    listener.wait(NEWS_TIMEOUT + 1)
     assert [end.status for end in listener.ends] == ["failed"]
     forever = Listener(said.created("r1"))
-    forever.wait(600 + NEWS_PATIENCE + 1, sound=True)
+    forever.wait(600 + NEWS_TIMEOUT + 1, sound=True)
     assert [end.status for end in forever.ends] == ["failed"]
 
 
@@ -128,7 +128,7 @@ def test_speech_that_is_heard_is_news_for_ten_minutes_at_most() -> None:
 def test_a_response_whose_end_was_lost_ends_with_its_items() -> None:
     steps = said.message_steps("r1", "a1", "Hi.", None, audio=False)
     listener = Listener(said.created("r1"), *steps)
-    listener.wait(ITEMS_PATIENCE - 0.1)
+    listener.wait(ITEMS_TIMEOUT - 0.1)
     assert listener.ends == []
     listener.wait(0.2)
     assert [end.status for end in listener.ends] == ["completed"]
@@ -138,7 +138,7 @@ def test_a_response_whose_end_was_lost_ends_with_its_items() -> None:
 def test_audio_that_has_gone_out_ends_its_response() -> None:
     steps = said.message_steps("r1", "a1", "Hi.", None)
     listener = Listener(said.created("r1"), *steps, said.started("r1"), said.stopped("r1"))
-    listener.wait(STOPPED_PATIENCE + 0.1)
+    listener.wait(STOPPED_TIMEOUT + 0.1)
     assert [end.status for end in listener.ends] == ["completed"]
 
 
@@ -146,7 +146,7 @@ def test_a_server_that_tells_its_ends_may_think_between_two_items() -> None:
     before = said.answer("r0", "a0", "Hi.", None, audio=False)
     steps = said.message_steps("r1", "a1", "Let me see.", "a0", audio=False)
     listener = Listener(*before, said.created("r1"), *steps)
-    listener.wait(NEWS_PATIENCE - 1)
+    listener.wait(NEWS_TIMEOUT - 1)
     assert listener.ends == []
 
 
@@ -162,7 +162,7 @@ def test_a_response_that_begins_ends_the_one_before() -> None:
 
 def test_the_end_that_comes_after_all_changes_nothing() -> None:
     listener = Listener(said.created("r1"))
-    listener.wait(NEWS_PATIENCE + 1)
+    listener.wait(NEWS_TIMEOUT + 1)
     late = said.message_steps("r1", "a1", "Late.", None, audio=False)
     listener.feed(*late, said.done("r1"))
     assert len(listener.ends) == 1

@@ -46,7 +46,7 @@ def test_clear_forgets_the_future_and_keeps_the_past():
     buffer = SyncBuffer(past=PAST)
     buffer.append(ramp(1, 20))
     buffer.take(8)
-    assert buffer.clear().tolist() == list(range(9, 21))
+    buffer.clear()
     assert len(buffer) == 0
     buffer.append(ramp(100, 4))
     assert buffer.view[buffer.split - 3 :].tolist() == [6, 7, 8, 100, 101, 102, 103]

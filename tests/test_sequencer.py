@@ -11,8 +11,8 @@ from rtcvoice.conversation.state.function_calls import MOST_ROUNDS
 from rtcvoice.conversation.state.requests import Request, RequestState
 from rtcvoice.conversation.state.sequencer import (
     MOST_RACES,
-    REPLY_PATIENCE,
-    RETRY_PATIENCE,
+    REQUEST_TIMEOUT,
+    RETRY_AFTER,
     FunctionCall,
     Sequencer,
 )
@@ -129,8 +129,8 @@ def test_a_refusal_whose_cause_is_unknown_is_waited_out():
     desk = Desk()
     request = desk.want()
     desk.feed(said.error(ACTIVE, request.event_id))
-    assert desk.wait(RETRY_PATIENCE - 0.1) == []
-    assert desk.sequencer.next_deadline() == pytest.approx(RETRY_PATIENCE)
+    assert desk.wait(RETRY_AFTER - 0.1) == []
+    assert desk.sequencer.next_deadline() == pytest.approx(RETRY_AFTER)
     assert len(desk.wait(0.2)) == 1
     assert request.state is RequestState.SENT
 
@@ -161,8 +161,8 @@ def test_another_error_refuses_at_once():
 def test_a_server_that_does_not_react():
     desk = Desk()
     first, second = desk.want(), desk.want()
-    assert desk.sequencer.next_deadline() == REPLY_PATIENCE
-    desk.wait(REPLY_PATIENCE)
+    assert desk.sequencer.next_deadline() == REQUEST_TIMEOUT
+    desk.wait(REQUEST_TIMEOUT)
     assert states(first, second) == ["REFUSED", "SENT"]
     assert first.error is None
 
@@ -310,8 +310,8 @@ def test_one_that_never_comes_is_given_up_on():
     desk = Desk()
     desk.sequencer.sent_elsewhere(e.ResponseCreate(), desk.now)
     request = desk.want()
-    assert desk.sequencer.next_deadline() == REPLY_PATIENCE
-    desk.wait(REPLY_PATIENCE)
+    assert desk.sequencer.next_deadline() == REQUEST_TIMEOUT
+    desk.wait(REQUEST_TIMEOUT)
     assert states(request) == ["SENT"]
 
 

@@ -6,7 +6,7 @@ import asyncio
 
 import numpy as np
 import pytest
-from fake_portaudio import FakeDevice, FakePortAudio, fake_host, live
+from fake_portaudio import FakeDevice, FakePortAudio, fake_host, live, on_host
 from virtual_loop import run
 
 import rtcvoice
@@ -34,7 +34,7 @@ class Scene:
         self.devices = devices or (FakeDevice("Loud", outputs=2),)
         self.library = FakePortAudio(*self.devices)
         self.host = fake_host(self.library)
-        self.speaker = rtcvoice.Speaker(host=self.host, **options)
+        self.speaker = on_host(self.host, rtcvoice.Speaker, **options)
         self.player = player or Counting(self.speaker.rate)
         self.events = []
         self.speaker.on_change = self.events.append

@@ -11,9 +11,9 @@ from rtcvoice import events as e
 from rtcvoice.conversation.state.conversation import Conversation
 from rtcvoice.conversation.state.records import Status
 from rtcvoice.conversation.state.turns import (
-    START_PATIENCE,
-    TRANSCRIPT_PATIENCE,
-    TRUNCATION_PATIENCE,
+    START_TIMEOUT,
+    TRANSCRIPT_TIMEOUT,
+    TRUNCATION_TIMEOUT,
 )
 
 
@@ -114,7 +114,7 @@ def test_a_transcript_that_never_comes_holds_the_answer_back_for_a_bounded_time(
     answer = [*said.answer("r1", "a1", "Hi there.", "u1"), said.stopped("r1")]
     listener = Listener(*said.spoken("u1"), *answer)
     assert listener.said == []
-    listener.wait(TRANSCRIPT_PATIENCE - 1)
+    listener.wait(TRANSCRIPT_TIMEOUT - 1)
     assert listener.said == []
     listener.wait(1.1)
     assert listener.said == [("user", ""), ("assistant", "Hi there.")]
@@ -124,14 +124,14 @@ def test_a_transcript_in_the_making_is_waited_for():
     words = said.transcribed("u1", "one two three four")
     listener = Listener(*said.spoken("u1"))
     for event in words:
-        listener.wait(TRANSCRIPT_PATIENCE - 1)
+        listener.wait(TRANSCRIPT_TIMEOUT - 1)
         assert listener.said == []
         listener.feed(event)
     assert listener.said == [("user", "one two three four")]
 
 
 def test_a_late_transcript_is_in_the_history_and_comes_as_a_correction():
-    listener = Listener(*said.spoken("u1")).wait(TRANSCRIPT_PATIENCE + 1)
+    listener = Listener(*said.spoken("u1")).wait(TRANSCRIPT_TIMEOUT + 1)
     assert listener.said == [("user", "")]
     listener.feed(*said.transcribed("u1", "at last"))
     assert listener.conversation.history[0]["text"] == "at last"
@@ -326,7 +326,7 @@ def test_speech_behind_what_was_cleared_was_not_heard():
     ]
     listener.feed(*queued).conversation.flushed(listener.now, 0.0)
     listener.feed(said.cleared("r1"), said.truncated("a1", 300))
-    listener.wait(TRUNCATION_PATIENCE + 0.1)
+    listener.wait(TRUNCATION_TIMEOUT + 0.1)
     assert [(t.id, t.heard_ms) for t in listener.finals[1:]] == [("a1", 300 - 10 * 2), ("a2", 0)]
     assert listener.finals[-1].heard_text == ""
 
@@ -335,7 +335,7 @@ def test_an_answer_in_the_making_outlives_the_clearing_of_the_one_before():
     second = said.answer("r2", "a2", "Second one.", "a1")
     listener = Listener(*said.user_text("u1", "Hi"), *said.answer("r1", "a1", "First.", "u1"))
     listener.feed(*second[:5], said.cleared("r1"), said.truncated("a1", 300))
-    listener.wait(TRUNCATION_PATIENCE + 0.5)  # somebody cleared, but did not cancel
+    listener.wait(TRUNCATION_TIMEOUT + 0.5)  # somebody cleared, but did not cancel
     assert [turn.id for turn in listener.finals] == ["u1", "a1"]
     listener.feed(*second[5:], said.stopped("r2"))
     assert listener.finals[-1].status is Status.COMPLETED
@@ -348,7 +348,7 @@ def test_what_was_played_before_the_item_that_was_cut_was_heard():
     listener.feed(said.started("r1"), *second, said.done("r1"))
     listener.conversation.flushed(listener.now, 0.0)
     listener.feed(said.truncated("a2", 200), said.cleared("r1"), step=0.0)
-    listener.wait(TRUNCATION_PATIENCE + 0.1)
+    listener.wait(TRUNCATION_TIMEOUT + 0.1)
     assert [(t.status, t.heard_ms) for t in listener.finals[1:]] == [
         (Status.COMPLETED, None),
         (Status.INTERRUPTED, 200),
@@ -357,7 +357,7 @@ def test_what_was_played_before_the_item_that_was_cut_was_heard():
 
 def test_without_a_truncation_our_own_clock_tells_what_was_heard():
     listener = interrupted(said.answer("r1", "a1", LONG, "u1"), held=0.2)
-    listener.feed(said.cleared("r1")).wait(TRUNCATION_PATIENCE + 0.1)
+    listener.feed(said.cleared("r1")).wait(TRUNCATION_TIMEOUT + 0.1)
     turn = listener.finals[-1]
     assert turn.status is Status.INTERRUPTED
     assert 1000 < turn.heard_ms < 1250
@@ -365,14 +365,14 @@ def test_without_a_truncation_our_own_clock_tells_what_was_heard():
 
 def test_an_answer_cancelled_before_it_was_heard():
     events = [said.created("r1"), *CUT, said.done("r1", "cancelled", reason="client_cancelled")]
-    listener = Listener(*said.user_text("u1", "Hi"), *events).wait(TRUNCATION_PATIENCE + 0.1)
+    listener = Listener(*said.user_text("u1", "Hi"), *events).wait(TRUNCATION_TIMEOUT + 0.1)
     turn = listener.finals[-1]
     assert (turn.status, turn.heard_ms, turn.reason) == (Status.INTERRUPTED, 0, "client_cancelled")
 
 
 def test_an_answer_that_failed():
     events = [said.created("r1"), *CUT, said.done("r1", "failed", message="out of luck")]
-    listener = Listener(*said.user_text("u1", "Hi"), *events).wait(TRUNCATION_PATIENCE + 0.1)
+    listener = Listener(*said.user_text("u1", "Hi"), *events).wait(TRUNCATION_TIMEOUT + 0.1)
     assert listener.finals[-1].status is Status.FAILED
     assert listener.finals[-1].reason == "out of luck"
 
@@ -396,7 +396,7 @@ def test_a_server_that_does_not_tell_of_playing_delays_the_first_answer_only():
     ]
     listener = Listener(*mute)
     assert listener.said == []
-    listener.wait(START_PATIENCE + 0.1)
+    listener.wait(START_TIMEOUT + 0.1)
     assert listener.said == [("assistant", "One.")]
     assert listener.finals[0].status is Status.COMPLETED
     again = [
@@ -448,7 +448,7 @@ def test_the_next_answer_that_plays_ends_the_one_before():
 def test_events_of_the_beta_are_understood():
     item = said.user_item("u1", "Hi")
     listener = Listener(e.ConversationItemCreated(item=item, previous_item_id=None))
-    listener.wait(TRANSCRIPT_PATIENCE + 0.1)
+    listener.wait(TRANSCRIPT_TIMEOUT + 0.1)
     assert listener.said == [("user", "Hi")]
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from rtcvoice.device.device import Direction
-from rtcvoice.device.host import DeviceHost, device_host
+from rtcvoice.device.host import device_host
 from rtcvoice.device.line import Line
 from rtcvoice.errors import ConfigError
 from rtcvoice.events import DeviceChanged
@@ -39,9 +39,6 @@ server. A device that drops samples gets twice as much, again and again up to 24
 MOST_CHANNELS = 64
 """Channels that a device may have."""
 
-CLOSE_TIMEOUT = 2.0
-"""Seconds to wait for a device that does not close."""
-
 QUIET_PEAK = 400
 """Below this peak (-38 dBFS) nobody is speaking into the microphone."""
 
@@ -60,7 +57,6 @@ class Microphone(Source):
     which something is heard.
     `echo_cancellation` takes the loudspeaker out where the other end of the call is a `Speaker`;
     with headphones it is not needed. `noise_suppression` and `gain_control` are WebRTC's.
-    `host` opens and watches the device: that of the process, unless a test gives another.
 
     `open` raises DeviceError: no such device, in use, no PortAudio. A device lost during the call
     is silence until one is found. The call is told of that, and of a device that gives nothing but
@@ -77,7 +73,6 @@ class Microphone(Source):
         echo_cancellation: bool = True,
         noise_suppression: bool = False,
         gain_control: bool = False,
-        host: DeviceHost | None = None,
     ) -> None:
         self.rate = check_rate(rate)
         if not 0 < latency <= 1:
@@ -94,7 +89,7 @@ class Microphone(Source):
         self._speaker: TimedRing | None = None
         self._conditioner: Conditioner = NoConditioning()
         self.on_change: Callable[[DeviceChanged], None] | None = None
-        self._host = host or device_host()
+        self._host = device_host()
         self._line = Line(
             self,
             Direction.INPUT,
@@ -152,10 +147,7 @@ class Microphone(Source):
 
     async def aclose(self) -> None:
         """Close the device; one that does not close is left alone after 2 s."""
-        closing = asyncio.wrap_future(self._host.detach(self._line))
-        _, pending = await asyncio.wait({closing}, timeout=CLOSE_TIMEOUT)
-        if pending:
-            logger.warning("x the microphone %r does not close", self._line.device)
+        await self._host.close(self._line)
 
     async def _wait(self, seconds: float) -> None:
         """Wait until a block is here, at most `seconds`."""

@@ -113,16 +113,6 @@ class SourceTrack(MediaStreamTrack):
         self._sent_at: float | None = None
         self._allowed_at = 0.0
 
-    @property
-    def encoder(self) -> Encoder:
-        """The encoder in use."""
-        return self._encoder
-
-    @property
-    def source(self) -> BlockReader:
-        """What is being read: `Silence` before `start` and after a failure."""
-        return self._reader
-
     def start(self, source: BlockReader) -> None:
         """Send `source` from the next packet on, at most 20 ms from now; its owner closes it."""
         self.error = None

@@ -33,7 +33,7 @@ from .listening.turn_stream import TurnStream
 from .ports import Ports
 from .state.conversation import Conversation, Fact
 from .state.function_calls import running_call
-from .state.missed import NEWS_PATIENCE
+from .state.missed import NEWS_TIMEOUT
 from .state.sequencer import FunctionCall
 
 __all__ = ["Dialogue"]
@@ -257,7 +257,7 @@ class Dialogue:
             cancel = events.ResponseCancel(event_id=new_id(), response_id=response_id)
             if done.response.status == "failed":
                 logger.warning(
-                    "x nothing was heard of a response for %g s: it is cancelled", NEWS_PATIENCE
+                    "x nothing was heard of a response for %g s: it is cancelled", NEWS_TIMEOUT
                 )
             self._take(done, now)
             self._send_due(cancel)

@@ -8,6 +8,7 @@ that work are interrupted for that at most twice a minute.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import threading
@@ -28,6 +29,9 @@ logger = logging.getLogger(__name__)
 
 CHECK_EVERY = 0.1
 """Seconds between two looks at the open lines."""
+
+CLOSE_TIMEOUT = 2.0
+"""Seconds that a device may take to close before it is left to itself."""
 
 BACK_OFF = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
 """Seconds from one attempt to find a device to the next; the last one is repeated."""
@@ -84,6 +88,14 @@ class DeviceHost:
     def detach(self, line: Line) -> Future[None]:
         """Close the line; one that is not attached is left alone."""
         return self._runner.submit(lambda: self._detach(line))
+
+    async def close(self, line: Line) -> None:
+        """Detach the line and wait for it; after 2 s a device that does not close is left alone."""
+        _, pending = await asyncio.wait(
+            {asyncio.wrap_future(self.detach(line))}, timeout=CLOSE_TIMEOUT
+        )
+        if pending:
+            logger.warning("x the %s %r does not close", line.direction.value, line.device)
 
     def check(self) -> None:
         """Look at every line once. Device thread."""

@@ -17,7 +17,7 @@ from contextlib import suppress
 import numpy as np
 
 from rtcvoice.device.device import Direction
-from rtcvoice.device.host import DeviceHost, device_host
+from rtcvoice.device.host import device_host
 from rtcvoice.device.line import Line
 from rtcvoice.errors import ConfigError
 from rtcvoice.events import DeviceChanged
@@ -38,9 +38,6 @@ LATENCY = 0.03
 """Seconds of buffer asked of the device: 40 ms to the ear on a sound server. A device that runs dry
 gets twice as much, again and again up to 240 ms."""
 
-CLOSE_TIMEOUT = 2.0
-"""Seconds to wait for a device that does not close."""
-
 QUIET_PEAK = 100
 """Below this peak (-50 dBFS) nothing is being said."""
 
@@ -58,7 +55,6 @@ class Speaker(Sink):
     `device` is a part of its name, its index in `rtcvoice.devices()`, or None for the system's
     default. `rate` is that of the pulled audio, an Opus rate: a device with another one is
     converted. `latency` is the buffer asked of the device in seconds; it grows when it runs dry.
-    `host` opens and watches the device: that of the process, unless a test gives another.
 
     `open` raises DeviceError: no such device, in use, no PortAudio. When the device is lost during
     the call, the call goes on unheard until one is found, and is told (`rtcvoice.device_changed`).
@@ -70,7 +66,6 @@ class Speaker(Sink):
         *,
         rate: int = 48000,
         latency: float = LATENCY,
-        host: DeviceHost | None = None,
     ) -> None:
         self.rate = check_rate(rate)
         if not 0 < latency <= 1:
@@ -78,7 +73,7 @@ class Speaker(Sink):
         self.played = TimedRing(self.rate)
         """What was handed to the device, with the times at which it is heard."""
         self.on_change: Callable[[DeviceChanged], None] | None = None
-        self._host = host or device_host()
+        self._host = device_host()
         self._line = Line(self, Direction.OUTPUT, device, latency=latency, clock=self._host.clock)
         self._player: Puller | None = None
         self._silence: Samples = np.zeros(self.rate // 100, np.int16)
@@ -114,10 +109,7 @@ class Speaker(Sink):
     async def aclose(self) -> None:
         """Close the device; one that does not close is left alone after 2 s."""
         self._player = None
-        closing = asyncio.wrap_future(self._host.detach(self._line))
-        _, pending = await asyncio.wait({closing}, timeout=CLOSE_TIMEOUT)
-        if pending:
-            logger.warning("x the loudspeaker %r does not close", self._line.device)
+        await self._host.close(self._line)
         self._stop_timer()
         self._loop = None
 

@@ -50,8 +50,6 @@ class SyncBuffer:
         self._next += count
         return self._pcm[begin : self._next]
 
-    def clear(self) -> Samples:
-        """Forget what waits; return it."""
-        waiting = self._pcm[self._next :]
+    def clear(self) -> None:
+        """Forget what waits."""
         self._pcm = self._pcm[: self._next]
-        return waiting

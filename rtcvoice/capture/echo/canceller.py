@@ -85,11 +85,6 @@ class EchoCanceller:
         self._gain = 1.0
         self._blocks = 0
 
-    @property
-    def synchronised(self) -> int:
-        """How often the reference had to be found anew, the first time included."""
-        return self._reference.synchronised
-
     def process(self, block: Block) -> Block:
         """Return `block` without the assistant."""
         far = self._reference.read(block)

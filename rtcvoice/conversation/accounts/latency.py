@@ -77,7 +77,7 @@ class LatencyMeter:
         self._turn: _Turn | None = None
         self._responses: set[str] = set()  # that began since the turn's end
         self._heard: str | None = None  # the response whose first sound is awaited
-        self._told = False  # by the server, that it plays something; some never do
+        self._playing_reported = False  # by the server, that it plays something; some never do
         self._silence = 0.0
         self._measured: list[TurnLatency] = []
 
@@ -110,10 +110,10 @@ class LatencyMeter:
                     self._turn.item_id = event.item_id
             case events.ResponseCreated():
                 self._responses.add(event.response.id or "")
-            case events.ResponseOutputAudioTranscriptDelta() if not self._told:
+            case events.ResponseOutputAudioTranscriptDelta() if not self._playing_reported:
                 self._sounding(event.response_id)
             case events.OutputAudioBufferStarted():
-                self._told = True
+                self._playing_reported = True
                 self._sounding(event.response_id or "")
             case events.OutputAudioBufferStopped() | events.OutputAudioBufferCleared():
                 if event.response_id == self._heard:

@@ -271,7 +271,7 @@ class UsageMeter:
         tokens = TokenCounts.of(response.usage)
         least, most = tokens.cost_range(self.price)
         cost = tokens.cost(self.price)
-        if not tokens.total and not _told(response.usage) and response.status != "failed":
+        if not tokens.total and not _has_counts(response.usage) and response.status != "failed":
             self.untold += 1
             cost = None
         used = ResponseUsage(
@@ -321,7 +321,7 @@ _KEPT = 100
 """Turns of the user whose length is remembered until they are transcribed."""
 
 
-def _told(usage: events.Usage | None) -> bool:
+def _has_counts(usage: events.Usage | None) -> bool:
     """Whether the server told how many tokens a response used, be it none."""
     return usage is not None and (
         usage.total_tokens is not None

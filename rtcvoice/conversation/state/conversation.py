@@ -24,20 +24,20 @@ from .hearing import Hearing, Sound
 from .history import export
 from .history_entries import HistoryEntry
 from .items import Items
-from .missed import Missed
+from .missed import MissedEvents
 from .playback import Playback
 from .sequencer import Sequencer
 from .turns import Turns
 
 __all__ = ["Conversation", "Fact"]
 
-RESPONSE_PATIENCE = 10.0
+RESPONSE_TIMEOUT = 10.0
 """Seconds after which a response that was expected, but never began, is given up on."""
 
-FLOOR_PATIENCE = 3.0
+EXPECTED_TIMEOUT = 3.0
 """Seconds for which an expected response keeps others waiting; a wrong guess costs a retry."""
 
-LONGEST_SPEECH = 30.0
+LONGEST_USER_SPEECH = 30.0
 """Seconds for which the user's speech keeps responses waiting."""
 
 
@@ -47,7 +47,6 @@ class Fact(enum.Enum):
     SESSION_KNOWN = "The session's configuration has arrived or changed."
     USER_SPEECH_STARTED = "The server hears the user begin to speak."
     ASSISTANT_AUDIO_STARTED = "The server begins to send an answer's audio."
-    ASSISTANT_AUDIO_STOPPED = "The server has sent all of an answer's audio."
     AUDIO_CLEARED = "The server dropped what it had not sent: nothing more of it is to be heard."
 
 
@@ -64,7 +63,7 @@ class Conversation:
         self.playback = Playback()
         self.hearing = Hearing(self.playback)
         self.turns = Turns(self.items, self.playback, self.hearing)
-        self.missed = Missed(self.sequencer, self.items)
+        self.missed = MissedEvents(self.sequencer, self.items)
         self._speaking_since: float | None = None
         self._expected_since: float | None = None
 
@@ -108,16 +107,16 @@ class Conversation:
         `but`: ids of function calls that do not count as unanswered.
         """
         expected = self._expected_since
-        awaited = expected is not None and now - expected <= RESPONSE_PATIENCE
+        awaited = expected is not None and now - expected <= RESPONSE_TIMEOUT
         speaking = self._speaking_since is not None
         heard = self.hearing.expects(now)
         return not (speaking or awaited or heard or self.sequencer.is_busy(but))
 
     def is_held(self, now: float) -> bool:
         """Whether a response must not be asked for now: the user speaks, or is to be answered."""
-        if self._speaking_since is not None and now - self._speaking_since < LONGEST_SPEECH:
+        if self._speaking_since is not None and now - self._speaking_since < LONGEST_USER_SPEECH:
             return True
-        return self._expected_since is not None and now - self._expected_since < FLOOR_PATIENCE
+        return self._expected_since is not None and now - self._expected_since < EXPECTED_TIMEOUT
 
     def next_deadline(self, now: float) -> float | None:
         """Return when, after `now`, something may be due without an event; None if never."""
@@ -128,9 +127,9 @@ class Conversation:
             self.missed.next_deadline(),
         ]
         if self._speaking_since is not None:
-            deadlines.append(self._speaking_since + LONGEST_SPEECH)
+            deadlines.append(self._speaking_since + LONGEST_USER_SPEECH)
         if self._expected_since is not None:
-            deadlines.append(self._expected_since + FLOOR_PATIENCE)
+            deadlines.append(self._expected_since + EXPECTED_TIMEOUT)
         return min((when for when in deadlines if when is not None and when > now), default=None)
 
     # -- what happens ---------------------------------------------------------------------------
@@ -193,8 +192,6 @@ class Conversation:
                 self._speaking_since = None  # after a clear nobody reports the end of the speech
             case events.OutputAudioBufferStarted():
                 return Fact.ASSISTANT_AUDIO_STARTED
-            case events.OutputAudioBufferStopped():
-                return Fact.ASSISTANT_AUDIO_STOPPED
             case events.OutputAudioBufferCleared():
                 return Fact.AUDIO_CLEARED
             case events.ErrorEvent(error=events.ErrorDetail(code="session_expired") as error):

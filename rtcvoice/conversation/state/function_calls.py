@@ -147,7 +147,7 @@ class FunctionCalls:
         if len(self._arguments) > REMEMBERED:
             del self._arguments[next(iter(self._arguments))]
 
-    def told_otherwise(self, response: events.RealtimeResponse) -> list[events.FunctionCall]:
+    def calls_of_done(self, response: events.RealtimeResponse) -> list[events.FunctionCall]:
         """Return the calls of a response that is over, as other events than their own tell them."""
         mine = [each for each in self._arguments.values() if each.response_id == response.id]
         for event in mine:

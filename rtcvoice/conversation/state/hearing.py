@@ -19,10 +19,10 @@ PAUSE = 1.0
 LONG_PAUSE = 5.0
 """Seconds of silence that end speech that the server said it plays: its end must be lost."""
 
-CLEAR_PATIENCE = 1.0
+CLEAR_TIMEOUT = 1.0
 """Seconds that the server may take to say that it dropped what we told it to drop."""
 
-START_PATIENCE = 5.0
+START_TIMEOUT = 5.0
 """Seconds within which speech that was made is heard, if it ever is."""
 
 STRAGGLERS = 0.5
@@ -111,15 +111,15 @@ class Hearing:
 
     def _may_begin(self, play: ResponseAudio, now: float) -> bool:
         """Whether speech may begin to be heard without the server's word."""
-        if not play.speaks or self._playback.told or self._playback.playing:
+        if not play.speaks or self._playback.reports_playing or self._playback.playing:
             return False
-        return play.over_at is None or now < play.over_at + START_PATIENCE
+        return play.over_at is None or now < play.over_at + START_TIMEOUT
 
     def _is_to_come(self, play: ResponseAudio, now: float) -> bool:
         """Whether speech that was made completely is to be heard in a moment."""
         if play.state is not PlaybackState.WAITING or not (play.speaks and play.completed):
             return False
-        return play.over_at is not None and now < play.over_at + START_PATIENCE
+        return play.over_at is not None and now < play.over_at + START_TIMEOUT
 
     def _has_begun(self, play: ResponseAudio, now: float, sound: Sound) -> bool:
         fresh = sound.ended > max(play.created_at, self._playback.flushed_at + STRAGGLERS)
@@ -129,7 +129,7 @@ class Hearing:
         """Return when the silence has lasted long enough to be the end, if it lasts."""
         cleared = self._playback.clear_sent_at
         if cleared > play.started_at:
-            return cleared + CLEAR_PATIENCE
+            return cleared + CLEAR_TIMEOUT
         silent_since = max(sound.ended, play.started_at)
         return silent_since + (PAUSE if play.guessed else LONG_PAUSE)
 

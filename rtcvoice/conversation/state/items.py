@@ -236,13 +236,13 @@ class Items:
         part = record.part(event.content_index, "audio")
         match event:
             case events.ConversationItemInputAudioTranscriptionDelta():
-                if not part.settled:
+                if not part.complete:
                     part.text += event.delta or ""
             case events.ConversationItemInputAudioTranscriptionCompleted():
                 part.text = event.transcript.strip() or part.text
-                part.settled = True
+                part.complete = True
             case events.ConversationItemInputAudioTranscriptionFailed():
-                part.settled = True
+                part.complete = True
                 record.reason = event.error.message or event.error.code or "not transcribed"
         return record
 
@@ -283,9 +283,9 @@ class Items:
             case events.ResponseOutputAudioTranscriptDelta():
                 record.part(event.content_index, "audio").text += event.delta
             case events.ResponseOutputTextDone():
-                _settle(record.part(event.content_index, "text"), event.text)
+                _complete(record.part(event.content_index, "text"), event.text)
             case events.ResponseOutputAudioTranscriptDone():
-                _settle(record.part(event.content_index, "audio"), event.transcript)
+                _complete(record.part(event.content_index, "audio"), event.transcript)
         return [record]
 
     def _response_done(self, response: events.RealtimeResponse, now: float) -> list[Record]:
@@ -346,14 +346,14 @@ _PIECES = (
 def _take(part: Part, content: ContentPart, role: str) -> None:
     """Take what a content part says; the words of a user's audio come by the transcription."""
     text = (content.text if part.kind == "text" else content.transcript) or ""
-    if len(text) > len(part.text) and not part.settled:
+    if len(text) > len(part.text) and not part.complete:
         part.text = text
-    part.settled = part.settled or (role != "assistant" and (part.kind != "audio" or bool(text)))
+    part.complete = part.complete or (role != "assistant" and (part.kind != "audio" or bool(text)))
     part.detail = content.detail or part.detail
 
 
-def _settle(part: Part, text: str) -> None:
-    part.text, part.settled = text or part.text, True
+def _complete(part: Part, text: str) -> None:
+    part.text, part.complete = text or part.text, True
 
 
 def _plain(item: events.Item) -> dict[str, Any]:

@@ -24,18 +24,18 @@ from .items import Items
 from .requests import METADATA_KEY
 from .sequencer import Sequencer
 
-__all__ = ["NEWS_PATIENCE", "Missed"]
+__all__ = ["NEWS_TIMEOUT", "MissedEvents"]
 
-NEWS_PATIENCE = 60.0
+NEWS_TIMEOUT = 60.0
 """Seconds without any event about a response after which it is given up."""
 
-ITEMS_PATIENCE = 10.0
+ITEMS_TIMEOUT = 10.0
 """The same when all its items are done, of a server that has never said that a response is over."""
 
-STOPPED_PATIENCE = 1.0
+STOPPED_TIMEOUT = 1.0
 """The same when all its items are done and all of its audio has gone out."""
 
-LONGEST_SPEECH = 600.0
+LONGEST_HEARD_SPEECH = 600.0
 """Seconds for which sound that is heard counts as news of a response."""
 
 REMEMBERED = 100
@@ -49,7 +49,7 @@ _ITEM_ENDS = (
 
 
 @dataclass
-class _Making:
+class _InProgress:
     """A response in progress."""
 
     news_at: float
@@ -64,13 +64,13 @@ class _Making:
         return bool(self.items) and self.items == self.done
 
 
-class Missed:
+class MissedEvents:
     """Feed it every event before anybody else has it: first `before`, then `feed`."""
 
     def __init__(self, sequencer: Sequencer, items: Items) -> None:
         self._sequencer = sequencer
         self._items = items
-        self._making: dict[str, _Making] = {}
+        self._in_progress: dict[str, _InProgress] = {}
         self._over: dict[str, None] = {}
         self._tells_end = False
         self._heard_at = 0.0
@@ -87,17 +87,17 @@ class Missed:
         if isinstance(event, events.ResponseCreated):
             return self._before_created(event.response)
         response_id = _response_id(event)
-        known = response_id in self._making or response_id in self._over
+        known = response_id in self._in_progress or response_id in self._over
         if known or not response_id or not event.type.startswith("response."):
             return []
-        created = events.ResponseCreated(response=self._begun(event, response_id))
+        created = events.ResponseCreated(response=self._response_begun(event, response_id))
         return [*self._before_created(created.response), created]
 
     def feed(self, event: Any, now: float) -> None:
         """Take the next event of the server."""
         match event:
             case events.ResponseCreated():
-                self._making.setdefault(event.response.id or "", _Making(now))
+                self._in_progress.setdefault(event.response.id or "", _InProgress(now))
             case events.ResponseDone():
                 if self._end(event.response.id or ""):
                     self._tells_end = True
@@ -119,25 +119,25 @@ class Missed:
         heard_at: when something was last heard, 0 for never or if that is not known.
         """
         self._heard_at = heard_at
-        late = [i for i, making in self._making.items() if now >= self._gives_up_at(making)]
+        late = [i for i, making in self._in_progress.items() if now >= self._timeout_at(making)]
         ends = []
         for response_id in late:
-            complete = self._making[response_id].complete
+            complete = self._in_progress[response_id].complete
             ends.append(_completed(response_id) if complete else _failed(response_id))
             self._end(response_id)
         return ends
 
     def next_deadline(self) -> float | None:
         """Return when `overdue` may have something new; None if never."""
-        return min(map(self._gives_up_at, self._making.values()), default=None)
+        return min(map(self._timeout_at, self._in_progress.values()), default=None)
 
-    def _gives_up_at(self, making: _Making) -> float:
+    def _timeout_at(self, making: _InProgress) -> float:
         if making.complete and making.stopped:
-            return making.news_at + STOPPED_PATIENCE
+            return making.news_at + STOPPED_TIMEOUT
         if making.complete and not self._tells_end:
-            return making.news_at + ITEMS_PATIENCE
-        news = max(making.news_at, min(self._heard_at, making.news_at + LONGEST_SPEECH))
-        return news + NEWS_PATIENCE
+            return making.news_at + ITEMS_TIMEOUT
+        news = max(making.news_at, min(self._heard_at, making.news_at + LONGEST_HEARD_SPEECH))
+        return news + NEWS_TIMEOUT
 
     def _before_created(self, response: RealtimeResponse) -> list[Any]:
         overtaken = self._sequencer.overtaken_by(response)
@@ -149,7 +149,7 @@ class Missed:
                 missed.append(events.ConversationItemAdded(item=sent[1], previous_item_id=previous))
         return missed
 
-    def _begun(self, event: Any, response_id: str) -> RealtimeResponse:
+    def _response_begun(self, event: Any, response_id: str) -> RealtimeResponse:
         """Return a response as it must have begun, of which this is the first event."""
         if isinstance(event, events.ResponseDone):
             known = event.response
@@ -162,14 +162,16 @@ class Missed:
         """Note that a response is over; return whether it was in progress."""
         self._over[response_id] = None
         _trim(self._over)
-        return self._making.pop(response_id, None) is not None
+        return self._in_progress.pop(response_id, None) is not None
 
     def _note_news(self, event: Any, now: float) -> None:
         item = getattr(event, "item", None)
         item_id = item.id if item is not None else getattr(event, "item_id", None)
-        making = self._making.get(_response_id(event) or "")
+        making = self._in_progress.get(_response_id(event) or "")
         if making is None and item_id:
-            making = next((each for each in self._making.values() if item_id in each.items), None)
+            making = next(
+                (each for each in self._in_progress.values() if item_id in each.items), None
+            )
         if making is None:
             return
         making.news_at = now
@@ -187,7 +189,7 @@ def _completed(response_id: str) -> events.ResponseDone:
 def _failed(response_id: str) -> events.ResponseDone:
     error = events.FailureDetail(
         code="no_news",
-        message=f"nothing was heard of this response for {NEWS_PATIENCE:g} s; it was cancelled",
+        message=f"nothing was heard of this response for {NEWS_TIMEOUT:g} s; it was cancelled",
     )
     details = events.StatusDetails(type="failed", error=error)
     return events.ResponseDone(

@@ -110,7 +110,7 @@ class Playback:
     """The server's output audio buffer, as its events tell of it."""
 
     def __init__(self) -> None:
-        self.told = False
+        self.reports_playing = False
         """Whether the server has ever said that it plays something; some servers never do."""
         self.idle_since = 0.0
         """When the last speech ended."""
@@ -156,7 +156,7 @@ class Playback:
             case _ if type(event) in _SPEECH:
                 self._play(event.response_id).speaks = True
             case events.OutputAudioBufferStarted():
-                self.told = True
+                self.reports_playing = True
                 self.start(event.response_id or "", now)
             case events.OutputAudioBufferStopped():
                 self.end(event.response_id or "", PlaybackState.STOPPED, now, held)

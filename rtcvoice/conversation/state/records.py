@@ -41,7 +41,7 @@ class Part:
     kind: str
     text: str = ""
     """What it says; of audio the transcript."""
-    settled: bool = False
+    complete: bool = False
     """Whether no more text is to come."""
     image_url: str | None = None
     """The picture as a data URI; None once it is too old to be kept."""
@@ -83,9 +83,9 @@ class Record:
     """Of interrupted speech: how much of it was heard."""
     cut: bool = False
     """The server truncated it."""
-    turned: bool = False
-    """Its turn was told as final."""
-    told: str = ""
+    published: bool = False
+    """Its turn was given to readers as final."""
+    published_text: str = ""
     """The text of that turn."""
     changed_at: float = 0.0
     """When an event last changed it."""

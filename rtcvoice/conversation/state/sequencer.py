@@ -33,10 +33,10 @@ __all__ = ["FunctionCall", "Request", "RequestState", "Sequencer"]
 
 logger = logging.getLogger(__name__)
 
-REPLY_PATIENCE = 10.0
+REQUEST_TIMEOUT = 10.0
 """Seconds after which a request that the server neither accepts nor refuses has failed."""
 
-RETRY_PATIENCE = 2.0
+RETRY_AFTER = 2.0
 """Seconds to wait for the response that was in the way, when nothing else is heard of it."""
 
 MOST_RACES = 5
@@ -65,14 +65,14 @@ class Sequencer:
         self._sent: dict[str, Request] = {}  # SENT and RUNNING, by tag
         self._responses: dict[str, bool] = {}  # in progress; whether in the conversation
         self._unconfirmed: set[str] = set()  # items of requests
-        self._raw: events.ResponseCreate | None = None  # sent by somebody else, unanswered
-        self._raw_at = 0.0
-        self._raw_beside = 0  # the same, out of band
+        self._untracked: events.ResponseCreate | None = None  # sent by somebody else, unanswered
+        self._untracked_sent_at = 0.0
+        self._untracked_out_of_band = 0  # the same, out of band
         self._hold_until = 0.0
         self._calls = FunctionCalls()
         self._rounds = Rounds()
         self._names_conversations = False
-        self._outside: dict[str, None] = {}  # out of band, or of unknown origin
+        self._out_of_band_ids: dict[str, None] = {}  # out of band, or of unknown origin
 
     # -- what is going on -----------------------------------------------------------------------
 
@@ -85,7 +85,7 @@ class Sequencer:
     def asked(self) -> bool:
         """Whether a response of the conversation was asked for and has not begun."""
         waiting = (r for r in self._sent.values() if r.state is RequestState.SENT)
-        return self._raw is not None or any(not request.out_of_band for request in waiting)
+        return self._untracked is not None or any(not request.out_of_band for request in waiting)
 
     @property
     def busy(self) -> bool:
@@ -94,7 +94,7 @@ class Sequencer:
 
     def is_busy(self, but: Collection[str] = ()) -> bool:
         """Whether anything is being made, or waits; unanswered calls of ids in `but` apart."""
-        under_way = self._responses or self._queue or self._sent or self._raw
+        under_way = self._responses or self._queue or self._sent or self._untracked
         return bool(under_way) or self._calls.waiting(but)
 
     def is_outside(self, response_id: str) -> bool:
@@ -102,7 +102,7 @@ class Sequencer:
 
         Also one that nobody here asked for, of which the server does not say where it belongs.
         """
-        return response_id in self._outside
+        return response_id in self._out_of_band_ids
 
     def overtaken_by(self, response: events.RealtimeResponse) -> list[str]:
         """Return the responses that must be over, as this one begins: one is made at a time."""
@@ -180,9 +180,9 @@ class Sequencer:
     def sent_elsewhere(self, event: events.ResponseCreate, now: float) -> None:
         """Note a `response.create` that was sent without a request."""
         if event.response is not None and event.response.conversation == "none":
-            self._raw_beside += 1
+            self._untracked_out_of_band += 1
         else:
-            self._raw, self._raw_at = event, now
+            self._untracked, self._untracked_sent_at = event, now
 
     def under_way(self, event_ids: Collection[str], now: float) -> None:
         """Say that these requests had not left until now: the time for an answer begins."""
@@ -224,16 +224,18 @@ class Sequencer:
         self._responses[response_id] = in_conversation
         self._names_conversations |= response.conversation_id is not None
         unnamed = request is None and response.conversation_id is None
-        own = self._raw is not None or self.answers_by_itself  # it may be, of those that name none
+        own = (
+            self._untracked is not None or self.answers_by_itself
+        )  # it may be, of those that name none
         if not in_conversation or (unnamed and (self._names_conversations or not own)):
-            self._outside[response_id] = None
-            if len(self._outside) > REMEMBERED:
-                del self._outside[next(iter(self._outside))]
+            self._out_of_band_ids[response_id] = None
+            if len(self._out_of_band_ids) > REMEMBERED:
+                del self._out_of_band_ids[next(iter(self._out_of_band_ids))]
         if request is None and not in_conversation:
-            self._raw_beside = max(0, self._raw_beside - 1)
+            self._untracked_out_of_band = max(0, self._untracked_out_of_band - 1)
         if in_conversation:
-            self._raw = None if request is None else self._raw
-            self._cover(response_id, but=request)
+            self._untracked = None if request is None else self._untracked
+            self._answer_shared(response_id, but=request)
         if request is not None:
             self._rounds.begin(response_id, request.follows)
             request.response_id = response_id
@@ -249,19 +251,19 @@ class Sequencer:
             return request.out_of_band
         if response.conversation_id is not None:
             return False
-        return bool(self._raw_beside) or (self.responding and self._names_conversations)
+        return bool(self._untracked_out_of_band) or (self.responding and self._names_conversations)
 
     def _request_of(self, response: events.RealtimeResponse) -> Request | None:
         """Return the request that the response answers; None if it is not one of ours."""
         if isinstance(tag := (response.metadata or {}).get(METADATA_KEY), str):
             return self._sent.get(tag)
-        if self.answers_by_itself or self._raw is not None:
+        if self.answers_by_itself or self._untracked is not None:
             return None
         # A server that does not give metadata back: here it answers only what it is asked.
         asked = [r for r in self._sent.values() if r.state is RequestState.SENT]
         return asked[0] if len(asked) == 1 else None
 
-    def _cover(self, response_id: str, but: Request | None) -> None:
+    def _answer_shared(self, response_id: str, but: Request | None) -> None:
         """Let the response that begins answer the shared requests whose items it knows."""
         for request in [*self._queue, *self._sent.values()]:
             known = request.shared and not request.items & self._unconfirmed
@@ -276,7 +278,7 @@ class Sequencer:
 
     def _done(self, response: events.RealtimeResponse) -> None:
         response_id = response.id or ""
-        for item in self._calls.told_otherwise(response):
+        for item in self._calls.calls_of_done(response):
             self._called(response_id, item)
         if self._responses.pop(response_id, True):
             self._hold_until = 0.0
@@ -288,8 +290,8 @@ class Sequencer:
                 self._finish(request, RequestState.DONE)
 
     def _error(self, error: events.ErrorDetail, now: float) -> None:
-        if self._raw is not None and error.event_id == self._raw.event_id:
-            self._raw = None
+        if self._untracked is not None and error.event_id == self._untracked.event_id:
+            self._untracked = None
             return
         for request in list(self._sent.values()):
             if request.state is RequestState.SENT and request.event_id == error.event_id:
@@ -303,7 +305,7 @@ class Sequencer:
         elif error.code == _ACTIVE and request.races < MOST_RACES:
             del self._sent[request.tag]
             request.races += 1
-            self._hold_until = now + RETRY_PATIENCE
+            self._hold_until = now + RETRY_AFTER
             self._queue.insert(0, request)
             request.become(RequestState.QUEUED)
         else:
@@ -317,7 +319,7 @@ class Sequencer:
 
     def due(self, now: float, *, held: bool = False) -> list[ClientEvent]:
         """Return what to send now. `held`: the user speaks, or the server is about to answer."""
-        self._give_up(now)
+        self._expire(now)
         commands: list[ClientEvent] = []
         for answered in self._calls.take_answered():
             commands += self._outputs(answered)
@@ -332,9 +334,9 @@ class Sequencer:
     def next_deadline(self) -> float | None:
         """Return when `due` may have something new without anything being said; None if never."""
         sent = (r.sent_at for r in self._sent.values() if r.state is RequestState.SENT)
-        deadlines = [at + REPLY_PATIENCE for at in sent]
-        if self._raw is not None:
-            deadlines.append(self._raw_at + REPLY_PATIENCE)
+        deadlines = [at + REQUEST_TIMEOUT for at in sent]
+        if self._untracked is not None:
+            deadlines.append(self._untracked_sent_at + REQUEST_TIMEOUT)
         if self._hold_until and self._queue:
             deadlines.append(self._hold_until)
         return min(deadlines, default=None)
@@ -383,9 +385,9 @@ class Sequencer:
             return ResponseParams(tool_choice="none")
         return ResponseParams(tool_choice="auto") if self.calls_forced else None
 
-    def _give_up(self, now: float) -> None:
-        if self._raw is not None and now - self._raw_at >= REPLY_PATIENCE:
-            self._raw = None
+    def _expire(self, now: float) -> None:
+        if self._untracked is not None and now - self._untracked_sent_at >= REQUEST_TIMEOUT:
+            self._untracked = None
         for request in list(self._sent.values()):
-            if request.state is RequestState.SENT and now - request.sent_at >= REPLY_PATIENCE:
+            if request.state is RequestState.SENT and now - request.sent_at >= REQUEST_TIMEOUT:
                 self._finish(request, RequestState.REFUSED)

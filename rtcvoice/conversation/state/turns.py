@@ -15,17 +15,17 @@ from typing import Literal
 from rtcvoice import events
 from rtcvoice.system.public import public
 
-from .hearing import START_PATIENCE, Hearing
+from .hearing import START_TIMEOUT, Hearing
 from .items import Items
 from .playback import Playback, PlaybackState, ResponseAudio
 from .records import Record, Status
 
 __all__ = ["Turn", "Turns"]
 
-TRANSCRIPT_PATIENCE = 5.0
+TRANSCRIPT_TIMEOUT = 5.0
 """Seconds without news after which a transcript is not waited for any longer."""
 
-TRUNCATION_PATIENCE = 1.0
+TRUNCATION_TIMEOUT = 1.0
 """Seconds from the dropping of speech to the word of how much of it had been sent."""
 
 SLOWEST_PACE = 5.0
@@ -79,7 +79,7 @@ class Turns:
         self._open: list[Record] = []  # placed and not final, in the order of the chain
         self._touched: dict[str, Record] = {}
         self._truncated: dict[str, float] = {}  # when
-        self._playing_untold = False
+        self._playing_unreported = False
         self._ended = False
 
     def feed(self, event: object, changed: list[Record], now: float) -> None:
@@ -107,11 +107,11 @@ class Turns:
             final.append(record)
         touched, self._touched = self._touched, {}
         others = [r for r in touched.values() if r.parts and r not in final]
-        return [self._turn(r) for r in (*(r for r in others if partial or r.turned), *final)]
+        return [self._turn(r) for r in (*(r for r in others if partial or r.published), *final)]
 
     def next_deadline(self) -> float | None:
         """Return when `take` may have something new without an event; None if never."""
-        return self._patience_ends(self._open[0]) if self._open else None
+        return self._final_at(self._open[0]) if self._open else None
 
     # -- which are open -------------------------------------------------------------------------
 
@@ -122,10 +122,12 @@ class Turns:
             self._touched.pop(record.id, None)
             self._open = [other for other in self._open if other is not record]
             return
-        if record.turned and (record.role == "assistant" or record.text == record.told):
+        if record.published and (
+            record.role == "assistant" or record.text == record.published_text
+        ):
             return
         self._touched[record.id] = record
-        if not record.turned and record not in self._open:
+        if not record.published and record not in self._open:
             self._insert(record)
 
     def _insert(self, record: Record) -> None:
@@ -140,56 +142,56 @@ class Turns:
     # -- when they are final --------------------------------------------------------------------
 
     def _is_final(self, record: Record, now: float) -> bool:
-        end = self._patience_ends(record)
+        end = self._final_at(record)
         return end is not None and now >= end
 
-    def _patience_ends(self, record: Record) -> float | None:
+    def _final_at(self, record: Record) -> float | None:
         """Return when the turn is final if nothing more comes: 0 for now, None for never."""
         if record.role == "user":
-            return self._user_patience_ends(record)
+            return self._user_final_at(record)
         if record.spoken:
-            return self._speech_patience_ends(record)
+            return self._speech_final_at(record)
         if record.over or (record.done and record.status is Status.COMPLETED):
             return 0.0
-        return record.changed_at + TRUNCATION_PATIENCE if record.done else None
+        return record.changed_at + TRUNCATION_TIMEOUT if record.done else None
 
-    def _user_patience_ends(self, record: Record) -> float:
+    def _user_final_at(self, record: Record) -> float:
         parts = record.parts.values()
         audio = [part for part in parts if part.kind == "audio"]
         # What the user wrote comes as a whole; so do words that were spoken, with the transcript.
-        if parts and all(part.settled for part in parts):
+        if parts and all(part.complete for part in parts):
             return 0.0
         # A clip that we posted is not transcribed, as far as is known.
         unasked = record.sent or not self.transcribes
-        if record.done and (unasked or all(part.settled for part in audio)):
+        if record.done and (unasked or all(part.complete for part in audio)):
             return 0.0
-        return record.changed_at + TRANSCRIPT_PATIENCE
+        return record.changed_at + TRANSCRIPT_TIMEOUT
 
-    def _speech_patience_ends(self, record: Record) -> float | None:
+    def _speech_final_at(self, record: Record) -> float | None:
         play = self._playback.of(record.response_id)
         quiet_since = max(record.changed_at, play.ended_at)
         if record.id in self._truncated:
-            return 0.0 if record.over else quiet_since + TRUNCATION_PATIENCE
+            return 0.0 if record.over else quiet_since + TRUNCATION_TIMEOUT
         if play.state is PlaybackState.STOPPED:
-            patience = 0.0 if record.over else TRUNCATION_PATIENCE
-            return max(quiet_since, play.heard_until) + patience
+            timeout = 0.0 if record.over else TRUNCATION_TIMEOUT
+            return max(quiet_since, play.heard_until) + timeout
         if play.state is PlaybackState.CLEARED and (play.started_at or record.over):
-            return quiet_since + TRUNCATION_PATIENCE
+            return quiet_since + TRUNCATION_TIMEOUT
         if not record.done:
             return None
         if play.state is PlaybackState.PLAYING:
             return max(quiet_since, play.started_at) + 10 + len(record.text) / SLOWEST_PACE
         if record.status is not Status.COMPLETED:  # stopped before it began to play
-            return quiet_since + TRUNCATION_PATIENCE
+            return quiet_since + TRUNCATION_TIMEOUT
         if self._playback.playing:  # its turn is yet to come
             return None
-        patience = 0.0 if self._playing_untold else START_PATIENCE
-        return max(quiet_since, self._playback.idle_since) + patience
+        timeout = 0.0 if self._playing_unreported else START_TIMEOUT
+        return max(quiet_since, self._playback.idle_since) + timeout
 
     # -- how they end ---------------------------------------------------------------------------
 
     def _close(self, record: Record) -> None:
-        record.turned = True
+        record.published = True
         if record.role == "assistant" and record.spoken:
             self._close_speech(record)
         if record.status is Status.IN_PROGRESS:
@@ -207,9 +209,9 @@ class Turns:
         elif play.state is PlaybackState.WAITING and record.status is not Status.COMPLETED:
             record.heard_ms = 0
         elif play.state is PlaybackState.WAITING and not (
-            self._playback.told or self._hearing.listens
+            self._playback.reports_playing or self._hearing.listens
         ):
-            self._playing_untold = True
+            self._playing_unreported = True
 
     def _close_cleared(self, record: Record, play: ResponseAudio) -> None:
         """Tell what was heard of speech that was dropped without a word about this item.
@@ -244,15 +246,15 @@ class Turns:
 
     def _turn(self, record: Record) -> Turn:
         text, heard_ms = record.text, record.heard_ms
-        if record.turned:
-            record.told = text
+        if record.published:
+            record.published_text = text
         heard = text if heard_ms is None else self._playback.heard_text(text, heard_ms)
         return Turn(
             id=record.id,
             role="assistant" if record.role == "assistant" else "user",  # the only ones of turns
             text=text,
-            status=record.status if record.turned else Status.IN_PROGRESS,
-            final=record.turned,
+            status=record.status if record.published else Status.IN_PROGRESS,
+            final=record.published,
             spoken=record.spoken,
             phase=record.phase,
             heard_ms=heard_ms,

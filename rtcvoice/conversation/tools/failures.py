@@ -24,14 +24,14 @@ _SAYS_MUCH = (ToolFailure.RAISED, ToolFailure.BAD_RESULT)
 
 
 class Failed(Exception):  # noqa: N818
-    """A call has an error as its answer; `told` is for the model where `message` is not."""
+    """A call has an error as its answer; `for_model` is for the model where `message` is not."""
 
     def __init__(self, failure: ToolFailure, message: str, cause: BaseException | None = None):
         super().__init__(message)
         self.failure = failure
         self.message = message
         self.cause = cause
-        self.told = ""
+        self.for_model = ""
 
 
 class LateError(TimeoutError):
@@ -46,7 +46,7 @@ def failures(tool: Tool) -> Iterator[None]:
     except Exception as exc:
         failed = _failed(tool, exc)
         if not tool.tell_errors and failed.failure in _SAYS_MUCH:
-            failed.told = "the function failed"
+            failed.for_model = "the function failed"
         raise failed from exc
 
 

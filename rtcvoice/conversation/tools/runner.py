@@ -134,7 +134,7 @@ class ToolRunner:
         if len(self._calls) >= WAITING:
             self._fail(call, Failed(ToolFailure.BUSY, f"{WAITING} calls are waiting already"))
             return
-        task = self._spawn(self._serve(call), f"rtcvoice tool {_shown(call)}")
+        task = self._spawn(self._serve(call), f"rtcvoice tool {_name_of(call)}")
         self._calls[task] = call
         task.add_done_callback(lambda done: self._calls.pop(done, None))
 
@@ -145,7 +145,9 @@ class ToolRunner:
         self._ended = True
         for task, call in list(self._calls.items()):
             task.cancel()
-            cancelled = ToolCancelled(name=_shown(call), call_id=call.call_id, item_id=call.item_id)
+            cancelled = ToolCancelled(
+                name=_name_of(call), call_id=call.call_id, item_id=call.item_id
+            )
             self._publish(cancelled)
 
     async def aclose(self, *, timeout: float) -> None:
@@ -190,7 +192,7 @@ class ToolRunner:
             self._fail(call, failed)
         except Exception as exc:  # a bug of ours must not leave the model waiting for ever
             shown = masked_traceback(exc)
-            logger.error("x running tool %s failed\n%s", _shown(call), shown)  # noqa: TRY400
+            logger.error("x running tool %s failed\n%s", _name_of(call), shown)  # noqa: TRY400
             self._fail(call, Failed(ToolFailure.RAISED, "internal error", exc))
         else:
             self._give(call, output)
@@ -201,12 +203,12 @@ class ToolRunner:
         try:
             self._conversation.answer_call(call.call_id, output)
         except Exception:
-            logger.exception("x the output of tool %s is lost", _shown(call))
+            logger.exception("x the output of tool %s is lost", _name_of(call))
 
     async def _output(self, call: FunctionCall) -> str:
         tool = self._tool(call.name)
         if tool is None:
-            raise Failed(ToolFailure.UNKNOWN_NAME, f"there is no tool called {_shown(call)!r}")
+            raise Failed(ToolFailure.UNKNOWN_NAME, f"there is no tool called {_name_of(call)!r}")
         arguments = await self._bound(tool, call)
         async with self._place(tool):
             await self._approve(tool, call, arguments.named)
@@ -343,12 +345,12 @@ class ToolRunner:
     def _fail(self, call: FunctionCall, failed: Failed) -> None:
         message = readable(failed.message)
         if failed.cause is None:
-            logger.warning("x tool %r: %s", _shown(call), message)
+            logger.warning("x tool %r: %s", _name_of(call), message)
         else:
             shown = masked_traceback(failed.cause)
-            logger.error("x tool %r: %s\n%s", _shown(call), message, shown)
+            logger.error("x tool %r: %s\n%s", _name_of(call), message, shown)
         event = ToolFailed(
-            name=_shown(call),
+            name=_name_of(call),
             call_id=call.call_id,
             item_id=call.item_id,
             failure=failed.failure,
@@ -356,10 +358,10 @@ class ToolRunner:
             exception=failed.cause,
         )
         self._publish(event)
-        self._give(call, msgspec.json.encode({"error": failed.told or message}).decode())
+        self._give(call, msgspec.json.encode({"error": failed.for_model or message}).decode())
 
 
-def _shown(call: FunctionCall) -> str:
+def _name_of(call: FunctionCall) -> str:
     """Return the name of what is called, fit for people: the model may have made it up."""
     return masked(one_line(call.name, 64))
 

@@ -172,7 +172,7 @@ def _check(name: str, hint: Any, label: str) -> None:
     except _INDESCRIBABLE as exc:
         reason = (str(exc).strip() or type(exc).__name__).splitlines()[-1]
         raise ConfigError(
-            f"tool {label}: parameter {name!r} has the type {_shown(hint)}, which a"
+            f"tool {label}: parameter {name!r} has the type {_hint_text(hint)}, which a"
             f" model cannot be told: {reason}",
             hint=_CURE,
         ) from exc
@@ -238,5 +238,5 @@ def _as_json(default: Any) -> Any:
         return None
 
 
-def _shown(hint: Any) -> str:
+def _hint_text(hint: Any) -> str:
     return hint.__qualname__ if isinstance(hint, type) and not get_args(hint) else str(hint)

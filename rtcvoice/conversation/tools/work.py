@@ -54,7 +54,7 @@ class Processes:
             child.kill()
         while self._idle:
             with suppress(IndexError):
-                self.bury(self._idle.pop())
+                self.terminate(self._idle.pop())
 
     def take(self) -> _Child:
         """Return a child with nothing to do; takes up to a second when there is none."""
@@ -63,7 +63,7 @@ class Processes:
                 child = self._idle.pop()
                 if child.alive:
                     return child
-                self.bury(child)
+                self.terminate(child)
         child = _Child()
         self._all.add(child)
         if self._closed:  # meanwhile
@@ -76,7 +76,7 @@ class Processes:
         if self._closed:
             self.close()
 
-    def bury(self, child: _Child) -> int | None:
+    def terminate(self, child: _Child) -> int | None:
         """End a child, wait until it is gone and return its exit code."""
         child.kill()
         self._all.discard(child)
@@ -101,7 +101,7 @@ class ProcessJob:
         try:
             answer = child.ask(payload)
         except (EOFError, OSError) as exc:
-            code = self._processes.bury(child)
+            code = self._processes.terminate(child)
             raise RuntimeError(f"its process died, exit code {code}") from exc
         self._child = None
         self._processes.give_back(child)
@@ -126,7 +126,7 @@ class _Child:
         self._process = context.Process(
             target=_serve, args=(theirs,), name="rtcvoice tool", daemon=True
         )
-        self._condemned = False
+        self._killed = False
         try:
             with _allowed_children():
                 self._process.start()
@@ -138,14 +138,14 @@ class _Child:
 
     @property
     def alive(self) -> bool:
-        return not self._condemned and self._process.is_alive()
+        return not self._killed and self._process.is_alive()
 
     def ask(self, payload: bytes) -> bytes:
         self._ours.send_bytes(payload)
         return self._ours.recv_bytes()
 
     def kill(self) -> None:
-        self._condemned = True
+        self._killed = True
         with suppress(ValueError):  # reaped before
             self._process.kill()
 
