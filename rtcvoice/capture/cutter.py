@@ -11,8 +11,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
-
+from rtcvoice.sound import numpy_later as np
 from rtcvoice.sound.ring import RingBuffer, TimeMark
 from rtcvoice.sound.samples import Block, Samples
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Generator
 
-import numpy as np
-
+from rtcvoice.sound import numpy_later as np
 from rtcvoice.sound.ring import RingBuffer
 from rtcvoice.sound.samples import Samples
 

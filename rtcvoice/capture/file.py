@@ -11,11 +11,11 @@ import contextlib
 import logging
 import threading
 from collections.abc import Generator
+from functools import cached_property
 from pathlib import Path
 
-import numpy as np
-
 from rtcvoice.errors import DeviceError
+from rtcvoice.sound import numpy_later as np
 from rtcvoice.sound.samples import DEFAULT_RATE, Samples
 from rtcvoice.sound.sound_file import Recording, SoundFile, check_recording, gathered, read_sound
 from rtcvoice.system.files import FileKey, file_key
@@ -56,13 +56,16 @@ class FileSource(PacedSource):
         super().__init__(rate=rate)
         self._file = check_recording(file)
         self.loop = loop
-        self._begin: Samples = np.zeros(0, np.int16)
         self._stamp: object = None
         self._whole = False
         self._length: int | None = None
         self._container_duration = 0.0
         self._position = 0
         self._rest: Feeder | None = None
+
+    @cached_property
+    def _begin(self) -> Samples:
+        return np.zeros(0, np.int16)
 
     @property
     def path(self) -> Path | None:

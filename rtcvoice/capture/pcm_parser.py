@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import logging
 from functools import lru_cache
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING
 
 from rtcvoice.errors import DeviceError
+from rtcvoice.sound import numpy_later as np
 from rtcvoice.sound.downmix import Downmix
 from rtcvoice.sound.resampler import PassThrough, Resampler, resampler
 from rtcvoice.sound.samples import Samples
 from rtcvoice.sound.signatures import FORMAT_BYTES, format_of
 
 from .wave_header import CURE, Coding, WaveFormat, wave_format
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 __all__ = ["PcmParser"]
 

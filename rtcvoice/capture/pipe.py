@@ -18,9 +18,8 @@ import time
 from collections.abc import Callable, Generator
 from typing import Any, BinaryIO
 
-import numpy as np
-
 from rtcvoice.errors import ConfigError, DeviceError
+from rtcvoice.sound import numpy_later as np
 from rtcvoice.sound.samples import DEFAULT_RATE, Block, Samples
 from rtcvoice.system.files import FileKey, descriptor_of, file_key
 from rtcvoice.system.public import public
@@ -35,8 +34,6 @@ logger = logging.getLogger(__name__)
 
 PIECE = 4096
 """Bytes that are read at once: 85 ms of raw audio at 24 kHz."""
-
-_NOTHING: Samples = np.zeros(0, np.int16)
 
 
 @public
@@ -119,7 +116,7 @@ class PipeSource(PacedSource):
             while not parser.ended:
                 data = self._file.read(lambda: self._feeder.stopping)
                 if data is None:
-                    yield _NOTHING  # a moment to stop in
+                    yield np.zeros(0, np.int16)  # a moment to stop in
                 elif data:
                     yield parser.feed(data)
                 else:

@@ -13,13 +13,13 @@ import abc
 import asyncio
 import logging
 from collections.abc import AsyncIterable, Callable
+from functools import cached_property
 from typing import TypeAlias
-
-import numpy as np
 
 from rtcvoice.errors import ConfigError
 from rtcvoice.events import DeviceChanged
 from rtcvoice.masking import masked_traceback
+from rtcvoice.sound import numpy_later as np
 from rtcvoice.sound.ring import RingBuffer
 from rtcvoice.sound.samples import (
     DEFAULT_RATE,
@@ -46,7 +46,7 @@ BLOCK = 0.02
 CATCH_UP = 0.2
 """Seconds a reader may be late and still get every block; about what a receiver can buffer."""
 
-PcmChunk: TypeAlias = bytes | bytearray | memoryview | Samples
+PcmChunk: TypeAlias = "bytes | bytearray | memoryview | Samples"
 """Mono PCM: little-endian 16-bit bytes, or an int16 array of shape (n,)."""
 
 
@@ -175,8 +175,12 @@ class Silence(PacedSource):
 
     def __init__(self, *, rate: int = DEFAULT_RATE) -> None:
         super().__init__(rate=rate)
-        self._block: Samples = np.zeros(self.rate // 50, np.int16)
-        self._block.flags.writeable = False
+
+    @cached_property
+    def _block(self) -> Samples:
+        block: Samples = np.zeros(self.rate // 50, np.int16)
+        block.flags.writeable = False
+        return block
 
     def _next(self, count: int) -> Samples:
         return self._block
@@ -204,8 +208,11 @@ class PcmSource(PacedSource):
             )
         self.error: Exception | None = None
         self._chunks = chunks
-        self._intake = _Intake(self.rate)
         self._pump: asyncio.Task[None] | None = None
+
+    @cached_property
+    def _intake(self) -> _Intake:
+        return _Intake(self.rate)
 
     async def open(self) -> None:
         """Begin to iterate, with nothing left of an earlier call."""

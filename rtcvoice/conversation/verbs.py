@@ -12,10 +12,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
-import numpy as np
-
 from rtcvoice.errors import ConfigError
 from rtcvoice.events import Item
+from rtcvoice.sound import numpy_later as np
 from rtcvoice.sound.samples import DEFAULT_RATE, Samples
 from rtcvoice.sound.sound_file import Recording
 from rtcvoice.system.threads import in_thread
@@ -36,7 +35,7 @@ __all__ = ["Clip", "Image", "Verbs"]
 Image: TypeAlias = str | os.PathLike[str] | bytes
 """A PNG or JPEG: a path, the bytes of the file, or a data URI."""
 
-Clip: TypeAlias = Recording | Samples | tuple[Samples, int]
+Clip: TypeAlias = "Recording | Samples | tuple[Samples, int]"
 """Recorded speech: a path, an open file, or int16 mono samples, at 24 kHz or with their rate."""
 
 

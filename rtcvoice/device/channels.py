@@ -6,14 +6,17 @@ them, and some devices do not open with a single channel. On PortAudio's thread:
 
 from __future__ import annotations
 
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, TypeAlias
 
+from rtcvoice.sound import numpy_later as np
 from rtcvoice.sound.samples import Samples
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 __all__ = ["ChannelPicker", "Frames"]
 
-Frames = npt.NDArray[np.int16]
+Frames: TypeAlias = "npt.NDArray[np.int16]"
 """int16 of shape (n, channels)."""
 
 LOUDER = 3.0

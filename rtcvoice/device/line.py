@@ -13,14 +13,13 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
 
-import numpy as np
-
 from rtcvoice.device.channels import ChannelPicker
 from rtcvoice.device.clock import DeviceClock
 from rtcvoice.device.device import Direction, WantedDevice, check_wanted
 from rtcvoice.device.portaudio import PortAudio, PortAudioStream
 from rtcvoice.errors import DeviceError
 from rtcvoice.events import DeviceChange, DeviceChanged
+from rtcvoice.sound import numpy_later as np
 from rtcvoice.sound.samples import Samples
 from rtcvoice.stats import DeviceStats
 from rtcvoice.system.states import StateTable

@@ -7,8 +7,7 @@ the voice in it is elsewhere by then: what was invented fades over into it (NetE
 
 from __future__ import annotations
 
-import numpy as np
-
+from rtcvoice.sound import numpy_later as np
 from rtcvoice.sound.opus import Decoder, OpusError
 from rtcvoice.sound.samples import Samples
 

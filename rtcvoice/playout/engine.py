@@ -17,8 +17,7 @@ from __future__ import annotations
 
 import enum
 
-import numpy as np
-
+from rtcvoice.sound import numpy_later as np
 from rtcvoice.sound.opus import has_fec
 from rtcvoice.sound.samples import Samples
 from rtcvoice.stats import PlayoutStats

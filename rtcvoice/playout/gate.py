@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import enum
 
-import numpy as np
-
+from rtcvoice.sound import numpy_later as np
 from rtcvoice.sound.samples import Samples
 from rtcvoice.system.states import StateTable
 

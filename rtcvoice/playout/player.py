@@ -13,8 +13,7 @@ import weakref
 from collections import deque
 from dataclasses import replace
 
-import numpy as np
-
+from rtcvoice.sound import numpy_later as np
 from rtcvoice.sound.resampler import resampler
 from rtcvoice.sound.samples import OPUS_RATES, Block, Samples
 from rtcvoice.stats import PlayoutStats

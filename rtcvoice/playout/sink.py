@@ -11,12 +11,10 @@ import logging
 from collections.abc import Callable
 from typing import Protocol
 
-import numpy as np
-
 from rtcvoice.errors import ConfigError, DeviceError
 from rtcvoice.events import DeviceChanged
 from rtcvoice.masking import masked_traceback
-from rtcvoice.sound.samples import DEFAULT_RATE, Samples
+from rtcvoice.sound.samples import DEFAULT_RATE, Samples, is_whole
 from rtcvoice.stats import DeviceStats
 from rtcvoice.system.files import FileKey
 from rtcvoice.system.public import public
@@ -33,7 +31,7 @@ RATES = range(8000, 192001)
 
 def check_sink_rate(rate: int) -> int:
     """Return `rate` if it is a whole number from 8000 to 192000, else raise ConfigError."""
-    if isinstance(rate, int | np.integer) and rate in RATES:
+    if is_whole(rate) and rate in RATES:
         return int(rate)
     raise ConfigError(
         f"{rate!r} is no sample rate that a sink can have",

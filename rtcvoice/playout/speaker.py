@@ -14,13 +14,12 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 
-import numpy as np
-
 from rtcvoice.device.device import Direction
 from rtcvoice.device.host import device_host
 from rtcvoice.device.line import Line
 from rtcvoice.errors import ConfigError
 from rtcvoice.events import DeviceChanged
+from rtcvoice.sound import numpy_later as np
 from rtcvoice.sound.resampler import PassThrough, Resampler, resampler
 from rtcvoice.sound.samples import TICK, Samples, check_rate
 from rtcvoice.sound.timed_ring import TimedRing

@@ -6,8 +6,7 @@ sides of the splice are known, and faded from what was really heard last.
 
 from __future__ import annotations
 
-import numpy as np
-
+from rtcvoice.sound import numpy_later as np
 from rtcvoice.sound.samples import Samples
 
 __all__ = ["SyncBuffer"]

@@ -8,16 +8,17 @@ operation; nothing is done, and nothing costs, while the delay is right.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-import numpy as np
-import numpy.typing as npt
-
+from rtcvoice.sound import numpy_later as np
 from rtcvoice.sound.samples import Samples
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 __all__ = ["Period", "TimeStretch"]
 
-Wave = npt.NDArray[np.float32]
+Wave: TypeAlias = "npt.NDArray[np.float32]"
 
 SHORTEST_HZ = 400
 LONGEST_PERIOD = 0.015

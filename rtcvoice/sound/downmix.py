@@ -8,16 +8,17 @@ balanced line that is wired as stereo: their mean is nothing, and the voice is i
 from __future__ import annotations
 
 import math
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-import numpy as np
-import numpy.typing as npt
-
+from rtcvoice.sound import numpy_later as np
 from rtcvoice.sound.samples import Samples
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 __all__ = ["Downmix", "Wave"]
 
-Wave: TypeAlias = npt.NDArray[np.floating]
+Wave: TypeAlias = "npt.NDArray[np.floating]"
 """Samples on the scale of int16, shape (channels, n)."""
 
 MEMORY = 0.5

@@ -18,9 +18,8 @@ import weakref
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from rtcvoice.errors import RtcVoiceError
+from rtcvoice.sound import numpy_later as np
 
 from .samples import Samples, check_rate
 

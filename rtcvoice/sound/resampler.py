@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-import numpy as np
-
+from rtcvoice.sound import numpy_later as np
 from rtcvoice.sound.samples import Samples
 
 __all__ = ["PassThrough", "Resampler", "StreamResampler", "resampler"]

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
-
 from rtcvoice.errors import ConfigError
+from rtcvoice.sound import numpy_later as np
 from rtcvoice.sound.samples import Samples
 
 __all__ = ["RingBuffer", "RingStorage", "TimeMark"]

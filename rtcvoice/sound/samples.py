@@ -9,13 +9,15 @@ itself insists on another rate.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple, TypeAlias
-
-import numpy as np
-import numpy.typing as npt
+from numbers import Integral
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from rtcvoice.errors import ConfigError
+from rtcvoice.sound import numpy_later as np
 from rtcvoice.system.public import public
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 __all__ = [
     "DEFAULT_RATE",
@@ -27,13 +29,14 @@ __all__ = [
     "Samples",
     "check_rate",
     "dbfs",
+    "is_whole",
     "latest_tick",
     "level",
     "ramped",
     "samples_from_bytes",
 ]
 
-Samples: TypeAlias = npt.NDArray[np.int16]
+Samples: TypeAlias = "npt.NDArray[np.int16]"
 """Mono PCM: int16, shape (n,)."""
 
 OPUS_RATES = (8000, 12000, 16000, 24000, 48000)
@@ -104,9 +107,14 @@ def ramped(samples: Samples, before: float, after: float) -> Samples:
     return changed
 
 
+def is_whole(number: object) -> bool:
+    """Whether it is an integer, also one of numpy's."""
+    return isinstance(number, Integral)
+
+
 def check_rate(rate: int) -> int:
     """Return `rate` if it is a whole number that Opus codes natively, else raise ConfigError."""
-    if not isinstance(rate, int | np.integer) or rate not in OPUS_RATES:
+    if not is_whole(rate) or rate not in OPUS_RATES:
         known = ", ".join(map(str, OPUS_RATES))
         raise ConfigError(
             f"{rate!r} is not a sample rate of Opus",

@@ -16,17 +16,18 @@ import os
 import threading
 from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, TypeAlias, cast
-
-import av
-import numpy as np
-from av.audio.stream import AudioStream
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, cast
 
 from rtcvoice.errors import ConfigError, DeviceError
+from rtcvoice.sound import numpy_later as np
 from rtcvoice.sound.downmix import Downmix, Wave
 from rtcvoice.sound.ogg_links import Tail, next_link
 from rtcvoice.sound.samples import Samples
 from rtcvoice.sound.signatures import format_of
+
+if TYPE_CHECKING:
+    import av
+    from av.audio.stream import AudioStream
 
 __all__ = ["Recording", "SoundFile", "check_recording", "gathered", "read_sound"]
 
@@ -152,6 +153,8 @@ class SoundFile:
 
     def _frames(self) -> Iterator[tuple[av.AudioFrame, float]]:
         """Yield the frames of the first audio stream, with the seconds of silence before each."""
+        import av  # late: see numpy_later
+
         damaged, end, container = 0, None, self._container
         timed = bool(_TIMED & set(container.format.name.split(",")))
         for packet in self._packets():
@@ -195,6 +198,8 @@ class SoundFile:
 
     def _open_link(self, after: int) -> int | None:
         """Go on with the Ogg that is joined to this one; return its place, None without one."""
+        import av  # late: see numpy_later
+
         if self._container.format.name != "ogg":
             return None
         if self._raw is None:
@@ -213,6 +218,8 @@ class SoundFile:
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:
+        import av  # late: see numpy_later
+
         try:
             yield
         except (av.error.InvalidDataError, av.error.ArgumentError, av.error.EOFError) as exc:
@@ -286,6 +293,8 @@ class _Converter:
         self._format = None
 
     def _begin(self, frame: av.AudioFrame, form: tuple[str, str, int]) -> None:
+        import av  # late: see numpy_later
+
         if not LOWEST_RATE <= frame.rate <= HIGHEST_RATE:
             raise ValueError(f"its sample rate is {frame.rate} Hz")
         if frame.layout.name != self._layout:
@@ -328,6 +337,8 @@ class _Converter:
 
 
 def _opened(file: Recording | Tail) -> av.container.InputContainer:
+    import av  # late: see numpy_later
+
     options = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
     # Titles and names may be in any encoding, and nobody reads them.
     if isinstance(file, str | os.PathLike):

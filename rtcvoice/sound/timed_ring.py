@@ -9,9 +9,8 @@ report times that jitter by milliseconds.
 
 from __future__ import annotations
 
-import numpy as np
-
 from rtcvoice.errors import ConfigError
+from rtcvoice.sound import numpy_later as np
 from rtcvoice.sound.ring import RingStorage, TimeMark
 from rtcvoice.sound.samples import Samples
 

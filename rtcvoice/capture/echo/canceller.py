@@ -19,8 +19,7 @@ from __future__ import annotations
 import math
 from typing import Any, Protocol
 
-import numpy as np
-
+from rtcvoice.sound import numpy_later as np
 from rtcvoice.sound.samples import Block, Samples, dbfs, ramped
 from rtcvoice.sound.timed_ring import TimedRing
 

@@ -15,13 +15,15 @@ import logging
 import math
 from collections import deque
 from statistics import median
+from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
-
+from rtcvoice.sound import numpy_later as np
 from rtcvoice.sound.resampler import resampler
 from rtcvoice.sound.samples import Block, Samples
 from rtcvoice.sound.timed_ring import TimedRing
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 __all__ = ["LEAD", "FarReference"]
 

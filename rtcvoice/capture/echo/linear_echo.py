@@ -13,12 +13,13 @@ partitions: around 20 dB below the echo. It adds no delay.
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-import numpy as np
-import numpy.typing as npt
-
+from rtcvoice.sound import numpy_later as np
 from rtcvoice.sound.samples import Samples
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 __all__ = ["EchoParts", "LinearEcho", "Wave"]
 
@@ -43,10 +44,10 @@ VOICE_HZ = (200, 3600)
 FLOOR = 1e-6
 """Power below which nothing is learnt: -90 dBFS or so in one bin."""
 
-Wave: TypeAlias = npt.NDArray[np.floating[Any]]
+Wave: TypeAlias = "npt.NDArray[np.floating[Any]]"
 """Samples of full scale 1, or powers; in fact float32, which numpy's types lose in an FFT."""
 
-Spectrum: TypeAlias = npt.NDArray[np.complexfloating[Any, Any]]
+Spectrum: TypeAlias = "npt.NDArray[np.complexfloating[Any, Any]]"
 
 
 class EchoParts(NamedTuple):

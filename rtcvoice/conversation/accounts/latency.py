@@ -16,9 +16,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from rtcvoice import events
+from rtcvoice.sound import numpy_later as np
 from rtcvoice.sound.samples import Samples
 from rtcvoice.system.public import public
 

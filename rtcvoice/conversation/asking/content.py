@@ -14,12 +14,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
-import numpy as np
 
 from rtcvoice import events
 from rtcvoice.conversation.state.chat_format import check_text
 from rtcvoice.errors import ConfigError
 from rtcvoice.events import ContentPart
+from rtcvoice.sound import numpy_later as np
 from rtcvoice.sound.resampler import resampler
 from rtcvoice.sound.samples import DEFAULT_RATE, Samples
 

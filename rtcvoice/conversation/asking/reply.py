@@ -13,12 +13,12 @@ from contextlib import suppress
 from typing import Any, cast
 
 import msgspec
-import numpy as np
 
 from rtcvoice.conversation.state.function_calls import running_call
 from rtcvoice.conversation.state.records import Status
 from rtcvoice.errors import ServerError
 from rtcvoice.events import Usage
+from rtcvoice.sound import numpy_later as np
 from rtcvoice.sound.samples import Samples
 from rtcvoice.system.public import public
 
