@@ -217,3 +217,72 @@ def test_files_that_are_named_exist(module: str) -> None:
     for name in FILE_NAME.findall(MODULES[module].read_text()):
         found = any(path == name or path.endswith("/" + name) for path in there)
         assert found or name in FILES_OF_USERS, f"{module} names {name}"
+
+
+# A dotted name in backticks, as `line.End` or `rtcvoice.clock.now()`; what follows it is left out.
+DOTTED_NAME = re.compile(r"`(\w+(?:\.\w+)+)(?:\([^`]*\))?`")
+NOT_NAMES = re.compile(r"rtcvoice\.[a-z]+(_[a-z]+)+$|\w+\.(py|toml|wav|env|json|ini|md|pem)$")
+"""Types of local events, and files."""
+
+
+@functools.cache
+def defined_in(path: Path) -> set[str]:
+    """Every name that a module defines or imports, inside its classes too."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        match node:
+            case ast.ClassDef() | ast.FunctionDef() | ast.AsyncFunctionDef():
+                found.add(node.name)
+            case ast.Name(ctx=ast.Store()):
+                found.add(node.id)
+            case ast.alias():
+                found.add((node.asname or node.name).split(".")[0])
+            case ast.Attribute(value=ast.Name(id="self"), ctx=ast.Store()):
+                found.add(node.attr)
+    return found
+
+
+def named(path: Path) -> set[str]:
+    """Every dotted name in the docstrings and comments of a module."""
+    tree, text = ast.parse(path.read_text()), path.read_text()
+    prose = [line.split("#", 1)[1] for line in text.splitlines() if "#" in line]
+    prose += [
+        node.value.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    ]
+    return {name for part in prose for name in DOTTED_NAME.findall(part)}
+
+
+@functools.cache
+def places_of(name: str) -> list[Path]:
+    """Return the modules that are called `name`, or have a class of that name."""
+    return [
+        path
+        for module, path in MODULES.items()
+        if module.split(".")[-1] == name or name in top_classes(path)
+    ]
+
+
+@functools.cache
+def top_classes(path: Path) -> set[str]:
+    return {n.name for n in ast.parse(path.read_text()).body if isinstance(n, ast.ClassDef)}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_names_in_backticks_exist(module: str) -> None:
+    """`module.Class`, `Class.attribute`, `rtcvoice.name`: what is named has to be there."""
+    for name in named(MODULES[module]):
+        first, second, *_ = name.split(".")
+        if NOT_NAMES.search(name) or second == "type":
+            continue
+        if first == "rtcvoice":
+            there = f"rtcvoice.{second}" in MODULES or hasattr(rtcvoice, second)
+        elif first[:1].isupper() or second[:1].isupper():
+            places = places_of(first)
+            there = not places or any(second in defined_in(path) for path in places)
+        else:  # `call.turns()` is an object of the user's, and no module
+            continue
+        assert there, f"{module} names {name}"

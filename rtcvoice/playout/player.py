@@ -116,8 +116,8 @@ class Player:
     def pull(self, now: float) -> Samples:
         """Return the next 10 ms of int16 mono: `rate // 100` samples, or one more. Puller only.
 
-        `now` is `rtcvoice.clock.now()`. Never raises and never waits: a failure inside is silence,
-        counted, and logged the first time. The samples are to be read, not written to.
+        `now` is `rtcvoice.system.clock.now()`. Never raises and never waits: a failure inside is
+        silence, counted, and logged the first time. The samples are to be read, not written to.
         """
         self._pulls += 1
         index, self._position = self._position, self._pulls * self._rate // 100

@@ -52,7 +52,7 @@ class Ticker:
         return self._timer is not None
 
     def add(self, subscriber: Callable[[float], None]) -> None:
-        """Call `subscriber(now)` from the next tick on, with the time of `rtcvoice.clock`."""
+        """Call `subscriber(now)` from the next tick on; `now` is `rtcvoice.system.clock.now()`."""
         self._subscribers = (*self._subscribers, subscriber)
         if self._timer is None and (loop := self._loop()) is not None:
             self._origin, self._count = latest_tick(loop.time()), 0

@@ -21,7 +21,7 @@ class TimeMark(NamedTuple):
     index: int  # type: ignore[assignment]  # tuple.index() means nothing for a mark
     """Number of samples between the stream's beginning and this one."""
     time: float
-    """Seconds of `rtcvoice.clock.now()`."""
+    """Seconds of `rtcvoice.system.clock.now()`."""
 
     def index_at(self, time: float, rate: int) -> int:
         """Return the index of the sample at `time`, in a stream of `rate` samples a second."""

@@ -61,7 +61,7 @@ class Block(NamedTuple):
     index: int  # type: ignore[assignment]  # tuple.index() means nothing for a block
     """Number of samples between the stream's beginning and the first one here; gaps count."""
     time: float
-    """Seconds of `rtcvoice.clock.now()` at which the first sample was captured or handed out."""
+    """When the first sample was captured or handed out, by `rtcvoice.system.clock.now()`."""
 
 
 class Level(NamedTuple):

@@ -22,7 +22,7 @@ class TimedRing:
 
     ONE WRITER THREAD; readers only copy, so any thread may read, without a lock. Samples are
     counted from the first one written; `written` is the index of the next. Times are seconds of
-    `rtcvoice.clock.now()`, also of the future: a device gets its samples before it plays them.
+    `rtcvoice.system.clock.now()`, also in the future: a device gets samples before it plays them.
 
     FULL: the oldest samples are overwritten. What is asked for and is not here, because it was
     never written, is not written yet or is overwritten, reads as silence.

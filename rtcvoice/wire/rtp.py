@@ -25,7 +25,7 @@ class RtpPacket(NamedTuple):
     payload: bytes
     """One Opus packet. Empty for padding-only packets."""
     arrival: float
-    """When it was received, in seconds of `rtcvoice.clock.now()`."""
+    """When it was received, in seconds of `rtcvoice.system.clock.now()`."""
 
 
 class ReceiverReport(NamedTuple):
@@ -47,7 +47,7 @@ class ReceiverReport(NamedTuple):
     """Seconds from our sender report to this one, less the time that it lay there; None if this
     report answers none of ours."""
     arrival: float
-    """When it was received, in seconds of `rtcvoice.clock.now()`."""
+    """When it was received, in seconds of `rtcvoice.system.clock.now()`."""
 
 
 class RoundTrips:

@@ -30,7 +30,7 @@ AUDIBLE = 100
 @public
 @dataclass(frozen=True, kw_only=True)
 class TurnLatency:
-    """How long one turn of the user waited; times in seconds of `rtcvoice.clock.now()`.
+    """How long one turn of the user waited; times in seconds of `rtcvoice.system.clock.now()`.
 
     `item_id` is the user's item, `response_id` the response that was heard.
     """

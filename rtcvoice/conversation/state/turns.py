@@ -59,7 +59,7 @@ class Turn:
     response_id: str
     """Id of the response that it belongs to; empty for the user's."""
     began: float
-    """When it began, in seconds of `rtcvoice.clock.now()`."""
+    """When it began, in seconds of `rtcvoice.system.clock.now()`."""
 
     @property
     def heard_is_estimate(self) -> bool:
