@@ -124,7 +124,7 @@ def test_deleting_what_is_playing_does_not_disturb_a_barge_in():
         ({**user(), "content": [{"type": "text", "text": "x"}]}, "item.content[0].type"),
         (
             {"type": "message", "role": "assistant", "content": [{"type": "output_audio"}]},
-            "item.content[0].type",
+            "item.content[0].text",
         ),
         (
             {
@@ -180,6 +180,43 @@ def test_audio_items_lose_their_audio_and_keep_its_weight():
     driver.run(10.0)
     usage = driver.of("response.done")[0]["response"]["usage"]
     assert usage["input_token_details"]["audio_tokens"] == 10
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        {"type": "function_call", "name": "f", "arguments": "{}"},
+        {"type": "function_call_output", "output": "22"},
+    ],
+)
+def test_a_call_id_of_another_maker_is_too_long(item):
+    """The service takes 32 characters; ids of others, replayed into a new session, have more."""
+    driver = Driver()
+    error = error_of(create(driver, {**item, "call_id": "toolu_" + "x" * 27}))
+    assert (error["code"], error["param"]) == ("string_above_max_length", "item.call_id")
+    assert "maximum length 32, but got a string with length 33" in error["message"]
+    assert len(driver.session._conversation) == 0
+    call = {"type": "function_call", "name": "f", "arguments": "{}", "call_id": "x" * 32}
+    assert types(create(driver, call)) == ADDED_DONE
+
+
+def test_a_conversation_brought_along_is_taken_as_the_service_takes_it():
+    """Assistant audio is refused like a text part without text; heard text and pairs are taken."""
+    driver = Driver()
+    spoken = {"type": "output_audio", "transcript": "It is warm.", "audio": "AAAA"}
+    said = {"type": "message", "role": "assistant", "content": [spoken]}
+    error = error_of(create(driver, said))
+    assert (error["code"], error["message"]) == (
+        "missing_required_parameter",
+        "Missing required parameter: 'item.content[0].text'.",
+    )
+    heard = {"type": "output_text", "text": "It is warm."}
+    for item in (
+        {**said, "content": [heard]},
+        {"type": "function_call", "name": "f", "arguments": "{}", "call_id": "call_1"},
+        {"type": "function_call_output", "call_id": "call_1", "output": "22"},
+    ):
+        assert types(create(driver, item)) == ADDED_DONE
 
 
 # ---- 48: "function_call_output accepted for a known call_id; echoed as item."

@@ -21,6 +21,7 @@ try:
     from rtcvoice.emulator.background import BackgroundEmulator
     from rtcvoice.emulator.faults import AnswerFault, Faults, HttpFault, Network, Strike
     from rtcvoice.emulator.server import EmulatedCall, Emulator, LoggedEvent
+    from rtcvoice.emulator.session.faults import SessionEnd
     from rtcvoice.emulator.session.plan import Failure
     from rtcvoice.emulator.session.shared import Pace
     from rtcvoice.emulator.session.turn import Turn
@@ -51,6 +52,7 @@ __all__ = [
     "LoggedEvent",
     "Network",
     "Pace",
+    "SessionEnd",
     "Strike",
     "Turn",
     "prompt_path",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import fields
 from types import TracebackType
 from typing import Any, Self
@@ -94,6 +94,14 @@ class BackgroundEmulator:
         """Make something go wrong with the newest call, now."""
         self._on_loop(self.last_call.strike, strike)
 
+    def restart(self, *, down: float = 0.0) -> None:
+        """Be gone for `down` seconds, as `Emulator.restart`; returns when it is back."""
+        self._wait_for(self._running.restart(down=down), down)
+
+    def outage(self, seconds: float, *, http: bool = True) -> None:
+        """Lose everything for so long, as `Emulator.outage`; returns when it is over."""
+        self._wait_for(self._running.outage(seconds, http=http), seconds)
+
     @property
     def _running(self) -> Emulator:
         if self._emulator is None:
@@ -106,8 +114,12 @@ class BackgroundEmulator:
         async def call() -> None:
             function(*arguments)
 
+        self._wait_for(call(), 0.0)
+
+    def _wait_for(self, coroutine: Coroutine[Any, Any, None], seconds: float) -> None:
         assert self._loop is not None
-        asyncio.run_coroutine_threadsafe(call(), self._loop).result(CALL_TIMEOUT)
+        future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        future.result(CALL_TIMEOUT + seconds)
 
     def _run(self) -> None:
         try:

@@ -82,8 +82,13 @@ class Strike(enum.StrEnum):
     """The server's voice goes on as a new RTP stream."""
     KILL = "kill"
     """The emulator's whole process ends at once, with all its calls."""
+    OUTAGE = "outage"
+    """Everything between the client and the server is lost: HTTP requests of all clients, too."""
+    CHANGE_ADDRESS = "change_address"
+    """The client's datagrams come from another port, as behind a router that forgot it. Only
+    where the call has a network of its own (`uplink`, `downlink`)."""
     RECOVER = "recover"
-    """What `STOP_RTP`, `STOP_CHANNEL` and `FREEZE` have stopped goes on."""
+    """What `STOP_RTP`, `STOP_CHANNEL`, `FREEZE` and `OUTAGE` have stopped goes on."""
 
 
 def _check_rates(options: Options) -> None:
@@ -188,6 +193,14 @@ class Faults(SessionFaults):
     channel_reads_bps: float | None = None
     """The server reads the data channel slowly, at so many bits per second."""
 
+    outage_after: float | None = None
+    """From then on everything between client and server is lost, for `outage_for` seconds."""
+    outage_for: float = 5.0
+    outage_http: bool = True
+    """Whether HTTP requests are lost in an outage as well; they are answered after it."""
+    address_changed_after: float | None = None
+    """The client's datagrams come from another port; with `uplink` or `downlink` only."""
+
     # The path between
     uplink: Network | None = None
     """The network from the client to the server; made on loopback only."""
@@ -211,8 +224,14 @@ class Faults(SessionFaults):
             Strike.STOP_RTP: self.rtp_stopped_after,
             Strike.STOP_CHANNEL: self.channel_stopped_after,
             Strike.CHANGE_SSRC: self.ssrc_changed_after,
+            Strike.CHANGE_ADDRESS: self.address_changed_after,
         }
-        return sorted((after, strike) for strike, after in planned.items() if after is not None)
+        strikes = [(after, strike) for strike, after in planned.items() if after is not None]
+        if self.outage_after is not None:
+            begin = Strike.OUTAGE if self.outage_http else Strike.FREEZE
+            strikes.append((self.outage_after, begin))
+            strikes.append((self.outage_after + self.outage_for, Strike.RECOVER))
+        return sorted(strikes)
 
     @property
     def relayed(self) -> bool:

@@ -8,6 +8,7 @@ from typing import Literal
 
 from rtcvoice.emulator.answer import AS_SEEN, AnswerShape
 from rtcvoice.emulator.faults import NO_FAULTS, Faults
+from rtcvoice.emulator.peer import PATIENCE
 from rtcvoice.emulator.recording import RECORD_LIMIT
 from rtcvoice.emulator.session.checking import Options
 from rtcvoice.emulator.session.shared import Pace
@@ -30,6 +31,7 @@ class EmulatorOptions(Options):
     pace: Pace | None = None
     shape: AnswerShape = AS_SEEN
     duration: float = 3600.0
+    client_timeout: float = PATIENCE
     seed: int | None = None
     record: str | Path | None = None
     record_limit: int = RECORD_LIMIT

@@ -20,18 +20,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
 
-from aiortc import (
-    MediaStreamTrack,
-    RTCBundlePolicy,
-    RTCConfiguration,
-    RTCPeerConnection,
-    RTCRtpSender,
-    RTCSessionDescription,
-)
+from aiortc import MediaStreamTrack, RTCSessionDescription
 
 from rtcvoice.capture.track import SourceTrack
 from rtcvoice.emulator.answer import AS_SEEN, AnswerShape, shape_answer, spoil_answer
 from rtcvoice.emulator.channel import EventChannel, Listener
+from rtcvoice.emulator.connection import new_connection
 from rtcvoice.emulator.ear import G711_DECODERS, Ear, OpusEar, ear_for
 from rtcvoice.emulator.failures import Failures
 from rtcvoice.emulator.faults import NO_FAULTS, Faults, Strike
@@ -46,6 +40,7 @@ from rtcvoice.emulator.offer import (
 )
 from rtcvoice.emulator.plain_track import PlainTrack
 from rtcvoice.emulator.recording import NO_RECORDER, AudioRecorder
+from rtcvoice.emulator.session.faults import SessionEnd
 from rtcvoice.emulator.session.outputs import (
     Close,
     Output,
@@ -73,9 +68,6 @@ CLOSE_TIMEOUT = 3.0
 SETTLED_TICKS = 5
 """Ticks after connecting at which aiortc's receiver has surely started its decoder thread."""
 
-CODECS = ("opus", "PCMU", "PCMA")
-"""What is negotiated, best first, as the service does."""
-
 KILLED = 137
 """The exit code of a process that SIGKILL ended, as shells report it."""
 
@@ -97,12 +89,14 @@ class Peer:
         gap: bool = False,
         shape: AnswerShape = AS_SEEN,
         faults: Faults = NO_FAULTS,
+        client_timeout: float = PATIENCE,
         observe: Observer = lambda direction, event: None,
         recorder: AudioRecorder = NO_RECORDER,
     ) -> None:
         self._session = session
         self._shape = shape
         self._faults = faults
+        self._client_timeout = client_timeout
         self._observe = observe
         self._recorder = recorder
         self._mouth = Mouth(gap=gap, on_said=recorder.said)
@@ -116,7 +110,9 @@ class Peer:
         self._began: float | None = None
         self._connected_ticks = 0
         self._heard_at = clock.now()
+        self._on_strike: list[Callable[[Strike], None]] = []
         self._at_end: list[Callable[[], Awaitable[None]]] = []
+        self._over = asyncio.Event()  # the session; the connection may stay for a while
         self._ending = asyncio.Event()
         self._expired = False
         self._failures = Failures()
@@ -126,24 +122,12 @@ class Peer:
             on_close=self.end,
             limit=lambda: _sctp.max_message_size(self._peer),
         )
-        self._peer = RTCPeerConnection(
-            RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE)
-        )
+        self._peer = new_connection(track, self._hear, ice_lite=shape.ice_lite, loopback=loopback)
         self._end_connecting = _aiortc.own_connecting(self._peer)
         self._peer.on("datachannel", self._open_channel)
         self._peer.on("connectionstatechange", self._state_changed)
-        transceiver = self._peer.addTransceiver(track, direction="sendrecv")
-        codecs = {codec.name: codec for codec in RTCRtpSender.getCapabilities("audio").codecs}
-        transceiver.setCodecPreferences([codecs[name] for name in CODECS])
-        self._sender = transceiver.sender
-        _aiortc.take_packets(transceiver.receiver, self._hear)
+        self._sender = self._peer.getTransceivers()[0].sender
         self._ice = _aiortc.ice_connection(self._peer)
-        if shape.ice_lite:
-            _aiortc.be_ice_lite(self._ice)
-        else:
-            _aiortc.quick_checks(self._ice)
-        if loopback:
-            _aiortc.gather_on_loopback(self._ice)
 
     @property
     def ended(self) -> bool:
@@ -217,6 +201,8 @@ class Peer:
     def strike(self, strike: Strike) -> None:
         """Make something happen to the call, now."""
         logger.info("= %s", strike)
+        for told in self._on_strike:
+            told(strike)
         match strike:
             case Strike.CLOSE_PEER:
                 self.end()
@@ -224,10 +210,16 @@ class Peer:
                 self._channel.close()
             case Strike.CHANGE_SSRC:
                 change_ssrc(self._sender)
+            case Strike.CHANGE_ADDRESS:
+                pass  # the relay does it
             case Strike.KILL:
                 os._exit(KILLED)
             case _:
                 self._wire.strike(strike)
+
+    def on_strike(self, told: Callable[[Strike], None]) -> None:
+        """Have `told` called with everything that happens to the call, just before it does."""
+        self._on_strike.append(told)
 
     def _strike_when_due(self, now: float) -> None:
         if self._began is None:
@@ -247,11 +239,23 @@ class Peer:
 
     async def wait_ending(self) -> None:
         """Wait until the call is about to end: its last event was sent."""
-        await self._ending.wait()
+        await self._over.wait()
 
     def end(self) -> None:
         """Make the peer close; `aclose` waits for it."""
+        self._over.set()
         self._ending.set()
+
+    def _end_as(self, way: SessionEnd) -> None:
+        """End because the session is over; what is left open ends when the client leaves."""
+        match way:
+            case SessionEnd.ERROR_CHANNEL | SessionEnd.CHANNEL:
+                self._over.set()
+                self._channel.close()
+            case SessionEnd.SILENCE:
+                self._wire.strike(Strike.FREEZE)
+            case _:
+                self.end()
 
     async def aclose(self) -> None:
         """Close the connection and wait until it is; idempotent, safe to cancel."""
@@ -323,8 +327,8 @@ class Peer:
             self._guarded(self._session.receive_audio, heard)
         self._guarded(self._session.advance)
         self._strike_when_due(now)
-        if now - self._heard_at > PATIENCE and not self._may_be_without_media():
-            logger.info("= nothing heard from the client for %g s", PATIENCE)
+        if now - self._heard_at > self._client_timeout and not self._may_be_without_media():
+            logger.info("= nothing heard from the client for %g s", self._client_timeout)
             self.end()
 
     def _may_be_without_media(self) -> bool:
@@ -349,7 +353,7 @@ class Peer:
                 case Close(reason):
                     logger.info("= the session ends: %s", reason)
                     self._expired = reason == "session_expired"
-                    self.end()
+                    self._end_as(self._faults.session_end)
 
     def _note(self, direction: str, text: str) -> object:
         """Show an event to the observer, and return its id if it has one."""

@@ -140,6 +140,12 @@ class UdpRelay:
     ) -> None:
         await self.aclose()
 
+    def change_addresses(self) -> None:
+        """Have what clients send come from other ports, as behind a router that forgot them."""
+        for client in self._clients.values():
+            client.let_go()
+            self._start_opening(client)
+
     async def aclose(self) -> None:
         """Free every socket; idempotent."""
         if self._socket is not None:
@@ -165,10 +171,13 @@ class UdpRelay:
         socket = self._socket
         assert socket is not None
         client = _Client(up, down, lambda packet: socket.sendto(packet, address))
+        self._start_opening(client)
+        return client
+
+    def _start_opening(self, client: _Client) -> None:
         task = asyncio.create_task(self._open(client), name="rtcvoice relay client")
         self._opening.add(task)
         task.add_done_callback(self._opening.discard)
-        return client
 
     async def _open(self, client: _Client) -> None:
         loop = asyncio.get_running_loop()
@@ -210,6 +219,12 @@ class _Client(asyncio.DatagramProtocol):
             self._early.append(packet)
         else:
             self._socket.sendto(packet)
+
+    def let_go(self) -> None:
+        """Close the socket towards the target; what comes until the next is open waits."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
 
     def close(self) -> None:
         self.up.close()

@@ -13,24 +13,25 @@ import random
 import time
 from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
-
-from aiohttp import web
 
 from rtcvoice.emulator.answer import AS_SEEN, AnswerShape
 from rtcvoice.emulator.event_log import MOST_BYTES, EventLog, LoggedEvent, LogRoom
 from rtcvoice.emulator.fault_parser import parse_faults
 from rtcvoice.emulator.faults import NO_FAULTS, Faults, Network, Strike
+from rtcvoice.emulator.listening import Door
 from rtcvoice.emulator.log import CallLog
 from rtcvoice.emulator.offer import OfferError
 from rtcvoice.emulator.options import EmulatorOptions
-from rtcvoice.emulator.peer import Peer
+from rtcvoice.emulator.peer import PATIENCE, Peer
 from rtcvoice.emulator.recording import NO_RECORDER, RECORD_LIMIT, Recorder, Room, check_folder
 from rtcvoice.emulator.relay import UdpRelay, media_address, relayed_answer, without_candidates
 from rtcvoice.emulator.rest.app import InvalidOffer, build_app
 from rtcvoice.emulator.rest.body import RestError
+from rtcvoice.emulator.rest.faults import HttpFaults
 from rtcvoice.emulator.rest.models import Models
 from rtcvoice.emulator.rest.newcomers import Newcomers
 from rtcvoice.emulator.session.assistant import Assistant
@@ -44,7 +45,6 @@ from rtcvoice.emulator.session.settings import Settings
 from rtcvoice.emulator.session.shared import Pace
 from rtcvoice.emulator.session.turn import Turn
 from rtcvoice.emulator.synthesizer import open_voice
-from rtcvoice.errors import ConfigError
 from rtcvoice.system.loopback import is_loopback_host
 
 __all__ = ["EmulatedCall", "Emulator", "LoggedEvent"]
@@ -105,12 +105,12 @@ class Emulator:
     are made, and `pace` is no time at all: for tests of one's own agent. What the user says by
     `call.send(audio=)` is then known at once; a source still speaks in real time. `gap`: send no
     RTP between answers instead of silence. `pace`: how fast answers come. `shape`: how SDP answers
-    look. `duration`: seconds that a session may last. `seed` makes ids repeatable. `record`: a
-    folder for the events and the audio of each call (`recording.py`), of at most `record_limit`
-    bytes in all. `most_calls`: how many may run at a time; further ones are refused (429).
-    `origins`: whose web pages may call besides those of this machine. `models`: names taken besides
-    the service's, "*" for all. `faults`: what goes wrong; those of a script hold unless some are
-    given here.
+    look. `client_timeout`: seconds without a datagram after which a client is taken for gone.
+    `duration`: seconds that a session may last. `seed` makes ids repeatable. `record`: a folder for
+    the events and the audio of each call (`recording.py`), of at most `record_limit` bytes in all.
+    `most_calls`: how many may run at a time; further ones are refused (429). `origins`: whose web
+    pages may call besides those of this machine. `models`: names taken besides the service's, "*"
+    for all. `faults`: what goes wrong; those of a script hold unless some are given here.
 
     Raises ConfigError for a script that cannot be played, a folder that cannot be made, and an
     address or an origin that cannot be used.
@@ -129,6 +129,7 @@ class Emulator:
         pace: Pace | None = None,
         shape: AnswerShape | None = None,
         duration: float = 3600.0,
+        client_timeout: float = PATIENCE,
         seed: int | None = None,
         record: str | Path | None = None,
         record_limit: int = RECORD_LIMIT,
@@ -148,6 +149,7 @@ class Emulator:
             "pace": pace,
             "shape": AS_SEEN if shape is None else shape,
             "duration": duration,
+            "client_timeout": client_timeout,
             "seed": seed,
             "record": record,
             "record_limit": record_limit,
@@ -158,7 +160,6 @@ class Emulator:
         }
         given = EmulatorOptions(**options)
         self._options = given
-        self._port = given.port
         self._voice = open_voice(given.voice)
         self._turns: Sequence[Turn] = ()
         self._faults = given.faults
@@ -174,21 +175,18 @@ class Emulator:
         self._record = None if record is None else Path(record)
         self._record_room = Room(given.record_limit)
         self._answering = 0
-        self._newcomers = Newcomers()
-        self._watching: asyncio.Task[None] | None = None
+        self._http_faults = HttpFaults(lambda: self._faults)
         self._models = Models(given.models)
-        self._runner = web.AppRunner(
-            build_app(
-                self,
-                api_keys=None if given.api_keys is None else frozenset(given.api_keys),
-                faults=lambda: self._faults,
-                origins=given.origins,
-                models=self._models,
-                newcomers=self._newcomers,
-            ),
-            access_log=None,
-            shutdown_timeout=1.0,
+        newcomers = Newcomers()
+        app = build_app(
+            self,
+            api_keys=None if given.api_keys is None else frozenset(given.api_keys),
+            faults=self._http_faults,
+            origins=given.origins,
+            models=self._models,
+            newcomers=newcomers,
         )
+        self._door = Door(app, given.host, given.port, newcomers)
         self._log_room = LogRoom()
         self.calls: dict[str, EmulatedCall] = {}
         """Every call since the start, by id, in order."""
@@ -206,28 +204,12 @@ class Emulator:
     def url(self) -> str:
         """The API's root, for `base_url=`."""
         host = f"[{self._options.host}]" if ":" in self._options.host else self._options.host
-        return f"http://{host}:{self._port}/v1"
+        return f"http://{host}:{self._door.port}/v1"
 
     async def __aenter__(self) -> Self:
         if self._record is not None:
             check_folder(self._record)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, self._options.host, self._port)
-        try:
-            await site.start()
-        except (OSError, OverflowError) as exc:  # asyncio lets a port beyond 65535 overflow
-            await self._runner.cleanup()
-            cause = getattr(exc, "strerror", None) or exc
-            raise ConfigError(
-                f"the emulator cannot listen on {self._options.host}:{self._port}: {cause}",
-                hint="choose another port (0 takes a free one), and an address of this machine",
-            ) from exc
-        self._port = self._runner.addresses[0][1]
-        server = self._runner.server
-        assert server is not None  # it has been set up
-        self._watching = asyncio.create_task(
-            self._newcomers.watch(lambda: server.connections), name="rtcvoice emulator newcomers"
-        )
+        await self._door.open()
         logger.info("= emulator listens on %s", self.url)
         return self
 
@@ -241,10 +223,48 @@ class Emulator:
         await asyncio.shield(closing)
 
     async def _close(self) -> None:
-        if self._watching is not None:
-            self._watching.cancel()
         await asyncio.gather(*(call.peer.aclose() for call in self.calls.values()))
-        await self._runner.cleanup()
+        await self._door.aclose()
+
+    # -- what happens to all calls at once --------------------------------------------------------
+
+    async def restart(self, *, down: float = 0.0) -> None:
+        """Be gone for `down` seconds and come back on the same port, as after a restart.
+
+        Its calls end without a word and are unknown afterwards; tokens that were handed out stay
+        good, as they belong to the service, not to one server of it.
+        """
+        running = [call for call in self.calls.values() if not call.ended]
+        for call in running:
+            call.strike(Strike.FREEZE)
+        await self._door.shut()
+        await asyncio.gather(*(call.peer.aclose() for call in running))
+        await asyncio.sleep(down)
+        await self._door.reopen()
+
+    async def outage(self, seconds: float, *, http: bool = True) -> None:
+        """Lose every datagram of the calls that run for so many seconds, and HTTP requests, too."""
+        running = [call for call in self.calls.values() if not call.ended]
+        self._http_faults.unreachable = http
+        for call in running:
+            call.strike(Strike.FREEZE)
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            self._http_faults.unreachable = False
+            for call in running:
+                call.strike(Strike.RECOVER)
+
+    def _struck(self, faults: Faults, strike: Strike) -> None:
+        if strike is Strike.RECOVER:
+            self._http_faults.unreachable = False
+        elif strike is Strike.OUTAGE:
+            self._http_faults.unreachable = True
+            if faults.outage_after is not None:  # the call may be over before the outage is
+                asyncio.get_running_loop().call_later(faults.outage_for, self._recover)
+
+    def _recover(self) -> None:
+        self._http_faults.unreachable = False
 
     # -- what the HTTP side asks ----------------------------------------------------------------
 
@@ -288,9 +308,11 @@ class Emulator:
             gap=self._options.gap,
             shape=self._options.shape,
             faults=faults,
+            client_timeout=self._options.client_timeout,
             observe=observe,
             recorder=recorder or NO_RECORDER,
         )
+        peer.on_strike(partial(self._struck, faults))
         if recorder is not None:
             peer.at_end(recorder.aclose)
         try:
@@ -322,6 +344,9 @@ class Emulator:
         relay = UdpRelay(media_address(answer), up=up.link, down=down.link)
         await relay.__aenter__()
         peer.at_end(relay.aclose)
+        peer.on_strike(
+            lambda strike: relay.change_addresses() if strike is Strike.CHANGE_ADDRESS else None
+        )
         return relayed_answer(answer, relay.port)
 
     def _new_session(self, settings: Settings, call_id: str, now: float, faults: Faults) -> Session:

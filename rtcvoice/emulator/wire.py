@@ -101,7 +101,7 @@ class Wire:
     def strike(self, strike: Strike) -> None:
         """Stop what the strike stops, from now on."""
         match strike:
-            case Strike.FREEZE:
+            case Strike.FREEZE | Strike.OUTAGE:
                 self._stop(ALL)
             case Strike.STOP_RTP:
                 self._stopped_out |= {Kind.RTP}

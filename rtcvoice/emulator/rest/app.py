@@ -79,7 +79,7 @@ def build_app(
     api_keys: Set[str] | None = None,
     clock: Callable[[], float] = time.time,
     random: Random | None = None,
-    faults: Callable[[], Faults] = lambda: NO_FAULTS,
+    faults: Callable[[], Faults] | HttpFaults = lambda: NO_FAULTS,
     origins: Iterable[str] = (),
     models: Models | None = None,
     newcomers: Newcomers | None = None,
@@ -93,7 +93,7 @@ def build_app(
     told of each connection that makes a request.
     """
     shell = _Shell(calls, api_keys, clock, random or SystemRandom(), models or Models())
-    http_faults = HttpFaults(faults)
+    http_faults = faults if isinstance(faults, HttpFaults) else HttpFaults(faults)
     border = _Border(Guard(origins), newcomers or Newcomers())
     middlewares = [border.envelope, http_faults.middleware]
     app = web.Application(client_max_size=MOST_BYTES, middlewares=middlewares)

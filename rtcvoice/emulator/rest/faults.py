@@ -32,12 +32,24 @@ class HttpFaults:
     def __init__(self, current: Callable[[], Faults]) -> None:
         self._current = current
         self._over = asyncio.Event()
+        self._reachable = asyncio.Event()
+        self._reachable.set()
         self._counted: Faults | None = None
         self._count = 0
+
+    @property
+    def unreachable(self) -> bool:
+        """Whether every request waits: its packets are lost, and sent again until they arrive."""
+        return not self._reachable.is_set()
+
+    @unreachable.setter
+    def unreachable(self, unreachable: bool) -> None:
+        (self._reachable.clear if unreachable else self._reachable.set)()
 
     @web.middleware
     async def middleware(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
         """Answer in place of the handler, or let it."""
+        await self._reachable.wait()
         if request.method != hdrs.METH_POST or request.path not in _PATHS:
             return await handler(request)
         faults = self._current()
@@ -55,6 +67,7 @@ class HttpFaults:
     async def on_shutdown(self, app: web.Application) -> None:
         """Let go of the requests that hang: a handler is not told that its client left."""
         self._over.set()
+        self._reachable.set()
 
     async def _wait(self, seconds: float | None) -> None:
         try:

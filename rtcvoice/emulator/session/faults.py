@@ -7,6 +7,7 @@ this class, so that a user has one set of names.
 
 from __future__ import annotations
 
+import enum
 import fnmatch
 from dataclasses import dataclass
 
@@ -14,7 +15,27 @@ from rtcvoice.emulator.session.checking import Options, guess
 from rtcvoice.errors import ConfigError
 from rtcvoice.events import SERVER_EVENTS
 
-__all__ = ["SessionFaults"]
+__all__ = ["SessionEnd", "SessionFaults"]
+
+
+class SessionEnd(enum.StrEnum):
+    """How a session ends whose time is over: which way the service takes is not known."""
+
+    ERROR_CLOSE = "error_close"
+    """The error `session_expired`, then the connection is closed (channel and DTLS)."""
+    ERROR_CHANNEL = "error_channel"
+    """The error `session_expired`, then the data channel is closed; the connection stays."""
+    CHANNEL = "channel"
+    """The data channel is closed without a word."""
+    CLOSE = "close"
+    """The connection is closed without a word (DTLS close_notify)."""
+    SILENCE = "silence"
+    """Nothing is sent and nothing is answered any more."""
+
+    @property
+    def told(self) -> bool:
+        """Whether an error event tells of it."""
+        return self in (SessionEnd.ERROR_CLOSE, SessionEnd.ERROR_CHANNEL)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +43,9 @@ class SessionFaults(Options):
     """Faults of the protocol's core. Seconds are of the session's clock."""
 
     session_expires_after: float | None = None
-    """The session ends with `session_expired` after this many seconds."""
+    """The session's time is over after this many seconds; `expires_at` says so."""
+    session_end: SessionEnd = SessionEnd.ERROR_CLOSE
+    """How it ends then, and when its usual time is over."""
     reply_delay: float = 0.0
     """Seconds that every response waits before its first item, on top of the usual latency."""
     reply_lost: bool = False

@@ -56,9 +56,24 @@ _part_beta = {"text": "use 'input_text' or 'output_text'."}
 
 
 def _refuse_audio(value: Any, path: str) -> None:
-    raise invalid(
-        f"{path}.type", "Assistant audio cannot be created by a client: use 'output_text'."
-    )
+    where = f"{path}.text"  # as if it were text: of the assistant a client may create no more
+    message = f"Missing required parameter: '{where}'."
+    raise RequestError("missing_required_parameter", message, where)
+
+
+LONGEST_CALL_ID = 32
+"""Characters of a `call_id`: those of other makers' servers are longer, and are refused."""
+
+
+def _call_id(value: Any, path: str) -> None:
+    _text(value, path)
+    if len(value) > LONGEST_CALL_ID:
+        raise RequestError(
+            "string_above_max_length",
+            f"Invalid '{path}': string too long. Expected a string with maximum length"
+            f" {LONGEST_CALL_ID}, but got a string with length {len(value)} instead.",
+            path,
+        )
 
 
 _part_fields = {"type": anything}
@@ -109,11 +124,11 @@ _message = tagged(
 _BRANCHES = {
     "message": _message,
     "function_call": record(
-        {**_common, "name": _text, "arguments": _text, "call_id": _text},
+        {**_common, "name": _text, "arguments": _text, "call_id": _call_id},
         required=("name", "arguments"),
     ),
     "function_call_output": record(
-        {**_common, "call_id": _text, "output": _text}, required=("call_id", "output")
+        {**_common, "call_id": _call_id, "output": _text}, required=("call_id", "output")
     ),
     "mcp_approval_response": record(
         {

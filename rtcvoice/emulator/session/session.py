@@ -95,6 +95,7 @@ class Session:
         self._settings = settings
         self._persona = persona or Assistant(voice)
         self._duration = duration
+        self._end_is_told = faults.session_end.told
         self._expires_at = int(unix_time + duration)
         self._voice_locked = False
         self._answer_owed = False
@@ -265,7 +266,8 @@ class Session:
         seconds = self._duration
         length = f"{seconds / 60:g} minutes" if seconds >= 60 else f"{seconds:g} seconds"
         message = f"Your session hit the maximum duration of {length}."
-        self._send_error(RequestError("session_expired", message), None)
+        if self._end_is_told:
+            self._send_error(RequestError("session_expired", message), None)
         self._outbox.put(StopAudio())
         self._outbox.put(Close("session_expired"))
 

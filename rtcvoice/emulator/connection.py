@@ -1,0 +1,42 @@
+"""Makes the aiortc connection of one call: one transceiver, and ICE in the shape that was asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from aiortc import (
+    MediaStreamTrack,
+    RTCBundlePolicy,
+    RTCConfiguration,
+    RTCPeerConnection,
+    RTCRtpSender,
+)
+
+from rtcvoice.wire import _aiortc
+
+__all__ = ["CODECS", "new_connection"]
+
+CODECS = ("opus", "PCMU", "PCMA")
+"""What is negotiated, best first, as the service does."""
+
+
+def new_connection(
+    track: MediaStreamTrack, hear: Callable[[Any], None], *, ice_lite: bool, loopback: bool
+) -> RTCPeerConnection:
+    """Return a connection that sends `track` and gives every RTP packet to `hear`."""
+    peer = RTCPeerConnection(
+        RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE)
+    )
+    transceiver = peer.addTransceiver(track, direction="sendrecv")
+    codecs = {codec.name: codec for codec in RTCRtpSender.getCapabilities("audio").codecs}
+    transceiver.setCodecPreferences([codecs[name] for name in CODECS])
+    _aiortc.take_packets(transceiver.receiver, hear)
+    ice = _aiortc.ice_connection(peer)
+    if ice_lite:
+        _aiortc.be_ice_lite(ice)
+    else:
+        _aiortc.quick_checks(ice)
+    if loopback:
+        _aiortc.gather_on_loopback(ice)
+    return peer
