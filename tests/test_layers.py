@@ -80,6 +80,7 @@ ONLY_IMPORTERS = {
         "rtcvoice.wire.transport",
         "rtcvoice.wire.leg",
         "rtcvoice.capture.track",
+        "rtcvoice.emulator.connection",
         "rtcvoice.emulator.peer",
         "rtcvoice.emulator.plain_track",
     },
