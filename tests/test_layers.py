@@ -55,7 +55,9 @@ ALLOWED: dict[str, set[str]] = {
     | {"wire._aiortc", "wire._channels", "wire._sctp", "wire.sdp", "emulator"}
     | {"capture.source", "capture.track", "playout.engine"},
     "doctor": LEAVES | {"", "config", "rest", "wire", "call", "device", "doctor"},
-    "cli": LEAVES | {"", "cli", "doctor", "emulator", "rest.addresses", "token_server"},
+    "cli": LEAVES
+    | {"", "cli", "config", "conversation.accounts.prices", "doctor", "emulator"}
+    | {"end_dates", "rest.addresses", "token_server"},
     "__main__": {"cli", "system"},
     "pytest_plugin": {"emulator"},
     # Imported when its names are used, but for type checkers.

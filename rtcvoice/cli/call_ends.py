@@ -56,8 +56,10 @@ def chosen_ends(options: argparse.Namespace, stack: ExitStack) -> CallEnds:
 def _check(options: argparse.Namespace) -> None:
     if options.raw and options.output != STDIO:
         raise ConfigError("--raw is for --output -", hint="files are always WAV")
-    if options.live and options.input in (None, "none"):
-        raise ConfigError("--live is for --input -", hint="a microphone is always live")
+    if options.live and options.input != STDIO and not stat.S_ISFIFO(_mode(options.input or "")):
+        raise ConfigError(
+            "--live is for --input -", hint="a microphone is always live, a file never"
+        )
     if options.input == STDIO and sys.stdin is not None and sys.stdin.isatty():
         raise ConfigError(
             "--input - reads audio from stdin, which is the keyboard here",
@@ -81,7 +83,8 @@ def _source(options: argparse.Namespace, live: bool, stack: ExitStack) -> Source
         return FileSource(options.input)
     if live:
         return Microphone(
-            device_meant(options.microphone), echo_cancellation=not options.headphones
+            device_meant(options.microphone or options.usual_microphone),
+            echo_cancellation=not options.headphones,
         )
     return None
 
@@ -97,7 +100,7 @@ def _sink(options: argparse.Namespace, live: bool, stack: ExitStack) -> Sink | N
             return PipeSink(_opened(options.output, os.O_WRONLY, stack))
         return FileSink(options.output)
     if live or options.speaker is not None:
-        return Speaker(device_meant(options.speaker))
+        return Speaker(device_meant(options.speaker or options.usual_speaker))
     return None
 
 

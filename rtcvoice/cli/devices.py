@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 import rtcvoice
+from rtcvoice.cli.keys import Keyboard
 from rtcvoice.cli.output import write_line
 from rtcvoice.cli.parser import device_meant
 from rtcvoice.errors import clean
@@ -36,7 +37,9 @@ Samples = npt.NDArray[np.int16]
 async def run(options: argparse.Namespace) -> int:
     """List the devices, or try two of them; 0 when it worked."""
     if options.test:
-        return await _test(device_meant(options.microphone), device_meant(options.speaker))
+        microphone = options.microphone or options.usual_microphone
+        speaker = options.speaker or options.usual_speaker
+        return await _test(device_meant(microphone), device_meant(speaker))
     devices = await in_thread(rtcvoice.devices, refresh=True)
     for title, able, default in (
         ("microphones", "inputs", "is_default_input"),
@@ -82,10 +85,13 @@ async def _test(wanted_microphone: int | str | None, wanted_speaker: int | str |
             stack.push_async_callback(end.aclose)
             await end.open()
         await _play(speaker, _tone(), "a tone")
+        if not await _yes("did you hear a tone?"):
+            write_line(sys.stdout, "             turn it up, or try another: --speaker NAME")
+            return 6
         heard = await _record(microphone)
         peak = level(heard).peak_dbfs
         write_line(sys.stdout, f"microphone   {_about(microphone)}: {_verdict(peak)}")
-        await _play(speaker, heard, "what it heard")
+        await _play(speaker, heard, "what the microphone heard")
     return 0 if peak > SILENT else 6
 
 
@@ -98,7 +104,20 @@ def _tone() -> Samples:
 async def _play(speaker: rtcvoice.Speaker, samples: Samples, what: str) -> None:
     speaker.start(_Tape(samples))
     await asyncio.sleep(len(samples) / RATE + speaker.latency + 0.1)
-    write_line(sys.stdout, f"loudspeaker  {_about(speaker)}: you heard {what}")
+    write_line(sys.stdout, f"loudspeaker  {_about(speaker)}: played {what}")
+
+
+async def _yes(question: str) -> bool:
+    """Ask somebody who can answer with a key; where nobody can, take it for a yes."""
+    with Keyboard() as keyboard:
+        if not keyboard.works:
+            return True
+        write_line(sys.stdout, f"             {question} y or n: ", end="")
+        async for key in keyboard:
+            if key in ("y", "n", "\n", "\r"):
+                write_line(sys.stdout, "no" if key == "n" else "yes")
+                return key != "n"
+    return True
 
 
 async def _record(microphone: rtcvoice.Microphone) -> Samples:

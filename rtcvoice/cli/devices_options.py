@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from rtcvoice.cli.network_options import add_config
+
 __all__ = ["add_devices"]
 
 _DESCRIPTION = """\
@@ -25,3 +27,5 @@ def add_devices(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--test", action="store_true", help="play a tone, record, play it back")
     parser.add_argument("--microphone", metavar="NAME", help="with --test: another microphone")
     parser.add_argument("--speaker", metavar="NAME", help="with --test: another loudspeaker")
+    parser.set_defaults(usual_microphone=None, usual_speaker=None)
+    add_config(parser)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from rtcvoice.cli.network_options import add_key, add_network, add_relay
+from rtcvoice.cli.network_options import add_config, add_key, add_network, add_relay
 from rtcvoice.cli.parser import seconds, words
 
 __all__ = ["add_doctor"]
@@ -39,4 +39,5 @@ def add_doctor(parser: argparse.ArgumentParser) -> None:
     how.add_argument(
         "--connect-timeout", type=seconds, metavar="N", help="seconds to get through (10)"
     )
+    add_config(how)
     how.add_argument("--json", action="store_true", help="one JSON object a line")

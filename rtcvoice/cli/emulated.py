@@ -5,9 +5,12 @@ from __future__ import annotations
 import argparse
 from contextlib import AsyncExitStack
 
-from rtcvoice import ConfigError
+import rtcvoice
+from rtcvoice import ConfigError, RtcVoiceError
+from rtcvoice.cli.demo_options import DEMO_FILE
+from rtcvoice.system.threads import in_thread
 
-__all__ = ["check_script", "use_emulator"]
+__all__ = ["check_script", "choose_output", "use_emulator"]
 
 
 def check_script(options: argparse.Namespace) -> None:
@@ -23,3 +26,17 @@ async def use_emulator(options: argparse.Namespace, stack: AsyncExitStack) -> No
     server = await stack.enter_async_context(Emulator(script=options.script))
     options.base_url = server.url
     options.api_key = "sk-emulator"
+
+
+async def choose_output(options: argparse.Namespace) -> None:
+    """Let a demo be heard where there is a loudspeaker; elsewhere it is kept in a file."""
+    if not options.demo or options.output is not None or options.speaker is not None:
+        return
+    try:
+        found = await in_thread(rtcvoice.devices)
+    except RtcVoiceError:
+        found = []
+    if any(device.outputs for device in found):
+        options.speaker = options.usual_speaker or "default"
+    else:
+        options.output = DEMO_FILE

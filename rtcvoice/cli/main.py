@@ -15,6 +15,7 @@ import sys
 from collections.abc import Coroutine, Sequence
 from typing import Any, TextIO
 
+from rtcvoice.cli.demo_options import greet
 from rtcvoice.cli.dot_env import KEYS, take_key, wants_key
 from rtcvoice.cli.exit_codes import exit_code
 from rtcvoice.cli.options import parse
@@ -75,6 +76,7 @@ def _command(argv: Sequence[str] | None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # words come in any language
+    greet(options)
     try:
         with interrupts_end_the_process():  # it imports the command
             command = options.run(options)

@@ -8,7 +8,7 @@ from typing import Any
 import rtcvoice
 from rtcvoice.errors import ConfigError
 
-__all__ = ["add_key", "add_network", "add_relay", "network_from"]
+__all__ = ["add_config", "add_key", "add_network", "add_relay", "network_from"]
 
 
 def add_key(group: Any, *, token_url: bool = True) -> None:
@@ -46,6 +46,15 @@ def add_relay(group: Any) -> None:
         const="relay",
         dest="ice_transport_policy",
         help="use no path but through the TURN server",
+    )
+
+
+def add_config(group: Any) -> None:
+    """Add the file with the usual options."""
+    group.add_argument(
+        "--config",
+        metavar="FILE|none",
+        help="usual options in TOML (default: rtcvoice/config.toml in ~/.config or %%APPDATA%%)",
     )
 
 

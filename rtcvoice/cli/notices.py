@@ -41,7 +41,7 @@ def notice_of(event: Any) -> str:
         case LimitNear():
             return f"{event.share:.0%} of the limit on {event.limit} is used"
         case LimitReached():
-            return str(event)
+            return f"{event}; what is being said is finished first"
     return ""
 
 

@@ -15,20 +15,21 @@ from importlib import import_module
 from typing import Any, NamedTuple
 
 from rtcvoice import __version__
+from rtcvoice.cli.completion import add_completion
+from rtcvoice.cli.demo_options import add_demo
 from rtcvoice.cli.devices_options import add_devices
 from rtcvoice.cli.doctor_options import add_doctor
 from rtcvoice.cli.emulator_options import add_emulator
 from rtcvoice.cli.exit_codes import EXIT_CODES_TOLD
+from rtcvoice.cli.known import add_models, add_voices
 from rtcvoice.cli.parser import Parser, meant, program
 from rtcvoice.cli.talk_options import TALK, add_talk
 from rtcvoice.cli.text_options import add_text
 from rtcvoice.cli.token_server_options import add_token_server
 from rtcvoice.cli.translate_options import add_translate
-from rtcvoice.errors import (
-    ConfigError,
-)
+from rtcvoice.errors import ConfigError
 
-__all__ = ["parse"]
+__all__ = ["COMMANDS", "all_parsers", "parse", "summaries"]
 
 _VERBOSE = re.compile(r"-v+|--verbose")
 
@@ -38,9 +39,10 @@ class _Command(NamedTuple):
 
     summary: str
     module: str
-    """Its `run(options)` is a coroutine function that returns the exit code."""
+    """Its `function(options)` is a coroutine function that returns the exit code."""
     add: Callable[[argparse.ArgumentParser], None]
     """Adds its options and sets its description."""
+    function: str = "run"
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -51,6 +53,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     arguments = list(sys.argv[1:] if argv is None else argv)
     before = list(itertools.takewhile(_VERBOSE.fullmatch, arguments))
     name = "".join(arguments[len(before) : len(before) + 1])
+    if name == "help":
+        return parse([*arguments[len(before) + 1 :][:1], "--help"])
     if not name or name.startswith("-"):
         name = "talk"
     elif name in COMMANDS:
@@ -58,11 +62,42 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     else:
         raise ConfigError(
             f"there is no command {name!r}",
-            hint=meant(name, COMMANDS) or f"commands: {', '.join(COMMANDS)}",
+            hint=meant(name, [*COMMANDS, "help"]) or f"commands: {', '.join(COMMANDS)}",
         )
-    options = _parser(name).parse_args(arguments)
-    options.run = _imported_when_called(COMMANDS[name].module)
+    parser = _parser(name)
+    if "--config" in parser.by_name:
+        _apply_config(parser, name, arguments)
+    options = parser.parse_args(arguments)
+    options.parsers, options.summaries = all_parsers, summaries  # for those who list them
+    options.run = _imported_when_called(COMMANDS[name])
     return options
+
+
+def all_parsers() -> dict[str, Parser]:
+    """Return the parser of every command by its name."""
+    return {name: _parser(name) for name in COMMANDS}
+
+
+def summaries() -> dict[str, str]:
+    """Return what every command does, in a few words."""
+    return {name: command.summary for name, command in COMMANDS.items()}
+
+
+def _apply_config(parser: Parser, name: str, arguments: Sequence[str]) -> None:
+    """Let the user's own file say what nobody typed. Raises ConfigError."""
+    from rtcvoice.cli import config_file  # late: most have no such file
+
+    named = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    named.add_argument("--config")
+    try:
+        path = named.parse_known_args(arguments)[0].config
+    except argparse.ArgumentError:
+        return  # the real parser complains of it
+    if path is None and not ((usual := config_file.usual_place()) and usual.exists()):
+        return
+    file = config_file.read(path)
+    known = {word[2:] for each in all_parsers().values() for word in each.by_name}
+    config_file.apply(parser, name, COMMANDS, known, file, arguments)
 
 
 def _parser(name: str) -> Parser:
@@ -80,16 +115,17 @@ def _parser(name: str) -> Parser:
 
 
 def _other_commands() -> str:
-    lines = [f"  {name:14}{each.summary}" for name, each in COMMANDS.items() if name != "talk"]
-    return "\n".join(["other commands (each with its own --help):", *lines, "", ""])
+    lines = [f"  {name:14}{each.summary}" for name, each in COMMANDS.items()]
+    return "\n".join(["commands (help COMMAND shows more of each):", *lines, "", ""])
 
 
-def _imported_when_called(module: str) -> Callable[..., Coroutine[Any, Any, int]]:
-    """Return the module's `run`, imported when it is called: --help should not wait for it."""
+def _imported_when_called(command: _Command) -> Callable[..., Coroutine[Any, Any, int]]:
+    """Return the command's function, imported when it is called: --help should not wait for it."""
 
     def run(options: argparse.Namespace) -> Coroutine[Any, Any, int]:
-        command: Coroutine[Any, Any, int] = import_module(module).run(options)
-        return command
+        function = getattr(import_module(command.module), command.function)
+        running: Coroutine[Any, Any, int] = function(options)
+        return running
 
     return run
 
@@ -100,7 +136,8 @@ def _add_talk(parser: argparse.ArgumentParser) -> None:
 
 
 COMMANDS = {
-    "talk": _Command("have a call", "rtcvoice.cli.talk", _add_talk),
+    "talk": _Command("have a call; also when no command is named", "rtcvoice.cli.talk", _add_talk),
+    "demo": _Command("try it: a call on this machine, free", "rtcvoice.cli.talk", add_demo),
     "devices": _Command("list sound devices, try two of them", "rtcvoice.cli.devices", add_devices),
     "text": _Command("chat in writing", "rtcvoice.cli.text_chat", add_text),
     "translate": _Command("have an interpreter", "rtcvoice.cli.talk", add_translate),
@@ -111,5 +148,8 @@ COMMANDS = {
         "rtcvoice.cli.token_server",
         add_token_server,
     ),
+    "voices": _Command("list voices", "rtcvoice.cli.known", add_voices, "run_voices"),
+    "models": _Command("list models and prices", "rtcvoice.cli.known", add_models, "run_models"),
+    "completion": _Command("complete in your shell", "rtcvoice.cli.completion", add_completion),
 }
 """Every command by its name, in the order in which --help shows them."""

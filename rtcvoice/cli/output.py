@@ -10,7 +10,9 @@ import contextlib
 import errno
 import os
 import select
+import shutil
 import sys
+import textwrap
 import time
 from typing import TextIO
 
@@ -169,5 +171,15 @@ def explain(error: RtcVoiceError) -> None:
     """Say on stderr what went wrong, in one line, and what to do in another."""
     hint = error.hint or next(hint for kind, hint in _HINTS if isinstance(error, kind))
     with contextlib.suppress(OSError, ValueError, NoRoom):
-        write_line(sys.stderr, f"rtcvoice: {' '.join(clean(error.message).split())}")
-        write_line(sys.stderr, f"  what to do: {clean(as_options(hint))}")
+        _explain_line(f"rtcvoice: {' '.join(clean(error.message).split())}")
+        _explain_line(f"  what to do: {clean(as_options(hint))}")
+
+
+def _explain_line(text: str) -> None:
+    """Write a line on stderr; wrapped where it is a terminal, a line for each in a pipe."""
+    lines = [text]
+    if sys.stderr is not None and sys.stderr.isatty():
+        width = max(20, shutil.get_terminal_size().columns - 1)
+        lines = textwrap.wrap(text, width, subsequent_indent="    ", break_on_hyphens=False)
+    for line in lines:
+        write_line(sys.stderr, line)

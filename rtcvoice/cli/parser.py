@@ -8,10 +8,9 @@ meant.
 from __future__ import annotations
 
 import argparse
-import difflib
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -35,9 +34,33 @@ def program() -> str:
 
 
 def meant(word: str, known: Iterable[str]) -> str:
-    """Return "did you mean ...?" for the known word closest to `word`; empty if none is close."""
-    near = difflib.get_close_matches(word, list(known), n=1)
-    return f"did you mean {near[0]}?" if near else ""
+    """Return "did you mean ...?" for the known word that `word` was to be; empty if none is near.
+
+    Near is a word with one wrong letter in three, two at most, or one that begins with `word`.
+    """
+    bare = word.lstrip("-")
+    slips = {name: _slips(bare, name.lstrip("-")) for name in known}
+    nearest = min(slips, key=lambda name: slips[name], default="")
+    if nearest and slips[nearest] <= len(bare) // 3 and slips[nearest] <= 2:
+        return f"did you mean {nearest}?"
+    begun = [name for name in slips if len(bare) > 2 and name.lstrip("-").startswith(bare)]
+    return f"did you mean {begun[0]}?" if begun else ""
+
+
+def _slips(word: str, other: str) -> int:
+    """Return how many letters are wrong, missing, too many, or swapped with their neighbour."""
+    if abs(len(word) - len(other)) > 2:
+        return len(word)
+    rows = [list(range(len(other) + 1))]
+    for i, letter in enumerate(word, 1):
+        row = [i]
+        for j, wanted in enumerate(other, 1):
+            cost = min(rows[-1][j] + 1, row[-1] + 1, rows[-1][j - 1] + (letter != wanted))
+            if i > 1 and j > 1 and (letter, word[i - 2]) == (other[j - 2], wanted):
+                cost = min(cost, rows[-2][j - 2] + 1)
+            row.append(cost)
+        rows.append(row)
+    return rows[-1][-1]
 
 
 def seconds(text: str) -> float:
@@ -87,6 +110,24 @@ class Parser(argparse.ArgumentParser):
         super().__init__(
             formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **options
         )
+
+    @property
+    def by_name(self) -> Mapping[str, argparse.Action]:
+        """The options by each of their names, dashes included."""
+        return self._option_string_actions
+
+    @property
+    def shown(self) -> list[argparse.Action]:
+        """The options and arguments that --help shows."""
+        return [action for action in self._actions if action.help != argparse.SUPPRESS]
+
+    @property
+    def exclusive(self) -> list[set[str]]:
+        """The names of the options of which only one may be given, group by group."""
+        return [
+            {name for action in group._group_actions for name in action.option_strings}  # noqa: SLF001
+            for group in self._mutually_exclusive_groups
+        ]
 
     def parse_args(  # type: ignore[override]  # the other overloads serve nobody here
         self, args: Sequence[str], namespace: None = None

@@ -8,24 +8,79 @@ from typing import Any
 import rtcvoice
 from rtcvoice.cli.network_options import network_from
 from rtcvoice.cli.parser import seconds, words
+from rtcvoice.errors import ConfigError
+from rtcvoice.system.small_files import UnreadableFile, read_text
 
-__all__ = ["add_assistant", "add_limits", "add_tools", "session_from"]
+__all__ = [
+    "add_assistant",
+    "add_hearing",
+    "add_limits",
+    "add_push_to_talk",
+    "add_tools",
+    "add_turns",
+    "session_from",
+]
 
 _SAME_NAME = ("model", "voice", "instructions", "api_key", "connect_timeout")
 """Options that `connect` knows by the same name."""
+
+MOST_BYTES = 64 << 10
+"""Of a file with instructions: more than an event can carry."""
 
 _LIMITS = ("cost", "seconds", "tokens")
 
 
 def add_assistant(group: Any, *, speaks: bool = True, instructions: bool = True) -> None:
     """Add who answers, and how."""
-    group.add_argument("--model", type=words, help="default: gpt-realtime-2.1")
+    group.add_argument("--model", type=words, help="default: gpt-realtime-2.1 (command models)")
     if speaks:
-        group.add_argument("--voice", type=words, help="such as marin or cedar")
-    if instructions:
+        group.add_argument("--voice", type=words, help="such as marin or cedar (command voices)")
         group.add_argument(
+            "--speed", type=_speed, metavar="N", help="how fast it speaks: 0.25 to 1.5 (1)"
+        )
+    if instructions:
+        told = group.add_mutually_exclusive_group()
+        told.add_argument(
             "--instructions", type=words, metavar="TEXT", help="how the assistant is to behave"
         )
+        told.add_argument(
+            "--instructions-file", metavar="FILE", help="the same, from a text file in UTF-8"
+        )
+
+
+def add_hearing(group: Any) -> None:
+    """Add how the user is heard."""
+    group.add_argument(
+        "--language",
+        type=words,
+        metavar="CODE",
+        help="what the user speaks, such as de: for the transcript",
+    )
+    group.add_argument(
+        "--noise-reduction",
+        choices=("near_field", "far_field", "none"),
+        help="for a headset, for a microphone in the room, or none",
+    )
+
+
+def add_turns(group: Any) -> None:
+    """Add who decides when a turn of the user is over."""
+    turns = group.add_mutually_exclusive_group()
+    turns.add_argument(
+        "--turn-detection",
+        choices=("server_vad", "semantic_vad"),
+        help="a turn is over after a silence, or when the words sound finished",
+    )
+    add_push_to_talk(turns)
+
+
+def add_push_to_talk(group: Any) -> None:
+    """Add the key that decides it."""
+    group.add_argument(
+        "--push-to-talk",
+        action="store_true",
+        help="be heard only while space is held, or between two presses of it",
+    )
 
 
 def add_tools(group: Any) -> None:
@@ -52,7 +107,8 @@ def add_limits(group: Any) -> None:
         "--limit-seconds",
         type=seconds,
         metavar="N",
-        help="the same for time: warned of at 80 %%, and the last word is said",
+        help="the same for time, but the answer under way is finished first; --seconds"
+        " ends a call in the middle of a word",
     )
 
 
@@ -64,12 +120,37 @@ def session_from(options: argparse.Namespace) -> dict[str, Any]:
         from rtcvoice.cli.tool_files import load_tools  # late: --help needs none
 
         named["tools"] = load_tools(path)
-    return named | _limits(options) | network_from(options)
+    return named | _spoken(options) | _limits(options) | network_from(options)
+
+
+def _spoken(options: argparse.Namespace) -> dict[str, Any]:
+    """Return how the assistant speaks, what it was told, and how the user is heard."""
+    given = {name: getattr(options, name, None) for name in ("speed", "turn_detection")}
+    named: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    if (language := getattr(options, "language", None)) is not None:
+        named["transcription"] = {"language": language}
+    if (noise := getattr(options, "noise_reduction", None)) is not None:
+        named["noise_reduction"] = None if noise == "none" else noise
+    if (path := getattr(options, "instructions_file", None)) is not None:
+        try:
+            named["instructions"] = read_text(path, most_bytes=MOST_BYTES).strip()
+        except UnreadableFile as exc:
+            raise ConfigError(
+                f"--instructions-file {path} cannot be read: {exc}", hint="a text file in UTF-8"
+            ) from exc
+    return named
 
 
 def _limits(options: argparse.Namespace) -> dict[str, Any]:
     wanted: dict[str, Any] = {name: getattr(options, f"limit_{name}", None) for name in _LIMITS}
     return {"limits": rtcvoice.Limits(**wanted)} if any(wanted.values()) else {}
+
+
+def _speed(text: str) -> float:
+    number = seconds(text)
+    if not 0.25 <= number <= 1.5:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0.25 and 1.5")
+    return number
 
 
 def _count(text: str) -> int:

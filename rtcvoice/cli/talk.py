@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack, ExitStack, suppress
+from pathlib import Path
 from typing import Any
 
 import rtcvoice
@@ -22,7 +23,8 @@ from rtcvoice import (
     Source,
 )
 from rtcvoice.cli.call_ends import CallEnds, chosen_ends
-from rtcvoice.cli.emulated import check_script, use_emulator
+from rtcvoice.cli.demo_options import farewell
+from rtcvoice.cli.emulated import check_script, choose_output, use_emulator
 from rtcvoice.cli.keys import Keyboard
 from rtcvoice.cli.live import LiveScreen
 from rtcvoice.cli.parser import STDIO
@@ -30,6 +32,7 @@ from rtcvoice.cli.push_to_talk import obey_push_keys, pushed_ends
 from rtcvoice.cli.screen import JsonScreen, PlainScreen, Screen
 from rtcvoice.cli.session_options import session_from
 from rtcvoice.cli.summary import Summary
+from rtcvoice.cli.transcript_file import transcript_file
 from rtcvoice.cli.translate import interpreter, translate_turns
 from rtcvoice.cli.watch import Ear, obey_keys, show_events, show_status, watching
 from rtcvoice.errors import clean
@@ -45,11 +48,15 @@ async def run(options: argparse.Namespace) -> int:
     check_script(options)
     with ExitStack() as opened:
         async with AsyncExitStack() as stack:
+            chosen = asyncio.ensure_future(choose_output(options))  # beside the emulator's start
             if options.emulator:
                 _say_the_question(options)
                 await use_emulator(options, stack)
+            await chosen
             ends = chosen_ends(options, opened)
             await _talk(options, pushed_ends(ends, options) if options.push_to_talk else ends)
+    if options.demo and not options.json:
+        farewell(Path(options.output) if isinstance(ends.sink, FileSink) else None)
     return 0
 
 
@@ -65,16 +72,22 @@ def _say_the_question(options: argparse.Namespace) -> None:
 
 async def _talk(options: argparse.Namespace, ends: CallEnds) -> None:
     connecting = rtcvoice.connect(source=ends.source, sink=ends.sink, **_session(options))
-    with _screen(options) as screen:
+    replaced = _replaced(ends.sink)
+    with transcript_file(options.transcript) as files, _screen(options) as screen:
         async with connecting as call:
-            screen.connected(call)
+            screens = [screen, *files]
+            for each in screens:
+                each.connected(call)
+            if replaced:
+                screen.notice(replaced)
             try:
-                await _hold(call, ends, screen, options)
+                await _hold(call, ends, screens, options)
             finally:  # also when interrupted: that is how most live calls end
                 reason = await call.wait_ended()
                 waits = [turn.seconds for turn in call.latency]
                 summary = Summary(call.usage, waits, free=options.emulator)
-                screen.ended(reason, _note(ends.sink), summary)
+                for each in screens:
+                    each.ended(reason, _note(ends.sink), summary)
     _raise_failure(ends, reason)
 
 
@@ -98,10 +111,12 @@ def _screen(options: argparse.Namespace) -> Screen:
     return PlainScreen(stream)
 
 
-async def _hold(call: Call, ends: CallEnds, screen: Screen, options: argparse.Namespace) -> None:
+async def _hold(
+    call: Call, ends: CallEnds, screens: Sequence[Screen], options: argparse.Namespace
+) -> None:
     """Return when everything was said, or the call has ended; and everything was shown."""
-    ear = Ear()
-    watchers = [show_events(call, screen)]
+    ear, screen = Ear(), screens[0]
+    watchers = [show_events(call, *screens)]
     if options.to is not None and not options.push_to_talk:
         watchers.append(translate_turns(call, screen))
     if not isinstance(screen, LiveScreen):
@@ -158,6 +173,15 @@ async def _settled(call: Call) -> None:
         except TimeoutError:
             if call.is_idle:
                 return
+
+
+def _replaced(sink: Sink | None) -> str:
+    """Return what is said of a recording that is there already: it is lost with this call."""
+    if isinstance(sink, FileSink):
+        with suppress(OSError):
+            if sink.path.stat().st_size:
+                return clean(f"{sink.path} was there already: this call takes its place")
+    return ""
 
 
 def _note(sink: Sink | None) -> str:

@@ -5,11 +5,17 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from rtcvoice.cli.network_options import add_key, add_network, add_relay
+from rtcvoice.cli.network_options import add_config, add_key, add_network, add_relay
 from rtcvoice.cli.parser import file_or_stdio, seconds, words
-from rtcvoice.cli.session_options import add_assistant, add_limits, add_tools
+from rtcvoice.cli.session_options import (
+    add_assistant,
+    add_hearing,
+    add_limits,
+    add_tools,
+    add_turns,
+)
 
-__all__ = ["TALK", "add_ends", "add_push_to_talk", "add_shown", "add_talk", "add_where"]
+__all__ = ["TALK", "add_ends", "add_shown", "add_talk", "add_transcript", "add_where"]
 
 TALK = """\
 Talk to a realtime voice model over WebRTC: live, from files, or in writing.
@@ -38,25 +44,18 @@ def add_talk(parser: argparse.ArgumentParser) -> None:
     add_ends(parser)
     session = parser.add_argument_group("the session")
     add_assistant(session)
+    add_hearing(session)
+    add_turns(session)
     add_tools(session)
-    add_push_to_talk(session)
     add_limits(session)
     add_where(parser)
     add_shown(parser)
     parser.set_defaults(to=None)
 
 
-def add_push_to_talk(group: Any) -> None:
-    """Add who decides when a turn begins and ends."""
-    group.add_argument(
-        "--push-to-talk",
-        action="store_true",
-        help="be heard only while space is held, or between two presses of it",
-    )
-
-
 def add_ends(parser: argparse.ArgumentParser) -> None:
     """Add what is said and heard."""
+    parser.set_defaults(usual_microphone=None, usual_speaker=None)
     ends = parser.add_argument_group(
         "what is said and heard",
         "Microphone and loudspeaker by default. With --input, --text or --emulator a\n"
@@ -98,6 +97,7 @@ def add_ends(parser: argparse.ArgumentParser) -> None:
 
 def add_where(parser: argparse.ArgumentParser) -> None:
     """Add which server is called, and how."""
+    parser.set_defaults(demo=False)
     where = parser.add_argument_group("where")
     server = where.add_mutually_exclusive_group()
     server.add_argument(
@@ -127,8 +127,22 @@ def add_shown(parser: argparse.ArgumentParser) -> None:
     """Add how long it lasts, and what is printed."""
     shown = parser.add_argument_group("how it runs")
     shown.add_argument(
-        "--seconds", type=seconds, metavar="N", help="hang up after N seconds at the latest"
+        "--seconds",
+        type=seconds,
+        metavar="N",
+        help="hang up after N seconds, whatever is being said",
     )
+    add_transcript(shown)
+    add_config(shown)
     shown.add_argument(
         "--json", action="store_true", help="print the events as JSON lines instead of a transcript"
+    )
+
+
+def add_transcript(group: Any) -> None:
+    """Add where the words are kept."""
+    group.add_argument(
+        "--transcript",
+        metavar="FILE",
+        help="add what both sides say, with the time of day, to a text file as it is said",
     )

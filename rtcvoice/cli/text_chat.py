@@ -10,7 +10,7 @@ import asyncio
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager, suppress
 from typing import Any
 
@@ -26,6 +26,7 @@ from rtcvoice.cli.screen import JsonScreen, Screen
 from rtcvoice.cli.session_options import session_from
 from rtcvoice.cli.status import Status
 from rtcvoice.cli.summary import Summary
+from rtcvoice.cli.transcript_file import transcript_file
 from rtcvoice.cli.typed_lines import RawKeyboard, piped_lines
 from rtcvoice.cli.watch import TICK, show_events, watching
 
@@ -44,7 +45,9 @@ async def run(options: argparse.Namespace) -> int:
     async with AsyncExitStack() as stack:
         if options.emulator:
             await use_emulator(options, stack)
-        await _Chat(_screen(options), free=options.emulator).run(session_from(options))
+        with transcript_file(options.transcript) as files:
+            chat = _Chat(_screen(options), files, free=options.emulator)
+            await chat.run(session_from(options))
     return 0
 
 
@@ -59,8 +62,9 @@ def _screen(options: argparse.Namespace) -> Screen:
 class _Chat:
     """One chat, on one screen."""
 
-    def __init__(self, screen: Screen, *, free: bool) -> None:
+    def __init__(self, screen: Screen, files: Sequence[Screen], *, free: bool) -> None:
         self._screen = screen
+        self._screens = [screen, *files]
         self._free = free
         self._waits: list[float] = []  # seconds to the first word of each answer
         self._answering = False
@@ -70,21 +74,23 @@ class _Chat:
         connecting = rtcvoice.connect(
             source=None, sink=None, output_modalities=["text"], turn_detection=None, **session
         )
-        with self._screen as screen:
+        with self._screen:
             async with connecting as call:
-                screen.connected(call)
+                for each in self._screens:
+                    each.connected(call)
                 try:
                     await self._hold(call)
                 finally:
                     reason = await call.wait_ended()
                     summary = Summary(call.usage, self._waits, until="first word", free=self._free)
-                    screen.ended(reason, "", summary)
+                    for each in self._screens:
+                        each.ended(reason, "", summary)
         if not reason.normal:
             raise reason
 
     async def _hold(self, call: Call) -> None:
         """Return when all messages were answered, or the call has ended; and everything shown."""
-        shown = show_events(call, self._screen)
+        shown = show_events(call, *self._screens)
         if not isinstance(self._screen, LiveScreen):
             async with watching(call, shown, self._tick()):
                 await _unless_ended(call, self._answer_all(call, piped_lines()))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 
+from rtcvoice.cli.network_options import add_config
 from rtcvoice.cli.session_options import add_assistant, add_limits, add_tools
-from rtcvoice.cli.talk_options import add_where
+from rtcvoice.cli.talk_options import add_transcript, add_where
 
 __all__ = ["add_text"]
 
@@ -34,6 +35,8 @@ def add_text(parser: argparse.ArgumentParser) -> None:
     add_limits(session)
     add_where(parser)
     shown = parser.add_argument_group("how it runs")
+    add_transcript(shown)
+    add_config(shown)
     shown.add_argument(
         "--json", action="store_true", help="print the events as JSON lines instead of the answers"
     )

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 
 from rtcvoice.cli.parser import words
-from rtcvoice.cli.session_options import add_assistant, add_limits
-from rtcvoice.cli.talk_options import add_ends, add_push_to_talk, add_shown, add_where
+from rtcvoice.cli.session_options import add_assistant, add_hearing, add_limits, add_push_to_talk
+from rtcvoice.cli.talk_options import add_ends, add_shown, add_where
 
 __all__ = ["add_translate"]
 
@@ -45,6 +45,7 @@ def add_translate(parser: argparse.ArgumentParser) -> None:
     add_ends(parser)
     session = parser.add_argument_group("the session")
     add_assistant(session, instructions=False)
+    add_hearing(session)
     add_push_to_talk(session)
     add_limits(session)
     add_where(parser)
