@@ -13,6 +13,7 @@ from live import BentEmulator, Ear, calling, eventually, find
 
 import rtcvoice
 from rtcvoice.emulator import Turn
+from rtcvoice.emulator.joined import joined_audio
 from rtcvoice.emulator.recording import Recorder, Room
 from rtcvoice.emulator.voice import PromptVoice, prompt_path
 from rtcvoice.errors import ConfigError
@@ -152,3 +153,24 @@ def test_all_recordings_together_are_bounded_and_what_fitted_stays_readable(tmp_
     for wrong in (-1, 1.5, "1 GB"):
         with pytest.raises(ConfigError, match="record_limit"):
             Room(wrong)
+
+
+async def test_calls_of_one_client_are_recorded_apart_and_can_be_joined(tmp_path):
+    """A call that goes on over a second connection: at some moments both are there."""
+    for name, offered_at, value in (("rtc_a", 1000.0, 100), ("rtc_b", 1000.2, 30)):
+        recorder = Recorder(tmp_path / name, lambda: 0.1, offered_at=offered_at)
+        for _ in range(10):
+            recorder.said(tone(value + 1))
+            recorder.heard(tone(value))
+        await recorder.aclose()
+    joined = joined_audio([tmp_path / "rtc_b", tmp_path / "rtc_a"])
+    assert joined.shape == (round(0.5 * 24_000), 2)
+    assert [tuple(joined[round(at * 24_000)]) for at in (0.05, 0.2, 0.29, 0.31, 0.49)] == [
+        *((0, 0), (100, 101), (100, 101), (30, 31), (30, 31))
+    ]
+    overlapping = joined_audio([tmp_path / "rtc_a", tmp_path / "rtc_a"])
+    assert tuple(overlapping[3000]) == (200, 202)
+    assert json.loads((tmp_path / "rtc_a" / "call.json").read_text())["offered_at"] == 1000.0
+    assert len(joined_audio([])) == 0
+    with pytest.raises(ConfigError, match="no recording"):
+        joined_audio([tmp_path])

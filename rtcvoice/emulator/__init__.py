@@ -20,6 +20,7 @@ try:
     from rtcvoice.emulator.answer import AnswerShape
     from rtcvoice.emulator.background import BackgroundEmulator
     from rtcvoice.emulator.faults import AnswerFault, Faults, HttpFault, Network, Strike
+    from rtcvoice.emulator.joined import joined_audio
     from rtcvoice.emulator.server import EmulatedCall, Emulator, LoggedEvent
     from rtcvoice.emulator.session.faults import SessionEnd
     from rtcvoice.emulator.session.plan import Failure
@@ -55,5 +56,6 @@ __all__ = [
     "SessionEnd",
     "Strike",
     "Turn",
+    "joined_audio",
     "prompt_path",
 ]

@@ -1,6 +1,7 @@
 """What happened in each call, on disk: every event as a line of JSON, both voices in one WAV file.
 
     DIR/rtc_.../events.jsonl   {"time": 1.234, "dir": "out", "event": {...}}
+    DIR/rtc_.../call.json      {"call_id": "rtc_...", "offered_at": 1796000000.123}   Unix time
     DIR/rtc_.../audio.wav      24 kHz; left what the user said, as it was heard, right the assistant
 
 `dir` is the client's view, as in a client's own logs: "out" is what it sent, "in" what it was sent.
@@ -8,7 +9,8 @@ A message that is no JSON object is `"text"` in place of `"event"`. `time` count
 offer, and so does the audio: before the connection stood there is silence.
 
 Lines go to the disk as they come, audio once a second with a true header: a killed process leaves
-files that can be read, short of the last second. A disk that fails, or as many bytes as all
+files that can be read, short of the last second. Calls of one client, one after the other or at
+once, are put together by `offered_at` (`joined.py`). A disk that fails, or as many bytes as all
 recordings may have together, end the recording, not the call.
 """
 
@@ -103,13 +105,22 @@ class Recorder:
     """Records one call into `folder`, which it makes when there is something to record.
 
     Belongs to one event loop; nothing raises.
-    `clock` gives seconds since the call was offered. Both sides share the user's timeline: a block
-    of the assistant's stands beside the block that was heard after it was said. What it writes is
-    taken from `room`; when that is used up, the recording goes no further.
+    `clock` gives seconds since the call was offered, which was at `offered_at` in Unix time. Both
+    sides share the user's timeline: a block of the assistant's stands beside the block that was
+    heard after it was said. What it writes is taken from `room`; when that is used up, the
+    recording goes no further.
     """
 
-    def __init__(self, folder: Path, clock: Callable[[], float], room: Room | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        clock: Callable[[], float],
+        room: Room | None = None,
+        *,
+        offered_at: float = 0.0,
+    ) -> None:
         self._folder = folder
+        self._offered_at = offered_at
         self._clock = clock
         self._room = room or Room()
         self._opened = False
@@ -127,6 +138,8 @@ class Recorder:
         folder = self._folder
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            call = {"call_id": folder.name, "offered_at": round(self._offered_at, 3)}
+            (folder / "call.json").write_text(json.dumps(call) + "\n", encoding="ascii")
             self._events = (folder / "events.jsonl").open("w", buffering=1, encoding="ascii")
             self._audio = (folder / "audio.wav").open("wb")
             self._wave = wave.open(self._audio, "wb")  # noqa: SIM115

@@ -294,7 +294,12 @@ class Emulator:
 
         recorder = None
         if self._record is not None:
-            recorder = Recorder(self._record / checked_call_id(call_id), clock, self._record_room)
+            recorder = Recorder(
+                self._record / checked_call_id(call_id),
+                clock,
+                self._record_room,
+                offered_at=time.time(),
+            )
 
         def observe(direction: str, event: dict[str, Any]) -> None:
             events.append(LoggedEvent(clock(), direction, event))
