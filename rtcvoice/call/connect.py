@@ -13,9 +13,7 @@ import takes about as long as the request.
 from __future__ import annotations
 
 import asyncio
-import importlib
 import logging
-import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from types import TracebackType
@@ -23,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from rtcvoice.call.call import Call
 from rtcvoice.call.ends import Default
+from rtcvoice.call.imports import FOR_OFFER, FOR_SOUND, imported
 from rtcvoice.call.timings import Timings
 from rtcvoice.call.wiring import Connected, Wiring
 from rtcvoice.capture.microphone import Microphone
@@ -244,15 +243,14 @@ async def _ready_token(signaling: Signaling) -> str:
 
 async def _timed_ends(open_ends: Callable[[], Awaitable[None]], timings: Timings) -> None:
     with timings.stage("devices"):
+        await imported(FOR_OFFER + FOR_SOUND)  # in this order: the offer goes first
         await open_ends()
 
 
 async def _new_leg(
     signaling: Signaling, wiring: Wiring, *, loopback: bool, ice: IceSettings
 ) -> tuple[Leg, SourceTrack]:
-    for name in ("rtcvoice.wire.leg", "rtcvoice.capture.track"):
-        if name not in sys.modules:
-            await asyncio.to_thread(importlib.import_module, name)
+    await imported(FOR_OFFER)
     from rtcvoice.capture.track import SourceTrack
     from rtcvoice.wire.leg import Leg
 

@@ -15,14 +15,15 @@ import asyncio
 import fractions
 import logging
 from dataclasses import replace
+from functools import cached_property, partial
 from typing import Any, Protocol
 
 import av
-import numpy as np
 from aiortc import MediaStreamTrack
 from aiortc.mediastreams import MediaStreamError
 
 from rtcvoice.masking import masked_traceback
+from rtcvoice.sound import numpy_later as np
 from rtcvoice.sound.opus import Encoder
 from rtcvoice.sound.samples import DEFAULT_RATE, Block, Samples
 from rtcvoice.stats import UplinkStats
@@ -96,7 +97,8 @@ class SourceTrack(MediaStreamTrack):
         self.error: Exception | None = None
         """What ended the source, when it failed; silence took its place."""
         self._reader: BlockReader = Silence(rate=DEFAULT_RATE)
-        self._encoder = Encoder(
+        self._new_encoder = partial(
+            Encoder,
             DEFAULT_RATE,
             bitrate=bitrate,
             complexity=complexity,
@@ -107,11 +109,18 @@ class SourceTrack(MediaStreamTrack):
         self._stats = UplinkStats()
         self._packets_sent = self._bytes_sent = 0
         self._loudest, self._level = 0, 0.0
-        self._silence = np.zeros(DEFAULT_RATE // 50, np.int16)
         self._base: int | None = None
         self._pts = -PACKET_TICKS
         self._sent_at: float | None = None
         self._allowed_at = 0.0
+
+    @cached_property
+    def _encoder(self) -> Encoder:  # not with the track: an offer is made before numpy is there
+        return self._new_encoder()
+
+    @cached_property
+    def _silence(self) -> Samples:
+        return np.zeros(self._encoder.rate // 50, np.int16)
 
     def start(self, source: BlockReader) -> None:
         """Send `source` from the next packet on, at most 20 ms from now; its owner closes it."""
