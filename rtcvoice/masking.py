@@ -17,6 +17,11 @@ SECRET = re.compile(
 """What looks like a key or token."""
 
 
+_AUTHORIZATION = re.compile(
+    r"\b((?:[Bb]earer|[Bb]asic)\s+)(?!sk-|ek_|eyJ)[\w.~+/=-]{16,}", re.ASCII
+)
+"""What follows such a word in a header, whatever kind of key it is."""
+
 _SCHEMES = {"Basic", "Bearer", "Digest", "Token", "basic", "bearer", "digest", "token"}
 """First words of Authorization headers, which are no secrets."""
 
@@ -36,6 +41,7 @@ def masked(text: str, *secrets: str) -> str:
             text = text.replace(secret, shown(secret))
         elif len(secret) > 3:
             text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", shown(secret), text)
+    text = _AUTHORIZATION.sub(r"\1***", text)
     return SECRET.sub(lambda match: match[0][:3] + "***", text)
 
 

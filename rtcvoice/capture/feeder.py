@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Generator
+from typing import cast
 
 from rtcvoice.sound import numpy_later as np
 from rtcvoice.sound.ring import RingBuffer
 from rtcvoice.sound.samples import Samples
+from rtcvoice.system.threads import settable_in_future
 
 __all__ = ["Feeder"]
 
@@ -105,8 +107,8 @@ class Feeder:
                 self._put(stop)
         except StopIteration:
             self._ended = True
-        except Exception as exc:
-            self.error = exc
+        except BaseException as exc:  # SystemExit of a file object, too, ends this alone
+            self.error = cast(Exception, settable_in_future(exc))
             self._ended = True
         finally:
             self._reading.release()

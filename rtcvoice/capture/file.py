@@ -198,6 +198,6 @@ def _stamp(file: object) -> object:
         return "object"
     try:
         found = file.stat()
-    except OSError:
+    except (OSError, ValueError):  # a zero byte in the path
         return None
     return found.st_ino, found.st_dev, found.st_size, found.st_mtime_ns

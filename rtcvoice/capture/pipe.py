@@ -19,10 +19,12 @@ from collections.abc import Callable, Generator
 from typing import Any, BinaryIO
 
 from rtcvoice.errors import ConfigError, DeviceError
+from rtcvoice.masking import masked
 from rtcvoice.sound import numpy_later as np
 from rtcvoice.sound.samples import DEFAULT_RATE, Block, Samples
 from rtcvoice.system.files import FileKey, descriptor_of, file_key
 from rtcvoice.system.public import public
+from rtcvoice.system.threads import settable_in_future
 
 from .feeder import CHECK_EVERY, Feeder
 from .pcm_parser import PcmParser
@@ -124,8 +126,10 @@ class PipeSource(PacedSource):
                     return
         except DeviceError as exc:
             self._fail(exc)
-        except Exception as exc:
-            error = DeviceError(f"the pipe cannot be read: {exc}")
+        except GeneratorExit:
+            raise
+        except BaseException as exc:
+            error = DeviceError(f"the pipe cannot be read: {masked(str(settable_in_future(exc)))}")
             error.__cause__ = exc
             self._fail(error)
 

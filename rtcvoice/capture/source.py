@@ -14,7 +14,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterable, Callable
 from functools import cached_property
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 from rtcvoice.errors import ConfigError
 from rtcvoice.events import DeviceChanged
@@ -33,6 +33,7 @@ from rtcvoice.stats import DeviceStats
 from rtcvoice.system import clock
 from rtcvoice.system.files import FileKey
 from rtcvoice.system.public import public
+from rtcvoice.system.threads import settable_in_future
 
 from .flag import Flag
 
@@ -45,6 +46,9 @@ BLOCK = 0.02
 
 CATCH_UP = 0.2
 """Seconds a reader may be late and still get every block; about what a receiver can buffer."""
+
+MANY_EMPTY = 10
+"""Empty chunks in a row after which the next one is waited for: nothing is there by now."""
 
 PcmChunk: TypeAlias = "bytes | bytearray | memoryview | Samples"
 """Mono PCM: little-endian 16-bit bytes, or an int16 array of shape (n,)."""
@@ -247,9 +251,13 @@ class PcmSource(PacedSource):
     async def _run(self, intake: _Intake) -> None:
         try:
             await _iterate(self._chunks, intake)
-        except Exception as exc:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as exc:
+            if isinstance(exc, asyncio.CancelledError) and _is_being_cancelled():
+                raise
             if intake is self._intake:  # an iterable that ignored its cancellation is of no call
-                self.error = exc
+                self.error = cast(Exception, settable_in_future(exc))
             logger.error(  # noqa: TRY400  (the text of the user's error may hold a key)
                 "x the iterable of a PcmSource failed; silence follows\n%s", masked_traceback(exc)
             )
@@ -277,22 +285,42 @@ class _Intake:
                 await self.room.wait()
 
 
+def _is_being_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
 async def _iterate(chunks: AsyncIterable[PcmChunk], intake: _Intake) -> None:
-    half = b""
+    half, empty = b"", 0
     async for chunk in chunks:
         if isinstance(chunk, np.ndarray):
-            await intake.put(_as_int16(chunk))
-            continue
-        if not isinstance(chunk, bytes | bytearray | memoryview):
-            raise ConfigError(
-                f"PcmSource got a {type(chunk).__name__}",
-                hint="yield bytes of 16-bit mono PCM, or int16 arrays",
-            )
-        # A chunk of bytes may end in the middle of a sample; the next one goes on from there.
-        data = half + bytes(chunk)
-        whole = len(data) & ~1
-        half = data[whole:]
-        await intake.put(samples_from_bytes(data[:whole]))
+            samples = _as_int16(chunk)
+        else:
+            # A chunk of bytes may end in the middle of a sample; the next one goes on from there.
+            data = half + _as_bytes(chunk)
+            whole = len(data) & ~1
+            half = data[whole:]
+            samples = samples_from_bytes(data[:whole])
+        if len(samples):
+            empty = 0
+            await intake.put(samples)
+        else:  # perhaps the iterable never waits itself: the loop would stand still
+            empty += 1
+            await asyncio.sleep(BLOCK if empty > MANY_EMPTY else 0)
+
+
+def _as_bytes(chunk: bytes | bytearray | memoryview) -> bytes:
+    if not isinstance(chunk, bytes | bytearray | memoryview):
+        raise ConfigError(
+            f"PcmSource got a {type(chunk).__name__}",
+            hint="yield bytes of 16-bit mono PCM, or int16 arrays",
+        )
+    if isinstance(chunk, memoryview) and chunk.format not in ("b", "B", "c", "h"):
+        raise ConfigError(
+            f"PcmSource got a memoryview of {chunk.format!r}",
+            hint="yield mono int16: (samples * 32767).astype(numpy.int16) from floats",
+        )
+    return bytes(chunk)
 
 
 def _as_int16(samples: Samples) -> Samples:

@@ -174,6 +174,10 @@ class FileSink(HeadlessSink):
                 path.unlink()
 
     def _cure(self) -> str:
+        try:
+            self.path.exists()
+        except OSError:  # too long a name, for example
+            return "choose another name"
         if self.path.exists() and not (self.path.is_file() or self.path.is_dir()):
             return "it is a pipe or a device: use PipeSink, or --output -"
         if self.path.is_dir():

@@ -25,9 +25,11 @@ from contextlib import suppress
 from typing import Any, BinaryIO
 
 from rtcvoice.errors import ConfigError, DeviceError
+from rtcvoice.masking import masked
 from rtcvoice.sound.samples import DEFAULT_RATE, Samples
 from rtcvoice.system.files import FileKey, descriptor_of, file_key
 from rtcvoice.system.public import public
+from rtcvoice.system.threads import settable_in_future
 
 from .sink import HeadlessSink, Puller
 
@@ -129,7 +131,7 @@ class PipeSink(HeadlessSink):
         if not await self._writer.aclose():
             logger.warning("x a pipe that cannot be polled still holds a writing thread")
 
-    def _failed(self, writer: _Writer, reason: Exception) -> None:
+    def _failed(self, writer: _Writer, reason: BaseException) -> None:
         if writer is not self._writer:  # it hung since an earlier call
             return
         error = DeviceError(f"the audio cannot be written: {_words(reason)}")
@@ -150,7 +152,7 @@ class _Writer:
         target: _Target,
         *,
         header_rate: int | None,
-        on_error: Callable[[_Writer, Exception], None],
+        on_error: Callable[[_Writer, BaseException], None],
     ) -> None:
         self.written = 0
         """Bytes of audio that the file took."""
@@ -194,8 +196,8 @@ class _Writer:
                 self._write_all()
         except _Stopped:
             pass
-        except Exception as exc:
-            self._on_error(self, exc)
+        except BaseException as exc:  # SystemExit of a file object, too, ends this alone
+            self._on_error(self, settable_in_future(exc))
         finally:
             self._target.close()
 
@@ -314,8 +316,9 @@ def _write_to_object(file: Any, data: bytes, stop: threading.Event) -> None:
             raise _Stopped
         taken = file.write(rest)
         if not isinstance(file, io.RawIOBase):
-            break
-        if not taken:
+            if not isinstance(taken, int) or not 0 < taken < len(rest):
+                break  # a buffer takes all of it, and what writes elsewhere may return anything
+        elif not taken:
             stop.wait(STOP_CHECK_EVERY)
         rest = rest[taken or 0 :]
     if hasattr(file, "flush"):
@@ -354,5 +357,5 @@ def _header(rate: int, length: int) -> bytes:
     return struct.pack("<4sI8sIHHIIHH4sI", b"RIFF", riff, b"WAVEfmt ", *form, b"data", data)
 
 
-def _words(reason: Exception) -> object:
-    return getattr(reason, "strerror", None) or reason
+def _words(reason: BaseException) -> str:
+    return masked(str(getattr(reason, "strerror", None) or reason))

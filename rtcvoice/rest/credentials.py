@@ -29,7 +29,7 @@ from rtcvoice.masking import masked, shown
 from rtcvoice.rest.key_text import bare, is_placeholder, odd_in
 from rtcvoice.system.public import public
 from rtcvoice.system.small_files import UnreadableFile, read_text
-from rtcvoice.system.threads import in_thread
+from rtcvoice.system.threads import contained, in_thread
 
 __all__ = [
     "WAYS",
@@ -348,10 +348,10 @@ async def _asked(provider: Callable[[], Any]) -> Any:
     name = _name_of(provider)
     try:
         if inspect.iscoroutinefunction(provider):
-            got = await provider()
+            got = await contained(provider())
         else:
             got = await in_thread(provider)
-            got = await got if inspect.isawaitable(got) else got
+            got = await contained(got) if inspect.isawaitable(got) else got
     except RtcVoiceError:
         raise
     except Exception as exc:

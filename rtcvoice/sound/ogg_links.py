@@ -6,7 +6,7 @@ FFmpeg reads on over such a place only if nothing about the stream changes.
 from __future__ import annotations
 
 import os
-from typing import BinaryIO
+from typing import Protocol
 
 __all__ = ["Tail", "next_link"]
 
@@ -15,7 +15,20 @@ _PAGE = 27
 """Bytes of a page's header without its table."""
 
 
-def next_link(file: BinaryIO, after: int) -> int | None:
+class Readable(Protocol):
+    """A binary file, as far as it is needed here."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return at most `size` bytes."""
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """Go to a place and return it."""
+
+    def tell(self) -> int:
+        """Return the place."""
+
+
+def next_link(file: Readable, after: int) -> int | None:
     """Return where the first page after the position `after` is that begins a stream."""
     file.seek(after + 1)
     at, data = after + 1, b""
@@ -35,7 +48,7 @@ def next_link(file: BinaryIO, after: int) -> int | None:
 class Tail:
     """What of a file comes from `offset` on, as a file of its own; `file` is the caller's."""
 
-    def __init__(self, file: BinaryIO, offset: int) -> None:
+    def __init__(self, file: Readable, offset: int) -> None:
         self._file = file
         self._offset = offset
         self._file.seek(offset)

@@ -63,6 +63,11 @@ _MARKS = {
 
 _RIFF_KINDS = {b"WAVE": "WAV", b"AVI ": "AVI", b"RMID": "MIDI"}
 
+_LETTERS = bytes((*range(0x20, 0x7F), 9, 10, 13))
+_TEXT_BYTES = 64
+_LEAST_LETTERS = 6
+"""Different letters in so many bytes of text; test signals have fewer."""
+
 _TS_PACKET = 188
 _HEADERS = 3
 """Headers in a row, each where the one before it points to, that make a stream MPEG or AC-3."""
@@ -119,7 +124,20 @@ def format_of(head: bytes, *, more: bool) -> str | None:
         if all(seen) and len(seen) > _HEADERS:
             return "MPEG-TS" if len(seen) == len(places) or not more else None
         return None if all(seen) and more else ""
-    return ""
+    return _text(head, more=more)
+
+
+def _text(head: bytes, *, more: bool) -> str | None:
+    """As `format_of`, of what consists of letters: JSON, a log, an error that a program wrote.
+
+    As samples, letters are loud, and all of one sign: no sound is like that for so long.
+    """
+    begin = head[:_TEXT_BYTES]
+    if begin.translate(None, _LETTERS):
+        return ""
+    if len(begin) < _TEXT_BYTES:
+        return None if more else ""
+    return "text" if len(set(begin)) >= _LEAST_LETTERS else ""
 
 
 def _in_a_row(

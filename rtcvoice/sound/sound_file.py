@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, cast
 
 from rtcvoice.errors import ConfigError, DeviceError
 from rtcvoice.sound import numpy_later as np
+from rtcvoice.sound.bounded_file import BoundedFile
 from rtcvoice.sound.downmix import Downmix, Wave
 from rtcvoice.sound.ogg_links import Tail, next_link
 from rtcvoice.sound.samples import Samples
@@ -87,6 +88,8 @@ def check_recording(file: Any) -> Path | BinaryIO:
             f"a file is a path or an open binary file, not a {type(file).__name__}",
             hint="pass 'speech.wav', open('speech.wav', 'rb') or io.BytesIO(content)",
         )
+    if getattr(file, "closed", False):
+        raise ConfigError("the file object is closed", hint="open it anew, and leave it open")
     with contextlib.suppress(OSError, ValueError, AttributeError):
         if file.seekable():
             return cast(BinaryIO, file)
@@ -104,13 +107,13 @@ class SoundFile:
 
     def __init__(self, file: Recording, *, rate: int) -> None:
         self.name = _name_of(file)
-        self._file = Path(file) if isinstance(file, str | os.PathLike) else file
+        self._file = Path(file) if isinstance(file, str | os.PathLike) else BoundedFile(file)
         self._rate = rate
         self._begun = False
-        self._raw: BinaryIO | None = None
+        self._raw: BinaryIO | BoundedFile | None = None
         with self._explained():
             _check(file, self.name)
-            self._container = _opened(file)
+            self._container = _opened(self._file)
         if not self._container.streams.audio:
             self.close()
             raise DeviceError(f"{self.name} has no audio stream", hint=_HINT)
@@ -124,7 +127,7 @@ class SoundFile:
     def close(self) -> None:
         """Close what was opened here."""
         self._container.close()
-        if self._raw is not None and self._raw is not self._file:
+        if self._raw is not None and not isinstance(self._raw, BoundedFile):
             self._raw.close()
 
     @property
@@ -337,13 +340,15 @@ class _Converter:
 
 
 def _opened(file: Recording | Tail) -> av.container.InputContainer:
-    import av  # late: see numpy_later
+    pass  # late: see numpy_later
 
+
+def _opened(file: Path | BoundedFile | Tail) -> av.container.InputContainer:
     options = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
     # Titles and names may be in any encoding, and nobody reads them.
-    if isinstance(file, str | os.PathLike):
+    if isinstance(file, Path):
         # Without "file:" a path with a colon would be an address.
-        path = f"file:{os.fspath(file)}"
+        path = f"file:{file}"
         return av.open(path, mode="r", options=options, metadata_errors="replace")
     file.seek(0)
     return av.open(file, mode="r", options=options, metadata_errors="replace")

@@ -13,13 +13,13 @@ import contextvars
 import os
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor, Future
 from functools import partial
 from queue import SimpleQueue
 from typing import Any, ParamSpec, TypeAlias, TypeVar
 
-__all__ = ["DaemonThreads", "ThreadsBusy", "in_thread", "settable_in_future"]
+__all__ = ["DaemonThreads", "ThreadsBusy", "contained", "in_thread", "settable_in_future"]
 
 LIMIT = 64
 """Functions of `in_thread` at a time, those that were given up on included; more of them wait."""
@@ -144,6 +144,21 @@ def settable_in_future(error: BaseException) -> BaseException:
     stand_in = RuntimeError(f"raised {type(error).__name__}: {error}")
     stand_in.__cause__ = error
     return stand_in
+
+
+async def contained(awaitable: Awaitable[T]) -> T:
+    """Await the user's code on the event loop; SystemExit and the like end it alone.
+
+    Left to itself SystemExit would end the loop, and any other that is no Exception the task which
+    awaits it, with nobody told. As in a thread it becomes a RuntimeError. KeyboardInterrupt is the
+    user's wish to end the program.
+    """
+    try:
+        return await awaitable
+    except (Exception, asyncio.CancelledError, KeyboardInterrupt, GeneratorExit):
+        raise
+    except BaseException as exc:
+        raise settable_in_future(exc) from exc
 
 
 _shared = DaemonThreads(LIMIT, wait=True)

@@ -23,7 +23,7 @@ from rtcvoice.conversation.owner import context_of
 from rtcvoice.errors import CallEnded, ConfigError, one_line
 from rtcvoice.events import EventsDropped, HandlerError, ServerEvent
 from rtcvoice.masking import masked, masked_traceback
-from rtcvoice.system.threads import DaemonThreads
+from rtcvoice.system.threads import DaemonThreads, contained
 
 from .expected import Expected
 from .kinds import Kind, Kinds
@@ -88,6 +88,11 @@ class Dispatcher:
         events: Subscription[ServerEvent] = Subscription(Kinds(*kinds))
         if not callable(handler):
             raise ConfigError(f"a handler of events must be a function, not {handler!r}")
+        if inspect.isgeneratorfunction(handler) or inspect.isasyncgenfunction(handler):
+            raise ConfigError(
+                f"the handler {_name(handler)} yields, so calling it would do nothing",
+                hint="make it a plain or async function without yield",
+            )
         if self._end is not None:
             raise self._end.again()
         task = asyncio.create_task(
@@ -200,12 +205,12 @@ class Dispatcher:
 
     async def _run(self, handler: Handler[ServerEvent], event: ServerEvent) -> None:
         if inspect.iscoroutinefunction(handler):
-            await handler(event)
+            await contained(handler(event))
             return
         context = contextvars.copy_context()
         result = await self._threads.start(partial(handler, event), name="handler", context=context)
         if inspect.isawaitable(result):  # a lambda or partial around a coroutine function
-            await result
+            await contained(result)
 
 
 def _name(handler: object) -> str:

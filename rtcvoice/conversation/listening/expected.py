@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Callable, Generator
 from typing import Any, Generic, Self, cast
 
 from rtcvoice.errors import CallEnded, ConfigError
 from rtcvoice.events import ServerEvent
 from rtcvoice.system.public import public
+from rtcvoice.system.threads import settable_in_future
 
 from .kinds import EventT, Kinds
 
@@ -32,11 +34,17 @@ class Expected(Generic[EventT]):
         *,
         timeout: float | None = None,
     ) -> None:
+        if where is not None and (not callable(where) or inspect.iscoroutinefunction(where)):
+            raise ConfigError(
+                "where= must be a plain function", hint="such as where=lambda event: event.final"
+            )
+        if timeout is not None and not (isinstance(timeout, int | float) and timeout == timeout):
+            raise ConfigError(f"timeout={timeout!r:.80} is no number of seconds")
         self._kinds = kinds
         self._where = where
         self._timeout = timeout
         self._event: EventT | None = None
-        self._error: Exception | None = None
+        self._error: BaseException | None = None
         self._closed = False
         self._awaiting: list[asyncio.Future[None]] = []
 
@@ -72,10 +80,10 @@ class Expected(Generic[EventT]):
             if self._where is not None and not self._where(wanted):
                 return
             self._event = wanted
-        except StopIteration as exc:  # which no coroutine may raise
-            self._error = RuntimeError(f"where= raised {exc!r}")
-        except Exception as exc:  # the caller's own predicate: its error belongs to the caller
-            self._error = exc
+        except KeyboardInterrupt:
+            raise
+        except BaseException as exc:  # the caller's own predicate: its error belongs to the caller
+            self._error = settable_in_future(exc)
         self._tell()
 
     def end(self, reason: CallEnded) -> None:

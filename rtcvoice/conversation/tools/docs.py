@@ -35,9 +35,9 @@ class Docs(NamedTuple):
     """Descriptions by parameter name, those that are there."""
 
 
-def read_docstring(text: str | None) -> Docs:
-    """Return what the docstring `text` says."""
-    lines = inspect.cleandoc(text or "").splitlines()
+def read_docstring(text: object) -> Docs:
+    """Return what the docstring `text` says; what is no text (mocks have such) says nothing."""
+    lines = inspect.cleandoc(text if isinstance(text, str) else "").splitlines()
     head = next((n for n in range(len(lines)) if _starts_section(lines, n)), len(lines))
     parameters: dict[str, str] = {}
     for number in range(head, len(lines)):

@@ -236,7 +236,8 @@ def _number(value: float) -> float | str | None:
 
 def _readable(text: str) -> str:
     """Return the text as UTF-8 can carry it: file names may hold lone surrogates."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+    # A str itself, whatever class the text has: msgspec writes no other.
+    return str.__str__(text) if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def _decoded(data: bytes) -> str:

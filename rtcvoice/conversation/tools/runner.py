@@ -28,7 +28,7 @@ from rtcvoice.errors import one_line
 from rtcvoice.events import ToolCancelled, ToolFailed, ToolFailure, ToolFinished, ToolStarted
 from rtcvoice.masking import masked, masked_traceback
 from rtcvoice.system import clock
-from rtcvoice.system.threads import DaemonThreads
+from rtcvoice.system.threads import DaemonThreads, contained, settable_in_future
 
 from .failures import Failed, LateError, failures, readable
 from .function_tool import Approval, Tool, ToolCall
@@ -202,8 +202,9 @@ class ToolRunner:
     def _give(self, call: FunctionCall, output: str) -> None:
         try:
             self._conversation.answer_call(call.call_id, output)
-        except Exception:
-            logger.exception("x the output of tool %s is lost", _name_of(call))
+        except Exception as exc:
+            shown = masked_traceback(exc)
+            logger.error("x the output of tool %s is lost\n%s", _name_of(call), shown)  # noqa: TRY400
 
     async def _output(self, call: FunctionCall) -> str:
         tool = self._tool(call.name)
@@ -309,7 +310,7 @@ class ToolRunner:
         return await self._wait(job, tool.timeout)
 
     async def _await(self, awaitable: Awaitable[Any], timeout: float | None) -> Any:
-        return await self._wait(self._spawn(_contained(awaitable), "rtcvoice tool"), timeout)
+        return await self._wait(self._spawn(contained(awaitable), "rtcvoice tool"), timeout)
 
     async def _wait(self, job: asyncio.Future[Any], timeout: float | None) -> Any:
         """Return a job's result; raises LateError after `timeout` s, with the job cancelled.
@@ -326,6 +327,8 @@ class ToolRunner:
             raise LateError
         if job.cancelled():  # not by us: by its own doing
             raise RuntimeError("the function was cancelled")
+        if (error := job.exception()) is not None:
+            raise settable_in_future(error)
         return job.result()
 
     def _done(self, job: asyncio.Future[Any]) -> None:
@@ -364,11 +367,3 @@ class ToolRunner:
 def _name_of(call: FunctionCall) -> str:
     """Return the name of what is called, fit for people: the model may have made it up."""
     return masked(one_line(call.name, 64))
-
-
-async def _contained(awaitable: Awaitable[Any]) -> Any:
-    """Await the user's code; SystemExit in it ends it and not the program, as in a thread."""
-    try:
-        return await awaitable
-    except SystemExit as exc:
-        raise RuntimeError(f"raised SystemExit: {exc}") from exc

@@ -6,7 +6,10 @@ A `ToolSet` checks everything when it is made, which is before anything is sent.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from types import NoneType
 from typing import Any
+
+import msgspec
 
 from rtcvoice.errors import ConfigError
 from rtcvoice.system.public import public
@@ -119,9 +122,22 @@ class ToolSet:
         if not isinstance(kind, str):
             raise ConfigError("a tool given as a dict has no 'type'", hint="'function' or 'mcp'")
         if kind == "function":
+            if name is None and isinstance(definition.get("function"), dict):
+                raise ConfigError(
+                    "a function given as a dict has its name inside 'function'",
+                    hint="the Realtime API has name, description and parameters beside the type",
+                )
             if not isinstance(name, str) or not NAME.fullmatch(name):
-                raise ConfigError(f"a function given as a dict has the name {name!r}")
+                raise ConfigError(f"a function given as a dict has the name {name!r:.80}")
+            if not isinstance(definition.get("parameters"), dict | NoneType):
+                raise ConfigError(
+                    f"the parameters of the function {name!r} are no dict", hint="a JSON schema"
+                )
             self._claim(name)
+        try:
+            msgspec.json.encode(definition)
+        except (TypeError, ValueError, RecursionError) as exc:
+            raise ConfigError(f"a tool given as a dict is no JSON: {exc}") from exc
         self._foreign.append(definition)
 
     def _claim(self, name: str) -> None:
