@@ -339,11 +339,9 @@ class _Converter:
             left -= count
 
 
-def _opened(file: Recording | Tail) -> av.container.InputContainer:
-    pass  # late: see numpy_later
-
-
 def _opened(file: Path | BoundedFile | Tail) -> av.container.InputContainer:
+    import av  # late: see numpy_later
+
     options = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
     # Titles and names may be in any encoding, and nobody reads them.
     if isinstance(file, Path):
