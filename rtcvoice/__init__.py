@@ -3,16 +3,37 @@
     async with rtcvoice.connect(source=..., sink=...) as call:
         async for event in call: ...
 
-The map of the package. Audio and events take three ways through it, and `call/` joins them:
+Three roads lead through a call, and one crossing joins them. The walks, file by file:
 
-    capture/       source -> track ==> network                   what the model hears
-    playout/       network ==> jitter buffer -> engine -> sink   what you hear
-    conversation/  network ==> event -> handler                  what is said about it, and tools
+    what the model hears
+      device/line.py:Line             the device's thread, 10 ms at a time
+      capture/microphone.py:Microphone.process, .read
+      capture/echo/                   takes the loudspeaker out
+      capture/track.py:SourceTrack.recv   pulled by aiortc: Opus, 20 ms ==> wire
 
-`wire/` and `rest/` are the connection: packets and texts by WebRTC, requests by HTTP. `device/`
-keeps the sound devices; `sound/` works on samples; `events` has each event of the API as a typed
-struct; `emulator` is a local server for tests, without key and network; `cli/` is the command line.
-Each folder that users meet has a guide, `README.md`.
+    what is heard of the model
+      wire/transport.py:Transport     takes each RTP packet from aiortc
+      wire/leg.py:Leg                 hands it to whoever is attached
+      playout/player.py:Player.insert_packet, .pull   pulled by the sink
+      playout/engine.py:PlayoutEngine     jitter buffer, decoder, loss, tempo
+      playout/speaker.py:Speaker.process ==> device
+
+    what is said about it
+      wire/leg.py:Leg                 a text of the event channel
+      conversation/road.py:Conversation.receive   what it means, who waited for it
+      conversation/listening/dispatcher.py:Dispatcher.publish ==> your handler
+      call/call.py:Call.ask           and back: conversation/asking/requesting.py
+      conversation/road.py:Conversation.send   the one way out ==> wire
+
+    how a call comes up, and ends
+      call/connect.py:connect         composes: leg, ends, conversation, and the call last
+      call/connecting.py:Connecting.run   token, offer, answer, ICE, DTLS, channel
+      call/roads.py:Roads             where the roads meet, over one leg at a time
+      call/life.py:Life               watches, and closes once
+
+`rest/` is what is asked by HTTP; `sound/` is what is done to samples everywhere; `events` has every
+event of the API as a typed struct; `emulator` is a local server for tests, without key and network;
+`cli/` is the command line. Each folder that users meet has a guide, `README.md`.
 
 A public name is imported when it is first used. `import rtcvoice` takes almost no time, and what a
 call needs is imported while its first request travels.
@@ -26,6 +47,7 @@ if TYPE_CHECKING:
     from rtcvoice.call.call import Call
     from rtcvoice.call.connect import connect
     from rtcvoice.call.life import CallState
+    from rtcvoice.call.message import Clip, Image
     from rtcvoice.call.timings import Timings
     from rtcvoice.capture.file import FileSource
     from rtcvoice.capture.microphone import Microphone
@@ -52,7 +74,6 @@ if TYPE_CHECKING:
     from rtcvoice.conversation.state.turns import Turn
     from rtcvoice.conversation.tools.function_tool import ToolCall, tool
     from rtcvoice.conversation.tools.toolset import ToolSet
-    from rtcvoice.conversation.verbs import Clip, Image
     from rtcvoice.device.device import Device
     from rtcvoice.device.host import devices
     from rtcvoice.errors import (
@@ -191,7 +212,7 @@ _MODULE_OF = {
     "CallState": "rtcvoice.call.life",
     "CallStats": "rtcvoice.stats",
     "CallUsage": "rtcvoice.conversation.accounts.usage",
-    "Clip": "rtcvoice.conversation.verbs",
+    "Clip": "rtcvoice.call.message",
     "ConcurrencyError": "rtcvoice.errors",
     "ConfigError": "rtcvoice.errors",
     "CredentialsError": "rtcvoice.errors",
@@ -216,7 +237,7 @@ _MODULE_OF = {
     "HistoryItem": "rtcvoice.conversation.state.history_entries",
     "HistoryMessage": "rtcvoice.conversation.state.history_entries",
     "IceServer": "rtcvoice.rest.ice_servers",
-    "Image": "rtcvoice.conversation.verbs",
+    "Image": "rtcvoice.call.message",
     "LimitNear": "rtcvoice.events.local",
     "LimitReached": "rtcvoice.events.local",
     "Limits": "rtcvoice.conversation.accounts.limits",

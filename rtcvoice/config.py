@@ -9,13 +9,14 @@ https://platform.openai.com/docs/api-reference/realtime-sessions
 
 from __future__ import annotations
 
+import enum
 import functools
 import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import date
-from typing import Any
+from typing import Any, Final
 
 from rtcvoice.end_dates import BETA_FIELDS, ending_told
 from rtcvoice.errors import ConfigError, CredentialsError
@@ -44,9 +45,21 @@ from rtcvoice.rest.credentials import (
 from rtcvoice.rest.ice_servers import IceServer, ice_servers_from
 from rtcvoice.system.environment import environment
 
-__all__ = ["CHANGEABLE", "DEFAULT_BASE_URL", "DEFAULT_MODEL", "CallConfig"]
+__all__ = ["CHANGEABLE", "DEFAULT_BASE_URL", "DEFAULT_MODEL", "UNSET", "CallConfig", "Unset"]
 
 logger = logging.getLogger(__name__)
+
+
+class Unset(enum.Enum):
+    """What an option is that nobody sets; other than None, which is a value like any other."""
+
+    UNSET = "The default of the server, or of the environment, holds."
+
+    def __repr__(self) -> str:
+        return "unset"
+
+
+UNSET: Final = Unset.UNSET
 
 DEFAULT_MODEL = "gpt-realtime-2.1"
 DEFAULT_TRANSCRIPTION = "gpt-transcribe"
@@ -84,8 +97,6 @@ _ELSEWHERE = {
 }
 """Where a call goes is no concern of its changes, nor is the environment."""
 
-_UNSET: Any = type("Unset", (), {"__repr__": lambda self: "unset"})()
-
 _SOURCES = (
     *(ApiKey, AzureApiKey, AccessToken, EphemeralToken),
     *(ApiKeyFile, TokenUrl, EntraToken),
@@ -103,16 +114,16 @@ class CallConfig:
     # Session
     type: str = "realtime"
     model: str = DEFAULT_MODEL
-    voice: str | dict[str, str] = _UNSET
-    speed: float = _UNSET
-    instructions: str = _UNSET
-    output_modalities: list[str] = _UNSET
-    turn_detection: dict[str, Any] | str | None = _UNSET
-    transcription: dict[str, Any] | str | None = _UNSET
-    noise_reduction: dict[str, Any] | str | None = _UNSET
-    max_output_tokens: int | str = _UNSET
-    tools: list[dict[str, Any]] = _UNSET
-    tool_choice: str | dict[str, Any] = _UNSET
+    voice: str | dict[str, str] | Unset = UNSET
+    speed: float | Unset = UNSET
+    instructions: str | Unset = UNSET
+    output_modalities: list[str] | Unset = UNSET
+    turn_detection: dict[str, Any] | str | Unset | None = UNSET
+    transcription: dict[str, Any] | str | Unset | None = UNSET
+    noise_reduction: dict[str, Any] | str | Unset | None = UNSET
+    max_output_tokens: int | str | Unset = UNSET
+    tools: list[dict[str, Any]] | Unset = UNSET
+    tool_choice: str | dict[str, Any] | Unset = UNSET
     session: Mapping[str, Any] = field(default_factory=dict, repr=False)  # may hold tools' tokens
 
     # Where
@@ -242,7 +253,7 @@ class CallConfig:
         self._set("model", text_of("model", self.model, DEFAULT_MODEL))
         if not isinstance(self.session, Mapping):
             raise ConfigError(f"session= is a {type(self.session).__name__}", hint="pass a dict")
-        if "tools" in self.session and self.tools is not _UNSET:
+        if "tools" in self.session and self.tools is not UNSET:
             raise ConfigError(
                 "tools= and session={'tools': ...} are both given",
                 hint="put all into tools=: functions, and dicts as the API wants them",
@@ -261,7 +272,7 @@ class CallConfig:
         if self.type == "realtime":
             return
         for name in ANSWERING:
-            if getattr(self, name) is not _UNSET:
+            if getattr(self, name) is not UNSET:
                 raise ConfigError(
                     f"{name}= has no place in a transcription session: nobody answers there",
                     hint="its options: transcription, turn_detection, noise_reduction, session",
@@ -341,11 +352,11 @@ class CallConfig:
                 "tool_choice": self.tool_choice,
                 "audio": _set_only(
                     {
-                        "input": _set_only(audio_input) or _UNSET,
-                        "output": _set_only(audio_output) or _UNSET,
+                        "input": _set_only(audio_input) or UNSET,
+                        "output": _set_only(audio_output) or UNSET,
                     }
                 )
-                or _UNSET,
+                or UNSET,
             }
         )
         return _merged(changes, self.session)
@@ -371,7 +382,7 @@ def _within(value: Any, *names: str) -> Any:
 
 
 def _set_only(values: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value is not _UNSET}
+    return {name: value for name, value in values.items() if value is not UNSET}
 
 
 def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

@@ -238,7 +238,7 @@ class Ours:
     @property
     def heard(self) -> int:
         """Samples that came out of packets, of all calls."""
-        return sum(call._player.stats.jitter_buffer_emitted_count for call in self._calls)
+        return sum(call._roads.player.stats.jitter_buffer_emitted_count for call in self._calls)
 
 
 CLIENTS = {"aiortc": stock, "libwebrtc": libwebrtc, "rtcvoice": Ours}

@@ -16,11 +16,11 @@ from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
 
 import msgspec
 import numpy as np
+from fake_road import FakeLeg, FakeOutput
 
 from rtcvoice import events
 from rtcvoice.conversation.accounts.limits import Limits
-from rtcvoice.conversation.ports import Ports
-from rtcvoice.conversation.side import ConversationSide
+from rtcvoice.conversation.road import Conversation
 from rtcvoice.conversation.tools.toolset import ToolSet
 from rtcvoice.errors import RtcVoiceError
 from rtcvoice.sound.samples import Block
@@ -171,24 +171,14 @@ class World:
         self._count = 0
         self._failures: list[str] = []
         tools = ToolSet.of([self.weather])
-        self.side = ConversationSide(
-            Ports(
-                send=self._sent,
-                message_limit=lambda: 1 << 20,
-                open_microphone=lambda on: None,
-                listen=self._heard,
-                rate=lambda: 24000,
-                held=lambda: 0.0,
-                load_clip=self._clip,
-            ),
-            act_on=lambda fact: None,
-            reached=lambda limit: None,
+        self.road = Conversation(
+            FakeOutput(self._heard),
             model="gpt-realtime",
             tools=tools,
             limits=Limits(tokens=10**15),
+            clock=self._loop.time,
         )
-        self.side.dialogue._clock = self._loop.time
-        self.side.dialogue.asking._clock = self._loop.time
+        self.road.attach(FakeLeg(self._sent, limit=1 << 20))
 
     async def run(self) -> str:
         """Live through it; return what is wrong, or nothing."""
@@ -199,7 +189,7 @@ class World:
             await self._live()
         finally:
             logger.removeHandler(watch)
-            await self.side.aclose()
+            await self.road.aclose()
         return "; ".join(self._failures)
 
     async def _live(self) -> None:
@@ -223,21 +213,21 @@ class World:
             self._receive(self._odd)
         await self._ask(must=True)
         try:
-            await self.side.dialogue.update({"instructions": "x"})
+            await self.road.commands.update({"instructions": "x"})
         except RtcVoiceError as exc:
             self._failures.append(f"a later update: {exc}")
         await asyncio.sleep(70)
-        if not self.side.dialogue.is_idle:
+        if not self.road.is_idle:
             self._failures.append("it never becomes idle")
-        json.dumps(self.side.dialogue.state.history)
-        str(self.side.accounts.usage)
+        json.dumps(self.road.state.history)
+        str(self.road.accounts.usage)
 
     async def _ask(self, *, must: bool) -> None:
         """Ask; the answer has to come, or, when it is the odd event's, an error."""
         try:
             async with asyncio.timeout(200):
                 items: list[events.Item] = [_question(f"q{self._next()}")]
-                reply = await self.side.dialogue.asking.ask(items)
+                reply = await self.road.requests.ask(items)
                 text = await reply.text()
                 await reply.played()
             if must and text != "Hi.":
@@ -255,7 +245,6 @@ class World:
         return self._count
 
     def _sent(self, event: events.ClientEvent) -> None:
-        self.side.sent(event)
         self._loop.call_later(0.02, self._obey, event)
 
     def _obey(self, event: events.ClientEvent) -> None:
@@ -308,7 +297,7 @@ class World:
     def _say(self, kind: str, **fields: Any) -> None:
         odd, event = self._odd, {"type": kind, "event_id": "e", **fields}
         if odd is None or odd.kind != kind:
-            self.side.receive(json.dumps(event))
+            self.road.receive(json.dumps(event))
             return
         self._odd = None
         # The odd field, or what it is in, alone: everything else is as it should be here.
@@ -320,11 +309,11 @@ class World:
             place[key] = strange[key]
         else:
             place.pop(key, None)
-        self.side.receive(json.dumps(event))
+        self.road.receive(json.dumps(event))
 
     def _receive(self, odd: Case) -> None:
         self._odd = None
-        self.side.receive(odd.text)
+        self.road.receive(odd.text)
 
     @staticmethod
     async def _heard() -> Any:

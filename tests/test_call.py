@@ -286,8 +286,7 @@ async def test_the_server_can_hang_up(server: Emulator) -> None:
 
 
 def call_limit(call: rtcvoice.Call) -> int:
-    assert call._leg is not None
-    return call._leg.transport.max_message_size
+    return call._roads.leg.transport.max_message_size
 
 
 def heard(path: Path) -> np.ndarray:

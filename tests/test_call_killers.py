@@ -68,7 +68,7 @@ async def listen(spoils):
         heard_enough = len(ear.heard) + len(CLIP) + RATE // 2
         await eventually(lambda: len(ear.heard) >= heard_enough)
         assert call.state is CallState.ACTIVE
-        return ear.heard, call._player.stats, lag.worst
+        return ear.heard, call._roads.player.stats, lag.worst
 
 
 CLIP = PromptVoice().clip("repeat").samples[: int(1.6 * RATE)]
@@ -244,8 +244,7 @@ async def test_closing_survives_a_cancellation_at_every_point(emulator):
     steps, interrupted = 0, True
     while interrupted:
         steps += 1
-        call = calling(emulator)._call
-        await call.start()
+        call = await calling(emulator)
         closing = asyncio.create_task(call.aclose())
         interrupted = await cancelled_after(closing, steps)
         async with asyncio.timeout(5):
@@ -260,8 +259,7 @@ async def test_closing_survives_a_cancellation_at_every_point(emulator):
 
 
 async def test_a_close_cancelled_again_and_again_still_closes(emulator):
-    call = calling(emulator)._call
-    await call.start()
+    call = await calling(emulator)
     closing = asyncio.create_task(call.aclose())
     await asyncio.sleep(0)
     async with asyncio.timeout(5):

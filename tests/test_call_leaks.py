@@ -17,6 +17,7 @@ from live import KEY, Census, calling, eventually, hold, separate_emulator
 
 import rtcvoice
 from rtcvoice import CallState, TransportError
+from rtcvoice.conversation.road import Conversation
 from rtcvoice.wire.transport import Transport
 
 pytestmark = pytest.mark.usefixtures("no_stray_errors")
@@ -60,18 +61,14 @@ async def test_several_calls_at_once_leave_nothing_behind(emulator, tmp_path):
 
 
 async def cancelled_connecting(server, wait):
-    """Begin to connect, wait in the way of `wait`, cancel; return the call."""
-    call = calling(server)._call
-    connecting = asyncio.create_task(call.start())
+    """Begin to connect, wait in the way of `wait`, cancel."""
+    connecting = asyncio.create_task(calling(server).__aenter__())
     await wait(connecting)
     connecting.cancel()
     async with asyncio.timeout(5):
         await asyncio.wait({connecting})
     if not connecting.cancelled():  # it was faster than we
-        connecting.result()
-        await call.aclose()
-    assert call.state is CallState.ENDED
-    return call
+        await connecting.result().aclose()
 
 
 async def test_connecting_cancelled_anywhere_leaves_nothing_behind(emulator):
@@ -105,7 +102,7 @@ async def test_connecting_cancelled_at_a_stage_leaves_nothing_behind(emulator, m
 
     with monkeypatch.context() as patch:
         if stage == "session":
-            patch.setattr(rtcvoice.Call, "_session_ready", stuck)
+            patch.setattr(Conversation, "ready", stuck)
         else:
             patch.setattr(f"rtcvoice.wire.transport.Transport.wait_{stage}", stuck)
 
@@ -132,7 +129,7 @@ async def test_a_cancellation_while_giving_up_waits_for_the_closing(emulator, mo
 
     monkeypatch.setattr(Transport, "_close_peer", close_slowly)
     monkeypatch.setattr(Transport, "wait_ice", lambda transport: asyncio.Event().wait())
-    connecting = asyncio.create_task(calling(emulator, connect_timeout=0.2)._call.start())
+    connecting = asyncio.create_task(calling(emulator, connect_timeout=0.2).__aenter__())
     async with asyncio.timeout(5):
         await closing.wait()
         connecting.cancel()
@@ -167,8 +164,8 @@ async def test_a_refusal_is_not_hidden_by_the_deadline_that_passes_while_closing
 async def test_servers_killed_mid_call_leave_nothing_behind(emulator):
     census = await warmed_up(emulator)
     async with separate_emulator() as process:
-        calls = [calling(process, liveness_timeout=0.5)._call for _ in range(3)]
-        await asyncio.gather(*(call.start() for call in calls))
+        begun = [calling(process, liveness_timeout=0.5).__aenter__() for _ in range(3)]
+        calls = await asyncio.gather(*begun)
         process.send_signal(signal.SIGKILL)
         async with asyncio.timeout(5):
             ends = await asyncio.gather(*(call.wait_ended() for call in calls))
@@ -206,8 +203,7 @@ async def test_raising_handlers_and_open_iterators_leave_nothing_behind(emulator
 async def test_cancelled_closing_leaves_nothing_behind(emulator):
     census = await warmed_up(emulator)
     for turns in range(1, 40, 4):
-        call = calling(emulator)._call
-        await call.start()
+        call = await calling(emulator)
         closing = asyncio.create_task(call.aclose())
         for _ in range(turns):
             await asyncio.sleep(0)
@@ -277,9 +273,8 @@ async def test_a_server_that_never_confirms_the_hang_up_leaves_nothing_behind(em
         return await over.wait()
 
     emulator.hang_up = hang_up
-    call = calling(emulator, close_timeout=0.2)._call
-    await call.start()
-    leg = call._leg
+    call = await calling(emulator, close_timeout=0.2)
+    leg = call._roads.leg
     await call.aclose()
     assert call.state is CallState.ENDED
     assert leg.signaling._rest._http.is_closed

@@ -93,7 +93,7 @@ async def test_text_that_cannot_be_sent_is_refused_at_once() -> None:
             call.respond(tools=[{"type": "function", "name": HALF}]),
             call.seed([{"role": "user", "text": HALF}]),
             call.send_event({"type": "response.create", "response": {"instructions": HALF}}),
-            call._dialogue.update({"instructions": HALF}),
+            call._conversation.commands.update({"instructions": HALF}),
         ):
             with pytest.raises(ConfigError, match="surrogate"):
                 await verb

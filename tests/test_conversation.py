@@ -11,7 +11,7 @@ from event_samples import CLIENT_SAMPLES, TURN
 from rtcvoice import events
 from rtcvoice.conversation.asking import commands
 from rtcvoice.conversation.asking.confirmations import new_id
-from rtcvoice.conversation.state.conversation import RESPONSE_TIMEOUT, Conversation, Fact
+from rtcvoice.conversation.state.conversation import RESPONSE_TIMEOUT, ConversationState, Fact
 from rtcvoice.conversation.state.requests import Request
 from rtcvoice.conversation.state.sequencer import REQUEST_TIMEOUT
 from rtcvoice.errors import ConfigError
@@ -48,8 +48,8 @@ AUDIO_STOPPED = server("output_audio_buffer.stopped", response_id="resp_1")
 AUDIO_CLEARED = server("output_audio_buffer.cleared", response_id="resp_1")
 
 
-def conversation(turn_detection=VAD, *fed) -> Conversation:
-    made = Conversation(new_id)
+def conversation(turn_detection=VAD, *fed) -> ConversationState:
+    made = ConversationState(new_id)
     made.feed(session(turn_detection), 0.0)
     for event in fed:
         made.feed(event, 0.0)
@@ -77,11 +77,11 @@ def conversation(turn_detection=VAD, *fed) -> Conversation:
     ],
 )
 def test_each_event_states_its_fact(event, fact):
-    assert Conversation(new_id).feed(event, 0.0) is fact
+    assert ConversationState(new_id).feed(event, 0.0) is fact
 
 
 def test_a_recorded_turn():
-    made = Conversation(new_id)
+    made = ConversationState(new_id)
     facts = [fact for line in TURN if (fact := made.feed(events.decode(line), 0.0))]
     assert facts == [
         Fact.SESSION_KNOWN,
@@ -94,7 +94,7 @@ def test_a_recorded_turn():
 
 
 def test_the_session_is_the_last_one_described():
-    made = Conversation(new_id)
+    made = ConversationState(new_id)
     assert made.session is None
     made.feed(session(VAD), 0.0)
     made.feed(session(None, "session.updated"), 0.0)
@@ -102,7 +102,7 @@ def test_the_session_is_the_last_one_described():
 
 
 def test_a_session_that_cannot_be_read_is_a_session():
-    made = Conversation(new_id)
+    made = ConversationState(new_id)
     strange = events.decode('{"type": "session.created", "session": "odd"}')
     assert made.feed(strange, 0.0) is Fact.SESSION_KNOWN
     assert made.session is not None
@@ -110,7 +110,7 @@ def test_a_session_that_cannot_be_read_is_a_session():
 
 
 def test_what_is_known_of_the_session_outlives_an_update_that_cannot_be_read():
-    made = Conversation(new_id)
+    made = ConversationState(new_id)
     made.feed(session(VAD), 0.0)
     odd = events.decode('{"type": "session.updated", "session": ["odd"]}')
     assert made.feed(odd, 0.0) is Fact.SESSION_KNOWN
@@ -146,11 +146,11 @@ def test_speech_interrupts_where_the_server_says_so(turn_detection, interruptibl
 
 
 def test_before_the_session_is_known_nothing_interrupts():
-    assert not Conversation(new_id).interruptible
+    assert not ConversationState(new_id).interruptible
 
 
 def test_a_session_without_audio_settings_is_not_interruptible():
-    made = Conversation(new_id)
+    made = ConversationState(new_id)
     made.feed(server("session.created", session={"type": "realtime"}), 0.0)
     assert not made.interruptible
 
@@ -159,7 +159,7 @@ def test_a_session_without_audio_settings_is_not_interruptible():
 
 
 def test_nothing_has_happened_yet():
-    assert Conversation(new_id).is_idle(0.0)
+    assert ConversationState(new_id).is_idle(0.0)
     assert conversation().is_idle(0.0)
 
 
@@ -349,13 +349,13 @@ def test_there_has_to_be_something_to_say():
 def test_events_are_taken_as_structs_and_as_dicts(event):
     if event.event_id is None:  # a change of the session would get one
         event = msgspec.structs.replace(event, event_id="e")
-    assert commands.checked(event) == (event, events.encode(event))
-    assert commands.checked(events.as_dict(event))[0] == event
+    assert commands.checked_event(event) == (event, events.encode(event))
+    assert commands.checked_event(events.as_dict(event))[0] == event
 
 
 def test_a_dict_is_sent_as_it_is():
     event = {"type": "response.create", "response": {"brand_new": 1, "metadata": None}}
-    _, text = commands.checked(event)
+    _, text = commands.checked_event(event)
     assert json.loads(text) == event
 
 
@@ -374,4 +374,4 @@ def test_a_dict_is_sent_as_it_is():
 )
 def test_what_is_no_client_event_is_refused(event, complaint):
     with pytest.raises(ConfigError, match=complaint):
-        commands.checked(event)
+        commands.checked_event(event)

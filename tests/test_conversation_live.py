@@ -145,7 +145,7 @@ def test_a_transcription_session_has_nobody_to_instruct(name) -> None:
     ],
 )
 async def test_no_device_is_opened_for_what_nobody_hears(options, ends) -> None:
-    made = rtcvoice.connect(**options)._call._ends
+    made = rtcvoice.connect(**options)._ends
     assert (type(made.source).__name__, type(made.sink).__name__) == ends
 
 

@@ -13,7 +13,7 @@ from talkative_server import TalkativeServer
 
 from rtcvoice import events as e
 from rtcvoice.conversation.asking import commands
-from rtcvoice.conversation.state.conversation import Conversation
+from rtcvoice.conversation.state.conversation import ConversationState
 from rtcvoice.conversation.state.requests import Request, RequestState
 
 RACES = {"conversation_already_has_active_response", "response_cancel_not_active"}
@@ -27,7 +27,7 @@ class Client:
         self.out = []
         self.now = 0.0
         self.numbers = iter(range(10**6))
-        self.conversation = Conversation(self.new_id)
+        self.conversation = ConversationState(self.new_id)
         self.sequencer = self.conversation.sequencer
         self.sequencer.calls_wanted = True
         self.finals = []

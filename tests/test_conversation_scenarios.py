@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import io
 import threading
+import wave
 from functools import wraps
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,8 +15,8 @@ import virtual_loop
 from virtual_call import HELD, VirtualCall
 
 from rtcvoice import ConfigError, ServerError, Status
+from rtcvoice.call.message import message_items
 from rtcvoice.conversation.asking import content
-from rtcvoice.conversation.verbs import Verbs
 from rtcvoice.emulator.session.shared import Pace
 from rtcvoice.emulator.session.transcript_order import TranscriptOrder
 from rtcvoice.emulator.session.turn import Turn
@@ -186,7 +187,8 @@ async def test_a_lost_race_is_retried_and_counted():
     # Turn detection is off as far as the client knows, until the server's own response is there.
     async with VirtualCall(session=TEXT, way=0.1) as call:
         await call.send_event({"type": "response.create"})
-        call._dialogue.state.sequencer._raw = None  # as if somebody else had asked, on a sideband
+        # As if somebody else had asked, on a sideband.
+        call._conversation.state.sequencer._untracked = None
         reply = await call.ask("Hello?")
         assert await reply.text()
         assert call.absorbed_errors == {"conversation_already_has_active_response": 1}
@@ -284,13 +286,13 @@ def answering(call, *, delay=0.5):
             loop = asyncio.get_running_loop()
             loop.call_later(
                 delay / (1 + len(surfaced)),
-                call._dialogue.answer_call,
+                call._conversation.answer_call,
                 one.call_id,
                 f'"{one.name}"',
             )
 
-    call._dialogue.on_calls = run
-    call._dialogue.state.sequencer.calls_wanted = True
+    call._conversation.on_calls = run
+    call._conversation.state.sequencer.calls_wanted = True
     return surfaced
 
 
@@ -330,13 +332,13 @@ async def test_a_tool_that_asks_does_not_deadlock():
 
         async def run(one):
             texts.append(await (await call.ask("Which one?")).text())
-            call._dialogue.answer_call(one.call_id, "1")
+            call._conversation.answer_call(one.call_id, "1")
 
         running = set()
-        call._dialogue.on_calls = lambda calls: running.update(
+        call._conversation.on_calls = lambda calls: running.update(
             asyncio.ensure_future(run(one)) for one in calls
         )
-        call._dialogue.state.sequencer.calls_wanted = True
+        call._conversation.state.sequencer.calls_wanted = True
         reply = await call.ask("Go.")
         texts.append(await reply.text())
         assert all(texts)
@@ -382,10 +384,10 @@ async def test_a_refusal_is_raised_where_it_belongs():
     async with VirtualCall(session=TEXT) as call:
         with pytest.raises(ServerError, match="refused to answer"):
             await call.respond(tool_choice="nonsense")
-        seeds = call._dialogue.asking.seeds([{"role": "user", "text": "a"}])
-        await call._dialogue.asking.plant(seeds)
+        seeds = call._conversation.requests.seeds([{"role": "user", "text": "a"}])
+        await call._conversation.requests.plant(seeds)
         with pytest.raises(ServerError, match="refused the history"):
-            await call._dialogue.asking.plant(seeds)  # the same items once more
+            await call._conversation.requests.plant(seeds)  # the same items once more
         assert await (await call.ask("Still there?")).text()
 
 
@@ -417,7 +419,7 @@ async def test_a_server_that_does_not_answer_is_told_of():
     async with VirtualCall(Turn(lost=True), session=TEXT) as call:
         with pytest.raises(Exception, match=r"did not react|refused"):
             await call.ask("Hi")
-        assert call._dialogue.is_idle
+        assert call._conversation.is_idle
 
 
 @virtual
@@ -543,12 +545,22 @@ async def test_images_that_do_not_fit_together_go_one_by_one():
         assert len(call.sent("response.create")) == 1
 
 
+def wav_file(samples):
+    """Return a WAV in memory, at 24 kHz."""
+    data = io.BytesIO()
+    with wave.open(data, "wb") as file:
+        file.setparams((1, 2, 24000, 0, "NONE", ""))
+        file.writeframes(samples.tobytes())
+    data.seek(0)
+    return data
+
+
 @virtual
 async def test_a_recorded_clip_is_one_message():
     clip = (np.sin(np.arange(12000) / 8) * 9000).astype(np.int16)
+    file = wav_file(clip)
     async with VirtualCall(session=TEXT) as call:
-        call.clip = clip
-        for audio in (clip, "question.wav", (clip[::3].copy(), 8000)):
+        for audio in (clip, file, (clip[::3].copy(), 8000)):
             assert await (await call.ask(audio=audio)).text()
         sent = call.sent("conversation.item.create")
         assert len(sent) == 3
@@ -589,9 +601,7 @@ async def test_clips_and_images_are_made_ready_beside_the_event_loop(monkeypatch
 
     for name in ("_encoded", "resampler", "image_part"):
         monkeypatch.setattr(content, name, watched(getattr(content, name)))
-    dialogue = SimpleNamespace(message_limit=65536)
-    verbs = Verbs(SimpleNamespace(dialogue=dialogue, dispatcher=None, accounts=None))
-    items = await verbs._items("", [PNG], (np.zeros(16000, np.int16), 16000))
+    items = await message_items("", [PNG], (np.zeros(16000, np.int16), 16000), limit=65536)
     assert len(items) == 2
     assert threads
     assert threading.current_thread() not in threads
@@ -714,7 +724,7 @@ async def test_once_closed_nothing_new_is_asked_and_what_is_being_said_is_said_t
         waits = asyncio.create_task(call.ask("And then?"))
         await told
         await asyncio.sleep(0.2)
-        call._dialogue.asking.close(CallEnded("the limit was reached", normal=True))
+        call._conversation.requests.close(CallEnded("the limit was reached", normal=True))
         for request in (waits, call.ask("One more"), call.send("One more"), call.say("One more")):
             with pytest.raises(CallEnded, match="the limit was reached"):
                 await request
@@ -722,4 +732,4 @@ async def test_once_closed_nothing_new_is_asked_and_what_is_being_said_is_said_t
         await call.settle()
         assert await reply.text() == SHORT
         assert len(call.sent("response.create")) == 1
-        assert not call._dialogue.state.sequencer.busy
+        assert not call._conversation.state.sequencer.busy

@@ -93,7 +93,7 @@ async def converse(change: Any) -> tuple[VirtualCall, list[Any], set[str]]:
     )
     loop = asyncio.get_running_loop()
     async with call:
-        runner = ToolRunner(tools, call._dialogue, lambda event: None, clock=loop.time)
+        runner = ToolRunner(tools, call._conversation, lambda event: None, clock=loop.time)
         first = await call.ask("How many?")
         assert await first.text() == FIRST
         await first.played()
@@ -142,7 +142,7 @@ EXPECTED = [
 
 
 async def idle(call: VirtualCall) -> None:
-    while not call._dialogue.is_idle:  # noqa: ASYNC110
+    while not call._conversation.is_idle:  # noqa: ASYNC110
         await asyncio.sleep(0.1)
 
 

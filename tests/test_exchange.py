@@ -11,12 +11,11 @@ import virtual_loop
 from virtual_call import VirtualCall
 
 from rtcvoice import events
-from rtcvoice.call import connect
+from rtcvoice.call.connecting import Connecting
 from rtcvoice.call.timings import Timings
 from rtcvoice.config import CallConfig
-from rtcvoice.conversation.asking.confirmations import AHEAD, REPLY_TIMEOUT, Exchange, new_id
+from rtcvoice.conversation.asking.confirmations import AHEAD, REPLY_TIMEOUT, Confirmations, new_id
 from rtcvoice.errors import CallEnded, ServerError, TransportError
-from rtcvoice.rest.ice_servers import IceSettings
 
 TEXT = {"output_modalities": ["text"]}
 NONSENSE = {"audio": {"input": {"turn_detection": {"type": "nonsense"}}}}
@@ -49,11 +48,11 @@ async def outcome(awaitable):
 @virtual
 async def test_each_of_many_changes_has_its_own_answer():
     async with VirtualCall(session=TEXT) as call:
-        update = call._dialogue.update
+        update = call._conversation.commands.update
         changes = [{"instructions": "a"}, NONSENSE, {"instructions": "b"}, NONSENSE]
         got = await asyncio.gather(*(outcome(update(change)) for change in changes))
         assert got == ["ok", "ServerError", "ok", "ServerError"]
-        assert call._dialogue.state.session.instructions == "b"
+        assert call._conversation.state.session.instructions == "b"
 
 
 @virtual
@@ -71,7 +70,7 @@ async def test_what_belongs_to_a_change_is_left_with_what_becomes_of_it():
             told.append(f"{self.name} {kind.__name__ if kind else 'done'}")
 
     async with VirtualCall(session=TEXT) as call:
-        update = call._dialogue.update
+        update = call._conversation.commands.update
         await asyncio.gather(
             outcome(update(NONSENSE, during=During("a"))),
             outcome(update({"instructions": "x"}, during=During("b"))),
@@ -90,12 +89,12 @@ async def test_a_change_of_somebody_else_answers_none_of_ours(event_id, typed, o
         sent = event if typed else {k: v for k, v in events.as_dict(event).items() if v}
         for change, right in ((NONSENSE, "ServerError"), ({"instructions": "z"}, "ok")):
             await call.send_event(sent)
-            assert await outcome(call._dialogue.update(change)) == right
+            assert await outcome(call._conversation.commands.update(change)) == right
 
 
 @virtual
 async def test_an_update_that_nobody_answers_costs_the_next_one_nothing():
-    exchange = Exchange()
+    exchange = Confirmations()
 
     async def update(answered):
         event = events.SessionUpdate(session={}, event_id=new_id())
@@ -141,14 +140,14 @@ async def waits(exchange):
 
 @virtual
 async def test_the_time_for_an_answer_begins_when_the_bytes_have_left():
-    assert await waits(Exchange()) == pytest.approx(10)
-    slow = Exchange(Network(500_000, 20_000).progress)
+    assert await waits(Confirmations()) == pytest.approx(10)
+    slow = Confirmations(Network(500_000, 20_000).progress)
     assert await waits(slow) == pytest.approx(35, abs=0.5)
 
 
 @virtual
 async def test_a_network_that_takes_nothing_more_is_not_waited_for():
-    stuck = Exchange(Network(500_000, 20_000, stops=5).progress)
+    stuck = Confirmations(Network(500_000, 20_000, stops=5).progress)
     assert await waits(stuck) == pytest.approx(15, abs=0.5)
     begun = seconds()
     with pytest.raises(TransportError, match="taken nothing for 10 s"):
@@ -159,9 +158,9 @@ async def test_a_network_that_takes_nothing_more_is_not_waited_for():
 @virtual
 async def test_room_is_made_by_what_leaves_and_ends_with_the_call():
     network = Network(3 * AHEAD, AHEAD)
-    await Exchange(network.progress).room()
+    await Confirmations(network.progress).room()
     assert seconds() - network.begun == pytest.approx(2, abs=0.1)
-    exchange = Exchange(Network(3 * AHEAD, 1).progress)
+    exchange = Confirmations(Network(3 * AHEAD, 1).progress)
     waiting = asyncio.create_task(exchange.room())
     await asyncio.sleep(1)
     exchange.end(CallEnded("over", normal=True))
@@ -178,7 +177,7 @@ async def test_a_picture_and_what_is_asked_behind_it_over_a_slow_uplink():
         picture = asyncio.create_task(outcome(call.send("What is this?", images=[PICTURE])))
         await asyncio.sleep(0.1)
         behind = [
-            outcome(call._dialogue.update({"instructions": "x"})),
+            outcome(call._conversation.commands.update({"instructions": "x"})),
             outcome(call.ask("And you?")),
             outcome(call.respond(conversation="none")),
         ]
@@ -233,12 +232,12 @@ async def test_a_history_of_large_pictures_goes_in_piece_by_piece():
 @virtual
 async def test_a_history_that_is_refused_ends_at_the_entry():
     async with VirtualCall(session=TEXT, limit=1 << 20, uplink=100_000) as call:
-        seeds = call._dialogue.asking.seeds(history(400, text="x" * 10_000))
+        seeds = call._conversation.requests.seeds(history(400, text="x" * 10_000))
         odd = [events.ContentPart(type="nonsense")]
         refused = events.Message(id=new_id(), role="user", content=odd)
         seeds[10] = events.ConversationItemCreate(event_id=new_id(), item=refused)
         with pytest.raises(ServerError, match="refused the history"):
-            await call._dialogue.asking.plant(seeds)
+            await call._conversation.requests.plant(seeds)
         assert len(call.sent("conversation.item.create")) < 60
         assert await (await call.ask("Still there?")).text()
 
@@ -247,6 +246,6 @@ def test_a_history_that_takes_too_long_is_what_the_error_names():
     timings, config = Timings(), CallConfig.from_options({"api_key": "sk-test"})
     with pytest.raises(asyncio.CancelledError), timings.stage("history"):
         raise asyncio.CancelledError
-    error = connect._too_late(config, connect._blamed(timings), IceSettings(), "")
+    error = Connecting(config, timings).too_late()
     assert error.stage == "history"
     assert "the history is long for this network" in str(error)

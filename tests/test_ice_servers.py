@@ -239,7 +239,7 @@ async def test_a_certificate_that_is_not_trusted_is_named(emulator, turn):
 async def test_stun_and_turn_beside_a_direct_path(emulator, turn, no_stray_errors):
     servers = [f"stun:127.0.0.1:{turn.port}", f"turn:me:hunter2@127.0.0.1:{turn.port}"]
     async with calling(emulator, ice_servers=servers) as call:
-        offer = call._leg.transport._peer.localDescription.sdp
+        offer = call._roads.leg.transport._peer.localDescription.sdp
         assert " typ host" in offer
         assert " typ relay" in offer
         assert call.stats().transport.route.startswith("host udp 127.0.0.1")
@@ -318,7 +318,7 @@ async def test_a_relay_that_never_lets_go_is_left(emulator, turn, monkeypatch, n
     """aioice would try for a minute to give its allocation back."""
     monkeypatch.setattr(_aioice, "DEALLOCATE_TIMEOUT", 0.05)
     async with relayed(emulator, f"turn:me:hunter2@127.0.0.1:{turn.port}") as call:
-        (protocol,) = call._leg.transport._ice._protocols
+        (protocol,) = call._roads.leg.transport._ice._protocols
         inner = getattr(protocol.transport, _aioice._INNER)
         inner._send = lambda data: None  # from here on the network is dead
         begun = time.monotonic()

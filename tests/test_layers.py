@@ -42,6 +42,8 @@ ALLOWED: dict[str, set[str]] = {
     "capture": LEAVES | {"device", "capture"},
     "playout": LEAVES | {"device", "playout"},
     "conversation": LEAVES | {"conversation"},
+    # What a conversation needs of a leg, and of what is heard: two protocols, without a road.
+    "conversation.ports": {"errors", "sound", "conversation.state"},
     "conversation.state": LEAVES | {"conversation.state"},
     # The wire and the REST side know no road: they are handed a track, `on_packet`, `on_text`.
     "wire": {"errors", "masking", "stats", "system", "wire", "rest.ice_servers", "rest.signaling"},
@@ -50,6 +52,18 @@ ALLOWED: dict[str, set[str]] = {
     "rest": {"errors", "masking", "system", "rest"},
     "config": {"errors", "system", "rest", "end_dates", "option_checks"},
     "token_server": {"errors", "config", "rest", "system", "token_server"},
+    # Of the crossing: the stages know no call and no road but the track; the life knows what it
+    # watches and closes, and neither sound nor network; only `connect` puts everything together.
+    "call.timings": {"system"},
+    "call.life": {"errors", "system", "call.roads"},
+    "call.imports": {"system"},
+    "call.connecting": {"errors", "config", "rest", "wire.leg", "capture.track"}
+    | {"call.imports", "call.timings"},
+    "call.ends": LEAVES | {"capture.source", "playout.ducking", "playout.sink"},
+    "call.roads": LEAVES | ROADS | {"wire.leg", "call.ends"},
+    "call.call": LEAVES
+    | {"config", "conversation", "playout.tee"}
+    | {"call.finishing", "call.life", "call.message", "call.roads", "call.timings"},
     "call": LEAVES | ROADS | {"config", "rest", "wire", "device", "call"},
     "emulator": LEAVES
     | {"wire._aiortc", "wire._channels", "wire._sctp", "wire.sdp", "emulator"}

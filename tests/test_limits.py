@@ -6,12 +6,13 @@ import asyncio
 from typing import Any
 
 import pytest
+from fake_road import FakeOutput
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from virtual_loop import run
 
 import rtcvoice.events as ev
-from rtcvoice.conversation.accounts.accounts import AccountPorts, Accounts
+from rtcvoice.conversation.accounts.accounts import Accounts
 from rtcvoice.conversation.accounts.limits import Limits, LimitWatch
 from rtcvoice.conversation.accounts.prices import PRICES
 from rtcvoice.errors import ConfigError
@@ -90,15 +91,13 @@ class Fixture:
     def __init__(self, model: str = "gpt-realtime-2.1", **options: Any) -> None:
         self.told: list[Any] = []
         self.reached: list[LimitReached] = []
-        ports = AccountPorts(
+        self.accounts = Accounts(
+            FakeOutput(),
             publish=self.told.append,
             reached=self.reached.append,
-            listen=lambda: iter(()),  # type: ignore[arg-type,return-value]
-            rate=lambda: 24000,
-            output_latency=lambda: 0.0,
-            round_trip=lambda: 0.0,
+            model=model,
+            **options,
         )
-        self.accounts = Accounts(ports, model=model, **options)
 
 
 def response(tokens: int) -> ev.ResponseDone:

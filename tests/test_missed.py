@@ -12,7 +12,7 @@ from virtual_call import HELD, VirtualCall
 
 from rtcvoice import ServerError, Status
 from rtcvoice import events as e
-from rtcvoice.conversation.state.conversation import Conversation
+from rtcvoice.conversation.state.conversation import ConversationState
 from rtcvoice.conversation.state.hearing import LONG_PAUSE, PAUSE, Sound
 from rtcvoice.conversation.state.items import IMAGES_KEPT
 from rtcvoice.conversation.state.missed import ITEMS_TIMEOUT, NEWS_TIMEOUT, STOPPED_TIMEOUT
@@ -33,7 +33,7 @@ class Listener:
         self.finals: list[Any] = []
         self.ends: list[Any] = []
         numbers = iter(range(10**6))
-        self.conversation = Conversation(lambda: f"id_{next(numbers)}")
+        self.conversation = ConversationState(lambda: f"id_{next(numbers)}")
         self.feed(said.session(), *fed)
 
     def feed(self, *fed: Any, held: float = 0.0) -> None:
@@ -241,7 +241,7 @@ def test_a_reply_is_not_played_before_it_was_heard() -> None:
             reply = await call.ask("Hello?")
             await reply.played()
             assert asyncio.get_running_loop().time() >= max(end for _, end in call._spans)
-            assert not call._dialogue.state.playing
+            assert not call._conversation.state.playing
             await call.idle()
             assert HELD > 0
 

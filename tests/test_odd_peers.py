@@ -204,7 +204,7 @@ async def test_a_server_that_floods_ends_the_call_with_the_reason(emulator, narr
 
 async def test_datagrams_of_strangers_do_not_end_a_call(emulator):
     async with calling(emulator) as call:
-        transport = call._leg.transport
+        transport = call._roads.leg.transport
         route = call.stats().transport.route
         port = int(route.split(" -> ")[0].rsplit(":", 1)[1])
         stun = (
@@ -383,7 +383,7 @@ def test_the_relays_channel_is_refreshed_by_a_clock_that_nobody_sets():
 
 async def test_all_of_a_calls_objects_go_by_the_monotonic_clock(emulator):
     async with calling(emulator) as call:
-        peer = call._leg.transport._peer
+        peer = call._roads.leg.transport._peer
         (transceiver,) = peer.getTransceivers()
         for owner in (peer.sctp, transceiver.sender, transceiver.receiver):
             for cls in type(owner).__mro__:

@@ -87,10 +87,10 @@ async def test_a_slip_says_nothing(held):
 async def test_a_commit_of_too_little_is_absorbed():
     async with talking() as call:
         call._open_microphone = lambda on: None
-        await call._dialogue.exchange.confirm(
-            _clear(), call._dialogue._ports.send, lambda event: "cleared" in event.type, what="x"
+        await call._conversation._confirmations.confirm(
+            _clear(), call._conversation.send, lambda event: "cleared" in event.type, what="x"
         )
-        assert await call._dialogue.commit_input() is None
+        assert await call._conversation.commands.commit_input() is None
         assert call.absorbed_errors == {"input_audio_buffer_commit_empty": 1}
         assert call.errors[1] == ()
 
@@ -232,7 +232,7 @@ async def test_the_call_ends_while_the_key_is_held():
 @virtual
 async def test_once_closed_a_press_opens_nothing():
     async with talking() as call:
-        call._dialogue.asking.close(CallEnded("the limit was reached", normal=True))
+        call._conversation.requests.close(CallEnded("the limit was reached", normal=True))
         with pytest.raises(CallEnded, match="the limit was reached"):
             async with call.talk():
                 raise AssertionError("the microphone is open")

@@ -6,7 +6,7 @@ import pytest
 import said
 
 from rtcvoice import events as e
-from rtcvoice.conversation.state.conversation import Conversation
+from rtcvoice.conversation.state.conversation import ConversationState
 from rtcvoice.conversation.state.function_calls import MOST_ROUNDS
 from rtcvoice.conversation.state.requests import Request, RequestState
 from rtcvoice.conversation.state.sequencer import (
@@ -493,7 +493,7 @@ def test_a_cancelled_response_has_no_calls_but_those_that_were_complete():
     ],
 )
 def test_what_the_session_forces_holds_for_the_first_response_only(choice, follow_up):
-    conversation = Conversation(Desk().new_id)
+    conversation = ConversationState(Desk().new_id)
     session = e.SessionCreated(session=e.Session(tool_choice=choice))
     conversation.feed(session, 0.0)
     conversation.sequencer.calls_wanted = True

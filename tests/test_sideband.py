@@ -105,7 +105,7 @@ async def test_when_the_session_expires_the_socket_is_told_why():
 async def test_a_session_lives_from_the_offer_on_even_without_media(emulator):
     """A sideband client alone has a whole turn; nobody ever answers ICE."""
     async with calling(emulator) as call:
-        offer = call._leg.transport._peer.localDescription.sdp
+        offer = call._roads.leg.transport._peer.localDescription.sdp
     async with aiohttp.ClientSession() as http:
         headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/sdp"}
         answer = await http.post(f"{emulator.url}/realtime/calls", data=offer, headers=headers)

@@ -6,14 +6,13 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import numpy as np
+from fake_road import FakeLeg, FakeOutput
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from virtual_loop import run
 
 import rtcvoice.events as ev
-from rtcvoice.conversation.dialogue import Dialogue, Ports
-from rtcvoice.conversation.tools.runner import ToolRunner
+from rtcvoice.conversation.road import Conversation
 from rtcvoice.conversation.tools.toolset import ToolSet
 
 DELAYS = st.sampled_from([0.0, 0.01, 0.5, 2.0, 5.0, 40.0])
@@ -32,29 +31,20 @@ class Wire:
     """A dialogue and its tools, with what they sent; the test plays the server."""
 
     def __init__(self) -> None:
-        self.sent: list[Any] = []
         loop = asyncio.get_running_loop()
-        ports = Ports(
-            send=self._send,
-            message_limit=lambda: 65536,
-            open_microphone=lambda on: None,
-            listen=lambda: _nothing(),
-            rate=lambda: 24000,
-            held=lambda: 0.0,
-            load_clip=_no_clip,
-        )
-        self.dialogue = Dialogue(ports, clock=loop.time)
         tools = ToolSet([work], timeout=30, concurrency=3)
+        self.leg = FakeLeg()
+        self.sent = self.leg.sent
+        self.conversation = Conversation(FakeOutput(), model="m", tools=tools, clock=loop.time)
+        self.conversation.attach(self.leg)
+        self.runner = self.conversation.tools
         self.events: list[Any] = []
-        self.runner = ToolRunner(tools, self.dialogue, self.events.append, clock=loop.time)
+        self.conversation.dispatcher.publish = self.events.append  # type: ignore[method-assign]
+        self.runner._publish = self.events.append
         self.feed(ev.SessionCreated(session=ev.Session()))
 
-    def _send(self, event: Any) -> None:
-        self.sent.append(event)
-        self.dialogue.sent(event)
-
     def feed(self, event: Any) -> None:
-        self.dialogue.feed(event)
+        self.conversation.feed(event)
 
     def created(self, response_id: str) -> None:
         response = ev.RealtimeResponse(id=response_id, conversation_id="conv", status="in_progress")
@@ -79,16 +69,7 @@ class Wire:
     async def aclose(self) -> None:
         self.runner.end()
         await self.runner.aclose(timeout=1)
-        await self.dialogue.aclose()
-
-
-async def _nothing() -> Any:
-    return
-    yield
-
-
-async def _no_clip(file: Any, longest: float) -> Any:
-    return np.zeros(0, np.int16)
+        await self.conversation.aclose()
 
 
 @settings(deadline=None, max_examples=60)

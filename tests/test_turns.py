@@ -8,7 +8,7 @@ import pytest
 import said
 
 from rtcvoice import events as e
-from rtcvoice.conversation.state.conversation import Conversation
+from rtcvoice.conversation.state.conversation import ConversationState
 from rtcvoice.conversation.state.records import Status
 from rtcvoice.conversation.state.turns import (
     START_TIMEOUT,
@@ -25,7 +25,7 @@ class Listener:
         self.finals = []
         self.partials = []
         self._ids = iter(range(10**6))
-        self.conversation = Conversation(lambda: f"id_{next(self._ids)}")
+        self.conversation = ConversationState(lambda: f"id_{next(self._ids)}")
         self.feed(said.session(**session), *fed)
 
     def feed(self, *events, step=0.01):

@@ -33,7 +33,7 @@ class Scene:
             session={"tools": ToolSet(list(self.functions)).definitions},
         )
         async with self.call as call:
-            dialogue = call._dialogue
+            dialogue = call._conversation
             clock = asyncio.get_running_loop().time
             runner = ToolRunner(ToolSet(list(self.functions)), dialogue, self._told, clock=clock)
             self.reply = await call.ask("Go.")
@@ -49,7 +49,7 @@ class Scene:
             self.failed.append(event)
 
     async def until_idle(self) -> None:
-        while not self.call._dialogue.is_idle:  # noqa: ASYNC110
+        while not self.call._conversation.is_idle:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
 
 
@@ -113,7 +113,7 @@ def test_from_outside_a_call_with_a_running_tool_is_not_idle() -> None:
 
     async def after(reply: Any) -> None:
         await asyncio.sleep(5)
-        assert not scene.call._dialogue.is_idle
+        assert not scene.call._conversation.is_idle
         await scene.until_idle()
         assert seen == ["over"]
         assert reply.done
@@ -149,7 +149,7 @@ def test_a_plain_function_in_its_thread_does_not_wait_for_itself_either() -> Non
 
     def look() -> str:
         """Ask from a thread."""
-        idle.append(scene.call._dialogue.is_idle)
+        idle.append(scene.call._conversation.is_idle)
         return "looked"
 
     async def slow() -> str:

@@ -14,14 +14,10 @@ from contextlib import suppress
 import numpy as np
 from emulator_driver import CHUNK, Driver, FakeVoice, silence, speech
 
-from rtcvoice import events
-from rtcvoice.conversation.asking import commands
-from rtcvoice.conversation.dialogue import Dialogue
-from rtcvoice.conversation.listening.dispatcher import Dispatcher
-from rtcvoice.conversation.ports import Ports
-from rtcvoice.conversation.state.conversation import Fact
+from rtcvoice.call.call import Call
+from rtcvoice.call.timings import Timings
+from rtcvoice.conversation.road import Conversation
 from rtcvoice.conversation.state.hearing import Sound
-from rtcvoice.conversation.verbs import Verbs
 from rtcvoice.emulator.session.outputs import PlayAudio
 from rtcvoice.emulator.session.script import Scripted
 from rtcvoice.errors import CallEnded
@@ -79,7 +75,54 @@ class _Wire:
         return given, left
 
 
-class VirtualCall(Verbs):
+class _Leg:
+    """The client's end of the wire."""
+
+    round_trip = 0.0
+
+    def __init__(self, call):
+        self._call = call
+        self.message_limit = call.message_limit
+
+    def send(self, text):
+        self._call._transmit(text)
+
+    @property
+    def progress(self):
+        return self._call._up.progress
+
+
+class _Ear:
+    """What the user hears, by arithmetic."""
+
+    rate = 24000
+    held = HELD
+    latency = 0.0
+
+    def __init__(self, call, hears):
+        self._call = call
+        self._hears = hears
+        self.listen = call._blocks
+        self.flush = call._flush
+
+    def resume(self):
+        pass
+
+    @property
+    def sound(self):
+        return self._call._sound() if self._hears else None
+
+
+class _Roads:
+    """What a call needs of its roads here."""
+
+    muted = False
+
+    def __init__(self, conversation):
+        self.conversation = conversation
+
+
+class VirtualCall(Call):
     """`async with VirtualCall(...) as call`, inside `virtual_loop.run`.
 
     `way` is the seconds between the ends, `uplink` its bytes a second. `turns` make a script;
@@ -99,35 +142,26 @@ class VirtualCall(Verbs):
         change=None,
         **options,
     ):
-        ports = Ports(
-            send=lambda event: self._transmit(*commands.checked(event)),
-            progress=lambda: self._up.progress,
-            message_limit=lambda: limit,
-            open_microphone=self._open_microphone,
-            listen=self._blocks,
-            rate=lambda: 24000,
-            held=lambda: HELD,
-            load_clip=self._load,
-            sound=self._sound if hears else lambda: None,
-        )
         self._change = change or (lambda event: event)
         self._spans = []  # of sound at the loudspeaker: [begin, end]
         self._outputs = 0
         self._loop = asyncio.get_running_loop()
-        self._dialogue = Dialogue(ports, clock=self._loop.time)
-        self._dispatcher = Dispatcher()
         self._way = way
         self._up = _Wire(self._loop, way, self._obey, uplink)
-        self._seeds = self._dialogue.asking.seeds(history)
+        self.message_limit = limit
+        conversation = Conversation(_Ear(self, hears), model="virtual", clock=self._loop.time)
+        conversation.attach(_Leg(self))
+        super().__init__(_Roads(conversation), None, Timings())
+        self._publish = conversation.dispatcher.publish
+        conversation.dispatcher.publish = self._tell
+        self._seeds = self._requests.seeds(history)
         self._options = options
         self._persona = (lambda voice: Scripted(list(turns), voice)) if turns else None
         self._speech = np.zeros(0, np.int16)
         self._due = None
         self._ended = None
-        self.microphone = True
         self.flushes = []
         self.collected = []
-        self.clip = None
 
     async def __aenter__(self):
         session = self._options.pop("session", {})
@@ -140,8 +174,8 @@ class VirtualCall(Verbs):
         self._clock = asyncio.create_task(self._live())
         self._collecting = asyncio.create_task(self._collect(self.turns()))
         await asyncio.sleep(2 * self._way)
-        assert self._dialogue.state.session is not None
-        await self._dialogue.asking.plant(self._seeds)
+        await self._conversation.ready()
+        await self._conversation.requests.plant(self._seeds)
         return self
 
     async def __aexit__(self, *exc_info):
@@ -150,15 +184,13 @@ class VirtualCall(Verbs):
         if self._due is not None:
             self._due.cancel()
         await asyncio.wait({self._clock, self._collecting})
-        await self._dialogue.aclose()
-        await self._dispatcher.aclose(timeout=1)
+        await self._conversation.aclose()
 
     def end(self, reason):
         """End the call."""
         if self._ended is None:
             self._ended = reason
-            self._dialogue.end(reason)
-            self._dispatcher.end(reason)
+            self._conversation.end(reason)
 
     # -- what a test does -----------------------------------------------------------------------
 
@@ -172,8 +204,8 @@ class VirtualCall(Verbs):
 
     async def idle(self):
         """Wait until everything has been said and every turn is final."""
-        turns = self._dialogue.state.turns
-        while not self._dialogue.is_idle or turns.next_deadline() is not None:  # noqa: ASYNC110
+        turns = self._conversation.state.turns
+        while not self._conversation.is_idle or turns.next_deadline() is not None:  # noqa: ASYNC110
             await asyncio.sleep(0.05)  # time costs nothing here
         await asyncio.sleep(0)  # for who collects them
 
@@ -217,18 +249,12 @@ class VirtualCall(Verbs):
     _sent = ()
     _told = ()
 
-    def _transmit(self, event, text):
+    def _transmit(self, text):
         if self._ended is not None:
             raise self._ended.again()
-        assert len(text) <= self._dialogue.message_limit
+        assert len(text) <= self.message_limit
         self._sent = (*self._sent, json.loads(text))
         self._up.send(text)
-        self._act_on(self._dialogue.sent(event))
-
-    async def send_event(self, event):
-        checked, text = commands.checked(event)
-        self._transmit(checked, text)
-        self._dialogue.sent_elsewhere(checked)
 
     def _obey(self, text):
         if self._ended is None:
@@ -241,20 +267,16 @@ class VirtualCall(Verbs):
         changed = self._change(json.loads(text))
         if changed is None:
             return
-        event = self._dialogue.state.playback.named(events.decode(json.dumps(changed)))
-        fact, hidden = self._dialogue.feed(event)
-        self._act_on(fact)
-        if not hidden:
-            if event.type == "error":
-                self._told = (*self._told, event)
-            self._dispatcher.publish(event)
+        self._conversation.receive(json.dumps(changed))
 
-    def _act_on(self, fact):
-        interruptible = self._dialogue.state.interruptible
-        if fact is Fact.AUDIO_CLEARED or (fact is Fact.USER_SPEECH_STARTED and interruptible):
-            self._dialogue.flushing()
-            self.flushes.append(self._loop.time())
-            self._cut(self._loop.time())
+    def _tell(self, event):
+        if event.type == "error":
+            self._told = (*self._told, event)
+        self._publish(event)
+
+    def _flush(self):
+        self.flushes.append(self._loop.time())
+        self._cut(self._loop.time())
 
     def _sound(self):
         """What the loudspeaker has given so far."""
@@ -280,16 +302,19 @@ class VirtualCall(Verbs):
     def _cut(self, at):
         self._spans = [[begin, min(end, at)] for begin, end in self._spans if begin < at]
 
-    def _open_microphone(self, on):
-        self.microphone = on
+    @property
+    def microphone(self):
+        """Whether it is open."""
+        return not self.muted
+
+    @microphone.setter
+    def microphone(self, on):
+        self._open_microphone(on)
 
     async def _blocks(self):
         while True:
             await asyncio.sleep(0.01)
             yield Block(np.ones(240, np.int16), 0, 0.0)
-
-    async def _load(self, file, longest):
-        return self.clip
 
     async def _collect(self, turns):
         with suppress(CallEnded):

@@ -1,8 +1,16 @@
 """THE CROSSING: where the three roads meet in one call.
 
-connect     composes a call: leg, ends, conversation; `rtcvoice.connect`
-connecting  the stages of getting a leg up, timed, under one deadline
-call        what users hold
-life        watches the call and closes it once
-ends        the source and the sink: taken, opened, closed
+    connect.py:connect           what users call; composes all of this, under one deadline
+      connecting.py:Connecting.run   the stages of getting a leg up, timed; knows no call
+      ends.py:Ends.open              beside it: source and sink, taken and opened
+      roads.py:Roads                 joins source, sink, player and conversation at the leg
+      life.py:Life                   watches, and closes everything once, under one deadline
+      call.py:Call                   what users hold: made last, of finished parts
+
+A call has one leg at a time. What belongs to the call (source, sink, player, conversation) outlives
+it: another `Connecting` makes another leg, and `Roads.attach` joins everything to it.
+
+    timings    how long each stage took, and which one is running
+    message    text, images and clips of `send` and `ask` become items
+    finishing  when a call has nothing more to do
 """

@@ -1,123 +1,66 @@
-"""THE CROSSING: a call joins the three roads, supervises its one leg and closes it.
+"""What users hold: a call that is up. Its verbs, its events, and what it is at any time.
 
-    source -> track ==> wire        capture     the track pulls the source once the call is ready
-    wire ==> tap -> player -> sink  playout     packets go in here, the sink pulls when it needs
-    wire ==> text -> dispatcher     conversation; facts cross over: interrupted -> flush the player
-
-Its life (connecting, watching, closing under one deadline) is run by the `Supervisor`, in a task
-that no cancellation of user code reaches; user code never runs inside that task.
+A `Call` is made by `connect` of finished parts, and does nothing by itself: what is said goes to
+the conversation, what is heard is the player's, the end is brought about by the `Life`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Never
 
-from rtcvoice.call.ends import Ends
 from rtcvoice.call.finishing import wait_finished
-from rtcvoice.call.life import CallState, Parts, Supervisor
+from rtcvoice.call.life import CallState, Life
+from rtcvoice.call.message import Clip, Image, message_items
+from rtcvoice.call.roads import Roads
 from rtcvoice.call.timings import Timings
-from rtcvoice.call.wiring import Establish, Wiring
-from rtcvoice.capture.file import load_file
-from rtcvoice.capture.source import Source
-from rtcvoice.config import CallConfig
-from rtcvoice.conversation.accounts.limits import Limits
-from rtcvoice.conversation.accounts.prices import ModelPrice
+from rtcvoice.config import CHANGEABLE, UNSET, CallConfig, Unset
+from rtcvoice.conversation.accounts.latency import TurnLatency
+from rtcvoice.conversation.accounts.usage import CallUsage
 from rtcvoice.conversation.asking import commands
-from rtcvoice.conversation.ports import Ports
-from rtcvoice.conversation.side import ConversationSide
-from rtcvoice.conversation.state.conversation import Fact
-from rtcvoice.conversation.state.hearing import Sound
+from rtcvoice.conversation.asking.reply import Reply
+from rtcvoice.conversation.asking.talk import Talk
+from rtcvoice.conversation.listening.event_verbs import EventVerbs
+from rtcvoice.conversation.listening.turn_stream import TurnStream
+from rtcvoice.conversation.state.history_entries import HistoryEntry
 from rtcvoice.conversation.tools.toolset import ToolSet
-from rtcvoice.conversation.verbs import Verbs
-from rtcvoice.errors import CallEnded, TransportError
-from rtcvoice.events import ClientEvent, LimitReached, ResponseCreate, Session
-from rtcvoice.playout.player import Player
-from rtcvoice.playout.sink import Sink
+from rtcvoice.errors import CallEnded
+from rtcvoice.events import ClientEvent, Item, LimitReached, Session
 from rtcvoice.playout.tee import BlockStream
 from rtcvoice.stats import CallStats
-from rtcvoice.system import clock
 from rtcvoice.system.public import public
-from rtcvoice.wire.rtp import RtpPacket
-
-if TYPE_CHECKING:
-    from rtcvoice.capture.track import SourceTrack
-    from rtcvoice.wire.leg import Leg
 
 __all__ = ["Call"]
 
-logger = logging.getLogger(__name__)
-
-DRAIN_TIMEOUT = 30.0
-"""Seconds that `hangup(drain=True)` waits at most for the last word."""
-
-LOOK = 0.1
-"""Seconds between two looks whether all is heard, which no event tells."""
-
-PLAYED_OUT = 0.1
-"""Seconds beyond the playout delay after which the last packet has surely been heard."""
-
 
 @public
-class Call(Verbs):
+class Call(EventVerbs):
     """A call in progress; made by `rtcvoice.connect`. For use on its event loop only.
 
     Iterating over it yields the server's events from then on. Once the call has ended by itself,
     verbs and waits raise `CallEnded`; iterators end, raising it unless the end was normal.
     """
 
-    def __init__(
-        self,
-        config: CallConfig,
-        *,
-        source: Source | None,
-        sink: Sink | None,
-        establish: Establish,
-        history: Iterable[Mapping[str, Any]] = (),
-        tools: ToolSet | None = None,
-        limits: Limits | None = None,
-        price: ModelPrice | None = None,
-    ) -> None:
-        self._side = ConversationSide(
-            self._ports(),
-            act_on=self._act_on,
-            reached=self._limit_reached,
-            model=config.model,
-            tools=tools,
-            limits=limits,
-            price=price,
-        )
-        super().__init__(self._side)
+    def __init__(self, roads: Roads, life: Life, timings: Timings) -> None:
+        super().__init__(roads.conversation.dispatcher)
+        self._roads = roads
+        self._conversation = roads.conversation
+        self._requests = roads.conversation.requests
+        self._life = life
         self._goodbye: asyncio.Task[None] | None = None
-        self._seeds = self._dialogue.asking.seeds(history)
-        self._config = config
-        self._ends = Ends(source, sink, on_change=self._dispatcher.publish)
-        self._establish = establish
-        self._opened_player: Player | None = None
-        self._leg: Leg | None = None
-        self._track: SourceTrack | None = None
-        self._timings: Timings | None = None
-        self._life = Supervisor(
-            Parts(
-                connect=self._connect,
-                heard_at=self._heard_at,
-                ending=self._side.end,
-                close=self._close,
-                ended=self._side.aclose,
-            ),
-            liveness_timeout=config.liveness_timeout,
-            close_timeout=config.close_timeout,
-        )
+        self.timings = timings
+        """How long each stage of connecting took, in seconds."""
+        roads.conversation.on_limit = self._limit_reached
+        roads.conversation.work_for(self)
 
     # -- what it is ---------------------------------------------------------------------------
 
     @property
     def id(self) -> str:
         """The server's id of the call, `rtc_...`."""
-        return self._leg.call_id if self._leg else ""
+        return self._roads.leg.call_id
 
     @property
     def state(self) -> CallState:
@@ -127,29 +70,11 @@ class Call(Verbs):
     @property
     def session(self) -> Session:
         """The session's configuration as the server last described it."""
-        session = self._dialogue.state.session
-        assert session is not None, "a call is handed out only once it is ready"
-        return session
-
-    @property
-    def timings(self) -> Timings:
-        """How long each stage of connecting took, in seconds."""
-        assert self._timings is not None, "a call is handed out only once it is ready"
-        return self._timings
+        return self._conversation.session
 
     def stats(self) -> CallStats:
         """Return how the call fares, or fared, in the terms of webrtc-stats. Cheap; never waits."""
-        assert self._leg, "a call is handed out only once it is ready"
-        assert self._track, "a call is handed out only once it is ready"
-        uplink = self._track.stats
-        return CallStats(
-            playout=self._player.stats,
-            uplink=uplink,
-            transport=self._leg.transport.stats,
-            microphone=self._ends.source.device_stats,
-            loudspeaker=self._ends.sink.device_stats,
-            round_trip_time=uplink.round_trip_time,
-        )
+        return self._roads.stats
 
     @property
     def is_idle(self) -> bool:
@@ -157,24 +82,136 @@ class Call(Verbs):
 
         In a tool, that tool does not count.
         """
-        return self._dialogue.is_idle
+        return self._conversation.is_idle
 
     @property
     def muted(self) -> bool:
         """Whether silence is sent in place of the source."""
-        return self._track is not None and self._track.muted
+        return self._roads.muted
 
     def __repr__(self) -> str:
-        return f"<Call {self.id or 'not connected'} {self.state.name}>"
+        return f"<Call {self.id} {self.state.name}>"
 
-    # -- verbs; those of the conversation, and its events, are in `Verbs` --------------------------
+    # -- what was said --------------------------------------------------------------------------
+
+    def turns(self, *, partial: bool = False) -> TurnStream:
+        """Iterate over the turns of both sides that become final from now on, in spoken order.
+
+        A turn of the assistant is final when it was heard to its end, or cut. With `partial` turns
+        come in the making too: the same `id` again and again, `final` False until the last.
+        """
+        return self._conversation.turns(partial=partial)
+
+    @property
+    def history(self) -> list[HistoryEntry]:
+        """The conversation so far as values for `json.dumps`: messages, function calls, outputs.
+
+        `connect(history=...)` or `seed` bring it into another call.
+        """
+        return self._conversation.history
+
+    @property
+    def usage(self) -> CallUsage:
+        """What was used so far: tokens by kind, per response and in all, and what they cost."""
+        return self._conversation.accounts.usage
+
+    @property
+    def latency(self) -> tuple[TurnLatency, ...]:
+        """How long each spoken turn waited for the first sound of its answer, in order."""
+        return self._conversation.accounts.latency
+
+    @property
+    def absorbed_errors(self) -> Counter[str]:
+        """How often the server refused a command that was overtaken by events, by error code.
+
+        Such as a cancellation that came after the answer's end: no harm, and no `error` event.
+        """
+        return self._conversation.absorbed_errors
+
+    async def seed(self, history: Iterable[Mapping[str, object]]) -> None:
+        """Add a history to the conversation: `call.history` of another call, or a list of dicts.
+
+        The least that an entry needs: `{"role": "user", "text": "..."}`, or assistant, or system.
+        Of an interrupted answer the part that was heard is added. No response follows, and it is no
+        turn of this call. Raises ConfigError for what is no history, ServerError when refused.
+        """
+        await self._requests.plant(self._requests.seeds(history))
+
+    # -- what is said ---------------------------------------------------------------------------
+
+    async def send(
+        self, text: str = "", *, images: Sequence[Image] = (), audio: Clip | None = None
+    ) -> None:
+        """Say something in writing, show images, play a recorded clip; it is answered like speech.
+
+        Returns when the server has it. It is answered as soon as nothing else is, together with
+        what else was said by then; to get the answer, use `ask`. Raises ConfigError for an image or
+        a clip that cannot be sent, DeviceError for a clip that cannot be read, ServerError when the
+        server refuses.
+        """
+        await self._requests.tell(await self._items(text, images, audio))
+
+    async def ask(
+        self,
+        text: str = "",
+        *,
+        images: Sequence[Image] = (),
+        audio: Clip | None = None,
+        **overrides: Any,
+    ) -> Reply:
+        """Say something as `send` does, and return the reply to it as soon as it begins.
+
+        If something else is being answered, that is finished first. `overrides`: as in `respond`.
+        When it is cancelled, the answer is not asked for, or stopped. May be awaited in handlers
+        and tools. Raises as `send` does, TransportError when the server does not react.
+        """
+        params = commands.response_params(overrides)
+        return await self._requests.ask(await self._items(text, images, audio), params)
+
+    async def say(self, text: str, **overrides: Any) -> Reply:
+        """Have the assistant say a text; return the reply. The model mostly keeps to the words.
+
+        The API cannot speak verbatim: the text goes into the response's instructions.
+        """
+        instructions = commands.instructions_to_say(text)
+        return await self.respond(**{**overrides, "instructions": instructions})
+
+    async def respond(self, **overrides: Any) -> Reply:
+        """Have the assistant speak up; return the reply as soon as it begins.
+
+        `overrides` are the API's settings of one response: `instructions`, `output_modalities`,
+        `tools`, `tool_choice`, `max_output_tokens`, `metadata`, `input`, `conversation`, ...
+        With `conversation="none"` it is made beside whatever else is, and leaves no trace in the
+        conversation. Raises ConfigError, ServerError, TransportError when nothing comes.
+        """
+        return await self._requests.respond_to((), commands.response_params(overrides))
+
+    async def interrupt(self) -> None:
+        """Stop the answer: nothing more of it is heard from the next 10 ms on.
+
+        The server stops making it and truncates what was said to what was sent. What would follow
+        of itself does not: the answer to functions that still run, or to what was only sent. What
+        is asked by `ask`, `say` or `respond`, and waits, is still answered.
+        """
+        await self._conversation.commands.stop()
+
+    def talk(self, *, respond: bool = True) -> Talk:
+        """Push to talk: `async with call.talk():` while the user holds the key.
+
+        Needs `turn_detection=None`. Stops a running answer, opens the microphone, and on leaving
+        the block commits what was said and has it answered (`talk.reply`). See `Talk`.
+        """
+        answers = respond and self.session.type != "transcription"
+        return Talk(self._conversation, self._open_microphone, respond=answers)
+
+    # -- the session, the microphone, the end ------------------------------------------------------
 
     def audio(self) -> BlockStream:
         """Iterate over what the sink gets: 10 ms blocks of int16 mono at the sink's rate.
 
         The blocks are as played, silence included; a slow reader loses the oldest.
         """
-        return self._player.tee()
+        return self._roads.listen()
 
     async def send_event(self, event: ClientEvent | dict[str, Any]) -> None:
         """Send any client event, as a struct of `rtcvoice.events` or as a dict with its `type`.
@@ -183,39 +220,53 @@ class Call(Verbs):
         Raises ConfigError for something that is no client event, TransportError when it is too
         large or cannot be sent now, CallEnded.
         """
-        checked, text = commands.checked(event)
-        if isinstance(checked, ResponseCreate):
-            self._dialogue.asking.check_open()
-        self._send(checked, text)
-        self._dialogue.sent_elsewhere(checked)
+        self._conversation.send_by_hand(event)
 
-    async def update(self, **changes: Any) -> Session:
+    async def update(
+        self,
+        *,
+        instructions: str | Unset = UNSET,
+        voice: str | dict[str, str] | Unset = UNSET,
+        speed: float | Unset = UNSET,
+        output_modalities: list[str] | Unset = UNSET,
+        max_output_tokens: int | str | Unset = UNSET,
+        turn_detection: dict[str, Any] | str | Unset | None = UNSET,
+        transcription: dict[str, Any] | str | Unset | None = UNSET,
+        noise_reduction: dict[str, Any] | str | Unset | None = UNSET,
+        tools: ToolSet | Iterable[Callable[..., Any] | dict[str, Any]] | Unset | None = UNSET,
+        tool_choice: str | dict[str, Any] | Unset = UNSET,
+        session: Mapping[str, Any] | Unset = UNSET,
+        **fixed: Never,
+    ) -> Session:
         """Change the session with the session options of `connect`; return it as it is then.
 
         `tools` replaces all tools; calls of the old ones that run go on. Raises ConfigError for an
         option that cannot change during a call, ServerError when the server refuses; nothing is
         changed then.
         """
-        tools = ToolSet.of(changes["tools"]) if "tools" in changes else None
-        if tools is not None:
-            changes["tools"] = tools.definitions
-        await self._dialogue.update(
-            CallConfig.changes_from(changes), during=self._side.tools.replacing(tools)
+        given = locals()
+        options = {name: given[name] for name in CHANGEABLE} | fixed
+        changes = {name: value for name, value in options.items() if value is not UNSET}
+        tool_set = None if isinstance(tools, Unset) else ToolSet.of(tools)
+        if tool_set is not None:
+            changes["tools"] = tool_set.definitions
+        await self._conversation.commands.update(
+            CallConfig.changes_from(changes),
+            during=self._conversation.tools.replacing(tool_set),
         )
         return self.session
 
     def mute(self) -> None:
         """Send silence in place of the source, from the next 20 ms on."""
-        if self._track is not None:
-            self._track.muted = True
+        self._roads.muted = True
 
     def unmute(self) -> None:
         """Send the source again, as it is now: what it gave meanwhile is not sent.
 
         Once a limit is reached the call stays muted.
         """
-        if self._track is not None and self._goodbye is None:
-            self._track.muted = False
+        if self._goodbye is None:
+            self._roads.muted = False
 
     async def finished(self) -> None:
         """Wait until everything was said, answered and heard; the command line waits for this.
@@ -225,7 +276,7 @@ class Call(Verbs):
         answered, and nothing has happened for 1.5 s. Returns also when the call ends normally;
         raises CallEnded when it ends otherwise.
         """
-        await wait_finished(self, self._ends.source)
+        await wait_finished(self, self._roads.source)
 
     async def hangup(self, *, drain: bool = False) -> None:
         """End the call and wait until it has ended; once more does nothing.
@@ -239,147 +290,33 @@ class Call(Verbs):
         """Wait for the end of the call and return its reason; never raises CallEnded."""
         return await self._life.wait_ended()
 
-    async def start(self) -> None:
-        """Connect; used by `connect()`. When it fails, everything is closed already."""
-        await self._life.start()
-
     async def aclose(self) -> None:
         """Hang up and wait until everything is closed; idempotent, finished before cancelled."""
         await self._life.aclose()
 
     # -- inside -------------------------------------------------------------------------------
 
-    async def _connect(self) -> None:
-        wiring = Wiring(
-            on_packet=self._on_packet,
-            on_text=self._side.receive,
-            on_lost=self._on_lost,
-            session_ready=self._session_ready,
-            bring_history=self._bring_history if self._seeds else None,
-        )
-        connected = await self._establish(self._config, wiring, self._open_ends)
-        self._leg, self._track, self._timings = connected
-        self._track.start(self._ends.source)
-        self._ends.start(self._player)
-        self._side.accounts.begin()
+    async def _items(self, text: str, images: Sequence[Image], audio: Clip | None) -> list[Item]:
+        limit = self._conversation.message_limit
+        return await message_items(text, images, audio, limit=limit)
 
-    async def _open_ends(self) -> None:
-        await self._ends.open()
-        self._opened_player = Player(self._ends.sink.rate)  # known only now
-
-    @property
-    def _player(self) -> Player:
-        assert self._opened_player is not None, "a call is handed out only once it is ready"
-        return self._opened_player
-
-    def _ports(self) -> Ports:
-        return Ports(
-            send=lambda event: self._send(*commands.checked(event)),
-            progress=lambda: self._leg.transport.progress if self._leg else (0, 0),
-            message_limit=lambda: self._leg.transport.max_message_size if self._leg else 0,
-            open_microphone=lambda on: self.unmute() if on else self.mute(),
-            listen=self.audio,
-            rate=lambda: self._player.rate,
-            held=self._held,
-            load_clip=lambda file, longest: load_file(file, longest=longest),
-            output_latency=lambda: self._ends.latency,
-            sound=self._sound,
-            round_trip=lambda: (self._track.stats.round_trip_time or 0.0) if self._track else 0.0,
-        )
-
-    def _held(self) -> float:
-        """Return the seconds of audio that have arrived and are not heard yet."""
-        if self._opened_player is None:
-            return 0.0
-        return self._player.stats.jitter_buffer_level + self._ends.latency
-
-    def _sound(self) -> Sound | None:
-        """Return the latest sound, as it leaves the loudspeaker."""
-        if self._opened_player is None:
-            return None
-        began, ended = self._opened_player.sounded
-        latency = self._ends.latency
-        return Sound(began + latency, ended + latency)
-
-    def _on_packet(self, packet: RtpPacket) -> None:
-        if self._opened_player is not None:
-            self._opened_player.insert_packet(packet)
-
-    async def _close(self) -> None:
-        parts = [self._ends.aclose()]
-        if self._leg is not None:
-            parts.append(self._leg.aclose())
-        for result in await asyncio.gather(*parts, return_exceptions=True):
-            if isinstance(result, BaseException):
-                logger.error("x closing a part of the call failed", exc_info=result)
-        if self._opened_player is not None:
-            self._opened_player.close()
-
-    def _on_lost(self, error: TransportError) -> None:
-        if self.state is CallState.CONNECTING:
-            error.stage = "session"  # the last one: the others are behind us
-        if fault := self._dialogue.state.fault:
-            error = TransportError(fault, stage=error.stage)
-        self._life.lose(error)
-
-    def _heard_at(self) -> float:
-        return self._leg.transport.heard_at if self._leg is not None else clock.now()
-
-    async def _session_ready(self, leg: Leg) -> None:
-        """Wait for the session's configuration; with a ready token first send what was asked."""
-        self._leg = leg
-        while self._dialogue.state.session is None:
-            if self._life.end is not None:
-                raise self._life.end.again()
-            await self._life.wait_changed()
-        changes = self._config.session_changes()
-        if changes and leg.signaling.session_is_unset:
-            await self._dialogue.update(changes)
-
-    async def _bring_history(self) -> None:
-        await self._dialogue.asking.plant(self._seeds)
-
-    def _send(self, event: ClientEvent, text: str) -> None:
-        if self._life.end is not None or self._leg is None:
-            ended = self._life.end or CallEnded("the call has not begun", normal=False)
-            raise ended.again()
-        self._leg.transport.send_text(text)
-        self._side.sent(event)
-
-    def _act_on(self, fact: Fact | None) -> None:
-        """Draw the consequences that a fact has beyond the conversation."""
-        player, interruptible = self._opened_player, self._dialogue.state.interruptible
-        if fact is Fact.SESSION_KNOWN:
-            self._life.changed()
-        elif player is None:
-            return  # still connecting: nothing can be heard yet
-        elif fact is Fact.ASSISTANT_AUDIO_STARTED:
-            player.resume()
-        elif fact is Fact.AUDIO_CLEARED or (fact is Fact.USER_SPEECH_STARTED and interruptible):
-            self._dialogue.flushing()
-            player.flush()
+    def _open_microphone(self, on: bool) -> None:
+        if on:
+            self.unmute()
+        else:
+            self.mute()
 
     def _limit_reached(self, limit: LimitReached) -> None:
         """Hang up politely: nothing new is begun, what is being said is said to its end."""
         self.mute()
         end = CallEnded(str(limit), normal=True)
-        self._dialogue.asking.close(end)
+        self._requests.close(end)
         self._goodbye = asyncio.create_task(
             self._end_with(end, drain=True), name="rtcvoice hanging up at a limit"
         )
 
     async def _end_with(self, reason: CallEnded, *, drain: bool) -> None:
         if drain and self.state is CallState.ACTIVE:
-            await self._drained()
+            await self._roads.drained()
         self._life.request_end(reason)
         await self.wait_ended()
-
-    async def _drained(self) -> None:
-        """Wait until the server is idle and the player has played what it sent."""
-        with suppress(TimeoutError, CallEnded):
-            async with asyncio.timeout(DRAIN_TIMEOUT):
-                while not self.is_idle:
-                    with suppress(TimeoutError):
-                        await self.wait_for("*", timeout=LOOK)
-                # What came last is heard one playout delay later.
-                await asyncio.sleep(self._player.stats.jitter_buffer_target_delay + PLAYED_OUT)

@@ -1,65 +1,54 @@
-"""Getting a call up: the stages, side by side where they can be, under one deadline, each timed.
+"""What users call: composes a call of a leg, its ends and a conversation, under one deadline.
 
-    token ──┐                                  (skipped with a ready token, or direct=True)
-    offer ──┼─ answer ─ ice ─ dtls ─ channel ─ session ─ history
-    devices ┘                                            (if there is one)
+    Connecting.run ──> leg ─┐
+    ends opened ────────────┴─ roads joined ─ session ─ history ─> Call
+                                                        (if there is one)
 
-`connect()` is what users call. `establish()` runs the stages for the call that it makes; when one
-fails, everything made so far is closed before the error is raised, and the error names the stage.
-aiortc is imported only here, in a worker thread beside the token request: on a cold start the
-import takes about as long as the request.
+A `Call` is made last, of finished parts: whoever has one has one that is ready. All of this runs in
+a task of its own, which no cancellation of user code can stop half-way: when a stage fails, or the
+caller is cancelled, everything made so far is closed before the error is raised. The error names
+the stage.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from functools import partial
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from dataclasses import fields
+from os import PathLike
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any, Never
 
 from rtcvoice.call.call import Call
-from rtcvoice.call.ends import Default
+from rtcvoice.call.connecting import Connecting, first_failure
+from rtcvoice.call.ends import Default, Ends
 from rtcvoice.call.imports import FOR_OFFER, FOR_SOUND, imported
+from rtcvoice.call.life import Life, close_within
+from rtcvoice.call.roads import Output, Roads
 from rtcvoice.call.timings import Timings
-from rtcvoice.call.wiring import Connected, Wiring
 from rtcvoice.capture.microphone import Microphone
 from rtcvoice.capture.source import Source
-from rtcvoice.config import CallConfig
+from rtcvoice.config import DEFAULT_MODEL, UNSET, CallConfig, Unset
+from rtcvoice.conversation.accounts.accounts import check_limits
 from rtcvoice.conversation.accounts.limits import Limits
 from rtcvoice.conversation.accounts.prices import ModelPrice
+from rtcvoice.conversation.asking.requesting import Requester
+from rtcvoice.conversation.road import Conversation
 from rtcvoice.conversation.tools.toolset import ToolSet
-from rtcvoice.errors import TransportError
+from rtcvoice.errors import CallEnded, ConfigError, TransportError
+from rtcvoice.playout.player import Player
 from rtcvoice.playout.sink import Sink
 from rtcvoice.playout.speaker import Speaker
-from rtcvoice.rest.addresses import is_loopback
-from rtcvoice.rest.client import tls_context
-from rtcvoice.rest.credentials import EphemeralToken
-from rtcvoice.rest.ice_servers import IceSettings
-from rtcvoice.rest.signaling import Answer, Signaling
+from rtcvoice.rest.credentials import CredentialsSource
+from rtcvoice.rest.ice_servers import IceServer
 from rtcvoice.system import clock
 from rtcvoice.system.public import public
 from rtcvoice.system.waiting import wait_done
 
-if TYPE_CHECKING:
-    from rtcvoice.capture.track import SourceTrack
-    from rtcvoice.wire.leg import Leg
-
-__all__ = ["connect", "establish"]
+__all__ = ["connect"]
 
 logger = logging.getLogger(__name__)
-
-_HINTS = {
-    "token": "the server does not answer: check base_url and the network",
-    "answer": "the server does not answer: check base_url and the network",
-    "devices": "the source or sink does not open",
-    "ice": "no answer by UDP: check that a firewall or VPN lets UDP through",
-    "dtls": "the server was reached but does not finish the encryption handshake",
-    "channel": "the server was reached but does not open the event channel",
-    "session": "the server was reached but does not start the session",
-    "history": "the history is long for this network: shorten it, or raise connect_timeout=",
-}
 
 
 @public
@@ -68,7 +57,8 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
 
     On entering the block the call is ready: the event channel is open and the session configured.
     Leaving the block hangs up. Nothing happens before the block is entered; each object serves one
-    call.
+    call. `call = await rtcvoice.connect(...)` does the same without a block: `call.aclose()` then
+    hangs up.
 
     Ends of the call (by default the system's devices; `None` for silence, for hearing nothing):
         source: what is sent, a `Source` such as `Microphone("USB")` or `FileSource(path)`.
@@ -110,36 +100,85 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
     def __init__(
         self,
         *,
+        # Ends
         source: Source | Default | None = Default.DEVICE,
         sink: Sink | Default | None = Default.DEVICE,
-        history: Iterable[Mapping[str, Any]] = (),
+        # Session
+        type: str = "realtime",  # noqa: A002  (as the API has it)
+        model: str = DEFAULT_MODEL,
+        voice: str | dict[str, str] | Unset = UNSET,
+        speed: float | Unset = UNSET,
+        instructions: str | Unset = UNSET,
+        output_modalities: list[str] | Unset = UNSET,
+        turn_detection: dict[str, Any] | str | Unset | None = UNSET,
+        transcription: dict[str, Any] | str | Unset | None = UNSET,
+        noise_reduction: dict[str, Any] | str | Unset | None = UNSET,
+        max_output_tokens: int | str | Unset = UNSET,
         tools: ToolSet | Iterable[Callable[..., Any] | dict[str, Any]] | None = None,
+        tool_choice: str | dict[str, Any] | Unset = UNSET,
+        session: Mapping[str, Any] | Unset = UNSET,
+        history: Iterable[Mapping[str, object]] = (),
+        # Bounds
         limits: Limits | None = None,
         price: ModelPrice | None = None,
-        **options: Any,
+        # Where
+        base_url: str | None = None,
+        api_key: str | None = None,
+        credentials: CredentialsSource | None = None,
+        direct: bool = False,
+        organization: str | Unset | None = UNSET,
+        project: str | Unset | None = UNSET,
+        safety_identifier: str | None = None,
+        # Network
+        proxy: str | None = None,
+        ca_file: str | PathLike[str] | None = None,
+        ice_servers: Sequence[IceServer | Mapping[str, Any] | str] | str | None = None,
+        ice_transport_policy: str | None = None,
+        # Timeouts, in seconds
+        connect_timeout: float = 10.0,
+        liveness_timeout: float = 10.0,
+        close_timeout: float = 5.0,
+        **unknown: Never,
     ) -> None:
-        tool_set = ToolSet.of(tools)
-        if tools is not None:
-            options["tools"] = tool_set.definitions
-        config = CallConfig.from_options(options)
+        given = locals()
+        options = {f.name: given[f.name] for f in fields(CallConfig)} | unknown
+        self._tools = ToolSet.of(tools)
+        options["tools"] = UNSET if tools is None else self._tools.definitions
+        self._config = config = CallConfig.from_options(
+            {name: value for name, value in options.items() if value is not UNSET}
+        )
         if config.is_silent:  # nobody will be heard; and who writes does not want to be overheard
             sink = None if sink is Default.DEVICE else sink
             writes = source is Default.DEVICE and config.type == "realtime"
             source = None if writes else source
-        self._call = Call(
-            config,
-            source=Microphone() if source is Default.DEVICE else source,
-            sink=Speaker() if sink is Default.DEVICE else sink,
-            establish=establish,
-            history=history,
-            tools=tool_set,
-            limits=limits,
-            price=price,
+        check_limits(config.model, limits, price)
+        self._limits, self._price = limits, price
+        self._history = Requester.seeds(history)
+        self._ends = Ends(
+            Microphone() if source is Default.DEVICE else source,
+            Speaker() if sink is Default.DEVICE else sink,
         )
+        self._task: asyncio.Task[Call] | None = None
+
+    def __await__(self) -> Generator[Any, None, Call]:
+        return self.__aenter__().__await__()
 
     async def __aenter__(self) -> Call:
-        await self._call.start()
-        return self._call
+        if self._task is not None:
+            raise ConfigError(
+                "this connect(...) was entered before", hint="call connect(...) again"
+            )
+        task = self._task = asyncio.create_task(self._connect(), name="rtcvoice connecting")
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if task.cancelled() and not _being_cancelled():  # as the end of asyncio.run does
+                raise CallEnded("connecting was cancelled", normal=False) from None
+            task.cancel()
+            await wait_done(task)
+            if not task.cancelled() and task.exception() is None:  # it was faster
+                await wait_done(asyncio.create_task(task.result().aclose()))
+            raise
 
     async def __aexit__(
         self,
@@ -147,180 +186,78 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self._call.aclose()
+        if self._task is not None:
+            await self._task.result().aclose()
 
+    async def _connect(self) -> Call:
+        """Get the call up; when that fails, everything is closed before it is told."""
+        timings = Timings()
+        begun = clock.now()
+        connecting = Connecting(self._config, timings)
+        try:
+            async with asyncio.timeout(self._config.connect_timeout) as deadline:
+                roads = await self._joined(connecting, timings)
+                life = Life(
+                    roads,
+                    liveness_timeout=self._config.liveness_timeout,
+                    close_timeout=self._config.close_timeout,
+                )
+                await self._make_ready(roads.conversation, life, connecting, timings)
+        except TimeoutError as exc:
+            if not deadline.expired():  # somebody else's, such as a source that asks the network
+                raise
+            raise connecting.too_late() from exc
+        timings.total = clock.now() - begun
+        logger.info("= connected in %.0f ms, call %s", timings.total * 1000, roads.leg.call_id)
+        roads.start()
+        return Call(roads, life, timings)
 
-async def establish(
-    config: CallConfig, wiring: Wiring, open_ends: Callable[[], Awaitable[None]]
-) -> Connected:
-    """Run all stages and return what they yield. Raises the errors named at `connect`."""
-    timings = Timings()
-    begun = clock.now()
-    ice = _ice_settings(config)
-    signaling = Signaling(
-        base_url=config.base_url,
-        credentials=config.credentials_source(),
-        headers=config.headers,
-        proxy=config.proxy,
-        ca_file=config.ca_file,
-    )
-    try:
-        async with asyncio.timeout(config.connect_timeout) as deadline:
-            leg, track = await _run_stages(config, signaling, wiring, open_ends, timings, ice)
-    except TimeoutError as exc:
-        if not deadline.expired():  # somebody else's, such as a source that asks the network
+    async def _joined(self, connecting: Connecting, timings: Timings) -> Roads:
+        """Get a leg up and the ends open, side by side, and join the roads there."""
+        try:
+            async with asyncio.TaskGroup() as side_by_side:
+                leg = side_by_side.create_task(connecting.run())
+                side_by_side.create_task(self._open_ends(timings))
+            player = Player(self._ends.sink.rate)  # known only now
+            conversation = Conversation(
+                Output(player, self._ends),
+                model=self._config.model,
+                tools=self._tools,
+                limits=self._limits,
+                price=self._price,
+            )
+            return Roads(self._ends, player, conversation, leg.result())
+        except BaseException as exc:
+            await close_within(self._config.close_timeout, connecting.aclose(), self._ends.aclose())
+            first = first_failure(exc)
+            if first is exc:
+                raise
+            raise first from first.__cause__
+
+    async def _open_ends(self, timings: Timings) -> None:
+        with timings.stage("devices"):
+            await imported(FOR_OFFER + FOR_SOUND)  # in this order: the offer goes first
+            await self._ends.open()
+
+    async def _make_ready(
+        self, conversation: Conversation, life: Life, connecting: Connecting, timings: Timings
+    ) -> None:
+        """Wait for the session's configuration, and bring in what was said before."""
+        changes = self._config.session_changes() if connecting.session_is_unset else {}
+        try:
+            with timings.stage("session"):
+                await life.unless_ended(conversation.ready(changes))
+            if self._history:
+                with timings.stage("history"):
+                    await life.unless_ended(conversation.requests.plant(self._history))
+        except BaseException as exc:
+            life.request_end(CallEnded("connecting failed", normal=False))
+            await wait_done(asyncio.create_task(life.aclose()))
+            if isinstance(exc, TransportError) and exc.stage == "connected":
+                exc.stage = "session"  # the last one: the others are behind us
             raise
-        raise _too_late(config, _blamed(timings), ice, signaling.asked) from exc
-    timings.total = clock.now() - begun
-    logger.info("= connected in %.0f ms, call %s", timings.total * 1000, leg.call_id)
-    return Connected(leg, track, timings)
 
 
-async def _run_stages(
-    config: CallConfig,
-    signaling: Signaling,
-    wiring: Wiring,
-    open_ends: Callable[[], Awaitable[None]],
-    timings: Timings,
-    ice: IceSettings,
-) -> tuple[Leg, SourceTrack]:
-    made: list[tuple[Leg, SourceTrack]] = []
-    try:
-        async with asyncio.TaskGroup() as side_by_side:
-            token = side_by_side.create_task(_token(config, signaling, timings))
-            side_by_side.create_task(_timed_ends(open_ends, timings))
-            with timings.stage("offer"):
-                loopback = is_loopback(config.base_url)
-                made.append(await _new_leg(signaling, wiring, loopback=loopback, ice=ice))
-                leg, _ = made[0]
-                offer = await leg.transport.create_offer()
-            await _answer_and_join(config, wiring, leg, offer, await token, timings)
-    except BaseExceptionGroup as group:  # the first failure cancelled the others: it is the cause
-        await _abandon(made, signaling)
-        raise group.exceptions[0] from group.exceptions[0].__cause__
-    except BaseException:
-        await _abandon(made, signaling)
-        raise
-    return made[0]
-
-
-async def _answer_and_join(
-    config: CallConfig, wiring: Wiring, leg: Leg, offer: str, token: str, timings: Timings
-) -> None:
-    with timings.stage("answer"):
-        answer = await _answer(config, leg.signaling, offer, token)
-        leg.call_id = answer.call_id
-        await leg.transport.accept_answer(answer.sdp)
-    with timings.stage("ice"):
-        await leg.transport.wait_ice()
-    with timings.stage("dtls"):
-        await leg.transport.wait_dtls()
-    with timings.stage("channel"):
-        await leg.transport.wait_channel()
-    with timings.stage("session"):
-        await wiring.session_ready(leg)
-    if wiring.bring_history is not None:
-        with timings.stage("history"):
-            await wiring.bring_history()
-
-
-async def _token(config: CallConfig, signaling: Signaling, timings: Timings) -> str:
-    """Return the token to offer the call with; empty where it is offered with the key."""
-    if isinstance(config.credentials, EphemeralToken):
-        return config.credentials.value
-    if config.direct and config.credentials is None:
-        return await _ready_token(signaling)
-    with timings.stage("token"):
-        if token := await _ready_token(signaling):
-            return token
-        return "" if config.direct else await signaling.mint_token(config.session_payload())
-
-
-async def _ready_token(signaling: Signaling) -> str:
-    credentials = await signaling.authorize()
-    return credentials.value if isinstance(credentials, EphemeralToken) else ""
-
-
-async def _timed_ends(open_ends: Callable[[], Awaitable[None]], timings: Timings) -> None:
-    with timings.stage("devices"):
-        await imported(FOR_OFFER + FOR_SOUND)  # in this order: the offer goes first
-        await open_ends()
-
-
-async def _new_leg(
-    signaling: Signaling, wiring: Wiring, *, loopback: bool, ice: IceSettings
-) -> tuple[Leg, SourceTrack]:
-    await imported(FOR_OFFER)
-    from rtcvoice.capture.track import SourceTrack
-    from rtcvoice.wire.leg import Leg
-
-    track = SourceTrack()
-    leg = Leg(
-        signaling,
-        track,
-        on_packet=wiring.on_packet,
-        on_text=wiring.on_text,
-        on_lost=wiring.on_lost,
-        on_report=track.follow,
-        loopback=loopback,
-        ice=ice,
-    )
-    return leg, track
-
-
-async def _answer(config: CallConfig, signaling: Signaling, offer: str, token: str) -> Answer:
-    if token:
-        return await signaling.call(offer, token)
-    return await signaling.call_directly(offer, config.session_payload())
-
-
-async def _abandon(made: list[tuple[Leg, SourceTrack]], signaling: Signaling) -> None:
-    """Close what was made and wait for it, cancelled or not: it has deadlines of its own.
-
-    The caller raises what made it give up, so a cancellation that comes now has nothing to add.
-    """
-    closing = asyncio.create_task(
-        made[0][0].aclose() if made else signaling.aclose(), name="rtcvoice abandon connecting"
-    )
-    await wait_done(closing)
-
-
-def _ice_settings(config: CallConfig) -> IceSettings:
-    return IceSettings(
-        servers=config.ice_servers,  # type: ignore[arg-type]  # checked when the config was made
-        relay_only=config.ice_transport_policy == "relay",
-        tls=partial(tls_context, config.ca_file),
-    )
-
-
-def _too_late(config: CallConfig, stage: str, ice: IceSettings, asked: str) -> TransportError:
-    what, hint = f"it stopped at the stage '{stage}'", _HINTS.get(stage, "")
-    if stage == "token" and asked:
-        hint = f"{asked} does not answer"
-    elif stage == "ice" and ice.trouble:
-        what, hint = f"{what}, and {ice.trouble}", ice.cure or hint
-    elif stage == "ice" and ice.mismatch:
-        hint = ice.mismatch
-    elif stage == "ice" and not ice.servers:
-        hint += ", or go through a TURN server: ice_servers= (--ice-server)"
-    return TransportError(
-        f"connecting took longer than {config.connect_timeout:g} s; {what}", stage=stage, hint=hint
-    )
-
-
-def _blamed(timings: Timings) -> str:
-    """Of the stages that were running at the deadline, the one that the others waited for."""
-    for stage in (
-        "token",
-        "answer",
-        "ice",
-        "dtls",
-        "channel",
-        "session",
-        "history",
-        "devices",
-        "offer",
-    ):
-        if stage in timings.running:
-            return stage
-    return "start"
+def _being_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

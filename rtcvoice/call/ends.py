@@ -13,13 +13,11 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from rtcvoice.capture.microphone import Microphone
 from rtcvoice.capture.source import Silence, Source
 from rtcvoice.errors import ConfigError
 from rtcvoice.events import DeviceChanged
 from rtcvoice.playout.ducking import Ducking
 from rtcvoice.playout.sink import Discard, Puller, Sink
-from rtcvoice.playout.speaker import Speaker
 from rtcvoice.system.files import FileKey
 
 __all__ = ["Default", "Ends"]
@@ -51,23 +49,17 @@ class Default(enum.Enum):
 class Ends:
     """Source and sink of one call; None stands for `Silence` and `Discard`.
 
-    `on_change` is called on the event loop when something happens to a device. Raises ConfigError
-    for anything that is no `Source`, or no `Sink`, and for a sink that would replace the very file
-    that the source reads.
+    Raises ConfigError for anything that is no `Source`, or no `Sink`, and for a sink that would
+    replace the very file that the source reads.
     """
 
-    def __init__(
-        self,
-        source: Source | None,
-        sink: Sink | None,
-        *,
-        on_change: Callable[[DeviceChanged], None] = lambda event: None,
-    ) -> None:
+    def __init__(self, source: Source | None, sink: Sink | None) -> None:
         _check("source", source, Source)
         _check("sink", sink, Sink)
         self.source = source if source is not None else Silence()
         self.sink = sink if sink is not None else Discard()
-        self._on_change = on_change
+        self.on_change: Callable[[DeviceChanged], None] = lambda event: None
+        """Called on the event loop when something happens to a device."""
         self._opening: list[tuple[Source | Sink, asyncio.Task[None]]] = []
         self._latency_failed = False
         self._check_files()
@@ -95,8 +87,7 @@ class Ends:
         self._check_files()  # again: files can be moved and linked at any time
         self._take()
         self._listen()
-        if isinstance(self.source, Microphone):
-            self.source.beside(self.sink.played if isinstance(self.sink, Speaker) else None)
+        self.source.set_echo_reference(self.sink.played)
         ends: tuple[Source | Sink, ...] = (self.source, self.sink)
         self._opening = [(end, asyncio.create_task(end.open())) for end in ends]
         tasks = [task for _, task in self._opening]
@@ -115,12 +106,12 @@ class Ends:
             raise
 
     def start(self, player: Puller) -> None:
-        """Let the sink play: softer while the microphone hears somebody over the loudspeaker.
+        """Let the sink play: softer while the source hears the user over the loudspeaker.
 
         The call is up: from now on the sink may write over what its file holds.
         """
         source = self.source
-        if isinstance(source, Microphone) and isinstance(self.sink, Speaker):
+        if self.sink.played is not None:
             player = Ducking(player, lambda: source.hears_user)
         self.sink.start(player)
 
@@ -164,9 +155,12 @@ class Ends:
 
         def tell(event: DeviceChanged) -> None:  # on a thread of the devices
             with suppress(RuntimeError):  # the loop is closed, and the call with it
-                loop.call_soon_threadsafe(self._on_change, event)
+                loop.call_soon_threadsafe(self._changed, event)
 
         self.source.on_change = self.sink.on_change = tell
+
+    def _changed(self, event: DeviceChanged) -> None:
+        self.on_change(event)
 
     def _check_files(self) -> None:
         written = self.sink.output_file

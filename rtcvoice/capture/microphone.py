@@ -115,9 +115,9 @@ class Microphone(Source):
         """Whether the user seems to speak over the assistant. May be read from any thread."""
         return self._conditioner.speaking
 
-    def beside(self, speaker: TimedRing | None) -> None:
-        """Take out the echo of what `speaker` holds, from the next `open` on; None for none."""
-        self._speaker = speaker
+    def set_echo_reference(self, played: TimedRing | None) -> None:
+        """Take out the echo of what `played` holds, from the next `open` on; None for none."""
+        self._speaker = played
 
     @property
     def device_stats(self) -> DeviceStats | None:

@@ -29,6 +29,7 @@ from rtcvoice.sound.samples import (
     latest_tick,
     samples_from_bytes,
 )
+from rtcvoice.sound.timed_ring import TimedRing
 from rtcvoice.stats import DeviceStats
 from rtcvoice.system import clock
 from rtcvoice.system.files import FileKey
@@ -77,6 +78,21 @@ class Source(abc.ABC):
     def input_file(self) -> FileKey | None:
         """Which file it reads, of those that a sink could write to; see `files.file_key`."""
         return None
+
+    @property
+    def hears_user(self) -> bool:
+        """Whether the user seems to speak over the assistant, who is softer then.
+
+        Asked every 10 ms on the thread of the sink. For sources that cannot tell: never.
+        """
+        return False
+
+    def set_echo_reference(self, played: TimedRing | None) -> None:  # noqa: B027  (a default)
+        """Take what the loudspeaker plays, `Sink.played`, as the reference of an echo canceller.
+
+        Called before `open`; None where nothing is played that could be heard. A source without
+        echo cancellation has no use for it.
+        """
 
     @abc.abstractmethod
     async def open(self) -> None:

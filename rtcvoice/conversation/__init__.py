@@ -1,10 +1,15 @@
 """Road 3, event to handler: from the text of the event channel to the user's code, and back.
 
-    wire ==> transport - text -> events.decode -> Dialogue: what it means, who was waiting for it
-                                               -> Dispatcher: waiters -> iterators -> handlers
-    verbs -> items, requests -> Sequencer -> events.encode -> transport ==> wire
+    road.py:Conversation.receive   wire ==> leg - text -> events.decode
+      -> state/ConversationState.feed     what it means
+      -> asking/Confirmations, Replies    who was waiting for it
+      -> listening/Dispatcher.publish     waiters -> iterators -> handlers
+    asking/requesting.py:Requester, asking/session_commands.py   what a verb of the call asks for
+      -> state/Sequencer.due              which response is asked for, and when
+      -> road.py:Conversation.send -> events.encode -> leg ==> wire     the one way out
 
-`side.py` puts the parts together for a call, `dialogue.py` is their clock and sends what is due.
+`road.py` puts the parts together for a call and is their clock; `ports.py` is what it needs of the
+call around it: a leg to send by, an output to hear by.
 
     state/      pure: what is known of the conversation, from events and `now`
     asking/     what the user asks for, and what comes back

@@ -2,42 +2,75 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
+from typing import Protocol
 
-from rtcvoice.events import ClientEvent
-from rtcvoice.sound.samples import Block, Samples
-from rtcvoice.sound.sound_file import Recording
+from rtcvoice.errors import CallEnded
+from rtcvoice.sound.samples import Block
 
 from .state.hearing import Sound
 
-__all__ = ["Ports"]
+__all__ = ["AudioOutput", "NotSending", "Sender"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Ports:
-    """What a dialogue needs of the call around it; all of it on the event loop."""
+class Sender(Protocol):
+    """What events are sent by: a leg, once it is attached. Event loop only."""
 
-    send: Callable[[ClientEvent], None]
-    """Send an event now. Raises TransportError, CallEnded."""
-    progress: Callable[[], tuple[int, int]] = lambda: (0, 0)
-    """Bytes of all events sent so far, and those of them that the other side has."""
-    message_limit: Callable[[], int]
-    """The largest message in bytes that the server takes."""
-    open_microphone: Callable[[bool], None]
-    """Send the source, or silence in its place."""
-    listen: Callable[[], AsyncIterator[Block]]
-    """What the sink gets, from now on."""
-    rate: Callable[[], int]
-    """Sample rate of that."""
-    held: Callable[[], float]
-    """Seconds of audio that have arrived and are not heard yet."""
-    load_clip: Callable[[Recording, float], Awaitable[Samples]]
-    """Decode an audio file, int16 mono at 24 kHz; of one that is longer than so many seconds, a
-    little more than that. Raises DeviceError, ConfigError."""
-    output_latency: Callable[[], float] = lambda: 0.0
-    """Seconds from the sink's getting a block until it is heard."""
-    sound: Callable[[], Sound | None] = lambda: None
-    """The latest sound that was heard, by the clock of the dialogue; None if that is not known."""
-    round_trip: Callable[[], float] = lambda: 0.0
-    """The network's round trip in seconds, 0 while it is unknown."""
+    def send(self, text: str) -> None:
+        """Send an event now. Raises TransportError, CallEnded."""
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """Bytes of all events sent so far, and those of them that the other side has."""
+
+    @property
+    def message_limit(self) -> int:
+        """The largest message in bytes that the server takes."""
+
+    @property
+    def round_trip(self) -> float:
+        """The network's round trip in seconds, 0 while it is unknown."""
+
+
+class NotSending:
+    """The sender while there is no leg: to send raises why."""
+
+    progress = (0, 0)
+    message_limit = 0
+    round_trip = 0.0
+
+    def __init__(self, reason: CallEnded) -> None:
+        self.reason = reason
+
+    def send(self, text: str) -> None:
+        """Raise the reason."""
+        raise self.reason.again()
+
+
+class AudioOutput(Protocol):
+    """Where the assistant's voice is heard: the player and the sink behind it. Event loop only."""
+
+    @property
+    def rate(self) -> int:
+        """Sample rate of what `listen` gives."""
+
+    @property
+    def latency(self) -> float:
+        """Seconds from the sink's getting a block until it is heard."""
+
+    @property
+    def held(self) -> float:
+        """Seconds of audio that have arrived and are not heard yet."""
+
+    @property
+    def sound(self) -> Sound | None:
+        """The latest sound that was heard, by the conversation's clock; None if unknown."""
+
+    def listen(self) -> AsyncIterator[Block]:
+        """What the sink gets, from now on."""
+
+    def flush(self) -> None:
+        """Fall silent at once, and stay so until `resume` or silence in what arrives."""
+
+    def resume(self) -> None:
+        """Play again what arrives."""

@@ -15,6 +15,7 @@ from rtcvoice.errors import ConfigError, DeviceError
 from rtcvoice.events import DeviceChanged
 from rtcvoice.masking import masked_traceback
 from rtcvoice.sound.samples import DEFAULT_RATE, Samples, is_whole
+from rtcvoice.sound.timed_ring import TimedRing
 from rtcvoice.stats import DeviceStats
 from rtcvoice.system.files import FileKey
 from rtcvoice.system.public import public
@@ -58,6 +59,9 @@ class Sink(abc.ABC):
     """Sample rate it wants, from 8000 to 192000; known once `open` has returned."""
     on_change: Callable[[DeviceChanged], None] | None = None
     """Set by the call, to be told of its device, on any thread; others never call."""
+    played: TimedRing | None = None
+    """What a loudspeaker was given of late, with the times at which it is heard: for the source to
+    take its echo out of what it hears. None for a sink that no microphone can hear."""
 
     @property
     def latency(self) -> float:

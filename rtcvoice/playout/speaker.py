@@ -69,8 +69,7 @@ class Speaker(Sink):
         self.rate = check_rate(rate)
         if not 0 < latency <= 1:
             raise ConfigError(f"latency={latency!r} is no buffer of up to 1 s")
-        self.played = TimedRing(self.rate)
-        """What was handed to the device, with the times at which it is heard."""
+        self.played: TimedRing = TimedRing(self.rate)
         self.on_change: Callable[[DeviceChanged], None] | None = None
         self._host = device_host()
         self._line = Line(self, Direction.OUTPUT, device, latency=latency, clock=self._host.clock)

@@ -1,16 +1,19 @@
 """One single-use connection of a call: its transport, its track and what the server calls it.
 
-A call has one leg; a reconnect would make a new one. The leg is handed a track and callbacks and
-knows none of the roads. Closing a leg says goodbye twice: over WebRTC (DTLS close_notify), which is
-a single datagram and may be lost, and by REST where the credentials allow it, so that a session
-never goes on, and is never billed, behind a dead connection.
+A call has one leg at a time; a reconnect makes a new one. A leg is handed a track and, once there
+is somebody to listen, callbacks; it knows none of the roads. What arrives before that waits here.
+Closing a leg says goodbye twice: over WebRTC (DTLS close_notify), which is a single datagram and
+may be lost, and by REST where the credentials allow it, so that a session never goes on, and is
+never billed, behind a dead connection.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable
+from typing import Generic, TypeVar
 
 from aiortc import MediaStreamTrack
 
@@ -27,22 +30,27 @@ logger = logging.getLogger(__name__)
 HANG_UP_TIMEOUT = 1.0
 """Seconds to wait for the server to confirm a hang-up; the connection itself is closed anyway."""
 
+MOST_EARLY_TEXTS = 100
+MOST_EARLY_BYTES = 4 << 20
+"""Texts, and UTF-8 bytes of them, that may wait until somebody listens."""
 
-class Leg:
-    """Transport, track and identity of one connection; `aclose()` ends all of it.
+TrackT = TypeVar("TrackT", bound=MediaStreamTrack)
 
-    It takes over `signaling` and closes it. The callbacks are those of `Transport`.
+
+class Leg(Generic[TrackT]):
+    """Transport, track and identity of one connection; `aclose()` ends all of it. Event loop only.
+
+    It takes over `signaling` and closes it. `on_report` gets every RTCP report of how the other
+    side receives the track. Until `attach`, texts wait and packets are dropped: nobody has been
+    spoken to yet, so nothing in them is to be heard.
     """
 
     def __init__(
         self,
         signaling: Signaling,
-        track: MediaStreamTrack,
+        track: TrackT,
         *,
-        on_packet: Callable[[RtpPacket], None],
-        on_text: Callable[[str], None],
-        on_lost: Callable[[TransportError], None],
-        on_report: Callable[[ReceiverReport], None],
+        on_report: Callable[[ReceiverReport], None] = lambda report: None,
         loopback: bool,
         ice: IceSettings | None = None,
     ) -> None:
@@ -50,16 +58,60 @@ class Leg:
         self.track = track
         self.transport = Transport(
             track=track,
-            on_packet=on_packet,
-            on_text=on_text,
-            on_lost=on_lost,
-            on_report=on_report,
+            on_packet=self._packet,
+            on_text=self._text,
+            on_lost=self._lost,
+            on_report=self._report,
             loopback=loopback,
             ice=ice,
         )
         self.call_id = ""
         """The server's id of the call (`rtc_...`), once the offer was answered."""
+        self.lost: asyncio.Future[TransportError] = asyncio.get_running_loop().create_future()
+        """Done when the established connection is gone: with the reason as its result."""
+        self.round_trip = 0.0
+        """The network's round trip in seconds, 0 while it is unknown."""
+        self._on_report = on_report
+        self._early: deque[str] = deque()
+        self._early_bytes = 0
+        self._on_text: Callable[[str], None] = self._keep
+        self._on_packet: Callable[[RtpPacket], None] = _drop
         self._told = False
+
+    def attach(
+        self, *, on_text: Callable[[str], None], on_packet: Callable[[RtpPacket], None]
+    ) -> None:
+        """Hand every text and RTP packet to these from now on; first the texts that wait.
+
+        Neither may raise.
+        """
+        self._on_packet = on_packet
+        while self._early:  # a text that comes out of this very call is later than those
+            on_text(self._early.popleft())
+        self._early_bytes = 0
+        self._on_text = on_text
+
+    def detach(self) -> None:
+        """Hand on nothing any more: what still arrives is dropped."""
+        self._on_text, self._on_packet = _drop, _drop
+
+    # -- what a conversation sends by: its `Sender` ---------------------------------------------
+
+    def send(self, text: str) -> None:
+        """Send one text message. Raises TransportError; see `Transport.send_text`."""
+        self.transport.send_text(text)
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """Bytes of all texts sent so far, and those of them that the other side has."""
+        return self.transport.progress
+
+    @property
+    def message_limit(self) -> int:
+        """The largest text in bytes that the server takes."""
+        return self.transport.max_message_size
+
+    # -- the end --------------------------------------------------------------------------------
 
     async def aclose(self) -> None:
         """Close everything; idempotent, never raises. Transport and REST say goodbye at once."""
@@ -67,6 +119,7 @@ class Leg:
             await asyncio.gather(self._hang_up(), self.transport.aclose())
         finally:
             self.track.stop()
+            self.lost.cancel()
             await self.signaling.aclose()
 
     async def _hang_up(self) -> None:
@@ -78,3 +131,39 @@ class Leg:
                 await self.signaling.hang_up(self.call_id)
         except (RtcVoiceError, TimeoutError) as exc:
             logger.info("x the server was not told of the hang-up: %s", exc)
+
+    # -- what the transport tells ---------------------------------------------------------------
+
+    def _packet(self, packet: RtpPacket) -> None:
+        self._on_packet(packet)
+
+    def _text(self, text: str) -> None:
+        self._on_text(text)
+
+    def _report(self, report: ReceiverReport) -> None:
+        if report.round_trip_time is not None:
+            self.round_trip = report.round_trip_time
+        self._on_report(report)
+
+    def _lost(self, error: TransportError) -> None:
+        if not self.lost.done():
+            self.lost.set_result(error)
+
+    def _keep(self, text: str) -> None:
+        """Let a text wait; one too many ends the leg, for none of them may be left out."""
+        self._early_bytes += len(text.encode())
+        if len(self._early) < MOST_EARLY_TEXTS and self._early_bytes <= MOST_EARLY_BYTES:
+            self._early.append(text)
+            return
+        self._lost(
+            TransportError(
+                "the server sent too much before the call was ready: more than"
+                f" {MOST_EARLY_TEXTS} events or {MOST_EARLY_BYTES >> 20} MiB",
+                stage="session",
+                hint="it is not what a Realtime server sends; ask its operator",
+            )
+        )
+
+
+def _drop(what: object) -> None:
+    """Hear nothing."""

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 from rtcvoice import events
+from rtcvoice.conversation.ports import AudioOutput
 from rtcvoice.errors import ConfigError
 from rtcvoice.events import LimitReached
-from rtcvoice.sound.samples import Block
 from rtcvoice.system import clock
 
 from .estimate import Estimate
@@ -25,50 +24,54 @@ from .limits import Limits, LimitWatch
 from .prices import PRICES, ModelPrice
 from .usage import CallUsage, TokenCounts, UsageMeter
 
-__all__ = ["AccountPorts", "Accounts"]
+__all__ = ["Accounts", "check_limits"]
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, kw_only=True)
-class AccountPorts:
-    """What accounts need of the call around them; all of it on the event loop."""
-
-    publish: Callable[[Any], None]
-    """Tell the user of an event."""
-    reached: Callable[[LimitReached], None]
-    """Bring about the end: a limit is reached."""
-    listen: Callable[[], AsyncIterator[Block]]
-    """What the sink gets, from now on."""
-    rate: Callable[[], int]
-    """Sample rate of that."""
-    output_latency: Callable[[], float]
-    """Seconds from the sink's getting a block until it is heard."""
-    round_trip: Callable[[], float]
-    """The network's round trip in seconds, 0 while it is unknown."""
+def check_limits(model: str, limits: Limits | None, price: ModelPrice | None) -> None:
+    """Raise ConfigError for limits or a price that are none, or that can have no effect."""
+    if limits is not None and not isinstance(limits, Limits):
+        raise ConfigError(
+            f"limits= is a {type(limits).__name__}", hint="rtcvoice.Limits(cost=1.00)"
+        )
+    if price is not None and not isinstance(price, ModelPrice):
+        raise ConfigError(
+            f"price= is a {type(price).__name__}", hint="rtcvoice.ModelPrice(text_input=4, ...)"
+        )
+    if (
+        limits is not None
+        and limits.cost is not None
+        and UsageMeter(model, price=price).price is None
+    ):
+        raise ConfigError(
+            f"a limit on cost, but what {model!r} costs is unknown",
+            hint=f"price=rtcvoice.ModelPrice(...), or a model of: {', '.join(sorted(PRICES))}",
+        )
 
 
 class Accounts:
-    """The accounts of one call. Event loop only."""
+    """The accounts of one call. Event loop only.
+
+    `publish` tells the user of an event; `reached` brings about the end when a limit is reached;
+    `output` is listened to for the first sound of an answer.
+    """
 
     def __init__(
         self,
-        ports: AccountPorts,
+        output: AudioOutput,
         *,
+        publish: Callable[[Any], None],
+        reached: Callable[[LimitReached], None],
         model: str,
         limits: Limits | None = None,
         price: ModelPrice | None = None,
         clock: Callable[[], float] = clock.now,
     ) -> None:
-        if limits is not None and not isinstance(limits, Limits):
-            raise ConfigError(
-                f"limits= is a {type(limits).__name__}", hint="rtcvoice.Limits(cost=1.00)"
-            )
-        if price is not None and not isinstance(price, ModelPrice):
-            raise ConfigError(
-                f"price= is a {type(price).__name__}", hint="rtcvoice.ModelPrice(text_input=4, ...)"
-            )
-        self._ports = ports
+        check_limits(model, limits, price)
+        self._output = output
+        self._publish = publish
+        self._reached = reached
         self._clock = clock
         self._usage = UsageMeter(model, price=price)
         self._estimate = Estimate()
@@ -80,11 +83,6 @@ class Accounts:
         self._listening: asyncio.Task[None] | None = None
         self._ended = False
         self._warned = False
-        if limits is not None and limits.cost is not None and self._usage.price is None:
-            raise ConfigError(
-                f"a limit on cost, but what {model!r} costs is unknown",
-                hint=f"price=rtcvoice.ModelPrice(...), or a model of: {', '.join(sorted(PRICES))}",
-            )
 
     @property
     def usage(self) -> CallUsage:
@@ -108,9 +106,9 @@ class Accounts:
         """Take an event that was sent."""
         self._latency.sent(event, self._clock())
 
-    def feed(self, event: Any) -> None:
-        """Take the next event of the server."""
-        self._latency.feed(event, self._clock(), round_trip=self._ports.round_trip())
+    def feed(self, event: Any, *, round_trip: float = 0.0) -> None:
+        """Take the next event of the server; `round_trip` in seconds, 0 while it is unknown."""
+        self._latency.feed(event, self._clock(), round_trip=round_trip)
         if self._latency.awaited is not None and (
             self._listening is None or self._listening.done()
         ):
@@ -154,9 +152,9 @@ class Accounts:
         cost = used.most_cost + self._untold.cost_range(used.price)[1]
         tokens = used.tokens.total + self._untold.total
         for event in self._watch.check(now, cost=cost, tokens=tokens):
-            self._ports.publish(event)
+            self._publish(event)
             if isinstance(event, LimitReached):
-                self._ports.reached(event)
+                self._reached(event)
         if (when := self._watch.next_check()) is not None and not self._ended:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(max(0.0, when - now), self._check)
@@ -174,11 +172,11 @@ class Accounts:
 
     async def _listen(self) -> None:
         """Wait for the first sound of the awaited response and note when it is heard."""
-        blocks, rate = self._ports.listen(), self._ports.rate()
+        blocks, rate = self._output.listen(), self._output.rate
         async for block in blocks:
             if (awaited := self._latency.awaited) is None:
                 return
             if (first := onset(block.samples)) is not None:
-                at = block.time + first / rate + self._ports.output_latency()
+                at = block.time + first / rate + self._output.latency
                 self._latency.heard(awaited, at)
                 return

@@ -1,4 +1,4 @@
-"""Builds and checks the client events that the call's verbs send; pure."""
+"""Makes the client events that the verbs send, and checks those that users make; pure."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from rtcvoice.events import ClientEvent, ResponseParams
 
 from .confirmations import new_id
 
-__all__ = ["checked", "instructions_to_say", "interrupt", "response_params", "session_update"]
+__all__ = ["checked_event", "instructions_to_say", "interrupt", "response_params", "session_update"]
 
 MOST_METADATA = 15
 """Pairs of metadata that the caller may set: the API takes 16, and one is ours."""
 
 
-def checked(event: ClientEvent | dict[str, Any]) -> tuple[ClientEvent, str]:
+def checked_event(event: ClientEvent | dict[str, Any]) -> tuple[ClientEvent, str]:
     """Return an event as a struct and as the text to send. Raises ConfigError if it is none.
 
     The text of a dict is the dict itself: a struct would drop what it does not know, and nulls.

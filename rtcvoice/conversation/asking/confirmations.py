@@ -23,7 +23,7 @@ from rtcvoice import events
 from rtcvoice.errors import CallEnded, ServerError, TransportError
 from rtcvoice.events import ClientEvent
 
-__all__ = ["HARMLESS", "REPLY_TIMEOUT", "Exchange", "new_id", "refused", "unconfirmed"]
+__all__ = ["HARMLESS", "REPLY_TIMEOUT", "Confirmations", "new_id", "refused", "unconfirmed"]
 
 REPLY_TIMEOUT = 10.0
 """Seconds that the server may take to confirm a command that has reached it."""
@@ -65,7 +65,7 @@ class _Waiting:
     reply: asyncio.Future[Any]
 
 
-class Exchange:
+class Confirmations:
     """The commands of one call that are not confirmed yet. For use on the event loop only.
 
     `progress` gives the bytes of all events that were sent so far, and those of them that have

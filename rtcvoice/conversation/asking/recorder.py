@@ -3,46 +3,44 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
+from rtcvoice.conversation.ports import AudioOutput
 from rtcvoice.sound.samples import Block
 
 from .answer import Answer
 
-__all__ = ["Recorder"]
+__all__ = ["ReplyRecorder"]
 
 
-class Recorder:
-    """Gives replies their sound. `listen` opens a tee; `held` tells what is still unheard in it."""
+class ReplyRecorder:
+    """Gives answers their sound, as `output` lets it be heard."""
 
-    def __init__(
-        self, listen: Callable[[], AsyncIterator[Block]], held: Callable[[], float]
-    ) -> None:
-        self._listen = listen
-        self._held = held
+    def __init__(self, output: AudioOutput) -> None:
+        self._output = output
         self._answer: Answer | None = None
         self._response_id = ""
         self._task: asyncio.Task[None] | None = None
         self._left: float | None = None
         self._ahead: dict[str, int] = {}  # response that is listened for; blocks before it
 
-    def listen_ahead(self, answer: Answer, response_id: str, rate: int) -> None:
+    def listen_ahead(self, answer: Answer, response_id: str) -> None:
         """Record from now on, if nothing is recorded; `start` drops what came before it."""
         if self._answer is None and response_id not in self._ahead:
-            self.start(answer, response_id, rate)
+            self.start(answer, response_id)
             self._ahead = {response_id: len(answer.blocks)}
 
-    def start(self, answer: Answer, response_id: str, rate: int) -> None:
+    def start(self, answer: Answer, response_id: str) -> None:
         """Record from now on."""
         if response_id in self._ahead:
             answer.forget_blocks(self._ahead[response_id])
         self._ahead = {}
         self._end()
-        answer.rate = rate
+        answer.rate = self._output.rate
         answer.recording(on=True)
         self._answer, self._response_id, self._left = answer, response_id, None
         self._task = asyncio.create_task(
-            self._record(self._listen(), answer), name="rtcvoice recording of a reply"
+            self._record(self._output.listen(), answer), name="rtcvoice recording of a reply"
         )
 
     def stop(self, response_id: str, *, at_once: bool) -> None:
@@ -52,7 +50,7 @@ class Recorder:
         if at_once:
             self._end()
         else:
-            self._left = self._held()
+            self._left = self._output.held
 
     def finish(self, response_id: str) -> None:
         """Stop recording a response that was heard, should nobody have told that it was sent."""

@@ -7,19 +7,18 @@ for it may keep it for ever.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from rtcvoice import events
+from rtcvoice.conversation.ports import AudioOutput
 from rtcvoice.conversation.state.requests import Request, RequestState
 from rtcvoice.conversation.state.sequencer import Sequencer
 from rtcvoice.conversation.state.turns import Turn
 from rtcvoice.errors import CallEnded, TransportError
-from rtcvoice.sound.samples import Block
 
 from .answer import Answer
 from .confirmations import refused
-from .recorder import Recorder
+from .recorder import ReplyRecorder
 from .reply import Reply
 
 __all__ = ["Replies"]
@@ -29,20 +28,12 @@ MOST = 100
 
 
 class Replies:
-    """The open replies of one call. `listen`, `held`: see `Recorder`; `rate`: of what it hears."""
+    """The open replies of one call, and their sound, which `output` gives."""
 
-    def __init__(
-        self,
-        sequencer: Sequencer,
-        *,
-        listen: Callable[[], AsyncIterator[Block]],
-        held: Callable[[], float],
-        rate: Callable[[], int],
-    ) -> None:
+    def __init__(self, sequencer: Sequencer, output: AudioOutput) -> None:
         self._sequencer = sequencer
         sequencer.follow_up_changed = self._follow_up_changed
-        self._recorder = Recorder(listen, held)
-        self._rate = rate
+        self._recorder = ReplyRecorder(output)
         self._told = False  # by the server, that it plays something
         self._answers: dict[Request, Answer] = {}
         self._begun: dict[Request, asyncio.Future[None]] = {}
@@ -145,10 +136,10 @@ class Replies:
         match event:
             case events.OutputAudioBufferStarted():
                 self._told = True
-                self._recorder.start(answer, response_id, self._rate())
+                self._recorder.start(answer, response_id)
             case _ if isinstance(event, _SPEECH) and not (self._told or beside):
                 # A server that does not tell of its playing: its turn tells when it was heard.
-                self._recorder.listen_ahead(answer, response_id, self._rate())
+                self._recorder.listen_ahead(answer, response_id)
             case events.OutputAudioBufferStopped() | events.OutputAudioBufferCleared():
                 cleared = isinstance(event, events.OutputAudioBufferCleared)
                 self._recorder.stop(response_id, at_once=cleared)

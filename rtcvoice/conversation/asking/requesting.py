@@ -20,18 +20,18 @@ from rtcvoice.conversation.state.sequencer import Sequencer
 from rtcvoice.errors import CallEnded, RtcVoiceError
 from rtcvoice.events import ClientEvent, ResponseParams
 
-from .confirmations import Exchange, new_id, unconfirmed
+from .confirmations import Confirmations, new_id, unconfirmed
 from .replies import Replies
 from .reply import Reply
 
-__all__ = ["Asking"]
+__all__ = ["Requester"]
 
 SENT = "what was sent"
 
 HISTORY = "the history"
 
 
-class Asking:
+class Requester:
     """The verbs that add items and want responses. For use on the event loop only.
 
     `send` sends an event now; `proceed` sends what has become due.
@@ -41,7 +41,7 @@ class Asking:
         self,
         items: Items,
         sequencer: Sequencer,
-        exchange: Exchange,
+        confirmations: Confirmations,
         replies: Replies,
         *,
         send: Callable[[ClientEvent], None],
@@ -50,7 +50,7 @@ class Asking:
     ) -> None:
         self._items = items
         self._sequencer = sequencer
-        self._exchange = exchange
+        self._confirmations = confirmations
         self._replies = replies
         self._send = send
         self._proceed = proceed
@@ -68,7 +68,7 @@ class Asking:
 
     def check_open(self) -> None:
         """Raise CallEnded once no more is to be asked."""
-        if (closed := self._exchange.ended or self._closed) is not None:
+        if (closed := self._confirmations.ended or self._closed) is not None:
             raise closed.again()
 
     @staticmethod
@@ -86,13 +86,13 @@ class Asking:
         replies: deque[asyncio.Future[Any]] = deque()
         with ExitStack() as expected:
             for creation in creations:
-                await self._exchange.room()
+                await self._confirmations.room()
                 while replies and replies[0].done():  # what is refused ends it at once
-                    await self._exchange.confirmed(replies.popleft(), HISTORY)
-                replies.append(expected.enter_context(self._exchange.expecting(creation)))
+                    await self._confirmations.confirmed(replies.popleft(), HISTORY)
+                replies.append(expected.enter_context(self._confirmations.expecting(creation)))
                 self._send(creation)
             for reply in replies:
-                await self._exchange.confirmed(reply, HISTORY)
+                await self._confirmations.confirmed(reply, HISTORY)
 
     async def tell(self, items: list[events.Item]) -> None:
         """Put items into the conversation and have them answered; return when they are in."""
@@ -102,11 +102,11 @@ class Asking:
             await self._confirm(creation)
         request = Request(tag=new_id(), items=_ids(last), shared=True)
         request.after_items = not _is_text(last)
-        with self._exchange.expecting(last) as answer:
+        with self._confirmations.expecting(last) as answer:
             await self._put(last)
             self._want(request)
             try:
-                await self._exchange.confirmed(answer, SENT)
+                await self._confirmations.confirmed(answer, SENT)
             except BaseException:
                 self._withdraw(request)
                 raise
@@ -123,7 +123,7 @@ class Asking:
             await self._confirm(creation)
         request = Request(tag=new_id(), items=_ids(last), params=params)
         request.after_items = not _is_text(last)
-        with self._exchange.expecting(last) as answer:
+        with self._confirmations.expecting(last) as answer:
             await self._put(last)
             return await self._begun(request, unless=answer)
 
@@ -136,13 +136,13 @@ class Asking:
     # -- inside ---------------------------------------------------------------------------------
 
     async def _confirm(self, creation: events.ConversationItemCreate) -> None:
-        await self._exchange.room()
-        await self._exchange.confirm(creation, self._send, what=SENT)
+        await self._confirmations.room()
+        await self._confirmations.confirm(creation, self._send, what=SENT)
 
     async def _put(self, creation: events.ConversationItemCreate) -> None:
         """Send an item: a text at once, what is larger when there is room."""
         if not _is_text(creation):
-            await self._exchange.room()
+            await self._confirmations.room()
         self._send(creation)
 
     def _want(self, request: Request) -> None:
@@ -156,11 +156,11 @@ class Asking:
         try:
             self._want(request)
             while unless is not None and not begun.done():
-                done = await self._exchange.news(begun, unless)
+                done = await self._confirmations.news(begun, unless)
                 if not done:
                     raise unconfirmed(SENT)
                 if unless in done:
-                    await self._exchange.confirmed(unless, SENT)
+                    await self._confirmations.confirmed(unless, SENT)
                     unless = None
             await begun
         except BaseException:
@@ -171,7 +171,7 @@ class Asking:
 
     def _withdraw(self, request: Request) -> None:
         """Nobody wants this response any more: do not ask for it, or have it stopped."""
-        if self._exchange.ended is not None or self._sequencer.withdraw(request):
+        if self._confirmations.ended is not None or self._sequencer.withdraw(request):
             return
         if request.state in (RequestState.SENT, RequestState.RUNNING):
             cancel = events.ResponseCancel(

@@ -9,6 +9,7 @@ committed, and once the server confirms it, answered.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -18,7 +19,7 @@ from rtcvoice.system.public import public
 from .reply import Reply
 
 if TYPE_CHECKING:
-    from rtcvoice.conversation.dialogue import Dialogue
+    from rtcvoice.conversation.road import Conversation
 
 __all__ = ["Talk"]
 
@@ -36,33 +37,41 @@ class Talk:
     Outside the block the microphone is closed. A block that is left by an exception, or within 0.1
     s, says nothing: the audio is thrown away. Leaving it otherwise takes 0.15 s and a round trip or
     two; it raises ServerError when the server refuses to answer, TransportError when it is silent.
+    `open_microphone(True)` sends what the user says, `open_microphone(False)` silence in its place.
     """
 
-    def __init__(self, dialogue: Dialogue, *, respond: bool = True) -> None:
+    def __init__(
+        self,
+        conversation: Conversation,
+        open_microphone: Callable[[bool], None],
+        *,
+        respond: bool = True,
+    ) -> None:
         self.reply: Reply | None = None
         """The answer, after the block; None after a slip, and where none is asked for."""
-        self._dialogue = dialogue
+        self._conversation = conversation
+        self._open_microphone = open_microphone
         self._respond = respond
         self._pressed_at = 0.0
 
     async def __aenter__(self) -> Self:
         """Stop the answer, empty the server's input buffer, open the microphone."""
-        self._dialogue.asking.check_open()
-        if self._dialogue.talking:
+        self._conversation.requests.check_open()
+        if self._conversation.talking:
             raise ConfigError("somebody talks already", hint="leave the other talk() block first")
-        if self._dialogue.state.turn_detection is not None:
+        if self._conversation.turn_detection is not None:
             raise ConfigError(
                 "push to talk needs turn detection off: the server would end turns by itself",
                 hint="connect(turn_detection=None), or await call.update(turn_detection=None)",
             )
-        self._dialogue.hold(on=True)
+        self._conversation.hold(on=True)
         try:
-            await self._dialogue.interrupt()
-            self._dialogue.clear_input()
+            await self._conversation.commands.interrupt()
+            self._conversation.commands.clear_input()
         except BaseException:
-            self._dialogue.hold(on=False)
+            self._conversation.hold(on=False)
             raise
-        self._dialogue.open_microphone(on=True)
+        self._open_microphone(True)
         self._pressed_at = asyncio.get_running_loop().time()
         return self
 
@@ -76,14 +85,12 @@ class Talk:
         try:
             item_id = await self._release(said=exc_type is None)
         except BaseException:
-            self._dialogue.hold(on=False)
+            self._conversation.hold(on=False)
             raise
         if item_id is None or not self._respond:
-            self._dialogue.hold(on=False)
+            self._conversation.hold(on=False)
             return
-        # Not with `hold`: what waits would go out before the request that answers it as well.
-        self._dialogue.talking = False
-        self.reply = await self._dialogue.asking.respond_to({item_id})
+        self.reply = await self._conversation.answer_talk(item_id)
 
     async def _release(self, *, said: bool) -> str | None:
         """Return the id of what was said; None if that is nothing."""
@@ -93,11 +100,11 @@ class Talk:
             if said:
                 await asyncio.sleep(TAIL)
         except asyncio.CancelledError:
-            self._dialogue.clear_input()
+            self._conversation.commands.clear_input()
             raise
         finally:
-            self._dialogue.open_microphone(on=False)
+            self._open_microphone(False)
         if said:
-            return await self._dialogue.commit_input()
-        self._dialogue.clear_input()
+            return await self._conversation.commands.commit_input()
+        self._conversation.commands.clear_input()
         return None

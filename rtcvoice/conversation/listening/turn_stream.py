@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections.abc import AsyncIterator
 
 from rtcvoice.conversation.state.turns import Turn
@@ -10,7 +11,7 @@ from rtcvoice.errors import CallEnded
 from rtcvoice.system.one_reader import OneReader
 from rtcvoice.system.public import public
 
-__all__ = ["TurnStream"]
+__all__ = ["TurnStream", "TurnStreams"]
 
 LIMIT = 1000
 """Turns that a reader may be behind: more than an hour of talk."""
@@ -73,3 +74,35 @@ class TurnStream(AsyncIterator[Turn]):
         self._given[turn_id] = None
         if len(self._given) > LIMIT:
             del self._given[next(iter(self._given))]
+
+
+class TurnStreams:
+    """The turn streams of one call; those that nobody holds any more are forgotten."""
+
+    def __init__(self) -> None:
+        self._streams: weakref.WeakSet[TurnStream] = weakref.WeakSet()
+        self._end: CallEnded | None = None
+
+    def new(self, *, partial: bool) -> TurnStream:
+        """Return the turns from now on; after the end, none."""
+        stream = TurnStream(partial=partial)
+        self._streams.add(stream)
+        if self._end is not None:
+            self.end(self._end)
+        return stream
+
+    @property
+    def want_partial(self) -> bool:
+        """Whether anybody reads turns in the making."""
+        return any(stream.partial for stream in self._streams)
+
+    def put(self, turn: Turn) -> None:
+        """Give a turn to everybody."""
+        for stream in list(self._streams):
+            stream.put(turn)
+
+    def end(self, reason: CallEnded) -> None:
+        """Let all readers stop; see `TurnStream`."""
+        self._end = reason
+        for stream in list(self._streams):
+            stream.end(None if reason.normal else reason)

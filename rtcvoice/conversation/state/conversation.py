@@ -6,9 +6,9 @@
           -> Fact (what concerns more than the conversation)
     sound -> hearing (what was heard) -> playback
 
-The crossing that joins the roads must know when to silence the ear and when everything has been
-said, but not how the protocol spells it. `feed()` takes each event in order and answers with a
-neutral `Fact` where there is one; the properties give the state after it.
+`feed()` takes each event in order and answers with a neutral `Fact` where it says something that
+concerns more than the conversation, such as when to be silent; the properties give the state after
+it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from .playback import Playback
 from .sequencer import Sequencer
 from .turns import Turns
 
-__all__ = ["Conversation", "Fact"]
+__all__ = ["ConversationState", "Fact"]
 
 RESPONSE_TIMEOUT = 10.0
 """Seconds after which a response that was expected, but never began, is given up on."""
@@ -50,8 +50,8 @@ class Fact(enum.Enum):
     AUDIO_CLEARED = "The server dropped what it had not sent: nothing more of it is to be heard."
 
 
-class Conversation:
-    """The dialogue of one session. `new_id` makes ids that are unique in it."""
+class ConversationState:
+    """What is known of one call's conversation. `new_id` makes ids that are unique in it."""
 
     def __init__(self, new_id: Callable[[], str]) -> None:
         self.session: Session | None = None
@@ -90,6 +90,13 @@ class Conversation:
     def transcription_only(self) -> bool:
         """Whether the session only writes down what the user says, and answers nothing."""
         return self.session is not None and self.session.type == "transcription"
+
+    @property
+    def function_names(self) -> set[str]:
+        """The functions that the session knows, as far as the server tells."""
+        tools = (self.session.tools if self.session else None) or []
+        names = (each.get("name") for each in tools if each.get("type") == "function")
+        return {name for name in names if isinstance(name, str)}
 
     @property
     def speaks(self) -> bool:

@@ -52,7 +52,7 @@ ENVELOPE = 1024
 
 
 class Answering(Protocol):
-    """What a runner needs of the conversation: a `Dialogue`."""
+    """What a runner needs of the conversation: a `Conversation`."""
 
     on_calls: Callable[[list[FunctionCall]], None]
     """Told of finished function calls."""

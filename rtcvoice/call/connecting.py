@@ -1,0 +1,191 @@
+"""The stages of getting a leg up: side by side where they can be, each timed.
+
+    token ─┬─ answer ─ ice ─ dtls ─ channel      (no token with a ready one, or direct=True)
+    offer ─┘
+
+Knows no call, and of the roads only the track that a leg sends. Every `Connecting` makes one leg,
+with a track and a token of its own; a call that needs another leg makes another `Connecting`.
+aiortc is imported only here, in a worker thread beside the token request: on a cold start the
+import takes about as long as the request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import TYPE_CHECKING
+
+from rtcvoice.call.imports import FOR_OFFER, imported
+from rtcvoice.call.timings import Timings
+from rtcvoice.config import CallConfig
+from rtcvoice.errors import TransportError
+from rtcvoice.rest.addresses import is_loopback
+from rtcvoice.rest.client import tls_context
+from rtcvoice.rest.credentials import EphemeralToken
+from rtcvoice.rest.ice_servers import IceSettings
+from rtcvoice.rest.signaling import Answer, Signaling
+
+if TYPE_CHECKING:
+    from rtcvoice.capture.track import SourceTrack
+    from rtcvoice.wire.leg import Leg
+
+__all__ = ["Connecting", "first_failure"]
+
+_HINTS = {
+    "token": "the server does not answer: check base_url and the network",
+    "answer": "the server does not answer: check base_url and the network",
+    "devices": "the source or sink does not open",
+    "ice": "no answer by UDP: check that a firewall or VPN lets UDP through",
+    "dtls": "the server was reached but does not finish the encryption handshake",
+    "channel": "the server was reached but does not open the event channel",
+    "session": "the server was reached but does not start the session",
+    "history": "the history is long for this network: shorten it, or raise connect_timeout=",
+}
+
+
+class Connecting:
+    """The making of one leg. Event loop only; its stages note in `timings` how long they take.
+
+    Raises CredentialsError when there is no key to connect with.
+    """
+
+    def __init__(self, config: CallConfig, timings: Timings) -> None:
+        self._config = config
+        self._timings = timings
+        self._ice = IceSettings(
+            servers=config.ice_servers,  # type: ignore[arg-type]  # checked with the config
+            relay_only=config.ice_transport_policy == "relay",
+            tls=partial(tls_context, config.ca_file),
+        )
+        self._signaling = Signaling(
+            base_url=config.base_url,
+            credentials=config.credentials_source(),
+            headers=config.headers,
+            proxy=config.proxy,
+            ca_file=config.ca_file,
+        )
+        self._legs: list[Leg[SourceTrack]] = []
+
+    async def run(self) -> Leg[SourceTrack]:
+        """Run all stages and return the leg, whose event channel is open; it is the caller's then.
+
+        Raises the errors named at `connect`; `aclose` afterwards.
+        """
+        async with asyncio.TaskGroup() as side_by_side:
+            token = side_by_side.create_task(self._token())
+            with self._timings.stage("offer"):
+                leg = await self._new_leg()
+                offer = await leg.transport.create_offer()
+        with self._timings.stage("answer"):
+            answer = await self._answer(offer, token.result())
+            leg.call_id = answer.call_id
+            await leg.transport.accept_answer(answer.sdp)
+        with self._timings.stage("ice"):
+            await leg.transport.wait_ice()
+        with self._timings.stage("dtls"):
+            await leg.transport.wait_dtls()
+        with self._timings.stage("channel"):
+            await leg.transport.wait_channel()
+        return leg
+
+    @property
+    def session_is_unset(self) -> bool:
+        """Whether the session has not travelled: it was not in the request that began the call."""
+        return self._signaling.session_is_unset
+
+    async def aclose(self) -> None:
+        """Close what was made of a leg; never raises."""
+        if self._legs:
+            await self._legs[0].aclose()
+        else:
+            await self._signaling.aclose()
+
+    def too_late(self) -> TransportError:
+        """Return the error for a deadline that has passed: which stage it stopped at, and why."""
+        stage = _blamed(self._timings)
+        what, hint = f"it stopped at the stage '{stage}'", _HINTS.get(stage, "")
+        if stage == "token" and (asked := self._signaling.asked):
+            hint = f"{asked} does not answer"
+        elif stage == "ice":
+            what, hint = self._without_ice(what, hint)
+        return TransportError(
+            f"connecting took longer than {self._config.connect_timeout:g} s; {what}",
+            stage=stage,
+            hint=hint,
+        )
+
+    def _without_ice(self, what: str, hint: str) -> tuple[str, str]:
+        ice = self._ice
+        if ice.trouble:
+            return f"{what}, and {ice.trouble}", ice.cure or hint
+        if ice.mismatch:
+            return what, ice.mismatch
+        if not ice.servers:
+            hint += ", or go through a TURN server: ice_servers= (--ice-server)"
+        return what, hint
+
+    # -- the stages -----------------------------------------------------------------------------
+
+    async def _token(self) -> str:
+        """Return the token to offer the call with; empty where it is offered with the key."""
+        config = self._config
+        if isinstance(config.credentials, EphemeralToken):
+            return config.credentials.value
+        if config.direct and config.credentials is None:
+            return await self._ready_token()
+        with self._timings.stage("token"):
+            if token := await self._ready_token():
+                return token
+            if config.direct:
+                return ""
+            return await self._signaling.mint_token(config.session_payload())
+
+    async def _ready_token(self) -> str:
+        credentials = await self._signaling.authorize()
+        return credentials.value if isinstance(credentials, EphemeralToken) else ""
+
+    async def _new_leg(self) -> Leg[SourceTrack]:
+        await imported(FOR_OFFER)
+        from rtcvoice.capture.track import SourceTrack
+        from rtcvoice.wire.leg import Leg
+
+        track = SourceTrack()
+        leg = Leg(
+            self._signaling,
+            track,
+            on_report=track.follow,
+            loopback=is_loopback(self._config.base_url),
+            ice=self._ice,
+        )
+        self._legs.append(leg)
+        return leg
+
+    async def _answer(self, offer: str, token: str) -> Answer:
+        if token:
+            return await self._signaling.call(offer, token)
+        return await self._signaling.call_directly(offer, self._config.session_payload())
+
+
+def first_failure(group: BaseException) -> BaseException:
+    """Return what made a group of tasks fail: the first failure, which cancelled the others."""
+    while isinstance(group, BaseExceptionGroup):
+        group = group.exceptions[0]
+    return group
+
+
+def _blamed(timings: Timings) -> str:
+    """Of the stages that were running at the deadline, the one that the others waited for."""
+    for stage in (
+        "token",
+        "answer",
+        "ice",
+        "dtls",
+        "channel",
+        "session",
+        "history",
+        "devices",
+        "offer",
+    ):
+        if stage in timings.running:
+            return stage
+    return "start"

@@ -1,0 +1,397 @@
+"""Road 3 put together: events come in, commands go out, and whoever waits is told.
+
+    text -> decode -> state (what it means) -> confirmations, replies -> the output falls silent
+                   -> accounts -> dispatcher: the user's waiters, iterators, handlers
+    state -> what is due now -> send ==> leg;  function calls -> tools -> their outputs -> send
+          -> what is final -> turn streams
+
+All that is known is in the pure `ConversationState`; this is its clock and its sender. After every
+event, and at the time it asks for, what is due is sent: in `send`, the one place where a command
+leaves. The leg may be exchanged for another, and everything else stays.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from rtcvoice import events
+from rtcvoice.errors import CallEnded, RtcVoiceError, one_line
+from rtcvoice.events import ClientEvent, LimitReached, Session
+from rtcvoice.system import clock
+
+from .accounts.accounts import Accounts
+from .accounts.limits import Limits
+from .accounts.prices import ModelPrice
+from .asking.commands import checked_event
+from .asking.confirmations import Confirmations, new_id
+from .asking.replies import Replies
+from .asking.reply import Reply
+from .asking.requesting import Requester
+from .asking.session_commands import SessionCommands
+from .listening.dispatcher import Dispatcher
+from .listening.turn_stream import TurnStream, TurnStreams
+from .ports import AudioOutput, NotSending, Sender
+from .state.conversation import ConversationState, Fact
+from .state.function_calls import running_call
+from .state.history_entries import HistoryEntry
+from .state.missed import NEWS_TIMEOUT
+from .state.sequencer import FunctionCall
+from .tools.runner import ToolRunner
+from .tools.toolset import ToolSet
+
+__all__ = ["Conversation"]
+
+logger = logging.getLogger(__name__)
+
+TIMER_SLACK = 0.001
+"""Seconds by which a timer comes late, so that it does not come just before what is due."""
+
+HANDLER_GRACE = 1.0
+"""Seconds that handlers and tools get to finish once the call has ended."""
+
+_NO_LEG = CallEnded("the call has not begun", normal=False)
+
+
+class Conversation:
+    """The conversation of one call. Made and used on its event loop only.
+
+    `output` is where the assistant's voice is heard. Nothing can be sent before `attach`.
+    """
+
+    def __init__(
+        self,
+        output: AudioOutput,
+        *,
+        model: str,
+        tools: ToolSet | None = None,
+        limits: Limits | None = None,
+        price: ModelPrice | None = None,
+        clock: Callable[[], float] = clock.now,
+    ) -> None:
+        self.state = ConversationState(new_id)
+        self.dispatcher = Dispatcher()
+        self.on_calls: Callable[[list[FunctionCall]], None] = lambda calls: None
+        """Told of finished function calls, if `want_calls` says so."""
+        self.on_limit: Callable[[LimitReached], None] = lambda limit: None
+        """Told when a limit is reached, to bring about the end."""
+        self._output = output
+        self._clock = clock
+        self._sender: Sender = NotSending(_NO_LEG)
+        self._session_known = asyncio.Event()
+        self._confirmations = Confirmations(lambda: self._sender.progress)
+        self._replies = Replies(self.state.sequencer, output)
+        self.requests = Requester(
+            self.state.items,
+            self.state.sequencer,
+            self._confirmations,
+            self._replies,
+            send=self.send,
+            proceed=self._proceed,
+            clock=clock,
+        )
+        parts = (self.state, self._confirmations, self._replies)
+        self.commands = SessionCommands(*parts, send=self.send)
+        self.tools = ToolRunner(tools or ToolSet(), self, self.dispatcher.publish, clock=clock)
+        self.accounts = Accounts(
+            output,
+            publish=self.dispatcher.publish,
+            reached=lambda limit: self.on_limit(limit),
+            model=model,
+            limits=limits,
+            price=price,
+            clock=clock,
+        )
+        self.talking = False
+        """Whether a `talk()` block is open: then nobody is asked to speak into it."""
+        self._leaving: dict[str, int] = {}  # requests under way: where their bytes end
+        self._left = 0
+        self._streams = TurnStreams()
+        self._timer: asyncio.TimerHandle | None = None
+        self._end: CallEnded | None = None
+        self._proceeding = self._again = False
+        self._idle_askers: set[str] = set()
+        """Function calls whose tools asked whether all is idle, until they are answered."""
+
+    def work_for(self, owner: object) -> None:
+        """Let handlers and tools know whose they are: what `current_call()` gives them."""
+        self.dispatcher.owner = self.tools.owner = owner
+
+    # -- the leg --------------------------------------------------------------------------------
+
+    def attach(self, sender: Sender) -> None:
+        """Send by this leg from now on; its session is not known yet."""
+        self._sender = sender
+        self._session_known.clear()
+
+    def detach(self, reason: CallEnded) -> None:
+        """Send nothing any more: whoever wants to is told the reason."""
+        self._sender = NotSending(reason)
+
+    async def ready(self, changes: dict[str, Any] | None = None) -> None:
+        """Wait until the session's configuration is known, and then make `changes` to it."""
+        await self._session_known.wait()
+        if changes:
+            await self.commands.update(changes)
+
+    def receive(self, text: str) -> None:
+        """Take a message of the server; runs in the channel's listener, so it cannot raise."""
+        try:
+            event = self.state.playback.named(events.decode(text))
+            if logger.isEnabledFor(logging.DEBUG):
+                logger.debug("< %s", one_line(event.type))  # its name may be anything
+            hidden = self.feed(event)
+            self.accounts.feed(event, round_trip=self._sender.round_trip)
+            if not hidden:
+                self.dispatcher.publish(event)
+            self.accounts.check()
+        except Exception:
+            logger.exception("x handling an event failed")
+
+    def feed(self, event: Any) -> bool:
+        """Take the next event of the server; return whether it is to be kept from everybody."""
+        now = self._clock()
+        race = isinstance(event, events.ErrorEvent) and self.state.sequencer.is_race(event.error)
+        if race:
+            self._confirmations.absorb(event.error.code)
+        for missed in self.state.missed.before(event, now):
+            self._take(missed, now)
+        fact, absorbed = self._take(event, now)
+        self._proceed()
+        self._act_on(fact)
+        return race or absorbed
+
+    def send(self, event: ClientEvent, text: str | None = None) -> None:
+        """Send an event now, and note it; `text` where it is not what the event encodes to.
+
+        Raises TransportError, CallEnded: nothing is sent then.
+        """
+        self._sender.send(events.encode(event) if text is None else text)
+        logger.debug("> %s", event.type)
+        self.accounts.sent(event)
+        self._confirmations.sent(event)
+        self._act_on(self.state.sent(event, self._clock()))
+
+    def send_by_hand(self, event: ClientEvent | dict[str, Any]) -> None:
+        """Send what the user made. Raises ConfigError for what is no event; see `send`."""
+        checked, text = checked_event(event)
+        if isinstance(checked, events.ResponseCreate):
+            self.requests.check_open()
+        self.send(checked, text)
+        if isinstance(checked, events.ResponseCreate):
+            self.state.sequencer.sent_elsewhere(checked, self._clock())
+            self._proceed()
+
+    # -- what it is -----------------------------------------------------------------------------
+
+    @property
+    def session(self) -> Session:
+        """The session as the server last described it; empty before it has."""
+        return self.state.session or Session()
+
+    @property
+    def fault(self) -> str:
+        """Why the server is about to end the session, when it said so."""
+        return self.state.fault
+
+    @property
+    def history(self) -> list[HistoryEntry]:
+        """Everything said, called and shown so far, as JSON values."""
+        return self.state.history
+
+    @property
+    def turn_detection(self) -> events.TurnDetection | None:
+        """How the server finds out that the user's turn is over; None if it does not."""
+        return self.state.turn_detection
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nobody speaks, nothing is being answered and nothing more will be heard.
+
+        Asked in a tool, that tool does not count, nor do others that asked: none waits for itself.
+        """
+        if (call := running_call()) is None:
+            return self.state.is_idle(self._clock())
+        self._idle_askers.add(call.call_id)
+        return self.state.is_idle(self._clock(), but=self._idle_askers)
+
+    @property
+    def absorbed_errors(self) -> Counter[str]:
+        """How often the server refused a command that was overtaken by events, by error code."""
+        return Counter(self._confirmations.absorbed)
+
+    @property
+    def message_limit(self) -> int:
+        """The largest message in bytes that the server takes."""
+        return self._sender.message_limit
+
+    def turns(self, *, partial: bool = False) -> TurnStream:
+        """Return the turns from now on; see `TurnStream`."""
+        return self._streams.new(partial=partial)
+
+    # -- asking; the verbs themselves are in `requests` and `commands` ----------------------------
+
+    def hold(self, *, on: bool) -> None:
+        """Let no answer be asked for while the user holds the key, and again afterwards."""
+        self.talking = on
+        self._proceed()
+
+    async def answer_talk(self, item_id: str) -> Reply:
+        """End the `hold`, and have what the user said answered before whatever else waits."""
+        self.talking = False
+        return await self.requests.respond_to({item_id})
+
+    # -- function calls: what the tools need -----------------------------------------------------
+
+    def answer_call(self, call_id: str, output: str) -> None:
+        """Give the output of a function call; see `Sequencer.answer`. After the end: nothing."""
+        self._idle_askers.discard(call_id)
+        self.state.sequencer.answer(call_id, output)
+        self._proceed()
+
+    def leave_call(self, call_id: str) -> None:
+        """Leave a function call to the user, who sees it among the events."""
+        self.state.sequencer.leave(call_id)
+        self._proceed()
+
+    def want_calls(self, on: bool) -> None:
+        """Have function calls told to `on_calls`, or leave all of them to the user."""
+        self.state.sequencer.calls_wanted = on
+
+    @property
+    def function_names(self) -> set[str]:
+        """The functions that the session knows, as far as the server tells."""
+        return self.state.function_names
+
+    # -- the end --------------------------------------------------------------------------------
+
+    def end(self, reason: CallEnded) -> None:
+        """End all waiting, and what runs: the call is over. If one raises, the others still end.
+
+        The turns that are open become final as they stand.
+        """
+        self.detach(reason)
+        self._end = reason
+        if self._timer is not None:
+            self._timer.cancel()
+        ends: Iterable[Callable[[], None]] = (
+            self.tools.end,
+            self.accounts.end,
+            lambda: self._confirmations.end(reason),
+            lambda: self.state.turns.end(self._clock()),
+            lambda: self._publish_turns(self._clock()),
+            lambda: self._replies.end(reason),
+            lambda: self._streams.end(reason),
+            lambda: self.dispatcher.end(reason),
+        )
+        for end in ends:
+            try:
+                end()
+            except Exception:
+                logger.exception("x ending a part of the conversation failed")
+
+    async def aclose(self) -> None:
+        """Wait for handlers and tools to stop, for a short time each."""
+        results = await asyncio.gather(
+            self.dispatcher.aclose(timeout=HANDLER_GRACE),
+            self.tools.aclose(timeout=HANDLER_GRACE),
+            self._replies.aclose(),
+            self.accounts.aclose(),
+            return_exceptions=True,
+        )
+        for error in results:
+            if isinstance(error, BaseException):
+                logger.error("x closing a part of the conversation failed", exc_info=error)
+
+    # -- inside ---------------------------------------------------------------------------------
+
+    def _take(self, event: Any, now: float) -> tuple[Fact | None, bool]:
+        """Tell everybody of an event; return its fact, and whether it was meant for one alone."""
+        fact = self.state.feed(event, now, held=self._output.held)
+        absorbed = self._confirmations.feed(event)
+        self._replies.feed(event)
+        return fact, absorbed
+
+    def _act_on(self, fact: Fact | None) -> None:
+        """Draw the consequences that a fact has beyond the state."""
+        if fact is Fact.SESSION_KNOWN:
+            self._session_known.set()
+        elif fact is Fact.ASSISTANT_AUDIO_STARTED:
+            self._output.resume()
+        elif fact is Fact.AUDIO_CLEARED or fact is Fact.USER_SPEECH_STARTED:
+            if fact is Fact.USER_SPEECH_STARTED and not self.state.interruptible:
+                return
+            self.state.flushed(self._clock(), self._output.held)
+            self._output.flush()
+
+    def _listen(self, now: float) -> None:
+        """Take what is heard, and end what is not waited for any longer."""
+        for done in self.state.listen(now, self._output.sound):
+            response_id = done.response.id
+            cancel = events.ResponseCancel(event_id=new_id(), response_id=response_id)
+            if done.response.status == "failed":
+                logger.warning(
+                    "x nothing was heard of a response for %g s: it is cancelled", NEWS_TIMEOUT
+                )
+            self._take(done, now)
+            self._send_due(cancel)
+
+    def _proceed(self) -> None:
+        """Send what is due and tell what is final; whoever is told may bring about more."""
+        if self._end is not None:
+            return
+        self._again = True
+        if self._proceeding:
+            return
+        self._proceeding = True
+        try:
+            while self._again:
+                self._again = False
+                now = self._clock()
+                self._note_progress(now)
+                self._listen(now)
+                for event in self.state.due(now, talking=self.talking):
+                    self._send_due(event)
+                if calls := self.state.sequencer.take_calls():
+                    self.on_calls(calls)
+                self._publish_turns(now)
+        finally:
+            self._proceeding = False
+        self._set_timer()
+
+    def _send_due(self, event: ClientEvent) -> None:
+        try:
+            self.send(event)
+            if isinstance(event, events.ResponseCreate) and event.event_id:
+                self._leaving[event.event_id] = self._sender.progress[0]
+        except RtcVoiceError as exc:
+            logger.warning("x %s was not sent: %s", event.type, exc)
+            self.state.sequencer.send_failed(event)
+
+    def _note_progress(self, now: float) -> None:
+        """Let the time for an answer begin when the request has left, as long as more leaves."""
+        if not self._leaving:
+            return
+        left = self._sender.progress[1]
+        if left > self._left:
+            self.state.sequencer.under_way(self._leaving, now)
+        self._left = left
+        self._leaving = {i: end for i, end in self._leaving.items() if end > left}
+
+    def _publish_turns(self, now: float) -> None:
+        for turn in self.state.turns.take(now, partial=self._streams.want_partial):
+            if turn.final:
+                self._replies.turn_over(turn)
+            self._streams.put(turn)
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        now = self._clock()
+        if (when := self.state.next_deadline(now)) is not None:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(when - now + TIMER_SLACK, self._proceed)
