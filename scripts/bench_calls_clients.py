@@ -70,15 +70,16 @@ async def answered(offer: str, payloads: list[bytes]) -> tuple[Any, str]:
     """A peer that speaks `payloads` over and over, and its SDP answer."""
     from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 
-    from rtcvoice.wire import _aiortc
+    from rtcvoice.emulator import ice_lite
+    from rtcvoice.wire import _aiortc, _media
 
     peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
     transceiver = peer.addTransceiver(packet_track(payloads), direction="sendrecv")
-    _aiortc.take_packets(transceiver.receiver, lambda packet: None)
-    _aiortc.gather_on_loopback(_aiortc.ice_connection(peer))
+    _media.take_packets(transceiver.receiver, lambda packet: None)
+    ice_lite.gather_on_loopback(_aiortc.ice_connection(peer))
 
     def greet(channel: Any) -> None:
-        _aiortc.stop_stock_decoder(transceiver.receiver)
+        _media.stop_stock_decoder(transceiver.receiver)
         session = {"type": "realtime", "object": "realtime.session", "id": "sess_bench"}
         event = {"type": "session.created", "event_id": "event_bench", "session": session}
         channel.send(json.dumps(event))

@@ -28,7 +28,8 @@ from aiortc import (
     RTCSessionDescription,
 )
 
-from rtcvoice.wire import _aiortc, _sctp
+from rtcvoice.emulator import ice_lite
+from rtcvoice.wire import _aiortc, _media, _sctp
 from rtcvoice.wire._aiortc import UnsupportedAiortc
 from rtcvoice.wire.aiortc_release import AIORTC_RELEASE, AIORTC_REQUIREMENT
 from rtcvoice.wire.rtp import RtpPacket
@@ -82,9 +83,9 @@ class Peer:
         self.pc.on("datachannel", self._listen)
         self.track = Burst()
         self.receiver = self.pc.addTransceiver(self.track, direction="sendrecv").receiver
-        _aiortc.take_packets(self.receiver, on_packet or self._take)
+        _media.take_packets(self.receiver, on_packet or self._take)
         self.ice = _aiortc.ice_connection(self.pc)
-        _aiortc.gather_on_loopback(self.ice)
+        ice_lite.gather_on_loopback(self.ice)
 
     def _listen(self, channel) -> None:
         channel.on("message", self._read)
@@ -163,7 +164,7 @@ async def test_a_packet_handler_that_raises_ends_no_call(caplog):
         client.channel.send("still there")
         await server.until(lambda: server.texts == ["still there"])
         assert client.pc.connectionState == "connected"
-    failures = [record for record in caplog.records if record.name == "rtcvoice.wire._aiortc"]
+    failures = [record for record in caplog.records if record.name == "rtcvoice.wire._media"]
     assert len(failures) == 1  # all the others are only counted
     assert failures[0].exc_info[0] is ZeroDivisionError
 
@@ -186,7 +187,7 @@ async def test_the_stock_decoder_can_be_stopped_early_and_packets_go_on():
     async with call(client, server):
         assert len(decoders() - before) == 2
         for peer in (client, server, client):
-            _aiortc.stop_stock_decoder(peer.receiver)
+            _media.stop_stock_decoder(peer.receiver)
         assert decoders() - before == set()
         await server.until(lambda: len(server.packets) == len(PAYLOADS))
         server.track.again()
@@ -282,7 +283,7 @@ def test_quick_checks_go_on_only_while_a_check_is_to_be_started():
 
 async def test_an_ice_lite_server_answers_checks_and_sends_none():
     client, server = Peer(), Peer()
-    _aiortc.be_ice_lite(server.ice)
+    ice_lite.be_ice_lite(server.ice)
     checks = consent_checks(server)
     async with call(client, server, rewrite=lambda sdp: sdp.replace("s=-", "s=-\r\na=ice-lite")):
         client.channel.send("hello")
@@ -385,20 +386,20 @@ def test_every_datagram_is_noticed_and_only_stun_is_parsed_as_such():
 @pytest.mark.parametrize(
     ("touch", "name"),
     [
-        (lambda: _aiortc.take_packets(SimpleNamespace(), print), "__jitter_buffer.add"),
+        (lambda: _media.take_packets(SimpleNamespace(), print), "__jitter_buffer.add"),
         (
-            lambda: _aiortc.take_packets(
+            lambda: _media.take_packets(
                 SimpleNamespace(_RTCRtpReceiver__jitter_buffer=object()), print
             ),
             "__jitter_buffer.add",
         ),
-        (lambda: _aiortc.stop_stock_decoder(SimpleNamespace()), "_handle_disconnect"),
+        (lambda: _media.stop_stock_decoder(SimpleNamespace()), "_handle_disconnect"),
         (lambda: _aiortc.own_connecting(SimpleNamespace()), "__connect"),
         (lambda: _aiortc.ice_connection(peer_with(SimpleNamespace())), "_connection"),
         (lambda: _aiortc.end_consent_lapse(SimpleNamespace()), "build_request"),
         (lambda: _aiortc.quick_checks(SimpleNamespace()), "_check_periodic"),
-        (lambda: _aiortc.be_ice_lite(SimpleNamespace()), "check_start"),
-        (lambda: _aiortc.gather_on_loopback(SimpleNamespace()), "get_component_candidates"),
+        (lambda: ice_lite.be_ice_lite(SimpleNamespace()), "check_start"),
+        (lambda: ice_lite.gather_on_loopback(SimpleNamespace()), "get_component_candidates"),
         (lambda: _aiortc.watch_datagrams(SimpleNamespace(), print), "_protocols"),
         (
             lambda: _aiortc.watch_datagrams(

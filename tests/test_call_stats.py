@@ -22,7 +22,7 @@ from rtcvoice.emulator.relay import RelayedCalls
 from rtcvoice.emulator.rest.app import build_app
 from rtcvoice.emulator.voice import PromptVoice
 from rtcvoice.stats import PlayoutStats, TransportStats, UplinkStats
-from rtcvoice.wire import _aiortc
+from rtcvoice.wire import _aiortc, _media
 from rtcvoice.wire.rtp import ReceiverReport, RoundTrips
 
 pytestmark = pytest.mark.usefixtures("no_stray_errors")
@@ -265,7 +265,7 @@ def about(ssrc, **fields):
 
 async def test_reports_about_our_stream_are_handed_on_in_si_units():
     sender, got = Sender(), []
-    _aiortc.watch_reports(sender, got.append)
+    _media.watch_reports(sender, got.append)
     info = RtcpSenderInfo(
         ntp_timestamp=0x0001_0002_0000, rtp_timestamp=0, packet_count=1, octet_count=1
     )
@@ -283,7 +283,7 @@ async def test_reports_about_our_stream_are_handed_on_in_si_units():
 
 async def test_a_report_handler_that_raises_ends_no_call(caplog):
     sender = Sender()
-    _aiortc.watch_reports(sender, lambda report: 1 / 0)
+    _media.watch_reports(sender, lambda report: 1 / 0)
     for _ in range(3):
         await sender._handle_rtcp_packet(RtcpRrPacket(ssrc=1, reports=[about(7)]))
     assert len(sender.passed) == 3
@@ -295,4 +295,4 @@ def test_a_missing_name_is_told(name):
     names = {"_ssrc": 7, "_handle_rtcp_packet": print, "_send_rtcp": print}
     del names[name]
     with pytest.raises(_aiortc.UnsupportedAiortc, match=name):
-        _aiortc.watch_reports(SimpleNamespace(**names), print)
+        _media.watch_reports(SimpleNamespace(**names), print)

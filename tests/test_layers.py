@@ -66,7 +66,7 @@ ALLOWED: dict[str, set[str]] = {
     | {"call.finishing", "call.life", "call.message", "call.roads", "call.timings"},
     "call": LEAVES | ROADS | {"config", "rest", "wire", "device", "call"},
     "emulator": LEAVES
-    | {"wire._aiortc", "wire._channels", "wire._sctp", "wire.sdp", "emulator"}
+    | {"wire._aiortc", "wire._channels", "wire._media", "wire._sctp", "wire.sdp", "emulator"}
     | {"capture.source", "capture.track", "playout.engine"},
     "doctor": LEAVES | {"", "config", "rest", "wire", "call", "device", "doctor"},
     "cli": LEAVES
@@ -87,10 +87,16 @@ ONLY_IMPORTERS = {
     "ctypes": {"rtcvoice.sound.opus"},
     "sounddevice": {"rtcvoice.device.portaudio"},
     "pywebrtc_audio": {"rtcvoice.capture.echo.canceller"},
-    "aioice": {"rtcvoice.wire._aioice", "rtcvoice.wire._aiortc", "rtcvoice.wire._ice"},
+    "aioice": {
+        "rtcvoice.emulator.ice_lite",
+        "rtcvoice.wire._aioice",
+        "rtcvoice.wire._aiortc",
+        "rtcvoice.wire._ice",
+    },
     "aiortc": {
         "rtcvoice.wire._aiortc",
         "rtcvoice.wire._channels",
+        "rtcvoice.wire._media",
         "rtcvoice.wire._sctp",
         "rtcvoice.wire._wall_clock",
         "rtcvoice.wire.transport",

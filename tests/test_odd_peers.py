@@ -21,7 +21,7 @@ from rtcvoice.cli import output
 from rtcvoice.emulator import Faults
 from rtcvoice.errors import TransportError
 from rtcvoice.system import clock
-from rtcvoice.wire import _aiortc, _channels, _ice, _wall_clock
+from rtcvoice.wire import _channels, _ice, _media, _wall_clock
 from rtcvoice.wire._aiortc import UnsupportedAiortc
 
 DCEP, TEXT = 50, 51
@@ -268,7 +268,7 @@ async def test_rtp_that_cannot_be_parsed_is_counted_and_left_out(caplog):
         raise ConnectionError
 
     dtls = SimpleNamespace(_handle_rtp_data=broken, _handle_rtcp_data=gone)
-    _aiortc.guard_media(dtls, lambda: heard.append(1))
+    _media.guard_media(dtls, lambda: heard.append(1))
     for _ in range(3):
         await dtls._handle_rtp_data(b"?", arrival_time_ms=5)
     with pytest.raises(ConnectionError):
@@ -507,7 +507,7 @@ async def test_a_server_behind_a_gateway_on_localhost_is_called_where_its_answer
         (lambda: _ice.gather_hosts(object(), loopback=True), "get_component_candidates"),
         (lambda: _ice.prefer_routed_pairs(object()), "check_start"),
         (lambda: _ice.watch_answers(object(), print), "_protocols"),
-        (lambda: _aiortc.guard_media(object(), print), "_handle_rtp_data"),
+        (lambda: _media.guard_media(object(), print), "_handle_rtp_data"),
         (lambda: _wall_clock.measure_by_monotonic_clock(object()), "_receive_sack_chunk"),
         (lambda: _wall_clock.relay_by_monotonic_clock(object()), "send_data"),
         (lambda: run(_ice.keep_to_loopback(object(), [])), "_local_candidates"),

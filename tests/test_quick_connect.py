@@ -7,14 +7,15 @@ from aioice import Candidate, Connection
 from aiortc import RTCConfiguration, RTCPeerConnection
 from aiortc.rtcsctptransport import parse_packet
 
+from rtcvoice.emulator import ice_lite
 from rtcvoice.wire import _aiortc, _channels
 
 
 async def agent(*, controlling, lite=False):
     connection = Connection(ice_controlling=controlling)
-    _aiortc.gather_on_loopback(connection)
+    ice_lite.gather_on_loopback(connection)
     if lite:
-        _aiortc.be_ice_lite(connection)
+        ice_lite.be_ice_lite(connection)
     await connection.gather_candidates()
     return connection
 
@@ -92,7 +93,7 @@ async def test_a_lite_agent_that_is_closed_does_not_connect(client, server):
 
 def test_a_missing_name_is_told():
     with pytest.raises(_aiortc.UnsupportedAiortc, match="check_start"):
-        _aiortc.be_ice_lite(object())
+        ice_lite.be_ice_lite(object())
     with pytest.raises(_aiortc.UnsupportedAiortc, match="_send_chunk"):
         _channels.open_channels_early(object())
 
@@ -129,7 +130,7 @@ async def wait_for_the_client():
 
 
 def on_loopback(peer):
-    _aiortc.gather_on_loopback(peer.sctp.transport.transport._connection)
+    ice_lite.gather_on_loopback(peer.sctp.transport.transport._connection)
 
 
 async def what_opens_a_channel(client, server, *, lost=()):

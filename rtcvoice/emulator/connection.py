@@ -13,7 +13,8 @@ from aiortc import (
     RTCRtpSender,
 )
 
-from rtcvoice.wire import _aiortc
+from rtcvoice.emulator.ice_lite import be_ice_lite, gather_on_loopback
+from rtcvoice.wire import _aiortc, _media
 
 __all__ = ["CODECS", "new_connection"]
 
@@ -31,12 +32,12 @@ def new_connection(
     transceiver = peer.addTransceiver(track, direction="sendrecv")
     codecs = {codec.name: codec for codec in RTCRtpSender.getCapabilities("audio").codecs}
     transceiver.setCodecPreferences([codecs[name] for name in CODECS])
-    _aiortc.take_packets(transceiver.receiver, hear)
+    _media.take_packets(transceiver.receiver, hear)
     ice = _aiortc.ice_connection(peer)
     if ice_lite:
-        _aiortc.be_ice_lite(ice)
+        be_ice_lite(ice)
     else:
         _aiortc.quick_checks(ice)
     if loopback:
-        _aiortc.gather_on_loopback(ice)
+        gather_on_loopback(ice)
     return peer

@@ -53,7 +53,7 @@ from rtcvoice.emulator.session.outputs import (
 from rtcvoice.emulator.session.session import Session
 from rtcvoice.emulator.wire import Wire, change_ssrc
 from rtcvoice.system import clock
-from rtcvoice.wire import _aiortc, _channels, _sctp
+from rtcvoice.wire import _aiortc, _channels, _media, _sctp
 
 __all__ = ["Peer"]
 
@@ -319,7 +319,7 @@ class Peer:
         if self._peer.connectionState == "connected":
             self._connected_ticks += 1
             if self._connected_ticks == SETTLED_TICKS:
-                _aiortc.stop_stock_decoder(self._peer.getTransceivers()[0].receiver)
+                _media.stop_stock_decoder(self._peer.getTransceivers()[0].receiver)
                 if not self._offers_channel:
                     self._began = now
             heard = self._ear.listen(now)

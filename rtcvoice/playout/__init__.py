@@ -16,5 +16,5 @@ and owns everything in between. THE ENGINE BELONGS TO WHOEVER PULLS.
     ducking.py         softer while the user seems to speak over it
     speaker.py         Speaker: a sound device, through PortAudio (device/host.py)
     file.py            FileSink: a WAV file on the call's timeline
-    pipe.py            PipeSink: WAV or raw PCM to stdout or another pipe
+    pipe.py            PipeSink: WAV or raw PCM to stdout or another pipe; pipe_writer.py writes it
 """

@@ -34,7 +34,7 @@ from rtcvoice.masking import masked
 from rtcvoice.rest.ice_servers import IceSettings
 from rtcvoice.stats import TransportStats
 from rtcvoice.system import clock
-from rtcvoice.wire import _aioice, _aiortc, _channels, _ice, _sctp, _wall_clock, sdp
+from rtcvoice.wire import _aioice, _aiortc, _channels, _ice, _media, _sctp, _wall_clock, sdp
 from rtcvoice.wire.rtp import ReceiverReport, RtpPacket
 from rtcvoice.wire.stages import STAGES, TransportStage
 
@@ -126,9 +126,9 @@ class Transport:
         opus = [c for c in RTCRtpSender.getCapabilities("audio").codecs if "opus" in c.mimeType]
         transceiver.setCodecPreferences(opus)
         _wall_clock.report_by_monotonic_clock(transceiver.sender, transceiver.receiver)
-        _aiortc.guard_media(transceiver.receiver.transport, self._heard)
-        _aiortc.take_packets(transceiver.receiver, on_packet)
-        _aiortc.watch_reports(transceiver.sender, on_report)
+        _media.guard_media(transceiver.receiver.transport, self._heard)
+        _media.take_packets(transceiver.receiver, on_packet)
+        _media.watch_reports(transceiver.sender, on_report)
 
     def _mend_ice(self, *, loopback: bool) -> Any:
         connection = _aiortc.ice_connection(self._peer)
@@ -252,7 +252,7 @@ class Transport:
             "",
         )
         self._become(TransportStage.OPEN)
-        _aiortc.stop_stock_decoder(self._peer.getTransceivers()[0].receiver)
+        _media.stop_stock_decoder(self._peer.getTransceivers()[0].receiver)
 
     async def _wait(self, done: Callable[[], bool], stage: str, what: str, hint: str) -> None:
         while not done():
