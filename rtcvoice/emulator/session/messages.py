@@ -68,16 +68,16 @@ class MessageWriter(OutputItem):
     def _write(self, word: str, count: int) -> None:
         self._text += word
         kind = "output_audio_transcript" if self._audio else "output_text"
+        where = self.where(content_index=0)
         if word:
             padding = self.shared.ids.obfuscation(word)
-            where = self.where(content_index=0)
             self.shared.outbox.send(
                 f"response.{kind}.delta", **where, delta=word, obfuscation=padding
             )
         # Every word brings its share of the speech, but the text runs a few words ahead.
         if count >= min(self.shared.pace.lead_deltas, len(self._words)):
             until = len(self._speech) * count // len(self._words)
-            self.response.speak(self.id, self._speech[self._samples : until])
+            self.response.speak(where, self._speech[self._samples : until])
             self._samples = until
 
     def _closed(self) -> None:

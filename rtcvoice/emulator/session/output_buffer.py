@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from rtcvoice.emulator.session.agenda import Agenda, Timer
 from rtcvoice.emulator.session.outputs import RATE_HZ, Outbox, Pcm, PlayAudio, StopAudio
@@ -108,14 +108,21 @@ class OutputBuffer:
         """Whether nothing plays and nothing waits to."""
         return not self._streams
 
-    def open(self, response_id: str, *, heard_out: Callable[[], None] | None = None) -> Stream:
-        """Return a new stream, behind those that play or wait."""
+    def open(
+        self,
+        response_id: str,
+        audio_format: dict[str, Any],
+        *,
+        heard_out: Callable[[], None] | None = None,
+    ) -> Stream:
+        """Return a new stream, behind those that play or wait; RTP has a format of its own."""
         stream = Stream(response_id, heard_out=heard_out)
         self._streams.append(stream)
         return stream
 
-    def write(self, stream: Stream, item_id: str, samples: Pcm) -> None:
-        """Add audio of `item_id` to `stream`; dropped when the stream has ended."""
+    def write(self, stream: Stream, where: dict[str, Any], samples: Pcm) -> None:
+        """Add audio of the item that `where` names; dropped when the stream has ended."""
+        item_id = where["item_id"]
         if stream.state is StreamState.ENDED or not len(samples):
             return
         if not stream.items or stream.items[-1][0] != item_id:

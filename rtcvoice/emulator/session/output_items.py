@@ -51,8 +51,8 @@ class Owner(Protocol):
         """Return the output index of an item that begins."""
         ...
 
-    def speak(self, item_id: str, samples: Pcm) -> None:
-        """Have the sound of an item played."""
+    def speak(self, where: dict[str, Any], samples: Pcm) -> None:
+        """Have the sound of the item played that `where` names."""
         ...
 
 

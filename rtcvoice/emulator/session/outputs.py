@@ -18,6 +18,7 @@ __all__ = [
     "RATE_HZ",
     "Close",
     "Event",
+    "HearAudio",
     "Outbox",
     "Output",
     "Pcm",
@@ -86,6 +87,13 @@ class PlayAudio:
 
 
 @dataclass(frozen=True, slots=True)
+class HearAudio:
+    """These `samples` came inside an event: for whoever records what is heard."""
+
+    samples: Pcm
+
+
+@dataclass(frozen=True, slots=True)
 class StopAudio:
     """Drop all outgoing audio that has not been played; be silent at once."""
 
@@ -97,7 +105,7 @@ class Close:
     reason: str
 
 
-Output: TypeAlias = SendEvent | SendText | SendBytes | PlayAudio | StopAudio | Close
+Output: TypeAlias = SendEvent | SendText | SendBytes | PlayAudio | HearAudio | StopAudio | Close
 
 
 class Outbox:

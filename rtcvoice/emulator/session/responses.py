@@ -145,12 +145,14 @@ class Response:
             self._announced.append(writer)
         return self._announced.index(writer)
 
-    def speak(self, item_id: str, samples: Pcm) -> None:
-        """Add audio of the item to the response's stream."""
+    def speak(self, where: dict[str, Any], samples: Pcm) -> None:
+        """Add audio of the item that `where` names to the response's stream."""
         if self._stream is None and len(samples):
-            self._stream = self.shared.output.open(self.id, heard_out=self._plan.heard_out)
+            self._stream = self.shared.output.open(
+                self.id, self.options.audio_format, heard_out=self._plan.heard_out
+            )
         if self._stream is not None:
-            self.shared.output.write(self._stream, item_id, samples)
+            self.shared.output.write(self._stream, where, samples)
 
     def cancel(self, reason: str) -> None:
         """Stop generating: `reason` is turn_detected or client_cancelled."""

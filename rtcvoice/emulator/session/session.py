@@ -29,6 +29,7 @@ from rtcvoice.emulator.session.assistant import Assistant
 from rtcvoice.emulator.session.budget import TokenBudget
 from rtcvoice.emulator.session.clips import Voice
 from rtcvoice.emulator.session.conversation import Conversation, Entry
+from rtcvoice.emulator.session.delta_buffer import DeltaBuffer
 from rtcvoice.emulator.session.faults import SessionFaults
 from rtcvoice.emulator.session.ids import Ids, session_id
 from rtcvoice.emulator.session.item_commands import ItemCommands
@@ -37,6 +38,7 @@ from rtcvoice.emulator.session.output_buffer import OutputBuffer
 from rtcvoice.emulator.session.outputs import (
     Close,
     Event,
+    HearAudio,
     Outbox,
     Output,
     Pcm,
@@ -51,6 +53,7 @@ from rtcvoice.emulator.session.shared import AT_ONCE, Pace, Shared
 from rtcvoice.emulator.session.transcript_order import TranscriptOrder
 from rtcvoice.emulator.session.transcription import Transcriber
 from rtcvoice.emulator.session.turns import Turns
+from rtcvoice.emulator.session.wire_audio import AudioReader
 
 __all__ = ["Session"]
 
@@ -63,6 +66,7 @@ class Session:
     `duration` is the session's life in seconds, unless `faults` end it earlier. `transcript_order`
     chooses when transcripts come. Give `random` a seed for repeatable ids. `instant`: answers are
     silent and over as soon as they are made; `pace`, if not given, is then no time at all.
+    `on_socket`: audio comes and goes inside events, as on a WebSocket, not by a media track.
     `check_models` raises RequestError for settings with an unknown model, and returns what there is
     to warn of.
     """
@@ -82,6 +86,7 @@ class Session:
         duration: float = 3600.0,
         unix_time: float = 0.0,
         instant: bool = False,
+        on_socket: bool = False,
         check_models: Callable[[Settings], Sequence[str]] = lambda settings: (),
     ) -> None:
         faults = faults or SessionFaults()
@@ -102,8 +107,14 @@ class Session:
         self._agenda = Agenda(now)
         self._outbox = Outbox(ids)
         self._noise = Noise(faults, random)
-        self._output = OutputBuffer(
-            self._outbox, self._agenda, on_idle=self._output_idle, instant=instant
+        self._on_socket = on_socket
+        self._reader = AudioReader(settings["audio"]["input"]["format"])
+        self._output: OutputBuffer | DeltaBuffer = (
+            DeltaBuffer(self._outbox, on_idle=self._output_idle, instant=instant)
+            if on_socket
+            else OutputBuffer(
+                self._outbox, self._agenda, on_idle=self._output_idle, instant=instant
+            )
         )
         self._conversation = Conversation(ids.conversation())
         self._shared = Shared(
@@ -286,15 +297,20 @@ class Session:
     def _session_update(self, event: Event) -> None:
         changed = update(self._settings, event["session"], voice_locked=self._voice_locked)
         self._warnings |= dict.fromkeys(self._check_models(changed))
+        audio_format = changed["audio"]["input"]["format"]
+        if audio_format != self._settings["audio"]["input"]["format"]:
+            self._reader = AudioReader(audio_format)
         self._settings = changed
         self._turns.configure(self._settings["audio"]["input"]["turn_detection"])
         self._outbox.send("session.updated", session=self.session_object())
 
     def _input_append(self, event: Event) -> None:
-        raise invalid(
-            "type",
-            "In a WebRTC call audio comes by the media track, not by input_audio_buffer.append.",
-        )
+        if not self._on_socket:
+            message = "In a WebRTC call audio comes by the media track, not inside events."
+            raise invalid("type", message)
+        samples = self._reader.read(event["audio"])
+        self._outbox.put(HearAudio(samples))
+        self._turns.receive(samples)
 
     def _response_create(self, event: Event) -> None:
         if self._settings["type"] != "realtime":
@@ -325,5 +341,7 @@ class Session:
             self._send_error(exc, None)
 
     def _clear_output(self) -> None:
+        if self._on_socket:
+            raise invalid("type", "On a WebSocket the client has the audio: truncate the item.")
         self._items.cut(self._output.clear())
         self._output_idle()

@@ -8,6 +8,7 @@ from rtcvoice.emulator.session.agenda import Agenda
 from rtcvoice.emulator.session.budget import TokenBudget
 from rtcvoice.emulator.session.checking import Options
 from rtcvoice.emulator.session.conversation import Conversation
+from rtcvoice.emulator.session.delta_buffer import DeltaBuffer
 from rtcvoice.emulator.session.ids import Ids
 from rtcvoice.emulator.session.output_buffer import OutputBuffer
 from rtcvoice.emulator.session.outputs import Outbox
@@ -41,6 +42,6 @@ class Shared:
     outbox: Outbox
     agenda: Agenda
     conversation: Conversation
-    output: OutputBuffer
+    output: OutputBuffer | DeltaBuffer
     budget: TokenBudget
     pace: Pace
