@@ -41,11 +41,13 @@ call needs is imported while its first request travels.
 
 TYPE_CHECKING = False  # as typing has it, which takes longer to import than all of this
 if TYPE_CHECKING:
+    from rtcvoice import blocking as blocking
     from rtcvoice import emulator as emulator
     from rtcvoice import errors as errors
     from rtcvoice import events as events
     from rtcvoice.call.call import Call
     from rtcvoice.call.connect import connect
+    from rtcvoice.call.current import current_call
     from rtcvoice.call.life import CallState
     from rtcvoice.call.message import Clip, Image
     from rtcvoice.call.timings import Timings
@@ -194,11 +196,12 @@ __all__ = [
     "TurnLatency",
     "TurnStream",
     "connect",
+    "current_call",
     "devices",
     "tool",
 ]
 
-_MODULES = ("emulator", "errors", "events")
+_MODULES = ("blocking", "emulator", "errors", "events")
 """There without being imported by name, too: `rtcvoice.events.ResponseDone`."""
 
 _MODULE_OF = {
@@ -276,6 +279,7 @@ _MODULE_OF = {
     "TurnLatency": "rtcvoice.conversation.accounts.latency",
     "TurnStream": "rtcvoice.conversation.listening.turn_stream",
     "connect": "rtcvoice.call.connect",
+    "current_call": "rtcvoice.call.current",
     "devices": "rtcvoice.device.host",
     "tool": "rtcvoice.conversation.tools.function_tool",
 }

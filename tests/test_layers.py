@@ -68,6 +68,7 @@ ALLOWED: dict[str, set[str]] = {
     "emulator": LEAVES
     | {"wire._aiortc", "wire._channels", "wire._media", "wire._sctp", "wire.sdp", "emulator"}
     | {"capture.source", "capture.track", "playout.engine"},
+    "blocking": LEAVES | ROADS | {"call", "blocking"},
     "doctor": LEAVES | {"", "config", "rest", "wire", "call", "device", "doctor"},
     "cli": LEAVES
     | {"", "cli", "config", "conversation.accounts.prices", "doctor", "emulator"}

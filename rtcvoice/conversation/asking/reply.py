@@ -126,6 +126,8 @@ class Reply:
         Where the server does not tell of its playing, this returns once it must be over.
         """
         text = await self.text()
+        if self._answer.heard:
+            return
         with suppress(TimeoutError):
             async with asyncio.timeout(PLAYED_TIMEOUT + len(text) / SLOWEST_PACE):
                 await self._until(lambda: self._answer.heard)

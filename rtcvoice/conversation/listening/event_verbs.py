@@ -10,11 +10,14 @@ checkers, which cannot make a union of the classes of a list by themselves.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from typing import Any, Protocol, TypeVar, cast, overload
+import asyncio
+import inspect
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any, ParamSpec, Protocol, TypeVar, cast, overload
 
 from rtcvoice.errors import ConfigError
 from rtcvoice.events import ServerEvent
+from rtcvoice.system.other_loop import run_on
 
 from .dispatcher import Dispatcher
 from .expected import Expected
@@ -28,6 +31,7 @@ E2 = TypeVar("E2", bound=AnyEvent)
 E3 = TypeVar("E3", bound=AnyEvent)
 HandledT = TypeVar("HandledT")
 ResultT = TypeVar("ResultT")
+P = ParamSpec("P")
 
 
 class Registering(Protocol[HandledT]):
@@ -42,6 +46,34 @@ class EventVerbs:
 
     def __init__(self, dispatcher: Dispatcher) -> None:
         self._dispatcher = dispatcher
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop that the call is used on. Raises ConfigError before the call is up."""
+        if self._loop is None:
+            raise ConfigError("the call is on no event loop yet", hint="enter its block first")
+        return self._loop
+
+    @overload
+    def from_thread(
+        self,
+        verb: Callable[P, Coroutine[Any, Any, ResultT]],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> ResultT: ...
+    @overload
+    def from_thread(
+        self, verb: Callable[P, ResultT], /, *args: P.args, **kwargs: P.kwargs
+    ) -> ResultT: ...
+    def from_thread(self, verb: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> Any:
+        """Use the call from a thread: `call.from_thread(call.say, "Hello")` waits for its result.
+
+        Runs `verb` on the call's loop, also one that is not awaited, such as `call.mute`. Raises
+        what it raises; ConfigError in a thread that runs an event loop, which would be stopped.
+        """
+        return run_on(self.loop, _done(verb, *args, **kwargs))
 
     def __aiter__(self) -> AsyncIterator[ServerEvent]:
         return self._dispatcher.subscribe()
@@ -203,3 +235,8 @@ class EventVerbs:
         Raises TimeoutError after `timeout` seconds, CallEnded when the call ends first.
         """
         return await self._dispatcher.wait_for(*kinds, timeout=timeout, where=where)
+
+
+async def _done(verb: Callable[P, Any], *args: P.args, **kwargs: P.kwargs) -> Any:
+    result = verb(*args, **kwargs)
+    return await result if inspect.isawaitable(result) else result

@@ -1,0 +1,254 @@
+"""A call whose verbs wait."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar, overload
+
+from rtcvoice.call.call import Call as AsyncCall
+from rtcvoice.call.life import CallState
+from rtcvoice.call.timings import Timings
+from rtcvoice.conversation.accounts.latency import TurnLatency
+from rtcvoice.conversation.accounts.usage import CallUsage
+from rtcvoice.conversation.listening.event_verbs import E1, E2, E3, Registering
+from rtcvoice.conversation.listening.kinds import EventT
+from rtcvoice.conversation.state.history_entries import HistoryEntry
+from rtcvoice.conversation.state.turns import Turn
+from rtcvoice.events import ServerEvent, Session
+from rtcvoice.sound.samples import Block
+
+from .loop_thread import Link
+from .reply import Talk
+from .streams import Expected, Stream
+from .verbs import Answered, Quick, Waiting
+
+__all__ = ["Call"]
+
+ResultT = TypeVar("ResultT")
+
+
+class Call:
+    """A call in progress; made by `rtcvoice.blocking.connect`. Any thread may use it.
+
+    Its verbs are those of `rtcvoice.Call` and wait for what is awaited there. Iterating over it
+    gives the events from then on.
+    """
+
+    def __init__(self, link: Link, call: AsyncCall) -> None:
+        self.link = link
+        """The way to the event loop of the call."""
+        self.inner = call
+        """The call itself, for use on that loop."""
+
+    # -- what it is ---------------------------------------------------------------------------
+
+    @property
+    def id(self) -> str:
+        """The server's id of the call, `rtc_...`."""
+        return self.inner.id
+
+    @property
+    def state(self) -> CallState:
+        """Where the call is in its life."""
+        return self.inner.state
+
+    @property
+    def session(self) -> Session:
+        """The session's configuration as the server last described it."""
+        return self.inner.session
+
+    @property
+    def timings(self) -> Timings:
+        """How long each stage of connecting took, in seconds."""
+        return self.inner.timings
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nobody speaks, nothing is being answered and nothing more will be heard."""
+        return self.link.look(lambda: self.inner.is_idle)
+
+    @property
+    def muted(self) -> bool:
+        """Whether silence is sent in place of the source."""
+        return self.inner.muted
+
+    @property
+    def history(self) -> list[HistoryEntry]:
+        """The conversation so far as values for `json.dumps`: messages, function calls, outputs."""
+        return self.link.look(lambda: self.inner.history)
+
+    @property
+    def usage(self) -> CallUsage:
+        """What was used so far: tokens by kind, per response and in all, and what they cost."""
+        return self.link.look(lambda: self.inner.usage)
+
+    @property
+    def latency(self) -> tuple[TurnLatency, ...]:
+        """How long each spoken turn waited for the first sound of its answer, in order."""
+        return self.link.look(lambda: self.inner.latency)
+
+    @property
+    def absorbed_errors(self) -> Counter[str]:
+        """How often the server refused a command that was overtaken by events, by error code."""
+        return self.link.look(lambda: self.inner.absorbed_errors)
+
+    stats = Quick(lambda call: call.stats)
+
+    def __repr__(self) -> str:
+        return f"<blocking {self.inner!r}>"
+
+    # -- verbs ----------------------------------------------------------------------------------
+
+    ask = Answered(lambda call: call.ask)
+    say = Answered(lambda call: call.say)
+    respond = Answered(lambda call: call.respond)
+    send = Waiting(lambda call: call.send)
+    seed = Waiting(lambda call: call.seed)
+    interrupt = Waiting(lambda call: call.interrupt)
+    update = Waiting(lambda call: call.update)
+    send_event = Waiting(lambda call: call.send_event)
+    finished = Waiting(lambda call: call.finished)
+    hangup = Waiting(lambda call: call.hangup)
+    wait_ended = Waiting(lambda call: call.wait_ended)
+    mute = Quick(lambda call: call.mute)
+    unmute = Quick(lambda call: call.unmute)
+
+    def talk(self, *, respond: bool = True) -> Talk:
+        """Push to talk: `with call.talk() as talk:` while the user holds the key; see `Talk`."""
+        return Talk(self.link, self.link.look(lambda: self.inner.talk(respond=respond)))
+
+    # -- what it tells --------------------------------------------------------------------------
+
+    def __iter__(self) -> Iterator[ServerEvent]:
+        return self.events()
+
+    def turns(self, *, partial: bool = False) -> Stream[Turn]:
+        """Iterate over the turns of both sides that become final from now on, in spoken order."""
+        turns = self.link.look(lambda: self.inner.turns(partial=partial))
+        return Stream(self.link, turns)
+
+    def audio(self) -> Stream[Block]:
+        """Iterate over what the sink gets: 10 ms blocks of int16 mono at the sink's rate."""
+        return Stream(self.link, self.link.look(self.inner.audio))
+
+    @overload
+    def events(self, *patterns: str, limit: int = ...) -> Stream[ServerEvent]: ...
+    @overload
+    def events(self, kind: type[E1], /, *, limit: int = ...) -> Stream[E1]: ...
+    @overload
+    def events(
+        self, kind: type[E1], second: type[E2], /, *, limit: int = ...
+    ) -> Stream[E1 | E2]: ...
+    @overload
+    def events(
+        self, kind: type[E1], second: type[E2], third: type[E3], /, *, limit: int = ...
+    ) -> Stream[E1 | E2 | E3]: ...
+    def events(self, *kinds: Any, limit: int = 1000) -> Stream[Any]:
+        """Iterate over the events from now on of some kinds, or over all; as `rtcvoice.Call`."""
+        return Stream(self.link, self.link.look(lambda: self.inner.events(*kinds, limit=limit)))
+
+    @overload
+    def on(self, pattern: str, /, *patterns: str) -> Registering[ServerEvent]: ...
+    @overload
+    def on(self, kind: type[E1], /) -> Registering[E1]: ...
+    @overload
+    def on(self, kind: type[E1], second: type[E2], /) -> Registering[E1 | E2]: ...
+    @overload
+    def on(
+        self, kind: type[E1], second: type[E2], third: type[E3], /
+    ) -> Registering[E1 | E2 | E3]: ...
+    def on(self, *kinds: Any) -> Registering[Any]:
+        """Decorate a function to handle every event of one of these kinds.
+
+        A plain function runs in a thread of its own and may use this call; an async one runs on the
+        call's loop and may not.
+        """
+        registering: Registering[Any] = self.inner.on(*kinds)
+
+        def register(handler: Callable[[Any], ResultT], /) -> Callable[[Any], ResultT]:
+            return self.link.look(lambda: registering(handler))
+
+        return register
+
+    def off(self, handler: Callable[[EventT], object], /) -> None:
+        """Hand `handler` no more events; one that it is handling it may finish."""
+        self.link.look(lambda: self.inner.off(handler))
+
+    @overload
+    def expect(
+        self,
+        *patterns: str,
+        where: Callable[[ServerEvent], bool] | None = ...,
+        timeout: float | None = ...,
+    ) -> Expected[ServerEvent]: ...
+    @overload
+    def expect(
+        self,
+        kind: type[E1],
+        /,
+        *,
+        where: Callable[[E1], bool] | None = ...,
+        timeout: float | None = ...,
+    ) -> Expected[E1]: ...
+    @overload
+    def expect(
+        self,
+        kind: type[E1],
+        second: type[E2],
+        /,
+        *,
+        where: Callable[[E1 | E2], bool] | None = ...,
+        timeout: float | None = ...,
+    ) -> Expected[E1 | E2]: ...
+    def expect(
+        self,
+        *kinds: Any,
+        where: Callable[[Any], bool] | None = None,
+        timeout: float | None = None,
+    ) -> Expected[Any]:
+        """Begin to wait for an event before doing what brings it about; `get()` it afterwards.
+
+        `where` is called on the call's loop: it must not use this call.
+        """
+        event = self.link.look(lambda: self.inner.expect(*kinds, where=where, timeout=timeout))
+        return Expected(self.link, event)
+
+    @overload
+    def wait_for(
+        self,
+        *patterns: str,
+        timeout: float | None = ...,
+        where: Callable[[ServerEvent], bool] | None = ...,
+    ) -> ServerEvent: ...
+    @overload
+    def wait_for(
+        self,
+        kind: type[E1],
+        /,
+        *,
+        timeout: float | None = ...,
+        where: Callable[[E1], bool] | None = ...,
+    ) -> E1: ...
+    @overload
+    def wait_for(
+        self,
+        kind: type[E1],
+        second: type[E2],
+        /,
+        *,
+        timeout: float | None = ...,
+        where: Callable[[E1 | E2], bool] | None = ...,
+    ) -> E1 | E2: ...
+    def wait_for(
+        self,
+        *kinds: Any,
+        timeout: float | None = None,
+        where: Callable[[Any], bool] | None = None,
+    ) -> Any:
+        """Return the next event that is of one of these kinds and satisfies `where`.
+
+        Raises TimeoutError after `timeout` seconds, CallEnded when the call ends first. `where` is
+        called on the call's loop: it must not use this call.
+        """
+        return self.link.run(self.inner.wait_for(*kinds, timeout=timeout, where=where))
