@@ -76,7 +76,7 @@ ALLOWED: dict[str, set[str]] = {
     "__main__": {"cli", "system"},
     "pytest_plugin": {"emulator"},
     # Imported when its names are used, but for type checkers.
-    "": LEAVES | ROADS | {"config", "rest", "call", "device", "emulator"},
+    "": LEAVES | ROADS | {"blocking", "config", "rest", "call", "device", "emulator"},
 }
 
 ONLY_IMPORTERS = {

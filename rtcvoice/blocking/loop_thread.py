@@ -39,14 +39,15 @@ class Link:
         if self.closed.is_set():
             return _at_once(coroutine)
         try:
-            return run_on(self.loop, coroutine, timeout=timeout)
+            return run_on(self.loop, coroutine, timeout=timeout, over=self.closed)
         except CancelledError:  # by the end of the loop: nobody else cancels it
             self.closed.wait(STOP_LIMIT)
             raise _left() from None
         except RuntimeError:
-            if self.loop.is_closed():
-                raise _left() from None
-            raise
+            if not self.loop.is_closed():
+                raise
+            self.closed.set()
+            raise _left() from None
 
     def look(self, function: Callable[[], T]) -> T:
         """Call a function on the loop, where nothing changes meanwhile, and return its result."""

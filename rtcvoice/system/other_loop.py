@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Coroutine
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from typing import Any, TypeVar
 
 from rtcvoice.errors import ConfigError
@@ -34,12 +35,14 @@ def run_on(
     coroutine: Coroutine[Any, Any, T],
     *,
     timeout: float | None = None,
+    over: threading.Event | None = None,
 ) -> T:
     """Run a coroutine on `loop`, wait, and return its result; raises what it raises.
 
     It runs in a copy of the caller's context. When waiting is interrupted, by Ctrl-C for example,
     or takes longer than `timeout` seconds (TimeoutError), the coroutine is cancelled. Raises
-    ConfigError in a thread that runs an event loop, RuntimeError when `loop` is closed.
+    ConfigError in a thread that runs an event loop, RuntimeError when `loop` is closed, and
+    CancelledError (of `concurrent.futures`) when it stops, which `over` tells.
     """
     try:
         refuse_running_loop()
@@ -48,13 +51,15 @@ def run_on(
         coroutine.close()
         raise
     try:
-        return _result(future, timeout)
+        return _result(future, timeout, over)
     except BaseException:
         future.cancel()  # does nothing to one that is done
+        if over is not None and over.is_set():
+            coroutine.close()  # nobody will begin it
         raise
 
 
-def _result(future: Future[T], timeout: float | None) -> T:
+def _result(future: Future[T], timeout: float | None, over: threading.Event | None) -> T:
     left = timeout
     while True:
         step = LOOK if left is None else min(LOOK, left)
@@ -63,5 +68,7 @@ def _result(future: Future[T], timeout: float | None) -> T:
         except TimeoutError:
             if future.done() or left == 0:  # it raised that itself; or it is late
                 raise
+            if over is not None and over.is_set():  # handed in while the loop was stopping
+                raise CancelledError from None
         if left is not None:
             left = max(0.0, left - step)
