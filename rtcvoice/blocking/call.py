@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar, overload
 
-from rtcvoice.call.call import Call as AsyncCall
 from rtcvoice.call.life import CallState
 from rtcvoice.call.timings import Timings
 from rtcvoice.conversation.accounts.latency import TurnLatency
@@ -18,28 +17,21 @@ from rtcvoice.conversation.state.turns import Turn
 from rtcvoice.events import ServerEvent, Session
 from rtcvoice.sound.samples import Block
 
-from .loop_thread import Link
 from .reply import Talk
 from .streams import Expected, Stream
-from .verbs import Answered, Quick, Waiting
+from .verbs import Answered, Linked, Quick, Waiting
 
 __all__ = ["Call"]
 
 ResultT = TypeVar("ResultT")
 
 
-class Call:
+class Call(Linked):
     """A call in progress; made by `rtcvoice.blocking.connect`. Any thread may use it.
 
     Its verbs are those of `rtcvoice.Call` and wait for what is awaited there. Iterating over it
     gives the events from then on.
     """
-
-    def __init__(self, link: Link, call: AsyncCall) -> None:
-        self.link = link
-        """The way to the event loop of the call."""
-        self.inner = call
-        """The call itself, for use on that loop."""
 
     # -- what it is ---------------------------------------------------------------------------
 

@@ -4,20 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 from functools import wraps
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Self, TypeVar, overload
+from typing import Any, Generic, ParamSpec, Self, TypeVar, overload
 
 from rtcvoice.call.call import Call as AsyncCall
 from rtcvoice.conversation.asking.reply import Reply as AsyncReply
 
+from .loop_thread import Link
 from .reply import Reply
 
-if TYPE_CHECKING:
-    from .call import Call
-
-__all__ = ["Answered", "Quick", "Waiting"]
+__all__ = ["Answered", "Linked", "Quick", "Waiting"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+class Linked:
+    """A call, and the way to the loop that it is used on."""
+
+    def __init__(self, link: Link, call: AsyncCall) -> None:
+        self.link = link
+        """The way to the event loop of the call."""
+        self.inner = call
+        """The call itself, for use on that loop."""
 
 
 class _Named:
@@ -34,10 +42,10 @@ class Waiting(_Named, Generic[P, T]):
         self._verb = verb
 
     @overload
-    def __get__(self, call: None, owner: type[Call]) -> Self: ...
+    def __get__(self, call: None, owner: type[Linked]) -> Self: ...
     @overload
-    def __get__(self, call: Call, owner: type[Call]) -> Callable[P, T]: ...
-    def __get__(self, call: Call | None, owner: type[Call]) -> Self | Callable[P, T]:
+    def __get__(self, call: Linked, owner: type[Linked]) -> Callable[P, T]: ...
+    def __get__(self, call: Linked | None, owner: type[Linked]) -> Self | Callable[P, T]:
         if call is None:
             return self
         link, inner = call.link, self._verb(call.inner)
@@ -58,10 +66,10 @@ class Answered(_Named, Generic[P]):
         self._verb = verb
 
     @overload
-    def __get__(self, call: None, owner: type[Call]) -> Self: ...
+    def __get__(self, call: None, owner: type[Linked]) -> Self: ...
     @overload
-    def __get__(self, call: Call, owner: type[Call]) -> Callable[P, Reply]: ...
-    def __get__(self, call: Call | None, owner: type[Call]) -> Self | Callable[P, Reply]:
+    def __get__(self, call: Linked, owner: type[Linked]) -> Callable[P, Reply]: ...
+    def __get__(self, call: Linked | None, owner: type[Linked]) -> Self | Callable[P, Reply]:
         if call is None:
             return self
         link, inner = call.link, self._verb(call.inner)
@@ -80,10 +88,10 @@ class Quick(_Named, Generic[P, T]):
         self._verb = verb
 
     @overload
-    def __get__(self, call: None, owner: type[Call]) -> Self: ...
+    def __get__(self, call: None, owner: type[Linked]) -> Self: ...
     @overload
-    def __get__(self, call: Call, owner: type[Call]) -> Callable[P, T]: ...
-    def __get__(self, call: Call | None, owner: type[Call]) -> Self | Callable[P, T]:
+    def __get__(self, call: Linked, owner: type[Linked]) -> Callable[P, T]: ...
+    def __get__(self, call: Linked | None, owner: type[Linked]) -> Self | Callable[P, T]:
         if call is None:
             return self
         link, inner = call.link, self._verb(call.inner)

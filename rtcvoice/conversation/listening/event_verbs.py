@@ -46,13 +46,11 @@ class EventVerbs:
 
     def __init__(self, dispatcher: Dispatcher) -> None:
         self._dispatcher = dispatcher
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._loop = asyncio.get_running_loop()
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
-        """The event loop that the call is used on. Raises ConfigError before the call is up."""
-        if self._loop is None:
-            raise ConfigError("the call is on no event loop yet", hint="enter its block first")
+        """The event loop that the call is used on."""
         return self._loop
 
     @overload
