@@ -256,7 +256,7 @@ def test_a_response_that_is_refused_does_not_come():
 
 def test_an_event_without_an_id_is_refused_by_an_error_without_one():
     made = conversation()
-    made.sequencer.sent_elsewhere(events.ResponseCreate(), 0.0)
+    made.sequencer.note_untracked(events.ResponseCreate(), 0.0)
     assert not made.is_idle(0.0)
     made.feed(error("invalid_value"), 0.0)
     assert made.is_idle(0.0)

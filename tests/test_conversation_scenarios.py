@@ -384,10 +384,10 @@ async def test_a_refusal_is_raised_where_it_belongs():
     async with VirtualCall(session=TEXT) as call:
         with pytest.raises(ServerError, match="refused to answer"):
             await call.respond(tool_choice="nonsense")
-        seeds = call._conversation.requests.seeds([{"role": "user", "text": "a"}])
-        await call._conversation.requests.plant(seeds)
+        seeds = call._conversation.requests.history_items([{"role": "user", "text": "a"}])
+        await call._conversation.requests.add_history(seeds)
         with pytest.raises(ServerError, match="refused the history"):
-            await call._conversation.requests.plant(seeds)  # the same items once more
+            await call._conversation.requests.add_history(seeds)  # the same items once more
         assert await (await call.ask("Still there?")).text()
 
 

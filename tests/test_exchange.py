@@ -151,17 +151,17 @@ async def test_a_network_that_takes_nothing_more_is_not_waited_for():
     assert await waits(stuck) == pytest.approx(15, abs=0.5)
     begun = seconds()
     with pytest.raises(TransportError, match="taken nothing for 10 s"):
-        await stuck.room()
+        await stuck.wait_for_space()
     assert seconds() - begun == pytest.approx(10, abs=0.1)
 
 
 @virtual
 async def test_room_is_made_by_what_leaves_and_ends_with_the_call():
     network = Network(3 * AHEAD, AHEAD)
-    await Confirmations(network.progress).room()
+    await Confirmations(network.progress).wait_for_space()
     assert seconds() - network.begun == pytest.approx(2, abs=0.1)
     exchange = Confirmations(Network(3 * AHEAD, 1).progress)
-    waiting = asyncio.create_task(exchange.room())
+    waiting = asyncio.create_task(exchange.wait_for_space())
     await asyncio.sleep(1)
     exchange.end(CallEnded("over", normal=True))
     with pytest.raises(CallEnded):
@@ -232,12 +232,12 @@ async def test_a_history_of_large_pictures_goes_in_piece_by_piece():
 @virtual
 async def test_a_history_that_is_refused_ends_at_the_entry():
     async with VirtualCall(session=TEXT, limit=1 << 20, uplink=100_000) as call:
-        seeds = call._conversation.requests.seeds(history(400, text="x" * 10_000))
+        seeds = call._conversation.requests.history_items(history(400, text="x" * 10_000))
         odd = [events.ContentPart(type="nonsense")]
         refused = events.Message(id=new_id(), role="user", content=odd)
         seeds[10] = events.ConversationItemCreate(event_id=new_id(), item=refused)
         with pytest.raises(ServerError, match="refused the history"):
-            await call._conversation.requests.plant(seeds)
+            await call._conversation.requests.add_history(seeds)
         assert len(call.sent("conversation.item.create")) < 60
         assert await (await call.ask("Still there?")).text()
 

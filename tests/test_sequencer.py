@@ -287,7 +287,7 @@ def test_metadata_of_the_caller_travels_along():
 
 def test_a_response_asked_for_by_hand_is_waited_for():
     desk = Desk(by_itself=False)
-    desk.sequencer.sent_elsewhere(e.ResponseCreate(event_id="mine"), desk.now)
+    desk.sequencer.note_untracked(e.ResponseCreate(event_id="mine"), desk.now)
     request = desk.want()
     assert desk.creates == []
     assert desk.sequencer.asked
@@ -300,7 +300,7 @@ def test_a_response_asked_for_by_hand_is_waited_for():
 @pytest.mark.parametrize("event_id", ["mine", None])
 def test_one_that_is_refused_is_not(event_id):
     desk = Desk()
-    desk.sequencer.sent_elsewhere(e.ResponseCreate(event_id=event_id), desk.now)
+    desk.sequencer.note_untracked(e.ResponseCreate(event_id=event_id), desk.now)
     request = desk.want()
     desk.feed(said.error("invalid_value", event_id))
     assert states(request) == ["SENT"]
@@ -308,7 +308,7 @@ def test_one_that_is_refused_is_not(event_id):
 
 def test_one_that_never_comes_is_given_up_on():
     desk = Desk()
-    desk.sequencer.sent_elsewhere(e.ResponseCreate(), desk.now)
+    desk.sequencer.note_untracked(e.ResponseCreate(), desk.now)
     request = desk.want()
     assert desk.sequencer.next_deadline() == REQUEST_TIMEOUT
     desk.wait(REQUEST_TIMEOUT)
@@ -318,7 +318,7 @@ def test_one_that_never_comes_is_given_up_on():
 def test_one_out_of_band_is_not_waited_for_and_covers_nothing():
     desk = Desk()
     aside = e.ResponseCreate(response=e.ResponseParams(conversation="none"))
-    desk.sequencer.sent_elsewhere(aside, desk.now)
+    desk.sequencer.note_untracked(aside, desk.now)
     desk.held = True
     request = desk.want(items=frozenset({"u1"}), shared=True)
     desk.feed(*said.user_text("u1", "Hi"), said.created("aside", conversation=None))

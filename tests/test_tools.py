@@ -59,7 +59,7 @@ class Runs:
         assert call_id not in self.outputs, "answered twice"
         self.outputs[call_id] = output
 
-    def leave_call(self, call_id: str) -> None:
+    def ignore_call(self, call_id: str) -> None:
         self.left.append(call_id)
 
     def start(self, name: str, arguments: str = "{}", call_id: str = "call_1") -> None:

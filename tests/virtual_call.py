@@ -154,7 +154,7 @@ class VirtualCall(Call):
         super().__init__(_Roads(conversation), None, Timings())
         self._publish = conversation.dispatcher.publish
         conversation.dispatcher.publish = self._tell
-        self._seeds = self._requests.seeds(history)
+        self._seeds = self._requests.history_items(history)
         self._options = options
         self._persona = (lambda voice: Scripted(list(turns), voice)) if turns else None
         self._speech = np.zeros(0, np.int16)
@@ -175,7 +175,7 @@ class VirtualCall(Call):
         self._collecting = asyncio.create_task(self._collect(self.turns()))
         await asyncio.sleep(2 * self._way)
         await self._conversation.ready()
-        await self._conversation.requests.plant(self._seeds)
+        await self._conversation.requests.add_history(self._seeds)
         return self
 
     async def __aexit__(self, *exc_info):

@@ -135,7 +135,7 @@ class Call(EventVerbs):
         Of an interrupted answer the part that was heard is added. No response follows, and it is no
         turn of this call. Raises ConfigError for what is no history, ServerError when refused.
         """
-        await self._requests.plant(self._requests.seeds(history))
+        await self._requests.add_history(self._requests.history_items(history))
 
     # -- what is said ---------------------------------------------------------------------------
 
@@ -149,7 +149,7 @@ class Call(EventVerbs):
         a clip that cannot be sent, DeviceError for a clip that cannot be read, ServerError when the
         server refuses.
         """
-        await self._requests.tell(await self._items(text, images, audio))
+        await self._requests.send(await self._items(text, images, audio))
 
     async def ask(
         self,

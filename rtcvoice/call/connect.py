@@ -153,7 +153,7 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
             source = None if writes else source
         check_limits(config.model, limits, price)
         self._limits, self._price = limits, price
-        self._history = Requester.seeds(history)
+        self._history = Requester.history_items(history)
         self._ends = Ends(
             Microphone() if source is Default.DEVICE else source,
             Speaker() if sink is Default.DEVICE else sink,
@@ -249,7 +249,7 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
                 await life.unless_ended(conversation.ready(changes))
             if self._history:
                 with timings.stage("history"):
-                    await life.unless_ended(conversation.requests.plant(self._history))
+                    await life.unless_ended(conversation.requests.add_history(self._history))
         except BaseException as exc:
             life.request_end(CallEnded("connecting failed", normal=False))
             await wait_done(asyncio.create_task(life.aclose()))

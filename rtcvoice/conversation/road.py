@@ -182,7 +182,7 @@ class Conversation:
             self.requests.check_open()
         self.send(checked, text)
         if isinstance(checked, events.ResponseCreate):
-            self.state.sequencer.sent_elsewhere(checked, self._clock())
+            self.state.sequencer.note_untracked(checked, self._clock())
             self._proceed()
 
     # -- what it is -----------------------------------------------------------------------------
@@ -252,9 +252,9 @@ class Conversation:
         self.state.sequencer.answer(call_id, output)
         self._proceed()
 
-    def leave_call(self, call_id: str) -> None:
+    def ignore_call(self, call_id: str) -> None:
         """Leave a function call to the user, who sees it among the events."""
-        self.state.sequencer.leave(call_id)
+        self.state.sequencer.ignore_call(call_id)
         self._proceed()
 
     def want_calls(self, on: bool) -> None:
@@ -377,7 +377,7 @@ class Conversation:
             return
         left = self._sender.progress[1]
         if left > self._left:
-            self.state.sequencer.under_way(self._leaving, now)
+            self.state.sequencer.restart_timeout(self._leaving, now)
         self._left = left
         self._leaving = {i: end for i, end in self._leaving.items() if end > left}
 

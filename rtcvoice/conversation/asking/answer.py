@@ -124,7 +124,7 @@ class Answer:
         self._silent.add(item_id)
         self.changed()
 
-    def settle(self) -> None:
+    def end_without_follow_up(self) -> None:
         """Note that no further response comes, although one was expected."""
         last = self.last_response
         if last is not None and not self.done:
@@ -146,7 +146,7 @@ class Answer:
         self._recording = on
         self.changed()
 
-    def give_up(self, end: CallEnded) -> None:
+    def call_ended(self, end: CallEnded) -> None:
         """Note that the call is over: what has not come will not."""
         self.end = end
         self.changed()

@@ -134,14 +134,14 @@ class Confirmations:
 
     async def confirmed(self, reply: asyncio.Future[Any], what: str) -> Any:
         """Return what a future of `expecting` gives; raises as `confirm` does."""
-        if not await self.news(reply):
+        if not await self.wait_any(reply):
             raise unconfirmed(what)
         answer = reply.result()
         if isinstance(answer, events.ErrorEvent):
             raise refused(what, answer.error, event=answer)
         return answer
 
-    async def news(self, *futures: asyncio.Future[Any]) -> Collection[asyncio.Future[Any]]:
+    async def wait_any(self, *futures: asyncio.Future[Any]) -> Collection[asyncio.Future[Any]]:
         """Wait until one of the futures is done, and return those that are.
 
         Returns none when the server has had all that was sent so far for 10 s, or nothing more of
@@ -164,7 +164,7 @@ class Confirmations:
                 since = loop.time()
         return ()
 
-    async def room(self) -> None:
+    async def wait_for_space(self) -> None:
         """Wait until little of what was sent is still under way, before something large is sent.
 
         Raises TransportError when nothing has left for 10 s, CallEnded.

@@ -34,7 +34,7 @@ class Replies:
         self._sequencer = sequencer
         sequencer.follow_up_changed = self._follow_up_changed
         self._recorder = ReplyRecorder(output)
-        self._told = False  # by the server, that it plays something
+        self._playing_reported = False  # by the server, that it plays something
         self._answers: dict[Request, Answer] = {}
         self._begun: dict[Request, asyncio.Future[None]] = {}
 
@@ -61,16 +61,16 @@ class Replies:
                 continue
             follow_up = self._sequencer.will_follow_up(response_id)
             answer.feed(event, follow_up=follow_up)
-            self._follow_sound(event, answer, response_id, beside=request.out_of_band)
+            self._follow_sound(event, answer, response_id, out_of_band=request.out_of_band)
             if answer.over:
                 del self._answers[request]
 
-    def settle(self) -> None:
+    def end_without_follow_up(self) -> None:
         """Let the replies be done that waited for a response which will not come."""
         for answer in self._answers.values():
             made = answer.responses
             if made and not any(map(self._sequencer.will_follow_up, made)):
-                answer.settle()
+                answer.end_without_follow_up()
 
     def turn_over(self, turn: Turn) -> None:
         """Note that a turn is final: it was heard, or never will be."""
@@ -81,7 +81,7 @@ class Replies:
             if answer.over or (len(self._answers) > MOST and answer.done):
                 del self._answers[request]
 
-    def turn_away(self, reason: CallEnded) -> None:
+    def fail_queued(self, reason: CallEnded) -> None:
         """Let nobody wait whose request is still queued."""
         for request, begun in self._begun.items():
             if request.state is RequestState.QUEUED and not begun.done():
@@ -95,7 +95,7 @@ class Replies:
                 begun.set_exception(reason.again())
                 begun.exception()  # seen, should nobody wait any more
         for answer in self._answers.values():
-            answer.give_up(reason)
+            answer.call_ended(reason)
         self._answers.clear()
 
     async def aclose(self) -> None:
@@ -130,20 +130,22 @@ class Replies:
             if request.response_id:
                 answer.begin(request.response_id)
             elif request.state in (RequestState.REFUSED, RequestState.WITHDRAWN):
-                answer.settle()
+                answer.end_without_follow_up()
 
-    def _follow_sound(self, event: Any, answer: Answer, response_id: str, *, beside: bool) -> None:
+    def _follow_sound(
+        self, event: Any, answer: Answer, response_id: str, *, out_of_band: bool
+    ) -> None:
         match event:
             case events.OutputAudioBufferStarted():
-                self._told = True
+                self._playing_reported = True
                 self._recorder.start(answer, response_id)
-            case _ if isinstance(event, _SPEECH) and not (self._told or beside):
+            case _ if isinstance(event, _SPEECH) and not (self._playing_reported or out_of_band):
                 # A server that does not tell of its playing: its turn tells when it was heard.
                 self._recorder.listen_ahead(answer, response_id)
             case events.OutputAudioBufferStopped() | events.OutputAudioBufferCleared():
                 cleared = isinstance(event, events.OutputAudioBufferCleared)
                 self._recorder.stop(response_id, at_once=cleared)
-                if beside:  # it makes no turns, which would tell
+                if out_of_band:  # it makes no turns, which would tell
                     answer.played_out(response_id)
 
 

@@ -63,7 +63,7 @@ class Requester:
         What was asked for is still answered, and so are the function calls it makes.
         """
         self._closed = reason
-        self._replies.turn_away(reason)
+        self._replies.fail_queued(reason)
         self._sequencer.clear()
 
     def check_open(self) -> None:
@@ -72,12 +72,12 @@ class Requester:
             raise closed.again()
 
     @staticmethod
-    def seeds(entries: Iterable[Mapping[str, Any]]) -> list[events.ConversationItemCreate]:
+    def history_items(entries: Iterable[Mapping[str, Any]]) -> list[events.ConversationItemCreate]:
         """Return what brings a history into a conversation. Raises ConfigError if it is none."""
         return history.seed(entries, new_id)
 
-    async def plant(self, creations: list[events.ConversationItemCreate]) -> None:
-        """Put `seeds` into the conversation and wait until they are in.
+    async def add_history(self, creations: list[events.ConversationItemCreate]) -> None:
+        """Put `history_items` into the conversation and wait until they are in.
 
         One follows the other as fast as the network takes them, and not a round trip later each.
         """
@@ -86,7 +86,7 @@ class Requester:
         replies: deque[asyncio.Future[Any]] = deque()
         with ExitStack() as expected:
             for creation in creations:
-                await self._confirmations.room()
+                await self._confirmations.wait_for_space()
                 while replies and replies[0].done():  # what is refused ends it at once
                     await self._confirmations.confirmed(replies.popleft(), HISTORY)
                 replies.append(expected.enter_context(self._confirmations.expecting(creation)))
@@ -94,7 +94,7 @@ class Requester:
             for reply in replies:
                 await self._confirmations.confirmed(reply, HISTORY)
 
-    async def tell(self, items: list[events.Item]) -> None:
+    async def send(self, items: list[events.Item]) -> None:
         """Put items into the conversation and have them answered; return when they are in."""
         self.check_open()
         *before, last = map(_creation, items)
@@ -103,8 +103,8 @@ class Requester:
         request = Request(tag=new_id(), items=_ids(last), shared=True)
         request.after_items = not _is_text(last)
         with self._confirmations.expecting(last) as answer:
-            await self._put(last)
-            self._want(request)
+            await self._send_item(last)
+            self._queue(request)
             try:
                 await self._confirmations.confirmed(answer, SENT)
             except BaseException:
@@ -124,39 +124,41 @@ class Requester:
         request = Request(tag=new_id(), items=_ids(last), params=params)
         request.after_items = not _is_text(last)
         with self._confirmations.expecting(last) as answer:
-            await self._put(last)
-            return await self._begun(request, unless=answer)
+            await self._send_item(last)
+            return await self._reply_to(request, unless=answer)
 
     async def respond_to(
         self, items: Iterable[str] = (), params: ResponseParams | None = None
     ) -> Reply:
         """Have a response made; return the reply once it begins. Raises ServerError if refused."""
-        return await self._begun(Request(tag=new_id(), items=frozenset(items), params=params))
+        return await self._reply_to(Request(tag=new_id(), items=frozenset(items), params=params))
 
     # -- inside ---------------------------------------------------------------------------------
 
     async def _confirm(self, creation: events.ConversationItemCreate) -> None:
-        await self._confirmations.room()
+        await self._confirmations.wait_for_space()
         await self._confirmations.confirm(creation, self._send, what=SENT)
 
-    async def _put(self, creation: events.ConversationItemCreate) -> None:
+    async def _send_item(self, creation: events.ConversationItemCreate) -> None:
         """Send an item: a text at once, what is larger when there is room."""
         if not _is_text(creation):
-            await self._confirmations.room()
+            await self._confirmations.wait_for_space()
         self._send(creation)
 
-    def _want(self, request: Request) -> None:
+    def _queue(self, request: Request) -> None:
         self.check_open()
         self._sequencer.add(request)
         self._proceed()
 
-    async def _begun(self, request: Request, *, unless: asyncio.Future[Any] | None = None) -> Reply:
+    async def _reply_to(
+        self, request: Request, *, unless: asyncio.Future[Any] | None = None
+    ) -> Reply:
         """Return the reply to a request when it begins, unless the future tells of an error."""
         reply, begun = self._replies.open(request)
         try:
-            self._want(request)
+            self._queue(request)
             while unless is not None and not begun.done():
-                done = await self._confirmations.news(begun, unless)
+                done = await self._confirmations.wait_any(begun, unless)
                 if not done:
                     raise unconfirmed(SENT)
                 if unless in done:

@@ -56,7 +56,7 @@ class SessionCommands:
         """Interrupt the answer, and let nothing follow it of itself."""
         self._state.sequencer.stop()
         await self.interrupt()
-        self._replies.settle()
+        self._replies.end_without_follow_up()
 
     async def interrupt(self) -> None:
         """Stop the answer, the making of it and the sending; nothing while nobody answers."""

@@ -169,7 +169,7 @@ class FunctionCalls:
             if any(call.call_id == call_id for call in group.calls):
                 group.outputs.setdefault(call_id, output)
 
-    def leave(self, call_id: str) -> None:
+    def forget(self, call_id: str) -> None:
         """Forget a call: somebody else answers it."""
         for response_id, group in list(self._groups.items()):
             group.calls = [call for call in group.calls if call.call_id != call_id]

@@ -173,18 +173,18 @@ class Sequencer:
         """Give the output of a function call, as text; an unknown or answered one is ignored."""
         self._calls.answer(call_id, output)
 
-    def leave(self, call_id: str) -> None:
+    def ignore_call(self, call_id: str) -> None:
         """Forget a function call: somebody else answers it, and asks for what follows."""
-        self._calls.leave(call_id)
+        self._calls.forget(call_id)
 
-    def sent_elsewhere(self, event: events.ResponseCreate, now: float) -> None:
+    def note_untracked(self, event: events.ResponseCreate, now: float) -> None:
         """Note a `response.create` that was sent without a request."""
         if event.response is not None and event.response.conversation == "none":
             self._untracked_out_of_band += 1
         else:
             self._untracked, self._untracked_sent_at = event, now
 
-    def under_way(self, event_ids: Collection[str], now: float) -> None:
+    def restart_timeout(self, event_ids: Collection[str], now: float) -> None:
         """Say that these requests had not left until now: the time for an answer begins."""
         for request in self._sent.values():
             if request.state is RequestState.SENT and request.event_id in event_ids:

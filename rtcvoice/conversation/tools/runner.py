@@ -71,7 +71,7 @@ class Answering(Protocol):
     def answer_call(self, call_id: str, output: str) -> None:
         """Give the output of a call."""
 
-    def leave_call(self, call_id: str) -> None:
+    def ignore_call(self, call_id: str) -> None:
         """Leave a call to the user."""
 
 
@@ -174,7 +174,7 @@ class ToolRunner:
     def _called(self, calls: list[FunctionCall]) -> None:
         for call in calls:
             if self._tool(call.name) is None and call.name in self._conversation.function_names:
-                self._conversation.leave_call(call.call_id)  # the user defined it, and answers it
+                self._conversation.ignore_call(call.call_id)  # the user defined it, and answers it
             else:
                 self.run(call)
 
