@@ -18,6 +18,7 @@ class Window:
         self._wraps_anew = wraps_anew
         self._rows = [""]
         self._joined = [False]  # whether a row goes on in the next one
+        self._wraps = True
         self._row = self._column = 0
 
     @property
@@ -44,6 +45,8 @@ class Window:
                 self._joined[self._row] = False
                 if command == "J":
                     del self._rows[self._row + 1 :], self._joined[self._row + 1 :]
+            elif argument == "?7":
+                self._wraps = command == "h"
             else:
                 assert command in "mhl", (argument, command)
 
@@ -77,6 +80,8 @@ class Window:
             self._joined.append(False)
 
     def _put(self, sign: str) -> None:
+        if self._column == self.columns and not self._wraps:
+            self._column -= 1
         if self._column == self.columns:
             self._joined[self._row] = True
             self._column = 0

@@ -86,6 +86,24 @@ def test_nothing_is_left_behind_however_the_window_changes(
     assert terminal.window.lines == finished
 
 
+def test_a_terminal_may_tell_of_its_new_width_late() -> None:
+    terminal, told = Terminal(), [80]
+    bottom = Painter(terminal, lambda: (told[0], 24))
+    bottom.start()
+    bottom.paint(["finished"], [row("x" * 79), row("y" * 79), row("status " * 11)])
+    terminal.window.resize(30)
+    for number in range(3):
+        bottom.paint([], [row("x" * 79), row("y" * 79), row(f"status {number}".ljust(77))])
+    told[0] = 30
+    bottom.paint([], [row("x" * 29), row("y" * 29), row("status")])
+    assert terminal.window.lines == ["finished", "x" * 29, "y" * 29, "status"]
+    terminal.window.resize(80)
+    bottom.paint([], [row("x" * 29), row("y" * 29), row("status 3")])
+    told[0] = 80
+    bottom.paint([], [row("x" * 58), row("status 4")])
+    assert terminal.window.lines == ["finished", "x" * 58, "status 4"]
+
+
 def test_a_terminal_that_does_not_wrap_anew_loses_no_finished_line() -> None:
     terminal = Terminal()
     terminal.window = Window(80, wraps_anew=False)

@@ -6,6 +6,8 @@ has not changed is not written.
 
 The cursor stays, hidden, in the first column of the last row. Most terminals wrap long rows anew
 when they become narrower; how many rows the block then takes is reckoned from its rows' lengths.
+A terminal may tell of its new width a moment after it has wrapped anew (tmux: up to 250 ms). What
+is painted in between is cut at the edge, since wrapping is off then, so the same reckoning holds.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from typing import NamedTuple, TextIO
 __all__ = ["Painter", "Row", "wraps_anew"]
 
 BEGIN, END = "\x1b[?2026h", "\x1b[?2026l"
+NO_WRAP, WRAP = "\x1b[?7l", "\x1b[?7h"
 HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
 TO_END_OF_LINE, TO_END_OF_SCREEN = "\x1b[K", "\x1b[J"
 
@@ -91,7 +94,7 @@ class Painter:
             above = "".join(f"{row}{TO_END_OF_LINE}\r\n" for row in finished)
             below = f"{TO_END_OF_LINE}\r\n".join(row.written for row in rows)
             self._painted, self._width = rows, width
-            self._write(f"{BEGIN}{to_top}{above}{below}{TO_END_OF_SCREEN}\r{END}")
+            self._write(f"{BEGIN}{to_top}{above}{NO_WRAP}{below}{WRAP}{TO_END_OF_SCREEN}\r{END}")
 
     def _to_top(self, width: int) -> str:
         """Return what moves the cursor to the first row of the block."""
