@@ -20,10 +20,10 @@ Three roads lead through a call, and one crossing joins them. The walks, file by
 
     what is said about it
       wire/leg.py:Leg                 a text of the event channel
-      conversation/road.py:Conversation.receive   what it means, who waited for it
+      conversation/road.py:CallConversation.receive   what it means, who waited for it
       conversation/listening/dispatcher.py:Dispatcher.publish ==> your handler
       call/call.py:Call.ask           and back: conversation/asking/requesting.py
-      conversation/road.py:Conversation.send   the one way out ==> wire
+      conversation/road.py:CallConversation.send   the one way out ==> wire
 
     how a call comes up, and ends
       call/connect.py:connect         composes: leg, ends, conversation, and the call last

@@ -20,7 +20,7 @@ from fake_road import FakeLeg, FakeOutput
 
 from rtcvoice import events
 from rtcvoice.conversation.accounts.limits import Limits
-from rtcvoice.conversation.road import Conversation
+from rtcvoice.conversation.road import CallConversation
 from rtcvoice.conversation.tools.toolset import ToolSet
 from rtcvoice.errors import RtcVoiceError
 from rtcvoice.sound.samples import Block
@@ -171,7 +171,7 @@ class World:
         self._count = 0
         self._failures: list[str] = []
         tools = ToolSet.of([self.weather])
-        self.road = Conversation(
+        self.road = CallConversation(
             FakeOutput(self._heard),
             model="gpt-realtime",
             tools=tools,

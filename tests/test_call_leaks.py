@@ -17,7 +17,7 @@ from live import KEY, Census, calling, eventually, hold, separate_emulator
 
 import rtcvoice
 from rtcvoice import CallState, TransportError
-from rtcvoice.conversation.road import Conversation
+from rtcvoice.conversation.road import CallConversation
 from rtcvoice.wire.transport import Transport
 
 pytestmark = pytest.mark.usefixtures("no_stray_errors")
@@ -102,7 +102,7 @@ async def test_connecting_cancelled_at_a_stage_leaves_nothing_behind(emulator, m
 
     with monkeypatch.context() as patch:
         if stage == "session":
-            patch.setattr(Conversation, "ready", stuck)
+            patch.setattr(CallConversation, "ready", stuck)
         else:
             patch.setattr(f"rtcvoice.wire.transport.Transport.wait_{stage}", stuck)
 

@@ -9,11 +9,11 @@ import pytest
 import virtual_loop
 from fake_road import FakeLeg, FakeOutput
 
-from rtcvoice.conversation.road import Conversation
+from rtcvoice.conversation.road import CallConversation
 from rtcvoice.errors import CallEnded
 
 
-class Road(Conversation):
+class Road(CallConversation):
     """A conversation with what it sends in `leg.sent`, and what it does to the ear in `output`."""
 
     def __init__(self, **options):

@@ -13,7 +13,7 @@ from rtcvoice.conversation.state.sequencer import (
     MOST_RACES,
     REQUEST_TIMEOUT,
     RETRY_AFTER,
-    FunctionCall,
+    CalledFunction,
     Sequencer,
 )
 
@@ -354,7 +354,7 @@ def test_calls_surface_when_they_are_complete():
         assert desk.sequencer.take_calls() == []
         desk.feed(step)
     assert desk.sequencer.take_calls() == [
-        FunctionCall(
+        CalledFunction(
             item_id="fc_a", call_id="call_fc_a", name="a", arguments="{}", response_id="r1"
         )
     ]

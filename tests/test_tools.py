@@ -23,7 +23,7 @@ import pytest
 from live import Census, eventually
 
 from rtcvoice import events
-from rtcvoice.conversation.state.function_calls import FunctionCall
+from rtcvoice.conversation.state.function_calls import CalledFunction
 from rtcvoice.conversation.tools.function_tool import ToolCall, tool
 from rtcvoice.conversation.tools.runner import WAITING, ToolRunner
 from rtcvoice.conversation.tools.toolset import ToolSet
@@ -49,7 +49,7 @@ class Runs:
         self.wanted = False
         self.function_names = {"by_hand"}
         self.message_limit = 65536
-        self.on_calls: Callable[[list[FunctionCall]], None]
+        self.on_calls: Callable[[list[CalledFunction]], None]
         self.runner = ToolRunner(ToolSet.of(tools), self, self.events.append)
 
     def want_calls(self, on: bool) -> None:
@@ -63,7 +63,7 @@ class Runs:
         self.left.append(call_id)
 
     def start(self, name: str, arguments: str = "{}", call_id: str = "call_1") -> None:
-        call = FunctionCall(
+        call = CalledFunction(
             item_id=f"item_{call_id}",
             call_id=call_id,
             name=name,

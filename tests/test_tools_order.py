@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from virtual_loop import run
 
 import rtcvoice.events as ev
-from rtcvoice.conversation.road import Conversation
+from rtcvoice.conversation.road import CallConversation
 from rtcvoice.conversation.tools.toolset import ToolSet
 
 DELAYS = st.sampled_from([0.0, 0.01, 0.5, 2.0, 5.0, 40.0])
@@ -35,7 +35,7 @@ class Wire:
         tools = ToolSet([work], timeout=30, concurrency=3)
         self.leg = FakeLeg()
         self.sent = self.leg.sent
-        self.conversation = Conversation(FakeOutput(), model="m", tools=tools, clock=loop.time)
+        self.conversation = CallConversation(FakeOutput(), model="m", tools=tools, clock=loop.time)
         self.conversation.attach(self.leg)
         self.runner = self.conversation.tools
         self.events: list[Any] = []

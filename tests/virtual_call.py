@@ -16,7 +16,7 @@ from emulator_driver import CHUNK, Driver, FakeVoice, silence, speech
 
 from rtcvoice.call.call import Call
 from rtcvoice.call.timings import Timings
-from rtcvoice.conversation.road import Conversation
+from rtcvoice.conversation.road import CallConversation
 from rtcvoice.conversation.state.hearing import Sound
 from rtcvoice.emulator.session.outputs import PlayAudio
 from rtcvoice.emulator.session.script import Scripted
@@ -149,7 +149,7 @@ class VirtualCall(Call):
         self._way = way
         self._up = _Wire(self._loop, way, self._obey, uplink)
         self.message_limit = limit
-        conversation = Conversation(_Ear(self, hears), model="virtual", clock=self._loop.time)
+        conversation = CallConversation(_Ear(self, hears), model="virtual", clock=self._loop.time)
         conversation.attach(_Leg(self))
         super().__init__(_Roads(conversation), None, Timings())
         self._publish = conversation.dispatcher.publish

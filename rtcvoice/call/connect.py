@@ -34,7 +34,7 @@ from rtcvoice.conversation.accounts.accounts import check_limits
 from rtcvoice.conversation.accounts.limits import Limits
 from rtcvoice.conversation.accounts.prices import ModelPrice
 from rtcvoice.conversation.asking.requesting import Requester
-from rtcvoice.conversation.road import Conversation
+from rtcvoice.conversation.road import CallConversation
 from rtcvoice.conversation.tools.toolset import ToolSet
 from rtcvoice.errors import CallEnded, ConfigError, TransportError
 from rtcvoice.playout.player import Player
@@ -219,7 +219,7 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
                 leg = side_by_side.create_task(connecting.run())
                 side_by_side.create_task(self._open_ends(timings))
             player = Player(self._ends.sink.rate)  # known only now
-            conversation = Conversation(
+            conversation = CallConversation(
                 Output(player, self._ends),
                 model=self._config.model,
                 tools=self._tools,
@@ -240,7 +240,7 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
             await self._ends.open()
 
     async def _make_ready(
-        self, conversation: Conversation, life: Life, connecting: Connecting, timings: Timings
+        self, conversation: CallConversation, life: Life, connecting: Connecting, timings: Timings
     ) -> None:
         """Wait for the session's configuration, and bring in what was said before."""
         changes = self._config.session_changes() if connecting.session_is_unset else {}

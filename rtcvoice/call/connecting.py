@@ -23,7 +23,7 @@ from rtcvoice.rest.addresses import is_loopback
 from rtcvoice.rest.client import tls_context
 from rtcvoice.rest.credentials import EphemeralToken
 from rtcvoice.rest.ice_servers import IceSettings
-from rtcvoice.rest.signaling import Answer, Signaling
+from rtcvoice.rest.signaling import SdpAnswer, Signaling
 
 if TYPE_CHECKING:
     from rtcvoice.capture.track import SourceTrack
@@ -160,7 +160,7 @@ class Connecting:
         self._legs.append(leg)
         return leg
 
-    async def _answer(self, offer: str, token: str) -> Answer:
+    async def _answer(self, offer: str, token: str) -> SdpAnswer:
         if token:
             return await self._signaling.call(offer, token)
         return await self._signaling.call_directly(offer, self._config.session_payload())

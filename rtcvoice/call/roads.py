@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from rtcvoice.call.ends import Ends
 from rtcvoice.capture.source import Source
-from rtcvoice.conversation.road import Conversation
+from rtcvoice.conversation.road import CallConversation
 from rtcvoice.conversation.state.hearing import Sound
 from rtcvoice.errors import CallEnded, TransportError
 from rtcvoice.playout.player import Player
@@ -84,7 +84,7 @@ class Roads:
     """
 
     def __init__(
-        self, ends: Ends, player: Player, conversation: Conversation, leg: CallLeg
+        self, ends: Ends, player: Player, conversation: CallConversation, leg: CallLeg
     ) -> None:
         self.player = player
         self.conversation = conversation

@@ -39,11 +39,11 @@ from .state.conversation import ConversationState, Fact
 from .state.function_calls import running_call
 from .state.history_entries import HistoryEntry
 from .state.missed import NEWS_TIMEOUT
-from .state.sequencer import FunctionCall
+from .state.sequencer import CalledFunction
 from .tools.runner import ToolRunner
 from .tools.toolset import ToolSet
 
-__all__ = ["Conversation"]
+__all__ = ["CallConversation"]
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ HANDLER_GRACE = 1.0
 _NO_LEG = CallEnded("the call has not begun", normal=False)
 
 
-class Conversation:
+class CallConversation:
     """The conversation of one call. Made and used on its event loop only.
 
     `output` is where the assistant's voice is heard. Nothing can be sent before `attach`.
@@ -74,7 +74,7 @@ class Conversation:
     ) -> None:
         self.state = ConversationState(new_id)
         self.dispatcher = Dispatcher()
-        self.on_calls: Callable[[list[FunctionCall]], None] = lambda calls: None
+        self.on_calls: Callable[[list[CalledFunction]], None] = lambda calls: None
         """Told of finished function calls, if `want_calls` says so."""
         self.on_limit: Callable[[LimitReached], None] = lambda limit: None
         """Told when a limit is reached, to bring about the end."""

@@ -36,7 +36,7 @@ from rtcvoice.rest.credentials import (
     waited_for,
 )
 
-__all__ = ["Answer", "Minted", "Signaling", "fetch_token"]
+__all__ = ["Minted", "SdpAnswer", "Signaling", "fetch_token"]
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ NO_SUCH_PLACE = (404, 405, 501)
 WRONG_FORM = 415
 
 
-class Answer(NamedTuple):
+class SdpAnswer(NamedTuple):
     """What the server answered to an offer."""
 
     sdp: str
@@ -154,11 +154,11 @@ class Signaling:
             "is base_url the address of a Realtime API?",
         )
 
-    async def call(self, offer: str, token: str) -> Answer:
+    async def call(self, offer: str, token: str) -> SdpAnswer:
         """Post the offer as bare SDP with an ephemeral token."""
         return await self._offered(offer, EphemeralToken(token))
 
-    async def call_directly(self, offer: str, session: dict[str, Any]) -> Answer:
+    async def call_directly(self, offer: str, session: dict[str, Any]) -> SdpAnswer:
         """Post the offer with the API key, in the form that the server takes.
 
         That is one multipart request with the session in it; where no tokens are minted or that
@@ -180,7 +180,7 @@ class Signaling:
                 raise self._mints_none from None  # nothing is there: it is the wrong address
             raise
 
-    async def _with_session(self, offer: str, session: dict[str, Any]) -> Answer:
+    async def _with_session(self, offer: str, session: dict[str, Any]) -> SdpAnswer:
         reply = await self._post(
             "/realtime/calls",
             "offering the call",
@@ -194,12 +194,12 @@ class Signaling:
         self._offered_raw = False
         return _answer(reply)
 
-    async def _bare(self, offer: str, session: dict[str, Any]) -> Answer:
+    async def _bare(self, offer: str, session: dict[str, Any]) -> SdpAnswer:
         answer = await self._offered(offer, self._credentials)
         self._offered_raw = True
         return answer
 
-    async def _offered(self, offer: str, shown: Credentials) -> Answer:
+    async def _offered(self, offer: str, shown: Credentials) -> SdpAnswer:
         reply = await self._post(
             "/realtime/calls",
             "offering the call",
@@ -309,8 +309,8 @@ def _token_of(reply: HttpAnswer) -> Any:
     return text if text.startswith(("ek_", "sk-")) else None
 
 
-def _answer(reply: HttpAnswer) -> Answer:
+def _answer(reply: HttpAnswer) -> SdpAnswer:
     # The content type is not checked: the service labels its SDP text/plain.
     path = reply.headers.get("location", "").partition("?")[0]
     call_id = one_line(path.rstrip("/").rpartition("/")[2], 200)
-    return Answer(reply.text, "" if call_id in (".", "..") else call_id)  # no part of an address
+    return SdpAnswer(reply.text, "" if call_id in (".", "..") else call_id)  # no part of an address

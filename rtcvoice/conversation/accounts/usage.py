@@ -20,7 +20,7 @@ from rtcvoice.system.public import public
 
 from .prices import PRICES_DATE, TRANSCRIPTION_PRICES, ModelPrice, family, price_of
 
-__all__ = ["CallUsage", "ResponseUsage", "TokenCounts", "TranscriptionUsage", "UsageMeter"]
+__all__ = ["CallUsage", "ResponseUsage", "TokenCounts", "TranscriptionTotal", "UsageMeter"]
 
 AUDIO_TOKENS_PER_SECOND = 10
 """Of the user's audio: one for each 100 ms."""
@@ -163,7 +163,7 @@ class ResponseUsage:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TranscriptionUsage:
+class TranscriptionTotal:
     """What transcribing the user's audio used; `cost` in US dollars, None if unknown.
 
     `seconds` of audio: where the server counts tokens, from ten of audio to the second.
@@ -186,7 +186,7 @@ class CallUsage:
     model: str
     tokens: TokenCounts
     responses: tuple[ResponseUsage, ...]
-    transcription: TranscriptionUsage
+    transcription: TranscriptionTotal
     cost: float | None
     known_cost: float
 
@@ -226,7 +226,7 @@ class UsageMeter:
         self._own_price = price
         self._transcription_model: str | None = None
         self._responses: list[ResponseUsage] = []
-        self._transcription = TranscriptionUsage()
+        self._transcription = TranscriptionTotal()
         self._began_ms: int | None = None
         self._heard: dict[str, float] = {}  # seconds of speech, by item, not yet transcribed
 
@@ -298,7 +298,7 @@ class UsageMeter:
         else:
             at_most = seconds if seconds is not None else heard or _tokens_as_seconds(usage)
             self.most_cost += (per_minute or _DEAREST_TRANSCRIPTION) * at_most / 60
-        self._transcription = TranscriptionUsage(
+        self._transcription = TranscriptionTotal(
             turns=before.turns + 1,
             seconds=before.seconds + (seconds or 0.0),
             tokens=before.tokens + _sum(usage.total_tokens),

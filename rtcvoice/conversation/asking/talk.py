@@ -19,7 +19,7 @@ from rtcvoice.system.public import public
 from .reply import Reply
 
 if TYPE_CHECKING:
-    from rtcvoice.conversation.road import Conversation
+    from rtcvoice.conversation.road import CallConversation
 
 __all__ = ["Talk"]
 
@@ -42,7 +42,7 @@ class Talk:
 
     def __init__(
         self,
-        conversation: Conversation,
+        conversation: CallConversation,
         open_microphone: Callable[[bool], None],
         *,
         respond: bool = True,

@@ -19,8 +19,8 @@ from rtcvoice import events
 __all__ = [
     "CURRENT_CALL",
     "Answered",
+    "CalledFunction",
     "CurrentCall",
-    "FunctionCall",
     "FunctionCalls",
     "running_call",
 ]
@@ -33,7 +33,7 @@ REMEMBERED = 2000
 
 
 @dataclass(frozen=True, kw_only=True)
-class FunctionCall:
+class CalledFunction:
     """A function that the model wants called; `arguments` is complete JSON text, unchecked."""
 
     item_id: str
@@ -47,7 +47,7 @@ class FunctionCall:
 class CurrentCall:
     """The function call that a piece of user code runs for."""
 
-    call: FunctionCall
+    call: CalledFunction
     running: bool = True
     """Whether it runs yet; what it left behind runs for nobody."""
 
@@ -56,7 +56,7 @@ CURRENT_CALL: ContextVar[CurrentCall | None] = ContextVar("rtcvoice function cal
 """Set in the context of a tool; tasks and threads that it starts have it too."""
 
 
-def running_call() -> FunctionCall | None:
+def running_call() -> CalledFunction | None:
     """Return the function call that the caller runs for; None outside tools."""
     current = CURRENT_CALL.get()
     return current.call if current is not None and current.running else None
@@ -66,14 +66,14 @@ class Answered(NamedTuple):
     """All calls of one response with their outputs."""
 
     response_id: str
-    outputs: list[tuple[FunctionCall, str]]
+    outputs: list[tuple[CalledFunction, str]]
     wanted: bool
     """Whether a response is to follow: not when the client stopped the one that called."""
 
 
 @dataclass
 class _Group:
-    calls: list[FunctionCall] = field(default_factory=list)
+    calls: list[CalledFunction] = field(default_factory=list)
     outputs: dict[str, str] = field(default_factory=dict)
     over: bool = False
     wanted: bool = True
@@ -92,7 +92,7 @@ class FunctionCalls:
 
     def __init__(self) -> None:
         self._groups: dict[str, _Group] = {}
-        self._new: list[FunctionCall] = []
+        self._new: list[CalledFunction] = []
         self._arguments: dict[str, events.ResponseFunctionCallArgumentsDone] = {}  # by item
         self._known: dict[tuple[str, str], None] = {}  # ("call" or "item", id)
 
@@ -113,7 +113,7 @@ class FunctionCalls:
         group = self._groups.get(response_id)
         return group is not None and group.wanted
 
-    def take_new(self) -> list[FunctionCall]:
+    def take_new(self) -> list[CalledFunction]:
         """Return the calls that became complete since the last time."""
         new, self._new = self._new, []
         return new
@@ -122,7 +122,7 @@ class FunctionCalls:
         """Take a finished item; one cut off by an interruption has no use."""
         if item.status == "incomplete" or not item.call_id or self._is_known(item):
             return
-        call = FunctionCall(
+        call = CalledFunction(
             item_id=item.id or "",
             call_id=item.call_id,
             name=item.name,

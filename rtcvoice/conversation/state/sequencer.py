@@ -26,10 +26,10 @@ from collections.abc import Callable, Collection, Iterator
 from rtcvoice import events
 from rtcvoice.events import ClientEvent, ResponseParams
 
-from .function_calls import MOST_ROUNDS, Answered, FunctionCall, FunctionCalls, Rounds
+from .function_calls import MOST_ROUNDS, Answered, CalledFunction, FunctionCalls, Rounds
 from .requests import METADATA_KEY, Request, RequestState
 
-__all__ = ["FunctionCall", "Request", "RequestState", "Sequencer"]
+__all__ = ["CalledFunction", "Request", "RequestState", "Sequencer"]
 
 logger = logging.getLogger(__name__)
 
@@ -165,7 +165,7 @@ class Sequencer:
         for request in [request for request in self._queue if not request.follows]:
             self.withdraw(request)
 
-    def take_calls(self) -> list[FunctionCall]:
+    def take_calls(self) -> list[CalledFunction]:
         """Return the function calls that became complete since the last time."""
         return self._calls.take_new()
 

@@ -23,7 +23,7 @@ from typing import Any, Protocol
 import msgspec
 
 from rtcvoice.conversation.owner import context_of
-from rtcvoice.conversation.state.function_calls import CURRENT_CALL, CurrentCall, FunctionCall
+from rtcvoice.conversation.state.function_calls import CURRENT_CALL, CalledFunction, CurrentCall
 from rtcvoice.errors import one_line
 from rtcvoice.events import ToolCancelled, ToolFailed, ToolFailure, ToolFinished, ToolStarted
 from rtcvoice.masking import masked, masked_traceback
@@ -52,9 +52,9 @@ ENVELOPE = 1024
 
 
 class Answering(Protocol):
-    """What a runner needs of the conversation: a `Conversation`."""
+    """What a runner needs of the conversation: a `CallConversation`."""
 
-    on_calls: Callable[[list[FunctionCall]], None]
+    on_calls: Callable[[list[CalledFunction]], None]
     """Told of finished function calls."""
 
     @property
@@ -99,7 +99,7 @@ class ToolRunner:
         self._context = contextvars.copy_context()
         self._threads = DaemonThreads(THREADS)
         self._processes = Processes()
-        self._calls: dict[asyncio.Task[None], FunctionCall] = {}
+        self._calls: dict[asyncio.Task[None], CalledFunction] = {}
         self._jobs: set[asyncio.Future[Any]] = set()
         self._ended = False
 
@@ -127,7 +127,7 @@ class ToolRunner:
         finally:
             self._coming = self._tools
 
-    def run(self, call: FunctionCall) -> None:
+    def run(self, call: CalledFunction) -> None:
         """Begin to run a call; its answer comes later, and always, unless the end comes first."""
         if self._ended:
             return
@@ -171,7 +171,7 @@ class ToolRunner:
         self._places_of: dict[str, asyncio.Semaphore] = {}
         self._conversation.want_calls(len(tools) > 0)
 
-    def _called(self, calls: list[FunctionCall]) -> None:
+    def _called(self, calls: list[CalledFunction]) -> None:
         for call in calls:
             if self._tool(call.name) is None and call.name in self._conversation.function_names:
                 self._conversation.ignore_call(call.call_id)  # the user defined it, and answers it
@@ -183,7 +183,7 @@ class ToolRunner:
 
     # -- one call -------------------------------------------------------------------------------
 
-    async def _serve(self, call: FunctionCall) -> None:
+    async def _serve(self, call: CalledFunction) -> None:
         current = CurrentCall(call)
         CURRENT_CALL.set(current)
         try:
@@ -199,14 +199,14 @@ class ToolRunner:
         finally:
             current.running = False
 
-    def _give(self, call: FunctionCall, output: str) -> None:
+    def _give(self, call: CalledFunction, output: str) -> None:
         try:
             self._conversation.answer_call(call.call_id, output)
         except Exception as exc:
             shown = masked_traceback(exc)
             logger.error("x the output of tool %s is lost\n%s", _name_of(call), shown)  # noqa: TRY400
 
-    async def _output(self, call: FunctionCall) -> str:
+    async def _output(self, call: CalledFunction) -> str:
         tool = self._tool(call.name)
         if tool is None:
             raise Failed(ToolFailure.UNKNOWN_NAME, f"there is no tool called {_name_of(call)!r}")
@@ -233,7 +233,7 @@ class ToolRunner:
         self._publish(finished)
         return output
 
-    async def _bound(self, tool: Tool, call: FunctionCall) -> Arguments:
+    async def _bound(self, tool: Tool, call: CalledFunction) -> Arguments:
         """Return the model's arguments as values. Raises Failed."""
         with failures(tool):
             bind = partial(tool.signature.bind, call.arguments)
@@ -253,7 +253,7 @@ class ToolRunner:
         async with own, self._places:
             yield
 
-    async def _approve(self, tool: Tool, call: FunctionCall, named: dict[str, Any]) -> None:
+    async def _approve(self, tool: Tool, call: CalledFunction, named: dict[str, Any]) -> None:
         """Return if the call may run. An approval has no timeout: a person may be asked."""
         if tool.approve is None:
             return
@@ -345,7 +345,7 @@ class ToolRunner:
         context.run(CURRENT_CALL.set, CURRENT_CALL.get())
         return context
 
-    def _fail(self, call: FunctionCall, failed: Failed) -> None:
+    def _fail(self, call: CalledFunction, failed: Failed) -> None:
         message = readable(failed.message)
         if failed.cause is None:
             logger.warning("x tool %r: %s", _name_of(call), message)
@@ -364,6 +364,6 @@ class ToolRunner:
         self._give(call, msgspec.json.encode({"error": failed.for_model or message}).decode())
 
 
-def _name_of(call: FunctionCall) -> str:
+def _name_of(call: CalledFunction) -> str:
     """Return the name of what is called, fit for people: the model may have made it up."""
     return masked(one_line(call.name, 64))
