@@ -26,7 +26,7 @@ from rtcvoice.cli.parser import meant
 from rtcvoice.cli.session_options import session_from
 from rtcvoice.cli.talk import _replaced
 from rtcvoice.cli.transcript_file import transcript_file
-from rtcvoice.config import CallConfig
+from rtcvoice.config.call_config import CallConfig
 from rtcvoice.emulator.session.session_schema import _VOICES
 
 TALK = list(all_parsers()["talk"].by_name)

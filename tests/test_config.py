@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rtcvoice.config import DEFAULT_BASE_URL, DEFAULT_MODEL, CallConfig, environment
+from rtcvoice.config.call_config import DEFAULT_MODEL, CallConfig
 from rtcvoice.errors import ConfigError, CredentialsError, RtcVoiceError
+from rtcvoice.rest.addresses import DEFAULT_BASE_URL
 from rtcvoice.rest.credentials import (
     AccessToken,
     ApiKey,
@@ -23,6 +24,7 @@ from rtcvoice.rest.credentials import (
     EphemeralToken,
     TokenUrl,
 )
+from rtcvoice.system.environment import environment
 
 KEY = "sk-proj-4WYDeCqfVYt8Kq0R3tJzqKzq"
 

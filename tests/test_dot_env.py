@@ -11,7 +11,7 @@ import pytest
 from rtcvoice.cli import dot_env, main
 from rtcvoice.cli.dot_env import from_file, take_key, wants_key
 from rtcvoice.cli.options import parse
-from rtcvoice.config import CallConfig
+from rtcvoice.config.call_config import CallConfig
 from rtcvoice.errors import ConfigError
 from rtcvoice.rest.credentials import ApiKey
 from rtcvoice.system import small_files

@@ -4,8 +4,8 @@ from datetime import date
 
 import pytest
 
-from rtcvoice.config import DEFAULT_MODEL
-from rtcvoice.end_dates import ending_told
+from rtcvoice.config.call_config import DEFAULT_MODEL
+from rtcvoice.config.end_dates import ending_told
 
 
 @pytest.mark.parametrize(

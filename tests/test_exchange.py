@@ -13,7 +13,7 @@ from virtual_call import VirtualCall
 from rtcvoice import events
 from rtcvoice.call.connecting import Connecting
 from rtcvoice.call.timings import Timings
-from rtcvoice.config import CallConfig
+from rtcvoice.config.call_config import CallConfig
 from rtcvoice.conversation.asking.confirmations import AHEAD, REPLY_TIMEOUT, Confirmations, new_id
 from rtcvoice.errors import CallEnded, ServerError, TransportError
 

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from live import Census, calling, eventually
 
 from rtcvoice import ConfigError, IceServer, TransportError
-from rtcvoice.config import CallConfig
+from rtcvoice.config.call_config import CallConfig
 from rtcvoice.rest.ice_servers import IceSettings, ice_servers_from
 from rtcvoice.wire import _aioice, _aiortc
 

@@ -24,7 +24,7 @@ MODULES = {
 }
 
 ROADS = {"capture", "playout", "conversation"}
-LEAVES = {"errors", "masking", "end_dates", "stats", "events", "sound", "system", "wire.rtp"}
+LEAVES = {"errors", "masking", "stats", "events", "sound", "system", "wire.rtp"}
 
 # What each room may import of rtcvoice, by the beginning of the name ("wire.rtp": only that).
 # Of the entries that fit a module the longest holds.
@@ -32,8 +32,6 @@ ALLOWED: dict[str, set[str]] = {
     "errors": {"system.public", "events.from_server", "events.responses"},  # those as types
     "masking": {"errors"},
     "stats": {"system.public"},
-    "option_checks": {"errors"},
-    "end_dates": set(),
     "system": {"errors", "system"},
     "system.public": set(),
     "events": {"errors", "system.public", "events"},
@@ -50,7 +48,10 @@ ALLOWED: dict[str, set[str]] = {
     "wire.rtp": set(),
     "wire.sdp": {"errors"},
     "rest": {"errors", "masking", "system", "rest"},
-    "config": {"errors", "system", "rest", "end_dates", "option_checks"},
+    "config": {"errors", "system", "rest", "config"},
+    "config.checks": {"errors"},
+    "config.end_dates": set(),
+    "config.session_fields": set(),
     "token_server": {"errors", "config", "rest", "system", "token_server"},
     # Of the crossing: the stages know no call and no road but the track; the life knows what it
     # watches and closes, and neither sound nor network; only `connect` puts everything together.
@@ -66,13 +67,21 @@ ALLOWED: dict[str, set[str]] = {
     | {"call.finishing", "call.life", "call.message", "call.roads", "call.timings"},
     "call": LEAVES | ROADS | {"config", "rest", "wire", "device", "call"},
     "emulator": LEAVES
-    | {"wire._aiortc", "wire._channels", "wire._media", "wire._sctp", "wire.sdp", "emulator"}
+    | {
+        "wire._aiortc",
+        "wire._channels",
+        "wire._media",
+        "config.end_dates",
+        "wire._sctp",
+        "wire.sdp",
+        "emulator",
+    }
     | {"capture.source", "capture.track", "playout.engine"},
     "blocking": LEAVES | ROADS | {"call", "blocking"},
     "doctor": LEAVES | {"", "config", "rest", "wire", "call", "device", "doctor"},
     "cli": LEAVES
     | {"", "cli", "config", "conversation.accounts.prices", "doctor", "emulator"}
-    | {"end_dates", "rest.addresses", "token_server"},
+    | {"config", "rest.addresses", "token_server"},
     "__main__": {"cli", "system"},
     "pytest_plugin": {"emulator"},
     # Imported when its names are used, but for type checkers.

@@ -16,7 +16,8 @@ from rtcvoice.call.life import CallState, Life
 from rtcvoice.call.message import Clip, Image, message_items
 from rtcvoice.call.roads import Roads
 from rtcvoice.call.timings import Timings
-from rtcvoice.config import CHANGEABLE, UNSET, CallConfig, Unset
+from rtcvoice.config.call_config import CHANGEABLE, CallConfig
+from rtcvoice.config.session_fields import UNSET, Unset
 from rtcvoice.conversation.accounts.latency import TurnLatency
 from rtcvoice.conversation.accounts.usage import CallUsage
 from rtcvoice.conversation.asking import commands

@@ -29,7 +29,8 @@ from rtcvoice.call.roads import Output, Roads
 from rtcvoice.call.timings import Timings
 from rtcvoice.capture.microphone import Microphone
 from rtcvoice.capture.source import Source
-from rtcvoice.config import DEFAULT_MODEL, UNSET, CallConfig, Unset
+from rtcvoice.config.call_config import DEFAULT_MODEL, CallConfig
+from rtcvoice.config.session_fields import UNSET, Unset
 from rtcvoice.conversation.accounts.accounts import check_limits
 from rtcvoice.conversation.accounts.limits import Limits
 from rtcvoice.conversation.accounts.prices import ModelPrice

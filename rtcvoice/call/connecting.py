@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from rtcvoice.call.imports import FOR_OFFER, imported
 from rtcvoice.call.timings import Timings
-from rtcvoice.config import CallConfig
+from rtcvoice.config.call_config import CallConfig
 from rtcvoice.errors import TransportError
 from rtcvoice.rest.addresses import is_loopback
 from rtcvoice.rest.client import tls_context

@@ -55,9 +55,9 @@ async def run_voices(options: argparse.Namespace) -> int:
 
 async def run_models(options: argparse.Namespace) -> int:
     """Print a model a line: US dollars for a million tokens of audio, and when it ends."""
-    from rtcvoice.config import DEFAULT_MODEL, DEFAULT_TRANSCRIPTION
+    from rtcvoice.config.call_config import DEFAULT_MODEL, DEFAULT_TRANSCRIPTION
+    from rtcvoice.config.end_dates import ENDS_DATE, ending_told
     from rtcvoice.conversation.accounts.prices import PRICES, PRICES_DATE, TRANSCRIPTION_PRICES
-    from rtcvoice.end_dates import ENDS_DATE, ending_told
 
     today = date.today()
     write_line(sys.stdout, "to talk with (US$ for a million tokens of audio, in and out)")

@@ -11,7 +11,7 @@ raises: what goes wrong is what it has found.
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
-from rtcvoice.config import CallConfig
+from rtcvoice.config.call_config import CallConfig
 from rtcvoice.doctor.finding import Finding, Severity, of_error
 from rtcvoice.doctor.machine import look_at_devices, look_at_machine
 from rtcvoice.doctor.network import look_at_network

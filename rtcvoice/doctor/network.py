@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
-from rtcvoice.config import CallConfig
+from rtcvoice.config.call_config import CallConfig
 from rtcvoice.doctor.finding import Finding, Severity, of_error
 from rtcvoice.errors import RtcVoiceError, SignalingError
 from rtcvoice.rest.client import Rest, tls_context, why

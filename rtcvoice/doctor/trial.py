@@ -10,7 +10,7 @@ from typing import Any
 
 from rtcvoice.call.call import Call
 from rtcvoice.call.connect import connect
-from rtcvoice.config import CallConfig
+from rtcvoice.config.call_config import CallConfig
 from rtcvoice.doctor.finding import Finding, Severity, of_error
 from rtcvoice.errors import RtcVoiceError, TransportError
 from rtcvoice.masking import masked

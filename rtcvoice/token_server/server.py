@@ -26,7 +26,7 @@ from typing import Any, Self
 import yaml
 from aiohttp import hdrs, web
 
-from rtcvoice.config import CHANGEABLE, CallConfig
+from rtcvoice.config.call_config import CHANGEABLE, CallConfig
 from rtcvoice.errors import ConfigError, CredentialsError, RtcVoiceError, SignalingError, one_line
 from rtcvoice.rest.credentials import WAYS, EphemeralToken, TokenUrl
 from rtcvoice.rest.signaling import Minted, Signaling

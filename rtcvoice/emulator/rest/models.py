@@ -12,10 +12,10 @@ import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
+from rtcvoice.config.end_dates import ending_told
 from rtcvoice.emulator.rest.body import RestError
 from rtcvoice.emulator.session.schema import RequestError
 from rtcvoice.emulator.session.settings import Settings
-from rtcvoice.end_dates import ending_told
 
 __all__ = ["MODELS", "TRANSCRIPTION_MODELS", "Models"]
 

@@ -9,18 +9,15 @@ https://platform.openai.com/docs/api-reference/realtime-sessions
 
 from __future__ import annotations
 
-import enum
 import functools
 import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import date
-from typing import Any, Final
+from typing import Any
 
-from rtcvoice.end_dates import BETA_FIELDS, ending_told
-from rtcvoice.errors import ConfigError, CredentialsError
-from rtcvoice.option_checks import (
+from rtcvoice.config.checks import (
     check_kinds,
     check_sendable,
     header_value,
@@ -29,37 +26,19 @@ from rtcvoice.option_checks import (
     short,
     text_of,
 )
+from rtcvoice.config.end_dates import BETA_FIELDS, ending_told
+from rtcvoice.config.keys import azure_key, check_credentials, openai_key
+from rtcvoice.config.session_fields import UNSET, Unset, merged, set_only, short_for, within
+from rtcvoice.errors import ConfigError
 from rtcvoice.rest.addresses import DEFAULT_BASE_URL, azure_root, check_base_url, is_azure
-from rtcvoice.rest.credentials import (
-    AccessToken,
-    ApiKey,
-    ApiKeyFile,
-    AzureApiKey,
-    CredentialsSource,
-    EntraToken,
-    EphemeralToken,
-    TokenUrl,
-    credentials_from,
-    for_azure,
-)
+from rtcvoice.rest.credentials import AzureApiKey, CredentialsSource, EntraToken
 from rtcvoice.rest.ice_servers import IceServer, ice_servers_from
 from rtcvoice.system.environment import environment
 
-__all__ = ["CHANGEABLE", "DEFAULT_BASE_URL", "DEFAULT_MODEL", "UNSET", "CallConfig", "Unset"]
+__all__ = ["CHANGEABLE", "DEFAULT_MODEL", "DEFAULT_TRANSCRIPTION", "CallConfig"]
 
 logger = logging.getLogger(__name__)
 
-
-class Unset(enum.Enum):
-    """What an option is that nobody sets; other than None, which is a value like any other."""
-
-    UNSET = "The default of the server, or of the environment, holds."
-
-    def __repr__(self) -> str:
-        return "unset"
-
-
-UNSET: Final = Unset.UNSET
 
 DEFAULT_MODEL = "gpt-realtime-2.1"
 DEFAULT_TRANSCRIPTION = "gpt-transcribe"
@@ -96,11 +75,6 @@ _ELSEWHERE = {
     "ice_transport_policy": "all",
 }
 """Where a call goes is no concern of its changes, nor is the environment."""
-
-_SOURCES = (
-    *(ApiKey, AzureApiKey, AccessToken, EphemeralToken),
-    *(ApiKeyFile, TokenUrl, EntraToken),
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,7 +163,7 @@ class CallConfig:
     def endings(self, today: date) -> list[str]:
         """Return a sentence for each model or field used here that ends, or has ended."""
         payload = self.session_payload()
-        used = [payload.get("model"), _within(payload, "audio", "input", "transcription", "model")]
+        used = [payload.get("model"), within(payload, "audio", "input", "transcription", "model")]
         used += ["prompt"] if payload.get("prompt") else []
         told = [ending_told(name, today) for name in used if isinstance(name, str)]
         return [] if self.on_azure else [text for text in told if text]
@@ -199,7 +173,12 @@ class CallConfig:
         if is_azure(self.base_url):
             self._set("base_url", azure_root(self.base_url))
         self._check_network()
-        self._check_credentials()
+        check_credentials(self.api_key, self.credentials)
+        if self.direct and self.on_azure:
+            raise ConfigError(
+                "direct=True is not possible on Azure: it takes offers with ephemeral tokens only",
+                hint="leave it out; a token is minted with the key then",
+            )
         for name in ("organization", "project", "safety_identifier"):
             if (value := getattr(self, name)) is not None:
                 self._set(name, header_value(f"{name}=", value))
@@ -225,30 +204,9 @@ class CallConfig:
                 hint="ice_servers=['turn:user:password@host:3478'], or RTCVOICE_ICE_SERVERS",
             )
 
-    def _check_credentials(self) -> None:
-        if self.api_key is not None and self.credentials is not None:
-            raise ConfigError("api_key= and credentials= are both given", hint="give one of them")
-        if self.api_key is not None and not isinstance(self.api_key, str):
-            raise ConfigError(
-                f"api_key= is a {type(self.api_key).__name__}",
-                hint="pass text, or give where the key comes from as credentials=",
-            )
-        known = isinstance(self.credentials, _SOURCES) or callable(self.credentials)
-        if self.credentials is not None and not known:
-            raise ConfigError(
-                f"credentials= is a {type(self.credentials).__name__}",
-                hint="pass rtcvoice.ApiKey(...), EphemeralToken(...), ApiKeyFile(...),"
-                " TokenUrl(...) or an async function, or use api_key=",
-            )
-        if self.direct and self.on_azure:
-            raise ConfigError(
-                "direct=True is not possible on Azure: it takes offers with ephemeral tokens only",
-                hint="leave it out; a token is minted with the key then",
-            )
-
     def _check_session(self) -> None:
         given = {field.name: getattr(self, field.name) for field in fields(self)}
-        check_kinds(_set_only(given))
+        check_kinds(set_only(given))
         self._check_type()
         self._set("model", text_of("model", self.model, DEFAULT_MODEL))
         if not isinstance(self.session, Mapping):
@@ -294,27 +252,9 @@ class CallConfig:
 
         Raises CredentialsError when there is none.
         """
-        if self.credentials is None:
-            return self._key_for_azure() if self.on_azure else self._key()
-        return self.credentials
-
-    def _key(self) -> CredentialsSource:
-        return credentials_from(self.api_key or environment("OPENAI_API_KEY"))
-
-    def _key_for_azure(self) -> CredentialsSource:
-        key = self.api_key or environment("AZURE_OPENAI_API_KEY") or environment("OPENAI_API_KEY")
-        if key is None:
-            raise CredentialsError(
-                "no API key for Azure",
-                hint="set AZURE_OPENAI_API_KEY, pass api_key=, or credentials="
-                "rtcvoice.EntraToken(...)",
-            )
-        if self.api_key is None and key.startswith("sk-"):
-            raise CredentialsError(
-                "OPENAI_API_KEY holds a key of OpenAI's, which is not sent to Azure",
-                hint="set AZURE_OPENAI_API_KEY",
-            )
-        return for_azure(credentials_from(key))
+        if self.credentials is not None:
+            return self.credentials
+        return azure_key(self.api_key) if self.on_azure else openai_key(self.api_key)
 
     @property
     def headers(self) -> dict[str, str]:
@@ -333,33 +273,33 @@ class CallConfig:
             defaults["model"] = self.model
         if not self.on_azure:
             defaults["audio"] = {"input": {"transcription": {"model": DEFAULT_TRANSCRIPTION}}}
-        return _merged(defaults, self.session_changes())
+        return merged(defaults, self.session_changes())
 
     def session_changes(self) -> dict[str, Any]:
         """Return only the fields that the caller set; empty when there are none."""
         audio_input = {
-            "turn_detection": _short_for("type", self.turn_detection),
-            "transcription": _short_for("model", self.transcription),
-            "noise_reduction": _short_for("type", self.noise_reduction),
+            "turn_detection": short_for("type", self.turn_detection),
+            "transcription": short_for("model", self.transcription),
+            "noise_reduction": short_for("type", self.noise_reduction),
         }
         audio_output = {"voice": self.voice, "speed": self.speed}
-        changes = _set_only(
+        changes = set_only(
             {
                 "instructions": self.instructions,
                 "output_modalities": self.output_modalities,
                 "max_output_tokens": self.max_output_tokens,
                 "tools": self.tools,
                 "tool_choice": self.tool_choice,
-                "audio": _set_only(
+                "audio": set_only(
                     {
-                        "input": _set_only(audio_input) or UNSET,
-                        "output": _set_only(audio_output) or UNSET,
+                        "input": set_only(audio_input) or UNSET,
+                        "output": set_only(audio_output) or UNSET,
                     }
                 )
                 or UNSET,
             }
         )
-        return _merged(changes, self.session)
+        return merged(changes, self.session)
 
 
 @functools.cache
@@ -369,32 +309,3 @@ def _warn_once(told: str) -> None:
 
 def _successor(beta: str) -> str:
     return f"use {BETA_FIELDS.get(beta, f'the option {beta}=')}"
-
-
-def _short_for(key: str, value: Any) -> Any:
-    return {key: value} if isinstance(value, str) else value
-
-
-def _within(value: Any, *names: str) -> Any:
-    for name in names:
-        value = value.get(name) if isinstance(value, Mapping) else None
-    return value
-
-
-def _set_only(values: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value is not UNSET}
-
-
-def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Merge the groups of fields by field; everything else is replaced whole.
-
-    Turn detection is: the fields of one type mean nothing to the other.
-    """
-    result = dict(base)
-    for name, value in over.items():
-        old = result.get(name)
-        if name in ("audio", "input", "output", "transcription") and isinstance(old, dict):
-            result[name] = _merged(old, value) if isinstance(value, Mapping) else value
-        else:
-            result[name] = value
-    return result
