@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from rtcvoice.call.current import current_call
     from rtcvoice.call.life import CallState
     from rtcvoice.call.message import Clip, Image
+    from rtcvoice.call.prepare import Prepared, prepare
     from rtcvoice.call.timings import Timings
     from rtcvoice.capture.file import FileSource
     from rtcvoice.capture.microphone import Microphone
@@ -168,6 +169,7 @@ __all__ = [
     "PcmSource",
     "PipeSink",
     "PipeSource",
+    "Prepared",
     "Reply",
     "ResponseUsage",
     "RtcVoiceError",
@@ -198,6 +200,7 @@ __all__ = [
     "connect",
     "current_call",
     "devices",
+    "prepare",
     "tool",
 ]
 
@@ -251,6 +254,7 @@ _MODULE_OF = {
     "PcmSource": "rtcvoice.capture.source",
     "PipeSink": "rtcvoice.playout.pipe",
     "PipeSource": "rtcvoice.capture.pipe",
+    "Prepared": "rtcvoice.call.prepare",
     "Reply": "rtcvoice.conversation.asking.reply",
     "ResponseUsage": "rtcvoice.conversation.accounts.usage",
     "RtcVoiceError": "rtcvoice.errors",
@@ -281,6 +285,7 @@ _MODULE_OF = {
     "connect": "rtcvoice.call.connect",
     "current_call": "rtcvoice.call.current",
     "devices": "rtcvoice.device.host",
+    "prepare": "rtcvoice.call.prepare",
     "tool": "rtcvoice.conversation.tools.function_tool",
 }
 """Where the public names are; as the imports above have it, which only type checkers follow."""

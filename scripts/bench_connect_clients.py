@@ -1,10 +1,11 @@
 """The processes of `bench_connect`: the emulator with its networks, and the clients; no script.
 
-    python bench_connect_clients.py server      prints {rtt in ms: base_url}, then serves
+    python bench_connect_clients.py server      prints {way: base_url, "ca": file}, then serves
     python bench_connect_clients.py rtcvoice    prints {"imports": s}; one call per line read
 
-Each line that a client reads is a base_url; it answers with the call's stages in seconds, or with
-an "error", as one line of JSON. Nothing is imported before its time is taken.
+Each line that a client reads is a base_url and, with TLS, the CA of the server there; it answers
+with the call's stages in seconds, or with an "error", as one line of JSON. Nothing is imported
+before its time is taken.
 """
 
 from __future__ import annotations
@@ -15,9 +16,12 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
+ROOT = Path(__file__).resolve().parent.parent
 RTT_MS = (0, 40)
+TLS = "40 TLS"
 KEY = "sk-bench"
 MODEL = "gpt-realtime-2.1"
 CALL_TIMEOUT = 30.0
@@ -30,8 +34,13 @@ Client = Callable[..., Awaitable[Stages]]
 
 
 async def serve() -> None:
-    """One emulator; a second way to it whose HTTP and media take 20 ms each way."""
+    """One emulator; two more ways to it whose HTTP and media take 20 ms each way, one with TLS."""
+    import tempfile
+
     from aiohttp import web
+
+    sys.path.insert(0, str(ROOT / "tests"))
+    from certificates import self_signed, server_context
 
     from rtcvoice.emulator import Emulator
     from rtcvoice.emulator.netem import Link
@@ -46,15 +55,25 @@ async def serve() -> None:
         )
         runner = web.AppRunner(build_app(distant), access_log=None, shutdown_timeout=1.0)
         await runner.setup()
+        folder = tempfile.TemporaryDirectory()
+        ca = self_signed(Path(folder.name))
         await web.TCPSite(runner, "127.0.0.1", 0).start()
+        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=server_context(ca)).start()
+        plain, secure = (("127.0.0.1", address[1]) for address in runner.addresses)
         try:
-            async with TcpRelay(("127.0.0.1", runner.addresses[0][1]), delay=delay) as relay:
-                urls = [emulator.url, f"http://127.0.0.1:{relay.port}/v1"]
-                say(dict(zip(RTT_MS, urls, strict=True)))
+            async with TcpRelay(plain, delay=delay) as relay, TcpRelay(secure, delay=delay) as tls:
+                urls = {
+                    "0": emulator.url,
+                    "40": f"http://127.0.0.1:{relay.port}/v1",
+                    TLS: f"https://localhost:{tls.port}/v1",
+                    "ca": str(ca),
+                }
+                say(urls)
                 await asyncio.to_thread(sys.stdin.read)  # until the benchmark closes it
         finally:
             await distant.aclose()
             await runner.cleanup()
+            folder.cleanup()
 
 
 # --------------------------------------------------------------------------------------- clients
@@ -64,12 +83,39 @@ def rtcvoice_client(*, direct: bool) -> Client:
     """Our client, with no source and no sink."""
     import rtcvoice
 
-    async def call(url: str) -> Stages:
+    async def call(url: str, ca_file: str | None = None) -> Stages:
         begun = time.perf_counter()
         connecting = rtcvoice.connect(
-            source=None, sink=None, base_url=url, api_key=KEY, model=MODEL, direct=direct
+            source=None,
+            sink=None,
+            base_url=url,
+            api_key=KEY,
+            model=MODEL,
+            direct=direct,
+            ca_file=ca_file,
         )
         async with connecting as connected:
+            total = time.perf_counter() - begun
+            return {**connected.timings.as_dict(), "total": total}
+
+    return call
+
+
+def prepared_client() -> Client:
+    """Our client, prepared before the clock runs."""
+    import rtcvoice
+
+    prepared: dict[str, rtcvoice.Prepared] = {}
+
+    async def call(url: str, ca_file: str | None = None) -> Stages:
+        if url not in prepared:
+            prepared[url] = await rtcvoice.prepare(
+                source=None, sink=None, base_url=url, api_key=KEY, model=MODEL, ca_file=ca_file
+            ).__aenter__()
+        while not prepared[url].is_ready:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        begun = time.perf_counter()
+        async with prepared[url].connect() as connected:
             total = time.perf_counter() - begun
             return {**connected.timings.as_dict(), "total": total}
 
@@ -111,10 +157,13 @@ def tutorial(library: Any, new_peer: Callable[[], Any]) -> Client:
     """A client as tutorials write it: one step after the other.
 
     The TLS context, which HTTP without TLS has no use for, is left out: it would cost 20 ms a call.
+    So nothing is verified where there is TLS.
     """
     import httpx
 
-    async def call(url: str, when_ready: Callable[[], None] = lambda: None) -> Stages:
+    async def call(
+        url: str, ca_file: str | None = None, when_ready: Callable[[], None] = lambda: None
+    ) -> Stages:
         marks = Marks()
         headers = {"Authorization": f"Bearer {KEY}"}
         async with httpx.AsyncClient(verify=False, trust_env=False, timeout=CALL_TIMEOUT) as http:
@@ -200,6 +249,7 @@ class Marks:
 CLIENTS: dict[str, Callable[[], Client]] = {
     "rtcvoice": lambda: rtcvoice_client(direct=False),
     "rtcvoice-direct": lambda: rtcvoice_client(direct=True),
+    "rtcvoice-prepared": prepared_client,
     "aiortc": lambda: aiortc_client(stun=False),
     "aiortc-stun": lambda: aiortc_client(stun=True),
     "libwebrtc": libwebrtc_client,
@@ -213,7 +263,7 @@ async def answer_lines(call: Client) -> None:
     """Make one call per line of stdin, until it ends."""
     while url := (await asyncio.to_thread(sys.stdin.readline)).strip():
         try:
-            say(await call(url))
+            say(await call(*url.split()))
         except Exception as exc:
             say({"error": f"{type(exc).__name__}: {exc}"})
         await asyncio.sleep(0.05)  # what the call left behind ends before the next begins

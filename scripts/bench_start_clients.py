@@ -44,13 +44,13 @@ async def rtcvoice_call(url: str, **ends: Any) -> None:
 async def aiortc_call(url: str, folder: str) -> None:
     from bench_connect_clients import aiortc_client
 
-    await aiortc_client(stun=False)(url, ready)
+    await aiortc_client(stun=False)(url, when_ready=ready)
 
 
 async def libwebrtc_call(url: str, folder: str) -> None:
     from bench_connect_clients import libwebrtc_client
 
-    await libwebrtc_client()(url, ready)
+    await libwebrtc_client()(url, when_ready=ready)
 
 
 CLIENTS = {

@@ -194,7 +194,7 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
         """Get the call up; when that fails, everything is closed before it is told."""
         timings = Timings()
         begun = clock.now()
-        connecting = Connecting(self._config, timings)
+        connecting = self._connecting(timings)
         try:
             async with asyncio.timeout(self._config.connect_timeout) as deadline:
                 roads = await self._joined(connecting, timings)
@@ -212,6 +212,13 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
         logger.info("= connected in %.0f ms, call %s", timings.total * 1000, roads.leg.call_id)
         roads.start()
         return Call(roads, life, timings)
+
+    def _connecting(self, timings: Timings) -> Connecting:
+        return Connecting(self._config, timings)
+
+    def _session_changes(self, connecting: Connecting) -> dict[str, Any]:
+        """Return what of the session did not travel with the request that began the call."""
+        return self._config.session_changes() if connecting.session_is_unset else {}
 
     async def _joined(self, connecting: Connecting, timings: Timings) -> Roads:
         """Get a leg up and the ends open, side by side, and join the roads there."""
@@ -244,7 +251,7 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
         self, conversation: CallConversation, life: Life, connecting: Connecting, timings: Timings
     ) -> None:
         """Wait for the session's configuration, and bring in what was said before."""
-        changes = self._config.session_changes() if connecting.session_is_unset else {}
+        changes = self._session_changes(connecting)
         try:
             with timings.stage("session"):
                 await life.unless_ended(conversation.ready(changes))

@@ -49,7 +49,9 @@ class Connecting:
     Raises CredentialsError when there is no key to connect with.
     """
 
-    def __init__(self, config: CallConfig, timings: Timings) -> None:
+    def __init__(
+        self, config: CallConfig, timings: Timings, *, keep_connection: bool = False
+    ) -> None:
         self._config = config
         self._timings = timings
         self._ice = IceSettings(
@@ -63,7 +65,9 @@ class Connecting:
             headers=config.headers,
             proxy=config.proxy,
             ca_file=config.ca_file,
+            keep_connection=keep_connection,
         )
+        self._offer_and_token: tuple[str, str] | None = None
         self._legs: list[Leg[SourceTrack]] = []
 
     async def run(self) -> Leg[SourceTrack]:
@@ -71,13 +75,10 @@ class Connecting:
 
         Raises the errors named at `connect`; `aclose` afterwards.
         """
-        async with asyncio.TaskGroup() as side_by_side:
-            token = side_by_side.create_task(self._token())
-            with self._timings.stage("offer"):
-                leg = await self._new_leg()
-                offer = await leg.transport.create_offer()
+        offer, token = await self.begin()
+        (leg,) = self._legs
         with self._timings.stage("answer"):
-            answer = await self._answer(offer, token.result())
+            answer = await self._answer(offer, token)
             leg.call_id = answer.call_id
             await leg.transport.accept_answer(answer.sdp)
         with self._timings.stage("ice"):
@@ -87,6 +88,36 @@ class Connecting:
         with self._timings.stage("channel"):
             await leg.transport.wait_channel()
         return leg
+
+    async def begin(self) -> tuple[str, str]:
+        """Make the offer and get the token, side by side, once; `run` goes on from there."""
+        if self._offer_and_token is None:
+            async with asyncio.TaskGroup() as side_by_side:
+                token = side_by_side.create_task(self._token())
+                with self._timings.stage("offer"):
+                    leg = await self._new_leg()
+                    offer = await leg.transport.create_offer()
+            self._offer_and_token = offer, token.result()
+        return self._offer_and_token
+
+    def note_in(self, timings: Timings) -> None:
+        """Let the stages to come be those of a call; what was prepared took none of its time."""
+        self._timings = timings
+
+    @property
+    def token_expires_at(self) -> int | None:
+        """Unix time until which the token starts calls; None when nobody said."""
+        return self._signaling.token_expires_at
+
+    @property
+    def may_expire(self) -> bool:
+        """Whether there is a token, and another can be had."""
+        has_token = bool(self._offer_and_token and self._offer_and_token[1])
+        return has_token and not isinstance(self._config.credentials, EphemeralToken)
+
+    async def keep_alive(self) -> None:
+        """Have a connection to the server open, with the least of requests; never fails."""
+        await self._signaling.keep_alive()
 
     @property
     def session_is_unset(self) -> bool:

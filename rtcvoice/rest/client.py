@@ -36,6 +36,10 @@ logger = logging.getLogger(__name__)
 BODY_LIMIT = 1 << 20
 """Bytes of an answer that are read; a session with many tools and its token stays far below."""
 
+_LEFT = httpx.Limits(keepalive_expiry=5.0)
+_KEPT = httpx.Limits(keepalive_expiry=None)
+"""An idle connection is left after seconds: servers close theirs, and may do so while we send."""
+
 _GZIP_OR_ZLIB = 47
 """For zlib's `wbits`: it looks for itself which of the two it is."""
 
@@ -69,6 +73,7 @@ class Rest:
         headers: Mapping[str, str] = {},
         proxy: str | None = None,
         ca_file: str | os.PathLike[str] | None = None,
+        keep_connection: bool = False,
     ) -> None:
         self.base_url = base_url.rstrip("/")
         secure = urlsplit(base_url).scheme == "https"
@@ -83,6 +88,7 @@ class Rest:
                 cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),  # none is kept
                 timeout=None,  # noqa: S113  (the caller holds one deadline for all of connecting)
                 proxy=self._proxy and self._proxy.url,
+                limits=_KEPT if keep_connection else _LEFT,
                 trust_env=False,  # it would read every proxy variable, also those not needed here
             )
         except ImportError as exc:
@@ -118,6 +124,14 @@ class Rest:
                 hint="is base_url the address of a Realtime API?",
             )
         return reply
+
+    async def keep_alive(self) -> None:
+        """Open a connection, or keep one from being closed as idle; failures are only logged."""
+        try:
+            async with self._http.stream("HEAD", self.base_url):
+                pass
+        except httpx.HTTPError as exc:
+            logger.debug("x keeping the connection: %s", type(exc).__name__)
 
     async def aclose(self) -> None:
         """Close the HTTP connections; idempotent."""

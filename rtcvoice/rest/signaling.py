@@ -79,6 +79,7 @@ class Signaling:
         headers: Mapping[str, str] = {},
         proxy: str | None = None,
         ca_file: str | os.PathLike[str] | None = None,
+        keep_connection: bool = False,
     ) -> None:
         self._source = credentials
         self._azure = is_azure(base_url)
@@ -88,7 +89,15 @@ class Signaling:
         self._mints_none: SignalingError | None = None
         self._offered_raw = False
         self._proxy, self._ca_file = proxy, ca_file
-        self._rest = Rest(base_url, headers=headers, proxy=proxy, ca_file=ca_file)
+        self.token_expires_at: int | None = None
+        """Unix time until which the minted token starts calls; None when the server did not say."""
+        self._rest = Rest(
+            base_url,
+            headers=headers,
+            proxy=proxy,
+            ca_file=ca_file,
+            keep_connection=keep_connection,
+        )
 
     async def authorize(self, *, again: bool = False) -> Credentials:
         """Get the key or token from where it comes from, once, or `again`, and return it.
@@ -128,7 +137,7 @@ class Signaling:
         Returns "" where the server mints none: other people's often take calls only.
         """
         try:
-            return (await self.mint({"session": session})).value
+            minted = await self.mint({"session": session})
         except SignalingError as exc:
             known = exc.code not in (None, str(exc.status))  # such as an unknown model
             if self._azure or known or exc.status not in NO_SUCH_PLACE:
@@ -136,6 +145,8 @@ class Signaling:
             self._mints_none = exc
             logger.info("= no tokens there (HTTP %d): the offer goes with the key", exc.status)
             return ""
+        self.token_expires_at = minted.expires_at
+        return minted.value
 
     async def mint(self, request: dict[str, Any], headers: Mapping[str, str] = {}) -> Minted:
         """Mint an ephemeral token with a complete request body, and headers of its own."""
@@ -218,6 +229,10 @@ class Signaling:
         except SignalingError as exc:
             if exc.status != 404:
                 raise
+
+    async def keep_alive(self) -> None:
+        """Have a connection open, without asking for anything; what is wrong is told later."""
+        await self._rest.keep_alive()
 
     async def aclose(self) -> None:
         """Close the HTTP connection; idempotent."""
