@@ -24,7 +24,7 @@ from rtcvoice.call.connecting import Connecting, first_failure
 from rtcvoice.call.imports import FOR_OFFER, FOR_SOUND, imported
 from rtcvoice.call.life import close_within
 from rtcvoice.call.timings import Timings
-from rtcvoice.config import CallConfig
+from rtcvoice.config.call_config import CallConfig
 from rtcvoice.conversation.tools.toolset import ToolSet
 from rtcvoice.errors import ConfigError, RtcVoiceError
 from rtcvoice.system import clock
