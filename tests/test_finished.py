@@ -115,3 +115,16 @@ def test_a_source_that_never_ends_does_not_outlast_the_call():
     hung_up = CallEnded("hung up", normal=True)
     source = PcmSource(never(), rate=24000)
     assert waited(source, until=60.0, end=(2.0, hung_up)) == pytest.approx(2.0, abs=0.2)
+
+
+class Reading(Endless):
+    """A source of somebody's own, that is no `PacedSource`, and is over after 5 s."""
+
+    has_end = True
+
+    async def wait_finished(self) -> None:
+        await asyncio.sleep(5.0)
+
+
+def test_a_source_of_ones_own_may_have_an_end():
+    assert waited(Reading()) == pytest.approx(5.0 + QUIET_AFTER_SPEECH, abs=0.2)

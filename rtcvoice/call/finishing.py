@@ -6,8 +6,7 @@ import asyncio
 from contextlib import suppress
 from typing import Any, Protocol
 
-from rtcvoice.capture.file import FileSource
-from rtcvoice.capture.source import PacedSource, Silence, Source
+from rtcvoice.capture.source import Silence, Source
 from rtcvoice.errors import CallEnded
 
 __all__ = ["wait_finished"]
@@ -40,7 +39,7 @@ async def wait_finished(call: Finishing, source: Source) -> None:
     Returns also when the call ends normally. Raises CallEnded when it ends otherwise.
     """
     try:
-        if _has_end(source):
+        if source.has_end:
             await _wait_first(call, source)
         silent = isinstance(source, Silence)
         await _wait_quiet(call, QUIET_AFTER_TEXT if silent else QUIET_AFTER_SPEECH)
@@ -49,15 +48,8 @@ async def wait_finished(call: Finishing, source: Source) -> None:
             raise
 
 
-def _has_end(source: Source) -> bool:
-    if isinstance(source, Silence) or not isinstance(source, PacedSource):
-        return False
-    return not (isinstance(source, FileSource) and source.loop)
-
-
 async def _wait_first(call: Finishing, source: Source) -> None:
     """Wait for the end of the source, or of the call."""
-    assert isinstance(source, PacedSource)
     waits = [
         asyncio.ensure_future(source.wait_finished()),
         asyncio.ensure_future(call.wait_ended()),

@@ -87,6 +87,11 @@ class FileSource(PacedSource):
         """Which file it reads; see `Source.input_file`."""
         return file_key(self._file)
 
+    @property
+    def has_end(self) -> bool:
+        """Whether it ends: one that is looped does not."""
+        return not self.loop
+
     async def open(self) -> None:
         """Decode the beginning in a worker thread, which a cancelled `open` stops; begin at 0."""
         await super().open()

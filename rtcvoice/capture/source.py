@@ -80,6 +80,15 @@ class Source(abc.ABC):
         return None
 
     @property
+    def has_end(self) -> bool:
+        """Whether it comes to an end by itself, as a file does and a microphone does not."""
+        return False
+
+    async def wait_finished(self) -> None:
+        """Wait until the last sample was handed out; a source without an end never finishes."""
+        await asyncio.get_running_loop().create_future()
+
+    @property
     def hears_user(self) -> bool:
         """Whether the user seems to speak over the assistant, who is softer then.
 
@@ -155,6 +164,11 @@ class PacedSource(Source):
         self._finished = Flag()
 
     @property
+    def has_end(self) -> bool:
+        """Whether it comes to an end by itself."""
+        return True
+
+    @property
     def finished(self) -> bool:
         """Whether the last sample was handed out; only silence follows."""
         return self._finished.is_set()
@@ -192,6 +206,8 @@ class PacedSource(Source):
 @public
 class Silence(PacedSource):
     """Nothing to say, said in real time."""
+
+    has_end = False
 
     def __init__(self, *, rate: int = DEFAULT_RATE) -> None:
         super().__init__(rate=rate)
