@@ -336,12 +336,12 @@ def test_what_a_user_should_know_is_told(event: object, told: str) -> None:
 
 
 def test_the_keys_are_told() -> None:
-    shown = "m mute   space interrupt   q hang up   Ctrl-Z twice suspend, which ends the call"
+    shown = "m mute   space interrupt   q hang up   Ctrl-Z twice suspend (ends the call)"
     assert [line.plain for line in keys_line(width=80)] == [shown]
     assert [line.plain for line in keys_line(width=30)] == [
         "m mute   space interrupt",
         "q hang up",
-        "Ctrl-Z twice suspend, which ends the call",
+        "Ctrl-Z twice suspend (ends the call)",
     ]
 
 

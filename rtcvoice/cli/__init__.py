@@ -5,9 +5,13 @@
     talk.py      one call on the public API and nothing else, between the ends that call_ends.py
                  chooses; watch.py: what goes on beside it
 
-What is shown goes through a screen: `screen.py` for pipes and JSON, `live.py` for terminals, with
-the line that `status.py` draws and the keys of `keys.py`. `transcript.py`, `quality.py` and
-`notices.py` are pure: what is said in order, the network in a word, what else there is to tell.
+    config_file.py   the user's usual options; completion.py, known.py: what else can be asked
+
+What is shown goes through a screen: `screen.py` for pipes and JSON, `transcript_file.py` for a
+file, `live.py` for terminals, painted by `painter.py`, with the line that `status.py` draws and the
+keys of `keys.py`. `transcript.py`, `quality.py`, `notices.py` and `chat_commands.py` are pure: the
+lines of both sides in order, the network in a word, what else there is to tell, and what a line
+means that was written at the prompt.
 """
 
 from rtcvoice.cli.main import main

@@ -86,7 +86,7 @@ def farewell(kept_in: Path | None) -> None:
         ("", "a real call, with OPENAI_API_KEY set"),
     ):
         write_line(sys.stdout, f"  {here} {command}".rstrip())
-        write_line(sys.stdout, f"      {does}")
+        _say(sys.stdout, does, indent="      ")
 
 
 def _is_demo(options: argparse.Namespace) -> bool:
@@ -95,13 +95,15 @@ def _is_demo(options: argparse.Namespace) -> bool:
     return hasattr(options, "text") and all(getattr(options, each) is None for each in named)
 
 
-def _say(stream: TextIO | None, text: str) -> None:
+def _say(stream: TextIO | None, text: str, *, indent: str = "") -> None:
     width = (
         min(shutil.get_terminal_size().columns, 100)
         if stream is not None and stream.isatty()
         else 10_000
     )
-    for line in textwrap.wrap(text, max(20, width - 1)):
+    for line in textwrap.wrap(
+        text, max(20, width - 1), initial_indent=indent, subsequent_indent=indent
+    ):
         write_line(stream, line)
 
 

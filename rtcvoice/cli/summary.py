@@ -39,7 +39,7 @@ class Summary:
         money = f"US$ {self.usage.known_cost:.4f}" if self.usage.known_cost else "cost unknown"
         if self.usage.cost is not None:
             money = f"US$ {self.usage.cost:.4f}"
-        brief = "nothing charged" if self.free else money
+        brief = "free" if self.free else money
         waited = statistics.median(self.latencies) if self.latencies else None
         after = f"; {self.until} after {waited:.2f} s" if waited is not None else ""
         answered = f"; answered in {waited:.2f} s" if waited is not None else ""
