@@ -19,7 +19,7 @@ from rtcvoice.device.line import Line
 from rtcvoice.errors import ConfigError
 from rtcvoice.events import DeviceChanged
 from rtcvoice.sound.resampler import PassThrough, Resampler, resampler
-from rtcvoice.sound.samples import Block, Samples, check_rate
+from rtcvoice.sound.samples import Block, Samples, check_rate, peak_of
 from rtcvoice.sound.timed_ring import TimedRing
 from rtcvoice.stats import DeviceStats
 from rtcvoice.system.public import public
@@ -173,7 +173,7 @@ class Microphone(Source):
 
     def process(self, samples: Samples, time: float) -> None:
         """Keep what was captured; see `line.End`."""
-        if max(int(samples.max()), -int(samples.min())) > QUIET_PEAK:
+        if peak_of(samples) > QUIET_PEAK:
             self._loud_at = time
         self._cutter.latency = self._line.latency
         self._cutter.write(self._resampler.process(samples), time)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import socket
 import ssl
 import time
@@ -16,6 +15,7 @@ from rtcvoice.errors import RtcVoiceError, SignalingError
 from rtcvoice.rest.client import Rest, tls_context, why
 from rtcvoice.rest.ice_servers import GatheringResult, IceSettings
 from rtcvoice.rest.proxies import proxy_for
+from rtcvoice.system.hosts import is_ip_address
 
 __all__ = ["look_at_network"]
 
@@ -31,7 +31,7 @@ async def look_at_network(config: CallConfig) -> AsyncIterator[Finding]:
     yield Finding("server", Severity.OK, f"{config.base_url}{via}")
     reached = True
     if not proxy:  # which would look the name up itself
-        if not _is_address(url.hostname or ""):
+        if not is_ip_address(url.hostname or ""):
             name = await _name(url.hostname or "")
             yield name
             reached = name.level is Severity.OK
@@ -130,14 +130,6 @@ def _server(asked: GatheringResult, *, needed: bool) -> Finding:
         return Finding(area, Severity.OK, f"{asked.server} gives {asked.candidate}{took}")
     level = Severity.FAIL if needed and area == "turn" else Severity.WARN
     return Finding(area, level, asked.problem, asked.hint)
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 def _took(begun: float) -> str:

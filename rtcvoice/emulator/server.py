@@ -45,7 +45,7 @@ from rtcvoice.emulator.session.settings import Settings
 from rtcvoice.emulator.session.shared import Pace
 from rtcvoice.emulator.session.turn import Turn
 from rtcvoice.emulator.synthesizer import open_voice
-from rtcvoice.system.loopback import is_loopback_host
+from rtcvoice.system.hosts import is_loopback_host
 
 __all__ = ["EmulatedCall", "Emulator", "LoggedEvent"]
 

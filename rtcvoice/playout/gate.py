@@ -10,7 +10,7 @@ from __future__ import annotations
 import enum
 
 from rtcvoice.sound import numpy_later as np
-from rtcvoice.sound.samples import Samples
+from rtcvoice.sound.samples import Samples, peak_of
 from rtcvoice.system.states import StateTable
 
 __all__ = ["Gate", "GateState"]
@@ -83,7 +83,7 @@ class Gate:
             return block
         if self._state is GateState.SHUT:
             self._blocks_left -= 1
-            quiet = not waiting and _peak(block) < QUIET
+            quiet = not waiting and peak_of(block) < QUIET
             self._quiet = self._quiet + 1 if quiet else 0
             if self._quiet >= PAUSE or not self._blocks_left:
                 self._become(GateState.OPENING)
@@ -94,7 +94,3 @@ class Gate:
 
     def _become(self, state: GateState) -> None:
         self._state = GATE.change(self._state, state, "the playout gate")
-
-
-def _peak(block: Samples) -> int:
-    return max(int(block.max()), -int(block.min()))

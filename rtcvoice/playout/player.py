@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from rtcvoice.sound import numpy_later as np
 from rtcvoice.sound.resampler import resampler
-from rtcvoice.sound.samples import OPUS_RATES, Block, Samples
+from rtcvoice.sound.samples import OPUS_RATES, Block, Samples, peak_of
 from rtcvoice.stats import PlayoutStats
 from rtcvoice.wire.rtp import RtpPacket
 
@@ -126,7 +126,7 @@ class Player:
             samples = self._render(now, count)
         except Exception as exc:
             samples = self._silence_instead(exc, count)
-        if max(int(samples.max()), -int(samples.min())) >= AUDIBLE:
+        if peak_of(samples) >= AUDIBLE:
             began, ended = self._sounded
             self._sounded = (now if now - ended > PAUSE else began, now)
         block = Block(samples, index, now)

@@ -21,7 +21,7 @@ from rtcvoice.errors import ConfigError
 from rtcvoice.events import DeviceChanged
 from rtcvoice.sound import numpy_later as np
 from rtcvoice.sound.resampler import PassThrough, Resampler, resampler
-from rtcvoice.sound.samples import TICK, Samples, check_rate
+from rtcvoice.sound.samples import TICK, Samples, check_rate, peak_of
 from rtcvoice.sound.timed_ring import TimedRing
 from rtcvoice.stats import DeviceStats
 from rtcvoice.system.public import public
@@ -163,7 +163,7 @@ class Speaker(Sink):
         if player is None:
             return self._silence
         block = player.pull(now)
-        if max(int(block.max()), -int(block.min())) > QUIET_PEAK:
+        if peak_of(block) > QUIET_PEAK:
             self._loud_at = now
         return block
 

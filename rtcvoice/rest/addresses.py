@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from rtcvoice.errors import ConfigError, one_line
-from rtcvoice.system.loopback import is_loopback_host
+from rtcvoice.system.hosts import is_loopback_host
 
 __all__ = ["DEFAULT_BASE_URL", "azure_root", "check_base_url", "is_azure", "is_loopback"]
 

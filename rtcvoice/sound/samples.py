@@ -32,6 +32,7 @@ __all__ = [
     "is_whole",
     "latest_tick",
     "level",
+    "peak_of",
     "ramped",
     "samples_from_bytes",
 ]
@@ -87,12 +88,16 @@ def dbfs(amplitude: float) -> float:
     return max(SILENCE_DBFS, 20 * math.log10(amplitude))
 
 
+def peak_of(samples: Samples) -> int:
+    """Return the largest distance from zero, 0 to 32768; `samples` may not be empty."""
+    return max(int(samples.max()), -int(samples.min()))  # not abs(): -32768 has no positive int16
+
+
 def level(samples: Samples) -> Level:
     """Return the peak and RMS level of `samples` (any length; empty counts as silence)."""
     if not len(samples):
         return Level(SILENCE_DBFS, SILENCE_DBFS)
-    # Not abs(): -32768 has no positive int16.
-    peak = max(int(samples.max()), -int(samples.min()))
+    peak = peak_of(samples)
     wave = samples.astype(np.float32)
     rms = math.sqrt(float(wave @ wave) / len(wave))
     return Level(dbfs(peak / 32768), dbfs(rms / 32768))

@@ -9,12 +9,11 @@ says about the page counts (Origin, Sec-Fetch-Site), and the name by which the s
 from __future__ import annotations
 
 import hmac
-import ipaddress
 from collections.abc import Collection, Mapping
 from urllib.parse import urlsplit
 
 from rtcvoice.errors import ConfigError, one_line
-from rtcvoice.system.loopback import is_loopback_host
+from rtcvoice.system.hosts import is_ip_address, is_loopback_host
 
 __all__ = ["Access", "Refusal", "names_in"]
 
@@ -89,7 +88,7 @@ class Access:
         """Whether no page can have made up this name: an address cannot be pointed elsewhere."""
         if host in self._names or is_loopback_host(host):
             return True
-        return not self._local and _is_address(host)
+        return not self._local and is_ip_address(host)
 
 
 def names_in(option: str, names: Collection[str]) -> list[str]:
@@ -114,11 +113,3 @@ def _host_of(header: str) -> str:
         return urlsplit(f"//{header}").hostname or ""
     except ValueError:
         return ""
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True

@@ -18,7 +18,7 @@ from typing import Any
 
 from rtcvoice import events
 from rtcvoice.sound import numpy_later as np
-from rtcvoice.sound.samples import Samples
+from rtcvoice.sound.samples import Samples, peak_of
 from rtcvoice.system.public import public
 
 __all__ = ["LatencyMeter", "TurnLatency", "onset"]
@@ -145,7 +145,7 @@ class LatencyMeter:
 
 def onset(samples: Samples) -> int | None:
     """Return the index of the first audible sample of a block, None if it is silent."""
-    if max(int(samples.max()), -int(samples.min())) < AUDIBLE:
+    if peak_of(samples) < AUDIBLE:
         return None
     return int(np.argmax(np.abs(samples.astype(np.int32)) >= AUDIBLE))
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from rtcvoice import events
 from rtcvoice.conversation.ports import AudioOutput
+from rtcvoice.conversation.state.missed import response_id_of
 from rtcvoice.conversation.state.requests import Request, RequestState
 from rtcvoice.conversation.state.sequencer import Sequencer
 from rtcvoice.conversation.state.turns import Turn
@@ -53,7 +54,7 @@ class Replies:
 
     def feed(self, event: Any) -> None:
         """Take the next event of the server, after the sequencer had it."""
-        response_id = _response_id(event)
+        response_id = response_id_of(event)
         if not response_id:
             return
         for request, answer in list(self._answers.items()):
@@ -153,9 +154,3 @@ _SPEECH = (
     events.ResponseOutputAudioTranscriptDelta,
     events.ResponseOutputAudioTranscriptDone,
 )
-
-
-def _response_id(event: Any) -> str:
-    response = getattr(event, "response", None)
-    found = response.id if response is not None else getattr(event, "response_id", None)
-    return found or ""

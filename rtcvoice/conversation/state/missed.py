@@ -24,7 +24,7 @@ from .items import Items
 from .requests import METADATA_KEY
 from .sequencer import Sequencer
 
-__all__ = ["NEWS_TIMEOUT", "MissedEvents"]
+__all__ = ["NEWS_TIMEOUT", "MissedEvents", "response_id_of"]
 
 NEWS_TIMEOUT = 60.0
 """Seconds without any event about a response after which it is given up."""
@@ -86,7 +86,7 @@ class MissedEvents:
         """Return the events that should have come before this one, to be fed first."""
         if isinstance(event, events.ResponseCreated):
             return self._before_created(event.response)
-        response_id = _response_id(event)
+        response_id = response_id_of(event)
         known = response_id in self._in_progress or response_id in self._over
         if known or not response_id or not event.type.startswith("response."):
             return []
@@ -167,7 +167,7 @@ class MissedEvents:
     def _note_news(self, event: Any, now: float) -> None:
         item = getattr(event, "item", None)
         item_id = item.id if item is not None else getattr(event, "item_id", None)
-        making = self._in_progress.get(_response_id(event) or "")
+        making = self._in_progress.get(response_id_of(event) or "")
         if making is None and item_id:
             making = next(
                 (each for each in self._in_progress.values() if item_id in each.items), None
@@ -197,7 +197,8 @@ def _failed(response_id: str) -> events.ResponseDone:
     )
 
 
-def _response_id(event: Any) -> str | None:
+def response_id_of(event: Any) -> str | None:
+    """Return the id of the response that an event is about; None for none."""
     response = getattr(event, "response", None)
     found = response.id if response is not None else getattr(event, "response_id", None)
     return found if isinstance(found, str) else None
