@@ -77,7 +77,9 @@ async def test_the_offer_alone_may_be_refused_and_only_so_many_times(emulator):
         (Faults(channel_silent=True), "channel"),
     ],
     ids=lambda each: (
-        next((str(v) for v in vars(each).values() if v), "") if isinstance(each, Faults) else each
+        next((str(v) for n, v in vars(each).items() if v != getattr(Faults(), n)), "")
+        if isinstance(each, Faults)
+        else each
     ),
 )
 async def test_the_error_names_the_stage_that_failed(emulator, faults, stage):

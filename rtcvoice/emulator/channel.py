@@ -14,7 +14,7 @@ from typing import Any, Self, TypeAlias
 
 from rtcvoice.emulator.session.outputs import lighter
 
-__all__ = ["EventChannel", "Listener"]
+__all__ = ["EventChannel", "Listener", "parsed"]
 
 logger = logging.getLogger(__name__)
 
@@ -22,6 +22,15 @@ FLUSH_TIMEOUT = 1.0
 """Seconds that the last events get to leave before the connection is closed."""
 
 Listener: TypeAlias = Callable[[str], None]
+
+
+def parsed(text: str) -> dict[str, Any] | None:
+    """Return the JSON object in a client's message, None if it is none."""
+    try:
+        event = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return event if isinstance(event, dict) else None
 
 
 class _Bytes(str):

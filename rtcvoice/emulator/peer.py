@@ -12,7 +12,6 @@ wrong is done to the datagrams (`wire.py`), at the moments that the faults name.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import os
 from collections import deque
@@ -24,7 +23,7 @@ from aiortc import MediaStreamTrack, RTCSessionDescription
 
 from rtcvoice.capture.track import SourceTrack
 from rtcvoice.emulator.answer import AS_SEEN, AnswerShape, shape_answer, spoil_answer
-from rtcvoice.emulator.channel import EventChannel, Listener
+from rtcvoice.emulator.channel import EventChannel, Listener, parsed
 from rtcvoice.emulator.connection import new_connection
 from rtcvoice.emulator.ear import G711_DECODERS, Ear, OpusEar, ear_for
 from rtcvoice.emulator.failures import Failures
@@ -193,7 +192,9 @@ class Peer:
     def receive_text(self, text: str) -> None:
         """Take a client event, from whichever client."""
         self._heard_at = clock.now()
-        client_event = self._note("in", text)
+        event = parsed(text)
+        self._observe("in", event if event is not None else {"type": "", "text": text})
+        client_event = None if event is None else event.get("event_id")
         self._guarded(self._session.receive_text, text, client_event=client_event)
 
     # -- what is to go wrong -----------------------------------------------------------------------
@@ -354,16 +355,6 @@ class Peer:
                     logger.info("= the session ends: %s", reason)
                     self._expired = reason == "session_expired"
                     self._end_as(self._faults.session_end)
-
-    def _note(self, direction: str, text: str) -> object:
-        """Show an event to the observer, and return its id if it has one."""
-        try:
-            event = json.loads(text)
-        except (ValueError, RecursionError):
-            event = None
-        is_event = isinstance(event, dict)
-        self._observe(direction, event if is_event else {"type": "", "text": text})
-        return event.get("event_id") if is_event else None
 
     async def _close(self) -> None:
         """Let the last events out, then close; aiortc's close is never cancelled half-way."""

@@ -15,6 +15,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self, TypeAlias
 
+from aiohttp import web
+
 from rtcvoice.emulator.netem import Link
 from rtcvoice.emulator.rest.app import Calls
 from rtcvoice.emulator.session.settings import Settings
@@ -288,6 +290,12 @@ class RelayedCalls:
         if (relay := self.relays.pop(call_id, None)) is not None:
             await relay.aclose()
         return found
+
+    async def serve_socket(
+        self, request: web.Request, settings: Settings, call_id: str
+    ) -> web.StreamResponse:
+        """Be a session without media, past all relays; as `Calls.serve_socket`."""
+        return await self._calls.serve_socket(request, settings, call_id)
 
     def running(self, call_id: str) -> SidebandCall | None:
         """Return the call with that id; as `Calls.running`."""

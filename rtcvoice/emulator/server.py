@@ -12,22 +12,23 @@ import logging
 import random
 import time
 from collections.abc import Iterable, Sequence, Set
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
+from aiohttp import web
+
 from rtcvoice.emulator.answer import AS_SEEN, AnswerShape
-from rtcvoice.emulator.event_log import MOST_BYTES, EventLog, LoggedEvent, LogRoom
+from rtcvoice.emulator.emulated_call import CallNotes, EmulatedCall
+from rtcvoice.emulator.event_log import MOST_BYTES, LoggedEvent, LogRoom
 from rtcvoice.emulator.fault_parser import parse_faults
 from rtcvoice.emulator.faults import NO_FAULTS, Faults, Network, Strike
 from rtcvoice.emulator.listening import Door
-from rtcvoice.emulator.log import CallLog
 from rtcvoice.emulator.offer import OfferError
 from rtcvoice.emulator.options import EmulatorOptions
 from rtcvoice.emulator.peer import PATIENCE, Peer
-from rtcvoice.emulator.recording import NO_RECORDER, RECORD_LIMIT, Recorder, Room, check_folder
+from rtcvoice.emulator.recording import RECORD_LIMIT, Room, check_folder
 from rtcvoice.emulator.relay import UdpRelay, media_address, relayed_answer, without_candidates
 from rtcvoice.emulator.rest.app import InvalidOffer, build_app
 from rtcvoice.emulator.rest.body import RestError
@@ -36,7 +37,6 @@ from rtcvoice.emulator.rest.models import Models
 from rtcvoice.emulator.rest.newcomers import Newcomers
 from rtcvoice.emulator.session.assistant import Assistant
 from rtcvoice.emulator.session.checking import checked
-from rtcvoice.emulator.session.ids import checked_call_id
 from rtcvoice.emulator.session.persona import Persona
 from rtcvoice.emulator.session.script import Scripted, listed
 from rtcvoice.emulator.session.script_file import read_script
@@ -44,6 +44,7 @@ from rtcvoice.emulator.session.session import Session
 from rtcvoice.emulator.session.settings import Settings
 from rtcvoice.emulator.session.shared import Pace
 from rtcvoice.emulator.session.turn import Turn
+from rtcvoice.emulator.socket_call import SocketCall, new_socket
 from rtcvoice.emulator.synthesizer import open_voice
 from rtcvoice.system.hosts import is_loopback_host
 
@@ -53,45 +54,6 @@ logger = logging.getLogger(__name__)
 
 CALL_LIMIT = 1000
 """Calls that stay readable after their end; then the oldest are forgotten."""
-
-
-@dataclass
-class EmulatedCall:
-    """One call as the emulator sees it; stays readable after its end."""
-
-    id: str
-    peer: Peer
-    events: EventLog = field(default_factory=lambda: EventLog(LogRoom()))
-    """What was sent both ways, in at most 32 MB; then the oldest go."""
-
-    @property
-    def ended(self) -> bool:
-        """Whether the connection is closed and everything freed."""
-        return self.peer.ended
-
-    @property
-    def warnings(self) -> Sequence[str]:
-        """What did not go by the script, oldest first; empty if all did."""
-        return self.peer.warnings
-
-    def from_client(self, kind: str = "") -> list[dict[str, Any]]:
-        """Return the client's events so far; those of one type, if named."""
-        return self._events("in", kind)
-
-    def from_server(self, kind: str = "") -> list[dict[str, Any]]:
-        """Return the events that were sent so far; those of one type, if named."""
-        return self._events("out", kind)
-
-    def _events(self, direction: str, kind: str) -> list[dict[str, Any]]:
-        return [
-            entry.event
-            for entry in self.events
-            if entry.direction == direction and (not kind or entry.event.get("type") == kind)
-        ]
-
-    def strike(self, strike: Strike) -> None:
-        """Make something go wrong with the call, now; on the emulator's event loop."""
-        self.peer.strike(strike)
 
 
 class Emulator:
@@ -270,7 +232,16 @@ class Emulator:
 
     async def answer(self, offer_sdp: str, settings: Settings, call_id: str) -> str:
         """Start a call and return the SDP answer. Raises InvalidOffer, RestError (429)."""
-        running = self._answering + sum(not call.ended for call in self.calls.values())
+        self._check_room()
+        self._answering += 1
+        try:
+            return await self._start(offer_sdp, settings, call_id)
+        finally:
+            self._answering -= 1
+
+    def _check_room(self) -> None:
+        """Raise RestError (429) where as many calls run as may."""
+        running = self._answering + self._running
         if running >= self._options.most_calls:
             raise RestError(
                 429,
@@ -278,60 +249,46 @@ class Emulator:
                 code="rate_limit_exceeded",
                 kind="requests",
             )
-        self._answering += 1
-        try:
-            return await self._start(offer_sdp, settings, call_id)
-        finally:
-            self._answering -= 1
+
+    @property
+    def _running(self) -> int:
+        return sum(not call.ended for call in self.calls.values())
 
     async def _start(self, offer_sdp: str, settings: Settings, call_id: str) -> str:
-        now, faults = time.monotonic(), self._faults
-        events = EventLog(self._log_room)
-        log = CallLog(call_id)
-
-        def clock() -> float:
-            return time.monotonic() - now
-
-        recorder = None
-        if self._record is not None:
-            recorder = Recorder(
-                self._record / checked_call_id(call_id),
-                clock,
-                self._record_room,
-                offered_at=time.time(),
-            )
-
-        def observe(direction: str, event: dict[str, Any]) -> None:
-            events.append(LoggedEvent(clock(), direction, event))
-            log.event(direction, event)
-            if recorder is not None:
-                recorder.event(direction, event)
-
+        faults, notes = self._faults, self._new_notes(call_id)
         peer = Peer(
-            self._new_session(settings, call_id, now, faults),
+            self._new_session(settings, call_id, notes.began, faults),
             loopback=is_loopback_host(self._options.host),
             gap=self._options.gap,
             shape=self._options.shape,
             faults=faults,
             client_timeout=self._options.client_timeout,
-            observe=observe,
-            recorder=recorder or NO_RECORDER,
+            observe=notes.observe,
+            recorder=notes.recorder,
         )
         peer.on_strike(partial(self._struck, faults))
-        if recorder is not None:
-            peer.at_end(recorder.aclose)
         try:
             answer = await self._answer(peer, offer_sdp, faults)
         except OfferError as exc:
             raise InvalidOffer(str(exc)) from exc
-        self._keep(EmulatedCall(call_id, peer, events))
-        log.begins(sum(not call.ended for call in self.calls.values()))
-
-        async def tell_end() -> None:
-            log.ended(clock())
-
-        peer.at_end(tell_end)
+        self._keep(call_id, peer, notes)
         return answer
+
+    async def serve_socket(
+        self, request: web.Request, settings: Settings, call_id: str
+    ) -> web.StreamResponse:
+        """Be a session on a WebSocket until it ends. Raises RestError (426, 429)."""
+        socket = new_socket(request)
+        self._check_room()
+        faults, notes = self._faults, self._new_notes(call_id)
+        session = self._new_session(settings, call_id, notes.began, faults, on_socket=True)
+        call = SocketCall(session, faults=faults, observe=notes.observe, recorder=notes.recorder)
+        call.on_strike(partial(self._struck, faults))
+        self._keep(call_id, call, notes)
+        return await call.serve(request, socket)
+
+    def _new_notes(self, call_id: str) -> CallNotes:
+        return CallNotes(call_id, self._log_room, self._record, self._record_room)
 
     async def _answer(self, peer: Peer, offer_sdp: str, faults: Faults) -> str:
         """Have the peer answer; its media takes the way that the faults ask for."""
@@ -354,7 +311,15 @@ class Emulator:
         )
         return relayed_answer(answer, relay.port)
 
-    def _new_session(self, settings: Settings, call_id: str, now: float, faults: Faults) -> Session:
+    def _new_session(
+        self,
+        settings: Settings,
+        call_id: str,
+        now: float,
+        faults: Faults,
+        *,
+        on_socket: bool = False,
+    ) -> Session:
         return Session(
             settings,
             call_id=call_id,
@@ -366,14 +331,16 @@ class Emulator:
             faults=faults.session(),
             duration=self._options.duration,
             unix_time=time.time(),
+            on_socket=on_socket,
             check_models=self._models.check,
             instant=self._options.audio == "instant",
         )
 
     def running(self, call_id: str) -> Peer | None:
-        """Return the call with that id while it goes on."""
+        """Return the WebRTC call with that id while it goes on."""
         call = self.calls.get(call_id)
-        return None if call is None or call.ended else call.peer
+        peer = None if call is None or call.ended else call.peer
+        return peer if isinstance(peer, Peer) else None
 
     async def hang_up(self, call_id: str) -> bool:
         """End a call; False if there is none with that id that still goes on."""
@@ -383,8 +350,10 @@ class Emulator:
         await peer.aclose()
         return True
 
-    def _keep(self, call: EmulatedCall) -> None:
-        self.calls[call.id] = call
+    def _keep(self, call_id: str, peer: Peer | SocketCall, notes: CallNotes) -> None:
+        self.calls[call_id] = EmulatedCall(call_id, peer, notes.events)
+        peer.at_end(notes.ended)
+        notes.begins(self._running)
         surplus = max(0, len(self.calls) - CALL_LIMIT)
         over = [kept for kept in self.calls.values() if kept.ended]
         for old in over[:surplus]:

@@ -40,6 +40,7 @@ CLIENT_LEFT = 499
 """The status in the log of a request whose client did not wait for the answer."""
 
 _LIFETIME = 600
+_IN_SUBPROTOCOL = "openai-insecure-api-key."
 _token_request = record(
     {
         "session": anything,
@@ -68,6 +69,11 @@ class Calls(Protocol):
 
     async def hang_up(self, call_id: str) -> bool:
         """End a call; False if there is none with that id."""
+
+    async def serve_socket(
+        self, request: web.Request, settings: Settings, call_id: str
+    ) -> web.StreamResponse:
+        """Be a session on a WebSocket until it ends. Raises RestError before the upgrade."""
 
     def running(self, call_id: str) -> SidebandCall | None:
         """Return the call with that id while it goes on."""
@@ -104,7 +110,7 @@ def build_app(
             web.post("/v1/realtime/client_secrets", shell.mint_token),
             web.post("/v1/realtime/calls", shell.call),
             web.post("/v1/realtime/calls/{call_id}/hangup", shell.hang_up),
-            web.get("/v1/realtime", shell.sideband),
+            web.get("/v1/realtime", shell.socket),
             *(
                 web.post(f"/v1/realtime/calls/{{call_id}}/{verb}", shell.sip_only)
                 for verb in ("accept", "reject", "refer")
@@ -173,13 +179,28 @@ class _Shell:
             raise _unknown_call(call_id)
         return web.Response()
 
-    async def sideband(self, request: web.Request) -> web.StreamResponse:
-        """Attach a WebSocket to a call. Without a call there is none here: calls are WebRTC."""
+    async def socket(self, request: web.Request) -> web.StreamResponse:
+        """Begin a session on a WebSocket, or attach one to a call."""
+        by_key = self._settings_of_token(request)
+        given = [name for name in ("model", "call_id", "intent") if request.query.get(name)]
+        if len(given) != 1:
+            message = "Say exactly one of 'model', 'call_id' and 'intent' in the address."
+            code = "invalid_value" if given else "missing_required_parameter"
+            raise RestError(400, message, code=code, param="model")
+        value = request.query[given[0]]
+        if given == ["call_id"]:
+            return await self._sideband(request, value)
+        settings = by_key
+        if not _bearer(request).startswith("ek_"):
+            asked = {"type": "realtime", "model": value}
+            if given == ["intent"]:
+                one_of("transcription")(value, "intent")
+                asked = {"type": "transcription"}
+            settings = self._models.checked(validate(asked))
+        return await self._calls.serve_socket(request, settings, new_call_id(self._random))
+
+    async def _sideband(self, request: web.Request, call_id: str) -> web.StreamResponse:
         self._require_api_key(request)
-        call_id = request.query.get("call_id")
-        if not call_id:
-            message = "Missing required parameter: 'call_id'. Calls to this server are WebRTC."
-            raise RestError(400, message, code="missing_required_parameter", param="call_id")
         call = self._calls.running(call_id)
         if call is None:
             raise _unknown_call(call_id)
@@ -219,7 +240,13 @@ async def _beta(request: web.Request) -> web.Response:
 
 
 def _bearer(request: web.Request) -> str:
-    scheme, _, value = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
+    """Return the key of a request; a browser's WebSocket can show it in a subprotocol alone."""
+    header = request.headers.get(hdrs.AUTHORIZATION, "")
+    if not header:
+        offered = request.headers.get(hdrs.SEC_WEBSOCKET_PROTOCOL, "").split(",")
+        keys = [each.strip().partition(_IN_SUBPROTOCOL)[2] for each in offered]
+        header = f"Bearer {next(filter(None, keys), '')}"
+    scheme, _, value = header.partition(" ")
     if scheme.lower() != "bearer" or not value.strip():
         raise _unauthorized(
             "You didn't provide an API key. Provide it in an Authorization header using Bearer"

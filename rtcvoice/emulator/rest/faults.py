@@ -50,14 +50,15 @@ class HttpFaults:
     async def middleware(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
         """Answer in place of the handler, or let it."""
         await self._reachable.wait()
-        if request.method != hdrs.METH_POST or request.path not in _PATHS:
+        what = _what(request)
+        if what is None:
             return await handler(request)
         faults = self._current()
         if faults.http_delay:
             await self._wait(faults.http_delay)
         if (instead := await _of_other_servers(request, faults)) is not None:
             return instead
-        if faults.http is not None and self._strikes(faults, _PATHS[request.path]):
+        if faults.http is not None and self._strikes(faults, what):
             await read_body(request)  # or the connection would be reset under the client's hands
             if faults.http is HttpFault.HANG:
                 await self._wait(None)
@@ -85,8 +86,18 @@ class HttpFaults:
         return faults.http_times is None or self._count <= faults.http_times
 
 
+def _what(request: web.Request) -> str | None:
+    """Return what the request begins, a token or a call; None for all others."""
+    if request.method == hdrs.METH_POST:
+        return _PATHS.get(request.path)
+    begins = request.path == "/v1/realtime" and "call_id" not in request.query
+    return "call" if begins and request.method == hdrs.METH_GET else None
+
+
 async def _of_other_servers(request: web.Request, faults: Faults) -> web.Response | None:
     """Return what a server of another maker answers to what it does not have."""
+    if request.method != hdrs.METH_POST:
+        return None
     what = _PATHS[request.path]
     if faults.no_client_secrets and what == "token":
         await read_body(request)
