@@ -2,7 +2,7 @@
 
 leg        one connection to one server, with what it sends and what it calls
 transport  RTCPeerConnection: offer, answer, ICE, DTLS, data channel, packets; stages: how far it is
-sdp, rtp   pure: the text of offers and answers, packets and their numbers
+sdp, sdp_lines, rtp   pure: the text of offers and answers, packets and their numbers
 _*         every private name of aiortc and aioice that is used, guarded: _aiortc, _media (packets),
            _channels and _sctp (data channels), _ice (the path), _aioice (STUN and TURN servers),
            _wall_clock; aiortc_release says which release they fit

@@ -17,10 +17,10 @@ Neither text is ever stripped: servers refuse an offer without its final CRLF.
 
 from __future__ import annotations
 
-import ipaddress
-import itertools
 import re
 from typing import NamedTuple
+
+from rtcvoice.wire.sdp_lines import MOST_CANDIDATES, AnswerError, candidate_kind, lines_taken
 
 __all__ = [
     "MOST_CANDIDATES",
@@ -34,18 +34,6 @@ __all__ = [
 OPUS_PAYLOAD_TYPE = 111
 OPUS_PARAMETERS = "minptime=10;useinbandfec=1"
 
-MOST_CANDIDATES = 50
-"""Candidates of an answer that are used, the first ones; each is paired with every local address,
-and each pair is sent STUN checks to."""
-
-MOST_MDNS_CANDIDATES = 2
-"""Of names that only mDNS knows, and only where there is nothing else: each may take a second."""
-
-MOST_LINES = 1000
-LONGEST_LINE = 4096
-"""Lines of an answer beside its candidates, and characters of each; real answers have 50 to 300
-lines below 300 characters."""
-
 HASHES = ("sha-256", "sha-384", "sha-512")
 """The hashes of a fingerprint that can be checked here."""
 
@@ -53,8 +41,6 @@ _CREDENTIALS = ("ice-ufrag", "ice-pwd", "setup", "fingerprint")
 _BUNDLED = (*_CREDENTIALS, "candidate", "end-of-candidates")
 _DIRECTIONS = ("sendrecv", "sendonly", "recvonly", "inactive")
 _OPUS = re.compile(r"a=rtpmap:(\d+) opus/48000", re.IGNORECASE)
-_LINE_END = re.compile(r"[\r\n]+")
-_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
 _FINGERPRINT = re.compile(r"a=fingerprint:(\S+) [0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2}){15,}")
 _M_LINE = re.compile(
     r"m=(audio \d{1,5} [A-Z/]+( \d{1,3})+|(?!audio)\S+ \d{1,5} [A-Z/]+ \S.*)", re.ASCII
@@ -85,15 +71,6 @@ _CONNECTION = re.compile(r"c=IN IP[46] \S+")
 _ODD_PARAMETER = re.compile(
     r"[ ;](apt|max-f[rs]|maxplaybackrate|minptime|stereo|useinbandfec)=(?!\d{1,9}(;|$))", re.ASCII
 )
-_WRONG_SERVER = "is base_url the address of a Realtime server?"
-
-
-class AnswerError(ValueError):
-    """The text is not an SDP answer that a call could be built on; the message says why."""
-
-    def __init__(self, message: str, *, hint: str = _WRONG_SERVER) -> None:
-        super().__init__(message)
-        self.hint = hint
 
 
 class Sections(NamedTuple):
@@ -151,7 +128,7 @@ def normalise_answer(sdp: str, *, most_candidates: int = MOST_CANDIDATES) -> str
     than any answer, refuses audio or the event channel, has no ICE credentials, no setup role or
     no fingerprint that can be checked, or names no address to connect to by UDP.
     """
-    session, media = _split(_lines(sdp, most_candidates))
+    session, media = _split(lines_taken(sdp, most_candidates))
     if not media:
         raise AnswerError("the server's SDP answer has no media section")
     for kind, name in (("audio", "audio"), ("application", "the event channel")):
@@ -182,69 +159,8 @@ def candidate_hosts(sdp: str) -> list[str]:
     return list(dict.fromkeys(words[4] for words in lines if words[2].lower() == "udp"))
 
 
-def _lines(sdp: str, most_candidates: int) -> list[str]:
-    """Return the lines that count, candidates among them only when they can be used."""
-    text = sdp.lstrip("\ufeff\x00 \t\r\n")
-    if not text.startswith("v=0"):
-        what = f"it begins with {text[:60]!r}" if text else "it is empty"
-        raise AnswerError(f"the server's answer is not SDP; {what}")
-    lines: list[str] = []
-    kept = {"udp": 0, "tcp": 0, "mdns": 0}
-    sized = 0
-    for line in _LINE_END.split(text):
-        line = line.strip(" \t\x00")
-        if line.startswith("m="):
-            kept = dict.fromkeys(kept, 0)
-        if line.startswith("a=candidate:"):
-            kind = _kind_of(line)
-            most = MOST_MDNS_CANDIDATES if kind == "mdns" else most_candidates
-            if kind is None or kept[kind] >= most:
-                continue
-            kept[kind] += 1
-        elif not line or _CONTROL.search(line):
-            continue
-        else:
-            sized += 1
-            if sized > MOST_LINES or len(line) > LONGEST_LINE:
-                raise AnswerError("the server's SDP answer is larger than any answer to a call")
-        lines.append(line)
-    if any(_kind_of(line) == "udp" for line in lines):  # asking for names by mDNS takes a second
-        lines = [line for line in lines if _kind_of(line) != "mdns"]
-    return lines
-
-
-def _kind_of(line: str) -> str | None:
-    """Return what a candidate is reached by: udp, tcp, or mdns (then udp); None if by nothing.
-
-    RFC 8839 §5.1. RTCP goes with RTP here, so there is one component.
-    """
-    words = line[len("a=candidate:") :].split()
-    if not line.startswith("a=candidate:") or len(words) < 8 or words[6] != "typ":
-        return None
-    _, component, transport, priority, host, port, _, kind, *more = words
-    more_pairs = itertools.pairwise(more)
-    numbers = [priority, port, *(value for name, value in more_pairs if name == "rport")]
-    if component != "1" or not all(n.isascii() and n.isdecimal() and len(n) < 11 for n in numbers):
-        return None
-    if not 0 < int(port) < 65536 or kind not in ("host", "srflx", "relay"):
-        return None
-    transport = transport.lower()
-    if transport == "udp" and host.endswith(".local"):
-        return "mdns"
-    return transport if transport in ("udp", "tcp") and _can_be_reached(host) else None
-
-
-def _can_be_reached(host: str) -> bool:
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:  # also names: nobody is known to send them
-        return False
-    nobody = address.is_multicast or address.is_unspecified or host == "255.255.255.255"
-    return "%" not in host and not nobody
-
-
 def _require_candidate(shared: list[str], sdp: str) -> None:
-    kinds = {_kind_of(line) for line in shared} - {None}
+    kinds = {candidate_kind(line) for line in shared} - {None}
     if kinds & {"udp", "mdns"}:
         return
     if kinds:

@@ -18,7 +18,7 @@ from rtcvoice import events
 
 __all__ = [
     "CURRENT_CALL",
-    "Answered",
+    "AnsweredCalls",
     "CalledFunction",
     "CurrentCall",
     "FunctionCalls",
@@ -62,7 +62,7 @@ def running_call() -> CalledFunction | None:
     return current.call if current is not None and current.running else None
 
 
-class Answered(NamedTuple):
+class AnsweredCalls(NamedTuple):
     """All calls of one response with their outputs."""
 
     response_id: str
@@ -187,7 +187,7 @@ class FunctionCalls:
         for group in self._groups.values():
             group.wanted = False
 
-    def take_answered(self) -> list[Answered]:
+    def take_answered(self) -> list[AnsweredCalls]:
         """Return, and forget, the responses that are over and whose calls all have outputs."""
         complete = [
             response_id
@@ -196,10 +196,10 @@ class FunctionCalls:
         ]
         return [self._take(response_id) for response_id in complete]
 
-    def _take(self, response_id: str) -> Answered:
+    def _take(self, response_id: str) -> AnsweredCalls:
         group = self._groups.pop(response_id)
         outputs = [(call, group.outputs[call.call_id]) for call in group.calls]
-        return Answered(response_id, outputs, group.wanted)
+        return AnsweredCalls(response_id, outputs, group.wanted)
 
 
 class Rounds:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from .playback import Playback, PlaybackState, ResponseAudio
+from .playback import Playback, PlaybackState, PlayedAudio
 
 __all__ = ["Hearing", "Sound"]
 
@@ -105,27 +105,27 @@ class Hearing:
         return min(deadlines, default=None)
 
     @staticmethod
-    def _latest(play: ResponseAudio) -> float:
+    def _latest(play: PlayedAudio) -> float:
         """Return when the last of speech that has gone out is heard at the latest."""
         return play.ended_at + play.held + LATEST
 
-    def _may_begin(self, play: ResponseAudio, now: float) -> bool:
+    def _may_begin(self, play: PlayedAudio, now: float) -> bool:
         """Whether speech may begin to be heard without the server's word."""
         if not play.speaks or self._playback.reports_playing or self._playback.playing:
             return False
         return play.over_at is None or now < play.over_at + START_TIMEOUT
 
-    def _is_to_come(self, play: ResponseAudio, now: float) -> bool:
+    def _is_to_come(self, play: PlayedAudio, now: float) -> bool:
         """Whether speech that was made completely is to be heard in a moment."""
         if play.state is not PlaybackState.WAITING or not (play.speaks and play.completed):
             return False
         return play.over_at is not None and now < play.over_at + START_TIMEOUT
 
-    def _has_begun(self, play: ResponseAudio, now: float, sound: Sound) -> bool:
+    def _has_begun(self, play: PlayedAudio, now: float, sound: Sound) -> bool:
         fresh = sound.ended > max(play.created_at, self._playback.flushed_at + STRAGGLERS)
         return self._may_begin(play, now) and fresh and now - sound.ended < PAUSE
 
-    def _silent_at(self, play: ResponseAudio, sound: Sound) -> float:
+    def _silent_at(self, play: PlayedAudio, sound: Sound) -> float:
         """Return when the silence has lasted long enough to be the end, if it lasts."""
         cleared = self._playback.clear_sent_at
         if cleared > play.started_at:
@@ -133,7 +133,7 @@ class Hearing:
         silent_since = max(sound.ended, play.started_at)
         return silent_since + (PAUSE if play.guessed else LONG_PAUSE)
 
-    def _end(self, response_id: str, play: ResponseAudio, now: float, sound: Sound) -> None:
+    def _end(self, response_id: str, play: PlayedAudio, now: float, sound: Sound) -> None:
         if play.over_at is None or now < self._silent_at(play, sound):
             return
         playback = self._playback

@@ -21,7 +21,7 @@ import msgspec
 from rtcvoice import events
 from rtcvoice.system.states import StateTable
 
-__all__ = ["Playback", "PlaybackState", "ResponseAudio"]
+__all__ = ["Playback", "PlaybackState", "PlayedAudio"]
 
 USUAL_PACE = 15.0
 """Characters a second of a voice not heard yet: English at its usual speed."""
@@ -70,7 +70,7 @@ PLAYBACK = StateTable(
 
 
 @dataclass
-class ResponseAudio:
+class PlayedAudio:
     """The audio of one response; times in the seconds given to `feed`."""
 
     state: PlaybackState = PlaybackState.WAITING
@@ -114,7 +114,7 @@ class Playback:
         """Whether the server has ever said that it plays something; some servers never do."""
         self.idle_since = 0.0
         """When the last speech ended."""
-        self.plays: dict[str, ResponseAudio] = {}
+        self.plays: dict[str, PlayedAudio] = {}
         """By response, in the order in which they began."""
         self.flushed_at = 0.0
         """When our own buffers were last emptied."""
@@ -129,13 +129,13 @@ class Playback:
         """Whether an answer's audio is going out."""
         return any(play.state is PlaybackState.PLAYING for _, play in self.recent())
 
-    def recent(self) -> list[tuple[str, ResponseAudio]]:
+    def recent(self) -> list[tuple[str, PlayedAudio]]:
         """Return the last responses, in order: the others have long been heard."""
         return list(islice(reversed(self.plays.items()), RECENT))[::-1]
 
-    def of(self, response_id: str) -> ResponseAudio:
+    def of(self, response_id: str) -> PlayedAudio:
         """Return how it stands with a response's audio."""
-        return self.plays.get(response_id) or ResponseAudio()
+        return self.plays.get(response_id) or PlayedAudio()
 
     def sent(self, event: object, now: float) -> None:
         """Note an event that we send."""
@@ -146,7 +146,7 @@ class Playback:
         """Take the next event of the server; `held`: seconds of audio in our own buffers."""
         match event:
             case events.ResponseCreated():
-                self.plays[event.response.id or ""] = ResponseAudio(created_at=now)
+                self.plays[event.response.id or ""] = PlayedAudio(created_at=now)
                 if len(self.plays) > KEPT:
                     del self.plays[next(iter(self.plays))]
             case events.ResponseDone():
@@ -196,7 +196,7 @@ class Playback:
             if play.state is PlaybackState.PLAYING:
                 self.end(response_id, PlaybackState.CLEARED, now)
 
-    def heard_by_clock_ms(self, play: ResponseAudio) -> int:
+    def heard_by_clock_ms(self, play: PlayedAudio) -> int:
         """Return what was heard of cleared speech by our own clock, if the server is mute."""
         if play.started_at == 0.0:
             return 0
@@ -257,5 +257,5 @@ class Playback:
         parts = (part.type for message in messages for part in message.content)
         play.speaks = play.speaks or any(kind in _SPEECH_PARTS for kind in parts)
 
-    def _play(self, response_id: str) -> ResponseAudio:
-        return self.plays.setdefault(response_id, ResponseAudio())
+    def _play(self, response_id: str) -> PlayedAudio:
+        return self.plays.setdefault(response_id, PlayedAudio())

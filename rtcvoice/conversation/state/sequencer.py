@@ -26,7 +26,7 @@ from collections.abc import Callable, Collection, Iterator
 from rtcvoice import events
 from rtcvoice.events import ClientEvent, ResponseParams
 
-from .function_calls import MOST_ROUNDS, Answered, CalledFunction, FunctionCalls, Rounds
+from .function_calls import MOST_ROUNDS, AnsweredCalls, CalledFunction, FunctionCalls, Rounds
 from .requests import METADATA_KEY, Request, RequestState
 
 __all__ = ["CalledFunction", "Request", "RequestState", "Sequencer"]
@@ -351,7 +351,7 @@ class Sequencer:
         inside = sorted((r for r in ready if not r.out_of_band), key=lambda r: r.shared)
         yield from inside[:1]
 
-    def _outputs(self, answered: Answered) -> Iterator[ClientEvent]:
+    def _outputs(self, answered: AnsweredCalls) -> Iterator[ClientEvent]:
         """Make the items of a response's outputs, and the request that they be answered."""
         made: set[str] = set()
         for call, output in answered.outputs:

@@ -17,7 +17,7 @@ from rtcvoice.system.public import public
 
 from .hearing import START_TIMEOUT, Hearing
 from .items import Items
-from .playback import Playback, PlaybackState, ResponseAudio
+from .playback import Playback, PlaybackState, PlayedAudio
 from .records import Record, Status
 
 __all__ = ["Turn", "Turns"]
@@ -213,7 +213,7 @@ class Turns:
         ):
             self._playing_unreported = True
 
-    def _close_cleared(self, record: Record, play: ResponseAudio) -> None:
+    def _close_cleared(self, record: Record, play: PlayedAudio) -> None:
         """Tell what was heard of speech that was dropped without a word about this item.
 
         Where the server cut another item of the response, this one was played before it to its end,
