@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from rtcvoice.conversation.accounts.prices import ModelPrice
     from rtcvoice.conversation.accounts.usage import CallUsage, ResponseUsage, TokenCounts
     from rtcvoice.conversation.asking.reply import Reply
+    from rtcvoice.conversation.asking.response_options import ResponseOptions, SpokenOptions
     from rtcvoice.conversation.asking.talk import Talk
     from rtcvoice.conversation.listening.expected import Expected
     from rtcvoice.conversation.listening.subscription import Subscription
@@ -171,6 +172,7 @@ __all__ = [
     "PipeSource",
     "Prepared",
     "Reply",
+    "ResponseOptions",
     "ResponseUsage",
     "RtcVoiceError",
     "Samples",
@@ -180,6 +182,7 @@ __all__ = [
     "Sink",
     "Source",
     "Speaker",
+    "SpokenOptions",
     "Status",
     "Subscription",
     "Talk",
@@ -256,6 +259,7 @@ _MODULE_OF = {
     "PipeSource": "rtcvoice.capture.pipe",
     "Prepared": "rtcvoice.call.prepare",
     "Reply": "rtcvoice.conversation.asking.reply",
+    "ResponseOptions": "rtcvoice.conversation.asking.response_options",
     "ResponseUsage": "rtcvoice.conversation.accounts.usage",
     "RtcVoiceError": "rtcvoice.errors",
     "Samples": "rtcvoice.sound.samples",
@@ -265,6 +269,7 @@ _MODULE_OF = {
     "Sink": "rtcvoice.playout.sink",
     "Source": "rtcvoice.capture.source",
     "Speaker": "rtcvoice.playout.speaker",
+    "SpokenOptions": "rtcvoice.conversation.asking.response_options",
     "Status": "rtcvoice.conversation.state.records",
     "Subscription": "rtcvoice.conversation.listening.subscription",
     "Talk": "rtcvoice.conversation.asking.talk",

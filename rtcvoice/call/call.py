@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Never
+from typing import Never, Unpack
 
 from rtcvoice.call.finishing import wait_finished
 from rtcvoice.call.life import CallState, Life
@@ -22,6 +22,7 @@ from rtcvoice.conversation.accounts.latency import TurnLatency
 from rtcvoice.conversation.accounts.usage import CallUsage
 from rtcvoice.conversation.asking import commands
 from rtcvoice.conversation.asking.reply import Reply
+from rtcvoice.conversation.asking.response_options import ResponseOptions, SpokenOptions
 from rtcvoice.conversation.asking.talk import Talk
 from rtcvoice.conversation.listening.event_verbs import EventVerbs
 from rtcvoice.conversation.listening.turn_stream import TurnStream
@@ -158,7 +159,7 @@ class Call(EventVerbs):
         *,
         images: Sequence[Image] = (),
         audio: Clip | None = None,
-        **overrides: Any,
+        **overrides: Unpack[ResponseOptions],
     ) -> Reply:
         """Say something as `send` does, and return the reply to it as soon as it begins.
 
@@ -166,18 +167,18 @@ class Call(EventVerbs):
         When it is cancelled, the answer is not asked for, or stopped. May be awaited in handlers
         and tools. Raises as `send` does, TransportError when the server does not react.
         """
-        params = commands.response_params(overrides)
+        params = commands.response_params({**overrides})
         return await self._requests.ask(await self._items(text, images, audio), params)
 
-    async def say(self, text: str, **overrides: Any) -> Reply:
+    async def say(self, text: str, **overrides: Unpack[SpokenOptions]) -> Reply:
         """Have the assistant say a text; return the reply. The model mostly keeps to the words.
 
         The API cannot speak verbatim: the text goes into the response's instructions.
         """
-        instructions = commands.instructions_to_say(text)
-        return await self.respond(**{**overrides, "instructions": instructions})
+        overrides["instructions"] = commands.instructions_to_say(text)
+        return await self.respond(**overrides)
 
-    async def respond(self, **overrides: Any) -> Reply:
+    async def respond(self, **overrides: Unpack[SpokenOptions]) -> Reply:
         """Have the assistant speak up; return the reply as soon as it begins.
 
         `overrides` are the API's settings of one response: `instructions`, `output_modalities`,
@@ -185,7 +186,7 @@ class Call(EventVerbs):
         With `conversation="none"` it is made beside whatever else is, and leaves no trace in the
         conversation. Raises ConfigError, ServerError, TransportError when nothing comes.
         """
-        return await self._requests.respond_to((), commands.response_params(overrides))
+        return await self._requests.respond_to((), commands.response_params({**overrides}))
 
     async def interrupt(self) -> None:
         """Stop the answer: nothing more of it is heard from the next 10 ms on.
@@ -214,14 +215,14 @@ class Call(EventVerbs):
         """
         return self._roads.listen()
 
-    async def send_event(self, event: ClientEvent | dict[str, Any]) -> None:
+    async def send_event(self, event: ClientEvent | Mapping[str, object]) -> None:
         """Send any client event, as a struct of `rtcvoice.events` or as a dict with its `type`.
 
         A dict is sent as it is, with fields that this version does not know and with its nulls.
         Raises ConfigError for something that is no client event, TransportError when it is too
         large or cannot be sent now, CallEnded.
         """
-        self._conversation.send_by_hand(event)
+        self._conversation.send_by_hand(dict(event) if isinstance(event, Mapping) else event)
 
     async def update(
         self,
@@ -231,12 +232,15 @@ class Call(EventVerbs):
         speed: float | Unset = UNSET,
         output_modalities: list[str] | Unset = UNSET,
         max_output_tokens: int | str | Unset = UNSET,
-        turn_detection: dict[str, Any] | str | Unset | None = UNSET,
-        transcription: dict[str, Any] | str | Unset | None = UNSET,
-        noise_reduction: dict[str, Any] | str | Unset | None = UNSET,
-        tools: ToolSet | Iterable[Callable[..., Any] | dict[str, Any]] | Unset | None = UNSET,
-        tool_choice: str | dict[str, Any] | Unset = UNSET,
-        session: Mapping[str, Any] | Unset = UNSET,
+        turn_detection: Mapping[str, object] | str | Unset | None = UNSET,
+        transcription: Mapping[str, object] | str | Unset | None = UNSET,
+        noise_reduction: Mapping[str, object] | str | Unset | None = UNSET,
+        tools: ToolSet
+        | Iterable[Callable[..., object] | Mapping[str, object]]
+        | Unset
+        | None = UNSET,
+        tool_choice: str | dict[str, object] | Unset = UNSET,
+        session: Mapping[str, object] | Unset = UNSET,
         **fixed: Never,
     ) -> Session:
         """Change the session with the session options of `connect`; return it as it is then.

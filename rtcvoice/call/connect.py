@@ -111,13 +111,13 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
         speed: float | Unset = UNSET,
         instructions: str | Unset = UNSET,
         output_modalities: list[str] | Unset = UNSET,
-        turn_detection: dict[str, Any] | str | Unset | None = UNSET,
-        transcription: dict[str, Any] | str | Unset | None = UNSET,
-        noise_reduction: dict[str, Any] | str | Unset | None = UNSET,
+        turn_detection: Mapping[str, object] | str | Unset | None = UNSET,
+        transcription: Mapping[str, object] | str | Unset | None = UNSET,
+        noise_reduction: Mapping[str, object] | str | Unset | None = UNSET,
         max_output_tokens: int | str | Unset = UNSET,
-        tools: ToolSet | Iterable[Callable[..., Any] | dict[str, Any]] | None = None,
-        tool_choice: str | dict[str, Any] | Unset = UNSET,
-        session: Mapping[str, Any] | Unset = UNSET,
+        tools: ToolSet | Iterable[Callable[..., object] | Mapping[str, object]] | None = None,
+        tool_choice: str | dict[str, object] | Unset = UNSET,
+        session: Mapping[str, object] | Unset = UNSET,
         history: Iterable[Mapping[str, object]] = (),
         # Bounds
         limits: Limits | None = None,
@@ -133,7 +133,7 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
         # Network
         proxy: str | None = None,
         ca_file: str | PathLike[str] | None = None,
-        ice_servers: Sequence[IceServer | Mapping[str, Any] | str] | str | None = None,
+        ice_servers: Sequence[IceServer | Mapping[str, object] | str] | str | None = None,
         ice_transport_policy: str | None = None,
         # Timeouts, in seconds
         connect_timeout: float = 10.0,

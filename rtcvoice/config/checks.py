@@ -25,7 +25,7 @@ __all__ = [
     "text_of",
 ]
 
-_OPTIONAL = (dict, str, type(None))
+_OPTIONAL = (Mapping, str, type(None))
 _KINDS: dict[str, tuple[tuple[type, ...], str]] = {
     "direct": ((bool,), "True or False"),
     "instructions": ((str,), "text"),

@@ -23,7 +23,9 @@ UNSET: Final = Unset.UNSET
 
 def short_for(key: str, value: Any) -> Any:
     """Return what a text is short for: a group of fields with only `key`."""
-    return {key: value} if isinstance(value, str) else value
+    if isinstance(value, str):
+        return {key: value}
+    return dict(value) if isinstance(value, Mapping) else value
 
 
 def within(value: Any, *names: str) -> Any:

@@ -200,7 +200,7 @@ class TokenUrl:
     url: str
     method: str = field(default="POST", kw_only=True)
     headers: Mapping[str, str] = field(default_factory=dict, kw_only=True)
-    body: Mapping[str, Any] | None = field(default=None, kw_only=True)
+    body: Mapping[str, object] | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         parts = _web_address(self.url)

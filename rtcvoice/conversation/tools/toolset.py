@@ -5,7 +5,7 @@ A `ToolSet` checks everything when it is made, which is before anything is sent.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import NoneType
 from typing import Any
 
@@ -56,7 +56,7 @@ class ToolSet:
 
     def __init__(
         self,
-        tools: Iterable[Callable[..., Any] | dict[str, Any]] = (),
+        tools: Iterable[Callable[..., object] | Mapping[str, object]] = (),
         *,
         timeout: float = TIMEOUT,
         concurrency: int = CONCURRENCY,
@@ -73,8 +73,8 @@ class ToolSet:
         self._tools: dict[str, Tool] = {}
         self._foreign: list[dict[str, Any]] = []
         for each in _listed(tools):
-            if isinstance(each, dict):
-                self._add_definition(each)
+            if isinstance(each, Mapping):
+                self._add_definition(dict(each))
             else:
                 new = Tool(
                     _checked(each), timeout=timeout, approve=approve, tell_errors=tell_errors
@@ -87,9 +87,11 @@ class ToolSet:
             )
 
     @classmethod
-    def of(cls, tools: ToolSet | Iterable[Callable[..., Any] | dict[str, Any]] | None) -> ToolSet:
+    def of(
+        cls, tools: ToolSet | Iterable[Callable[..., object] | Mapping[str, object]] | None
+    ) -> ToolSet:
         """Return `tools` as a ToolSet: itself, or a new one with the default options."""
-        return tools if isinstance(tools, cls) else cls(tools or ())  # type: ignore[arg-type]
+        return tools if isinstance(tools, ToolSet) else cls(tools or ())
 
     @property
     def definitions(self) -> list[dict[str, Any]]:
@@ -148,7 +150,7 @@ class ToolSet:
 
 
 def _listed(tools: Any) -> list[Any]:
-    if isinstance(tools, dict | str) or callable(tools):
+    if isinstance(tools, Mapping | str) or callable(tools):
         raise ConfigError(f"tools={shown(tools)} is no list", hint="tools=[...]")
     try:
         return list(tools)
