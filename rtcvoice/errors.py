@@ -113,7 +113,8 @@ class SignalingError(RtcVoiceError):
     """A REST request of call set-up or call control failed.
 
     `status` is the HTTP status (None: no answer came), `code` the API's error code, `request_id`
-    the `x-request-id` to quote to the provider's support.
+    the `x-request-id` to quote to the provider's support, `retry_after` the seconds that the server
+    asked to wait.
     """
 
     def __init__(
@@ -123,10 +124,12 @@ class SignalingError(RtcVoiceError):
         status: int | None = None,
         code: str | None = None,
         request_id: str | None = None,
+        retry_after: float | None = None,
         hint: str = "",
     ) -> None:
         super().__init__(message, hint=hint)
         self.status = status
+        self.retry_after = retry_after
         self.code = code if code is None else one_line(code)
         self.request_id = request_id if request_id is None else one_line(request_id)
 

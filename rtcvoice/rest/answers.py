@@ -83,7 +83,14 @@ def refused(reply: HttpAnswer, doing: str, secrets: tuple[str, ...]) -> Signalin
         hint = "the provider has a problem: try again, see its status page"
     elif status == 429 and code not in _HINTS:
         hint = _hint_to_wait(reply, code)
-    return SignalingError(text, status=status, code=code, request_id=request_id, hint=hint)
+    return SignalingError(
+        text,
+        status=status,
+        code=code,
+        request_id=request_id,
+        retry_after=_seconds_to_wait(reply),
+        hint=hint,
+    )
 
 
 def _hint_for(reply: HttpAnswer) -> str:
@@ -95,10 +102,15 @@ def _hint_for(reply: HttpAnswer) -> str:
     return next((f"look at {name}=" for name in _OPTIONS if name in places), "")
 
 
+def _seconds_to_wait(reply: HttpAnswer) -> float | None:
+    """Return what Retry-After says in seconds; None for a date (RFC 9110 §10.2.3) and nonsense."""
+    wait = reply.headers.get("retry-after", "").strip()
+    return float(wait) if wait.isascii() and wait.isdecimal() and len(wait) < 8 else None
+
+
 def _hint_to_wait(reply: HttpAnswer, code: str | None) -> str:
-    wait = reply.headers.get("retry-after", "")
-    if wait.isdecimal() and len(wait) < 8:
-        return f"too many requests: try again in {wait} s"
+    if (wait := _seconds_to_wait(reply)) is not None:
+        return f"too many requests: try again in {wait:.0f} s"
     if code and "rate_limit" in code:
         return "too many requests: wait a little, or see the provider's limits page"
     return STATUS_HINTS[429]
