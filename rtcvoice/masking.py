@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import traceback
 
 from rtcvoice.errors import clean
 
-__all__ = ["SECRET", "masked", "masked_traceback", "shown"]
+__all__ = ["SECRET", "log_error", "masked", "masked_traceback", "shown"]
 
 # Short ones only at the beginning of a word: "task-force" holds no key. Real keys are longer, and
 # are found anywhere. The last is a JSON Web Token, as Entra hands them out.
@@ -53,3 +54,11 @@ def shown(secret: str) -> str:
 def masked_traceback(error: BaseException) -> str:
     """Return the traceback of `error` and its causes, for a log: no keys, no control characters."""
     return masked(clean("".join(traceback.format_exception(error)).rstrip()))
+
+
+def log_error(logger: logging.Logger, error: BaseException, text: str, *args: object) -> None:
+    """Log `text` and the traceback of `error`; in place of `logger.exception`, which masks nothing.
+
+    The words of an error may be a server's or the user's, and so may hold a key.
+    """
+    logger.error(f"{text}\n%s", *args, masked_traceback(error), stacklevel=2)

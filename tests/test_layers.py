@@ -36,7 +36,7 @@ ALLOWED: dict[str, set[str]] = {
     "system.public": set(),
     "events": {"errors", "system.public", "events"},
     "sound": {"errors", "system", "sound"},
-    "device": {"errors", "events", "sound", "stats", "system", "device"},
+    "device": {"masking", "errors", "events", "sound", "stats", "system", "device"},
     "capture": LEAVES | {"device", "capture"},
     "playout": LEAVES | {"device", "playout"},
     "conversation": LEAVES | {"conversation"},
@@ -53,11 +53,11 @@ ALLOWED: dict[str, set[str]] = {
     "config.checks": {"errors"},
     "config.end_dates": set(),
     "config.session_fields": set(),
-    "token_server": {"errors", "config", "rest", "system", "token_server"},
+    "token_server": {"masking", "errors", "config", "rest", "system", "token_server"},
     # Of the crossing: the stages know no call and no road but the track; the life knows what it
     # watches and closes, and neither sound nor network; only `connect` puts everything together.
     "call.timings": {"system"},
-    "call.life": {"errors", "system", "call.roads"},
+    "call.life": {"masking", "errors", "system", "call.roads"},
     "call.imports": {"system"},
     "call.connecting": {"errors", "config", "rest", "wire.leg", "capture.track"}
     | {"call.imports", "call.timings"},

@@ -16,6 +16,7 @@ from typing import Any
 from rtcvoice.capture.source import Silence, Source
 from rtcvoice.errors import ConfigError
 from rtcvoice.events import DeviceChanged
+from rtcvoice.masking import log_error
 from rtcvoice.playout.ducking import Ducking
 from rtcvoice.playout.sink import Discard, Puller, Sink
 from rtcvoice.system.files import FileKey
@@ -69,10 +70,10 @@ class Ends:
         """Seconds from a pull to the ear as the sink tells it; 0 where that makes no sense."""
         try:
             latency = float(self.sink.latency)
-        except Exception:
+        except Exception as exc:
             if not self._latency_failed:
                 self._latency_failed = True
-                logger.exception("x the latency of a sink cannot be read; 0 instead")
+                log_error(logger, exc, "x the latency of a sink cannot be read; 0 instead")
             return 0.0
         return min(latency, LONGEST_LATENCY) if latency > 0 else 0.0  # it may be no number
 
@@ -134,7 +135,7 @@ class Ends:
             closing = [end.aclose() for end in ends if self._has(end)]
             for result in await asyncio.gather(*closing, return_exceptions=True):
                 if isinstance(result, BaseException):
-                    logger.error("x a source or sink failed to close", exc_info=result)
+                    log_error(logger, result, "x a source or sink failed to close")
         finally:
             for end in ends:
                 if self._has(end):

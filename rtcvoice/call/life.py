@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import TYPE_CHECKING, Any
 
 from rtcvoice.errors import CallEnded, RtcVoiceError, TransportError
+from rtcvoice.masking import log_error
 from rtcvoice.system import clock
 from rtcvoice.system.waiting import wait_done
 
@@ -149,7 +150,7 @@ class Life:
     def _failed(self, exc: BaseException) -> None:
         """Note why the watching stopped."""
         if not isinstance(exc, asyncio.CancelledError):
-            logger.error("x the call failed", exc_info=exc)
+            log_error(logger, exc, "x the call failed")
         self.request_end(_ended_by(exc))
 
     async def _close(self) -> None:
@@ -157,15 +158,15 @@ class Life:
         self._become(CallState.CLOSING)
         try:
             self._roads.end(self.end)
-        except Exception:
-            logger.exception("x telling of the end failed")
+        except Exception as exc:
+            log_error(logger, exc, "x telling of the end failed")
         await close_within(self._close_timeout, self._roads.aclose(), clock=self._clock)
         self._become(CallState.ENDED)
         self._ended.set_result(self.end)
         try:
             await self._roads.ended()
-        except Exception:
-            logger.exception("x the work after the end failed")
+        except Exception as exc:
+            log_error(logger, exc, "x the work after the end failed")
 
     def _become(self, state: CallState) -> None:
         assert state in TRANSITIONS[self.state], f"{self.state.name} -> {state.name}"
@@ -192,7 +193,7 @@ async def close_within(
 async def _close_all(parts: Iterable[Awaitable[None]]) -> None:
     for error in await asyncio.gather(*parts, return_exceptions=True):
         if isinstance(error, Exception):
-            logger.error("x closing a part of the call failed", exc_info=error)
+            log_error(logger, error, "x closing a part of the call failed")
 
 
 def _ended_by(cause: BaseException) -> CallEnded:

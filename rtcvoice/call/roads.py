@@ -20,6 +20,7 @@ from rtcvoice.capture.source import Source
 from rtcvoice.conversation.road import CallConversation
 from rtcvoice.conversation.state.hearing import Sound
 from rtcvoice.errors import CallEnded, TransportError
+from rtcvoice.masking import log_error
 from rtcvoice.playout.player import Player
 from rtcvoice.playout.tee import BlockStream
 from rtcvoice.stats import CallStats
@@ -172,7 +173,7 @@ class Roads:
         parts = (self._ends.aclose(), self.leg.aclose())
         for result in await asyncio.gather(*parts, return_exceptions=True):
             if isinstance(result, BaseException):
-                logger.error("x closing a part of the call failed", exc_info=result)
+                log_error(logger, result, "x closing a part of the call failed")
         self.player.close()
 
     async def ended(self) -> None:

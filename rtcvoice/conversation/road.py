@@ -21,6 +21,7 @@ from typing import Any
 from rtcvoice import events
 from rtcvoice.errors import CallEnded, RtcVoiceError, one_line
 from rtcvoice.events import ClientEvent, LimitReached, Session
+from rtcvoice.masking import log_error
 from rtcvoice.system import clock
 
 from .accounts.accounts import Accounts
@@ -148,8 +149,8 @@ class CallConversation:
             if not hidden:
                 self.dispatcher.publish(event)
             self.accounts.check()
-        except Exception:
-            logger.exception("x handling an event failed")
+        except Exception as exc:
+            log_error(logger, exc, "x handling an event failed")
 
     def feed(self, event: Any) -> bool:
         """Take the next event of the server; return whether it is to be kept from everybody."""
@@ -290,8 +291,8 @@ class CallConversation:
         for end in ends:
             try:
                 end()
-            except Exception:
-                logger.exception("x ending a part of the conversation failed")
+            except Exception as exc:
+                log_error(logger, exc, "x ending a part of the conversation failed")
 
     async def aclose(self) -> None:
         """Wait for handlers and tools to stop, for a short time each."""
@@ -304,7 +305,7 @@ class CallConversation:
         )
         for error in results:
             if isinstance(error, BaseException):
-                logger.error("x closing a part of the conversation failed", exc_info=error)
+                log_error(logger, error, "x closing a part of the conversation failed")
 
     # -- inside ---------------------------------------------------------------------------------
 

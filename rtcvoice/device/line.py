@@ -19,6 +19,7 @@ from rtcvoice.device.device import Direction, WantedDevice, check_wanted
 from rtcvoice.device.portaudio import PortAudio, PortAudioStream
 from rtcvoice.errors import DeviceError
 from rtcvoice.events import DeviceChange, DeviceChanged
+from rtcvoice.masking import log_error
 from rtcvoice.sound import numpy_later as np
 from rtcvoice.sound.samples import Samples
 from rtcvoice.stats import DeviceStats
@@ -324,12 +325,12 @@ class Line:
             self._latency += 0.05 * (abs(time - now) - self._latency)
             self._done += frames
             self._exchange(samples, time)
-        except Exception:
+        except Exception as exc:
             if not self._input:
                 samples.fill(0)
             if not self._broken:
                 self._broken = True
-                logger.exception("x a %s's callback failed; silence", self.direction.value)
+                log_error(logger, exc, "x a %s's callback failed; silence", self.direction.value)
 
     def _exchange(self, samples: Samples, time: float) -> None:
         """Give the end one channel of `samples`, or fill all of them with what it gives."""

@@ -15,6 +15,8 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, Protocol, TypeVar
 
+from rtcvoice.masking import log_error
+
 __all__ = ["DeviceThread", "Runner"]
 
 logger = logging.getLogger(__name__)
@@ -81,8 +83,8 @@ class DeviceThread:
     def _due(self) -> float | None:
         try:
             return self._tick()
-        except Exception:
-            logger.exception("x watching the sound devices failed")
+        except Exception as exc:
+            log_error(logger, exc, "x watching the sound devices failed")
             return 1.0
 
 

@@ -51,6 +51,7 @@ from rtcvoice.emulator.session.outputs import (
 )
 from rtcvoice.emulator.session.session import Session
 from rtcvoice.emulator.wire import Wire, change_ssrc
+from rtcvoice.masking import log_error
 from rtcvoice.system import clock
 from rtcvoice.wire import _aiortc, _channels, _media, _sctp
 
@@ -289,7 +290,7 @@ class Peer:
             step(*arguments, clock.now())
             self._carry_out(self._session.drain())
         except Exception as exc:
-            logger.exception("x the emulator failed")
+            log_error(logger, exc, "x the emulator failed")
             event = self._failures.event(exc, client_event)
             self._observe("out", event)
             self._channel.send(event)

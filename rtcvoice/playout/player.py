@@ -13,6 +13,7 @@ import weakref
 from collections import deque
 from dataclasses import replace
 
+from rtcvoice.masking import log_error
 from rtcvoice.sound import numpy_later as np
 from rtcvoice.sound.resampler import resampler
 from rtcvoice.sound.samples import OPUS_RATES, Block, Samples, peak_of
@@ -166,7 +167,7 @@ class Player:
         self._errors += 1
         self._stats = replace(self._stats, pull_errors=self._errors)
         if self._errors == 1:
-            logger.error("x playout failed; silence instead", exc_info=error)
+            log_error(logger, error, "x playout failed; silence instead")
         return np.zeros(count, np.int16)
 
     def _render(self, now: float, count: int) -> Samples:

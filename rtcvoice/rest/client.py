@@ -28,6 +28,7 @@ from rtcvoice.masking import masked
 from rtcvoice.rest.addresses import is_loopback
 from rtcvoice.rest.answers import STATUS_HINTS, HttpAnswer, refused
 from rtcvoice.rest.proxies import OPTION, Proxy, proxy_for
+from rtcvoice.system.environment import environment
 
 __all__ = ["BODY_LIMIT", "Rest", "tls_context", "why"]
 
@@ -180,7 +181,7 @@ def tls_context(ca_file: str | os.PathLike[str] | None = None) -> ssl.SSLContext
     except (OSError, ValueError) as exc:
         raise ConfigError(
             f"the certificates to trust cannot be read: {exc}",
-            hint="look at SSL_CERT_FILE and SSL_CERT_DIR",
+            hint=f"look at {_named_by(exc)}",
         ) from exc
     if ca_file is None:
         return context
@@ -192,6 +193,14 @@ def tls_context(ca_file: str | os.PathLike[str] | None = None) -> ssl.SSLContext
             f"ca_file {str(ca_file)!r} cannot be used: {cause}",
             hint="give a file with your CA's certificate (-----BEGIN CERTIFICATE-----)",
         ) from exc
+
+
+def _named_by(exc: Exception) -> str:
+    """Return the variable whose file it was; OpenSSL writes its keys where SSLKEYLOGFILE says."""
+    log = environment("SSLKEYLOGFILE")
+    if log and getattr(exc, "filename", None) == log:
+        return "SSLKEYLOGFILE: it has to name a file that can be written"
+    return "SSL_CERT_FILE and SSL_CERT_DIR"
 
 
 def _cause(exc: Exception) -> str:

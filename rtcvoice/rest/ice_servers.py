@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 _URL = re.compile(
     r"(?P<scheme>stun|turn|turns):(?://)?(?:(?P<user>.*)@)?"
-    r"(?P<host>\[[0-9a-fA-F:.]+\]|[^\s:@/?\[\]]+)(?::(?P<port>\d{1,5}))?"
+    r"(?P<host>\[[0-9a-fA-F:.]+\]|[^\s\x00-\x1f\x7f:@/?\[\]]+)(?::(?P<port>\d{1,5}))?"
     r"(?:\?transport=(?P<transport>udp|tcp))?"
 )
 _EXAMPLES = "for example stun:host:3478, turn:user:password@host or turns:user:password@host:5349"

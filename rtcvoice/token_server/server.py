@@ -28,6 +28,7 @@ from aiohttp import hdrs, web
 
 from rtcvoice.config.call_config import CHANGEABLE, CallConfig
 from rtcvoice.errors import ConfigError, CredentialsError, RtcVoiceError, SignalingError, one_line
+from rtcvoice.masking import log_error
 from rtcvoice.rest.credentials import WAYS, EphemeralToken, TokenUrl
 from rtcvoice.rest.signaling import Minted, Signaling
 from rtcvoice.system.small_files import UnreadableFile, read_text
@@ -195,8 +196,8 @@ class TokenServer:
             response = _error(exc.status, exc.code, str(exc), exc.headers)
         except web.HTTPException as exc:
             response = _error(exc.status, "invalid_request", exc.reason, {})
-        except Exception:
-            logger.exception("x a request failed")
+        except Exception as exc:
+            log_error(logger, exc, "x a request failed")
             response = _error(500, "server_error", "The token server has a bug.", {})
         if origin is not None and self._access.knows(origin):
             response.headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = origin

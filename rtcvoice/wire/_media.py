@@ -12,6 +12,7 @@ from typing import Any
 from aiortc import RTCRtpReceiver, RTCRtpSender
 from aiortc.rtp import RtcpRrPacket, RtcpSrPacket
 
+from rtcvoice.masking import log_error
 from rtcvoice.system import clock
 from rtcvoice.wire._aiortc import UnsupportedAiortc
 from rtcvoice.wire.rtp import ReceiverReport, RoundTrips, RtpPacket
@@ -50,10 +51,12 @@ class _PacketTap:
                     clock.now(),
                 )
             )
-        except Exception:
+        except Exception as exc:
             self.errors += 1
             if self.errors == 1:
-                logger.exception("x RTP packet handler failed; further failures are only counted")
+                log_error(
+                    logger, exc, "x RTP packet handler failed; further failures are only counted"
+                )
         return False, None  # (no picture loss, no frame for the stock decoder)
 
 
@@ -143,10 +146,10 @@ class _ReportTap:
             for report in packet.reports:
                 if report.ssrc == self._ssrc:
                     self._on_report(self._in_si_units(report, clock.now()))
-        except Exception:
+        except Exception as exc:
             self.errors += 1
             if self.errors == 1:
-                logger.exception("x report handler failed; further failures are only counted")
+                log_error(logger, exc, "x report handler failed; further failures are only counted")
 
     def _in_si_units(self, report: Any, now: float) -> ReceiverReport:
         return ReceiverReport(

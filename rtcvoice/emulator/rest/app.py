@@ -31,6 +31,7 @@ from rtcvoice.emulator.session.ids import new_call_id, session_id
 from rtcvoice.emulator.session.schema import RequestError, anything, integer, one_of, record
 from rtcvoice.emulator.session.settings import Settings, public, validate
 from rtcvoice.emulator.sideband import SidebandCall, serve_sideband
+from rtcvoice.masking import log_error
 
 __all__ = ["Calls", "InvalidOffer", "RestError", "build_app"]
 
@@ -304,8 +305,8 @@ class _Border:
             if exc.status < 400:
                 raise
             return _refusal(_from_aiohttp(request, exc))
-        except Exception:
-            logger.exception("x %s %s", request.method, request.path)
+        except Exception as exc:
+            log_error(logger, exc, "x %s %s", request.method, request.path)
             return _refusal(RestError(500, "The server had an error.", kind="server_error"))
 
     async def add_headers(self, request: web.Request, response: web.StreamResponse) -> None:

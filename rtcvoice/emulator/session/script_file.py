@@ -29,6 +29,7 @@ from rtcvoice.emulator.session.plan import Call, Failure
 from rtcvoice.emulator.session.script import check_turn
 from rtcvoice.emulator.session.turn import DEEPEST, VALUES, Turn, check_value, function_call
 from rtcvoice.errors import ConfigError
+from rtcvoice.system.small_files import UnreadableFile, read_text
 
 __all__ = ["Script", "load_script", "parse_script", "read_script"]
 
@@ -44,19 +45,19 @@ class Script:
     """The mapping `faults`, as it was written."""
 
 
+MOST_BYTES = 1 << 20
+"""Of a script; a longer one is no script."""
+
+
 def read_script(path: Path | str, voice: Voice | None = None) -> Script:
     """Read a YAML file; audio files in it are relative to its folder.
 
     With a `voice`, what it cannot play is an error too. Raises ConfigError with the line at fault.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
-    except OSError as exc:
-        raise ConfigError(
-            f"the script {path} cannot be read: {exc.strerror}", hint="name a YAML file"
-        ) from exc
-    except UnicodeDecodeError as exc:
-        raise ConfigError(f"the script {path} is not text", hint=_EXAMPLE) from exc
+        text = read_text(path, most_bytes=MOST_BYTES)
+    except UnreadableFile as exc:
+        raise ConfigError(f"the script {path} cannot be read: {exc}", hint=_EXAMPLE) from exc
     return _Reader(str(path), Path(path).parent, voice).read(text)
 
 
