@@ -16,7 +16,7 @@ import logging
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from rtcvoice.call.call import Call
 from rtcvoice.call.connect import connect
@@ -77,6 +77,13 @@ def _with_options_of(_: Callable[P, object]) -> Callable[[Callable[..., R]], Cal
     return lambda function: function
 
 
+def _method_with_options_of(
+    _: Callable[P, object],
+) -> Callable[[Callable[..., R]], Callable[Concatenate[Any, P], R]]:
+    """Let a checker see the parameters of `options` where a method takes any."""
+    return lambda method: method
+
+
 @public
 class Prepared:
     """What `prepare` yields: `connect` makes calls. Event loop only."""
@@ -96,7 +103,8 @@ class Prepared:
         """Whether the next `connect` finds everything prepared."""
         return self._ready is not None and clock.now() < self._ready_until
 
-    def connect(self, **options: Any) -> connect:
+    @_method_with_options_of(connect)
+    def connect(self, **options: object) -> connect:
         """Make a call, as `rtcvoice.connect` does: again and again, also several at a time.
 
         `options` are added to those of `prepare`. Other session options cost a round trip more.
@@ -245,7 +253,7 @@ class _Connect(connect):
 
 
 @_with_options_of(connect)
-def prepare(**options: Any) -> Prepared:
+def prepare(**options: object) -> Prepared:
     """Prepare calls that come later: `async with rtcvoice.prepare(...) as prepared`.
 
     Takes the options of `rtcvoice.connect`. On entering the block everything is done that needs no
@@ -257,4 +265,4 @@ def prepare(**options: Any) -> Prepared:
     Raises as `connect`: ConfigError at once, the others on entering. Later failures are logged, and
     tried again; a call that is made meanwhile begins from the start.
     """
-    return Prepared(options)
+    return Prepared({**options})

@@ -100,6 +100,14 @@ async def talks(call: rtcvoice.Call) -> None:
     reveal_type(talk.reply)  # R: Reply | None
 
 
+async def prepares() -> None:
+    async with rtcvoice.prepare(model="gpt-realtime-2.1") as prepared:
+        async with prepared.connect(history=[{"role": "user", "text": "Hello"}]) as call:
+            reveal_type(call)  # R: Call
+        prepared.connect(voise="marin")  # E: arg-type
+        rtcvoice.prepare(voise="marin")  # E: arg-type
+
+
 def misspells() -> None:
     rtcvoice.connect(voise="marin")  # E: arg-type
     rtcvoice.connect(speed="fast")  # E: arg-type
