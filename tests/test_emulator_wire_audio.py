@@ -99,6 +99,24 @@ def test_who_speaks_stops_the_making_and_truncates_by_himself():
     assert events[0]["audio_end_ms"] == 300
 
 
+def test_what_is_still_being_made_can_be_truncated():
+    """Seen with a client that truncates before it cancels."""
+    driver = on_socket()
+    driver.say("Tell me a long story.")
+    driver.send("response.create")
+    driver.run(0.6)
+    item_id = driver.of("response.output_item.added")[0]["item"]["id"]
+    truncate = {"item_id": item_id, "content_index": 0, "audio_end_ms": 100}
+    assert types(driver.send("conversation.item.truncate", **truncate)) == [
+        "conversation.item.truncated"
+    ]
+    driver.send("response.cancel")
+    entry = driver.session._conversation.get(item_id)
+    assert (entry.assistant_samples, len(entry.sound)) == (2400, 2400)
+    assert "transcript" not in entry.item["content"][0]
+    assert driver.of("response.done")[0]["response"]["output"][0]["content"][0]["transcript"]
+
+
 def test_without_turn_detection_the_client_commits():
     driver = on_socket({"audio": {"input": {"turn_detection": None}}})
     assert append(driver, speech(0.05)) == []

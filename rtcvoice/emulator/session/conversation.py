@@ -13,7 +13,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Final
 
-from rtcvoice.emulator.session.items import Item, Tokens
+from rtcvoice.emulator.session.items import Item, Tokens, weigh
 from rtcvoice.emulator.session.outputs import RATE_HZ, Pcm
 from rtcvoice.emulator.session.sizes import weight
 
@@ -41,12 +41,23 @@ class Entry:
     """Length of the assistant's audio at 24 kHz; 0 for everything else."""
     sound: Pcm | None = None
     """The audio of the item, where it has some and it is still kept."""
+    cut_at: int | None = None
+    """Samples after which it was truncated while it was still being made."""
     bytes: int = 0
     """Memory of the item when it was added."""
     unheard: bool = False
     """It is a clip that a client posted, and nobody has been asked yet what it says."""
     heard: str | None = None
     """The words of a spoken user turn, where somebody knows them: the transcript comes later."""
+
+    def cut(self, samples: int) -> None:
+        """Cut its audio, and its transcript with it: nobody knows how far that goes now."""
+        for part in self.item["content"]:
+            part.pop("transcript", None)
+        self.assistant_samples = samples
+        if self.sound is not None:
+            self.sound = self.sound[:samples]
+        self.tokens = weigh(self.item, assistant_samples=samples)
 
 
 class Conversation:

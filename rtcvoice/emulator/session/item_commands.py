@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from rtcvoice.emulator.session.conversation import Entry
-from rtcvoice.emulator.session.items import client_sound, create, weigh
+from rtcvoice.emulator.session.items import client_sound, create
 from rtcvoice.emulator.session.output_buffer import Cut
 from rtcvoice.emulator.session.outputs import RATE_HZ, Event
 from rtcvoice.emulator.session.schema import RequestError, invalid
@@ -90,12 +90,10 @@ class ItemCommands:
             entry = self._conversation.get(cut.item_id)
             if entry is None:  # out of band, or deleted meanwhile
                 continue
-            for part in entry.item["content"]:
-                part.pop("transcript", None)
-            entry.assistant_samples = cut.audio_end_ms * RATE_HZ // 1000
-            if entry.sound is not None:
-                entry.sound = entry.sound[: entry.assistant_samples]
-            entry.tokens = weigh(entry.item, assistant_samples=entry.assistant_samples)
+            samples = cut.audio_end_ms * RATE_HZ // 1000
+            if entry.item.get("status") == "in_progress":
+                entry.cut_at = samples
+            entry.cut(samples)
             self._shared.outbox.send(
                 "conversation.item.truncated",
                 item_id=cut.item_id,

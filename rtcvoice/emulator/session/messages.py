@@ -79,6 +79,9 @@ class MessageWriter(OutputItem):
             until = len(self._speech) * count // len(self._words)
             self.response.speak(where, self._speech[self._samples : until])
             self._samples = until
+            entry = self.shared.conversation.get(self.id)
+            if entry is not None and self._audio:  # a client may truncate it from now on
+                entry.assistant_samples = until
 
     def _closed(self) -> None:
         send, where = self.shared.outbox.send, self.where(content_index=0)

@@ -141,6 +141,8 @@ class OutputItem(ABC):
             if sound is not None:
                 entry.assistant_samples = len(sound)
                 conversation.keep_sound(entry, sound)
+            if entry.cut_at is not None:
+                entry.cut(min(entry.cut_at, entry.assistant_samples))
             previous = conversation.previous_of(self.id)
             send("conversation.item.done", previous_item_id=previous, item=self.item())
         send(
