@@ -25,6 +25,7 @@ INHERENT = re.compile(r"\b(Coroutine|Generator)\[Any, (Any|None), ")
 ANYTHING = {
     "rtcvoice.ToolCall.arguments",  # what the user's own function takes
     "rtcvoice.ToolStarted.arguments",
+    "rtcvoice.Prepared.options",  # `prepare` makes it, and shows them to checkers
     "rtcvoice.ToolSet.definitions",  # JSON, to be read on
 }
 
