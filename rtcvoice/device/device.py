@@ -1,9 +1,9 @@
 """Sound devices as a person names them: which there are, which one is meant, what became of it.
 
-Pure: `portaudio.py` makes the list. A device is wished for by a part of its name, by its index in
-the list, or by None, which means the system's default. A wish is looked up anew each time a device
-is opened, since the indices change whenever something is plugged in; what was wished for by its
-index is looked up by its `Identity` from then on.
+Pure: `portaudio.py` makes the list. A device is asked for by a part of its name, by its index in
+the list, or by None, which means the system's default. It is looked up anew each time one is
+opened, since the indices change whenever something is plugged in; what was asked for by its index
+is looked up by its `Identity` from then on.
 """
 
 from __future__ import annotations
