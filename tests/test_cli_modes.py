@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import termios
 import wave
 from collections.abc import Iterator
 from pathlib import Path
@@ -334,6 +335,25 @@ def test_writing_at_the_prompt(town: Town) -> None:
         terminal.wait_for(r"assistant.*\w\.")
         terminal.type("exit\r")
         terminal.wait_for(r"hung up; US\$ .*; answered in")
+        assert terminal.process.wait(20) == 0
+        assert terminal.mode == before
+    finally:
+        terminal.close()
+
+
+def test_what_is_typed_before_the_prompt_is_there_is_sent_and_not_left_on_screen(
+    town: Town,
+) -> None:
+    terminal = Terminal([*RTCVOICE, "text", "--base-url", town.emulator.url])
+    try:
+        before = terminal.mode
+        terminal.wait_for("connecting")
+        assert not terminal.mode[1] & termios.ECHO
+        terminal.type("Hello early\r")
+        terminal.wait_for("connected in")
+        terminal.wait_for(r"you .*Hello early")
+        terminal.type("\x04")
+        terminal.wait_for("hung up")
         assert terminal.process.wait(20) == 0
         assert terminal.mode == before
     finally:

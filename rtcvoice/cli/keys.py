@@ -14,7 +14,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 try:
@@ -23,7 +23,7 @@ try:
 except ImportError:  # Windows: there are no keys
     termios = tty = None  # type: ignore[assignment]
 
-__all__ = ["END_OF_FILE", "Keyboard", "can_be_typed_at", "give_back", "in_foreground"]
+__all__ = ["END_OF_FILE", "Keyboard", "can_be_typed_at", "give_back", "in_foreground", "unechoed"]
 
 QUEUE = 16
 """Keys that wait; FULL: further ones are ignored."""
@@ -45,6 +45,23 @@ def give_back() -> None:
                     stream.write(_SHOW_CURSOR)
                     stream.flush()
                     break
+
+
+@contextlib.contextmanager
+def unechoed() -> Iterator[None]:
+    """Let what is typed during the block not appear on the screen, until a `Keyboard` reads it."""
+    descriptor = _terminal()
+    if descriptor is None or not in_foreground(descriptor):
+        yield
+        return
+    _saved.setdefault(descriptor, termios.tcgetattr(descriptor))
+    mode = termios.tcgetattr(descriptor)
+    mode[3] &= ~termios.ECHO
+    termios.tcsetattr(descriptor, termios.TCSANOW, mode)
+    try:
+        yield
+    finally:
+        _restore(descriptor)
 
 
 class Keyboard:

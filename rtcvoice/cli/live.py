@@ -12,6 +12,7 @@ import os
 import sys
 import threading
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import TextIO
 
@@ -19,7 +20,7 @@ from rich.console import Console
 from rich.text import Text
 
 from rtcvoice import Call
-from rtcvoice.cli.keys import in_foreground
+from rtcvoice.cli.keys import in_foreground, unechoed
 from rtcvoice.cli.native_stderr import NativeStderr
 from rtcvoice.cli.painter import Painter, Row, wraps_anew
 from rtcvoice.cli.screen import TranscriptScreen
@@ -54,6 +55,7 @@ class LiveScreen(TranscriptScreen):
             self._file or stream, lambda: self._console.size, wraps_anew=wraps_anew(environment)
         )
         self._stderr: TextIO | None = None
+        self._typing = ExitStack()
         self._thread = threading.get_ident()
         self._lock = threading.Lock()
         self._asked_at = self._left_at = float("-inf")
@@ -86,10 +88,12 @@ class LiveScreen(TranscriptScreen):
         if _stderr_is_seen_here():
             self._native.divert()
             self._stderr, sys.stderr = sys.stderr, _Above(self)
+        self._typing.enter_context(unechoed())
         self.resume()
         return self
 
     def __exit__(self, *exc: object) -> None:
+        self._typing.close()
         self.pause()
         if self._stderr is not None:
             sys.stderr = self._stderr
