@@ -60,7 +60,7 @@ ALLOWED: dict[str, set[str]] = {
     "call.life": {"masking", "errors", "system", "call.roads"},
     "call.imports": {"system"},
     "call.connecting": {"errors", "config", "rest", "wire.leg", "capture.track"}
-    | {"call.imports", "call.timings"},
+    | {"call.imports", "call.timings", "system"},
     "call.ends": LEAVES | {"capture.source", "playout.ducking", "playout.sink"},
     "call.roads": LEAVES | ROADS | {"wire.leg", "call.ends"},
     "call.call": LEAVES

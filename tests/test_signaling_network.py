@@ -112,7 +112,8 @@ def test_certificates_of_the_environment_that_are_none(tmp_path, monkeypatch, te
         path.write_text(text)
     monkeypatch.setenv("SSL_CERT_FILE", str(path))
     monkeypatch.setattr(rest, "_default_context", rest._default_context.__wrapped__)
-    for ca_file in (None, path):
+    (tmp_path / "good").mkdir()
+    for ca_file in (None, self_signed(tmp_path / "good")):
         with pytest.raises(ConfigError, match="certificates to trust cannot be read") as caught:
             tls_context(ca_file)
         assert "SSL_CERT_FILE" in caught.value.hint

@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import Any, Never
 
 from rtcvoice.call.call import Call
-from rtcvoice.call.connecting import Connecting, first_failure
+from rtcvoice.call.connecting import Connecting, first_failure, made_ready
 from rtcvoice.call.ends import Default, Ends
 from rtcvoice.call.imports import FOR_OFFER, FOR_SOUND, imported
 from rtcvoice.call.life import Life, close_within
@@ -194,6 +194,7 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
         """Get the call up; when that fails, everything is closed before it is told."""
         timings = Timings()
         begun = clock.now()
+        await made_ready(self._config)
         connecting = self._connecting(timings)
         try:
             async with asyncio.timeout(self._config.connect_timeout) as deadline:

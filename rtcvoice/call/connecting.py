@@ -14,8 +14,9 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
-from rtcvoice.call.imports import FOR_OFFER, imported
+from rtcvoice.call.imports import FOR_OFFER, begin_importing, imported
 from rtcvoice.call.timings import Timings
 from rtcvoice.config.call_config import CallConfig
 from rtcvoice.errors import TransportError
@@ -24,12 +25,13 @@ from rtcvoice.rest.client import tls_context
 from rtcvoice.rest.credentials import EphemeralToken
 from rtcvoice.rest.ice_servers import IceSettings
 from rtcvoice.rest.signaling import SdpAnswer, Signaling
+from rtcvoice.system.threads import in_thread
 
 if TYPE_CHECKING:
     from rtcvoice.capture.track import SourceTrack
     from rtcvoice.wire.leg import Leg
 
-__all__ = ["Connecting", "first_failure"]
+__all__ = ["Connecting", "first_failure", "made_ready"]
 
 _HINTS = {
     "token": "the server does not answer: check base_url and the network",
@@ -41,6 +43,17 @@ _HINTS = {
     "session": "the server was reached but does not start the session",
     "history": "the history is long for this network: shorten it, or raise connect_timeout=",
 }
+
+
+async def made_ready(config: CallConfig) -> None:
+    """Do once in a process what would hold up the first `Connecting`; comes before it.
+
+    The certificates that are trusted are read in a thread, which leaves the interpreter to the
+    imports. Raises ConfigError when they cannot be.
+    """
+    if urlsplit(config.base_url).scheme == "https":
+        begin_importing(FOR_OFFER)
+        await in_thread(tls_context, config.ca_file)
 
 
 class Connecting:

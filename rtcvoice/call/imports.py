@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import sys
 import threading
+from contextlib import suppress
 from importlib import import_module
 
 from rtcvoice.system.threads import in_thread
 
-__all__ = ["FOR_OFFER", "FOR_SOUND", "imported"]
+__all__ = ["FOR_OFFER", "FOR_SOUND", "begin_importing", "imported"]
 
 FOR_OFFER = ("rtcvoice.wire.leg", "rtcvoice.capture.track")
 FOR_SOUND = ("numpy", "rtcvoice.playout.player")
@@ -27,6 +28,17 @@ async def imported(modules: tuple[str, ...]) -> None:
     """Return once all of them are imported. Raises what importing them does."""
     if any(name not in sys.modules for name in modules):
         await in_thread(_import, modules)
+
+
+def begin_importing(modules: tuple[str, ...]) -> None:
+    """Begin, for an `imported` that comes later; what goes wrong is raised there."""
+    if any(name not in sys.modules for name in modules):
+        threading.Thread(target=_try_to_import, args=(modules,), daemon=True).start()
+
+
+def _try_to_import(modules: tuple[str, ...]) -> None:
+    with suppress(Exception):
+        _import(modules)
 
 
 def _import(modules: tuple[str, ...]) -> None:

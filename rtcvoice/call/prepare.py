@@ -20,7 +20,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from rtcvoice.call.call import Call
 from rtcvoice.call.connect import connect
-from rtcvoice.call.connecting import Connecting, first_failure
+from rtcvoice.call.connecting import Connecting, first_failure, made_ready
 from rtcvoice.call.imports import FOR_OFFER, FOR_SOUND, imported
 from rtcvoice.call.life import close_within
 from rtcvoice.call.timings import Timings
@@ -157,6 +157,7 @@ class Prepared:
 
     async def _prepare(self) -> None:
         """Make ready what comes next, and then let go of what was ready. Raises as `connect`."""
+        await made_ready(self._config)
         connecting = Connecting(self._config, Timings(), keep_connection=True)
         try:
             async with asyncio.timeout(self._config.connect_timeout) as deadline:

@@ -174,19 +174,16 @@ def _bad_proxy(named_by: str) -> ConfigError:
 def tls_context(ca_file: str | os.PathLike[str] | None = None) -> ssl.SSLContext:
     """Return the context for TLS connections; `ca_file`'s certificates are trusted in addition.
 
+    The first time takes longer than a request: `call/connecting.py` does it in a thread.
+
     Raises ConfigError when the file, or what the environment names, is no CA certificate in PEM.
     """
-    try:
-        context = _default_context()
-    except (OSError, ValueError) as exc:
-        raise ConfigError(
-            f"the certificates to trust cannot be read: {exc}",
-            hint=f"look at {_named_by(exc)}",
-        ) from exc
     if ca_file is None:
-        return context
+        return _default_context()
     try:
         return _context_with(os.fspath(ca_file), Path(ca_file).stat().st_mtime_ns)
+    except ConfigError:  # of the environment's certificates
+        raise
     except (OSError, ValueError) as exc:  # ssl.SSLError is an OSError
         cause = "no certificate in PEM" if isinstance(exc, ssl.SSLError) else _cause(exc)
         raise ConfigError(
@@ -209,12 +206,22 @@ def _cause(exc: Exception) -> str:
 
 @functools.cache
 def _default_context() -> ssl.SSLContext:
-    return httpx.create_ssl_context()
+    return _new_context()
+
+
+def _new_context() -> ssl.SSLContext:
+    try:
+        return httpx.create_ssl_context()
+    except (OSError, ValueError) as exc:
+        raise ConfigError(
+            f"the certificates to trust cannot be read: {exc}",
+            hint=f"look at {_named_by(exc)}",
+        ) from exc
 
 
 @functools.lru_cache(maxsize=4)
 def _context_with(ca_file: str, modified: int) -> ssl.SSLContext:
-    context = httpx.create_ssl_context()
+    context = _new_context()
     context.load_verify_locations(ca_file)
     return context
 
