@@ -110,6 +110,8 @@ def _log(verbose: int) -> None:
         logging.getLogger("rtcvoice.config").setLevel(logging.WARNING)  # models that end
     for library in ("aiortc", "httpx", "httpcore"):
         logging.getLogger(library).setLevel(logging.INFO if verbose > 1 else logging.WARNING)
+    # A request that is no HTTP is told with a traceback; what is wrong with ours is told elsewhere.
+    logging.getLogger("aiohttp.server").setLevel(logging.INFO if verbose > 1 else logging.CRITICAL)
     logging.getLogger("aioice").setLevel(logging.WARNING)  # each candidate pair, several times
 
 

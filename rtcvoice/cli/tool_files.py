@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import inspect
 import os
@@ -68,8 +69,11 @@ def _imported(file: Path) -> ModuleType:
     # By this name, and from this folder, the process of a tool finds its function again.
     sys.modules[name] = module
     sys.path.append(str(file.resolve().parent))
+    # stdout has the call's own words, events as JSON, or the audio: what a tool prints is none.
+    module.__dict__["print"] = _print_to_stderr
     try:
-        spec.loader.exec_module(module)
+        with contextlib.redirect_stdout(sys.stderr):
+            spec.loader.exec_module(module)
     except BaseException as exc:
         del sys.modules[name]
         if isinstance(exc, KeyboardInterrupt):
@@ -80,6 +84,10 @@ def _imported(file: Path) -> ModuleType:
             hint=_place(exc, file),
         ) from exc
     return module
+
+
+def _print_to_stderr(*values: object, file: Any = None, **options: Any) -> None:
+    print(*values, file=file or sys.stderr, **options)
 
 
 def _place(error: BaseException, file: Path) -> str:

@@ -9,6 +9,7 @@ says about the page counts (Origin, Sec-Fetch-Site), and the name by which the s
 from __future__ import annotations
 
 import hmac
+import re
 from collections.abc import Collection, Mapping
 from urllib.parse import urlsplit
 
@@ -27,6 +28,9 @@ class Refusal(Exception):  # noqa: N818  (its name in the docstrings)
         self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
 
 
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#\s@]+")
+
+
 class Access:
     """The rules of a token server that listens on `host`; see `TokenServer` for the others.
 
@@ -42,7 +46,7 @@ class Access:
         public_hosts: Collection[str],
         open_to_all: bool,
     ) -> None:
-        self._origins = {origin.rstrip("/") for origin in names_in("origins", origins)}
+        self._origins = {_origin(name) for name in names_in("origins", origins)}
         self._keys = [key.encode() for key in names_in("client_keys", client_keys)]
         self._local = is_loopback_host(host)
         self._names = {name.lower() for name in (*names_in("public_hosts", public_hosts), host)}
@@ -82,7 +86,7 @@ class Access:
 
     def knows(self, origin: str) -> bool:
         """Whether pages of this origin may ask."""
-        return "*" in self._origins or origin.rstrip("/") in self._origins
+        return "*" in self._origins or origin.rstrip("/").lower() in self._origins
 
     def _is_known(self, host: str) -> bool:
         """Whether no page can have made up this name: an address cannot be pointed elsewhere."""
@@ -106,6 +110,17 @@ def names_in(option: str, names: Collection[str]) -> list[str]:
             f"{option}= holds something that is blank or no text", hint="take it out of the list"
         )
     return list(names)
+
+
+def _origin(name: str) -> str:
+    """Return the origin as browsers send it. Raises ConfigError for what none ever sends."""
+    origin = name.rstrip("/").lower()
+    if origin not in ("*", "null") and not _ORIGIN.fullmatch(origin):
+        raise ConfigError(
+            f"{one_line(name, 100)!r} is the origin of no page",
+            hint="write it as https://app.example or http://localhost:3000, without a path",
+        )
+    return origin
 
 
 def _host_of(header: str) -> str:

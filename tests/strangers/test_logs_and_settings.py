@@ -6,10 +6,12 @@ import logging
 
 import pytest
 
+from rtcvoice.cli.tool_files import load_tools
 from rtcvoice.errors import ConfigError
 from rtcvoice.masking import log_error
 from rtcvoice.rest import client
 from rtcvoice.rest.ice_servers import IceServer
+from rtcvoice.token_server.access import Access
 
 
 def test_the_traceback_of_an_error_is_logged_without_keys(caplog):
@@ -36,3 +38,35 @@ def test_a_key_log_that_cannot_be_written_is_named(monkeypatch, tmp_path):
 def test_no_host_has_control_characters(url):
     with pytest.raises(ConfigError, match="no STUN or TURN address"):
         IceServer(url)
+
+
+@pytest.mark.parametrize("name", ["example.com", "https://app.example/path", "https://u@a.example"])
+def test_an_origin_that_no_browser_sends_is_refused(name):
+    """Seen with addresses that were copied from the browser's bar."""
+    with pytest.raises(ConfigError, match="is the origin of no page"):
+        access(name)
+
+
+def test_origins_are_compared_as_browsers_write_them():
+    assert access("HTTPS://App.Example/").knows("https://app.example")
+    assert access("app-scheme://localhost").knows("app-scheme://localhost")
+    assert access("*").knows("https://any.example")
+
+
+def access(*origins):
+    return Access("127.0.0.1", origins=origins, client_keys=(), public_hosts=(), open_to_all=False)
+
+
+def test_what_a_tool_prints_is_no_part_of_stdout(tmp_path, capsys):
+    """Seen with tools that show what they do, in a pipe that reads JSON."""
+    (tmp_path / "printing_tools.py").write_text(
+        "print('imported')\nimport sys\n"
+        "def add(a: int, b: int):\n    print('adding')\n    print('out', file=sys.stdout)\n"
+        "    return a + b\n"
+    )
+    tools = load_tools(tmp_path / "printing_tools.py")
+    assert [tool.name for tool in tools] == ["add"]
+    assert tools.get("add").function(1, 2) == 3
+    printed = capsys.readouterr()
+    assert printed.err.split() == ["imported", "adding"]
+    assert printed.out == "out\n"  # where it is asked for by name
