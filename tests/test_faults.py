@@ -117,6 +117,13 @@ def test_strikes_come_in_the_order_of_their_times():
     ]
 
 
+def test_an_outage_begins_and_ends():
+    outage = {"outage_after": 2.0, "outage_for": 1.5}
+    assert Faults(**outage).strikes() == [(2.0, Strike.OUTAGE), (3.5, Strike.RECOVER)]
+    assert Faults(**outage, outage_http=False).strikes()[0] == (2.0, Strike.FREEZE)
+    assert Faults(outage_for=1.5).strikes() == []
+
+
 def test_a_network_loses_what_it_was_told_to_lose():
     for network in (Network(loss=0.2), Network(loss=0.2, loss_burst=4), Network(loss=1.0)):
         link = network.link(1)
@@ -241,6 +248,7 @@ def test_no_datagram_is_too_odd_to_be_told(datagram):
         (Faults(dtls_silent=True), None, {Kind.DTLS}, {Kind.DTLS}),
         (Faults(channel_silent=True), None, {Kind.CHANNEL}, {Kind.CHANNEL}),
         (Faults(), Strike.FREEZE, set(Kind), set(Kind)),
+        (Faults(), Strike.OUTAGE, set(Kind), set(Kind)),
         (Faults(), Strike.STOP_RTP, set(), {Kind.RTP}),
         (Faults(), Strike.STOP_CHANNEL, {Kind.CHANNEL}, {Kind.CHANNEL}),
         (Faults(ice_silent=True), Strike.RECOVER, set(), set()),

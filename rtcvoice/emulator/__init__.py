@@ -9,7 +9,8 @@
 `session/` is the heart: the whole protocol, pure, in virtual time. `peer.py` gives it a clock, a
 connection and audio. What it says are recorded prompts (`voice.py`), chosen by a persona; what it
 hears it knows from a script, or because it has the clip. `rest/` is HTTP, `sideband.py` the
-WebSocket beside a call, `recording.py` what is kept of it. `faults.py` names all that can be made
+WebSocket beside a call, `socket_call.py` a call that is a WebSocket, `recording.py` what is kept
+of it. `faults.py` names all that can be made
 to go wrong; `wire.py`, `netem.py` and `relay.py` do it to datagrams. Needs the extra: pip install
 "rtcvoice[emulator]".
 """
