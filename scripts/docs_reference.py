@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import itertools
 import re
 import sys
 from contextlib import suppress
@@ -79,7 +80,7 @@ def as_markdown(docstring: str) -> str:
     lines: list[str] = []
     heading = in_list = False
     given = docstring.splitlines()
-    for line, below in zip(given, [*given[1:], ""], strict=True):
+    for line, below in itertools.zip_longest(given, given[1:], fillvalue=""):
         entry = ENTRY.match(line)
         if HEADING.match(line) and below.startswith("    "):
             heading, in_list = True, False
