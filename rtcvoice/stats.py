@@ -22,7 +22,7 @@ class PlayoutStats:
     """How the incoming audio fares, from the first packet on (webrtc-stats: inbound-rtp).
 
     A pause of the sender is neither a loss nor concealment. Samples are counted at the rate of the
-    engine: the sink's, or 48000 where that is no rate of Opus's.
+    engine: the sink's, or 48000 where that is not a rate of Opus's.
     """
 
     packets_received: int = 0
@@ -144,8 +144,8 @@ class CallStats:
     transport: TransportStats = field(default_factory=TransportStats)
     """The connection under both."""
     microphone: DeviceStats | None = None
-    """The device that is spoken into; None where the source is no device."""
+    """The device that is spoken into; None where the source is not a device."""
     loudspeaker: DeviceStats | None = None
-    """The device that is listened to; None where the sink is no device."""
+    """The device that is listened to; None where the sink is not a device."""
     round_trip_time: float | None = None
     """roundTripTime: seconds, as in `uplink`."""

@@ -50,7 +50,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OPENAI_API_KEY", SECRET)
     (tmp_path / "empty.wav").touch()
-    (tmp_path / "text.wav").write_text("This is no audio at all.\n" * 50)
+    (tmp_path / "text.wav").write_text("This is not audio at all.\n" * 50)
     whole = prompt_path("stop").read_bytes()
     (tmp_path / "torn.ogg").write_bytes(whole[:40])
     (tmp_path / "noise.mp3").write_bytes(bytes(range(256)) * 40)
@@ -111,19 +111,19 @@ def test_files_and_devices(
 
 OPTIONS = [
     (["--input", "short.wav", "--microphone", "0"], "not allowed with"),
-    (["--text", "Hi", "--raw"], "--raw is for --output -"),
-    (["--text", "Hi", "--live"], "--live is for --input -"),
+    (["--text", "Hi", "--raw"], "--raw works only with --output -"),
+    (["--text", "Hi", "--live"], "--live works only with --input -"),
     (["--text", "Hi", "--script", "a.yaml"], "add --emulator"),
     (["--emulator", "--script", "missing.yaml"], "missing.yaml"),
     (["--emulator", "--seconds", "0"], "no number above 0"),
     (["--emulator", "--seconds", "nan"], "no number above 0"),
     (["--text", "Hi", "--base-url", "localhost"], "no web address"),
-    (["emulator", "--port", "65536"], "'65536' is no port"),
-    (["token-server", "--port", "-1"], "'-1' is no port"),
+    (["emulator", "--port", "65536"], "'65536' is not a port"),
+    (["token-server", "--port", "-1"], "'-1' is not a port"),
     (["token-server", "--host", "0.0.0.0"], "--client-key-file"),
-    (["--text", os.fsdecode(b"\xff\xfe")], "is no text in UTF-8"),
-    (["--text", "Hi", "--instructions", os.fsdecode(b"\xff")], "is no text in UTF-8"),
-    (["translate", "--to", os.fsdecode(b"\xff")], "is no text in UTF-8"),
+    (["--text", os.fsdecode(b"\xff\xfe")], "is not text in UTF-8"),
+    (["--text", "Hi", "--instructions", os.fsdecode(b"\xff")], "is not text in UTF-8"),
+    (["translate", "--to", os.fsdecode(b"\xff")], "is not text in UTF-8"),
     (["text", "--tools", "dmeo"], "did you mean demo?"),
     (["text", "--tools", "x" * 5000], "there is no such file"),
 ]

@@ -314,7 +314,7 @@ def similarity(samples: np.ndarray, clip: np.ndarray) -> float:
     """How much of the clip is in `samples`: the median likeness of its pieces of 100 ms; 1 is all.
 
     Each piece is looked for within 100 ms of its place: a busy machine makes the player stretch
-    time a little, which is no fault. A gap, or another clip, is far below 0.9.
+    time a little, which is not a fault. A gap, or another clip, is far below 0.9.
     """
     begin, size, slack = align(samples, clip), RATE // 10, RATE // 10
     likenesses = []

@@ -221,7 +221,7 @@ def test_an_interpreter_is_told_the_languages() -> None:
         (["text", "--limit-tokens", "1.5"], "no whole number"),
         (["--emulator", "--push-to-talk"], "needs a terminal"),
         (["text", "--emulator", "--tools", "missing.py"], "there is no such file"),
-        (["text", "--script", "a.yaml"], "--script belongs to --emulator"),
+        (["text", "--script", "a.yaml"], "--script works only with --emulator"),
     ],
 )
 def test_what_makes_no_sense_is_explained(

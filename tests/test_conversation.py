@@ -362,14 +362,14 @@ def test_a_dict_is_sent_as_it_is():
 @pytest.mark.parametrize(
     ("event", "complaint"),
     [
-        ({}, "None is no event that a client can send"),
-        ({"type": "response.done"}, "'response.done' is no event that a client can send"),
+        ({}, "None is not an event that a client can send"),
+        ({"type": "response.done"}, "'response.done' is not an event that a client can send"),
         ({"type": "response.cancel", "response_id": 7}, "response_id"),
         ({"type": "response.create", "response": {"metadata": object()}}, "written as JSON"),
         ({"type": "response.create", "event_id": "\ud800"}, "written as JSON"),
-        ("response.create", "str is no event"),
-        (AUDIO_STARTED, "OutputAudioBufferStarted is no event"),
-        (None, "NoneType is no event"),
+        ("response.create", "str is not an event"),
+        (AUDIO_STARTED, "OutputAudioBufferStarted is not an event"),
+        (None, "NoneType is not an event"),
     ],
 )
 def test_what_is_no_client_event_is_refused(event, complaint):

@@ -127,7 +127,7 @@ async def test_a_transcription_session_stays_one() -> None:
 
 @pytest.mark.parametrize("name", ["voice", "instructions", "tools"])
 def test_a_transcription_session_has_nobody_to_instruct(name) -> None:
-    with pytest.raises(rtcvoice.ConfigError, match=f"{name}= has no place in a transcription"):
+    with pytest.raises(rtcvoice.ConfigError, match=f"{name}= cannot be used in a transcription"):
         rtcvoice.connect(
             source=None, sink=None, type="transcription", **{name: [] if name == "tools" else "x"}
         )

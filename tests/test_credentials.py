@@ -179,7 +179,7 @@ def test_a_key_from_a_file(tmp_path, text, caplog):
         (b"sk-one sk-two", "holds no key: the API key has spaces"),
         (b"sk-one\nsk-two", "holds more than one line"),
         (b"OPENAI_API_KEY=sk-one\nOTHER=x", "holds more than one line"),
-        (b"sk-...", "a placeholder out of an example"),
+        (b"sk-...", "a placeholder from an example"),
         (b"\xff\xfe\x00", "no text in UTF-8"),
         ("schlüssel".encode(), r"the character U\+00FC"),
         (b"x " * 100_000, "larger than 64 KiB"),
@@ -388,8 +388,8 @@ def test_a_key_file_is_named_by_a_path(path) -> None:
         (EntraToken(KEY), ""),
         (ApiKeyFile("/run/key"), "the key file /run/key"),
         (TokenUrl("https://a.b/token?x=1"), "the token server at https://a.b/token"),
-        (functools.partial(resolved, KEY), "resolved(), which is to give the credentials,"),
-        (EntraToken(lambda: KEY), "<lambda>(), which is to give the credentials,"),
+        (functools.partial(resolved, KEY), "resolved(), which gives the key or token,"),
+        (EntraToken(lambda: KEY), "<lambda>(), which gives the key or token,"),
     ],
 )
 def test_what_is_waited_for_is_named_without_secrets(source, said):

@@ -66,7 +66,7 @@ def test_a_device_is_found_by_name_index_or_default(wanted, direction, index):
         ("usb", IN, "'USB Headset', 'USB Webcam'.*more of the name"),
         ("bluetooth", OUT, "no loudspeaker is called 'bluetooth'.*rtcvoice devices"),
         (7, IN, "no sound device 7"),
-        (2, OUT, "'USB Webcam' is no loudspeaker"),
+        (2, OUT, "'USB Webcam' is not a loudspeaker"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_with_what_could(wanted, direction, says):
@@ -116,7 +116,9 @@ def test_of_equal_devices_the_one_that_was_meant_is_found_again():
 @pytest.mark.parametrize("wrong", [1.5, "", "  ", True, b"USB", ["USB"]])
 def test_what_means_no_device_is_refused_at_once(wrong):
     for end in (rtcvoice.Microphone, rtcvoice.Speaker):
-        with pytest.raises(rtcvoice.ConfigError, match="means no sound device"):
+        with pytest.raises(
+            rtcvoice.ConfigError, match="is not the name or number of a sound device"
+        ):
             end(wrong)
 
 

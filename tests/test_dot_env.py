@@ -138,7 +138,7 @@ def _utf16_without_mark() -> None:
         (_folder_instead, "it is a folder"),
         (_pipe_without_writer, "a named pipe that nobody writes into"),
         (_huge, "larger than 64 KiB"),
-        (_device, "it is no file"),
+        (_device, "it is not a file"),
         (_utf16_without_mark, "perhaps UTF-16"),
     ],
 )

@@ -1,4 +1,4 @@
-"""SDP at the emulator's door: what others offer, what is no offer, and what it answers.
+"""SDP at the emulator's door: what others offer, what is not an offer, and what it answers.
 
 11. "Answer order of m-lines = offer's; BUNDLE; rtcp-mux; setup:active; ends CRLF; passes libwebrtc
     and aiortc parsers."

@@ -102,7 +102,10 @@ def test_function_calls_in_the_format_of_chats_are_taken() -> None:
         ({"role": "user", "text": "x", "images": "a.png"}, r"\['images'\] is a str"),
         ({"role": "user", "text": "x", "images": [7]}, "7, no data URI"),
         ({"role": "tool", "content": "x"}, "no 'tool_call_id'"),
-        ({"role": "assistant", "tool_calls": ["f"]}, r"\['tool_calls'\]\[0\] is no function call"),
+        (
+            {"role": "assistant", "tool_calls": ["f"]},
+            r"\['tool_calls'\]\[0\] is not a function call",
+        ),
         ({"type": "function_calls", "name": "f"}, "did you mean 'function_call'"),
         ({"type": "function_call", "name": "f"}, "function_call without 'call_id'"),
         ({"type": "function_call", "call_id": "c"}, "function_call without 'name'"),

@@ -80,7 +80,7 @@ def test_none_at_all(nothing):
     ("written", "complaint"),
     [
         ("http://host", "no STUN or TURN address"),
-        ("turn:me:hunter2@", r"'turn:\*\*\*@' is no STUN or TURN address"),
+        ("turn:me:hunter2@", r"'turn:\*\*\*@' is not a STUN or TURN address"),
         ("turn:host", "no user name and password"),
         ("turn:me@host", "no user name and password"),
         ("turn:me:hunter2@host:0", "no possible port"),

@@ -329,7 +329,7 @@ def test_silence_on_the_wire_ends_the_call_after_exactly_its_time():
         assert now() == pytest.approx(1010.0)
         assert not end.normal
         assert isinstance(end.__cause__, TransportError)
-        assert "nothing was heard from the server for 10 s" in str(end)
+        assert "nothing was received from the server for 10 s" in str(end)
         await call.life.aclose()
 
     run(main())

@@ -1,4 +1,4 @@
-"""Responses that never end, ends that nobody tells, silence that is no turn, speech heard."""
+"""Responses that never end, ends that nobody tells, silence that is not a turn, speech heard."""
 
 from __future__ import annotations
 

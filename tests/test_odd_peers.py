@@ -1,6 +1,6 @@
 """Peers and networks that do odd things to a connection: what ends a call in aiortc must not here.
 
-Seen: text that is no UTF-8 ended calls; an acknowledgement of an unknown channel did; an empty
+Seen: text that is not UTF-8 ended calls; an acknowledgement of an unknown channel did; an empty
 datagram of anybody did; a message without end filled the memory; junk kept dead calls alive.
 """
 

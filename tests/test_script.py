@@ -369,7 +369,7 @@ def test_a_prompt_that_does_not_exist_is_found_before_the_call():
 def test_what_makes_no_sense_is_found_before_the_call():
     with pytest.raises(ConfigError, match="transcript is not a moment"):
         Scripted([Turn(transcript="later")], FakeVoice())
-    with pytest.raises(ConfigError, match="then hears nothing"):
+    with pytest.raises(ConfigError, match="cannot have hears="):
         Scripted([Turn(then=Turn(hears="x"))], FakeVoice())
 
 
@@ -400,17 +400,17 @@ def test_a_turn_of_python_and_one_of_yaml_are_the_same():
         ({"stalls_after": True}, "stalls_after is not a number of words", "stalls_after=5"),
         ({"refused": 500}, "refused is not an error code", ""),
         ({"transcript": "later"}, "transcript is not a moment", "before, middle"),
-        ({"calls": 3}, "calls names functions", "get_weather"),
+        ({"calls": 3}, "needs the names of functions", "get_weather"),
         ({"calls": [3]}, "calls has 3", "get_weather"),
         ({"calls": {"pay": 3}}, "the arguments of a call are a mapping", "a string"),
-        ({"calls": {3: {}}}, "calls names functions", ""),
-        ({"calls": {"pay": {"day": {1}}}}, "these arguments are no JSON", "quotes"),
-        ({"calls": {"pay": {"sum": float("inf")}}}, "these arguments are no JSON", ""),
+        ({"calls": {3: {}}}, "needs the names of functions", ""),
+        ({"calls": {"pay": {"day": {1}}}}, "these arguments are not JSON", "quotes"),
+        ({"calls": {"pay": {"sum": float("inf")}}}, "these arguments are not JSON", ""),
         ({"fails": 500}, "fails has the keys", "server_error"),
         ({"fails": {"after": 1}}, "fails without a code", ""),
         ({"fails": {"code": "x", "afer": 1}}, "there is no 'afer'", "did you mean 'after'?"),
         ({"fails": {"code": "x", "after": "soon"}}, "after: 'soon' cannot be", "whole number"),
-        ({"then": {"says": "x"}}, "then is no Turn", "then=Turn("),
+        ({"then": {"says": "x"}}, "then is not a Turn", "then=Turn("),
     ],
 )
 def test_a_faulty_turn_of_python_is_refused_when_it_is_made(given, said, cure):

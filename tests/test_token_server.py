@@ -253,7 +253,7 @@ def test_the_hint_is_one_for_servers(options):
 def test_fields_and_tools_that_do_not_go_together(tmp_path):
     file = tmp_path / "agent.yaml"
     file.write_text("session: text\ntools: []\n")
-    with pytest.raises(ConfigError, match="is no group of fields"):
+    with pytest.raises(ConfigError, match="is not a group of fields"):
         session_options(file)
 
 

@@ -130,7 +130,7 @@ async def forgotten() -> None: ...
         (Reading(1.0, Broken()), "Broken has no JSON form at $.where;"),  # type: ignore[arg-type]
         ([{(1, 2): 3}], "a key is a tuple at $[0];"),
         ({"a": 1j}, "complex has no JSON form at $.a;"),
-        ({"raw": b"\xff\xfe"}, "2 bytes that are no text in UTF-8 at $.raw;"),
+        ({"raw": b"\xff\xfe"}, "2 bytes that are not text in UTF-8 at $.raw;"),
         ({1: "a", "1": "b"}, "two keys are both written as '1'"),
         ([Opaque(thing=Broken())], "Opaque cannot be dumped"),
         ({"e": ValueError("x")}, "ValueError has no JSON form at $.e"),
@@ -201,4 +201,4 @@ def test_any_result_is_json_or_refused(value: Any) -> None:
     else:
         text.encode()
         if isinstance(value, list | dict | tuple):
-            json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+            json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))

@@ -90,8 +90,8 @@ def test_a_file_may_say_which(tmp_path: Path, text: str, names: list[str]) -> No
         ("def f(x): ...\n", "tool f: parameter 'x' has no type", "x: str"),
         ("__all__ = ['gone']\n", "'gone', which is not there", ""),
         ("TOOLS = 5\n", "no list", ""),
-        ("__all__ = 5\n", "__all__ is no list", ""),
-        ("__all__ = [5]\n", "__all__ is no list", ""),
+        ("__all__ = 5\n", "__all__ is not a list", ""),
+        ("__all__ = [5]\n", "__all__ is not a list", ""),
         ("raise ValueError('sk-0123456789\\x1b[2J')\n", "ValueError: sk-***[2J", "line 1"),
     ],
 )

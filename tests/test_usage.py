@@ -176,7 +176,7 @@ def test_a_line_for_people() -> None:
     )
     unknown = str(meter(*[done(CAPTURED)] * 2, model="my-deployment").snapshot())
     assert unknown.startswith("2 responses, 1,578 tokens in")
-    assert unknown.endswith("what my-deployment costs is unknown")
+    assert unknown.endswith("the price of my-deployment is not known")
     partly = meter(session(MODEL, "mine"), transcribed({"seconds": 3.0}), done(CAPTURED))
     assert f"more than US$ {COST:.4f}, some prices are unknown" in str(partly.snapshot())
 

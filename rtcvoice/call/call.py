@@ -219,7 +219,7 @@ class Call(EventVerbs):
         """Send any client event, as a struct of `rtcvoice.events` or as a dict with its `type`.
 
         A dict is sent as it is, with fields that this version does not know and with its nulls.
-        Raises ConfigError for something that is no client event, TransportError when it is too
+        Raises ConfigError for something that is not a client event, TransportError when it is too
         large or cannot be sent now, CallEnded.
         """
         self._conversation.send_by_hand(dict(event) if isinstance(event, Mapping) else event)

@@ -139,7 +139,7 @@ class Life:
             if left <= 0:
                 self.lose(
                     TransportError(
-                        f"nothing was heard from the server for {patience:g} s",
+                        f"nothing was received from the server for {patience:g} s",
                         stage="connected",
                         hint="the network or the server is gone",
                     )

@@ -186,7 +186,7 @@ async def load_file(
     """Return a file's audio, int16 mono at `rate`; decoded in a worker thread.
 
     Of one that is longer than `longest` seconds, a little more than that is returned. Raises
-    ConfigError for what is no file, DeviceError as `FileSource.open` does. Cancelled, it stops the
+    ConfigError for what is not a file, DeviceError as `FileSource.open`. Cancelled, it stops the
     thread.
     """
     cancelled = threading.Event()

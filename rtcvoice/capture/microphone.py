@@ -76,10 +76,10 @@ class Microphone(Source):
     ) -> None:
         self.rate = check_rate(rate)
         if not 0 < latency <= 1:
-            raise ConfigError(f"latency={latency!r} is no buffer of up to 1 s")
+            raise ConfigError(f"latency={latency!r} is not a buffer of up to 1 s")
         if channel is not None and not 1 <= channel <= MOST_CHANNELS:
             raise ConfigError(
-                f"channel={channel!r} is no channel of a device", hint="the first one is 1"
+                f"channel={channel!r} is not a channel of a device", hint="the first one is 1"
             )
         self._wanted = Conditioning(
             echo_cancellation=echo_cancellation,

@@ -185,7 +185,9 @@ def _binary(file: Any) -> BinaryIO | int:
     """Return what bytes can be read from. Raises ConfigError where there is nothing."""
     if file is None:
         if sys.stdin is None:
-            raise ConfigError("there is no stdin to read", hint="it was closed by who started this")
+            raise ConfigError(
+                "there is no stdin to read", hint="the program that started this one closed it"
+            )
         file = sys.stdin
     if isinstance(file, int) and not isinstance(file, bool):
         return file

@@ -71,7 +71,7 @@ class Source(abc.ABC):
 
     @property
     def device_stats(self) -> DeviceStats | None:
-        """How the device fares; None for a source that is no device."""
+        """How the device fares; None for a source that is not a device."""
         return None
 
     @property
@@ -231,7 +231,7 @@ class PcmSource(PacedSource):
     we iterate it from `open` to `aclose` and never close it, but a chunk being waited for is
     cancelled at `aclose`, which ends an async generator.
 
-    An exception of the iterable (or a chunk that is no PCM) ends the audio, not the call: silence
+    An exception of the iterable (or a chunk that is not PCM) ends the audio, not the call: silence
     follows, the error is logged once with its traceback, and `error` keeps it.
     """
 

@@ -81,7 +81,7 @@ def wave_format(head: bytes | bytearray) -> WaveFormat | None:
             length = size if 0 < size < UNKNOWN_LENGTH or size == wide != 0 else None
             return found._replace(header=at + 8, length=length)
         if at + size > LONGEST_HEADER:
-            raise DeviceError("the WAV stream begins with too much that is no audio", hint=CURE)
+            raise DeviceError("the WAV stream begins with too much that is not audio", hint=CURE)
         if name == b"ds64" and at + 24 <= len(head):
             (wide,) = struct.unpack_from("<Q", head, at + 16)
         if name == b"fmt ":

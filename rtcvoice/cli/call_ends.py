@@ -55,10 +55,10 @@ def chosen_ends(options: argparse.Namespace, stack: ExitStack) -> CallEnds:
 
 def _check(options: argparse.Namespace) -> None:
     if options.raw and options.output != STDIO:
-        raise ConfigError("--raw is for --output -", hint="files are always WAV")
+        raise ConfigError("--raw works only with --output -", hint="files are always WAV")
     if options.live and options.input != STDIO and not stat.S_ISFIFO(_mode(options.input or "")):
         raise ConfigError(
-            "--live is for --input -", hint="a microphone is always live, a file never"
+            "--live works only with --input -", hint="a microphone is always live, a file never"
         )
     if options.input == STDIO and sys.stdin is not None and sys.stdin.isatty():
         raise ConfigError(
@@ -129,7 +129,7 @@ def _opened(path: str, how: int, stack: ExitStack) -> int:
     stack.callback(os.close, descriptor)
     if os.isatty(descriptor):
         raise ConfigError(
-            f"{path} is a terminal, which audio would fill with signs",
+            f"{path} is a terminal, and audio is not text",
             hint="name a WAV file, or a pipe",
         )
     return descriptor

@@ -16,7 +16,7 @@ __all__ = ["check_script", "choose_output", "use_emulator"]
 def check_script(options: argparse.Namespace) -> None:
     """Raise ConfigError for a script that nobody would follow."""
     if options.script is not None and not options.emulator:
-        raise ConfigError("--script belongs to --emulator", hint="add --emulator")
+        raise ConfigError("--script works only with --emulator", hint="add --emulator")
 
 
 async def use_emulator(options: argparse.Namespace, stack: AsyncExitStack) -> None:

@@ -67,7 +67,7 @@ def unechoed() -> Iterator[None]:
 class Keyboard:
     """`with Keyboard() as keys: async for key in keys: ...`: each key as text, in lower case.
 
-    There are no keys where stdin is no terminal. At Ctrl-Z `may_leave` is asked. `on_leave` is
+    There are no keys where stdin is not a terminal. At Ctrl-Z `may_leave` is asked. `on_leave` is
     called when the terminal is given back, and `on_return` when `is_ours` says that it is ours
     again; `follow` has to be called now and then, since nobody tells a running process that `fg`
     has brought it forward.
@@ -194,7 +194,7 @@ def _terminal() -> int | None:
 
 
 def in_foreground(descriptor: int) -> bool:
-    """Whether this process may use the terminal: it is no background job of its shell."""
+    """Whether this process may use the terminal: it is not a background job of its shell."""
     if not hasattr(os, "tcgetpgrp"):  # Windows: there is no background
         return True
     try:

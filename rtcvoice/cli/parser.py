@@ -70,14 +70,14 @@ def seconds(text: str) -> float:
     except ValueError:
         number = 0.0
     if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number above 0")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
     return number
 
 
 def port(text: str) -> int:
     """Read the number of a port, 0 for any free one, as an argument's `type`."""
     if not text.isdecimal() or len(text) > 9 or int(text) > 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is no port: 0 to 65535")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port: 0 to 65535")
     return int(text)
 
 
@@ -100,7 +100,7 @@ def words(text: str) -> str:
     try:
         return os.fsencode(text).decode()
     except UnicodeError as exc:
-        raise argparse.ArgumentTypeError(f"{clean(text)!r} is no text in UTF-8") from exc
+        raise argparse.ArgumentTypeError(f"{clean(text)!r} is not text in UTF-8") from exc
 
 
 class Parser(argparse.ArgumentParser):
@@ -150,7 +150,8 @@ class Parser(argparse.ArgumentParser):
         see = f"see {self.prog} --help"
         if not word.startswith("-"):
             raise ConfigError(
-                f"{word!r} belongs to no option", hint=f"quote words that belong together; {see}"
+                f"{word!r} is not an option, nor the value of one",
+                hint=f"quote words that belong together; {see}",
             )
         name = word.partition("=")[0]
         hint = meant(name, self._option_string_actions) or see

@@ -143,7 +143,7 @@ class _Chat:
                         screen.notice(told)
                 case Meant.UNKNOWN:
                     screen.notice(
-                        f"{wish.text} is no command, and was not sent; /help shows the commands,"
+                        f"{wish.text} is not a command, and was not sent; /help shows the commands,"
                         " /say sends what follows it"
                     )
 

@@ -42,7 +42,7 @@ def load_tools(path: str | os.PathLike[str]) -> ToolSet:
             or f"a Python file, or '{DEMO}' for the tools that are shipped",
         )
     if file.suffix != ".py":
-        raise ConfigError(f"--tools {path} is no Python file", hint="its name has to end in .py")
+        raise ConfigError(f"--tools {path} is not a Python file", hint="its name has to end in .py")
     return _tools_of(_imported(file), str(path))
 
 
@@ -116,7 +116,7 @@ def _functions(module: ModuleType, path: str) -> list[Callable[..., Any]]:
         found = {name: getattr(module, name) for name in names}
         return [each for each in found.values() if _is_own_function(each, module)]
     if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
-        raise ConfigError(f"--tools {path}: __all__ is no list of names", hint="__all__ = ['f']")
+        raise ConfigError(f"--tools {path}: __all__ is not a list of names", hint="__all__ = ['f']")
     for name in names:
         if not hasattr(module, name):
             raise ConfigError(f"--tools {path}: __all__ names {name!r}, which is not there")

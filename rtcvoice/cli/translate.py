@@ -35,7 +35,7 @@ _RULES = (
 def interpreter(options: argparse.Namespace) -> dict[str, Any]:
     """Return what makes an interpreter of a session. Raises ConfigError."""
     if options.both and options.from_language is None:
-        raise ConfigError("--both has no second language", hint="add --from LANG")
+        raise ConfigError("--both needs to know the other language", hint="add --from LANG")
     text = instructions_for(options.to, source=options.from_language, both=options.both)
     return {"instructions": text, "turn_detection": DETECTION}
 

@@ -232,7 +232,7 @@ class CallConfig:
         for name in ANSWERING:
             if getattr(self, name) is not UNSET:
                 raise ConfigError(
-                    f"{name}= has no place in a transcription session: nobody answers there",
+                    f"{name}= cannot be used in a transcription session: nobody answers there",
                     hint="its options: transcription, turn_detection, noise_reduction, session",
                 )
 

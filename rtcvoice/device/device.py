@@ -91,7 +91,7 @@ def check_wanted(wanted: int | str | None) -> int | str | None:
     if hasattr(wanted, "__index__") and not isinstance(wanted, bool):
         return int(wanted)
     raise ConfigError(
-        f"{wanted!r} means no sound device",
+        f"{wanted!r} is not the name or number of a sound device",
         hint="a part of its name, its index in rtcvoice.devices(), or None for the default",
     )
 

@@ -36,7 +36,7 @@ except ModuleNotFoundError as exc:
     ) from exc
 
 ABOUT = (
-    "It is no model: it answers in recorded prompts, knows its own clips and its script,"
+    "It is not a model: it answers in recorded prompts, knows its own clips and its script,"
     " cannot translate, and costs nothing."
 )
 """What is to be said to whoever meets it."""

@@ -50,7 +50,7 @@ class AnswerFault(enum.StrEnum):
     EMPTY = "empty"
     """201 with an empty body."""
     GARBAGE = "garbage"
-    """Text that is no SDP."""
+    """Text that is not SDP."""
     TRUNCATED = "truncated"
     """It stops in the middle of its first media section."""
     NO_CANDIDATES = "no_candidates"

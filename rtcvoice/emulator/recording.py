@@ -5,7 +5,7 @@
     DIR/rtc_.../audio.wav      24 kHz; left what the user said, as it was heard, right the assistant
 
 `dir` is the client's view, as in a client's own logs: "out" is what it sent, "in" what it was sent.
-A message that is no JSON object is `"text"` in place of `"event"`. `time` counts seconds from the
+What is not a JSON object is `"text"` in place of `"event"`. `time` counts seconds from the
 offer, and so does the audio: before the connection stood there is silence.
 
 Lines go to the disk as they come, audio once a second with a true header: a killed process leaves

@@ -34,7 +34,7 @@ MOST = 1000
 """Entries of a list that are read one by one, because it does not fit as a whole."""
 
 MOST_TEXT = 1 << 20
-"""Characters of a text that is read although it is no good JSON."""
+"""Characters of a text that is read although it is not good JSON."""
 
 _UNFIT = (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError)
 

@@ -124,7 +124,7 @@ class ToolFailure(enum.StrEnum):
     """Why a call of a tool gave the model an error instead of a result."""
 
     UNKNOWN_NAME = "unknown_name"
-    """The model called something that is no tool of this session."""
+    """The model called something that is not a tool of this session."""
     BAD_ARGUMENTS = "bad_arguments"
     """The model's arguments do not fit the function's signature."""
     REFUSED = "refused"

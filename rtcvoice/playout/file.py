@@ -77,7 +77,7 @@ class FileSink(HeadlessSink):
             return
         try:
             if not stat.S_ISREG(os.fstat(self._open_as_it_is().fileno()).st_mode):
-                raise OSError(errno.ESPIPE, "it is no file")
+                raise OSError(errno.ESPIPE, "it is not a file")
         except (OSError, ValueError) as exc:
             self._abandon()
             reason = getattr(exc, "strerror", None) or exc

@@ -121,7 +121,9 @@ def _writable(file: BinaryIO | int | None) -> BinaryIO | int:
     """Return `file`, or stdout in its place; raises ConfigError when it takes no bytes."""
     if file is None:
         if sys.stdout is None:
-            raise ConfigError("there is no stdout to write to", hint="whoever started this shut it")
+            raise ConfigError(
+                "there is no stdout to write to", hint="the program that started this one closed it"
+            )
         file = sys.stdout.buffer
     if isinstance(file, int) and not isinstance(file, bool):
         return file

@@ -51,7 +51,7 @@ class Command(enum.Enum):
 class Player:
     """Plays the incoming stream at `rate`, any rate a sink asks for; raises ConfigError for others.
 
-    Where 10 ms are no whole number of samples, as the 220.5 at 22050 Hz, blocks are one longer now
+    Where 10 ms are not a whole number of samples (220.5 at 22050 Hz), blocks are one longer now
     and then: n of them have `n * rate // 100` samples.
 
     Loop side: `insert_packet`, `flush`, `resume`, `tee`, `close`. Puller side, one thread: `pull`.

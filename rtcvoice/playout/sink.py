@@ -35,7 +35,7 @@ def check_sink_rate(rate: int) -> int:
     if is_whole(rate) and rate in RATES:
         return int(rate)
     raise ConfigError(
-        f"{rate!r} is no sample rate that a sink can have",
+        f"{rate!r} is not a sample rate that a sink can have",
         hint=f"a whole number of samples a second from {RATES[0]} to {RATES[-1]}, such as 24000",
     )
 
@@ -70,7 +70,7 @@ class Sink(abc.ABC):
 
     @property
     def device_stats(self) -> DeviceStats | None:
-        """How the device fares; None for a sink that is no device."""
+        """How the device fares; None for a sink that is not a device."""
         return None
 
     @property

@@ -47,7 +47,7 @@ def check_base_url(url: Any) -> None:
             raise ValueError("no scheme or host")
     except ValueError as exc:
         raise ConfigError(
-            f"base_url {shown} is no web address",
+            f"base_url {shown} is not a web address",
             hint=f"for example {DEFAULT_BASE_URL}",
         ) from exc
     if parts.username or parts.password:  # not shown: it may be a secret

@@ -48,7 +48,7 @@ class HttpAnswer(NamedTuple):
 
     @property
     def text(self) -> str:
-        """The body as text; what is no UTF-8 is replaced."""
+        """The body as text; what is not UTF-8 is replaced."""
         return self.body.decode(errors="replace")
 
     @property
@@ -67,7 +67,7 @@ def decoded(body: bytes) -> Any:
 
 
 def refused(reply: HttpAnswer, doing: str, secrets: tuple[str, ...]) -> SignalingError:
-    """Return the error for an answer that is no 2xx; `secrets` are taken out of its words."""
+    """Return the error for an answer that is not a 2xx; `secrets` are taken out of its words."""
     code, message = _api_error(reply, secrets)
     status, request_id = reply.status, reply.request_id
     text = f"{doing} failed: HTTP {status}: {message}"

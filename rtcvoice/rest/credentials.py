@@ -76,11 +76,11 @@ class _Secret:
         if (found := odd_in(self.value)) is not None:
             raise CredentialsError(
                 f"the {self._name()} has {found} in it",
-                hint="take that out: a key or token is one word of letters, digits and - _",
+                hint="remove that: a key or token is one word of letters, digits and - _",
             )
         if is_placeholder(self.value):
             raise CredentialsError(
-                f"the {self._name()} is a placeholder out of an example", hint=WAYS
+                f"the {self._name()} is a placeholder from an example, not a real one", hint=WAYS
             )
 
     def __repr__(self) -> str:
@@ -206,7 +206,7 @@ class TokenUrl:
         parts = _web_address(self.url)
         if parts is None:
             raise CredentialsError(
-                "the token URL is no web address", hint="for example https://my.server/token"
+                "the token URL is not a web address", hint="for example https://my.server/token"
             )
         if parts.username or parts.password:  # not shown: it may be a secret
             raise CredentialsError(
@@ -239,7 +239,7 @@ class TokenUrl:
                 )
             if not isinstance(value, str) or not (value.isascii() and value.isprintable()):
                 raise CredentialsError(
-                    f"the header {name} of the token URL is no printable ASCII text",
+                    f"the header {name} of the token URL is not printable ASCII text",
                     hint="is a variable missing, or a line break at its end?",
                 )
 
@@ -356,12 +356,12 @@ async def _asked(provider: Callable[[], Any]) -> Any:
         raise
     except Exception as exc:
         raise CredentialsError(
-            f"{name}, which is to give the credentials, failed: {type(exc).__name__}:"
+            f"{name}, which gives the key or token, failed: {type(exc).__name__}:"
             f" {masked(str(exc))[:300]}",
         ) from exc
     if not isinstance(got, str | _Secret):
         raise CredentialsError(
-            f"{name}, which is to give the credentials, returned a {type(got).__name__}",
+            f"{name}, which gives the key or token, returned a {type(got).__name__}",
             hint="return the key or token as text",
         )
     return got
@@ -375,10 +375,10 @@ def waited_for(source: CredentialsSource | str | None) -> str:
         case ApiKeyFile():
             return f"the key file {source.path}"
         case EntraToken() if not isinstance(source.provider, str):
-            return f"{_name_of(source.provider)}, which is to give the credentials,"
+            return f"{_name_of(source.provider)}, which gives the key or token,"
         case EntraToken() | _Secret() | str() | None:
             return ""
-    return f"{_name_of(source)}, which is to give the credentials,"
+    return f"{_name_of(source)}, which gives the key or token,"
 
 
 def _name_of(function: Any) -> str:

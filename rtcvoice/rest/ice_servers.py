@@ -55,7 +55,7 @@ class IceServer:
         found = _URL.fullmatch(self.url) if isinstance(self.url, str) else None
         if found is None:
             shown = _without_password(str(self.url))
-            raise ConfigError(f"{shown!r} is no STUN or TURN address", hint=_EXAMPLES)
+            raise ConfigError(f"{shown!r} is not a STUN or TURN address", hint=_EXAMPLES)
         scheme, transport = found["scheme"], found["transport"]
         self._check(scheme, transport, found)
         put = object.__setattr__
@@ -167,7 +167,7 @@ def _from_json(text: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as exc:
-        raise ConfigError("the ICE servers are no valid JSON", hint=_EXAMPLES) from exc
+        raise ConfigError("the ICE servers are not valid JSON", hint=_EXAMPLES) from exc
 
 
 def _servers(item: Any) -> list[IceServer]:

@@ -87,7 +87,7 @@ def _fits(host: str, port: int, entry: str) -> bool:
 
 
 def _readings(entry: str) -> list[tuple[str, str]]:
-    """Return what an entry may mean, as (name or network, port): `::1` is no name with a port."""
+    """Return what an entry may mean, as (name or network, port): `::1` names no port."""
     if entry.startswith("["):
         inside, _, rest = entry[1:].partition("]")
         if rest.startswith("/"):

@@ -43,7 +43,7 @@ ALIKE = 0.6
 class Downmix:
     """Feed it pieces of any length, get int16 mono as long. `rate` in Hz; one thread.
 
-    Samples may be beyond full scale, but not by more than a factor of 1000; what is no number
+    Samples may be beyond full scale, but not by more than a factor of 1000; what is not a number
     counts as 0.
 
     A channel that was heard once counts from then on. Changes are gradual over a piece.

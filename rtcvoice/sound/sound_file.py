@@ -85,7 +85,8 @@ def check_recording(file: Any) -> Path | BinaryIO:
         if file.seekable():
             return cast(BinaryIO, file)
     raise ConfigError(
-        "the file object cannot be seeked", hint="play it with PipeSource, or read it whole first"
+        "the file object cannot jump back to its beginning (seek)",
+        hint="play it with PipeSource, or read it whole first",
     )
 
 
@@ -280,13 +281,16 @@ def _check(file: Recording, name: str) -> None:
     if path.is_fifo():  # opening it would wait for its writer
         raise DeviceError(f"{name} is a pipe", hint="read it with PipeSource, or --input - < it")
     if not path.is_file():  # a terminal or another device may be silent for ever
-        raise DeviceError(f"{name} is no file, but a device", hint=_HINT)
+        raise DeviceError(f"{name} is not a file, but a device", hint=_HINT)
     if not path.stat().st_size:
         raise DeviceError(f"{name} is empty", hint=_HINT)
     if path.suffix.lower() in _RAW_ENDINGS:
         with path.open("rb") as opened:
             if not format_of(opened.read(1 << 14), more=False):
-                raise DeviceError(f"{name} is raw audio, which nothing describes", hint=_RAW_HINT)
+                raise DeviceError(
+                    f"{name} is raw audio: nothing in it says its rate and channels",
+                    hint=_RAW_HINT,
+                )
 
 
 def _name_of(file: Recording) -> str:

@@ -11,7 +11,7 @@ __all__ = ["complete_environment", "environment"]
 def environment(name: str) -> str | None:
     """Return an environment variable's value, None when it is missing or blank.
 
-    Quotes around it go: files that are no shell scripts keep them, such as Docker's --env-file.
+    Quotes around it go: files that are not shell scripts keep them, such as Docker's --env-file.
     """
     text = os.environ.get(name, "").strip()
     if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":

@@ -31,7 +31,7 @@ class UnreadableFile(Exception):  # noqa: N818  (reads as what it is)
 def read_text(path: str | os.PathLike[str], *, most_bytes: int, strict: bool = True) -> str:
     """Return the text of a file in UTF-8, or in UTF-16 with its mark. Raises UnreadableFile.
 
-    Not `strict`: bytes that are no UTF-8 become U+FFFD.
+    Not `strict`: bytes that are not UTF-8 become U+FFFD.
     """
     try:
         data = _bytes(Path(path), most_bytes)
@@ -40,7 +40,7 @@ def read_text(path: str | os.PathLike[str], *, most_bytes: int, strict: bool = T
     except OSError as exc:
         raise UnreadableFile((exc.strerror or str(exc)).lower()) from exc
     except ValueError as exc:  # a zero byte in the path
-        raise UnreadableFile("that is no name of a file") from exc
+        raise UnreadableFile("that is not a name of a file") from exc
     if len(data) > most_bytes:
         raise UnreadableFile(f"it is larger than {most_bytes >> 10} KiB")
     try:
@@ -49,15 +49,15 @@ def read_text(path: str | os.PathLike[str], *, most_bytes: int, strict: bool = T
         if b"\0" not in data:
             return data.decode("utf-8-sig", "strict" if strict else "replace")
     except UnicodeDecodeError as exc:
-        raise UnreadableFile("it is no text in UTF-8") from exc
-    raise UnreadableFile("it is no text in UTF-8, perhaps UTF-16")
+        raise UnreadableFile("it is not text in UTF-8") from exc
+    raise UnreadableFile("it is not text in UTF-8, perhaps UTF-16")
 
 
 def _bytes(path: Path, most: int) -> bytes:
     """Read the file, or a little more than `most` bytes of it."""
     mode = path.stat().st_mode
     if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
-        raise UnreadableFile("it is a folder" if stat.S_ISDIR(mode) else "it is no file")
+        raise UnreadableFile("it is a folder" if stat.S_ISDIR(mode) else "it is not a file")
     return _piped(path, most) if stat.S_ISFIFO(mode) else _read(path, most)
 
 

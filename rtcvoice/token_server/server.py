@@ -98,10 +98,10 @@ class TokenServer:
             raise ConfigError(f"a token cannot live {token_seconds!r} s", hint="10 to 7200 can")
         if not _is_count(per_minute, RATES):
             raise ConfigError(
-                f"per_minute={per_minute!r} is no whole number of tokens", hint="1 to 1000000"
+                f"per_minute={per_minute!r} is not a whole number of tokens", hint="1 to 1000000"
             )
         if not _is_count(port, PORTS):
-            raise ConfigError(f"port={port!r} is no port", hint="0 (any free one) to 65535")
+            raise ConfigError(f"port={port!r} is not a port", hint="0 (any free one) to 65535")
         self._access = Access(
             host,
             origins=origins,
@@ -292,7 +292,7 @@ async def _chosen(request: web.Request) -> dict[str, Any]:
     try:
         chosen = json.loads(text) if text.strip() else {}
     except (ValueError, RecursionError) as exc:
-        raise Refusal(400, "invalid_json", "The body is no valid JSON.") from exc
+        raise Refusal(400, "invalid_json", "The body is not valid JSON.") from exc
     if not isinstance(chosen, dict):
         raise Refusal(400, "invalid_json", "The body has to be a JSON object.")
     return chosen
@@ -342,7 +342,7 @@ def session_options(path: str | Path) -> dict[str, Any]:
             return data
         inner = data.get("session", {})
         if not isinstance(inner, dict):
-            raise ConfigError(f"session: in {path} is no group of fields", hint=hint)
+            raise ConfigError(f"session: in {path} is not a group of fields", hint=hint)
         others = {name: value for name, value in data.items() if name != "tools"}
         return others | {"session": {**inner, "tools": data["tools"]}}
     session = {name: value for name, value in data.items() if name not in ("type", "model")}

@@ -1,6 +1,6 @@
 """The private names of aiortc's SCTP: data channels that open early, and that stand odd peers.
 
-aiortc's association trusts its peer: a message that is no UTF-8, the acknowledgement of a channel
+aiortc's association trusts its peer: a message that is not UTF-8, the acknowledgement of a channel
 that nobody opened or the second opening of one is an exception in the task that reads the network,
 and ends the call; fragments of a message that never ends are kept without limit. As in `_aiortc.py`
 only one *instance* is mended, and what is missing is named.
@@ -51,7 +51,7 @@ _OPEN, _ACK = 3, 2
 def guard_channels(sctp: Any, on_heard: Callable[[], None] = lambda: None) -> None:
     """Let no packet end the association but by its own meaning; call `on_heard` for each one.
 
-    Text that is no UTF-8 is passed on with U+FFFD for what cannot be read: what an event says is
+    Text that is not UTF-8 is passed on with U+FFFD for what cannot be read: what an event says is
     worth more than one of its characters.
     """
     handle = getattr(sctp, "_handle_data", None)

@@ -124,7 +124,7 @@ def shape_offer(sdp: str) -> str:
 def normalise_answer(sdp: str, *, most_candidates: int = MOST_CANDIDATES) -> str:
     """Return an answer that aiortc can use, with the same meaning.
 
-    Raises AnswerError when the text is no SDP (an HTML page, an empty body) or an offer, is larger
+    Raises AnswerError when the text is not SDP (an HTML page, an empty body) or an offer, is larger
     than any answer, refuses audio or the event channel, has no ICE credentials, no setup role or
     no fingerprint that can be checked, or names no address to connect to by UDP.
     """

@@ -179,7 +179,9 @@ class Transport:
         ice = self._gathering
         if ice.relay_only and not any(asked.candidate for asked in ice.asked):
             trouble = ice.trouble or "there is no TURN server"
-            raise TransportError(f"no relay can be used: {trouble}", stage="offer", hint=ice.cure)
+            raise TransportError(
+                f"no TURN server can be used: {trouble}", stage="offer", hint=ice.cure
+            )
         self._watch_sockets()
         self._become(TransportStage.OFFERED)
         return sdp.shape_offer(self._peer.localDescription.sdp)
@@ -329,7 +331,9 @@ class Transport:
         self._fail(TransportError(f"connecting failed: {what}", stage="connecting"))
 
     def _overflowed(self, reason: str) -> None:
-        self._fail(TransportError(f"the server cannot be listened to: {reason}", stage="connected"))
+        self._fail(
+            TransportError(f"nothing can be received from the server: {reason}", stage="connected")
+        )
 
     def _fail(self, error: TransportError) -> None:
         self._broken = self._broken or error

@@ -32,7 +32,7 @@ CLEAR, CLEARLY = 4.0, 18.0
 """dB that rest and AEC3's output must each stand above the usual to be a voice, and together."""
 
 QUIETEST = -58.0
-"""dBFS below which a rest is no voice."""
+"""dBFS below which a rest is not a voice."""
 
 DIVERGED_FOR = 10
 """Blocks after a sign that the room has changed in which nobody is believed to speak."""

@@ -199,7 +199,7 @@ class CallUsage:
         elif self.known_cost:
             money = f"more than US$ {self.known_cost:.4f}, {self._unknown}"
         else:
-            money = f"what {self.model} costs is unknown"
+            money = f"the price of {self.model} is not known"
         answers = f"{count} response{'' if count == 1 else 's'}"
         return f"{answers}, {tokens.input:,} tokens in{cached}, {tokens.output:,} out; {money}"
 

@@ -34,7 +34,7 @@ def checked_event(event: ClientEvent | dict[str, Any]) -> tuple[ClientEvent, str
         event = msgspec.structs.replace(event, event_id=new_id())
     if not isinstance(event, tuple(events.CLIENT_EVENTS.values())):
         raise ConfigError(
-            f"{type(event).__name__} is no event that a client can send",
+            f"{type(event).__name__} is not an event that a client can send",
             hint="pass one of rtcvoice.events' client events or a dict with a 'type'",
         )
     return event, events.encode(event)
@@ -48,7 +48,7 @@ def _checked_dict(event: dict[str, Any]) -> tuple[ClientEvent, str]:
         raise ConfigError(f"the event cannot be written as JSON: {exc}") from exc
     if isinstance(decoded, events.UnknownEvent):
         raise ConfigError(
-            f"{event.get('type')!r} is no event that a client can send"
+            f"{event.get('type')!r} is not an event that a client can send"
             + (f": {decoded.error}" if decoded.error else ""),
             hint=f"client events: {', '.join(sorted(events.CLIENT_EVENTS))}",
         )
@@ -81,7 +81,7 @@ def response_params(overrides: dict[str, Any]) -> ResponseParams | None:
     for name in overrides:
         if name not in known:
             raise ConfigError(
-                f"there is no setting {name}= of a response", hint=f"settings: {', '.join(known)}"
+                f"a response has no setting {name}=", hint=f"settings: {', '.join(known)}"
             )
     metadata = overrides.get("metadata") or {}
     if METADATA_KEY in metadata or len(metadata) > MOST_METADATA:

@@ -96,7 +96,7 @@ def _decoded(uri: str) -> bytes:
     head = _DATA_URI.match(uri)
     if head is None:
         raise ConfigError(
-            f"{uri[:40]!r} is no data URI of a PNG or JPEG image",
+            f"{uri[:40]!r} is not a data URI of a PNG or JPEG image",
             hint="it begins with data:image/png;base64, or data:image/jpeg;base64,",
         )
     try:

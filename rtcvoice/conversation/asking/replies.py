@@ -117,7 +117,7 @@ class Replies:
                 begun.set_exception(refused("to answer", request.error))
             case RequestState.REFUSED:
                 begun.set_exception(
-                    TransportError("the server did not react to the request", stage="reply")
+                    TransportError("the server did not answer the request", stage="reply")
                 )
             case _:
                 return

@@ -106,7 +106,7 @@ class Dispatcher:
     def off(self, handler: Handler[ServerEvent]) -> None:
         """Hand `handler` no more events, whatever it was registered for; what it does, it ends.
 
-        Raises ConfigError when it is no handler of this call. After the end: nothing.
+        Raises ConfigError when it is not a handler of this call. After the end: nothing.
         """
         found = [each for each in self._handlers.values() if each.handler == handler]
         if not found and self._end is None:

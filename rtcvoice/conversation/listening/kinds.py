@@ -37,7 +37,7 @@ _BASES = (FromServer, LocalEvent, UnknownEvent)
 class Kinds:
     """What one reader, waiter or handler wants: all that is of one of these kinds.
 
-    Raises ConfigError for what is no kind of event, and for names of the beta API; warns of
+    Raises ConfigError for what is not a kind of event, and for names of the beta API; warns of
     patterns that no known event matches. No kind at all means every event.
     """
 
@@ -66,7 +66,7 @@ def _checked(kind: object) -> type[AnyEvent]:
     if kind in CLIENT_EVENTS.values():
         raise ConfigError(f"{kind!r} is an event that is sent: nobody receives one")
     raise ConfigError(
-        f"{kind!r:.200} is no kind of event",
+        f"{kind!r:.200} is not a kind of event",
         hint='give a class such as events.ResponseDone, several of them, or "response.*"',
     )
 

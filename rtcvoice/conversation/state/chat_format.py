@@ -69,7 +69,7 @@ def unfolded(entry: Any, place: str) -> Iterator[tuple[str, dict[str, Any]]]:
         yield place, _message(entry, place)
         calls = entry.get("tool_calls") or ()
         if not isinstance(calls, list | tuple):
-            raise ConfigError(f"{place}['tool_calls'] is no list")
+            raise ConfigError(f"{place}['tool_calls'] is not a list")
         for index, call in enumerate(calls):
             there = f"{place}['tool_calls'][{index}]"
             yield there, _call(call, there)
@@ -163,7 +163,7 @@ def _image(image: Any, place: str) -> dict[str, Any] | None:
 def _call(call: Any, place: str) -> dict[str, Any]:
     function = call.get("function") if isinstance(call, Mapping) else None
     if not isinstance(function, Mapping):
-        raise ConfigError(f"{place} is no function call", hint="it has an 'id' and a 'function'")
+        raise ConfigError(f"{place} is not a function call", hint="it has an 'id' and a 'function'")
     return {
         "type": "function_call",
         "call_id": call.get("id"),

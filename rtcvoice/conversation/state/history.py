@@ -84,7 +84,7 @@ def seed(
     chats, with `content` (text or parts) in place of `text`, the roles developer and tool, and
     `tool_calls`; see `chat_format`. Entries whose text is empty, and what a client cannot create,
     are left out; so are calls without outputs, and outputs without calls. Raises ConfigError for
-    what is no history.
+    what is not a history.
     """
     entries = [
         _checked(entry, place)

@@ -68,7 +68,7 @@ class Record:
     response_id: str = ""
     """The response that made it; empty for the user's."""
     other: dict[str, Any] = field(default_factory=dict)
-    """Of what is no message: its fields."""
+    """Of what is not a message: its fields."""
     done: bool = False
     """The server will not change it any more."""
     over: bool = False

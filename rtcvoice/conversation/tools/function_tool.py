@@ -73,7 +73,7 @@ class _Options:
     def __post_init__(self) -> None:
         for option, text in (("name", self.name), ("description", self.description)):
             if not (text is None or isinstance(text, str)):
-                raise ConfigError(f"@tool({option}={text!r:.80}) is no text")
+                raise ConfigError(f"@tool({option}={text!r:.80}) is not text")
         check_hook("@tool(approve=)", self.approve)
 
 
@@ -268,7 +268,7 @@ def check_number(
     most: float = float("inf"),
     kind: Any = int | float,
 ) -> None:
-    """Refuse what is no number, or one out of bounds."""
+    """Refuse what is not a number, or one out of bounds."""
     if not isinstance(value, kind) or not least <= value <= most:
         what = "whole number" if kind is int else "number"
         bounds = f"of at least {least:g}" if most == float("inf") else f"from {least:g} to {most:g}"

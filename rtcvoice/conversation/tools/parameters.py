@@ -1,7 +1,7 @@
 """The parameters of a function that a model has to give, with their annotations evaluated.
 
 Functions come in many forms: methods, partials, decorated ones, objects that can be called. What
-`functools.partial` binds is no parameter any more: neither shown to the model nor taken from it.
+`functools.partial` binds is not a parameter any more: neither shown to the model nor taken from it.
 """
 
 from __future__ import annotations

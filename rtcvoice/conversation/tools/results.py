@@ -244,7 +244,7 @@ def _decoded(data: bytes) -> str:
     try:
         return data.decode()
     except UnicodeDecodeError as exc:
-        raise _NoForm(f"{len(data)} bytes that are no text in UTF-8") from exc
+        raise _NoForm(f"{len(data)} bytes that are not text in UTF-8") from exc
 
 
 def _dumped(value: Any, dump: Callable[..., Any]) -> Any:

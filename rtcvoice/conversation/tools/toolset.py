@@ -155,12 +155,12 @@ def _listed(tools: Any) -> list[Any]:
     try:
         return list(tools)
     except TypeError as exc:
-        raise ConfigError(f"tools={shown(tools)} is no list", hint="tools=[...]") from exc
+        raise ConfigError(f"tools={shown(tools)} is not a list", hint="tools=[...]") from exc
 
 
 def _checked(function: Any) -> Callable[..., Any]:
     if isinstance(function, type) or not callable(function):
         raise ConfigError(
-            f"{shown(function)} is no tool", hint="pass functions, or dicts as in the API"
+            f"{shown(function)} is not a tool", hint="pass functions, or dicts as in the API"
         )
     return function  # type: ignore[no-any-return]

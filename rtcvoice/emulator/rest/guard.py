@@ -23,7 +23,7 @@ class Guard:
 
     `origins`: web origins besides those of this machine, such as `https://shop.example`; their
     host may also be this server's own name. `*` takes every page and every name. Raises
-    ConfigError for what is no origin.
+    ConfigError for what is not an origin.
     """
 
     def __init__(self, origins: Iterable[str] = ()) -> None:

@@ -49,7 +49,7 @@ def arguments_for(schema: Mapping[str, Any] | None, text: str) -> dict[str, Any]
     Understands type, enum, const, default, examples, properties, required, items, bounds of
     numbers, lengths and arrays, multipleOf, format, anyOf, oneOf, allOf and references inside the
     schema. A `pattern` is met if a word of the text, or one of a few usual values, meets it. What
-    is no schema at all, such as `properties: true`, gives no arguments.
+    is not a schema at all, such as `properties: true`, gives no arguments.
     """
     if not schema:
         return {}
@@ -115,7 +115,7 @@ class _Maker:
         return value if isinstance(value, Mapping) else {}
 
     def _best(self, branches: Any, depth: int) -> Mapping[str, Any]:
-        """Return the first branch that is not null; deep down, the first that is no object."""
+        """Return the first branch that is not null; deep down, the first that is not an object."""
         found = [b for b in branches if isinstance(b, Mapping)]
         useful = [b for b in found if b.get("type") != "null"]
         if depth >= _DEEPEST // 2:

@@ -63,8 +63,8 @@ CLIENT_EVENTS = {
 def decode(text: str) -> Event:
     """Return the event in `text`, an object with a known string as `type`.
 
-    Raises RequestError: `invalid_json` for what is no JSON (NaN and infinite numbers included) or
-    nested deeper than 64, `invalid_event` for what is no object.
+    Raises RequestError: `invalid_json` for what is not JSON (NaN and infinite numbers included) or
+    nested deeper than 64, `invalid_event` for what is not an object.
     """
     try:
         event = json.loads(text, parse_constant=_refuse, parse_float=_finite)

@@ -67,7 +67,7 @@ class SessionFaults(Options):
     malformed_events: bool = False
     """Between the events come messages that are no events: broken JSON, arrays, wrong types."""
     not_utf8: bool = False
-    """Between the events come text messages whose bytes are no UTF-8."""
+    """Between the events come text messages whose bytes are not UTF-8."""
 
     # As servers of other makers do
     leave_out: tuple[str, ...] = ()

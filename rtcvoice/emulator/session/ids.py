@@ -24,7 +24,7 @@ def new_call_id(random: Random) -> str:
 def checked_call_id(call_id: str) -> str:
     """Return `call_id` if a folder can safely have that name. Raises ValueError."""
     if not re.fullmatch(r"[A-Za-z0-9_-]{1,100}", call_id):
-        raise ValueError(f"{call_id[:100]!r} is no id of a call")
+        raise ValueError(f"{call_id[:100]!r} is not an id of a call")
     return call_id
 
 

@@ -170,7 +170,7 @@ def create(item: Item, new_id: str, path: str) -> tuple[Item, Tokens]:
     """Return the server's copy of a client's checked `item`, and its weight.
 
     Audio is dropped from the copy: the service shows user audio as a part whose transcript is null.
-    Raises RequestError at `path` for audio that is no base64.
+    Raises RequestError at `path` for audio that is not base64.
     """
     made = {"id": new_id, **{k: v for k, v in deepcopy(item).items() if k != "object"}}
     audio = image = 0

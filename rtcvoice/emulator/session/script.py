@@ -238,6 +238,7 @@ def check_turn(turn: Turn, voice: Voice, place: str) -> None:
     if turn.then is not None:
         if turn.then.hears is not None or turn.then.clip is not None:
             raise ConfigError(
-                f"{place}: then hears nothing", hint="the user's next words are a turn of their own"
+                f"{place}: a turn in then= cannot have hears= or clip=",
+                hint="the user's next words are a turn of their own",
             )
         check_turn(turn.then, voice, place)

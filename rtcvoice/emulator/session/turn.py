@@ -94,7 +94,7 @@ class Turn:
         then: Any = self.then
         if not isinstance(then, Turn | None):
             hint = "then=Turn(says='It is {result.temperature} degrees.')"
-            raise ConfigError("Turn: then is no Turn", hint=hint)
+            raise ConfigError("Turn: then is not a Turn", hint=hint)
         depth, each = 0, then
         while each is not None:
             depth, each = depth + 1, each.then
@@ -121,7 +121,9 @@ class Turn:
 def function_call(name: Any, arguments: Any, place: str) -> Call:
     """Return one call. Raises ConfigError that names `place`."""
     if not isinstance(name, str) or not name:
-        raise ConfigError(f"{place}: calls names functions", hint=_CALLS)
+        raise ConfigError(
+            f"{place}: calls needs the names of functions and their arguments", hint=_CALLS
+        )
     if arguments is None or arguments == "":
         return Call(name)
     if isinstance(arguments, str):
@@ -133,7 +135,7 @@ def function_call(name: Any, arguments: Any, place: str) -> Call:
         return Call(name, json.dumps(dict(arguments), allow_nan=False))
     except (TypeError, ValueError, RecursionError) as exc:
         hint = "put dates in quotes"
-        raise ConfigError(f"{place}: these arguments are no JSON: {exc}", hint=hint) from exc
+        raise ConfigError(f"{place}: these arguments are not JSON: {exc}", hint=hint) from exc
 
 
 def _calls(value: Any) -> list[Call]:
@@ -145,7 +147,9 @@ def _calls(value: Any) -> list[Call]:
         return [function_call(name, given, "Turn") for name, given in value.items()]
     if isinstance(value, Sequence) and not isinstance(value, bytes):
         return [call for each in value for call in _calls_of_entry(each)]
-    raise ConfigError("Turn: calls names functions", hint=f"calls={_CALLS}")
+    raise ConfigError(
+        "Turn: calls= needs the names of functions and their arguments", hint=f"calls={_CALLS}"
+    )
 
 
 def _calls_of_entry(value: Any) -> list[Call]:
