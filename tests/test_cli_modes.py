@@ -217,8 +217,8 @@ def test_an_interpreter_is_told_the_languages() -> None:
     [
         (["translate"], "--to"),
         (["translate", "--to", "French", "--both", "--emulator"], "add --from LANG"),
-        (["--limit-cost", "0"], "no number above 0"),
-        (["text", "--limit-tokens", "1.5"], "no whole number"),
+        (["--limit-cost", "0"], "not a number above 0"),
+        (["text", "--limit-tokens", "1.5"], "not a whole number"),
         (["--emulator", "--push-to-talk"], "needs a terminal"),
         (["text", "--emulator", "--tools", "missing.py"], "there is no such file"),
         (["text", "--script", "a.yaml"], "--script works only with --emulator"),

@@ -87,8 +87,8 @@ def test_what_the_library_has_the_command_line_has(tmp_path: Path) -> None:
         (["--instructions-file", "missing.txt"], "there is no such file"),
         (["--instructions", "a", "--instructions-file", "b"], "not allowed with"),
         (["--push-to-talk", "--turn-detection", "server_vad"], "not allowed with"),
-        (["--live", "--emulator"], "--live is for --input -"),
-        (["--live", "--input", "q.wav"], "--live is for --input -"),
+        (["--live", "--emulator"], "--live works only with --input -"),
+        (["--live", "--input", "q.wav"], "--live works only with --input -"),
     ],
 )
 def test_what_makes_no_sense_is_refused(arguments: list[str], says: str) -> None:

@@ -523,13 +523,13 @@ async def test_what_is_no_image_or_too_large_is_refused_before_it_is_sent(tmp_pa
             (PNG + bytes(60000), "60070 bytes, and the most that fits into an event is 47616"),
             (tmp_path / "none.png", "cannot be read"),
             ("https://example.com/a.png", "not on this machine"),
-            ("data:image/gif;base64,AAAA", "no data URI of a PNG or JPEG"),
+            ("data:image/gif;base64,AAAA", "not a data URI of a PNG or JPEG"),
             ("data:image/png;base64,AA*A", "not valid base64"),
         ]:
             with pytest.raises(ConfigError, match=complaint):
                 await call.ask("?", images=[image])
         for images in (str(tmp_path), None, 5):
-            with pytest.raises(ConfigError, match="no list of images"):
+            with pytest.raises(ConfigError, match="not a list of images"):
                 await call.ask("?", images=images)
         with pytest.raises(ConfigError, match="nothing to send"):
             await call.send("")

@@ -180,7 +180,7 @@ def test_a_key_from_a_file(tmp_path, text, caplog):
         (b"sk-one\nsk-two", "holds more than one line"),
         (b"OPENAI_API_KEY=sk-one\nOTHER=x", "holds more than one line"),
         (b"sk-...", "a placeholder from an example"),
-        (b"\xff\xfe\x00", "no text in UTF-8"),
+        (b"\xff\xfe\x00", "not text in UTF-8"),
         ("schlüssel".encode(), r"the character U\+00FC"),
         (b"x " * 100_000, "larger than 64 KiB"),
         (None, "no such file"),
@@ -305,7 +305,7 @@ async def test_errors_of_ours_pass_as_they_are():
     ["", "my.server/token", "ftp://x", 7, "http://", "http://[", "http://h:x/", "http://h/a b"],
 )
 def test_a_token_url_that_is_none(url):
-    with pytest.raises(CredentialsError, match="no web address"):
+    with pytest.raises(CredentialsError, match="not a web address"):
         TokenUrl(url)
 
 

@@ -786,11 +786,11 @@ async def test_classes_and_patterns_and_base_classes():
 @pytest.mark.parametrize(
     ("kind", "error"),
     [
-        (int, "no kind of event"),
-        (events.ErrorEvent | events.UnknownEvent, "no kind of event"),
-        (REFUSED, "no kind of event"),
-        (None, "no kind of event"),
-        (["error"], "no kind of event"),
+        (int, "not a kind of event"),
+        (events.ErrorEvent | events.UnknownEvent, "not a kind of event"),
+        (REFUSED, "not a kind of event"),
+        (None, "not a kind of event"),
+        (["error"], "not a kind of event"),
         (events.ResponseCreate, "is sent"),
     ],
 )

@@ -152,5 +152,5 @@ async def test_a_form_of_very_many_parts_is_not_read_to_its_end():
 def test_only_an_id_becomes_the_name_of_a_folder():
     assert checked_call_id("rtc_u2_abc") == "rtc_u2_abc"
     for wrong in ("", "..", "a/b", "a\\b", "/etc", "a\n", "x" * 101):
-        with pytest.raises(ValueError, match="no id"):
+        with pytest.raises(ValueError, match="not an id"):
             checked_call_id(wrong)

@@ -150,7 +150,7 @@ async def test_a_server_that_freezes_is_noticed_in_time(emulator):
     async with calling(emulator, liveness_timeout=0.3) as call:
         async with asyncio.timeout(4):
             end = await call.wait_ended()
-    assert "nothing was heard" in end.reason
+    assert "nothing was received" in end.reason
     await emulator.end_calls()
 
 

@@ -79,7 +79,7 @@ def test_none_at_all(nothing):
 @pytest.mark.parametrize(
     ("written", "complaint"),
     [
-        ("http://host", "no STUN or TURN address"),
+        ("http://host", "not a STUN or TURN address"),
         ("turn:me:hunter2@", r"'turn:\*\*\*@' is not a STUN or TURN address"),
         ("turn:host", "no user name and password"),
         ("turn:me@host", "no user name and password"),
@@ -88,7 +88,7 @@ def test_none_at_all(nothing):
         ("turn:me:hun:ter2@host", "several colons"),
         ("stun:host?transport=udp", "UDP only"),
         ("turns:me:hunter2@host?transport=udp", "TLS, over TCP"),
-        ("[{", "no valid JSON"),
+        ("[{", "not valid JSON"),
         ({"username": "me"}, "without urls"),
         ({"urls": "turn:me:hunter2@a", "credential": "other"}, "given, too"),
         ({"urls": 7}, "without urls"),

@@ -74,7 +74,7 @@ def test_a_response_without_news_is_cancelled_and_the_next_one_is_made() -> None
             first = await call.ask("one")
             second = await call.ask("two")
             assert NEWS_TIMEOUT <= asyncio.get_running_loop().time() - begun < NEWS_TIMEOUT + 5
-            with pytest.raises(ServerError, match="nothing was heard of this response for 60 s"):
+            with pytest.raises(ServerError, match="nothing was received of this response for 60 s"):
                 await first.text()
             with pytest.raises(ServerError, match="it was cancelled"):
                 await first.played()

@@ -232,7 +232,7 @@ async def test_junk_does_not_keep_a_dead_call_alive():
                 while call.state.name == "ACTIVE":
                     stranger.sendto(b"\x80" * 20, ("127.0.0.1", port))
                     await asyncio.sleep(0.01)
-        assert "nothing was heard" in (await call.wait_ended()).reason
+        assert "nothing was received" in (await call.wait_ended()).reason
 
 
 def test_only_answers_that_carry_the_password_count():

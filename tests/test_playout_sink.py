@@ -253,7 +253,7 @@ def test_a_sink_is_as_new_in_each_call(tmp_path, caplog):
 @pytest.mark.parametrize("rate", ["24000", 8000.0, 7999, 192001, -1, 0, None, True])
 def test_what_is_no_rate_of_a_sink_is_refused_at_once(rate):
     for make in (Discard, lambda rate: FileSink("a.wav", rate=rate)):
-        with pytest.raises(ConfigError, match="no sample rate that a sink can have"):
+        with pytest.raises(ConfigError, match="not a sample rate that a sink can have"):
             make(rate=rate)
 
 

@@ -439,7 +439,7 @@ def test_paths_are_names_of_files(tmp_path):
     "script", [Turn(), 3, [{"says": "x"}], ["x"], [Turn(), None], {"turns": []}, b"x"]
 )
 def test_what_is_no_script_is_refused_with_an_example(script):
-    with pytest.raises(ConfigError, match=r"list of turns|no Turn") as caught:
+    with pytest.raises(ConfigError, match=r"list of turns|not a Turn") as caught:
         Emulator(script=script)
     assert "Turn(hears=" in caught.value.hint
 

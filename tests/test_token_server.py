@@ -117,8 +117,8 @@ async def test_clients_choose_what_is_allowed(emulator):
         ('{"api_key": "x"}', "option_not_allowed", "'api_key' is not allowed"),
         ('{"voice": 7}', "invalid_value", "voice= is a int"),
         ("[]", "invalid_json", "JSON object"),
-        ("{", "invalid_json", "no valid JSON"),
-        ("[" * 9999, "invalid_json", "no valid JSON"),
+        ("{", "invalid_json", "not valid JSON"),
+        ("[" * 9999, "invalid_json", "not valid JSON"),
     ],
 )
 async def test_what_is_not_allowed_is_refused(emulator, http, body, code, says):

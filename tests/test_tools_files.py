@@ -89,7 +89,7 @@ def test_a_file_may_say_which(tmp_path: Path, text: str, names: list[str]) -> No
         ("import no_such_module_at_all\n", "No module named", "line 1"),
         ("def f(x): ...\n", "tool f: parameter 'x' has no type", "x: str"),
         ("__all__ = ['gone']\n", "'gone', which is not there", ""),
-        ("TOOLS = 5\n", "no list", ""),
+        ("TOOLS = 5\n", "not a list", ""),
         ("__all__ = 5\n", "__all__ is not a list", ""),
         ("__all__ = [5]\n", "__all__ is not a list", ""),
         ("raise ValueError('sk-0123456789\\x1b[2J')\n", "ValueError: sk-***[2J", "line 1"),
@@ -107,7 +107,7 @@ def test_a_file_without_usable_tools_is_explained(
 @pytest.mark.parametrize(
     ("name", "cause"),
     [
-        ("tools.txt", "no Python file"),
+        ("tools.txt", "not a Python file"),
         ("random.py", "cannot be called 'random'"),
         ("my-tools.py", "cannot be called 'my-tools'"),
     ],

@@ -73,7 +73,7 @@ def read(path: str | None) -> tuple[str, dict[str, Any]]:
     try:
         values = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as exc:
-        raise ConfigError(f"{place} is no TOML: {exc}", hint=_CURE) from exc
+        raise ConfigError(f"{place} is not TOML: {exc}", hint=_CURE) from exc
     _check_owner(place, values)
     return str(place), values
 

@@ -36,7 +36,7 @@ _WHAT_IT_IS = (
     " answer comes back over WebRTC. Nothing is charged, and nothing leaves this machine."
 )
 _LIMITED = (
-    "The emulator runs on this machine and costs nothing. It is no AI: it understands its own"
+    "The emulator runs on this machine and costs nothing. It is not an AI: it understands its own"
     " recorded clips only, and answers in recorded words."
 )
 _NO_TRANSLATION = (

@@ -153,7 +153,7 @@ def _by_index(devices: Sequence[Device], index: int, direction: Direction) -> De
         if device.index == index:
             if device.channels(direction):
                 return device
-            raise DeviceError(f"{device.name!r} is no {direction.value}", hint=LIST_HINT)
+            raise DeviceError(f"{device.name!r} is not a {direction.value}", hint=LIST_HINT)
     raise DeviceError(f"there is no sound device {index}", hint=LIST_HINT)
 
 

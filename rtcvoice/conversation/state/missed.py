@@ -189,7 +189,7 @@ def _completed(response_id: str) -> events.ResponseDone:
 def _failed(response_id: str) -> events.ResponseDone:
     error = events.FailureDetail(
         code="no_news",
-        message=f"nothing was heard of this response for {NEWS_TIMEOUT:g} s; it was cancelled",
+        message=f"nothing was received of this response for {NEWS_TIMEOUT:g} s; it was cancelled",
     )
     details = events.StatusDetails(type="failed", error=error)
     return events.ResponseDone(

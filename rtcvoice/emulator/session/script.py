@@ -190,7 +190,7 @@ def listed(turns: Sequence[Turn]) -> list[Turn]:
     turns = list(turns)
     for number, turn in enumerate(turns, 1):
         if not isinstance(turn, Turn):
-            raise ConfigError(f"Turn {number} is {turn!r:.80}, no Turn", hint=example)
+            raise ConfigError(f"Turn {number} is {turn!r:.80}, not a Turn", hint=example)
     return turns
 
 
