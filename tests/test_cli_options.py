@@ -160,10 +160,10 @@ def test_a_usual_device_opens_none_by_itself(usual: Path) -> None:
         ("headphones = 1", "is a switch"),
         ("voice = []", "neither text nor a number"),
         ('turn-detection = "never"', "one of server_vad, semantic_vad"),
-        ("voice = ", "is no TOML"),
+        ("voice = ", "is not TOML"),
         ("text = 3", "is a table"),
         ("config = 'x'", "there is no option 'config'"),
-        ("a = " + "[" * 5000, "is no TOML"),
+        ("a = " + "[" * 5000, "is not TOML"),
     ],
 )
 def test_what_is_wrong_with_the_file_is_told(usual: Path, text: str, says: str) -> None:
@@ -301,7 +301,7 @@ def test_the_demo_says_how_to_go_on(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (["demo", "--output", "none"], "Nothing is charged"),
         (["translate", "--to", "French", "--emulator"], "It cannot translate"),
-        (["--emulator", "--input", "none"], "no AI"),
+        (["--emulator", "--input", "none"], "not an AI"),
         (["text", "--emulator"], "costs nothing"),
     ],
 )
