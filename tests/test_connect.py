@@ -166,10 +166,10 @@ def test_a_second_entering_is_refused_and_disturbs_nobody(scene):
         here = scene()
         once = here.connect()
         async with once as call:
-            with pytest.raises(ConfigError, match="entered before"):
+            with pytest.raises(ConfigError, match="used before"):
                 await once
             assert call.state is CallState.ACTIVE
-        with pytest.raises(ConfigError, match="entered before"):
+        with pytest.raises(ConfigError, match="used before"):
             await once
 
     run(main())

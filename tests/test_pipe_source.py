@@ -238,7 +238,7 @@ def test_other_formats_are_refused_by_name(codec: str, form: str, says: str) -> 
     ("head", "says"),
     [
         (b"#!AMR\n", "AMR"),
-        (gzip.compress(bytes(100)), "gzip"),
+        (gzip.compress(bytes(100), mtime=0), "gzip"),
         (bz2.compress(b"a"), "bzip2"),
         (lzma.compress(b"a"), "xz"),
         (b"RF64" + bytes(20), "RIFF"),

@@ -135,7 +135,7 @@ class Call(EventVerbs):
 
         The least that an entry needs: `{"role": "user", "text": "..."}`, or assistant, or system.
         Of an interrupted answer the part that was heard is added. No response follows, and it is no
-        turn of this call. Raises ConfigError for what is no history, ServerError when refused.
+        turn of this call. Raises ConfigError for what is not a history, ServerError when refused.
         """
         await self._requests.add_history(self._requests.history_items(history))
 

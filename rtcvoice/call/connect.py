@@ -166,9 +166,7 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
 
     async def __aenter__(self) -> Call:
         if self._task is not None:
-            raise ConfigError(
-                "this connect(...) was entered before", hint="call connect(...) again"
-            )
+            raise ConfigError("this connect(...) was used before", hint="call connect(...) again")
         task = self._task = asyncio.create_task(self._connect(), name="rtcvoice connecting")
         try:
             return await asyncio.shield(task)

@@ -35,7 +35,7 @@ async def message_items(
     cannot be read. Whatever takes more than a moment runs in a thread.
     """
     if isinstance(images, str | bytes | os.PathLike) or not isinstance(images, Iterable):
-        raise ConfigError("images= is no list of images", hint="pass images=[...]")
+        raise ConfigError("images= is not a list of images", hint="pass images=[...]")
     parts = []
     for image in images:
         read = await in_thread(content.read_image, image)

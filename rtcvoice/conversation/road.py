@@ -177,7 +177,7 @@ class CallConversation:
         self._act_on(self.state.sent(event, self._clock()))
 
     def send_by_hand(self, event: ClientEvent | dict[str, Any]) -> None:
-        """Send what the user made. Raises ConfigError for what is no event; see `send`."""
+        """Send what the user made. Raises ConfigError for what is not an event; see `send`."""
         checked, text = checked_event(event)
         if isinstance(checked, events.ResponseCreate):
             self.requests.check_open()

@@ -68,7 +68,7 @@ class Speaker(Sink):
     ) -> None:
         self.rate = check_rate(rate)
         if not 0 < latency <= 1:
-            raise ConfigError(f"latency={latency!r} is no buffer of up to 1 s")
+            raise ConfigError(f"latency={latency!r} is not a buffer of up to 1 s")
         self.played: TimedRing = TimedRing(self.rate)
         self.on_change: Callable[[DeviceChanged], None] | None = None
         self._host = device_host()

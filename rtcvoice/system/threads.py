@@ -149,7 +149,7 @@ def settable_in_future(error: BaseException) -> BaseException:
 async def contained(awaitable: Awaitable[T]) -> T:
     """Await the user's code on the event loop; SystemExit and the like end it alone.
 
-    Left to itself SystemExit would end the loop, and any other that is no Exception the task which
+    Left to itself SystemExit would end the loop, and any other not an Exception the task that
     awaits it, with nobody told. As in a thread it becomes a RuntimeError. KeyboardInterrupt is the
     user's wish to end the program.
     """

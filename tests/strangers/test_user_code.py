@@ -318,7 +318,7 @@ def test_a_docstring_that_is_no_text_says_nothing():
     ("definition", "reason"),
     [
         ({"type": "function", "function": {"name": "a", "parameters": {}}}, "inside 'function'"),
-        ({"type": "function", "name": "a", "parameters": "{}"}, "are no dict"),
+        ({"type": "function", "name": "a", "parameters": "{}"}, "are not a dict"),
         ({"type": "function", "name": "a", "parameters": {"default": print}}, "no JSON"),
     ],
 )

@@ -45,7 +45,7 @@ def check_limits(model: str, limits: Limits | None, price: ModelPrice | None) ->
         and UsageMeter(model, price=price).price is None
     ):
         raise ConfigError(
-            f"a limit on cost, but what {model!r} costs is unknown",
+            f"the cost cannot be limited: the price of {model!r} is not known",
             hint=f"price=rtcvoice.ModelPrice(...), or a model of: {', '.join(sorted(PRICES))}",
         )
 

@@ -39,7 +39,7 @@ class Expected(Generic[EventT]):
                 "where= must be a plain function", hint="such as where=lambda event: event.final"
             )
         if timeout is not None and not (isinstance(timeout, int | float) and timeout == timeout):
-            raise ConfigError(f"timeout={timeout!r:.80} is no number of seconds")
+            raise ConfigError(f"timeout={timeout!r:.80} is not a number of seconds")
         self._kinds = kinds
         self._where = where
         self._timeout = timeout

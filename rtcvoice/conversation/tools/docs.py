@@ -36,7 +36,7 @@ class Docs(NamedTuple):
 
 
 def read_docstring(text: object) -> Docs:
-    """Return what the docstring `text` says; what is no text (mocks have such) says nothing."""
+    """Return what the docstring `text` says; what is not text (mocks have such) says nothing."""
     lines = inspect.cleandoc(text if isinstance(text, str) else "").splitlines()
     head = next((n for n in range(len(lines)) if _starts_section(lines, n)), len(lines))
     parameters: dict[str, str] = {}

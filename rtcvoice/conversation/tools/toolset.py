@@ -133,13 +133,13 @@ class ToolSet:
                 raise ConfigError(f"a function given as a dict has the name {name!r:.80}")
             if not isinstance(definition.get("parameters"), dict | NoneType):
                 raise ConfigError(
-                    f"the parameters of the function {name!r} are no dict", hint="a JSON schema"
+                    f"the parameters of the function {name!r} are not a dict", hint="a JSON schema"
                 )
             self._claim(name)
         try:
             msgspec.json.encode(definition)
         except (TypeError, ValueError, RecursionError) as exc:
-            raise ConfigError(f"a tool given as a dict is no JSON: {exc}") from exc
+            raise ConfigError(f"a tool given as a dict is not JSON: {exc}") from exc
         self._foreign.append(definition)
 
     def _claim(self, name: str) -> None:
