@@ -176,7 +176,7 @@ def tls_context(ca_file: str | os.PathLike[str] | None = None) -> ssl.SSLContext
 
     The first time takes longer than a request: `call/connecting.py` does it in a thread.
 
-    Raises ConfigError when the file, or what the environment names, is no CA certificate in PEM.
+    Raises ConfigError when the file, or what the environment names, is not a CA certificate in PEM.
     """
     if ca_file is None:
         return _default_context()

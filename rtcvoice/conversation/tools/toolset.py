@@ -151,7 +151,7 @@ class ToolSet:
 
 def _listed(tools: Any) -> list[Any]:
     if isinstance(tools, Mapping | str) or callable(tools):
-        raise ConfigError(f"tools={shown(tools)} is no list", hint="tools=[...]")
+        raise ConfigError(f"tools={shown(tools)} is not a list", hint="tools=[...]")
     try:
         return list(tools)
     except TypeError as exc:

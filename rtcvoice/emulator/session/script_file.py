@@ -46,7 +46,7 @@ class Script:
 
 
 MOST_BYTES = 1 << 20
-"""Of a script; a longer one is no script."""
+"""Of a script; a longer one is not a script."""
 
 
 def read_script(path: Path | str, voice: Voice | None = None) -> Script:
