@@ -18,14 +18,12 @@ from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import fields
 from os import PathLike
 from types import TracebackType
-from typing import Any, Never
+from typing import TYPE_CHECKING, Any, Never
 
-from rtcvoice.call.call import Call
 from rtcvoice.call.connecting import Connecting, first_failure, made_ready
 from rtcvoice.call.ends import Default, Ends
 from rtcvoice.call.imports import FOR_OFFER, FOR_SOUND, imported
 from rtcvoice.call.life import Life, close_within
-from rtcvoice.call.roads import Output, Roads
 from rtcvoice.call.timings import Timings
 from rtcvoice.capture.microphone import Microphone
 from rtcvoice.capture.source import Source
@@ -34,11 +32,8 @@ from rtcvoice.config.session_fields import UNSET, Unset
 from rtcvoice.conversation.accounts.accounts import check_limits
 from rtcvoice.conversation.accounts.limits import Limits
 from rtcvoice.conversation.accounts.prices import ModelPrice
-from rtcvoice.conversation.asking.requesting import Requester
-from rtcvoice.conversation.road import CallConversation
 from rtcvoice.conversation.tools.toolset import ToolSet
 from rtcvoice.errors import CallEnded, ConfigError, TransportError
-from rtcvoice.playout.player import Player
 from rtcvoice.playout.sink import Sink
 from rtcvoice.playout.speaker import Speaker
 from rtcvoice.rest.credentials import CredentialsSource
@@ -46,6 +41,11 @@ from rtcvoice.rest.ice_servers import IceServer
 from rtcvoice.system import clock
 from rtcvoice.system.public import public
 from rtcvoice.system.waiting import wait_done
+
+if TYPE_CHECKING:
+    from rtcvoice.call.call import Call
+    from rtcvoice.call.roads import Roads
+    from rtcvoice.conversation.road import CallConversation
 
 __all__ = ["connect"]
 
@@ -154,7 +154,7 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
             source = None if writes else source
         check_limits(config.model, limits, price)
         self._limits, self._price = limits, price
-        self._history = Requester.history_items(history)
+        self._history = _history_items(history)
         self._ends = Ends(
             Microphone() if source is Default.DEVICE else source,
             Speaker() if sink is Default.DEVICE else sink,
@@ -209,6 +209,8 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
             raise connecting.too_late() from exc
         timings.total = clock.now() - begun
         logger.info("= connected in %.0f ms, call %s", timings.total * 1000, roads.leg.call_id)
+        from rtcvoice.call.call import Call  # late: see call/imports.py
+
         roads.start()
         return Call(roads, life, timings)
 
@@ -225,6 +227,10 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
             async with asyncio.TaskGroup() as side_by_side:
                 leg = side_by_side.create_task(connecting.run())
                 side_by_side.create_task(self._open_ends(timings))
+            from rtcvoice.call.roads import Output, Roads  # late: see call/imports.py
+            from rtcvoice.conversation.road import CallConversation
+            from rtcvoice.playout.player import Player
+
             player = Player(self._ends.sink.rate)  # known only now
             conversation = CallConversation(
                 Output(player, self._ends),
@@ -263,6 +269,15 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
             if isinstance(exc, TransportError) and exc.stage == "connected":
                 exc.stage = "session"  # the last one: the others are behind us
             raise
+
+
+def _history_items(history: Iterable[Mapping[str, object]]) -> list[Any]:
+    """Return the items of what was said before. Raises ConfigError."""
+    if isinstance(history, tuple) and not history:
+        return []
+    from rtcvoice.conversation.asking.requesting import Requester  # late: see call/imports.py
+
+    return list(Requester.history_items(history))
 
 
 def _being_cancelled() -> bool:

@@ -1,7 +1,7 @@
 """What a call needs beyond its first request, imported in a thread while that travels.
 
     FOR_OFFER   aiortc and what is built on it: the offer waits for it
-    FOR_SOUND   numpy and what is built on it: imported while the offer travels
+    FOR_SOUND   numpy, the conversation and the rest: imported while the offer travels
 
 The event loop goes on meanwhile. All imports take turns, in the order in which they were asked for:
 side by side they would only hinder each other.
@@ -19,7 +19,7 @@ from rtcvoice.system.threads import in_thread
 __all__ = ["FOR_OFFER", "FOR_SOUND", "begin_importing", "imported"]
 
 FOR_OFFER = ("rtcvoice.wire.leg", "rtcvoice.capture.track")
-FOR_SOUND = ("numpy", "rtcvoice.playout.player")
+FOR_SOUND = ("numpy", "rtcvoice.playout.player", "rtcvoice.call.roads", "rtcvoice.call.call")
 
 _one_at_a_time = threading.Lock()
 

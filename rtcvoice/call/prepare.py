@@ -16,9 +16,8 @@ import logging
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
-from rtcvoice.call.call import Call
 from rtcvoice.call.connect import connect
 from rtcvoice.call.connecting import Connecting, first_failure, made_ready
 from rtcvoice.call.imports import FOR_OFFER, FOR_SOUND, imported
@@ -30,6 +29,9 @@ from rtcvoice.errors import ConfigError, RtcVoiceError
 from rtcvoice.system import clock
 from rtcvoice.system.public import public
 from rtcvoice.system.waiting import wait_done
+
+if TYPE_CHECKING:
+    from rtcvoice.call.call import Call
 
 __all__ = ["Prepared", "prepare"]
 
