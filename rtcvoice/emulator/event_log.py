@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, overload
 
 from rtcvoice.emulator.session.sizes import weight
 
@@ -37,7 +37,7 @@ class LogRoom:
         self.left = limit
 
 
-class EventLog:
+class EventLog(Sequence[LoggedEvent]):
     """One call's log. Written on one thread; another one may read it meanwhile."""
 
     def __init__(self, room: LogRoom, *, limit: int = MOST_BYTES) -> None:
@@ -50,6 +50,13 @@ class EventLog:
 
     def __iter__(self) -> Iterator[LoggedEvent]:
         return iter([event for event, _ in list(self._events)])
+
+    @overload
+    def __getitem__(self, index: int) -> LoggedEvent: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[LoggedEvent]: ...
+    def __getitem__(self, index: int | slice) -> LoggedEvent | list[LoggedEvent]:
+        return list(self)[index]
 
     def append(self, event: LoggedEvent) -> None:
         """Keep one more event; the oldest go where there is no room for all."""
