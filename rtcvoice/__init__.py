@@ -3,7 +3,8 @@
     async with rtcvoice.connect(source=..., sink=...) as call:
         async for event in call: ...
 
-Three roads lead through a call, and one crossing joins them. The walks, file by file:
+The map of the package: the three ways that audio and events take through a call, file by file,
+and how a call begins and ends.
 
     what the model hears
       device/line.py:Line             the device's thread, 10 ms at a time
