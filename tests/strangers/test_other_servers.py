@@ -131,3 +131,21 @@ async def test_the_command_line_shows_and_records_what_such_a_server_says(tmp_pa
     with wave.open(str(tmp_path / "a.wav")) as file:
         samples = np.frombuffer(file.readframes(file.getnframes()), np.int16)
     assert np.abs(samples).max() > 1000
+
+
+async def test_items_that_nobody_confirms_are_taken_as_in(monkeypatch):
+    """Seen with servers that answer items, but tell of none: pictures, clips and histories."""
+    monkeypatch.setattr("rtcvoice.conversation.asking.confirmations.ITEM_PATIENCE", 0.2)
+    noise = np.random.default_rng(1).integers(-3000, 3000, 24_000 * 12).astype(np.int16)
+    history = [{"role": "user", "text": str(number)} for number in range(20)]
+    async with other_server(leave_out=ITEMS) as server:
+        async with calling(server, history=history) as call, asyncio.timeout(10):
+            reply = await call.ask("Listen.", audio=noise)
+            assert await reply.text()
+            await call.send("And")
+        created = [
+            entry.event
+            for entry in server.calls[call.id].events
+            if entry.event["type"] == "conversation.item.create"
+        ]
+    assert len(created) > 22

@@ -12,6 +12,7 @@ counts from when the bytes of the command have left.
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterator
@@ -24,6 +25,8 @@ from rtcvoice.errors import CallEnded, ServerError, TransportError
 from rtcvoice.events import ClientEvent
 
 __all__ = ["HARMLESS", "REPLY_TIMEOUT", "Confirmations", "new_id", "refused", "unconfirmed"]
+
+logger = logging.getLogger(__name__)
 
 REPLY_TIMEOUT = 10.0
 """Seconds that the server may take to confirm a command that has reached it."""
@@ -46,6 +49,9 @@ HARMLESS = frozenset(
 """Codes of errors that mean no more than: it was over already."""
 
 _PREFIX = "rtcvoice_"
+
+ITEM_PATIENCE = 2.0
+"""Seconds that the server may take to tell of the first item once it has it."""
 
 _IS_IN = (
     events.ConversationItemAdded,
@@ -75,6 +81,8 @@ class Confirmations:
     def __init__(self, progress: Callable[[], tuple[int, int]] = lambda: (0, 0)) -> None:
         self.absorbed: Counter[str] = Counter()
         """How often each harmless race was lost, by its code."""
+        self.tells_items: bool | None = None
+        """Whether the server tells that items are in, as far as is known; some never do."""
         self.ended: CallEnded | None = None
         """Why the call is over; None while it goes on."""
         self._progress = progress
@@ -141,16 +149,32 @@ class Confirmations:
             raise refused(what, answer.error, event=answer)
         return answer
 
-    async def wait_any(self, *futures: asyncio.Future[Any]) -> Collection[asyncio.Future[Any]]:
+    async def item_in(self, reply: asyncio.Future[Any], what: str) -> None:
+        """Wait until an item is in; raises as `confirm` does.
+
+        A server that has told of none of ours 2 s after it had the first never does: from then on
+        items count as in once they are sent, unless they are refused by then.
+        """
+        if not self.tells_items and not reply.done():
+            if self.tells_items is None and not await self.wait_any(reply, patience=ITEM_PATIENCE):
+                self.tells_items = False
+                logger.info("= the server does not tell that items are in: they are taken as in")
+            if not self.tells_items and not reply.done():
+                return
+        await self.confirmed(reply, what)
+
+    async def wait_any(
+        self, *futures: asyncio.Future[Any], patience: float = REPLY_TIMEOUT
+    ) -> Collection[asyncio.Future[Any]]:
         """Wait until one of the futures is done, and return those that are.
 
-        Returns none when the server has had all that was sent so far for 10 s, or nothing more of
-        it has left for as long.
+        Returns none when the server has had all that was sent so far for `patience` seconds, or
+        nothing more of it has left for as long.
         """
         loop = asyncio.get_running_loop()
         mark, left = self._progress()
         since = loop.time()
-        while (rest := since + REPLY_TIMEOUT - loop.time()) > 0:
+        while (rest := since + patience - loop.time()) > 0:
             under_way = left < mark
             done, _ = await asyncio.wait(
                 futures,
@@ -197,7 +221,10 @@ class Confirmations:
         if isinstance(event, events.ErrorEvent):
             return self._error(event)
         if isinstance(event, _IS_IN):
-            self._answer(self._by_item.get(event.item.id), event)
+            waiting = self._by_item.get(event.item.id)
+            if waiting is not None:
+                self.tells_items = True
+            self._answer(waiting, event)
         elif isinstance(event, events.SessionUpdated):
             self._updated(event)
         for waiting in self._asking:

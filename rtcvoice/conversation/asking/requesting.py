@@ -88,11 +88,11 @@ class Requester:
             for creation in creations:
                 await self._confirmations.wait_for_space()
                 while replies and replies[0].done():  # what is refused ends it at once
-                    await self._confirmations.confirmed(replies.popleft(), HISTORY)
+                    await self._confirmations.item_in(replies.popleft(), HISTORY)
                 replies.append(expected.enter_context(self._confirmations.expecting(creation)))
                 self._send(creation)
             for reply in replies:
-                await self._confirmations.confirmed(reply, HISTORY)
+                await self._confirmations.item_in(reply, HISTORY)
 
     async def send(self, items: list[events.Item]) -> None:
         """Put items into the conversation and have them answered; return when they are in."""
@@ -104,9 +104,10 @@ class Requester:
         request.after_items = not _is_text(last)
         with self._confirmations.expecting(last) as answer:
             await self._send_item(last)
+            await self._await_first(request, answer)
             self._queue(request)
             try:
-                await self._confirmations.confirmed(answer, SENT)
+                await self._confirmations.item_in(answer, SENT)
             except BaseException:
                 self._withdraw(request)
                 raise
@@ -125,6 +126,7 @@ class Requester:
         request.after_items = not _is_text(last)
         with self._confirmations.expecting(last) as answer:
             await self._send_item(last)
+            await self._await_first(request, answer)
             return await self._reply_to(request, unless=answer)
 
     async def respond_to(
@@ -137,7 +139,15 @@ class Requester:
 
     async def _confirm(self, creation: events.ConversationItemCreate) -> None:
         await self._confirmations.wait_for_space()
-        await self._confirmations.confirm(creation, self._send, what=SENT)
+        with self._confirmations.expecting(creation) as answer:
+            self._send(creation)
+            await self._confirmations.item_in(answer, SENT)
+
+    async def _await_first(self, request: Request, answer: asyncio.Future[Any]) -> None:
+        """Wait for an item that a request has to come after, until it is known that one may."""
+        if request.after_items and not self._confirmations.tells_items:
+            await self._confirmations.item_in(answer, SENT)
+            request.after_items = False
 
     async def _send_item(self, creation: events.ConversationItemCreate) -> None:
         """Send an item: a text at once, what is larger when there is room."""
