@@ -36,7 +36,7 @@ def test_a_key_log_that_cannot_be_written_is_named(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("url", ["stun:a\0b", "stun:\x1b[2J", "turn:u:p@a\x7fb"])
 def test_no_host_has_control_characters(url):
-    with pytest.raises(ConfigError, match="no STUN or TURN address"):
+    with pytest.raises(ConfigError, match="not a STUN or TURN address"):
         IceServer(url)
 
 

@@ -319,7 +319,7 @@ def test_a_docstring_that_is_no_text_says_nothing():
     [
         ({"type": "function", "function": {"name": "a", "parameters": {}}}, "inside 'function'"),
         ({"type": "function", "name": "a", "parameters": "{}"}, "are not a dict"),
-        ({"type": "function", "name": "a", "parameters": {"default": print}}, "no JSON"),
+        ({"type": "function", "name": "a", "parameters": {"default": print}}, "not JSON"),
     ],
 )
 def test_definitions_of_another_api_are_explained(definition, reason):
