@@ -142,7 +142,7 @@ async def test_items_that_nobody_confirms_are_taken_as_in(monkeypatch):
         async with calling(server, history=history) as call, asyncio.timeout(10):
             reply = await call.ask("Listen.", audio=noise)
             assert await reply.text()
-            await call.send("And")
+            await call.send("And", audio=noise)
         created = [
             entry.event
             for entry in server.calls[call.id].events

@@ -222,7 +222,7 @@ class Confirmations:
             return self._error(event)
         if isinstance(event, _IS_IN):
             waiting = self._by_item.get(event.item.id)
-            if waiting is not None:
+            if waiting is not None and event.event_id:  # not one that is inferred from an answer
                 self.tells_items = True
             self._answer(waiting, event)
         elif isinstance(event, events.SessionUpdated):
