@@ -107,9 +107,16 @@ class TransportStats:
     """packetsReceived: datagrams of any kind: RTP, RTCP, events, and ICE's checks."""
     bytes_received: int = 0
     """bytesReceived: payload of those datagrams, encrypted as they came."""
+    packets_discarded_on_send: int = 0
+    """packetsDiscardedOnSend (candidate-pair): datagrams that were too old when TCP took them."""
     route: str = ""
-    """The nominated candidate pair, such as "host udp 192.0.2.7:5000 -> 198.51.100.1:3478"; empty
-    while there is none. With TURN: "relay", how the TURN server is reached, its address for us."""
+    """What leaves this machine: "udp", "tcp" or "websocket"; empty while there is no way yet. Over
+    TCP, a lost packet holds up all that follow: a call sounds worse when packets are lost."""
+    via: str = ""
+    """Through what: "direct", "turn", "http-proxy" or "socks5"."""
+    candidate_pair: str = ""
+    """The nominated one, such as "host udp 192.0.2.7:5000 -> 198.51.100.1:3478"; empty while there
+    is none. With TURN: "relay", how the TURN server is reached, its address for us."""
 
 
 @public

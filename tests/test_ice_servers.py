@@ -204,7 +204,7 @@ async def test_a_call_through_a_relay(emulator, turn, transport, no_stray_errors
     }[transport]
     async with relayed(emulator, url, ca_file=turn.certificate) as call:
         host = "localhost" if transport == "tls" else "127.0.0.1"
-        assert call.stats().transport.route.startswith(f"relay udp via {host} by {transport} ")
+        assert call.stats().transport.candidate_pair.startswith(f"relay udp via {host} by {transport} ")
         await call.send("Hello")
         await call.wait_for("response.done", timeout=5)
         await eventually(lambda: call.stats().playout.packets_received > 5)
@@ -242,7 +242,7 @@ async def test_stun_and_turn_beside_a_direct_path(emulator, turn, no_stray_error
         offer = call._roads.leg.transport._peer.localDescription.sdp
         assert " typ host" in offer
         assert " typ relay" in offer
-        assert call.stats().transport.route.startswith("host udp 127.0.0.1")
+        assert call.stats().transport.candidate_pair.startswith("host udp 127.0.0.1")
 
 
 async def test_a_wrong_password_does_not_stop_a_call_that_needs_no_relay(emulator, turn, caplog):
@@ -353,8 +353,8 @@ async def test_nothing_stays_behind(emulator, turn, monkeypatch, no_stray_errors
 # -- what is private of aioice ----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("call", [_aioice.gather_through_servers, _aioice.route])
+@pytest.mark.parametrize("call", [_aioice.gather_through_servers, _aioice.path])
 def test_another_aioice_is_refused(call):
-    arguments = (SimpleNamespace(), IceSettings())[: 1 if call is _aioice.route else 2]
+    arguments = (SimpleNamespace(), IceSettings())[: 1 if call is _aioice.path else 2]
     with pytest.raises(_aiortc.UnsupportedAiortc):
         call(*arguments)

@@ -44,7 +44,8 @@ ALLOWED: dict[str, set[str]] = {
     "conversation.ports": {"errors", "sound", "conversation.state"},
     "conversation.state": LEAVES | {"conversation.state"},
     # The wire and the REST side know no road: they are handed a track, `on_packet`, `on_text`.
-    "wire": {"errors", "masking", "stats", "system", "wire", "rest.ice_servers", "rest.signaling"},
+    "wire": {"errors", "masking", "stats", "system", "wire"}
+    | {"rest.ice_servers", "rest.signaling", "rest.tunnels"},
     "wire.rtp": set(),
     "wire.sdp": {"wire.sdp_lines"},
     "wire.sdp_lines": set(),
@@ -103,6 +104,7 @@ ONLY_IMPORTERS = {
         "rtcvoice.wire._aioice",
         "rtcvoice.wire._aiortc",
         "rtcvoice.wire._ice",
+        "rtcvoice.wire._ice_tcp",
     },
     "aiortc": {
         "rtcvoice.wire._aiortc",

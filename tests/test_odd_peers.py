@@ -205,7 +205,7 @@ async def test_a_server_that_floods_ends_the_call_with_the_reason(emulator, narr
 async def test_datagrams_of_strangers_do_not_end_a_call(emulator):
     async with calling(emulator) as call:
         transport = call._roads.leg.transport
-        route = call.stats().transport.route
+        route = call.stats().transport.candidate_pair
         port = int(route.split(" -> ")[0].rsplit(":", 1)[1])
         stun = (
             struct.pack("!HHL", 0x0101, 8, 0x2112A442) + bytes(12) + b"\x00\x20\x00\x04" + bytes(4)
@@ -225,7 +225,7 @@ async def test_junk_does_not_keep_a_dead_call_alive():
         BentEmulator(faults=Faults(frozen_after=0.0)) as server,
         calling(server, liveness_timeout=0.3, connect_timeout=5) as call,
     ):
-        route = call.stats().transport.route
+        route = call.stats().transport.candidate_pair
         port = int(route.split(" -> ")[0].rsplit(":", 1)[1])
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
             async with asyncio.timeout(5):
@@ -490,7 +490,7 @@ async def test_a_server_behind_a_gateway_on_localhost_is_called_where_its_answer
     async with BentEmulator(host="0.0.0.0") as server:
         url = server.url.replace("0.0.0.0", "127.0.0.1")
         async with calling(server, base_url=url) as call:
-            local, remote = call.stats().transport.route.split(" ", 2)[2].split(" -> ")
+            local, remote = call.stats().transport.candidate_pair.split(" ", 2)[2].split(" -> ")
             assert not local.startswith("127.")
             assert not remote.startswith("127.")
 

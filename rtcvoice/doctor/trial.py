@@ -155,7 +155,7 @@ def _result_of(stage: str, call: Call, seconds: float) -> str:
         case "answer":
             return f"the server answers the offer {took}"
         case "ice":
-            return f"{call.stats().transport.route} {took}"
+            return f"{call.stats().transport.candidate_pair} {took}"
         case "dtls":
             return f"encrypted {took}"
         case "channel":

@@ -17,7 +17,7 @@ import socket
 import ssl
 from collections.abc import Coroutine
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 from aioice import Candidate, Connection
 from aioice.ice import StunProtocol, relayed_candidate, server_reflexive_candidate
@@ -29,7 +29,7 @@ from rtcvoice.system import clock
 from rtcvoice.wire._aiortc import UnsupportedAiortc
 from rtcvoice.wire._wall_clock import relay_by_monotonic_clock
 
-__all__ = ["gather_through_servers", "route", "try_servers"]
+__all__ = ["Path", "gather_through_servers", "path", "try_servers"]
 
 logger = logging.getLogger(__name__)
 
@@ -153,7 +153,7 @@ async def _relayed(
         turn_transport="udp" if server.transport == "udp" else "tcp",
     )
     connection._protocols.append(protocol)  # from here on the connection closes it
-    protocol.via = server  # type: ignore[attr-defined]  # told by `route`
+    protocol.via = server  # type: ignore[attr-defined]  # told by `path`
     _bound_deallocation(protocol.transport)
     _watch_refusals(protocol, server, settings)
     return [candidate]
@@ -242,14 +242,26 @@ def _is_ipv4(host: str) -> bool:
     return ipaddress.ip_address(host).version == 4
 
 
-def route(connection: Any) -> str:
-    """Return the nominated candidate pair as text; empty while there is none."""
+class Path(NamedTuple):
+    """How a call goes; all of it is empty while there is no way yet. See `TransportStats`."""
+
+    route: str = ""
+    via: str = ""
+    candidate_pair: str = ""
+
+
+def path(connection: Any) -> Path:
+    """Return how a call goes: by the nominated pair of candidates."""
     nominated = getattr(connection, "_nominated", None)
     if not isinstance(nominated, dict):
         raise UnsupportedAiortc("Connection._nominated")
     for pair in nominated.values():
         local, remote = pair.local_candidate, pair.remote_candidate
-        via = getattr(pair.protocol, "via", None)
-        by = f"{local.transport} via {via.host} by {via.transport}" if via else local.transport
-        return f"{local.type} {by} {local.host}:{local.port} -> {remote.host}:{remote.port}"
-    return ""
+        by, route, via = local.transport, local.transport, "direct"
+        if (server := getattr(pair.protocol, "via", None)) is not None:
+            by += f" via {server.host} by {server.transport}"
+            route, via = ("udp" if server.transport == "udp" else "tcp"), "turn"
+        via = getattr(pair.protocol, "via_proxy", "") or via
+        ends = f"{local.host}:{local.port} -> {remote.host}:{remote.port}"
+        return Path(route, via, f"{local.type} {by} {ends}")
+    return Path()

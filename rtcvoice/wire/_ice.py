@@ -146,14 +146,17 @@ def prefer_routed_pairs(connection: Any) -> None:
     def is_routed(pair: Any) -> bool:
         return bool(pair.local_candidate.host == source(*pair.remote_addr))
 
+    def is_tcp(pair: Any) -> bool:  # a connection that is up has a way back
+        return bool(pair.local_candidate.transport == "tcp")
+
     def sort_check_list() -> None:
         sort()
-        connection._check_list.sort(key=lambda pair: not is_routed(pair))
+        connection._check_list.sort(key=lambda pair: (is_tcp(pair), not is_routed(pair)))
 
     async def check_start(pair: Any) -> None:
-        alone = len({id(other.protocol) for other in connection._check_list}) <= 1
+        by_udp = {id(other.protocol) for other in connection._check_list if not is_tcp(other)}
         # It is looked at when a check begins, before anything is awaited.
-        connection.remote_is_lite = not (alone or is_routed(pair))
+        connection.remote_is_lite = not (len(by_udp) <= 1 or is_tcp(pair) or is_routed(pair))
         await check(pair)
 
     connection.sort_check_list, connection.check_start = sort_check_list, check_start

@@ -29,6 +29,7 @@ __all__ = [
     "media_sections",
     "normalise_answer",
     "shape_offer",
+    "without_candidates",
 ]
 
 OPUS_PAYLOAD_TYPE = 111
@@ -121,12 +122,15 @@ def shape_offer(sdp: str) -> str:
     return _text(shaped)
 
 
-def normalise_answer(sdp: str, *, most_candidates: int = MOST_CANDIDATES) -> str:
+def normalise_answer(
+    sdp: str, *, most_candidates: int = MOST_CANDIDATES, by_tcp: bool = False
+) -> str:
     """Return an answer that aiortc can use, with the same meaning.
 
     Raises AnswerError when the text is not SDP (an HTML page, an empty body) or an offer, is larger
     than any answer, refuses audio or the event channel, has no ICE credentials, no setup role or
-    no fingerprint that can be checked, or names no address to connect to by UDP.
+    no fingerprint that can be checked, or names no address to connect to by UDP or, with
+    `by_tcp`, by TCP.
     """
     session, media = _split(lines_taken(sdp, most_candidates))
     if not media:
@@ -139,7 +143,7 @@ def normalise_answer(sdp: str, *, most_candidates: int = MOST_CANDIDATES) -> str
     first = next(tagged, media[0])
     shared = _shared_lines(session, first)
     _require(shared)
-    _require_candidate(shared, sdp)
+    _require_candidate(shared, sdp, by_tcp)
     result = _parsable(session)
     for section in media:
         if _mid(section) in bundle:
@@ -159,13 +163,18 @@ def candidate_hosts(sdp: str) -> list[str]:
     return list(dict.fromkeys(words[4] for words in lines if words[2].lower() == "udp"))
 
 
-def _require_candidate(shared: list[str], sdp: str) -> None:
+def without_candidates(sdp: str, *kinds: str) -> str:
+    """Return an SDP text without its candidates of these kinds: udp, mdns, tcp."""
+    return _text([line for line in sdp.splitlines() if candidate_kind(line) not in kinds])
+
+
+def _require_candidate(shared: list[str], sdp: str, by_tcp: bool) -> None:
     kinds = {candidate_kind(line) for line in shared} - {None}
-    if kinds & {"udp", "mdns"}:
+    if kinds & {"udp", "mdns"} or (by_tcp and kinds):
         return
     if kinds:
         raise AnswerError(
-            "the server's SDP answer offers TCP only; rtcvoice sends media by UDP",
+            "the server's SDP answer offers TCP only, and this call may not use it",
             hint="have the server offer a UDP address, too; a TURN server does not help here",
         )
     stated = re.search(r"a=candidate:.{0,80}", sdp)

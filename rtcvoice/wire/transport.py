@@ -29,12 +29,13 @@ from aiortc import (
     RTCSessionDescription,
 )
 
-from rtcvoice.errors import RtcVoiceError, TransportError
-from rtcvoice.masking import masked
+from rtcvoice.errors import TransportError
 from rtcvoice.rest.ice_servers import IceSettings
 from rtcvoice.stats import TransportStats
 from rtcvoice.system import clock
 from rtcvoice.wire import _aioice, _aiortc, _channels, _ice, _media, _sctp, _wall_clock, sdp
+from rtcvoice.wire._ice_tcp import TcpPaths, Ways
+from rtcvoice.wire.answer import UsableAnswer, answer_errors, usable_answer
 from rtcvoice.wire.rtp import ReceiverReport, RtpPacket
 from rtcvoice.wire.stages import STAGES, TransportStage
 
@@ -55,7 +56,7 @@ addresses this machine has; aioice's work grows with the square of the pairs."""
 PEER_CLOSE_TIMEOUT = 3.0
 """Seconds that aiortc may take to close before it is left to itself."""
 
-_UNREACHABLE = "no address of the server can be reached by UDP"
+_UNREACHABLE = "no address of the server can be reached"
 _NOT_OPEN = "the event channel is not open"
 _DEAD = ("failed", "closed")
 _parked: set[asyncio.Task[None]] = set()
@@ -68,7 +69,7 @@ class Transport:
     reason when an established connection fails or is closed by the peer, `on_report` every RTCP
     report of how the other side receives the track. All of them run on the event loop. `loopback`
     also offers 127.0.0.1, for a server on this machine; the answer tells whether it is used. `ice`
-    names STUN and TURN servers, and is told how they answered.
+    names STUN and TURN servers, and is told how they answered; `ways` says what else is tried.
     """
 
     def __init__(
@@ -81,10 +82,13 @@ class Transport:
         on_report: Callable[[ReceiverReport], None] = lambda report: None,
         loopback: bool = False,
         ice: IceSettings | None = None,
+        ways: Ways | None = None,
     ) -> None:
         # aiortc's default asks a STUN server, which costs 5 s where it does not answer; the other
         # side is public, so host candidates suffice. Servers that are wanted are asked by us.
         self._gathering = ice or IceSettings()
+        self._ways = ways or Ways()
+        self._tcp: TcpPaths | None = None
         policy = (
             RTCIceTransportPolicy.RELAY
             if self._gathering.relay_only
@@ -162,7 +166,8 @@ class Transport:
         return TransportStats(
             packets_received=self._packets_received,
             bytes_received=self._bytes_received,
-            route=_aioice.route(self._ice),
+            packets_discarded_on_send=self._tcp.dropped if self._tcp else 0,
+            **_aioice.path(self._ice)._asdict(),
         )
 
     @property
@@ -191,34 +196,45 @@ class Transport:
 
         Raises TransportError(stage=answer).
         """
-        try:
-            normalised = sdp.normalise_answer(answer, most_candidates=self._most_candidates())
-            hosts = sdp.candidate_hosts(normalised)
-            self._gathering.mismatch = _ice.mismatch(self._ice, hosts)
+        with answer_errors():
+            usable = usable_answer(
+                answer,
+                most_candidates=self._most_candidates(),
+                by_udp=self._ways.udp,
+                by_tcp=self._ways.dial is not None and not self._gathering.relay_only,
+                reach=self._ways.reach,
+            )
+            self._gathering.mismatch = _ice.mismatch(self._ice, usable.hosts)
             if not self._gathering.relay_only:
-                await _ice.keep_to_loopback(self._ice, hosts)
-                self._watch_sockets()
-            description = RTCSessionDescription(normalised, "answer")
+                await _ice.keep_to_loopback(self._ice, usable.hosts)
+            self._add_tcp(usable)
+            self._watch_sockets()
+            description = RTCSessionDescription(usable.sdp, "answer")
             await self._peer.setRemoteDescription(description)
             await self._peer.addIceCandidate(None)  # without an end, ICE would never fail
             self._become(TransportStage.CHECKING)
-        except sdp.AnswerError as exc:
-            raise TransportError(masked(str(exc)), stage="answer", hint=exc.hint) from exc
-        except RtcVoiceError:
-            raise
-        except OSError as exc:  # all that asks the network here
-            raise TransportError(
-                f"the server names its address by mDNS only, and asking for it fails: {exc}",
-                stage="answer",
-                hint="have the server name an address; does another program hold UDP port 5353?",
-            ) from exc
-        except Exception as exc:  # aiortc raises many kinds for an SDP it cannot use
-            what = ascii(masked(str(exc)) or type(exc).__name__)[1:-1][:200]
-            raise TransportError(
-                f"the server's SDP answer cannot be used: {what}",
-                stage="answer",
-                hint="it is not what an answer to our offer has to be; ask the server's operator",
-            ) from exc
+
+    def _add_tcp(self, usable: UsableAnswer) -> None:
+        if not usable.tcp or self._ways.dial is None or self._tcp is not None:
+            return
+        self._tcp = TcpPaths(
+            self._ice,
+            usable.tcp,
+            self._ways.dial,
+            delay=self._ways.tcp_delay if usable.hosts else 0.0,
+            on_lost=lambda why: self._fail(TransportError(why, stage="connected")),
+        )
+
+    @property
+    def trouble(self) -> str:
+        """What is known of why ICE finds no way; empty while nothing is."""
+        by_tcp = self._tcp.trouble if self._tcp else ""
+        return "; ".join(filter(None, (self._gathering.trouble, by_tcp)))
+
+    @property
+    def cure(self) -> str:
+        """What to do about it."""
+        return self._gathering.cure or (self._tcp.cure if self._tcp else "")
 
     def _most_candidates(self) -> int:
         """Return how many candidates are worth checking: each is checked from every address."""
@@ -235,9 +251,11 @@ class Transport:
         await self._wait(
             lambda: self.ice_state in ("connected", "completed"),
             "ice",
-            "; ".join(filter(None, (_UNREACHABLE, self._gathering.trouble))),
-            self._gathering.cure or "check that a firewall or VPN lets UDP through",
+            "; ".join(filter(None, (_UNREACHABLE, self.trouble))),
+            self.cure or "check that a firewall or VPN lets UDP through",
         )
+        if self._tcp is not None:
+            self._tcp.choose(self._ice)
         self._become(TransportStage.SECURING)
 
     async def wait_dtls(self) -> None:
@@ -371,6 +389,8 @@ class Transport:
             logger.warning("x closing the peer connection takes over %.0f s", PEER_CLOSE_TIMEOUT)
         elif (error := closing.exception()) is not None:
             logger.warning("x closing the peer connection failed: %s", error)
+        if self._tcp is not None:  # last: goodbye goes that way, too
+            await self._tcp.aclose()
         self._changed.set()
 
     async def _close_peer(self) -> None:

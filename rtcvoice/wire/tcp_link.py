@@ -1,0 +1,225 @@
+"""One TCP connection that carries datagrams: for networks that let no UDP through.
+
+TCP delivers everything, late: what waits for a slow network is soon too old to be heard, and delays
+all that follows. So a datagram that could not leave within `MOST_WAITING` seconds is dropped, and
+the system is asked to keep little of its own. Whoever sends speech, DTLS or SCTP by UDP is prepared
+for that.
+
+RFC 4571 (framing), RFC 6544 (ICE).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import logging
+import socket
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import cast
+
+from rtcvoice.errors import RtcVoiceError, one_line
+from rtcvoice.masking import masked
+from rtcvoice.rest.tunnels import Dialled, TunnelError
+from rtcvoice.system.states import StateTable
+from rtcvoice.wire.framing import Deframer, FrameError, framed
+
+__all__ = ["Address", "Dial", "LinkState", "TcpLink"]
+
+logger = logging.getLogger(__name__)
+
+MOST_WAITING = 0.2
+"""Seconds that a datagram may wait for the network before it is dropped."""
+
+MOST_QUEUED = 64
+"""Datagrams that may wait, in whatever time: speech has 10 in 0.2 s."""
+
+MOST_UNSENT = 2048
+"""Bytes that the system may hold back unsent (TCP_NOTSENT_LOWAT): 160 ms at 100 kbit/s."""
+
+Address = tuple[str, int]
+Dial = Callable[[str, int], Awaitable[Dialled]]
+
+
+class LinkState(enum.Enum):
+    """How far a TCP connection is."""
+
+    NEW = "Nobody asked for it yet."
+    DIALLING = "It is being made, perhaps through a proxy."
+    UP = "Datagrams go both ways."
+    CLOSED = "It ended, or it was not to be had."
+
+
+LINK = StateTable(
+    {
+        LinkState.NEW: {LinkState.DIALLING, LinkState.CLOSED},
+        LinkState.DIALLING: {LinkState.UP, LinkState.CLOSED},
+        LinkState.UP: {LinkState.CLOSED},
+        LinkState.CLOSED: set(),
+    }
+)
+
+
+class TcpLink(asyncio.Protocol):
+    """A connection to `address`, made by `dial`. Event loop only.
+
+    `on_datagram` gets every datagram; `on_lost` is called once, if the connection was up and ended
+    without `close`. Neither may raise.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        dial: Dial,
+        *,
+        on_datagram: Callable[[bytes, Address], None],
+        on_lost: Callable[[str], None] = lambda reason: None,
+    ) -> None:
+        self.address = address
+        self.via = ""
+        """How it goes, once it is up: direct, http-proxy or socks5."""
+        self.local: Address = ("0.0.0.0", 0)  # noqa: S104  (unknown, as long as there is none)
+        """Our end of it."""
+        self.trouble = self.cure = ""
+        """Why it was not to be had or ended, and what to do about it."""
+        self.dropped = 0
+        """Datagrams that were too old to be sent."""
+        self.state = LinkState.NEW
+        self.up: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        """Done when it is up (true), and when there will be none (false)."""
+        self.ended = asyncio.Event()
+        self._dial = dial
+        self._on_datagram = on_datagram
+        self._on_lost = on_lost
+        self._deframer = Deframer()
+        self._dialled: Dialled | None = None
+        self._transport: asyncio.Transport | None = None
+        self._is_full = False
+        self._waiting: deque[tuple[float, bytes]] = deque()
+        self._now = asyncio.get_running_loop().time
+
+    async def open(self) -> None:
+        """Make the connection; what goes wrong is in `trouble`. Cancelled, nothing is left."""
+        if self.state is not LinkState.NEW:
+            return
+        self._become(LinkState.DIALLING)
+        try:
+            dialled = await self._dial(*self.address)
+        except asyncio.CancelledError:
+            self._end("")
+            raise
+        except Exception as exc:  # what a proxy's address holds may fail anywhere
+            self.cure = getattr(exc, "hint", "")
+            self._end(self._explained(exc))
+            return
+        # Nothing is awaited from here on: no byte gets past.
+        if self.up.done():  # closed meanwhile
+            dialled.writer.transport.abort()
+            return
+        self._dialled = dialled  # its writer would close the connection when it is forgotten
+        self.via = dialled.via
+        self._transport = transport = cast(asyncio.Transport, dialled.writer.transport)
+        transport.set_protocol(self)
+        transport.set_write_buffer_limits(high=0)
+        _send_at_once(transport)
+        self.local = tuple(transport.get_extra_info("sockname") or self.local)[:2]
+        self._become(LinkState.UP)
+        self.up.set_result(True)
+
+    def send(self, datagram: bytes) -> None:
+        """Send a datagram, or let it wait for a short time; before it is up it is dropped."""
+        if self._transport is None:
+            return
+        if not self._is_full:
+            self._write(datagram)
+            return
+        now = self._now()
+        self._waiting.append((now, datagram))
+        self._drop_old(now)
+
+    def close(self) -> None:
+        """End it; idempotent."""
+        self._end("")
+
+    # -- asyncio.Protocol -----------------------------------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
+        """Cut the stream into datagrams; one that is none ends the connection."""
+        try:
+            for datagram in self._deframer.feed(data):
+                self._on_datagram(datagram, self.address)
+        except FrameError as exc:
+            self._lose(f"what the server sends by TCP is no media ({exc})")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell that the connection ended."""
+        self._lose(f"the TCP connection broke: {exc}" if exc else "the server closed TCP")
+
+    def pause_writing(self) -> None:
+        """Note that the system takes no more for now."""
+        self._is_full = True
+
+    def resume_writing(self) -> None:
+        """Send what waits and is not too old."""
+        self._is_full = False
+        self._drop_old(self._now())
+        while self._waiting and not self._is_full:
+            self._write(self._waiting.popleft()[1])
+
+    # -- the rest -------------------------------------------------------------------------------
+
+    def _write(self, datagram: bytes) -> None:
+        assert self._transport is not None
+        try:
+            self._transport.write(framed(datagram))
+        except FrameError as exc:
+            self.dropped += 1
+            logger.warning("x not sent by TCP: %s", exc)
+
+    def _drop_old(self, now: float) -> None:
+        while self._waiting and (
+            now - self._waiting[0][0] > MOST_WAITING or len(self._waiting) > MOST_QUEUED
+        ):
+            self._waiting.popleft()
+            self.dropped += 1
+
+    def _lose(self, reason: str) -> None:
+        if self.state is LinkState.UP:
+            self._end(reason)
+            self._on_lost(reason)
+
+    def _end(self, trouble: str) -> None:
+        if self.state is LinkState.CLOSED:
+            return
+        self._become(LinkState.CLOSED)
+        self.trouble = trouble
+        self._waiting.clear()
+        transport, self._transport = self._transport, None
+        if transport is not None and self._is_full:
+            transport.abort()  # a closing one would wait until the rest is sent, perhaps for ever
+        elif transport is not None:
+            transport.close()
+        if not self.up.done():
+            self.up.set_result(False)
+        self.ended.set()
+
+    def _explained(self, exc: Exception) -> str:
+        if isinstance(exc, TunnelError | RtcVoiceError):
+            return str(exc)
+        host, port = self.address
+        at = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        why = getattr(exc, "strerror", None) or masked(str(exc)) or type(exc).__name__
+        return f"no TCP connection to {at}: {one_line(why)}"
+
+    def _become(self, state: LinkState) -> None:
+        self.state = LINK.change(self.state, state, f"TCP to {self.address[0]}")
+
+
+def _send_at_once(transport: asyncio.Transport) -> None:
+    """Have each datagram leave at once (TCP_NODELAY), and the system keep little of them."""
+    sock = transport.get_extra_info("socket")
+    if sock is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if (low := getattr(socket, "TCP_NOTSENT_LOWAT", None)) is not None:
+        sock.setsockopt(socket.IPPROTO_TCP, low, MOST_UNSENT)
