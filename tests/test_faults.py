@@ -10,7 +10,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rtcvoice.emulator.answer import AnswerShape, shape_answer, spoil_answer
+from rtcvoice.emulator.answer import AnswerShape, shape_answer, spoil_answer, with_tcp
 from rtcvoice.emulator.fault_parser import parse_faults, parse_options
 from rtcvoice.emulator.faults import NO_FAULTS, AnswerFault, Faults, HttpFault, Network, Strike
 from rtcvoice.emulator.offer import audio_codec, max_message_size
@@ -165,14 +165,16 @@ def test_where_candidates_stand_and_what_else_is_said_of_ice():
     assert not any(line.startswith("a=candidate") for line in channel)
     assert "a=ice-lite" in session
     assert "a=end-of-candidates" not in ANSWER
-    shape = AnswerShape(
-        ice_lite=False, end_of_candidates=True, candidates_everywhere=True, tcp_candidates=True
-    )
-    session, sections = media_sections(shape_answer(MADE_BY_AIORTC, shape))
-    assert "a=ice-lite" not in session
-    assert sections[0][-1] == "a=end-of-candidates"
-    tcp = [line for line in sections[0] if " tcp " in line]
-    assert tcp == ["a=candidate:x1 1 tcp 1671430143 127.0.0.1 443 typ host tcptype passive"]
+    shape = AnswerShape(ice_lite=False, end_of_candidates=True, candidates_everywhere=True)
+    shaped = shape_answer(MADE_BY_AIORTC, shape)
+    for udp in (True, False):
+        session, sections = media_sections(with_tcp(shaped, 443, udp=udp))
+        assert "a=ice-lite" not in session
+        for section in sections:
+            assert section[-1] == "a=end-of-candidates"
+            assert any(" udp " in line for line in section) is udp
+            tcp = [line for line in section if " tcp " in line]
+            assert tcp == ["a=candidate:x1 1 tcp 1671430143 127.0.0.1 443 typ host tcptype passive"]
 
 
 # 16. "max-message-size announced"

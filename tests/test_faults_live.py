@@ -69,8 +69,9 @@ async def test_the_offer_alone_may_be_refused_and_only_so_many_times(emulator):
         *[
             (Faults(answer=fault), "answer")
             for fault in AnswerFault
-            if fault is not AnswerFault.WRONG_FINGERPRINT
+            if fault not in (AnswerFault.WRONG_FINGERPRINT, AnswerFault.TCP_ONLY)
         ],
+        (Faults(answer=AnswerFault.TCP_ONLY), "ice"),  # nobody listens at port 443
         (Faults(answer=AnswerFault.WRONG_FINGERPRINT), "dtls"),
         (Faults(ice_silent=True), "ice"),
         (Faults(dtls_silent=True), "dtls"),
@@ -219,10 +220,11 @@ async def test_a_bad_network_is_put_between_and_taken_away(emulator):
 
 
 @pytest.mark.parametrize("shape", [AnswerShape(tcp_candidates=True, end_of_candidates=True)])
-async def test_tcp_candidates_are_ignored_without_harm(shape):
+async def test_tcp_candidates_are_left_alone_where_udp_works(shape):
     """Statement 12."""
-    async with BentEmulator(shape=shape) as server:
-        await hold(server, connect_timeout=3)
+    async with BentEmulator(shape=shape) as server, calling(server, connect_timeout=3) as call:
+        assert call.stats().transport.route == "udp"
+        assert call.timings.ice < 0.5
 
 
 async def test_a_message_beyond_the_limit_closes_the_channel():

@@ -204,7 +204,9 @@ async def test_a_call_through_a_relay(emulator, turn, transport, no_stray_errors
     }[transport]
     async with relayed(emulator, url, ca_file=turn.certificate) as call:
         host = "localhost" if transport == "tls" else "127.0.0.1"
-        assert call.stats().transport.candidate_pair.startswith(f"relay udp via {host} by {transport} ")
+        stats = call.stats().transport
+        assert stats.candidate_pair.startswith(f"relay udp via {host} by {transport} ")
+        assert (stats.route, stats.via) == ("udp" if transport == "udp" else "tcp", "turn")
         await call.send("Hello")
         await call.wait_for("response.done", timeout=5)
         await eventually(lambda: call.stats().playout.packets_received > 5)

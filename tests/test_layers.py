@@ -76,6 +76,8 @@ ALLOWED: dict[str, set[str]] = {
         "config.end_dates",
         "wire._sctp",
         "wire.sdp",
+        "wire.tcp_link",
+        "rest.tunnels",
         "emulator",
     }
     | {"capture.source", "capture.track", "playout.engine"},

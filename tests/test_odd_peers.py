@@ -398,7 +398,7 @@ async def test_all_of_a_calls_objects_go_by_the_monotonic_clock(emulator):
 
 
 def pair(host, *, remote=("192.0.2.9", 5000), protocol=None):
-    candidate = SimpleNamespace(host=host)
+    candidate = SimpleNamespace(host=host, transport="udp")
     return SimpleNamespace(local_candidate=candidate, remote_addr=remote, protocol=protocol or host)
 
 

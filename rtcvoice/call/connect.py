@@ -87,9 +87,12 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
         TokenUrl, AzureApiKey, EntraToken, or a function, plain or async, that returns a key or
         token; it is asked for every call.
     Network:
-        proxy (for HTTP; or HTTPS_PROXY), ca_file (trusted in addition; or SSL_CERT_FILE),
+        proxy (for HTTP, and for media by TCP; or HTTPS_PROXY), ca_file (trusted in addition; or
+        SSL_CERT_FILE),
         ice_servers (or RTCVOICE_ICE_SERVERS) such as ["turn:user:password@host?transport=tcp"],
-        ice_transport_policy "all" or "relay" (or RTCVOICE_ICE_TRANSPORT_POLICY).
+        ice_transport_policy "all" or "relay" (or RTCVOICE_ICE_TRANSPORT_POLICY),
+        transport "auto" (the best that gets through) or "webrtc" (UDP, or TCP where the network
+        lets no UDP through; TCP goes through the proxy of `proxy` or the environment, too).
     Timeouts in seconds: connect_timeout (10) for all stages together, liveness_timeout (10) of
         hearing nothing at all (a server that is silent in between is sure to be heard only every
         6 s), close_timeout (5).
@@ -135,6 +138,7 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
         ca_file: str | PathLike[str] | None = None,
         ice_servers: Sequence[IceServer | Mapping[str, object] | str] | str | None = None,
         ice_transport_policy: str | None = None,
+        transport: str = "auto",
         # Timeouts, in seconds
         connect_timeout: float = 10.0,
         liveness_timeout: float = 10.0,

@@ -12,6 +12,7 @@ import takes about as long as the request.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -24,12 +25,15 @@ from rtcvoice.rest.addresses import is_loopback
 from rtcvoice.rest.client import tls_context
 from rtcvoice.rest.credentials import EphemeralToken
 from rtcvoice.rest.ice_servers import IceSettings
+from rtcvoice.rest.proxies import proxy_for
 from rtcvoice.rest.signaling import SdpAnswer, Signaling
+from rtcvoice.rest.tunnels import Dialled, dial
+from rtcvoice.system.hosts import bracketed, reach_of
 from rtcvoice.system.threads import in_thread
 
 if TYPE_CHECKING:
     from rtcvoice.capture.track import SourceTrack
-    from rtcvoice.wire.leg import Leg
+    from rtcvoice.wire.leg import Leg, Ways
 
 __all__ = ["Connecting", "first_failure", "made_ready"]
 
@@ -37,7 +41,7 @@ _HINTS = {
     "token": "the server does not answer: check base_url and the network",
     "answer": "the server does not answer: check base_url and the network",
     "devices": "the source or sink does not open",
-    "ice": "no answer by UDP: check that a firewall or VPN lets UDP through",
+    "ice": "no answer by UDP or TCP: check that a firewall or VPN lets UDP through",
     "dtls": "the server was reached but does not finish the encryption handshake",
     "channel": "the server was reached but does not open the event channel",
     "session": "the server was reached but does not start the session",
@@ -59,14 +63,22 @@ async def made_ready(config: CallConfig) -> None:
 class Connecting:
     """The making of one leg. Event loop only; its stages note in `timings` how long they take.
 
+    `last_route` is that of the leg before (`Leg.route`), if there was one.
+
     Raises CredentialsError when there is no key to connect with.
     """
 
     def __init__(
-        self, config: CallConfig, timings: Timings, *, keep_connection: bool = False
+        self,
+        config: CallConfig,
+        timings: Timings,
+        *,
+        keep_connection: bool = False,
+        last_route: str = "",
     ) -> None:
         self._config = config
         self._timings = timings
+        self._last_route = last_route
         self._ice = IceSettings(
             servers=config.ice_servers,  # type: ignore[arg-type]  # checked with the config
             relay_only=config.ice_transport_policy == "relay",
@@ -160,8 +172,9 @@ class Connecting:
 
     def _without_ice(self, what: str, hint: str) -> tuple[str, str]:
         ice = self._ice
-        if ice.trouble:
-            return f"{what}, and {ice.trouble}", ice.cure or hint
+        transport = self._legs[0].transport
+        if transport.trouble:
+            return f"{what}, and {transport.trouble}", transport.cure or hint
         if ice.mismatch:
             return what, ice.mismatch
         if not ice.servers:
@@ -200,9 +213,30 @@ class Connecting:
             on_report=track.follow,
             loopback=is_loopback(self._config.base_url),
             ice=self._ice,
+            ways=self._ways(),
         )
         self._legs.append(leg)
         return leg
+
+    def _ways(self) -> Ways:
+        """Return the ways that are tried: UDP at once, TCP soon, or at once if it was the last."""
+        from rtcvoice.wire.leg import TCP_DELAY, Ways
+
+        config = self._config
+
+        def dial_one(host: str, port: int) -> Awaitable[Dialled]:
+            return dial(
+                host,
+                port,
+                proxy=proxy_for(f"https://{bracketed(host)}:{port}", config.proxy),
+                tls=partial(tls_context, config.ca_file),
+            )
+
+        return Ways(
+            dial=dial_one,
+            tcp_delay=0.0 if self._last_route == "tcp" else TCP_DELAY,
+            reach=reach_of(urlsplit(config.base_url).hostname or ""),
+        )
 
     async def _answer(self, offer: str, token: str) -> SdpAnswer:
         if token:

@@ -66,6 +66,7 @@ _FIXED = {
     "project",
     "proxy",
     "safety_identifier",
+    "transport",
     "type",
 }
 """Options of `connect` that token, offer and connection are made with."""

@@ -69,6 +69,9 @@ CHANGEABLE = (
 )
 """The options that a running call can change."""
 
+TRANSPORTS = ("auto", "webrtc", "websocket")
+"""How a call may travel: by whatever gets through, best first; by UDP or TCP; by a WebSocket."""
+
 _ELSEWHERE = {
     "base_url": DEFAULT_BASE_URL,
     "ice_servers": (),
@@ -114,6 +117,7 @@ class CallConfig:
     ca_file: str | os.PathLike[str] | None = None
     ice_servers: Sequence[IceServer | Mapping[str, Any] | str] = ()
     ice_transport_policy: str = "all"
+    transport: str = "auto"
 
     # Timeouts, in seconds
     connect_timeout: float = 10.0
@@ -197,6 +201,15 @@ class CallConfig:
         if self.ice_transport_policy not in ("all", "relay"):
             policy = short(self.ice_transport_policy)
             raise ConfigError(f"ice_transport_policy={policy} is neither 'all' nor 'relay'")
+        if self.transport not in TRANSPORTS:
+            raise ConfigError(
+                f"transport={short(self.transport)} is none of {', '.join(map(repr, TRANSPORTS))}"
+            )
+        if self.transport == "websocket":
+            raise ConfigError(
+                "transport='websocket' is not there yet",
+                hint="transport='webrtc' goes by UDP and TCP, also through a proxy",
+            )
         relays = any(server.scheme != "stun" for server in self.ice_servers)  # type: ignore[union-attr]
         if self.ice_transport_policy == "relay" and not relays:
             raise ConfigError(

@@ -19,6 +19,7 @@ __all__ = [
     "AnswerShape",
     "shape_answer",
     "spoil_answer",
+    "with_tcp",
 ]
 
 _DROPPED = (
@@ -44,8 +45,8 @@ class AnswerShape(Options):
     candidates_everywhere: bool = False
     """Repeat the candidates in every section, as other servers do."""
     tcp_candidates: bool = False
-    """Also offer TCP at port 443, as the service does. Nobody listens there: a client that cannot
-    use it must not mind, one that can has to prefer UDP."""
+    """Also offer TCP, as the service does: a client that cannot use it must not mind, one that can
+    has to prefer UDP."""
     max_message_size: int | None = None
     """Bytes of the largest event that is taken, announced in the answer; a larger one closes the
     channel. None: what aiortc announces; 0: announce nothing, which means 65536 (RFC 8841 §6.1)."""
@@ -66,7 +67,8 @@ def shape_answer(sdp: str, shape: AnswerShape = AS_SEEN) -> str:
     candidates = [line for section in media for line in section if line.startswith("a=candidate:")]
     for index, section in enumerate(media):
         here = index == 0 or shape.candidates_everywhere
-        result += _section(section, shape) + (_candidates(candidates, shape) if here else [])
+        result += _section(section, shape) + (list(dict.fromkeys(candidates)) if here else [])
+        result += ["a=end-of-candidates"] if here and shape.end_of_candidates else []
     return "".join(f"{line}\r\n" for line in result)
 
 
@@ -89,17 +91,26 @@ def _section(section: list[str], shape: AnswerShape) -> list[str]:
     return lines
 
 
-def _candidates(candidates: list[str], shape: AnswerShape) -> list[str]:
-    """Return the lines about candidates; all sections share one transport, and so these."""
-    lines = list(dict.fromkeys(candidates))
-    lines += map(_over_tcp, lines[:]) if shape.tcp_candidates else []
-    return lines + (["a=end-of-candidates"] if shape.end_of_candidates else [])
+def with_tcp(sdp: str, port: int, *, udp: bool) -> str:
+    """Return the answer with a TCP candidate at `port` for each UDP one, which stays with `udp`."""
+    lines: list[str] = []
+    over_tcp: list[str] = []
+    for line in [*sdp.splitlines(), ""]:
+        is_candidate = line.startswith("a=candidate:")
+        if is_candidate:
+            over_tcp.append(_over_tcp(line, port))
+        else:
+            lines += over_tcp
+            over_tcp = []
+        if line and (udp or not is_candidate):
+            lines.append(line)
+    return "".join(f"{line}\r\n" for line in lines)
 
 
-def _over_tcp(candidate: str) -> str:
+def _over_tcp(candidate: str, port: int = 443) -> str:
     """Return the TCP candidate that the service has beside a UDP one (RFC 6544 §4.5)."""
     foundation, component, _, _, address, *_ = candidate.split()
-    return f"{foundation}1 {component} tcp 1671430143 {address} 443 typ host tcptype passive"
+    return f"{foundation}1 {component} tcp 1671430143 {address} {port} typ host tcptype passive"
 
 
 def spoil_answer(sdp: str, fault: AnswerFault) -> str:

@@ -28,6 +28,7 @@ class EmulatorOptions(Options):
     api_keys: tuple[str, ...] | None = None
     audio: Literal["real-time", "instant"] = "real-time"
     gap: bool = False
+    no_udp: bool = False
     pace: Pace | None = None
     shape: AnswerShape = AS_SEEN
     duration: float = 3600.0

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import re
 import time
 from collections.abc import Iterable, Sequence, Set
 from functools import partial
@@ -19,7 +20,7 @@ from typing import Any, Literal, Self
 
 from aiohttp import web
 
-from rtcvoice.emulator.answer import AS_SEEN, AnswerShape
+from rtcvoice.emulator.answer import AS_SEEN, AnswerShape, with_tcp
 from rtcvoice.emulator.emulated_call import CallNotes, EmulatedCall
 from rtcvoice.emulator.event_log import MOST_BYTES, LoggedEvent, LogRoom
 from rtcvoice.emulator.fault_parser import parse_faults
@@ -27,6 +28,7 @@ from rtcvoice.emulator.faults import NO_FAULTS, Faults, Network, Strike
 from rtcvoice.emulator.listening import Door
 from rtcvoice.emulator.offer import OfferError
 from rtcvoice.emulator.options import EmulatorOptions
+from rtcvoice.emulator.passive_tcp import PassiveTcp, ice_ufrag
 from rtcvoice.emulator.peer import PATIENCE, Peer
 from rtcvoice.emulator.recording import RECORD_LIMIT, Room, check_folder
 from rtcvoice.emulator.relay import UdpRelay, media_address, relayed_answer, without_candidates
@@ -66,8 +68,8 @@ class Emulator:
     None accepts every `sk-...`. `audio`: with `instant` answers are silent and over as soon as they
     are made, and `pace` is no time at all: for tests of one's own agent. What the user says by
     `call.send(audio=)` is then known at once; a source still speaks in real time. `gap`: send no
-    RTP between answers instead of silence. `pace`: how fast answers come. `shape`: how SDP answers
-    look. `client_timeout`: seconds without a datagram after which a client is taken for gone.
+    RTP between answers instead of silence. `no_udp`: take media by TCP alone, as behind a firewall.
+    `pace`: how fast answers come. `shape`: how SDP answers look. `client_timeout`: seconds without a datagram after which a client is taken for gone.
     `duration`: seconds that a session may last. `seed` makes ids repeatable. `record`: a folder for
     the events and the audio of each call (`recording.py`), of at most `record_limit` bytes in all.
     `most_calls`: how many may run at a time; further ones are refused (429). `origins`: whose web
@@ -88,6 +90,7 @@ class Emulator:
         api_keys: Set[str] | None = None,
         audio: Literal["real-time", "instant"] = "real-time",
         gap: bool = False,
+        no_udp: bool = False,
         pace: Pace | None = None,
         shape: AnswerShape | None = None,
         duration: float = 3600.0,
@@ -108,6 +111,7 @@ class Emulator:
             "api_keys": api_keys,
             "audio": audio,
             "gap": gap,
+            "no_udp": no_udp,
             "pace": pace,
             "shape": AS_SEEN if shape is None else shape,
             "duration": duration,
@@ -148,6 +152,7 @@ class Emulator:
             models=self._models,
             newcomers=newcomers,
         )
+        self._passive_tcp = PassiveTcp(given.host)
         self._door = Door(app, given.host, given.port, newcomers)
         self._log_room = LogRoom()
         self.calls: dict[str, EmulatedCall] = {}
@@ -172,6 +177,8 @@ class Emulator:
         if self._record is not None:
             check_folder(self._record)
         await self._door.open()
+        if self._options.no_udp or self._options.shape.tcp_candidates:
+            await self._passive_tcp.open()
         logger.info("= emulator listens on %s", self.url)
         return self
 
@@ -186,6 +193,7 @@ class Emulator:
 
     async def _close(self) -> None:
         await asyncio.gather(*(call.peer.aclose() for call in self.calls.values()))
+        await self._passive_tcp.aclose()
         await self._door.aclose()
 
     # -- what happens to all calls at once --------------------------------------------------------
@@ -268,7 +276,9 @@ class Emulator:
         )
         peer.on_strike(partial(self._struck, faults))
         try:
-            answer = await self._answer(peer, offer_sdp, faults)
+            if self._options.no_udp:
+                offer_sdp = without_candidates(offer_sdp)
+            answer = self._with_tcp(peer, await self._answer(peer, offer_sdp, faults))
         except OfferError as exc:
             raise InvalidOffer(str(exc)) from exc
         self._keep(call_id, peer, notes)
@@ -310,6 +320,16 @@ class Emulator:
             lambda strike: relay.change_addresses() if strike is Strike.CHANGE_ADDRESS else None
         )
         return relayed_answer(answer, relay.port)
+
+    def _with_tcp(self, peer: Peer, answer: str) -> str:
+        """Let the call be reached by TCP, too, or by TCP alone; a spoilt answer stays as it is."""
+        port = self._passive_tcp.port
+        if not port or not re.search(r"^a=candidate:\S+ 1 udp ", answer, re.MULTILINE):
+            return answer
+        username = ice_ufrag(answer)
+        self._passive_tcp.serve(username, media_address(answer))
+        peer.at_end(lambda: self._passive_tcp.forget(username))
+        return with_tcp(answer, port, udp=not self._options.no_udp)
 
     def _new_session(
         self,

@@ -19,6 +19,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from rtcvoice.errors import one_line
 from rtcvoice.rest.proxies import Proxy
+from rtcvoice.system.hosts import bracketed
 
 __all__ = ["Dialled", "TunnelError", "dial"]
 
@@ -115,7 +116,7 @@ class _Request(NamedTuple):
 
     @property
     def target(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return f"{bracketed(self.host)}:{self.port}"
 
     def refused(self, why: str, hint: str) -> TunnelError:
         return TunnelError(

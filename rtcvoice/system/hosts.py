@@ -5,7 +5,12 @@ from __future__ import annotations
 import enum
 import ipaddress
 
-__all__ = ["Reach", "is_ip_address", "is_loopback_host", "reach_of"]
+__all__ = ["Reach", "bracketed", "is_ip_address", "is_loopback_host", "reach_of"]
+
+
+def bracketed(host: str) -> str:
+    """Return a host as it stands in a URL: IPv6 addresses have brackets there."""
+    return f"[{host}]" if ":" in host else host
 
 
 def is_ip_address(host: str) -> bool:

@@ -20,10 +20,11 @@ from aiortc import MediaStreamTrack
 from rtcvoice.errors import RtcVoiceError, TransportError
 from rtcvoice.rest.ice_servers import IceSettings
 from rtcvoice.rest.signaling import Signaling
+from rtcvoice.wire._ice_tcp import TCP_DELAY, Ways
 from rtcvoice.wire.rtp import ReceiverReport, RtpPacket
 from rtcvoice.wire.transport import Transport
 
-__all__ = ["Leg"]
+__all__ = ["TCP_DELAY", "Leg", "Ways"]
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +54,7 @@ class Leg(Generic[TrackT]):
         on_report: Callable[[ReceiverReport], None] = lambda report: None,
         loopback: bool,
         ice: IceSettings | None = None,
+        ways: Ways | None = None,
     ) -> None:
         self.signaling = signaling
         self.track = track
@@ -64,6 +66,7 @@ class Leg(Generic[TrackT]):
             on_report=self._report,
             loopback=loopback,
             ice=ice,
+            ways=ways,
         )
         self.call_id = ""
         """The server's id of the call (`rtc_...`), once the offer was answered."""
@@ -110,6 +113,11 @@ class Leg(Generic[TrackT]):
     def message_limit(self) -> int:
         """The largest text in bytes that the server takes."""
         return self.transport.max_message_size
+
+    @property
+    def route(self) -> str:
+        """What it goes by: udp or tcp; empty while that is not known. A next leg begins there."""
+        return self.transport.stats.route
 
     # -- the end --------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ import ipaddress
 import itertools
 from typing import NamedTuple
 
-from rtcvoice.system.hosts import Reach
+from rtcvoice.system.hosts import Reach, bracketed
 from rtcvoice.wire.sdp_lines import candidate_kind
 
 __all__ = ["MOST_TCP", "PORTS", "TcpChoice", "choose_tcp"]
@@ -56,7 +56,7 @@ def _refusal(words: list[str], host: str, port: int, reach: Reach) -> str:
     """Return why a candidate is not used; nothing if it is."""
     if ("tcptype", "passive") not in itertools.pairwise(words[8:]):
         return "a TCP candidate that takes no connections (its tcptype is not passive)"
-    at = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    at = f"{bracketed(host)}:{port}"
     address = ipaddress.ip_address(host)
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
         address = address.ipv4_mapped

@@ -21,6 +21,7 @@ from typing import cast
 from rtcvoice.errors import RtcVoiceError, one_line
 from rtcvoice.masking import masked
 from rtcvoice.rest.tunnels import Dialled, TunnelError
+from rtcvoice.system.hosts import bracketed
 from rtcvoice.system.states import StateTable
 from rtcvoice.wire.framing import Deframer, FrameError, framed
 
@@ -44,7 +45,7 @@ Dial = Callable[[str, int], Awaitable[Dialled]]
 class LinkState(enum.Enum):
     """How far a TCP connection is."""
 
-    NEW = "Nobody asked for it yet."
+    NEW = "Nobody asked for it yet; or it was accepted, and is about to be taken."
     DIALLING = "It is being made, perhaps through a proxy."
     UP = "Datagrams go both ways."
     CLOSED = "It ended, or it was not to be had."
@@ -52,7 +53,7 @@ class LinkState(enum.Enum):
 
 LINK = StateTable(
     {
-        LinkState.NEW: {LinkState.DIALLING, LinkState.CLOSED},
+        LinkState.NEW: {LinkState.DIALLING, LinkState.UP, LinkState.CLOSED},
         LinkState.DIALLING: {LinkState.UP, LinkState.CLOSED},
         LinkState.UP: {LinkState.CLOSED},
         LinkState.CLOSED: set(),
@@ -61,7 +62,7 @@ LINK = StateTable(
 
 
 class TcpLink(asyncio.Protocol):
-    """A connection to `address`, made by `dial`. Event loop only.
+    """A connection to `address`, made by `dial` or, from there, accepted. Event loop only.
 
     `on_datagram` gets every datagram; `on_lost` is called once, if the connection was up and ended
     without `close`. Neither may raise.
@@ -70,7 +71,7 @@ class TcpLink(asyncio.Protocol):
     def __init__(
         self,
         address: Address,
-        dial: Dial,
+        dial: Dial | None = None,
         *,
         on_datagram: Callable[[bytes, Address], None],
         on_lost: Callable[[str], None] = lambda reason: None,
@@ -100,7 +101,7 @@ class TcpLink(asyncio.Protocol):
 
     async def open(self) -> None:
         """Make the connection; what goes wrong is in `trouble`. Cancelled, nothing is left."""
-        if self.state is not LinkState.NEW:
+        if self.state is not LinkState.NEW or self._dial is None:
             return
         self._become(LinkState.DIALLING)
         try:
@@ -112,10 +113,13 @@ class TcpLink(asyncio.Protocol):
             self.cure = getattr(exc, "hint", "")
             self._end(self._explained(exc))
             return
-        # Nothing is awaited from here on: no byte gets past.
         if self.up.done():  # closed meanwhile
             dialled.writer.transport.abort()
-            return
+        else:
+            self.adopt(dialled)
+
+    def adopt(self, dialled: Dialled) -> None:
+        """Take a connection that is open; of one that was accepted no byte may be read before."""
         self._dialled = dialled  # its writer would close the connection when it is forgotten
         self.via = dialled.via
         self._transport = transport = cast(asyncio.Transport, dialled.writer.transport)
@@ -207,7 +211,7 @@ class TcpLink(asyncio.Protocol):
         if isinstance(exc, TunnelError | RtcVoiceError):
             return str(exc)
         host, port = self.address
-        at = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        at = f"{bracketed(host)}:{port}"
         why = getattr(exc, "strerror", None) or masked(str(exc)) or type(exc).__name__
         return f"no TCP connection to {at}: {one_line(why)}"
 
