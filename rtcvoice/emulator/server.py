@@ -69,12 +69,13 @@ class Emulator:
     are made, and `pace` is no time at all: for tests of one's own agent. What the user says by
     `call.send(audio=)` is then known at once; a source still speaks in real time. `gap`: send no
     RTP between answers instead of silence. `no_udp`: take media by TCP alone, as behind a firewall.
-    `pace`: how fast answers come. `shape`: how SDP answers look. `client_timeout`: seconds without a datagram after which a client is taken for gone.
-    `duration`: seconds that a session may last. `seed` makes ids repeatable. `record`: a folder for
-    the events and the audio of each call (`recording.py`), of at most `record_limit` bytes in all.
-    `most_calls`: how many may run at a time; further ones are refused (429). `origins`: whose web
-    pages may call besides those of this machine. `models`: names taken besides the service's, "*"
-    for all. `faults`: what goes wrong; those of a script hold unless some are given here.
+    `pace`: how fast answers come. `shape`: how SDP answers look. `client_timeout`: seconds without
+    a datagram after which a client is taken for gone. `duration`: seconds that a session may last.
+    `seed` makes ids repeatable. `record`: a folder for the events and the audio of each call
+    (`recording.py`), of at most `record_limit` bytes in all. `most_calls`: how many may run at a
+    time; further ones are refused (429). `origins`: whose web pages may call besides those of this
+    machine. `models`: names taken besides the service's, "*" for all. `faults`: what goes wrong;
+    those of a script hold unless some are given here.
 
     Raises ConfigError for a script that cannot be played, a folder that cannot be made, and an
     address or an origin that cannot be used.
