@@ -36,11 +36,11 @@ class NotSending:
     """The sender while there is no leg: to send raises why."""
 
     progress = (0, 0)
-    message_limit = 0
     round_trip = 0.0
 
-    def __init__(self, reason: CallEnded) -> None:
+    def __init__(self, reason: CallEnded, *, message_limit: int = 0) -> None:
         self.reason = reason
+        self.message_limit = message_limit
 
     def send(self, text: str) -> None:
         """Raise the reason."""

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -24,6 +23,7 @@ from rtcvoice.events import ClientEvent, LimitReached, Session
 from rtcvoice.masking import log_error
 from rtcvoice.system import clock
 
+from . import leaving
 from .accounts.accounts import Accounts
 from .accounts.limits import Limits
 from .accounts.prices import ModelPrice
@@ -33,16 +33,18 @@ from .asking.replies import Replies
 from .asking.reply import Reply
 from .asking.requesting import Requester
 from .asking.session_commands import SessionCommands
+from .asking.under_way import UnderWay
 from .listening.dispatcher import Dispatcher
 from .listening.turn_stream import TurnStream, TurnStreams
 from .ports import AudioOutput, NotSending, Sender
 from .state.conversation import ConversationState, Fact
-from .state.function_calls import running_call
-from .state.history_entries import HistoryEntry
 from .state.missed import NEWS_TIMEOUT
 from .state.sequencer import CalledFunction
+from .state.session_updates import SessionUpdates
+from .state.taken_over import TakenOver
 from .tools.runner import ToolRunner
 from .tools.toolset import ToolSet
+from .view import ConversationView
 
 __all__ = ["CallConversation"]
 
@@ -57,7 +59,7 @@ HANDLER_GRACE = 1.0
 _NO_LEG = CallEnded("the call has not begun", normal=False)
 
 
-class CallConversation:
+class CallConversation(ConversationView):
     """The conversation of one call. Made and used on its event loop only.
 
     `output` is where the assistant's voice is heard. Nothing can be sent before `attach`.
@@ -95,7 +97,7 @@ class CallConversation:
             clock=clock,
         )
         parts = (self.state, self._confirmations, self._replies)
-        self.commands = SessionCommands(*parts, send=self.send)
+        self.commands = SessionCommands(*parts, send=self.send, clock=clock)
         self.tools = ToolRunner(tools or ToolSet(), self, self.dispatcher.publish, clock=clock)
         self.accounts = Accounts(
             output,
@@ -108,12 +110,14 @@ class CallConversation:
         )
         self.talking = False
         """Whether a `talk()` block is open: then nobody is asked to speak into it."""
-        self._leaving: dict[str, int] = {}  # requests under way: where their bytes end
-        self._left = 0
+        self._under_way = UnderWay()
+        self._session = TakenOver(self.state.items)
+        self._updates = SessionUpdates()
         self._streams = TurnStreams()
         self._timer: asyncio.TimerHandle | None = None
         self._end: CallEnded | None = None
         self._proceeding = self._again = False
+        self._waits_for_words = False
         self._idle_askers: set[str] = set()
         """Function calls whose tools asked whether all is idle, until they are answered."""
 
@@ -132,6 +136,42 @@ class CallConversation:
         """Send nothing any more: whoever wants to is told the reason."""
         self._sender = NotSending(reason)
 
+    def leave(self, reason: RtcVoiceError) -> None:
+        """Note that the leg is lost, or is being left for another: a `Move` brings one.
+
+        What was being said is closed as interrupted, with what was heard of it; what was asked for
+        and has not begun waits, and so do the verbs that need the server. Tools go on.
+        """
+        if self._end is not None or self._confirmations.paused:
+            return
+        limit, away = self._sender.message_limit, CallEnded(reason.message, normal=False)
+        self._sender = NotSending(away, message_limit=limit)
+        self._confirmations.pause()
+        self._under_way.clear()
+        leaving.end_all(self.state, self._output, self._clock(), self._take, self._replies.restart)
+        self.accounts.left()
+        self._proceed()
+
+    def take_over(self, sender: Sender, session: TakenOver, known: Session | None) -> None:
+        """Live in another session from now on, which has the conversation; see `Move`."""
+        self._sender, self._session = sender, session
+        if known is not None:
+            self._take(events.SessionUpdated(session=known), self._clock())
+        self._session_known.set()
+        waiting = self._confirmations.resume()
+        for event in (*self._updates.take_pending(), *self.state.missed.unconfirmed, *waiting):
+            self._send_due(event)
+        self._proceed()
+
+    def wait_for_words(self, *, on: bool) -> None:
+        """Let no answer be asked for until the words from the gap are in, and again afterwards."""
+        self._waits_for_words = on
+        self._proceed()
+
+    async def connected(self) -> None:
+        """Wait until there is a leg to send by. Raises CallEnded when the call ends first."""
+        await self._confirmations.connected()
+
     async def ready(self, changes: dict[str, Any] | None = None) -> None:
         """Wait until the session's configuration is known, and then make `changes` to it."""
         await self._session_known.wait()
@@ -142,6 +182,8 @@ class CallConversation:
         """Take a message of the server; runs in the channel's listener, so it cannot raise."""
         try:
             event = self.state.playback.named(events.decode(text))
+            if (event := self._session.incoming(event)) is None:
+                return
             if logger.isEnabledFor(logging.DEBUG):
                 logger.debug("< %s", one_line(event.type))  # its name may be anything
             hidden = self.feed(event)
@@ -155,6 +197,7 @@ class CallConversation:
     def feed(self, event: Any) -> bool:
         """Take the next event of the server; return whether it is to be kept from everybody."""
         now = self._clock()
+        self._updates.feed(event)
         race = isinstance(event, events.ErrorEvent) and self.state.sequencer.is_race(event.error)
         if race:
             self._confirmations.absorb(event.error.code)
@@ -170,7 +213,10 @@ class CallConversation:
 
         Raises TransportError, CallEnded: nothing is sent then.
         """
-        self._sender.send(events.encode(event) if text is None else text)
+        for each in self._session.outgoing(event, new_id):
+            whole = text is not None and each is event
+            self._sender.send(text if text is not None and whole else events.encode(each))
+        self._updates.sent(event)
         logger.debug("> %s", event.type)
         self.accounts.sent(event)
         self._confirmations.sent(event)
@@ -185,49 +231,6 @@ class CallConversation:
         if isinstance(checked, events.ResponseCreate):
             self.state.sequencer.note_untracked(checked, self._clock())
             self._proceed()
-
-    # -- what it is -----------------------------------------------------------------------------
-
-    @property
-    def session(self) -> Session:
-        """The session as the server last described it; empty before it has."""
-        return self.state.session or Session()
-
-    @property
-    def fault(self) -> str:
-        """Why the server is about to end the session, when it said so."""
-        return self.state.fault
-
-    @property
-    def history(self) -> list[HistoryEntry]:
-        """Everything said, called and shown so far, as JSON values."""
-        return self.state.history
-
-    @property
-    def turn_detection(self) -> events.TurnDetection | None:
-        """How the server finds out that the user's turn is over; None if it does not."""
-        return self.state.turn_detection
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether nobody speaks, nothing is being answered and nothing more will be heard.
-
-        Asked in a tool, that tool does not count, nor do others that asked: none waits for itself.
-        """
-        if (call := running_call()) is None:
-            return self.state.is_idle(self._clock())
-        self._idle_askers.add(call.call_id)
-        return self.state.is_idle(self._clock(), but=self._idle_askers)
-
-    @property
-    def absorbed_errors(self) -> Counter[str]:
-        """How often the server refused a command that was overtaken by events, by error code."""
-        return Counter(self._confirmations.absorbed)
-
-    @property
-    def message_limit(self) -> int:
-        """The largest message in bytes that the server takes."""
-        return self._sender.message_limit
 
     def turns(self, *, partial: bool = False) -> TurnStream:
         """Return the turns from now on; see `TurnStream`."""
@@ -338,7 +341,8 @@ class CallConversation:
                     "x nothing was heard of a response for %g s: it is cancelled", NEWS_TIMEOUT
                 )
             self._take(done, now)
-            self._send_due(cancel)
+            if not self._confirmations.paused:
+                self._send_due(cancel)
 
     def _proceed(self) -> None:
         """Send what is due and tell what is final; whoever is told may bring about more."""
@@ -354,8 +358,10 @@ class CallConversation:
                 now = self._clock()
                 self._note_progress(now)
                 self._listen(now)
-                for event in self.state.due(now, talking=self.talking):
-                    self._send_due(event)
+                if not self._confirmations.paused:
+                    held = self.talking or self._waits_for_words
+                    for event in self.state.due(now, talking=held):
+                        self._send_due(event)
                 if calls := self.state.sequencer.take_calls():
                     self.on_calls(calls)
                 self._publish_turns(now)
@@ -367,20 +373,15 @@ class CallConversation:
         try:
             self.send(event)
             if isinstance(event, events.ResponseCreate) and event.event_id:
-                self._leaving[event.event_id] = self._sender.progress[0]
+                self._under_way.sent(event.event_id, self._sender.progress[0])
         except RtcVoiceError as exc:
             logger.warning("x %s was not sent: %s", event.type, exc)
             self.state.sequencer.send_failed(event)
 
     def _note_progress(self, now: float) -> None:
         """Let the time for an answer begin when the request has left, as long as more leaves."""
-        if not self._leaving:
-            return
-        left = self._sender.progress[1]
-        if left > self._left:
-            self.state.sequencer.restart_timeout(self._leaving, now)
-        self._left = left
-        self._leaving = {i: end for i, end in self._leaving.items() if end > left}
+        if self._under_way and (moved := self._under_way.left(self._sender.progress[1])):
+            self.state.sequencer.restart_timeout(moved, now)
 
     def _publish_turns(self, now: float) -> None:
         for turn in self.state.turns.take(now, partial=self._streams.want_partial):

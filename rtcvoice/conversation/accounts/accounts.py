@@ -102,6 +102,27 @@ class Accounts:
         self._watch.begin(self._clock())
         self._check()
 
+    def left(self) -> None:
+        """Note that the session is gone: how long its last answer took is not known."""
+        self._latency.forget()
+
+    def cost_of(self, tokens: TokenCounts) -> float | None:
+        """Return US dollars, at the most; None where the model's price is unknown."""
+        price = self._usage.price
+        return None if price is None else tokens.cost_range(price)[1]
+
+    def can_afford(self, tokens: TokenCounts) -> bool:
+        """Whether so many tokens more stay within the limits on cost and tokens."""
+        if self._limits is None:
+            return True
+        most, untold = self._limits, self._untold
+        if most.tokens is not None and (
+            self._usage.tokens.total + untold.total + tokens.total >= most.tokens
+        ):
+            return False
+        spent = self._usage.most_cost + untold.cost_range(self._usage.price)[1]
+        return most.cost is None or spent + (self.cost_of(tokens) or 0.0) < most.cost
+
     def sent(self, event: Any) -> None:
         """Take an event that was sent."""
         self._latency.sent(event, self._clock())

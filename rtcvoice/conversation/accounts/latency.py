@@ -90,6 +90,11 @@ class LatencyMeter:
         """The response whose first sound is to be listened for; None if there is none."""
         return self._heard
 
+    def forget(self) -> None:
+        """Measure no answer to the turn so far: its session is gone."""
+        self._turn = self._heard = None
+        self._responses.clear()
+
     def sent(self, event: Any, now: float) -> None:
         """Take an event that we sent."""
         if isinstance(event, events.InputAudioBufferCommit):

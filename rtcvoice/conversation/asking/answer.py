@@ -84,6 +84,13 @@ class Answer:
         self.responses.setdefault(response_id, None)
         self.changed()
 
+    def restart(self, response_id: str) -> None:
+        """Let a response never have begun, which has said nothing: another is to come for it."""
+        self.responses.pop(response_id, None)
+        self._audible = {i: r for i, r in self._audible.items() if r != response_id}
+        self.item_id = None
+        self.changed()
+
     def feed(self, event: Any, *, follow_up: bool) -> None:
         """Take an event of its responses. `follow_up`: a further response is to come after it."""
         match event:

@@ -53,6 +53,8 @@ _PREFIX = "rtcvoice_"
 ITEM_PATIENCE = 2.0
 """Seconds that the server may take to tell of the first item once it has it."""
 
+_KEPT_ELSEWHERE = (events.ConversationItemCreate, events.SessionUpdate)
+
 _IS_IN = (
     events.ConversationItemAdded,
     events.ConversationItemDone,
@@ -67,6 +69,7 @@ def new_id() -> str:
 
 @dataclass(eq=False)
 class _Waiting:
+    event: ClientEvent
     answers: Callable[[Any], bool] | None
     reply: asyncio.Future[Any]
 
@@ -91,6 +94,8 @@ class Confirmations:
         self._by_item: dict[str | None, _Waiting] = {}
         self._asking: dict[_Waiting, None] = {}
         self._updates: deque[tuple[str | None, float]] = deque()  # ids of events, when sent
+        self._session_back: asyncio.Event | None = None  # while there is no session
+        self._sessions = 1
 
     @contextmanager
     def expecting(
@@ -105,7 +110,7 @@ class Confirmations:
         event_id = event.event_id or new_id()
         item_id = event.item.id if isinstance(event, events.ConversationItemCreate) else None
         reply = asyncio.get_running_loop().create_future()
-        waiting = self._by_event[event_id] = _Waiting(answers, reply)
+        waiting = self._by_event[event_id] = _Waiting(event, answers, reply)
         if item_id:
             self._by_item[item_id] = waiting
         if answers is not None:
@@ -132,6 +137,7 @@ class Confirmations:
         Raises ServerError, saying that the server refused `what`, TransportError after 10 s without
         an answer, CallEnded, and whatever `send` raises.
         """
+        await self.connected()
         with self.expecting(event, answers) as reply:
             send(event)
             try:
@@ -173,8 +179,16 @@ class Confirmations:
         """
         loop = asyncio.get_running_loop()
         mark, left = self._progress()
-        since = loop.time()
-        while (rest := since + patience - loop.time()) > 0:
+        since, sessions = loop.time(), self._sessions
+        while True:
+            if self._session_back is not None or sessions != self._sessions:
+                # Nobody could answer; what waits is sent again to the next session.
+                await self._until_connected(futures)
+                sessions = self._sessions
+                mark, left = self._progress()
+                since = loop.time()
+            if (rest := since + patience - loop.time()) <= 0:
+                return ()
             under_way = left < mark
             done, _ = await asyncio.wait(
                 futures,
@@ -186,18 +200,21 @@ class Confirmations:
             before, left = left, self._progress()[1]
             if under_way and left > before:
                 since = loop.time()
-        return ()
 
     async def wait_for_space(self) -> None:
         """Wait until little of what was sent is still under way, before something large is sent.
 
         Raises TransportError when nothing has left for 10 s, CallEnded.
         """
+        await self.connected()
         loop = asyncio.get_running_loop()
         last, since = self._progress()[1], loop.time()
         while True:
             if self.ended is not None:
                 raise self.ended.again()
+            if self._session_back is not None:
+                await self.connected()
+                last, since = self._progress()[1], loop.time()
             given, left = self._progress()
             if given - left <= AHEAD:
                 return
@@ -210,6 +227,51 @@ class Confirmations:
                     stage="send",
                 )
             await asyncio.sleep(POLL)
+
+    # -- from one session to the next -----------------------------------------------------------
+
+    @property
+    def paused(self) -> bool:
+        """Whether there is no session."""
+        return self._session_back is not None
+
+    def pause(self) -> None:
+        """Say that there is no session: nobody can answer, and the time for answers stands still.
+
+        Nor is anything confirmed until `resume`.
+        """
+        if self._session_back is None:
+            self._session_back = asyncio.Event()
+        self._updates.clear()
+
+    def resume(self) -> list[ClientEvent]:
+        """Say that there is another session; return the commands that wait, to be sent again.
+
+        Without items and changes of the session: those wait in the state, whoever sent them.
+        """
+        self._sessions += 1
+        if self._session_back is not None:
+            self._session_back.set()
+            self._session_back = None
+        waiting = (each.event for each in self._by_event.values() if not each.reply.done())
+        return [event for event in waiting if not isinstance(event, _KEPT_ELSEWHERE)]
+
+    async def connected(self) -> None:
+        """Wait until there is a session to send to. Raises CallEnded when the call ends first."""
+        while self.ended is None and self._session_back is not None:
+            await self._session_back.wait()
+        if self.ended is not None:
+            raise self.ended.again()
+
+    async def _until_connected(self, futures: Collection[asyncio.Future[Any]]) -> None:
+        """Wait until there is a session, or any of the futures is done."""
+        if self._session_back is None or any(future.done() for future in futures):
+            return
+        back = asyncio.ensure_future(self._session_back.wait())
+        try:
+            await asyncio.wait({*futures, back}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            back.cancel()
 
     def sent(self, event: ClientEvent) -> None:
         """Note an event that was sent, by whomever."""
@@ -239,6 +301,8 @@ class Confirmations:
     def end(self, end: CallEnded) -> None:
         """Fail all waiting: the call is over."""
         self.ended = end
+        if self._session_back is not None:
+            self._session_back.set()
         for waiting in self._by_event.values():
             if not waiting.reply.done():
                 waiting.reply.set_exception(end.again())

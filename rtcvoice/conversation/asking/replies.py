@@ -33,7 +33,7 @@ class Replies:
 
     def __init__(self, sequencer: Sequencer, output: AudioOutput) -> None:
         self._sequencer = sequencer
-        sequencer.follow_up_changed = self._follow_up_changed
+        sequencer.follow_ups.changed = self._follow_up_changed
         self._recorder = ReplyRecorder(output)
         self._playing_reported = False  # by the server, that it plays something
         self._answers: dict[Request, Answer] = {}
@@ -72,6 +72,12 @@ class Replies:
             made = answer.responses
             if made and not any(map(self._sequencer.will_follow_up, made)):
                 answer.end_without_follow_up()
+
+    def restart(self, response_id: str) -> None:
+        """Let a response never have begun, which has said nothing: its request waits again."""
+        for answer in self._answers.values():
+            if response_id in answer.responses:
+                answer.restart(response_id)
 
     def turn_over(self, turn: Turn) -> None:
         """Note that a turn is final: it was heard, or never will be."""

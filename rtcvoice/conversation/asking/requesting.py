@@ -151,7 +151,9 @@ class Requester:
 
     async def _send_item(self, creation: events.ConversationItemCreate) -> None:
         """Send an item: a text at once, what is larger when there is room."""
-        if not _is_text(creation):
+        if _is_text(creation):
+            await self._confirmations.connected()
+        else:
             await self._confirmations.wait_for_space()
         self._send(creation)
 

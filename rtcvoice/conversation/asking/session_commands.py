@@ -32,8 +32,10 @@ class SessionCommands:
         replies: Replies,
         *,
         send: Callable[[ClientEvent], None],
+        clock: Callable[[], float],
     ) -> None:
         self._state = state
+        self._clock = clock
         self._confirmations = confirmations
         self._replies = replies
         self._send = send
@@ -69,9 +71,29 @@ class SessionCommands:
         ):
             self._send(command)
 
+    async def delete(self, item_id: str) -> None:
+        """Take an item out of the conversation. Raises ServerError when refused.
+
+        One that this session does not have, such as an item of long ago, is taken out of ours.
+        """
+        event = events.ConversationItemDelete(event_id=new_id(), item_id=item_id)
+        try:
+            await self._confirmations.confirm(
+                event,
+                self._send,
+                lambda told: (
+                    isinstance(told, events.ConversationItemDeleted) and told.item_id == item_id
+                ),
+                what="to delete the item",
+            )
+        except ServerError as exc:
+            if exc.event is None or exc.event.error.code not in HARMLESS:
+                raise
+            self._state.delete(item_id, self._clock())
+
     def clear_input(self) -> None:
-        """Have the server forget what it heard since the last turn; after the end: nothing."""
-        if self._confirmations.ended is None:
+        """Have the server forget what it heard since the last turn; without a session: nothing."""
+        if self._confirmations.ended is None and not self._confirmations.paused:
             self._send(events.InputAudioBufferClear(event_id=new_id()))
 
     async def commit_input(self) -> str | None:

@@ -25,7 +25,7 @@ from .history import export
 from .history_entries import HistoryEntry
 from .items import Items
 from .missed import MissedEvents
-from .playback import Playback
+from .playback import Playback, PlaybackState
 from .sequencer import Sequencer
 from .turns import Turns
 
@@ -39,6 +39,10 @@ EXPECTED_TIMEOUT = 3.0
 
 LONGEST_USER_SPEECH = 30.0
 """Seconds for which the user's speech keeps responses waiting."""
+
+
+END_SILENCE = 0.5
+"""Seconds before a turn is confirmed in which the user said nothing, for that was its end."""
 
 
 class Fact(enum.Enum):
@@ -58,12 +62,15 @@ class ConversationState:
         """The session as the server last described it; None before its first event."""
         self.fault = ""
         """Why the server is about to end the session, when it said so."""
+        self.new_id = new_id
         self.sequencer = Sequencer(new_id)
         self.items = Items(self.sequencer.is_outside)
         self.playback = Playback()
         self.hearing = Hearing(self.playback)
         self.turns = Turns(self.items, self.playback, self.hearing)
         self.missed = MissedEvents(self.sequencer, self.items)
+        self.confirmed_until = 0.0
+        """Until when, in the clock of `now`, what the user said is in turns that are confirmed."""
         self._speaking_since: float | None = None
         self._expected_since: float | None = None
 
@@ -119,6 +126,17 @@ class ConversationState:
         heard = self.hearing.expects(now)
         return not (speaking or awaited or heard or self.sequencer.is_busy(but))
 
+    def is_quiet(self, now: float) -> bool:
+        """Whether nobody speaks, or is about to, and no response is being made.
+
+        Tools may run, and what they return be waited for.
+        """
+        expected = self._expected_since
+        awaited = expected is not None and now - expected <= RESPONSE_TIMEOUT
+        making = self.sequencer.in_progress or self.sequencer.asked
+        speaking = self._speaking_since is not None
+        return not (speaking or awaited or making or self.hearing.expects(now))
+
     def is_held(self, now: float) -> bool:
         """Whether a response must not be asked for now: the user speaks, or is to be answered."""
         if self._speaking_since is not None and now - self._speaking_since < LONGEST_USER_SPEECH:
@@ -155,6 +173,53 @@ class ConversationState:
     def due(self, now: float, *, talking: bool = False) -> list[ClientEvent]:
         """Return what to send now; see `Sequencer.due`. `talking`: the user holds the key."""
         return self.sequencer.due(now, held=talking or self.is_held(now))
+
+    def delete(self, item_id: str, now: float) -> None:
+        """Take an item out that the session does not know."""
+        event = events.ConversationItemDeleted(item_id=item_id)
+        self.turns.feed(event, self.items.feed(event, now), now)
+
+    def restart(self, response_id: str, now: float) -> None:
+        """Let a response never have begun, which has said nothing: its request waits again."""
+        for record in self.items.of_response(response_id):
+            self.delete(record.id, now)
+        self.playback.forget(response_id)
+        self.sequencer.restart(response_id)
+        self.missed.abandon(response_id)
+
+    def leave(self) -> None:
+        """Note that the session is gone, and all that it made has been ended.
+
+        What was asked for and has not begun waits again. All turns are final as they stand.
+        """
+        self.sequencer.leave()
+        self.turns.settle()
+        self._speaking_since = self._expected_since = None
+
+    def owes_answer(self, now: float) -> bool:
+        """Whether the server is about to answer the user, and nothing of it was heard."""
+        expected = self._expected_since
+        if expected is not None and now - expected <= RESPONSE_TIMEOUT:
+            return True
+        return self.sequencer.answers_by_itself and any(
+            inside and self.sequencer.request_for(i) is None and not self.was_heard(i)
+            for i, inside in self.sequencer.in_progress.items()
+        )
+
+    def was_heard(self, response_id: str) -> bool:
+        """Whether anything of a response was heard, or read where it is written."""
+        if self.playback.of(response_id).state is not PlaybackState.WAITING:
+            return True
+        records = self.items.of_response(response_id)
+        return any(r.kind == "function_call" or (r.text and not r.spoken) for r in records)
+
+    def has_said(self, response_id: str) -> bool:
+        """Whether there is anything of a response: words, or a function call."""
+        if self.playback.of(response_id).state is not PlaybackState.WAITING:
+            return True
+        records = self.items.of_response(response_id)
+        calls = self.sequencer.has_calls(response_id)
+        return calls or any(r.text or r.kind not in ("", "message") for r in records)
 
     def listen(self, now: float, sound: Sound | None) -> list[events.ResponseDone]:
         """Take what is heard, if that is known; return ends of responses, to be fed as events.
@@ -196,6 +261,7 @@ class ConversationState:
                 if self.sequencer.answers_by_itself:
                     self._expected_since = now
             case events.InputAudioBufferCleared() | events.InputAudioBufferCommitted():
+                self.confirmed_until = now - END_SILENCE
                 self._speaking_since = None  # after a clear nobody reports the end of the speech
             case events.OutputAudioBufferStarted():
                 return Fact.ASSISTANT_AUDIO_STARTED
@@ -212,7 +278,7 @@ class ConversationState:
         detection = self.turn_detection
         answers = detection is not None and detection.create_response is not False
         self.sequencer.answers_by_itself = answers and not self.transcription_only
-        self.sequencer.calls_forced = session.tool_choice not in (None, "auto", "none")
+        self.sequencer.follow_ups.calls_forced = session.tool_choice not in (None, "auto", "none")
         audio_in = session.audio.input if session.audio else None
         self.turns.transcribes = audio_in is None or audio_in.transcription is not None
         if detection is None:

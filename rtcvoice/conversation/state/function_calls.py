@@ -113,6 +113,10 @@ class FunctionCalls:
         group = self._groups.get(response_id)
         return group is not None and group.wanted
 
+    def belong_to(self, response_id: str) -> bool:
+        """Whether any call of a response is not answered, or the response not over."""
+        return response_id in self._groups
+
     def take_new(self) -> list[CalledFunction]:
         """Return the calls that became complete since the last time."""
         new, self._new = self._new, []
@@ -200,21 +204,3 @@ class FunctionCalls:
         group = self._groups.pop(response_id)
         outputs = [(call, group.outputs[call.call_id]) for call in group.calls]
         return AnsweredCalls(response_id, outputs, group.wanted)
-
-
-class Rounds:
-    """How many answers that called functions led to a response, one upon the other."""
-
-    def __init__(self) -> None:
-        self._rounds: dict[str, int] = {}
-
-    def begin(self, response_id: str, follows: str) -> None:
-        """Note a response that begins, and which one's calls it follows up, if any's."""
-        if follows:
-            self._rounds[response_id] = self.of(follows) + 1
-        if len(self._rounds) > REMEMBERED:
-            del self._rounds[next(iter(self._rounds))]
-
-    def of(self, response_id: str) -> int:
-        """Return the rounds that led to a response; 0 for one that follows up none."""
-        return self._rounds.get(response_id, 0)

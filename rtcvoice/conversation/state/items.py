@@ -56,6 +56,7 @@ class Items:
         self._chain: list[Record] = []
         self._names_predecessors = False
         self._roots: set[str] = set()  # items that we put in front of all others
+        self._session_last: str | None = None  # the last item of a session that took over
 
     def __iter__(self) -> Iterator[Record]:
         return iter(self._chain)
@@ -88,6 +89,18 @@ class Items:
             self._fill(record, event.item)
             if event.previous_item_id == "root":
                 self._roots.add(event.item.id)
+
+    def live_in(self, last_id: str) -> None:
+        """Say that the conversation goes on in another session, whose last item has this id.
+
+        Empty where it has none. What follows upon that one follows upon everything here.
+        """
+        self._session_last = last_id
+
+    def passed(self, item_id: str, previous_id: str | None) -> None:
+        """Note an item of the session that stands for one of ours, or is none of ours."""
+        if self._session_last is not None and (previous_id or "") == self._session_last:
+            self._session_last = item_id
 
     def feed(self, event: object, now: float) -> list[Record]:
         """Take the next event of the server; return the records that it changed."""
@@ -167,13 +180,19 @@ class Items:
             self._guessed.discard(record.id)
             if previous_id is not None and previous_id in self._records:
                 self._chain.remove(record)
+        last = self._session_last
+        follows = last is not None and (previous_id or "") == last and record.id not in self._roots
+        if follows:
+            self._session_last = record.id
         if self.index(record) >= 0:  # an item's `done` may name its predecessor wrongly
             return
         self._unplaced.pop(record.id, None)
         self._names_predecessors = self._names_predecessors or previous_id is not None
         previous = self._records.get(previous_id or "")
         index = self.index(previous) if previous is not None else -1
-        if index >= 0:
+        if follows:
+            self._chain.append(record)
+        elif index >= 0:
             self._chain.insert(index + 1, record)
         elif previous_id is None and (self._names_predecessors or record.id in self._roots):
             self._chain.insert(0, record)
@@ -311,6 +330,10 @@ class Items:
             self._guess_place(record)
         self._forget_unplaced(response)
         return changed
+
+    def of_response(self, response_id: str) -> list[Record]:
+        """Return what a response made so far, placed or not."""
+        return self._records_of(response_id)
 
     def _records_of(self, response_id: str) -> list[Record]:
         return [r for r in self._newest() if response_id and r.response_id == response_id]

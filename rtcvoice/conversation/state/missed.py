@@ -39,7 +39,10 @@ LONGEST_HEARD_SPEECH = 600.0
 """Seconds for which sound that is heard counts as news of a response."""
 
 REMEMBERED = 100
-"""Responses that are over, and items that were sent, of which is known that they were."""
+"""Responses that are over, of which is known that they were."""
+
+MOST_UNCONFIRMED = 2000
+"""Items that were sent and are not confirmed; more than any history that is brought along has."""
 
 _ITEM_ENDS = (
     events.ConversationItemDone,
@@ -74,13 +77,22 @@ class MissedEvents:
         self._over: dict[str, None] = {}
         self._tells_end = False
         self._heard_at = 0.0
-        self._sent: dict[str, tuple[str | None, events.Item]] = {}
+        self._sent: dict[str, events.ConversationItemCreate] = {}
 
     def sent(self, event: object) -> None:
         """Note an event that we send."""
         if isinstance(event, events.ConversationItemCreate) and event.item.id:
-            self._sent[event.item.id] = event.event_id, event.item
-            _trim(self._sent)
+            self._sent[event.item.id] = event
+            _trim(self._sent, MOST_UNCONFIRMED)
+
+    @property
+    def unconfirmed(self) -> list[events.ConversationItemCreate]:
+        """The items that were sent and of which the server has told nothing, in order."""
+        return list(self._sent.values())
+
+    def abandon(self, response_id: str) -> None:
+        """Forget a response that never will be over."""
+        self._end(response_id)
 
     def before(self, event: Any, now: float) -> list[Any]:
         """Return the events that should have come before this one, to be fed first."""
@@ -102,7 +114,7 @@ class MissedEvents:
                 if self._end(event.response.id or ""):
                     self._tells_end = True
             case events.ErrorEvent():
-                refused = [i for i, (by, _) in self._sent.items() if by == event.error.event_id]
+                refused = [i for i, c in self._sent.items() if c.event_id == event.error.event_id]
                 for item_id in refused:
                     del self._sent[item_id]
             case (
@@ -146,7 +158,9 @@ class MissedEvents:
         for item_id in sorted(request.items) if request is not None else ():
             if (sent := self._sent.pop(item_id, None)) is not None:
                 previous = self._items.last_id
-                missed.append(events.ConversationItemAdded(item=sent[1], previous_item_id=previous))
+                missed.append(
+                    events.ConversationItemAdded(item=sent.item, previous_item_id=previous)
+                )
         return missed
 
     def _response_begun(self, event: Any, response_id: str) -> RealtimeResponse:
@@ -204,6 +218,6 @@ def response_id_of(event: Any) -> str | None:
     return found if isinstance(found, str) else None
 
 
-def _trim(kept: dict[str, Any]) -> None:
-    while len(kept) > REMEMBERED:
+def _trim(kept: dict[str, Any], most: int = REMEMBERED) -> None:
+    while len(kept) > most:
         del kept[next(iter(kept))]

@@ -175,6 +175,10 @@ class Playback:
         of_state = (i for i, play in self.plays.items() if play.state is state)
         return msgspec.structs.replace(event, response_id=next(of_state, None))
 
+    def forget(self, response_id: str) -> None:
+        """Forget a response of which nothing was said."""
+        self.plays.pop(response_id, None)
+
     def flushed(self, now: float, held: float) -> None:
         """Note that our own buffers were emptied; `held`: the seconds not yet heard in them.
 

@@ -22,7 +22,7 @@ METADATA_KEY = "rtcvoice"
 
 
 class RequestState(enum.Enum):
-    """How far a request for a response is; it only moves on, but for one way back to QUEUED."""
+    """How far a request for a response is; it only moves on, but for the ways back to QUEUED."""
 
     QUEUED = "It waits until nothing else is being answered."
     SENT = "`response.create` was sent; the server has neither begun a response nor refused it."
@@ -42,7 +42,10 @@ REQUEST = StateTable(
             RequestState.COVERED,
             RequestState.REFUSED,
         },
-        RequestState.RUNNING: {RequestState.DONE},
+        RequestState.RUNNING: {
+            RequestState.DONE,
+            RequestState.QUEUED,  # the session was lost before anything was said
+        },
         RequestState.DONE: set(),
         RequestState.COVERED: set(),
         RequestState.REFUSED: set(),
@@ -92,9 +95,11 @@ class Request:
         """Id of the event that asks for it, by which an error names it."""
         return f"{self.tag}_{self.races}" if self.races else self.tag
 
-    def event(self) -> events.ResponseCreate:
-        """Return the event that asks for it."""
+    def event(self, modalities: list[str] | None = None) -> events.ResponseCreate:
+        """Return the event that asks for it; `modalities`: the session's, to be said with it."""
         params = self.params or ResponseParams()
+        if modalities is not None and params.output_modalities is None:
+            params = msgspec.structs.replace(params, output_modalities=modalities)
         metadata = {**(params.metadata or {}), METADATA_KEY: self.tag}
         return events.ResponseCreate(
             event_id=self.event_id, response=msgspec.structs.replace(params, metadata=metadata)

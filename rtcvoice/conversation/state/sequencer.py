@@ -20,18 +20,16 @@ THE CALLING CONTRACT: AFTER EVERYTHING THAT IS SAID TO IT (`feed`, `add`, `answe
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Collection, Iterator
 
 from rtcvoice import events
-from rtcvoice.events import ClientEvent, ResponseParams
+from rtcvoice.events import ClientEvent
 
-from .function_calls import MOST_ROUNDS, AnsweredCalls, CalledFunction, FunctionCalls, Rounds
+from .follow_ups import FollowUps
+from .function_calls import CalledFunction, FunctionCalls
 from .requests import METADATA_KEY, Request, RequestState
 
 __all__ = ["CalledFunction", "Request", "RequestState", "Sequencer"]
-
-logger = logging.getLogger(__name__)
 
 REQUEST_TIMEOUT = 10.0
 """Seconds after which a request that the server neither accepts nor refuses has failed."""
@@ -56,10 +54,10 @@ class Sequencer:
         """Whether function calls surface in `take_calls`; else somebody else answers them."""
         self.answers_by_itself = False
         """Whether the server makes responses by itself when the user has spoken."""
-        self.calls_forced = False
-        """Whether the session forces each response to call a function."""
-        self.follow_up_changed: Callable[[Request], None] = lambda request: None
-        """Called when a request that follows up function calls changes; may not raise."""
+        self.follow_ups = FollowUps(new_id)
+        """What follows up function calls."""
+        self.modalities: list[str] | None = None
+        """Said with every request: after a history of text a model answers in text, else."""
         self._new_id = new_id
         self._queue: list[Request] = []
         self._sent: dict[str, Request] = {}  # SENT and RUNNING, by tag
@@ -70,7 +68,6 @@ class Sequencer:
         self._untracked_out_of_band = 0  # the same, out of band
         self._hold_until = 0.0
         self._calls = FunctionCalls()
-        self._rounds = Rounds()
         self._names_conversations = False
         self._out_of_band_ids: dict[str, None] = {}  # out of band, or of unknown origin
 
@@ -196,6 +193,48 @@ class Sequencer:
             if request.event_id == event.event_id:
                 self._finish(request, RequestState.REFUSED)
 
+    # -- when the session is gone ---------------------------------------------------------------
+
+    @property
+    def in_progress(self) -> dict[str, bool]:
+        """The responses that are being made, and whether each belongs to the conversation."""
+        return dict(self._responses)
+
+    def request_for(self, response_id: str) -> Request | None:
+        """Return the request that a response which is being made answers, if it is ours."""
+        return next((r for r in self._sent.values() if r.response_id == response_id), None)
+
+    def has_calls(self, response_id: str) -> bool:
+        """Whether function calls of a response wait for their outputs."""
+        return self._calls.belong_to(response_id)
+
+    def restart(self, response_id: str) -> None:
+        """Let a response never have begun: its request waits again, in front of all others."""
+        self._responses.pop(response_id, None)
+        if (request := self.request_for(response_id)) is not None:
+            request.response_id = ""
+            self._wait_again(request)
+
+    def leave(self) -> None:
+        """Let everything wait again that was asked for and has not begun; the session is gone.
+
+        What is in progress must have been ended before.
+        """
+        for request in reversed(list(self._sent.values())):
+            self._wait_again(request)
+        if (untracked := self._untracked) is not None:
+            self._untracked = None
+            tag = untracked.event_id or self._new_id()
+            self._queue.insert(0, Request(tag=tag, params=untracked.response))
+        self._untracked_out_of_band = 0
+        self._hold_until = 0.0
+
+    def _wait_again(self, request: Request) -> None:
+        del self._sent[request.tag]
+        request.covered_by = ""
+        self._queue.insert(0, request)
+        request.become(RequestState.QUEUED)
+
     # -- what the server says -------------------------------------------------------------------
 
     def feed(self, event: object, now: float) -> None:
@@ -224,9 +263,8 @@ class Sequencer:
         self._responses[response_id] = in_conversation
         self._names_conversations |= response.conversation_id is not None
         unnamed = request is None and response.conversation_id is None
-        own = (
-            self._untracked is not None or self.answers_by_itself
-        )  # it may be, of those that name none
+        # One that names no conversation may be the server's own.
+        own = self._untracked is not None or self.answers_by_itself
         if not in_conversation or (unnamed and (self._names_conversations or not own)):
             self._out_of_band_ids[response_id] = None
             if len(self._out_of_band_ids) > REMEMBERED:
@@ -237,7 +275,7 @@ class Sequencer:
             self._untracked = None if request is None else self._untracked
             self._answer_shared(response_id, but=request)
         if request is not None:
-            self._rounds.begin(response_id, request.follows)
+            self.follow_ups.begin(response_id, request.follows)
             request.response_id = response_id
             request.become(RequestState.RUNNING)
 
@@ -322,13 +360,16 @@ class Sequencer:
         self._expire(now)
         commands: list[ClientEvent] = []
         for answered in self._calls.take_answered():
-            commands += self._outputs(answered)
+            outputs, request = self.follow_ups.outputs(answered)
+            commands += outputs
+            if request is not None:
+                self.add(request)
         for request in self._next(now, held=held):
             self._queue.remove(request)
             self._sent[request.tag] = request
             request.sent_at = now
             request.become(RequestState.SENT)
-            commands.append(request.event())
+            commands.append(request.event(self.modalities))
         return commands
 
     def next_deadline(self) -> float | None:
@@ -350,40 +391,6 @@ class Sequencer:
         # What nothing else can answer goes first: it will answer the others.
         inside = sorted((r for r in ready if not r.out_of_band), key=lambda r: r.shared)
         yield from inside[:1]
-
-    def _outputs(self, answered: AnsweredCalls) -> Iterator[ClientEvent]:
-        """Make the items of a response's outputs, and the request that they be answered."""
-        made: set[str] = set()
-        for call, output in answered.outputs:
-            item_id = self._new_id()
-            made.add(item_id)
-            item = events.FunctionCallOutput(id=item_id, call_id=call.call_id, output=output)
-            yield events.ConversationItemCreate(event_id=self._new_id(), item=item)
-        if answered.wanted:
-            self.add(
-                Request(
-                    tag=self._new_id(),
-                    params=self._follow_up_params(answered.response_id),
-                    items=frozenset(made),
-                    shared=True,
-                    follows=answered.response_id,
-                    changed=self.follow_up_changed,
-                )
-            )
-
-    def _follow_up_params(self, response_id: str) -> ResponseParams | None:
-        """Return what the answer to outputs shall differ in.
-
-        What the session forces holds for the first response only: each further one would have to
-        call again and could never speak. So does a model that calls without end.
-        """
-        if self._rounds.of(response_id) + 1 >= MOST_ROUNDS:
-            logger.warning(
-                "x %d rounds of function calls without an end: the next answer may call none",
-                MOST_ROUNDS,
-            )
-            return ResponseParams(tool_choice="none")
-        return ResponseParams(tool_choice="auto") if self.calls_forced else None
 
     def _expire(self, now: float) -> None:
         if self._untracked is not None and now - self._untracked_sent_at >= REQUEST_TIMEOUT:

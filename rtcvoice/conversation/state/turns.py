@@ -80,7 +80,7 @@ class Turns:
         self._touched: dict[str, Record] = {}
         self._truncated: dict[str, float] = {}  # when
         self._playing_unreported = False
-        self._ended = False
+        self._ended = self._settling = False
 
     def feed(self, event: object, changed: list[Record], now: float) -> None:
         """Take an event, and the records that it changed."""
@@ -95,13 +95,24 @@ class Turns:
         if self._playback.playing:
             self._playback.cut_off(now)
 
+    def settle(self) -> None:
+        """Let what is open be final as it stands, the next time: its session is gone."""
+        self._settling = True
+
+    @property
+    def settled(self) -> bool:
+        """Whether no turn is open: each has its words, and was heard to its end or cut."""
+        return not self._open
+
     def take(self, now: float, *, partial: bool = True) -> list[Turn]:
         """Return the turns that changed: open ones first, if wanted, then final ones in order.
 
         A final turn comes once more when its transcript came late.
         """
         final: list[Record] = []
-        while self._open and (self._ended or self._is_final(self._open[0], now)):
+        all_final = self._ended or self._settling
+        self._settling = False
+        while self._open and (all_final or self._is_final(self._open[0], now)):
             record = self._open.pop(0)
             self._close(record)
             final.append(record)

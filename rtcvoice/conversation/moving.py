@@ -1,0 +1,354 @@
+"""A conversation moves to another session, which is given what was said, as it was heard.
+
+    move = Move(conversation, leg)     the new leg's events go to `move.receive` from now on
+    await move.ready(changes)          its session is there, and as it shall be
+    await move.seed()                  the conversation so far is in
+    await move.catch_up()              and so is what ended meanwhile, if the old leg goes on
+    move.take_over(words)              synchronous: from now on the conversation lives here
+    await move.finish()                what the user said in the gap is in, and will be answered
+
+The same serves a leg that was lost (`conversation.leave` has ended what was under way) and one that
+still talks. Nothing of it is seen by the user: the events of the new session reach nobody until
+`take_over`, and then the items that were given to it are no news.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+from rtcvoice import events
+from rtcvoice.errors import CallEnded, ConfigError, RtcVoiceError, ServerError, one_line
+from rtcvoice.events import Session
+from rtcvoice.masking import log_error
+from rtcvoice.sound.samples import Samples
+
+from .accounts.usage import TokenCounts
+from .asking.commands import session_update
+from .asking.confirmations import Confirmations, new_id
+from .asking.content import audio_messages
+from .ports import Sender
+from .road import CallConversation
+from .speech import spoken_part
+from .state.records import Record
+from .state.replay import GO_ON, Replay, replay, short_id
+from .state.taken_over import TakenOver
+
+__all__ = ["Move", "MoveReport"]
+
+logger = logging.getLogger(__name__)
+
+LONGEST_WORDS = 30.0
+"""Seconds of what the user said in a gap that are answered: the newest."""
+
+_LEFT = CallEnded("this session is no longer wanted", normal=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MoveReport:
+    """What became of the items of the conversation."""
+
+    replayed: int = 0
+    """Given to the new session."""
+    dropped: int = 0
+    """Left out: too old, empty, of a kind that cannot be created, or refused."""
+
+
+class Move:
+    """One new session that is being prepared. Event loop only.
+
+    kept_audio: what the user said, as int16 mono at 24 kHz, by the id of the item; None where it is
+        not kept. Asked for turns without a transcript only.
+    max_items, max_tokens: how much is given to the new session; the oldest is left out.
+    """
+
+    def __init__(
+        self,
+        conversation: CallConversation,
+        sender: Sender,
+        *,
+        kept_audio: Callable[[str], Samples | None] = lambda item_id: None,
+        max_items: int = 200,
+        max_tokens: int = 16_000,
+    ) -> None:
+        self._conversation = conversation
+        self._sender = sender
+        self._kept_audio = kept_audio
+        self._max_items = max_items
+        self._max_tokens = max_tokens
+        self._confirmations = Confirmations(lambda: sender.progress)
+        self._confirmations.tells_items = conversation.tells_items
+        self._session: Session | None = None
+        self._session_known = asyncio.Event()
+        self._taken = TakenOver(conversation.state.items)
+        self._had: set[str] = set()
+        self._dropped: set[str] = set()
+        self._last_id = ""
+        self._speaks = self._note_given = False
+        self._created: deque[str] = deque()  # ids of items whose confirmation is to come
+        self._over = False
+        self._words: Samples | None = None
+
+    # -- what it is -----------------------------------------------------------------------------
+
+    @property
+    def tokens(self) -> TokenCounts:
+        """What the new session has to read anew, estimated: its cache is empty."""
+        planned = self._plan()
+        return TokenCounts(
+            input_text=planned.text_tokens,
+            input_audio=planned.audio_tokens,
+            input_image=planned.image_tokens,
+        )
+
+    @property
+    def cost(self) -> float | None:
+        """US dollars of what is yet to be given to the session, with the first response.
+
+        An estimate; None where the model's price is unknown.
+        """
+        return self._conversation.accounts.cost_of(self.tokens)
+
+    @property
+    def affordable(self) -> bool:
+        """Whether that stays within the call's `Limits`."""
+        return self._conversation.accounts.can_afford(self.tokens)
+
+    @property
+    def report(self) -> MoveReport:
+        """How much of the conversation the session has."""
+        return MoveReport(replayed=len(self._had), dropped=len(self._dropped))
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether the session has all of the conversation that it is to have."""
+        return not self._plan().items and self._settled() == list(self._conversation.state.items)
+
+    # -- the new session ------------------------------------------------------------------------
+
+    def receive(self, text: str) -> None:
+        """Take a message of the new leg's server; cannot raise."""
+        if self._over:
+            self._conversation.receive(text)
+            return
+        try:
+            self._feed(events.decode(text))
+        except Exception as exc:
+            log_error(logger, exc, "x handling an event failed")
+
+    async def ready(self, changes: dict[str, Any] | None = None) -> None:
+        """Wait until the session's configuration is known, and then make `changes` to it.
+
+        Raises ServerError when they are refused, TransportError, CallEnded.
+        """
+        await self._session_known.wait()
+        if self._confirmations.ended is not None:
+            raise self._confirmations.ended.again()
+        if changes:
+            kind = "transcription" if self._conversation.state.transcription_only else "realtime"
+            update = session_update(changes, kind=kind, event_id=new_id())
+            await self._confirmations.confirm(update, self._send, what="the change")
+
+    async def seed(self) -> None:
+        """Give the conversation so far to the session, as it was heard, and wait until it is in.
+
+        What is refused is left out and counted. Raises TransportError, CallEnded.
+        """
+        planned = self._plan()
+        await self._create(planned)
+        if self._speaks and not self._note_given:
+            self._note_given = True
+            note = events.Message(id=new_id(), role="system", content=[_input_text(GO_ON)])
+            await self._add([note])
+
+    async def catch_up(self) -> None:
+        """Give it what ended meanwhile, and take out what was deleted. Raises as `seed` does."""
+        for item_id in [i for i in self._had if self._conversation.state.items.get(i) is None]:
+            self._had.discard(item_id)
+            delete = events.ConversationItemDelete(event_id=new_id(), item_id=item_id)
+            self._send(delete)
+        await self._create(self._plan())
+
+    def take_over(self, words: Samples | None = None) -> None:
+        """Let the conversation live in this session from now on; the old leg is left, if need be.
+
+        words: what the user said since `unconfirmed_since`, int16 mono at 24 kHz: of that the
+            newest 30 s are given to the session by `finish`, if anybody speaks in them.
+        """
+        conversation = self._conversation
+        conversation.leave(_LEFT)
+        self._words = self._words_of(words)
+        conversation.wait_for_words(on=self._words is not None)
+        self._over = True
+        self._confirmations.end(_LEFT)
+        self._taken.lack_calls(self._had)
+        conversation.state.items.live_in(self._last_id)
+        if self._speaks and conversation.state.speaks:
+            conversation.state.sequencer.modalities = ["audio"]
+        conversation.take_over(self._sender, self._taken, self._session)
+
+    async def finish(self) -> None:
+        """Put the words from the gap into the conversation; they are answered like speech, once.
+
+        Never raises for what the server does; await it after `take_over`.
+        """
+        words, self._words = self._words, None
+        if words is None:
+            return
+        conversation = self._conversation
+        try:
+            limit = self._sender.message_limit
+            await conversation.requests.send(audio_messages(_ids(), words, limit=limit))
+        except (RtcVoiceError, ConfigError) as exc:
+            logger.warning("x what was said in the gap is lost: %s", exc)
+        finally:
+            conversation.wait_for_words(on=False)
+
+    def abandon(self, reason: CallEnded) -> None:
+        """Let nobody wait for this session any more: its leg is gone, or the call is."""
+        self._confirmations.end(reason)
+        self._session_known.set()
+
+    # -- inside ---------------------------------------------------------------------------------
+
+    def _feed(self, event: Any) -> None:
+        if isinstance(event, events.SessionCreated | events.SessionUpdated):
+            self._session = event.session
+            self._session_known.set()
+        elif isinstance(event, events.UnknownEvent) and event.type == events.SessionCreated.type:
+            self._session_known.set()
+        elif isinstance(event, events.ConversationItemAdded | events.ConversationItemCreated):
+            event = self._named(event)
+        elif isinstance(event, events.ErrorEvent):
+            logger.warning("x in the new session: %s", one_line(event.error.message or ""))
+        self._confirmations.feed(event)
+
+    def _named(self, event: Any) -> Any:
+        """Return an event that an item is in, under the name that we gave it.
+
+        Servers that make up names of their own add the items in the order of their creation.
+        """
+        theirs = event.item.id or ""
+        if theirs in self._created:
+            self._created.remove(theirs)
+            ours = theirs
+        elif self._created:
+            ours = self._created.popleft()
+        else:
+            return event
+        self._taken.name(ours, theirs)
+        self._last_id = ours
+        return events.ConversationItemAdded(item=_with_id(event.item, ours))
+
+    def _send(self, event: Any) -> None:
+        self._sender.send(events.encode(event))
+        self._confirmations.sent(event)
+
+    def _settled(self) -> list[Record]:
+        """Return the records up to the first one that may still change."""
+        settled = []
+        for record in self._conversation.state.items:
+            turn = record.role in ("user", "assistant") and record.kind in ("", "message")
+            if turn and not (record.published or record.seeded or record.empty):
+                break
+            settled.append(record)
+        return settled
+
+    def _plan(self) -> Replay:
+        state = self._conversation.state
+        missing = [r for r in self._settled() if r.id not in self._had]
+        outputs = {r.other.get("call_id") for r in missing if r.kind == "function_call_output"}
+        candidates = [
+            r
+            for r in missing
+            if r.id not in self._dropped
+            or (r.kind == "function_call" and r.other.get("call_id") in outputs)
+        ]
+        return replay(
+            candidates,
+            heard_text=state.playback.heard_text,
+            speech=self._speech,
+            max_items=max(0, self._max_items - len(self._had)),
+            max_tokens=self._max_tokens,
+        )
+
+    def _speech(self, item_id: str) -> Sequence[events.Item]:
+        samples = self._kept_audio(item_id)
+        if samples is None:
+            return ()
+        try:
+            names = _ids(first=short_id(item_id))
+            return audio_messages(names, samples, limit=self._sender.message_limit)
+        except ConfigError:  # shorter than the API takes
+            return ()
+
+    async def _create(self, planned: Replay) -> None:
+        by_id = {record.id: record for record in self._conversation.state.items}
+        for record_id in planned.records:
+            record = by_id[record_id]
+            self._taken.name(record_id, short_id(record_id))
+            if call_id := record.other.get("call_id"):
+                self._taken.name_call(call_id, short_id(call_id))
+            self._speaks |= record.role == "assistant"
+        self._had |= set(planned.records)
+        self._dropped |= set(planned.dropped)
+        for item_id in await self._add(list(planned.items)):
+            refused = next((r for r in planned.records if short_id(r) == item_id), None)
+            if refused is not None:
+                self._had.discard(refused)
+                self._dropped.add(refused)
+
+    async def _add(self, items: list[events.Item]) -> list[str]:
+        """Create items and wait until they are in; return the ids of those that were refused."""
+        refused: list[str] = []
+        replies: deque[tuple[str, asyncio.Future[Any]]] = deque()
+        with ExitStack() as expected:
+            for item in items:
+                creation = events.ConversationItemCreate(event_id=new_id(), item=item)
+                await self._confirmations.wait_for_space()
+                reply = expected.enter_context(self._confirmations.expecting(creation))
+                replies.append((item.id or "", reply))
+                self._created.append(item.id or "")
+                self._taken.own.add(item.id or "")
+                self._send(creation)
+            for item_id, reply in replies:
+                try:
+                    await self._confirmations.item_in(reply, "the conversation so far")
+                except ServerError as exc:
+                    logger.warning("x an item of the conversation is left out: %s", exc)
+                    self._created.remove(item_id)
+                    refused.append(item_id)
+        return refused
+
+    def _words_of(self, words: Samples | None) -> Samples | None:
+        """Return what is to be answered of the words in the gap; None for nothing."""
+        if words is None or not self._conversation.state.sequencer.answers_by_itself:
+            return None
+        return spoken_part(words[-round(LONGEST_WORDS * 24_000) :])
+
+
+def _ids(first: str | None = None) -> Any:
+    """Give ids without an end."""
+    if first is not None:
+        yield first
+    while True:
+        yield new_id()
+
+
+def _input_text(text: str) -> events.ContentPart:
+    return events.ContentPart(type="input_text", text=text)
+
+
+def _with_id(item: Any, item_id: str) -> Any:
+    from msgspec.structs import replace
+
+    return (
+        item
+        if item.id == item_id or not hasattr(item, "__struct_fields__")
+        else replace(item, id=item_id)
+    )

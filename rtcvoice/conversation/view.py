@@ -1,0 +1,95 @@
+"""What is known of a conversation, read by the call around it; nothing here changes anything."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from rtcvoice import events
+from rtcvoice.events import Session
+
+from .asking.confirmations import Confirmations
+from .ports import Sender
+from .state.conversation import ConversationState
+from .state.function_calls import running_call
+from .state.history_entries import HistoryEntry
+from .state.session_updates import SessionUpdates
+
+__all__ = ["ConversationView"]
+
+
+class ConversationView:
+    """The properties of a `CallConversation`."""
+
+    state: ConversationState
+    talking: bool
+    _sender: Sender
+    _clock: Callable[[], float]
+    _confirmations: Confirmations
+    _updates: SessionUpdates
+    _idle_askers: set[str]
+
+    # -- what it is -----------------------------------------------------------------------------
+
+    @property
+    def session(self) -> Session:
+        """The session as the server last described it; empty before it has."""
+        return self.state.session or Session()
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nobody speaks, nothing is being made, and every turn has its words."""
+        quiet = self.state.is_quiet(self._clock())
+        return quiet and self.state.turns.settled and not self.talking
+
+    @property
+    def unconfirmed_since(self) -> float:
+        """From when on, by the clock, the user's words may not have reached the conversation."""
+        return self.state.confirmed_until
+
+    @property
+    def session_updates(self) -> dict[str, Any]:
+        """What of the session was changed since the call began, as the API has it."""
+        return self._updates.made
+
+    @property
+    def fault(self) -> str:
+        """Why the server is about to end the session, when it said so."""
+        return self.state.fault
+
+    @property
+    def history(self) -> list[HistoryEntry]:
+        """Everything said, called and shown so far, as JSON values."""
+        return self.state.history
+
+    @property
+    def turn_detection(self) -> events.TurnDetection | None:
+        """How the server finds out that the user's turn is over; None if it does not."""
+        return self.state.turn_detection
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nobody speaks, nothing is being answered and nothing more will be heard.
+
+        Asked in a tool, that tool does not count, nor do others that asked: none waits for itself.
+        """
+        if (call := running_call()) is None:
+            return self.state.is_idle(self._clock())
+        self._idle_askers.add(call.call_id)
+        return self.state.is_idle(self._clock(), but=self._idle_askers)
+
+    @property
+    def absorbed_errors(self) -> Counter[str]:
+        """How often the server refused a command that was overtaken by events, by error code."""
+        return Counter(self._confirmations.absorbed)
+
+    @property
+    def tells_items(self) -> bool | None:
+        """Whether the server tells that items are in; None while that is not known."""
+        return self._confirmations.tells_items
+
+    @property
+    def message_limit(self) -> int:
+        """The largest message in bytes that the server takes."""
+        return self._sender.message_limit
