@@ -53,7 +53,7 @@ from rtcvoice.emulator.session.session import Session
 from rtcvoice.emulator.wire import Wire, change_ssrc
 from rtcvoice.masking import log_error
 from rtcvoice.system import clock
-from rtcvoice.wire import _aiortc, _channels, _media, _sctp
+from rtcvoice.wire import _aiortc, _channels, _media, _sctp, _wall_clock
 
 __all__ = ["Peer"]
 
@@ -126,8 +126,11 @@ class Peer:
         self._end_connecting = _aiortc.own_connecting(self._peer)
         self._peer.on("datachannel", self._open_channel)
         self._peer.on("connectionstatechange", self._state_changed)
-        self._sender = self._peer.getTransceivers()[0].sender
+        transceiver = self._peer.getTransceivers()[0]
+        self._sender = transceiver.sender
+        _wall_clock.report_by_monotonic_clock(transceiver.sender, transceiver.receiver)
         self._ice = _aiortc.ice_connection(self._peer)
+        _aiortc.stand_cancelled_monitor(transceiver.receiver.transport.transport)
 
     @property
     def ended(self) -> bool:
@@ -143,6 +146,7 @@ class Peer:
             await self._peer.setRemoteDescription(taken)
             if self._peer.sctp is not None:
                 _channels.guard_channels(self._peer.sctp)
+                _wall_clock.measure_by_monotonic_clock(self._peer.sctp)
             description = await self._peer.createAnswer()
             self._speak(audio_codec(description.sdp))
             await self._peer.setLocalDescription(description)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from typing import Any
 
 from aiortc import RTCPeerConnection
@@ -28,6 +29,7 @@ __all__ = [
     "ice_connection",
     "own_connecting",
     "quick_checks",
+    "stand_cancelled_monitor",
     "watch_datagrams",
 ]
 
@@ -123,6 +125,23 @@ def end_consent_lapse(connection: Any) -> None:
     if build is None:
         raise UnsupportedAiortc("Connection.build_request")
     connection.build_request = lambda pair, nominate: build(pair, nominate or pair.nominated)
+
+
+def stand_cancelled_monitor(transport: Any) -> None:
+    """Let the closing of an `RTCIceTransport` go on where its monitor task was cancelled.
+
+    The end of `asyncio.run` cancels every task. aiortc's closing awaits the monitor, is cancelled
+    by that in its middle, and every closing after it waits for ever for the first.
+    """
+    monitor = getattr(transport, "_monitor", None)
+    if monitor is None:
+        raise UnsupportedAiortc("RTCIceTransport._monitor")
+
+    async def quiet() -> None:
+        with suppress(asyncio.CancelledError):
+            await monitor()
+
+    transport._monitor = quiet
 
 
 def quick_checks(connection: Any) -> None:

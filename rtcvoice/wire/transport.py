@@ -138,6 +138,9 @@ class Transport:
         connection = _aiortc.ice_connection(self._peer)
         _aiortc.end_consent_lapse(connection)
         _aiortc.quick_checks(connection)
+        _aiortc.stand_cancelled_monitor(
+            self._peer.getTransceivers()[0].receiver.transport.transport
+        )
         _ice.prefer_routed_pairs(connection)
         _ice.gather_hosts(connection, loopback=loopback)
         if self._gathering.servers:
@@ -178,9 +181,17 @@ class Transport:
     async def create_offer(self) -> str:
         """Gather candidates and return the SDP offer to post. Cancellation: only `aclose` after.
 
-        Raises TransportError(stage=offer) when there has to be a relay and there is none.
+        Raises TransportError(stage=offer) when there has to be a relay and there is none, and when
+        no socket can be made.
         """
-        await self._peer.setLocalDescription(await self._peer.createOffer())
+        try:
+            await self._peer.setLocalDescription(await self._peer.createOffer())
+        except OSError as exc:
+            raise TransportError(
+                f"no socket can be made for the call: {exc.strerror or exc}",
+                stage="offer",
+                hint="the machine's limit of open files (ulimit -n), or its network, is exhausted",
+            ) from exc
         ice = self._gathering
         if ice.relay_only and not any(asked.candidate for asked in ice.asked):
             trouble = ice.trouble or "there is no TURN server"

@@ -1,0 +1,285 @@
+"""Faults during a call: ICE, DTLS, SCTP, the channel, RTP and events."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any
+
+import rtcvoice
+from faults import strikes
+from faults.row import Ends, GoesOn, Refuses, Row, Where
+from faults.strikes import strikes_with
+from rtcvoice.emulator import AnswerShape, Faults, Network, SessionEnd, Strike
+from rtcvoice.emulator.session.faults import SessionFaults
+from rtcvoice.errors import ServerError, TransportError
+
+__all__ = ["ALONE", "NOTICED", "RECONNECTS", "ROWS"]
+
+RECONNECTS = "reconnect" in inspect.signature(rtcvoice.connect.__init__).parameters
+"""Whether a call outlives its connection."""
+
+ALONE: dict[str, Any] = {"reconnect": None} if RECONNECTS else {}
+"""Options of a call that ends with its connection."""
+
+NOTICED = {"liveness_timeout": 0.5}
+"""Options of a call that notices silence soon."""
+
+
+def lost(
+    where: Where,
+    injected: str,
+    ends: Ends,
+    strike: Callable[[Any], Awaitable[None]] = strikes.nothing,
+    *,
+    goes_on: GoesOn | None = None,
+    quick: bool = False,
+    server: Mapping[str, Any] | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Iterable[Row]:
+    """The two rows of a lost connection: without reconnecting, and with it."""
+    given = {**NOTICED, **(options or {})}
+    row: dict[str, Any] = {"where": where, "strike": strike, "server": server or {}}
+    yield Row(
+        injected=f"{injected}; reconnect=None",
+        must=ends,
+        options={**given, **ALONE},
+        quick=quick and not RECONNECTS,
+        **row,
+    )
+    if RECONNECTS:
+        must = goes_on or GoesOn(legs=2, within=3.0, told="rtcvoice.reconnected")
+        yield Row(injected=injected, must=must, options=given, quick=quick, **row)
+
+
+def stays(
+    where: Where,
+    injected: str,
+    strike: Callable[[Any], Awaitable[None]] = strikes.nothing,
+    *,
+    must: GoesOn | Refuses | Ends | None = None,
+    **row: Any,
+) -> Row:
+    """A row of what must not even be noticed."""
+    return Row(where=where, injected=injected, strike=strike, must=must or GoesOn(), **row)
+
+
+CONNECTION = (
+    *lost(
+        Where.ICE,
+        "the server falls silent",
+        Ends(saying="nothing was received", within=1.5),
+        strikes_with(Strike.FREEZE),
+        quick=True,
+    ),
+    *lost(
+        Where.ICE,
+        "the server falls silent, and a stranger sends junk",
+        Ends(saying="nothing was received", within=1.5),
+        strikes.leave_in_silence_with_junk,
+    ),
+    *lost(
+        Where.ICE,
+        "an outage of 1.5 s, longer than it takes to notice",
+        Ends(saying="nothing was received", within=2.0),
+        strikes.outage(1.5),
+    ),
+    stays(
+        Where.ICE,
+        "an outage of 0.8 s, shorter than it takes to notice",
+        strikes.outage(0.8),
+        options={"liveness_timeout": 5.0},
+        must=GoesOn(within=2.5),
+    ),
+    stays(Where.ICE, "datagrams of strangers", strikes.strangers_datagrams, quick=True),
+    stays(
+        Where.ICE,
+        "consent counts only with USE-CANDIDATE",
+        server={"faults": Faults(consent_needs_nomination=True)},
+    ),
+    stays(
+        Where.ICE,
+        "a router that gives the client another port",
+        strikes_with(Strike.CHANGE_ADDRESS),
+        server={"faults": Faults(uplink=Network(), downlink=Network())},
+        options={"liveness_timeout": 8.0},
+        must=GoesOn(within=8.0),
+    ),
+    stays(
+        Where.ICE,
+        "5 % loss, 20 ms jitter, duplicates, reordering",
+        server={
+            "faults": Faults(
+                uplink=Network(loss=0.05, jitter=0.02, duplicate=0.05, reorder=0.05),
+                downlink=Network(loss=0.05, jitter=0.02, duplicate=0.05, reorder=0.05),
+            )
+        },
+        must=GoesOn(within=4.0),
+    ),
+    stays(
+        Where.DTLS,
+        "every twentieth datagram with a wrong bit",
+        server={"faults": Faults(uplink=Network(corrupt=0.05), downlink=Network(corrupt=0.05))},
+        must=GoesOn(within=4.0),
+    ),
+    stays(Where.DTLS, "records that are none", strikes.dtls_junk, quick=True),
+    stays(
+        Where.DTLS,
+        "close_notify: the server hangs up",
+        strikes_with(Strike.CLOSE_PEER),
+        must=Ends(saying="closed", within=2.0),
+    ),
+    stays(Where.SCTP, "packets that are none", strikes.sctp_junk, quick=True),
+    stays(Where.SCTP, "messages on streams that are not open", strikes.unknown_stream),
+    stays(
+        Where.SCTP,
+        "a message without end",
+        strikes.endless_message,
+        must=Ends(saying="more than 1024 KiB", within=8.0),
+        options=ALONE,
+    ),
+    stays(
+        Where.SCTP,
+        "the association is aborted",
+        strikes.sctp_abort,
+        must=Ends(saying="closed", within=2.0),
+    ),
+    stays(
+        Where.CHANNEL,
+        "closed by the server",
+        strikes_with(Strike.CLOSE_CHANNEL),
+        must=Ends(saying="closed", within=2.0),
+        quick=True,
+    ),
+    stays(
+        Where.CHANNEL,
+        "nothing passes for 1 s",
+        strikes_with(Strike.STOP_CHANNEL, Strike.RECOVER, after=1.0),
+        must=GoesOn(within=5.0),
+    ),
+    stays(Where.CHANNEL, "a message of bytes", strikes.binary_message),
+    stays(Where.CHANNEL, "another channel", strikes.second_channel),
+    stays(
+        Where.CHANNEL,
+        "a server that reads slowly",
+        server={"faults": Faults(channel_reads_bps=60_000)},
+    ),
+)
+
+RTP = (
+    stays(Where.RTP, "none any more", strikes_with(Strike.STOP_RTP), quick=True),
+    stays(Where.RTP, "another SSRC", strikes_with(Strike.CHANGE_SSRC)),
+    stays(Where.RTP, "none between answers", server={"gap": True}),
+    stays(Where.RTP, "garbage in place of Opus", strikes.rtp_changed(strikes.garbage)),
+    stays(Where.RTP, "empty payloads", strikes.rtp_changed(strikes.empty)),
+    stays(Where.RTP, "payloads of 1,200 random bytes", strikes.rtp_changed(strikes.random_payload)),
+    stays(Where.RTP, "an unknown payload type", strikes.rtp_changed(strikes.unknown_payload_type)),
+    stays(Where.RTP, "timestamps that jump by hours", strikes.rtp_changed(strikes.odd_timestamp)),
+    stays(Where.RTP, "sequence numbers that jump", strikes.rtp_changed(strikes.odd_sequence)),
+    stays(Where.RTP, "two of three packets lost", strikes.rtp_changed(strikes.two_of_three_lost)),
+    stays(Where.RTP, "packets cut after 12 bytes", strikes.rtp_changed(strikes.cut)),
+    stays(Where.RTP, "RTCP that cannot be parsed", strikes.odd_rtcp),
+    stays(Where.RTP, "RTCP: BYE", strikes.bye),
+)
+
+
+def session(injected: str, *, must: GoesOn | Refuses | None = None, **faults: Any) -> Row:
+    """A row of a fault inside the session; in virtual time."""
+    return Row(
+        where=Where.EVENTS,
+        injected=injected,
+        must=must or GoesOn(within=30.0),
+        server={"faults": SessionFaults(**faults)},
+        virtual=True,
+        quick=True,
+    )
+
+
+def changed(injected: str, change: Callable[[dict[str, Any]], Any], **row: Any) -> Row:
+    """A row of events that are changed on their way; in virtual time."""
+    return Row(
+        where=Where.EVENTS,
+        injected=injected,
+        server={"change": change},
+        virtual=True,
+        quick=True,
+        **{"must": GoesOn(within=30.0), **row},
+    )
+
+
+def without(kind: str) -> Callable[[dict[str, Any]], Any]:
+    return lambda event: None if event["type"] == kind else event
+
+
+def deep(event: dict[str, Any]) -> dict[str, Any]:
+    return event | {"x": json.loads("[" * 400 + "]" * 400)}
+
+
+def long(event: dict[str, Any]) -> dict[str, Any]:
+    return event | {"x": "y" * 100_000}
+
+
+EVENTS = (
+    session("types that nobody knows", unknown_events=True),
+    session("fields that nobody knows", unknown_fields=True),
+    session("messages that are no events", malformed_events=True),
+    session("values of other types than documented", odd_values=True),
+    session("whole numbers written as floats", float_numbers=True),
+    session("items come as conversation.item.created", item_created=True),
+    session("no output_audio_buffer events", leave_out=("output_audio_buffer.*",)),
+    session("no transcripts", transcription_fails=True),
+    session("no response.done", leave_out=("response.done",), must=GoesOn(within=60.0)),
+    session(
+        "a request that is never answered",
+        reply_lost=True,
+        must=Refuses(error=TransportError, saying="did not answer", within=60.0),
+    ),
+    session(
+        "responses that fail",
+        reply_error="server_error",
+        must=Refuses(error=ServerError, saying="had an error", within=30.0),
+    ),
+    session(
+        "no tokens left this minute",
+        tokens_per_minute=1,
+        must=Refuses(error=ServerError, saying="rate limit", within=30.0),
+    ),
+    changed("nested 400 deep", deep),
+    changed("100 kB each", long),
+    changed("without event_id", lambda event: event | {"event_id": None}),
+    changed("conversation.item.done is lost", without("conversation.item.done")),
+    changed("response.output_item.added is lost", without("response.output_item.added")),
+    Row(
+        where=Where.EVENTS,
+        injected="text that is not UTF-8",
+        server={"faults": Faults(not_utf8=True)},
+        must=GoesOn(),
+        quick=True,
+    ),
+    *(
+        row
+        for way in SessionEnd
+        if way in (SessionEnd.ERROR_CLOSE, SessionEnd.ERROR_CHANNEL, SessionEnd.SILENCE)
+        for row in lost(
+            Where.EVENTS,
+            f"the session's time is over: {way.replace('_', ', then ')}",
+            Ends(
+                saying="nothing was received" if way is SessionEnd.SILENCE else "maximum duration",
+                within=3.0,
+            ),
+            strikes.first_session_over,
+            server={"faults": Faults(session_expires_after=0.6, session_end=way)},
+        )
+    ),
+)
+
+SHAPES = (
+    stays(
+        Where.SDP,
+        "candidates in every section, no ice-lite",
+        server={"shape": AnswerShape(ice_lite=False, candidates_everywhere=True)},
+    ),
+)
+
+ROWS: Iterable[Row] = (*CONNECTION, *RTP, *EVENTS, *SHAPES)
