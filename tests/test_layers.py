@@ -73,6 +73,7 @@ ALLOWED: dict[str, set[str]] = {
         "wire._aiortc",
         "wire._channels",
         "wire._media",
+        "wire._wall_clock",
         "config.end_dates",
         "wire._sctp",
         "wire.sdp",

@@ -498,6 +498,12 @@ async def test_a_server_behind_a_gateway_on_localhost_is_called_where_its_answer
 # -- missing names ---------------------------------------------------------------------------------
 
 
+def peer_of(ice):
+    dtls = SimpleNamespace(transport=ice)
+    transceiver = SimpleNamespace(receiver=SimpleNamespace(transport=dtls))
+    return SimpleNamespace(getTransceivers=lambda: [transceiver])
+
+
 @pytest.mark.parametrize(
     ("touch", "name"),
     [
@@ -506,7 +512,7 @@ async def test_a_server_behind_a_gateway_on_localhost_is_called_where_its_answer
         (lambda: _channels.open_channels_early(object()), "_data_channel_flush"),
         (lambda: _ice.gather_hosts(object(), loopback=True), "get_component_candidates"),
         (lambda: _ice.prefer_routed_pairs(object()), "check_start"),
-        (lambda: _aiortc.stand_cancelled_monitor(object()), "_monitor"),
+        (lambda: _aiortc.stand_cancelled_monitor(peer_of(object())), "_monitor"),
         (lambda: _ice.watch_answers(object(), print), "_protocols"),
         (lambda: _media.guard_media(object(), print), "_handle_rtp_data"),
         (lambda: _wall_clock.measure_by_monotonic_clock(object()), "_receive_sack_chunk"),

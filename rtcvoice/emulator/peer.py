@@ -130,7 +130,7 @@ class Peer:
         self._sender = transceiver.sender
         _wall_clock.report_by_monotonic_clock(transceiver.sender, transceiver.receiver)
         self._ice = _aiortc.ice_connection(self._peer)
-        _aiortc.stand_cancelled_monitor(transceiver.receiver.transport.transport)
+        _aiortc.stand_cancelled_monitor(self._peer)
 
     @property
     def ended(self) -> bool:

@@ -127,12 +127,13 @@ def end_consent_lapse(connection: Any) -> None:
     connection.build_request = lambda pair, nominate: build(pair, nominate or pair.nominated)
 
 
-def stand_cancelled_monitor(transport: Any) -> None:
-    """Let the closing of an `RTCIceTransport` go on where its monitor task was cancelled.
+def stand_cancelled_monitor(peer: RTCPeerConnection) -> None:
+    """Let the closing of `peer` go on where the monitor task of its ICE was cancelled.
 
     The end of `asyncio.run` cancels every task. aiortc's closing awaits the monitor, is cancelled
     by that in its middle, and every closing after it waits for ever for the first.
     """
+    transport: Any = peer.getTransceivers()[0].receiver.transport.transport
     monitor = getattr(transport, "_monitor", None)
     if monitor is None:
         raise UnsupportedAiortc("RTCIceTransport._monitor")

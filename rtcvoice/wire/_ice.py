@@ -15,9 +15,11 @@ import functools
 import ipaddress
 import logging
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
+from rtcvoice.errors import TransportError
 from rtcvoice.wire._aiortc import LOOPBACK, UnsupportedAiortc
 
 __all__ = [
@@ -26,6 +28,7 @@ __all__ = [
     "keep_to_loopback",
     "mismatch",
     "prefer_routed_pairs",
+    "sockets_needed",
     "watch_answers",
 ]
 
@@ -35,6 +38,19 @@ LOOPBACK_6 = "::1"
 
 READ_AGAIN = 0.01
 """Seconds after an error of a socket at which it is read again, where asyncio would not."""
+
+
+@contextmanager
+def sockets_needed() -> Iterator[None]:
+    """Tell by a TransportError(stage=offer) that the machine gives no socket."""
+    try:
+        yield
+    except OSError as exc:
+        raise TransportError(
+            f"no socket can be made for the call: {exc.strerror or exc}",
+            stage="offer",
+            hint="check the limit of open files (ulimit -n), and the machine's network",
+        ) from exc
 
 
 def gather_hosts(connection: Any, *, loopback: bool) -> None:

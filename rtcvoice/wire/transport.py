@@ -181,23 +181,15 @@ class Transport:
     async def create_offer(self) -> str:
         """Gather candidates and return the SDP offer to post. Cancellation: only `aclose` after.
 
-        Raises TransportError(stage=offer) when there has to be a relay and there is none, and when
-        no socket can be made.
+        Raises TransportError(stage=offer) when it has no socket, or no relay where one has to be.
         """
-        try:
+        with _ice.sockets_needed():
             await self._peer.setLocalDescription(await self._peer.createOffer())
-        except OSError as exc:
-            raise TransportError(
-                f"no socket can be made for the call: {exc.strerror or exc}",
-                stage="offer",
-                hint="the machine's limit of open files (ulimit -n), or its network, is exhausted",
-            ) from exc
         ice = self._gathering
         if ice.relay_only and not any(asked.candidate for asked in ice.asked):
             trouble = ice.trouble or "there is no TURN server"
-            raise TransportError(
-                f"no TURN server can be used: {trouble}", stage="offer", hint=ice.cure
-            )
+            words = f"no TURN server can be used: {trouble}"
+            raise TransportError(words, stage="offer", hint=ice.cure)
         self._watch_sockets()
         self._become(TransportStage.OFFERED)
         return sdp.shape_offer(self._peer.localDescription.sdp)
