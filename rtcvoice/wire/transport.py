@@ -138,9 +138,7 @@ class Transport:
         connection = _aiortc.ice_connection(self._peer)
         _aiortc.end_consent_lapse(connection)
         _aiortc.quick_checks(connection)
-        _aiortc.stand_cancelled_monitor(
-            self._peer.getTransceivers()[0].receiver.transport.transport
-        )
+        _aiortc.stand_cancelled_monitor(self._peer)
         _ice.prefer_routed_pairs(connection)
         _ice.gather_hosts(connection, loopback=loopback)
         if self._gathering.servers:
