@@ -260,14 +260,20 @@ def read_sound(
 def _opened(file: Path | BoundedFile | Tail) -> av.container.InputContainer:
     import av  # late: see numpy_later
 
-    options = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
-    # Titles and names may be in any encoding, and nobody reads them.
+    how: dict[str, Any] = {
+        "mode": "r",
+        "options": {"format_whitelist": FORMATS, "protocol_whitelist": "file"},
+    }
+    if int(av.__version__.split(".")[0]) < 19:
+        # Titles may be in any encoding, and nobody reads them. PyAV 19 does not mind by itself.
+        how["metadata_errors"] = "replace"
+    opened: av.container.InputContainer
     if isinstance(file, Path):
-        # Without "file:" a path with a colon would be an address.
-        path = f"file:{file}"
-        return av.open(path, mode="r", options=options, metadata_errors="replace")
-    file.seek(0)
-    return av.open(file, mode="r", options=options, metadata_errors="replace")
+        opened = av.open(f"file:{file}", **how)  # without "file:" a colon makes it an address
+    else:
+        file.seek(0)
+        opened = av.open(file, **how)
+    return opened
 
 
 def _check(file: Recording, name: str) -> None:
