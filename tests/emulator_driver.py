@@ -82,7 +82,15 @@ class Driver:
     """
 
     def __init__(
-        self, settings=None, *, persona=None, voice=None, opened=True, strict=True, **options
+        self,
+        settings=None,
+        *,
+        persona=None,
+        voice=None,
+        opened=True,
+        strict=True,
+        seed=7,
+        **options,
     ):
         self.now = 100.0
         self.voice = voice or FakeVoice()
@@ -98,7 +106,7 @@ class Driver:
             now=self.now,
             voice=self.voice,
             persona=persona(self.voice) if persona else None,
-            random=Random(7),
+            random=Random(seed),
             unix_time=1_800_000_000.0,
             **options,
         )

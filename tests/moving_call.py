@@ -9,6 +9,7 @@ from emulator_driver import FakeVoice
 from virtual_call import VirtualCall, _Leg, _Server, _Wire
 
 from rtcvoice.conversation.moving import Move
+from rtcvoice.emulator.session.script import Scripted
 from rtcvoice.errors import TransportError
 
 LOST = TransportError("the network is gone", stage="connected")
@@ -33,95 +34,124 @@ class _NewLeg(_Leg):
         return self._own.progress
 
 
-class MovingCall(VirtualCall):
-    """`lose` and `reconnect`; the servers that it had are in `servers`."""
+class NewSession:
+    """Another session and the wires to it, before the call lives there.
 
-    def __init__(self, *turns, kept_audio=lambda item_id: None, **options):
+    `rename` changes the events of its server, as dicts, on their way to the client.
+    """
+
+    def __init__(self, call, *, seed, rename=lambda event: event, **options):
+        self._call = call
+        self._rename = rename
+        self.server = _Server(
+            dict(call._session),
+            persona=call._persona_again,
+            voice=FakeVoice(),
+            opened=False,
+            seed=seed,
+            **call._options,
+        )
+        self.behind = call._loop.time() - self.server.now
+        self.up = _Wire(call._loop, call._way, self._obey)
+        self.move = Move(
+            call._conversation, _NewLeg(call, self.up), kept_audio=call.kept_audio.get, **options
+        )
+        self._alive = True
+        self.server.deliver = _Wire(call._loop, call._way, self._deliver).send
+        self.server.open()
+
+    def cut(self):
+        """Cut its wires."""
+        self._alive = False
+
+    def _obey(self, text):
+        if self._call._ended is None and self._alive:
+            self.server._advance_to(self._call._loop.time() - self.behind)
+            self.server.send_text(text)
+
+    def _deliver(self, text):
+        if self._call._ended is not None or not self._alive:
+            return
+        event = self._rename(json.loads(text))
+        if event is not None:
+            self.move.receive(json.dumps(event))
+
+
+class MovingCall(VirtualCall):
+    """`lose` and `reconnect`; the servers before the last one are in `servers`.
+
+    `again`: the script of each further session, where it is not the first one's.
+    """
+
+    def __init__(self, *turns, again=(), **options):
         super().__init__(*turns, **options)
+        self._persona_again = self._persona
+        if again:
+            self._persona_again = lambda voice: Scripted(list(again), voice)
         self.servers = []
-        self.moves = []
-        self._kept_audio = kept_audio
+        self.shown = []  # types of events that the user was told of
+        self.kept_audio = {}
         self._session = options.get("session", {})
         self._connected = True
+        self._up_here = None
 
     def lose(self):
         """Cut the wires, both ways, and tell the conversation."""
-        self._connected = False
-        self.server.deliver = None
+        self._cut_wires()
         self._conversation.leave(LOST)
 
-    async def reconnect(self, *, words=None, changes=None):
+    async def reconnect(self, *, words=None, changes=None, **options):
         """Make another session, and move to it."""
-        move, server, up = self.new_session()
-        await move.ready(changes)
-        await move.seed()
-        self.exchange(move, server, up, words=words)
-        await move.finish()
-        return move
+        new = NewSession(self, seed=100 + len(self.servers), **options)
+        await new.move.ready(changes)
+        await new.move.seed()
+        self.exchange(new, words=words)
+        await new.move.finish()
+        return new.move
 
-    async def lose_and_reconnect(self, gap=1.0):
+    async def lose_and_reconnect(self, gap=1.0, **options):
         self.lose()
         await asyncio.sleep(gap)
-        return await self.reconnect()
+        return await self.reconnect(**options)
 
-    def new_session(self):
-        """Return a move to a new session, with its server and wire."""
-        server = _Server(
-            dict(self._session),
-            persona=self._persona,
-            voice=FakeVoice(),
-            opened=False,
-            **self._options,
-        )
-        behind = self._loop.time() - server.now
-
-        def obey(text):
-            if self._ended is None:
-                server._advance_to(self._loop.time() - behind)
-                server.send_text(text)
-
-        up = _Wire(self._loop, self._way, obey)
-        move = Move(self._conversation, _NewLeg(self, up), kept_audio=self._kept_audio)
-        move.behind = behind
-        server.deliver = _Wire(
-            self._loop, self._way, lambda text: self._deliver(server, move, text)
-        ).send
-        server.open()
-        self.moves.append(move)
-        return move, server, up
-
-    def exchange(self, move, server, up, *, words=None):
+    def exchange(self, new, *, words=None):
         """Let the call live on the new session from now on."""
+        self._cut_wires()
         self.servers.append(self.server)
-        self.server.deliver = None
-        self.server, self._up, self._behind = server, up, move.behind
+        self.server, self._up, self._behind = new.server, new.up, new.behind
         self._outputs = 0
-        self._connected = True
-        move.take_over(words)
+        self._connected, self._up_here = True, new
+        new.move.take_over(words)
 
-    def _deliver(self, server, move, text):
-        if self._ended is None and server.deliver is not None:
-            move.receive(text)
+    def _tell(self, event):
+        self.shown.append(event.type)
+        super()._tell(event)
+
+    def _cut_wires(self):
+        self._connected = False
+        if self._up_here is not None:
+            self._up_here.cut()
 
     def _hear(self, piece):
         if self._connected:
             super()._hear(piece)
 
     def _obey(self, text):
-        if self._connected:
+        if self._connected and self._up_here is None:
             super()._obey(text)
 
     def _receive(self, text):
-        if not self.servers and self._connected:
+        if self._connected and self._up_here is None:
             super()._receive(text)
 
     @property
     def known_to_server(self):
-        """What the session has, as (role or kind, text)."""
-        return [_told(event["item"]) for event in self.server.of("conversation.item.done")]
+        """What was created in the session, as (role or kind, text), in order."""
+        return [told(event["item"]) for event in self.server.of("conversation.item.added")]
 
 
-def _told(item):
+def told(item):
+    """An item of the server's as (role or kind, text)."""
     if item["type"] != "message":
         return item["type"], item.get("output", item.get("arguments"))
     texts = (part.get("text") or part.get("transcript") or "" for part in item["content"])

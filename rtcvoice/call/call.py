@@ -139,6 +139,13 @@ class Call(EventVerbs):
         """
         await self._requests.add_history(self._requests.history_items(history))
 
+    async def delete(self, item_id: str) -> None:
+        """Take an item out of the conversation: the `id` of a turn, or of an entry of `history`.
+
+        One that is not there is no error. Raises ServerError when the server refuses.
+        """
+        await self._conversation.commands.delete(item_id)
+
     # -- what is said ---------------------------------------------------------------------------
 
     async def send(
@@ -222,6 +229,7 @@ class Call(EventVerbs):
         Raises ConfigError for something that is not a client event, TransportError when it is too
         large or cannot be sent now, CallEnded.
         """
+        await self._conversation.connected()
         self._conversation.send_by_hand(dict(event) if isinstance(event, Mapping) else event)
 
     async def update(

@@ -148,6 +148,8 @@ class Requester:
         if request.after_items and not self._confirmations.tells_items:
             await self._confirmations.item_in(answer, SENT)
             request.after_items = False
+            if answer.done():  # and not only taken as in: the server's word has come already
+                request.items = frozenset()
 
     async def _send_item(self, creation: events.ConversationItemCreate) -> None:
         """Send an item: a text at once, what is larger when there is room."""

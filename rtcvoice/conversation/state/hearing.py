@@ -16,8 +16,11 @@ __all__ = ["Hearing", "Sound"]
 PAUSE = 1.0
 """Seconds of silence that end speech of whose playing the server has told nothing."""
 
-LONG_PAUSE = 5.0
-"""Seconds of silence that end speech that the server said it plays: its end must be lost."""
+LONG_PAUSE = 12.0
+"""Seconds of silence that end speech that the server said it plays: its end must be lost.
+
+Longer than a lost connection goes unnoticed: then not all was said that was made.
+"""
 
 CLEAR_TIMEOUT = 1.0
 """Seconds that the server may take to say that it dropped what we told it to drop."""
