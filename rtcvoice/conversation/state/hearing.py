@@ -16,7 +16,7 @@ __all__ = ["Hearing", "Sound"]
 PAUSE = 1.0
 """Seconds of silence that end speech of whose playing the server has told nothing."""
 
-LONG_PAUSE = 12.0
+LONG_PAUSE = 11.0
 """Seconds of silence that end speech that the server said it plays: its end must be lost.
 
 Longer than a lost connection goes unnoticed: then not all was said that was made.
