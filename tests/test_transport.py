@@ -28,7 +28,7 @@ pytestmark = pytest.mark.usefixtures("no_stray_errors")
 class End:
     """A transport and what its callbacks got."""
 
-    def __init__(self, on_packet=None):
+    def __init__(self, on_packet=None, ways=None):
         self.packets, self.texts, self.lost = [], [], []
         self.transport = Transport(
             track=SourceTrack(),
@@ -36,6 +36,7 @@ class End:
             on_text=self.texts.append,
             on_lost=self.lost.append,
             loopback=True,
+            ways=ways,
         )
 
     async def connect(self, server):

@@ -94,6 +94,14 @@ async def dial(
             f"the proxy {proxy.place} does not answer as a proxy of its kind does",
             hint=f"look at {proxy.named_by}: is it {parts.scheme}://?",
         ) from exc
+    except OSError as exc:
+        writer.transport.abort()
+        if isinstance(exc, TunnelError):
+            raise
+        raise TunnelError(
+            f"the proxy {proxy.place} hangs up: {exc.strerror or exc}",
+            hint=f"look at {proxy.named_by}",
+        ) from exc
     except BaseException:
         writer.transport.abort()
         raise
