@@ -49,9 +49,11 @@ if TYPE_CHECKING:
     from rtcvoice.call.call import Call
     from rtcvoice.call.connect import connect
     from rtcvoice.call.current import current_call
+    from rtcvoice.call.legs import LegFacts
     from rtcvoice.call.life import CallState
     from rtcvoice.call.message import Clip, Image
     from rtcvoice.call.prepare import Prepared, prepare
+    from rtcvoice.call.reconnect import Reconnect
     from rtcvoice.call.timings import Timings
     from rtcvoice.capture.file import FileSource
     from rtcvoice.capture.microphone import Microphone
@@ -99,6 +101,8 @@ if TYPE_CHECKING:
         HandlerError,
         LimitNear,
         LimitReached,
+        Reconnected,
+        Reconnecting,
         ToolCancelled,
         ToolFailed,
         ToolFailure,
@@ -161,6 +165,7 @@ __all__ = [
     "HistoryMessage",
     "IceServer",
     "Image",
+    "LegFacts",
     "LimitNear",
     "LimitReached",
     "Limits",
@@ -172,6 +177,9 @@ __all__ = [
     "PipeSink",
     "PipeSource",
     "Prepared",
+    "Reconnect",
+    "Reconnected",
+    "Reconnecting",
     "Reply",
     "ResponseOptions",
     "ResponseUsage",
@@ -248,6 +256,7 @@ _MODULE_OF = {
     "HistoryMessage": "rtcvoice.conversation.state.history_entries",
     "IceServer": "rtcvoice.rest.ice_servers",
     "Image": "rtcvoice.call.message",
+    "LegFacts": "rtcvoice.call.legs",
     "LimitNear": "rtcvoice.events.local",
     "LimitReached": "rtcvoice.events.local",
     "Limits": "rtcvoice.conversation.accounts.limits",
@@ -259,6 +268,9 @@ _MODULE_OF = {
     "PipeSink": "rtcvoice.playout.pipe",
     "PipeSource": "rtcvoice.capture.pipe",
     "Prepared": "rtcvoice.call.prepare",
+    "Reconnect": "rtcvoice.call.reconnect",
+    "Reconnected": "rtcvoice.events.local",
+    "Reconnecting": "rtcvoice.events.local",
     "Reply": "rtcvoice.conversation.asking.reply",
     "ResponseOptions": "rtcvoice.conversation.asking.response_options",
     "ResponseUsage": "rtcvoice.conversation.accounts.usage",

@@ -61,8 +61,9 @@ class BentEmulator(Emulator):
 
 
 def calling(server, **options):
-    """Return a `connect` to the emulator, without devices unless told otherwise."""
-    given = {"source": None, "sink": None, "api_key": KEY, "base_url": server.url, **options}
+    """Return a `connect` to the emulator, of one leg, without devices, unless told otherwise."""
+    given = {"source": None, "sink": None, "reconnect": None}
+    given |= {"api_key": KEY, "base_url": server.url, **options}
     if "credentials" in given:
         del given["api_key"]
     return rtcvoice.connect(**given)

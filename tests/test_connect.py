@@ -16,8 +16,7 @@ import rtcvoice
 from rtcvoice import CallEnded, CallState, ConfigError, SignalingError, TransportError
 from rtcvoice.call.connecting import Connecting
 from rtcvoice.capture.source import Source
-from rtcvoice.stats import TransportStats
-from rtcvoice.system import clock
+from rtcvoice.stats import TransportStats, UplinkStats
 
 LOST = TransportError("the server closed the connection", stage="connected")
 
@@ -44,13 +43,18 @@ class FakeLeg:
     progress = (0, 0)
     message_limit = 65536
     round_trip = 0.0
+    server_time = None
 
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
         self.lost: asyncio.Future[TransportError] = asyncio.get_running_loop().create_future()
-        self.track = SimpleNamespace(muted=False, start=lambda source: scene.note("started"))
+        self.track = SimpleNamespace(
+            muted=False,
+            start=lambda source: scene.note("started"),
+            stats=UplinkStats(),
+        )
         self.sent: list[str] = []
-        self.transport = SimpleNamespace(stats=TransportStats())
+        self.transport = SimpleNamespace(stats=TransportStats(), local_address="")
 
     def attach(self, *, on_text: Callable[[str], None], on_packet: Callable[..., None]) -> None:
         self.on_text = on_text
@@ -113,9 +117,7 @@ class Scene:
 
         monkeypatch.setattr(Connecting, "run", make_leg)
         monkeypatch.setattr(Connecting, "aclose", close)
-        monkeypatch.setattr(
-            "rtcvoice.call.roads.Roads.heard_at", property(lambda roads: clock.now())
-        )
+        monkeypatch.setattr("rtcvoice.call.roads.Roads.heard_at", property(lambda roads: now()))
 
     def note(self, what: str) -> None:
         self.happened.append(what)

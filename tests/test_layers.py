@@ -46,6 +46,7 @@ ALLOWED: dict[str, set[str]] = {
     # The wire and the REST side know no road: they are handed a track, `on_packet`, `on_text`.
     "wire": {"errors", "masking", "stats", "system", "wire"}
     | {"rest.ice_servers", "rest.signaling", "rest.tunnels"},
+    "wire.lost": {"errors"},
     "wire.rtp": set(),
     "wire.sdp": {"wire.sdp_lines"},
     "wire.sdp_lines": set(),
@@ -58,15 +59,18 @@ ALLOWED: dict[str, set[str]] = {
     # Of the crossing: the stages know no call and no road but the track; the life knows what it
     # watches and closes, and neither sound nor network; only `connect` puts everything together.
     "call.timings": {"system"},
-    "call.life": {"masking", "errors", "system", "call.roads"},
+    "call.life": {"masking", "errors", "system", "wire.lost", "call.roads"},
     "call.imports": {"system"},
+    "call.legs": {"stats", "system.public"},
+    "call.leg_time": set(),
+    "call.signs": {"system"},
     "call.connecting": {"errors", "config", "rest", "wire.leg", "capture.track"}
     | {"call.imports", "call.timings", "system"},
     "call.ends": LEAVES | {"capture.source", "playout.ducking", "playout.sink"},
-    "call.roads": LEAVES | ROADS | {"wire.leg", "call.ends"},
+    "call.roads": LEAVES | ROADS | {"wire.leg", "call.ends", "call.legs"},
     "call.call": LEAVES
     | {"config", "conversation", "playout.tee"}
-    | {"call.finishing", "call.life", "call.message", "call.roads", "call.timings"},
+    | {"call.finishing", "call.legs", "call.life", "call.message", "call.roads", "call.timings"},
     "call": LEAVES | ROADS | {"config", "rest", "wire", "device", "call"},
     "emulator": LEAVES
     | {

@@ -124,7 +124,7 @@ async def test_the_offer_goes_raw_with_the_token_and_the_answer_comes_back_unstr
     )
     async with serving(respond) as server, client(server.url + "/") as signaling:
         answer = await signaling.call(OFFER, TOKEN)
-    assert answer == (ANSWER, "rtc_u2_1")
+    assert answer[:2] == (ANSWER, "rtc_u2_1")
     request = server.requests[0]
     assert (request.path, request.query_string) == ("/v1/realtime/calls", "")
     assert request.headers["Authorization"] == f"Bearer {TOKEN}"
@@ -136,7 +136,7 @@ async def test_directly_offer_and_session_go_in_one_request_with_the_key():
     respond = always(status=201, text=ANSWER, headers={"Location": "/v1/realtime/calls/rtc_1"})
     async with serving(respond) as server, client(server.url) as signaling:
         answer = await signaling.call_directly(OFFER, {"type": "realtime"})
-    assert answer == (ANSWER, "rtc_1")
+    assert answer[:2] == (ANSWER, "rtc_1")
     request = server.requests[0]
     assert request.headers["Authorization"] == f"Bearer {KEY}"
     boundary = request.headers["Content-Type"].removeprefix("multipart/form-data; boundary=")
@@ -174,7 +174,8 @@ async def test_where_no_tokens_are_minted_the_offer_goes_with_the_key(status, fo
     places = {("client_secrets", "json"): status, ("calls", "sdp"): 415, ("calls", form): 201}
     async with serving(by_kind(places)) as server, client(server.url) as signaling:
         assert await signaling.mint_token({"type": "realtime"}) == ""
-        assert await signaling.call_directly(OFFER, {"type": "realtime"}) == (ANSWER, "rtc_1")
+        answer = await signaling.call_directly(OFFER, {"type": "realtime"})
+        assert answer[:2] == (ANSWER, "rtc_1")
         assert signaling.session_is_unset is (form == "sdp")
         assert signaling.can_hang_up
     assert kinds(server) == ["json", "sdp", "form-data"][: 2 if form == "sdp" else 3]

@@ -8,7 +8,12 @@
       call.py:Call                   what users hold: made last, of finished parts
 
 A call has one leg at a time. What belongs to the call (source, sink, player, conversation) outlives
-it: another `Connecting` makes another leg, and `Roads.attach` joins everything to it.
+it: another `Connecting` makes another leg, and `Roads.exchange` joins everything to it.
+
+    reconnect    when it is tried again, and when given up: options and policy, pure
+    reconnecting.py:Reconnector   makes another leg where one is lost, in doubt, or at its end
+    signs        what makes one doubt a leg before its silence does
+    legs         what is told of each leg, and their counters together
 
     timings    how long each stage took, and which one is running
     message    text, images and clips of `send` and `ask` become items

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Never, Unpack
 
 from rtcvoice.call.finishing import wait_finished
+from rtcvoice.call.legs import LegFacts
 from rtcvoice.call.life import CallState, Life
 from rtcvoice.call.message import Clip, Image, message_items
 from rtcvoice.call.roads import Roads
@@ -77,6 +78,11 @@ class Call(EventVerbs):
     def stats(self) -> CallStats:
         """Return how the call fares, or fared, in the terms of webrtc-stats. Cheap; never waits."""
         return self._roads.stats
+
+    @property
+    def legs(self) -> tuple[LegFacts, ...]:
+        """The connections that the call has had, in order, each a session of its own."""
+        return self._roads.legs
 
     @property
     def is_idle(self) -> bool:

@@ -24,6 +24,7 @@ from rtcvoice.call.connecting import Connecting, first_failure, made_ready
 from rtcvoice.call.ends import Default, Ends
 from rtcvoice.call.imports import FOR_OFFER, FOR_SOUND, imported
 from rtcvoice.call.life import Life, close_within
+from rtcvoice.call.reconnect import Reconnect
 from rtcvoice.call.timings import Timings
 from rtcvoice.capture.microphone import Microphone
 from rtcvoice.capture.source import Source
@@ -50,6 +51,8 @@ if TYPE_CHECKING:
 __all__ = ["connect"]
 
 logger = logging.getLogger(__name__)
+
+_RECONNECT = Reconnect()
 
 
 @public
@@ -80,6 +83,8 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
     Bounds:
         limits: `Limits(cost=, seconds=, tokens=)`, warned of and then hung up at.
         price: a `ModelPrice`, where the model's own is not known or not what is paid.
+        reconnect: how the call goes on when its connection is lost, or the server's time for it is
+        over: `Reconnect(window=...)`; None ends the call then.
     Where:
         base_url (or OPENAI_BASE_URL), api_key or credentials (or OPENAI_API_KEY), organization,
         project, safety_identifier; direct=True posts offer and session in one request with the
@@ -125,6 +130,7 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
         # Bounds
         limits: Limits | None = None,
         price: ModelPrice | None = None,
+        reconnect: Reconnect | None = _RECONNECT,
         # Where
         base_url: str | None = None,
         api_key: str | None = None,
@@ -157,6 +163,12 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
             writes = source is Default.DEVICE and config.type == "realtime"
             source = None if writes else source
         check_limits(config.model, limits, price)
+        if not (reconnect is None or isinstance(reconnect, Reconnect)):
+            raise ConfigError(
+                f"reconnect= is a {reconnect.__class__.__name__}",
+                hint="rtcvoice.Reconnect(window=60), or None",
+            )
+        self._reconnect = reconnect
         self._limits, self._price = limits, price
         self._history = _history_items(history)
         self._ends = Ends(
@@ -205,6 +217,7 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
                     roads,
                     liveness_timeout=self._config.liveness_timeout,
                     close_timeout=self._config.close_timeout,
+                    clock=clock.of_loop(asyncio.get_running_loop()),
                 )
                 await self._make_ready(roads.conversation, life, connecting, timings)
         except TimeoutError as exc:
@@ -215,7 +228,11 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
         logger.info("= connected in %.0f ms, call %s", timings.total * 1000, roads.leg.call_id)
         from rtcvoice.call.call import Call  # late: see call/imports.py
 
-        roads.start()
+        roads.start(remember=self._reconnect is not None)
+        if self._reconnect is not None:
+            from rtcvoice.call.reconnecting import Reconnector
+
+            life.outlive(Reconnector(self._reconnect, self._config, roads, life))
         return Call(roads, life, timings)
 
     def _connecting(self, timings: Timings) -> Connecting:
@@ -223,7 +240,7 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
 
     def _session_changes(self, connecting: Connecting) -> dict[str, Any]:
         """Return what of the session did not travel with the request that began the call."""
-        return self._config.session_changes() if connecting.session_is_unset else {}
+        return connecting.session_changes
 
     async def _joined(self, connecting: Connecting, timings: Timings) -> Roads:
         """Get a leg up and the ends open, side by side, and join the roads there."""
@@ -242,6 +259,7 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
                 tools=self._tools,
                 limits=self._limits,
                 price=self._price,
+                clock=clock.of_loop(asyncio.get_running_loop()),
             )
             return Roads(self._ends, player, conversation, leg.result())
         except BaseException as exc:

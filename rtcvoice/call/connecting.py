@@ -12,14 +12,15 @@ import takes about as long as the request.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from rtcvoice.call.imports import FOR_OFFER, begin_importing, imported
 from rtcvoice.call.timings import Timings
 from rtcvoice.config.call_config import CallConfig
+from rtcvoice.config.session_fields import merged
 from rtcvoice.errors import TransportError
 from rtcvoice.rest.addresses import is_loopback
 from rtcvoice.rest.client import tls_context
@@ -28,6 +29,7 @@ from rtcvoice.rest.ice_servers import IceSettings
 from rtcvoice.rest.proxies import proxy_for
 from rtcvoice.rest.signaling import SdpAnswer, Signaling
 from rtcvoice.rest.tunnels import Dialled, dial
+from rtcvoice.system import sleep
 from rtcvoice.system.hosts import bracketed, reach_of
 from rtcvoice.system.threads import in_thread
 
@@ -75,8 +77,16 @@ class Connecting:
         *,
         keep_connection: bool = False,
         last_route: str = "",
+        session_updates: Mapping[str, Any] = {},
+        tcp_timeout: float | None = None,
+        on_answered: Callable[[], None] = lambda: None,
     ) -> None:
+        """`session_updates`: fields that differ from the config's. `tcp_timeout`: seconds that a
+        connection for HTTP may take. `on_answered` is called when the server has answered.
+        """
         self._config = config
+        self._updates = session_updates
+        self._on_answered = on_answered
         self._timings = timings
         self._last_route = last_route
         self._ice = IceSettings(
@@ -91,6 +101,7 @@ class Connecting:
             proxy=config.proxy,
             ca_file=config.ca_file,
             keep_connection=keep_connection,
+            tcp_timeout=tcp_timeout,
         )
         self._offer_and_token: tuple[str, str] | None = None
         self._legs: list[Leg[SourceTrack]] = []
@@ -104,7 +115,10 @@ class Connecting:
         (leg,) = self._legs
         with self._timings.stage("answer"):
             answer = await self._answer(offer, token)
+            self._on_answered()
             leg.call_id = answer.call_id
+            if answer.server_time is not None:
+                leg.server_time = answer.server_time, sleep.elapsed()
             await leg.transport.accept_answer(answer.sdp)
         with self._timings.stage("ice"):
             await leg.transport.wait_ice()
@@ -143,6 +157,17 @@ class Connecting:
     async def keep_alive(self) -> None:
         """Have a connection to the server open, with the least of requests; never fails."""
         await self._signaling.keep_alive()
+
+    @property
+    def session_changes(self) -> dict[str, Any]:
+        """What of the session did not travel with the request that began the call."""
+        if not self.session_is_unset:
+            return {}
+        return merged(self._config.session_changes(), self._updates)
+
+    @property
+    def _payload(self) -> dict[str, Any]:
+        return merged(self._config.session_payload(), self._updates)
 
     @property
     def session_is_unset(self) -> bool:
@@ -195,7 +220,9 @@ class Connecting:
                 return token
             if config.direct:
                 return ""
-            return await self._signaling.mint_token(config.session_payload())
+            token = await self._signaling.mint_token(self._payload)
+            self._on_answered()
+            return token
 
     async def _ready_token(self) -> str:
         credentials = await self._signaling.authorize()
@@ -241,7 +268,7 @@ class Connecting:
     async def _answer(self, offer: str, token: str) -> SdpAnswer:
         if token:
             return await self._signaling.call(offer, token)
-        return await self._signaling.call_directly(offer, self._config.session_payload())
+        return await self._signaling.call_directly(offer, self._payload)
 
 
 def first_failure(group: BaseException) -> BaseException:

@@ -19,7 +19,10 @@ from rtcvoice.system.threads import in_thread
 __all__ = ["FOR_OFFER", "FOR_SOUND", "begin_importing", "imported"]
 
 FOR_OFFER = ("rtcvoice.wire.leg", "rtcvoice.capture.track")
-FOR_SOUND = ("numpy", "rtcvoice.playout.player", "rtcvoice.call.roads", "rtcvoice.call.call")
+FOR_SOUND = (
+    *("numpy", "rtcvoice.playout.player", "rtcvoice.call.roads", "rtcvoice.call.call"),
+    "rtcvoice.call.reconnecting",
+)
 
 _one_at_a_time = threading.Lock()
 

@@ -5,6 +5,9 @@ state a reason (`request_end`, the first one counts); a task of the call's own d
 that no cancellation of the user's code can stop closing half-way. Closing runs behind a shield and
 under one deadline, and always arrives at ENDED.
 
+A connection that is lost ends the call, unless a `Rescue` makes another one: meanwhile the call is
+RECONNECTING.
+
 What hearing and closing mean is the `Roads`' business: this file knows no WebRTC and no audio.
 """
 
@@ -14,17 +17,19 @@ import asyncio
 import enum
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Protocol
 
 from rtcvoice.errors import CallEnded, RtcVoiceError, TransportError
 from rtcvoice.masking import log_error
 from rtcvoice.system import clock
 from rtcvoice.system.waiting import wait_done
+from rtcvoice.wire.lost import ConnectionLost, LostBy
 
 if TYPE_CHECKING:
     from rtcvoice.call.roads import Roads
 
-__all__ = ["TRANSITIONS", "CallState", "Life", "close_within"]
+__all__ = ["TRANSITIONS", "CallState", "Life", "Rescue", "close_within"]
 
 logger = logging.getLogger(__name__)
 
@@ -34,18 +39,33 @@ CANCEL_TIMEOUT = 1.0
 
 
 class CallState(enum.Enum):
-    """Where a call is in its life; it only ever moves down this list."""
+    """Where a call is in its life."""
 
     ACTIVE = "Both sides can be heard."
+    RECONNECTING = "The connection is lost; another one is being made."
     CLOSING = "Hanging up."
     ENDED = "Over; `wait_ended()` says why."
 
 
 TRANSITIONS = {
-    CallState.ACTIVE: {CallState.CLOSING},
+    CallState.ACTIVE: {CallState.RECONNECTING, CallState.CLOSING},
+    CallState.RECONNECTING: {CallState.ACTIVE, CallState.CLOSING},
     CallState.CLOSING: {CallState.ENDED},
     CallState.ENDED: set[CallState](),
 }
+
+
+class Rescue(Protocol):
+    """What makes another connection when one is lost; it tells the `Life` how that went."""
+
+    def outlives(self, error: TransportError) -> bool:
+        """Whether the call goes on after this loss, rather than end with it."""
+
+    def lost(self, error: TransportError) -> None:
+        """Begin: the connection is lost, and the call RECONNECTING. May not raise."""
+
+    async def aclose(self) -> None:
+        """Stop, and close everything that was made for it; never raises."""
 
 
 class Life:
@@ -69,10 +89,13 @@ class Life:
         self.state = CallState.ACTIVE
         self.end: CallEnded | None = None
         """Why the call ends or ended; None while nothing speaks against its going on."""
+        self._rescue: Rescue | None = None
+        self._patient_from = 0.0
+        self._stirred = asyncio.Event()
         loop = asyncio.get_running_loop()
         self._ending: asyncio.Future[CallEnded] = loop.create_future()
         self._ended: asyncio.Future[CallEnded] = loop.create_future()
-        roads.leg.lost.add_done_callback(self._leg_lost)
+        self.watch_leg()
         self._task = asyncio.create_task(self._run(), name="rtcvoice call")
 
     async def unless_ended(self, work: Coroutine[Any, Any, None]) -> None:
@@ -89,6 +112,24 @@ class Life:
             raise self.end.__cause__ or self.end.again()
         await task
 
+    def outlive(self, rescue: Rescue) -> None:
+        """Let the call outlive its connection from now on."""
+        self._rescue = rescue
+
+    def watch_leg(self) -> None:
+        """Watch the leg that the roads are joined at now; what becomes of others is no concern."""
+        self._roads.leg.lost.add_done_callback(self._leg_lost)
+
+    def resumed(self) -> None:
+        """Note that the call has a connection again."""
+        self.watch_leg()
+        if self.state is CallState.RECONNECTING:
+            self._become(CallState.ACTIVE)
+
+    def be_patient(self) -> None:
+        """Count silence from now on: until now nobody listened, for the process stood still."""
+        self._patient_from = self._clock()
+
     async def aclose(self) -> None:
         """End the call and wait until everything is closed; idempotent.
 
@@ -96,7 +137,8 @@ class Life:
         """
         self.request_end(CallEnded("hung up", normal=True))
         cancelled = await wait_done(self._task)
-        if self.state is CallState.ACTIVE:  # the task was cancelled before its first step
+        if self.state not in (CallState.CLOSING, CallState.ENDED):
+            # The task was cancelled before its first step.
             cancelled = await wait_done(asyncio.create_task(self._close())) or cancelled
         if cancelled is not None:
             raise cancelled
@@ -111,13 +153,25 @@ class Life:
             self.end = reason
             self._roads.detach(reason)
             self._ending.set_result(reason)
+            self._stirred.set()
+
+    def fail(self, error: Exception) -> None:
+        """Make the call end because of an error."""
+        self.request_end(_ended_by(error))
 
     def lose(self, error: TransportError) -> None:
-        """Make the call end because its connection is gone."""
-        self.request_end(_ended_by(self._roads.why_lost(error)))
+        """Note that the connection is gone: the call ends, or reconnects."""
+        if self.end is not None or self.state is not CallState.ACTIVE:
+            return
+        rescue = self._rescue
+        if rescue is None or not rescue.outlives(error):
+            self.fail(self._roads.why_lost(error))
+            return
+        self._become(CallState.RECONNECTING)
+        rescue.lost(self._roads.why_lost(error))
 
     def _leg_lost(self, lost: asyncio.Future[TransportError]) -> None:
-        if not lost.cancelled():  # it was not closed by us
+        if lost is self._roads.leg.lost and not lost.cancelled():  # it was not closed by us
             self.lose(lost.result())
 
     async def _run(self) -> None:
@@ -132,20 +186,20 @@ class Life:
             await self._close()
 
     async def _watch(self) -> None:
-        """Wait for an end; make one when nothing at all has been heard for too long."""
+        """Wait for an end; lose the connection when nothing has been heard for too long."""
         patience = self._liveness_timeout
         while self.end is None:
-            left = self._roads.heard_at + patience - self._clock()
-            if left <= 0:
-                self.lose(
-                    TransportError(
-                        f"nothing was received from the server for {patience:g} s",
-                        stage="connected",
-                        hint="the network or the server is gone",
-                    )
-                )
-                return
-            await asyncio.wait({self._ending}, timeout=left)
+            left = None
+            if self.state is CallState.ACTIVE:
+                since = max(self._roads.heard_at, self._patient_from)
+                left = since + patience - self._clock()
+                if left <= 0:
+                    self.lose(_silence(patience))
+                    continue
+            self._stirred.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(left):
+                    await self._stirred.wait()
 
     def _failed(self, exc: BaseException) -> None:
         """Note why the watching stopped."""
@@ -160,7 +214,10 @@ class Life:
             self._roads.end(self.end)
         except Exception as exc:
             log_error(logger, exc, "x telling of the end failed")
-        await close_within(self._close_timeout, self._roads.aclose(), clock=self._clock)
+        parts = [self._roads.aclose()]
+        if self._rescue is not None:
+            parts.append(self._rescue.aclose())
+        await close_within(self._close_timeout, *parts, clock=self._clock)
         self._become(CallState.ENDED)
         self._ended.set_result(self.end)
         try:
@@ -172,6 +229,7 @@ class Life:
         assert state in TRANSITIONS[self.state], f"{self.state.name} -> {state.name}"
         logger.debug("= %s -> %s", self.state.name, state.name)
         self.state = state
+        self._stirred.set()
 
 
 async def close_within(
@@ -194,6 +252,14 @@ async def _close_all(parts: Iterable[Awaitable[None]]) -> None:
     for error in await asyncio.gather(*parts, return_exceptions=True):
         if isinstance(error, Exception):
             log_error(logger, error, "x closing a part of the call failed")
+
+
+def _silence(seconds: float) -> ConnectionLost:
+    return ConnectionLost(
+        f"nothing was received from the server for {seconds:g} s",
+        by=LostBy.SILENCE,
+        hint="the network or the server is gone",
+    )
 
 
 def _ended_by(cause: BaseException) -> CallEnded:

@@ -5,25 +5,32 @@
     leg ==> text -> conversation     conversation  which silences the player
 
 Source, sink, player and conversation belong to the call. The leg is one of several that it may
-have, one after the other: `attach` joins everything to another one.
+have, one after the other: `leave` takes everything off a leg that is lost, `exchange` joins
+everything to another one.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from rtcvoice.call.ends import Ends
-from rtcvoice.capture.source import Source
+from rtcvoice.call.legs import LegFacts, added
+from rtcvoice.capture.feed import SourceFeed
+from rtcvoice.capture.memory import UplinkMemory
+from rtcvoice.capture.source import Silence, Source
 from rtcvoice.conversation.road import CallConversation
 from rtcvoice.conversation.state.hearing import Sound
 from rtcvoice.errors import CallEnded, TransportError
 from rtcvoice.masking import log_error
 from rtcvoice.playout.player import Player
 from rtcvoice.playout.tee import BlockStream
-from rtcvoice.stats import CallStats
+from rtcvoice.stats import CallStats, TransportStats, UplinkStats
+from rtcvoice.system import sleep
 
 if TYPE_CHECKING:
     from rtcvoice.capture.track import SourceTrack
@@ -89,23 +96,82 @@ class Roads:
     ) -> None:
         self.player = player
         self.conversation = conversation
+        self.feed = SourceFeed(ends.source)
         self._ends = ends
         self._muted = False
+        self._elapsed = sleep.Clocks.of_loop(asyncio.get_running_loop()).elapsed
+        self._began = self._elapsed()
+        self._legs: list[LegFacts] = []
+        self._stats_before = UplinkStats(), TransportStats()
         ends.on_change = conversation.dispatcher.publish
-        self.attach(leg)
+        self._join(leg)
+        conversation.attach(leg)
+        leg.attach(on_text=conversation.receive, on_packet=player.insert_packet)
 
-    def attach(self, leg: CallLeg) -> None:
-        """Join everything to this leg."""
-        self.leg = leg
-        leg.track.muted = self._muted
-        self.conversation.attach(leg)
-        leg.attach(on_text=self.conversation.receive, on_packet=self.player.insert_packet)
+    def start(self, *, remember: bool = False) -> None:
+        """Send the source, play what arrives, count the time: the call is ready.
 
-    def start(self) -> None:
-        """Send the source, play what arrives, count the time: the call is ready."""
-        self.leg.track.start(self._ends.source)
+        remember: keep what was said of late, for another leg.
+        """
+        if remember and not isinstance(self._ends.source, Silence):
+            self.feed.memory = UplinkMemory(self._ends.source.rate)
+        self._began = self._elapsed()
+        self.leg.track.start(self.feed.reader())
         self._ends.start(self.player)
         self.conversation.accounts.begin()
+
+    # -- one leg after the other ----------------------------------------------------------------
+
+    @property
+    def legs(self) -> tuple[LegFacts, ...]:
+        """The connections of the call, in order; the last one may be up."""
+        *past, last = self._legs
+        if last.ended is None:
+            last = replace(last, route=self.leg.transport.stats.route)
+        return (*past, last)
+
+    def leave(self, error: TransportError) -> None:
+        """Take everything off the leg, which is lost: the ear falls silent, files stand still."""
+        self.feed.stop()
+        self.leg.detach()
+        self.leg.track.stop()
+        self.conversation.leave(error)  # before the flush: it asks what was heard
+        self.player.flush()
+        self._leg_ended(error.message)
+
+    def exchange(self, leg: CallLeg, take_over: Callable[[], None], *, why: str) -> CallLeg:
+        """Join everything to another leg, at once; return the one before, to be closed.
+
+        `take_over` lets the conversation live on the new one. `why` tells of the end of the one
+        before, if it was not lost.
+        """
+        before = self.leg
+        before.detach()
+        self._leg_ended(why)
+        self._join(leg)
+        take_over()
+        leg.attach(on_text=self.conversation.receive, on_packet=self.player.insert_packet)
+        leg.track.start(self.feed.reader())
+        before.track.stop()
+        return before
+
+    def _join(self, leg: CallLeg) -> None:
+        self.leg = leg
+        leg.track.muted = self._muted
+        began = self._elapsed() - self._began if self._legs else 0.0
+        self._legs.append(LegFacts(id=leg.call_id, began=began))
+
+    def _leg_ended(self, why: str) -> None:
+        facts = self._legs[-1]
+        if facts.ended is None:
+            ended = self._elapsed() - self._began
+            route = self.leg.transport.stats.route
+            self._legs[-1] = replace(facts, ended=ended, why=why, route=route)
+            self._stats_before = added(self._stats_before, self._leg_stats)
+
+    @property
+    def _leg_stats(self) -> tuple[UplinkStats, TransportStats]:
+        return self.leg.track.stats, self.leg.transport.stats
 
     @property
     def muted(self) -> bool:
@@ -114,7 +180,7 @@ class Roads:
 
     @muted.setter
     def muted(self, muted: bool) -> None:
-        self._muted = self.leg.track.muted = muted
+        self._muted = self.leg.track.muted = self.feed.muted = muted
 
     @property
     def source(self) -> Source:
@@ -129,11 +195,13 @@ class Roads:
     @property
     def stats(self) -> CallStats:
         """How the call fares. Cheap."""
-        uplink = self.leg.track.stats
+        counted = self._legs[-1].ended is not None
+        before = self._stats_before
+        uplink, transport = before if counted else added(before, self._leg_stats)
         return CallStats(
             playout=self.player.stats,
             uplink=uplink,
-            transport=self.leg.transport.stats,
+            transport=transport,
             microphone=self._ends.source.device_stats,
             loudspeaker=self._ends.sink.device_stats,
             round_trip_time=uplink.round_trip_time,
@@ -170,6 +238,8 @@ class Roads:
 
     async def aclose(self) -> None:
         """Close source, sink and leg, side by side, and then the player."""
+        self._leg_ended("the call ended")
+        await self.feed.aclose()
         parts = (self._ends.aclose(), self.leg.aclose())
         for result in await asyncio.gather(*parts, return_exceptions=True):
             if isinstance(result, BaseException):

@@ -81,6 +81,11 @@ class PipeSource(PacedSource):
         return self._feeder.ring.dropped
 
     @property
+    def runs_on(self) -> bool:
+        """Whether it goes on while nobody reads: a live one does, for its writer cannot wait."""
+        return self._live
+
+    @property
     def input_file(self) -> FileKey | None:
         """Which file it reads; see `Source.input_file`."""
         return file_key(self._file.object)

@@ -84,6 +84,14 @@ class Source(abc.ABC):
         """Whether it comes to an end by itself, as a file does and a microphone does not."""
         return False
 
+    @property
+    def runs_on(self) -> bool:
+        """Whether it hears on while nobody reads, as a microphone does and a file does not.
+
+        Of one that does not, nothing is lost while a call has no connection.
+        """
+        return True
+
     async def wait_finished(self) -> None:
         """Wait until the last sample was handed out; a source without an end never finishes."""
         await asyncio.get_running_loop().create_future()
@@ -167,6 +175,11 @@ class PacedSource(Source):
     def has_end(self) -> bool:
         """Whether it comes to an end by itself."""
         return True
+
+    @property
+    def runs_on(self) -> bool:
+        """Whether it goes on while nobody reads: no, it waits."""
+        return False
 
     @property
     def finished(self) -> bool:

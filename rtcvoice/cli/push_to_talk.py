@@ -80,6 +80,11 @@ class Clips(Source):
         self._index = 0
         self.rate = self._clips[0].rate
 
+    @property
+    def runs_on(self) -> bool:
+        """Whether it goes on while nobody reads: no, as files do not."""
+        return False
+
     def begin(self) -> None:
         """Say the next one from now on."""
         self._spoken, self._fresh = (self._spoken + 1) % len(self._clips), True

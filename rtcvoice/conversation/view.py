@@ -44,6 +44,11 @@ class ConversationView:
         return quiet and self.state.turns.settled and not self.talking
 
     @property
+    def is_answering(self) -> bool:
+        """Whether an answer is being made or heard."""
+        return self.state.is_answering(self._clock())
+
+    @property
     def unconfirmed_since(self) -> float:
         """From when on, by the clock, the user's words may not have reached the conversation."""
         return self.state.confirmed_until

@@ -25,6 +25,8 @@ __all__ = [
     "LimitNear",
     "LimitReached",
     "LocalEvent",
+    "Reconnected",
+    "Reconnecting",
     "ServerEvent",
     "ToolCancelled",
     "ToolFailed",
@@ -83,6 +85,33 @@ class DeviceChanged(LocalEvent, tag="rtcvoice.device_changed"):
     device: str
     """Name of the device concerned."""
     reason: str
+
+
+# -- the connection -------------------------------------------------------------------------------
+
+
+@public
+class Reconnecting(LocalEvent, tag="rtcvoice.reconnecting"):
+    """The connection is lost, and another one is being made; one event for each attempt."""
+
+    reason: str
+    """Why it was lost."""
+    attempt: int
+    """From 1 on, since it was lost."""
+
+
+@public
+class Reconnected(LocalEvent, tag="rtcvoice.reconnected"):
+    """The call goes on over another connection, in a new session that knows what was said."""
+
+    gap: float
+    """Seconds without a connection; 0 where the next one was up before the last one ended."""
+    replayed: int
+    """Items of the conversation that the new session was given."""
+    dropped: int
+    """Items that it was not given, because they were too many, or cannot be given."""
+    renewed: bool
+    """Whether nothing was wrong: the server's time for the old session was nearly over."""
 
 
 # -- limits ---------------------------------------------------------------------------------------
@@ -195,6 +224,8 @@ KnownLocalEvent: TypeAlias = (
     | HandlerError
     | LimitNear
     | LimitReached
+    | Reconnected
+    | Reconnecting
     | ToolCancelled
     | ToolFailed
     | ToolFinished

@@ -1,9 +1,10 @@
 """HTTP as calls need it: one client, bodies bounded, every failure a `SignalingError` with a cure.
 
 No answer is read beyond a limit and no redirect is followed: a key goes only where it was sent to.
-There are no timeouts here: the caller holds one deadline for all of connecting. The TLS context is
-made once per process, since building one costs more than the requests. Proxies and CA files come
-from the environment (see `rest/proxies.py`; SSL_CERT_FILE, SSL_CERT_DIR) or as options.
+The caller holds one deadline for all of connecting; `tcp_timeout`, in seconds, is for those who
+would rather try again than wait for a connection. The TLS context is made once per process, since
+building one costs more than the requests. Proxies and CA files come from the environment (see
+`rest/proxies.py`; SSL_CERT_FILE, SSL_CERT_DIR) or as options.
 """
 
 from __future__ import annotations
@@ -75,6 +76,7 @@ class Rest:
         proxy: str | None = None,
         ca_file: str | os.PathLike[str] | None = None,
         keep_connection: bool = False,
+        tcp_timeout: float | None = None,
     ) -> None:
         self.base_url = base_url.rstrip("/")
         secure = urlsplit(base_url).scheme == "https"
@@ -87,7 +89,7 @@ class Rest:
                 headers={"User-Agent": "rtcvoice", "Accept-Encoding": "identity", **headers},
                 verify=verify,
                 cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),  # none is kept
-                timeout=None,  # noqa: S113  (the caller holds one deadline for all of connecting)
+                timeout=httpx.Timeout(None, connect=tcp_timeout),  # the caller holds a deadline
                 proxy=self._proxy and self._proxy.url,
                 limits=_KEPT if keep_connection else _LEFT,
                 trust_env=False,  # it would read every proxy variable, also those not needed here

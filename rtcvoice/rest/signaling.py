@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -53,6 +54,8 @@ class SdpAnswer(NamedTuple):
     """Exactly as sent; never stripped."""
     call_id: str
     """The last part of the Location header (`rtc_...`); empty when the server sent none."""
+    server_time: float | None = None
+    """Unix time by the server's own clock, of its Date header; None when it sent none."""
 
 
 class Minted(NamedTuple):
@@ -80,6 +83,7 @@ class Signaling:
         proxy: str | None = None,
         ca_file: str | os.PathLike[str] | None = None,
         keep_connection: bool = False,
+        tcp_timeout: float | None = None,
     ) -> None:
         self._source = credentials
         self._azure = is_azure(base_url)
@@ -97,6 +101,7 @@ class Signaling:
             proxy=proxy,
             ca_file=ca_file,
             keep_connection=keep_connection,
+            tcp_timeout=tcp_timeout,
         )
 
     async def authorize(self, *, again: bool = False) -> Credentials:
@@ -328,4 +333,13 @@ def _answer(reply: HttpAnswer) -> SdpAnswer:
     # The content type is not checked: the service labels its SDP text/plain.
     path = reply.headers.get("location", "").partition("?")[0]
     call_id = one_line(path.rstrip("/").rpartition("/")[2], 200)
-    return SdpAnswer(reply.text, "" if call_id in (".", "..") else call_id)  # no part of an address
+    if call_id in (".", ".."):  # no part of an address
+        call_id = ""
+    return SdpAnswer(reply.text, call_id, _server_time(reply.headers.get("date", "")))
+
+
+def _server_time(date: str) -> float | None:
+    try:
+        return parsedate_to_datetime(date).timestamp()
+    except (ValueError, OverflowError):
+        return None

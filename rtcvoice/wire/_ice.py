@@ -28,8 +28,10 @@ __all__ = [
     "keep_to_loopback",
     "mismatch",
     "prefer_routed_pairs",
+    "routed_from",
     "sockets_needed",
     "watch_answers",
+    "watch_errors",
 ]
 
 logger = logging.getLogger(__name__)
@@ -189,6 +191,19 @@ def _source_for(host: str, port: int) -> str:
         return ""
 
 
+def routed_from(connection: Any) -> str:
+    """Return the local address that the routes give for the nominated pair; empty if there is none.
+
+    Loopback counts as one address: it is there whatever happens to the network.
+    """
+    nominated = getattr(connection, "_nominated", None)
+    if nominated is None:
+        raise UnsupportedAiortc("Connection._nominated")
+    for pair in nominated.values():
+        return _source_for(*pair.remote_addr[:2])
+    return ""
+
+
 def watch_answers(connection: Any, on_answer: Callable[[], None]) -> None:
     """Call `on_answer` whenever the peer answers one of our checks, with its password."""
     protocols = getattr(connection, "_protocols", None)
@@ -209,6 +224,32 @@ def _watch_answers(protocol: Any, on_answer: Callable[[], None]) -> None:
         return answer
 
     protocol.request = request
+
+
+def watch_errors(connection: Any, on_error: Callable[[Exception], None]) -> None:
+    """Call `on_error` with each error of the socket that the nominated pair uses.
+
+    Such as ENETUNREACH once the address of this machine is gone; other pairs may always have some.
+    """
+    if not hasattr(connection, "_nominated"):
+        raise UnsupportedAiortc("Connection._nominated")
+    for protocol in connection._protocols:
+        if "errors_watched" not in vars(protocol):
+            _watch_errors(protocol, connection._nominated, on_error)
+
+
+def _watch_errors(protocol: Any, nominated: Any, on_error: Callable[[Exception], None]) -> None:
+    tell = getattr(protocol, "error_received", None)
+    if tell is None:
+        raise UnsupportedAiortc("StunProtocol.error_received")
+
+    def error_received(exc: Exception) -> None:
+        tell(exc)
+        if any(pair.protocol is protocol for pair in nominated.values()):
+            on_error(exc)
+
+    protocol.error_received = error_received
+    protocol.errors_watched = True
 
 
 def keep_reading(connection: Any, call_later: Callable[..., Any]) -> None:

@@ -64,14 +64,19 @@ class Leg(Generic[TrackT]):
             on_text=self._text,
             on_lost=self._lost,
             on_report=self._report,
+            on_trouble=self._trouble,
             loopback=loopback,
             ice=ice,
             ways=ways,
         )
         self.call_id = ""
         """The server's id of the call (`rtc_...`), once the offer was answered."""
+        self.server_time: tuple[float, float] | None = None
+        """When the offer was answered: Unix time by the server's clock, and `sleep.elapsed()`."""
         self.lost: asyncio.Future[TransportError] = asyncio.get_running_loop().create_future()
         """Done when the established connection is gone: with the reason as its result."""
+        self.on_trouble: Callable[[Exception], None] = lambda error: None
+        """Called with each error of the socket while the connection is up; may not raise."""
         self.round_trip = 0.0
         """The network's round trip in seconds, 0 while it is unknown."""
         self._on_report = on_report
@@ -124,13 +129,20 @@ class Leg(Generic[TrackT]):
     async def aclose(self) -> None:
         """Close everything; idempotent, never raises. Transport and REST say goodbye at once."""
         try:
-            await asyncio.gather(self._hang_up(), self.transport.aclose())
+            await asyncio.gather(self.hang_up(), self.transport.aclose())
         finally:
             self.track.stop()
             self.lost.cancel()
             await self.signaling.aclose()
 
-    async def _hang_up(self) -> None:
+    async def disconnect(self) -> None:
+        """Close what is of no use once the connection is lost; `hang_up`, `aclose` may follow."""
+        self.detach()
+        self.track.stop()
+        await self.transport.aclose()
+
+    async def hang_up(self) -> None:
+        """Tell the server by REST that the call is over, once, where the credentials allow it."""
         if self._told or not self.call_id or not self.signaling.can_hang_up:
             return
         self._told = True
@@ -138,6 +150,7 @@ class Leg(Generic[TrackT]):
             async with asyncio.timeout(HANG_UP_TIMEOUT):
                 await self.signaling.hang_up(self.call_id)
         except (RtcVoiceError, TimeoutError) as exc:
+            self._told = False
             logger.info("x the server was not told of the hang-up: %s", exc)
 
     # -- what the transport tells ---------------------------------------------------------------
@@ -152,6 +165,9 @@ class Leg(Generic[TrackT]):
         if report.round_trip_time is not None:
             self.round_trip = report.round_trip_time
         self._on_report(report)
+
+    def _trouble(self, error: Exception) -> None:
+        self.on_trouble(error)
 
     def _lost(self, error: TransportError) -> None:
         if not self.lost.done():

@@ -36,6 +36,7 @@ from rtcvoice.system import clock
 from rtcvoice.wire import _aioice, _aiortc, _channels, _ice, _media, _sctp, _wall_clock, sdp
 from rtcvoice.wire._ice_tcp import TcpPaths, Ways
 from rtcvoice.wire.answer import UsableAnswer, answer_errors, usable_answer
+from rtcvoice.wire.lost import ConnectionLost, LostBy
 from rtcvoice.wire.rtp import ReceiverReport, RtpPacket
 from rtcvoice.wire.stages import STAGES, TransportStage
 
@@ -67,9 +68,10 @@ class Transport:
 
     `on_packet` gets every RTP packet, `on_text` every text message, `on_lost` one call with the
     reason when an established connection fails or is closed by the peer, `on_report` every RTCP
-    report of how the other side receives the track. All of them run on the event loop. `loopback`
-    also offers 127.0.0.1, for a server on this machine; the answer tells whether it is used. `ice`
-    names STUN and TURN servers, and is told how they answered; `ways` says what else is tried.
+    report of how the other side receives the track, `on_trouble` each error of the socket that it
+    uses then, which may be over in a moment. All of them run on the event loop. `loopback` also
+    offers 127.0.0.1, for a server on this machine; the answer tells whether it is used. `ice` names
+    STUN and TURN servers, and is told how they answered; `ways` says what else is tried.
     """
 
     def __init__(
@@ -80,6 +82,7 @@ class Transport:
         on_text: Callable[[str], None],
         on_lost: Callable[[TransportError], None],
         on_report: Callable[[ReceiverReport], None] = lambda report: None,
+        on_trouble: Callable[[Exception], None] = lambda error: None,
         loopback: bool = False,
         ice: IceSettings | None = None,
         ways: Ways | None = None,
@@ -102,6 +105,7 @@ class Transport:
         self._end_connecting = _aiortc.own_connecting(self._peer, self._broke)
         self._on_text = on_text
         self._on_lost = on_lost
+        self._on_trouble = on_trouble
         self._changed = asyncio.Event()
         self._stage = TransportStage.NEW
         self._broken: TransportError | None = None
@@ -170,6 +174,14 @@ class Transport:
             packets_discarded_on_send=self._tcp.dropped if self._tcp else 0,
             **_aioice.path(self._ice)._asdict(),
         )
+
+    @property
+    def local_address(self) -> str:
+        """The address that this machine would send from now, on the path in use; "" if none.
+
+        Empty also while there is no path. Asks the routing table, which is cheap.
+        """
+        return _ice.routed_from(self._ice)
 
     @property
     def max_message_size(self) -> int:
@@ -245,6 +257,7 @@ class Transport:
     def _watch_sockets(self) -> None:
         _aiortc.watch_datagrams(self._ice, self._count)
         _ice.watch_answers(self._ice, self._heard)
+        _ice.watch_errors(self._ice, self._socket_failed)
         _ice.keep_reading(self._ice, asyncio.get_running_loop().call_later)
 
     async def wait_ice(self) -> None:
@@ -342,7 +355,18 @@ class Transport:
         )
         self._changed.set()
         if self.state in _DEAD or self._channel.readyState in ("closing", "closed"):
-            self._lose(TransportError("the server closed the connection", stage="connected"))
+            self._lose(self._lost())
+
+    def _lost(self) -> ConnectionLost:
+        """Return how the connection was lost that is no longer up."""
+        if self.ice_state in _DEAD:
+            return ConnectionLost("the server does not answer any more", by=LostBy.ICE_FAILED)
+        by = LostBy.CLOSE_NOTIFY if self.state in _DEAD else LostBy.CHANNEL_CLOSED
+        return ConnectionLost("the server closed the connection", by=by)
+
+    def _socket_failed(self, error: Exception) -> None:
+        if self._stage is TransportStage.OPEN:
+            self._on_trouble(error)
 
     def _broke(self, exc: Exception) -> None:
         """Note that aiortc's connecting has ended by an exception; whoever waits for it is told."""
@@ -351,7 +375,9 @@ class Transport:
 
     def _overflowed(self, reason: str) -> None:
         self._fail(
-            TransportError(f"nothing can be received from the server: {reason}", stage="connected")
+            ConnectionLost(
+                f"nothing can be received from the server: {reason}", by=LostBy.UNUSABLE
+            )
         )
 
     def _fail(self, error: TransportError) -> None:

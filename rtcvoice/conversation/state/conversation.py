@@ -137,6 +137,11 @@ class ConversationState:
         speaking = self._speaking_since is not None
         return not (speaking or awaited or making or self.hearing.expects(now))
 
+    def is_answering(self, now: float) -> bool:
+        """Whether an answer is being made or heard."""
+        making = self.sequencer.in_progress or self.sequencer.asked
+        return bool(making) or self.hearing.expects(now)
+
     def is_held(self, now: float) -> bool:
         """Whether a response must not be asked for now: the user speaks, or is to be answered."""
         if self._speaking_since is not None and now - self._speaking_since < LONGEST_USER_SPEECH:

@@ -1,0 +1,400 @@
+"""Makes another leg for a call whose leg was lost, is in doubt, or is to be replaced.
+
+    lost    ── attempts ─ leg ─ session ─ history ─ exchange      the call is RECONNECTING meanwhile
+    doubted ── attempts ─ leg ─ session ─┬─ the old one is heard: the new one is closed again
+                                         └─ or else it counts as lost
+    old     ── attempts ─ leg ─ session ─ history ─ a quiet moment ─ exchange
+
+One task does one thing at a time. What is made belongs to it until the exchange, and is closed when
+the call ends before that. When and how often is tried is told by `Attempts`, which signs are signs
+by `Signs`, and when a leg is old by `LegTime`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from rtcvoice.call.connecting import Connecting, first_failure
+from rtcvoice.call.leg_time import LegTime
+from rtcvoice.call.life import Life
+from rtcvoice.call.reconnect import Attempts, Reconnect
+from rtcvoice.call.roads import Roads
+from rtcvoice.call.signs import LOOK, Signs
+from rtcvoice.call.spoken_turns import SpokenTurns
+from rtcvoice.call.timings import Timings
+from rtcvoice.config.call_config import CallConfig
+from rtcvoice.conversation.moving import Move
+from rtcvoice.errors import (
+    CallEnded,
+    CredentialsError,
+    RtcVoiceError,
+    SignalingError,
+    TransportError,
+)
+from rtcvoice.events import Reconnected, Reconnecting
+from rtcvoice.masking import log_error
+from rtcvoice.rest.credentials import EphemeralToken
+from rtcvoice.system.sleep import Clocks
+from rtcvoice.system.waiting import wait_done
+from rtcvoice.wire.lost import ConnectionLost, LostBy
+
+if TYPE_CHECKING:
+    from rtcvoice.capture.track import SourceTrack
+    from rtcvoice.wire.leg import Leg
+
+__all__ = ["Reconnector"]
+
+logger = logging.getLogger(__name__)
+
+TCP_TIMEOUT = 1.0
+"""Seconds, and three round trips, that an attempt waits for a connection by TCP."""
+
+ATTEMPT_TIMEOUT = 5.0
+"""Seconds, and eight round trips, that an attempt may take until the session is known: a check that
+was lost is repeated later and later, while another attempt begins anew."""
+
+SEED_TIMEOUT = 60.0
+"""Seconds that bringing in what was said may take."""
+
+GRACE = 0.3
+"""Seconds after a pause in which is read what had arrived before it: that proves nothing."""
+
+LOOK_FOR_QUIET = 0.1
+"""Seconds between two looks whether nobody speaks."""
+
+RENEW_AGAIN = 30.0
+"""Seconds after a renewal that came to nothing at which it is tried again."""
+
+HANDED_OVER = CallEnded("another connection is made", normal=False)
+
+
+class _NotNeededError(Exception):
+    """The old leg was heard, or the call ends: the new leg is not needed."""
+
+
+class Reconnector:
+    """The `Rescue` of one call. Made inside a running event loop, once the call is ready."""
+
+    def __init__(
+        self,
+        options: Reconnect,
+        config: CallConfig,
+        roads: Roads,
+        life: Life,
+        *,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._options = options
+        self._config = config
+        self._roads = roads
+        self._life = life
+        self._publish = roads.conversation.dispatcher.publish
+        self._clocks = Clocks.of_loop(asyncio.get_running_loop())
+        self._attempts = Attempts(options, chance=chance)
+        self._signs = Signs(self._clocks, lambda: self._roads.leg.transport.local_address)
+        self._turns = SpokenTurns(roads.feed.memory, roads.conversation.dispatcher)
+        self._loss: TransportError | None = None
+        self._lost_at = 0.0
+        self._doubt = ""
+        self._doubted_at = 0.0
+        self._making: Connecting | None = None
+        self._beside: set[asyncio.Task[None]] = set()
+        self._stirred = asyncio.Event()
+        self._time = self._watch(roads.leg)
+        self._task = asyncio.create_task(self._run(), name="rtcvoice reconnecting")
+
+    # -- what a life asks -----------------------------------------------------------------------
+
+    def outlives(self, error: TransportError) -> bool:
+        """Whether the call goes on after this loss: not when the server hung up in due form."""
+        if not isinstance(error, ConnectionLost) or not error.by.clean:
+            return True
+        expired = self._time.is_nearly_over(self._clocks.elapsed())
+        return self._options.on_server_close or expired or bool(self._roads.conversation.fault)
+
+    def lost(self, error: TransportError) -> None:
+        """Begin to reconnect; see `Rescue`."""
+        now = self._clocks.elapsed()
+        self._loss, self._lost_at = error, now
+        leg = self._roads.leg
+        self._roads.leave(error)
+        self._start_beside(leg.disconnect(), "closing what is lost")
+        self._attempts.lost(now, lived=self._time.lived(now), error=error)
+        if self._making is not None:  # in doubt, or to renew
+            self._tell(self._attempts.begin())
+        self._stirred.set()
+
+    async def aclose(self) -> None:
+        """Stop, and close what was made; idempotent, never raises."""
+        self._task.cancel()
+        await wait_done(self._task)
+        making, self._making = self._making, None
+        if making is not None:
+            self._start_beside(making.aclose(), "closing what was being made")
+        while self._beside:
+            await asyncio.wait(set(self._beside))
+
+    # -- the task -------------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        try:
+            while True:
+                await self._until_needed()
+                await self._another_leg()
+        except RtcVoiceError as exc:
+            self._life.fail(exc)
+        except Exception as exc:
+            log_error(logger, exc, "x reconnecting failed")
+            self._life.fail(exc)
+
+    async def _until_needed(self) -> None:
+        """Return when the leg is lost, in doubt, or to be replaced."""
+        while self._loss is None and not self._doubt:
+            if self._clocks.elapsed() >= self._time.renew_at:
+                return
+            await self._sleep(LOOK)
+            await self._look()
+
+    async def _look(self) -> None:
+        if self._loss is not None:
+            return
+        doubt, pause = self._signs.look()
+        if not doubt:
+            return
+        logger.info("= the connection is in doubt: %s", doubt)
+        if pause is not None:
+            self._life.be_patient()
+            await asyncio.sleep(GRACE)
+        self._doubt, self._doubted_at = doubt, self._clocks.awake()
+
+    async def _another_leg(self) -> None:
+        """Try until there is another leg, or none is needed. Raises the error to give up with."""
+        if self._loss is None:
+            now = self._clocks.elapsed()
+            why = TransportError(self._doubt or "its time is nearly over", stage="connected")
+            self._attempts.lost(now, lived=self._time.lived(now), error=why)
+        while self._loss is not None or not (self._doubt and self._is_heard):
+            now = self._clocks.elapsed()
+            due = self._attempts.due(now)
+            if due is None:
+                if self._loss is None:  # its silence, or its end, will tell
+                    self._time.renew_at = max(self._time.renew_at, now + RENEW_AGAIN)
+                    break
+                assert self._attempts.error is not None
+                raise self._attempts.error
+            if due > now:
+                await self._sleep(due - now)
+            elif await self._attempt():
+                return
+        self._doubt = ""
+
+    @property
+    def _is_heard(self) -> bool:
+        """Whether the leg in doubt was heard since."""
+        return self._roads.heard_at > self._doubted_at
+
+    async def _attempt(self) -> bool:
+        """Try once; return whether there is another leg."""
+        begun = self._clocks.elapsed()
+        number = self._attempts.begin()
+        if self._loss is not None:
+            self._tell(number)
+        round_trip = self._roads.leg.round_trip
+        connecting = self._making = Connecting(
+            self._config,
+            Timings(),
+            last_route=self._roads.legs[-1].route,
+            session_updates=self._roads.conversation.session_updates,
+            tcp_timeout=TCP_TIMEOUT + 3 * round_trip,
+            on_answered=self._network_is_back,
+        )
+        try:
+            await self._bring_up(connecting, ATTEMPT_TIMEOUT + 8 * round_trip)
+        except BaseException as exc:
+            self._making = None
+            self._start_beside(connecting.aclose(), "closing an attempt")
+            error = first_failure(exc)
+            if isinstance(error, _NotNeededError):
+                logger.info("= the connection is heard again")
+                return False
+            if not isinstance(error, RtcVoiceError):
+                raise
+            logger.info("x attempt %d failed: %s", number, error)
+            self._attempts.failed(self._told(error), self._clocks.elapsed(), begun=begun)
+            return False
+        self._attempts.up()
+        return True
+
+    async def _bring_up(self, connecting: Connecting, timeout: float) -> None:
+        """Bring up another leg and its session, and move everything there."""
+        try:
+            async with asyncio.timeout(min(timeout, self._config.connect_timeout)):
+                leg = await connecting.run()
+                move = Move(
+                    self._roads.conversation,
+                    leg,
+                    kept_audio=self._turns.kept,
+                    max_items=self._options.max_replay_items,
+                    max_tokens=self._options.max_replay_tokens,
+                )
+                leg.attach(on_text=move.receive, on_packet=_drop)
+                await _while_up(leg, move.ready(connecting.session_changes))
+        except TimeoutError as exc:
+            raise connecting.too_late() from exc
+        try:
+            if self._loss is None and self._doubt:
+                self._lose_what_is_not_heard()
+            self._check_limits(move)
+            await _while_up(leg, _in_time(move.seed()))
+            if self._loss is None:
+                await _while_up(leg, self._quiet_moment(move))
+            await _while_up(leg, _in_time(move.catch_up()))
+        except BaseException:
+            move.abandon(HANDED_OVER)
+            raise
+        self._exchange(leg, move)
+
+    def _lose_what_is_not_heard(self) -> None:
+        if not self._is_heard:
+            self._life.lose(ConnectionLost(self._doubt, by=LostBy.SILENCE))
+        if self._loss is None:  # it is heard, or the call is about to end
+            raise _NotNeededError
+
+    async def _quiet_moment(self, move: Move) -> None:
+        """Wait until the leg in use can be left: nobody speaks, and all is told to the new one."""
+        look_at = self._clocks.elapsed() + LOOK
+        while self._loss is None:
+            now = self._clocks.elapsed()
+            if self._time.may_leave(now, self._roads.conversation):
+                await _in_time(move.catch_up())
+                if self._time.may_leave(now, self._roads.conversation):
+                    return
+            if now >= look_at:
+                look_at = now + LOOK
+                await self._look()
+            if self._doubt and now - self._doubted_at > LOOK:
+                if not self._is_heard:
+                    self._life.lose(ConnectionLost(self._doubt, by=LostBy.SILENCE))
+                self._doubt = ""
+            await self._sleep(LOOK_FOR_QUIET)
+
+    def _exchange(self, leg: Leg[SourceTrack], move: Move) -> None:
+        now, lost = self._clocks.elapsed(), self._loss is not None
+        words = self._words(lost=lost)
+        before = self._roads.exchange(
+            leg, lambda: move.take_over(words), why="another one took its place"
+        )
+        gap = now - self._lost_at if lost else 0.0
+        self._loss, self._doubt, self._making = None, "", None
+        self._time = self._watch(leg)
+        self._life.resumed()
+        report = move.report
+        logger.info("= goes on after %.1f s, call %s", gap, leg.call_id)
+        self._publish(
+            Reconnected(
+                gap=gap, replayed=report.replayed, dropped=report.dropped, renewed=not lost
+            )
+        )
+        self._start_beside(before.aclose(), "closing the leg before")
+        self._start_beside(move.finish(), "words in the gap")
+
+    # -- inside ---------------------------------------------------------------------------------
+
+    def _words(self, *, lost: bool) -> Any:
+        """Return what the user said that may not have reached the conversation."""
+        return self._turns.since(self._roads.conversation.unconfirmed_since)
+
+    def _check_limits(self, move: Move) -> None:
+        """End the call rather than pay more than it may cost."""
+        if not move.affordable:
+            self._life.request_end(
+                CallEnded(
+                    "to go on in another session would cost more than the call's limits allow",
+                    normal=True,
+                )
+            )
+            raise _NotNeededError
+
+    def _watch(self, leg: Leg[SourceTrack]) -> LegTime:
+        leg.on_trouble = self._trouble
+        self._signs.begin()
+        return LegTime(
+            began=self._clocks.elapsed(),
+            expires_at=self._roads.conversation.session.expires_at,
+            server_time=leg.server_time,
+            renew_after=self._options.renew_after,
+        )
+
+    def _trouble(self, error: Exception) -> None:
+        if self._signs.trouble(error):
+            self._stirred.set()
+
+    def _tell(self, number: int) -> None:
+        assert self._loss is not None
+        self._publish(Reconnecting(reason=self._loss.message, attempt=number))
+
+    def _network_is_back(self) -> None:
+        """Hang up what is lost, which is billed until then."""
+        if self._loss is not None:
+            self._start_beside(self._roads.leg.hang_up(), "hanging up what is lost")
+
+    def _told(self, error: RtcVoiceError) -> RtcVoiceError:
+        """Return the error to tell of: a fixed token that is refused has expired."""
+        fixed = isinstance(self._config.credentials, EphemeralToken)
+        if fixed and isinstance(error, SignalingError) and error.status == 401:
+            expired = CredentialsError(
+                "the call cannot be continued: its ephemeral token is not accepted any more",
+                hint="credentials= may be a function or a TokenUrl, which gives another one",
+            )
+            expired.__cause__ = error
+            return expired
+        return error
+
+    async def _sleep(self, seconds: float) -> None:
+        """Wait so long, or until something happens."""
+        self._stirred.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stirred.wait()
+
+    def _start_beside(self, work: Coroutine[Any, Any, None], doing: str) -> None:
+        task = asyncio.create_task(work, name=f"rtcvoice {doing}")
+        self._beside.add(task)
+        task.add_done_callback(self._done_beside)
+
+    def _done_beside(self, task: asyncio.Task[None]) -> None:
+        self._beside.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log_error(logger, error, f"x {task.get_name().removeprefix('rtcvoice ')} failed")
+
+
+async def _in_time(work: Coroutine[Any, Any, None]) -> None:
+    """Bring in what was said. Raises TransportError when that takes too long."""
+    try:
+        async with asyncio.timeout(SEED_TIMEOUT):
+            await work
+    except TimeoutError as exc:
+        raise TransportError("bringing in the history took too long", stage="history") from exc
+
+
+async def _while_up(leg: Leg[SourceTrack], work: Coroutine[Any, Any, None]) -> None:
+    """Do what makes sense only while a leg is up. Raises what it was lost by."""
+    task = asyncio.create_task(work)
+    try:
+        either: set[asyncio.Future[Any]] = {task, leg.lost}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        task.cancel()
+        await wait_done(task)
+    if leg.lost.done() and task.cancelled():
+        raise leg.lost.result()
+    await task
+
+
+def _drop(packet: object) -> None:
+    """Hear nothing: this leg is not the call's yet."""

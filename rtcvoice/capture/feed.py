@@ -1,0 +1,122 @@
+"""The source of a call, which the tracks of its legs read one after the other.
+
+    source -> feed -> reader of this leg's track
+                   -> memory of what was said of late
+
+Each block goes to one track: what was read for a track that is no longer the one goes to the next.
+While there is no leg, a source that waits for its reader (a file, a pipe, a program) stands still;
+one that does not (a microphone) is read on, and what it says is kept in the memory alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from contextlib import suppress
+
+from rtcvoice.masking import log_error
+from rtcvoice.sound.samples import Block
+
+from .memory import UplinkMemory
+from .source import Source
+
+__all__ = ["FeedReader", "SourceFeed"]
+
+logger = logging.getLogger(__name__)
+
+
+class SourceFeed:
+    """The blocks of `source`, for one reader at a time. Event loop only; the source is the owner's.
+
+    memory: keeps what is read, if given.
+    """
+
+    def __init__(self, source: Source, memory: UplinkMemory | None = None) -> None:
+        self.source = source
+        self.memory = memory
+        self.muted = False
+        """Whether what is read is not sent: the memory keeps none of it."""
+        self._reader: FeedReader | None = None
+        self._left: deque[Block] = deque()
+        self._busy = False
+        self._free = asyncio.Event()
+        self._listening: asyncio.Task[None] | None = None
+
+    def reader(self) -> FeedReader:
+        """Return the reader that gets the blocks from now on; the one before gets none any more."""
+        self._stop_listening()
+        self._reader = FeedReader(self)
+        return self._reader
+
+    def stop(self) -> None:
+        """Give blocks to nobody until there is another reader."""
+        self._reader = None
+        if self.source.runs_on and self._listening is None:
+            self._listening = asyncio.create_task(self._listen(), name="rtcvoice source")
+
+    async def aclose(self) -> None:
+        """Read nothing more; the source is closed by its owner, afterwards."""
+        self._reader = None
+        listening = self._stop_listening()
+        if listening is not None:
+            await asyncio.wait({listening})
+
+    async def read_for(self, reader: FeedReader) -> Block:
+        """Wait for the next block. One that is not for this reader any more is kept for the next.
+
+        The caller sees by itself that it was replaced; what it gets then is not to be sent.
+        """
+        while self._busy:  # by the reader before; that ends within 20 ms
+            self._free.clear()
+            await self._free.wait()
+        if reader is self._reader and self._left:
+            return self._left.popleft()
+        block = await self._read()
+        if reader is not self._reader:
+            self._left.append(block)
+        return block
+
+    # -- inside ---------------------------------------------------------------------------------
+
+    async def _read(self) -> Block:
+        self._busy = True
+        try:
+            block = await self.source.read()
+        finally:
+            self._busy = False
+            self._free.set()
+        if self.memory is not None:
+            self.memory.put(block, muted=self.muted)
+        return block
+
+    async def _listen(self) -> None:
+        """Read a source that does not wait, while there is no leg."""
+        with suppress(asyncio.CancelledError):
+            try:
+                while self._reader is None:
+                    if self._busy:  # by the reader before
+                        self._free.clear()
+                        await self._free.wait()
+                    else:
+                        await self._read()
+            except Exception as exc:  # the track of the next leg meets it again, and copes
+                log_error(logger, exc, "x the source failed while there was no connection")
+
+    def _stop_listening(self) -> asyncio.Task[None] | None:
+        listening, self._listening = self._listening, None
+        if listening is not None:
+            listening.cancel()
+        return listening
+
+
+class FeedReader:
+    """The source as the track of one leg reads it."""
+
+    def __init__(self, feed: SourceFeed) -> None:
+        self._feed = feed
+        self.rate = feed.source.rate
+
+    async def read(self) -> Block:
+        """Wait for the next 20 ms; see `Source.read`."""
+        return await self._feed.read_for(self)

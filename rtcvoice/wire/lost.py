@@ -1,0 +1,33 @@
+"""How an established connection was lost: what a call needs to know to go on, or to end."""
+
+from __future__ import annotations
+
+import enum
+
+from rtcvoice.errors import TransportError
+
+__all__ = ["ConnectionLost", "LostBy"]
+
+
+class LostBy(enum.Enum):
+    """What the loss of a connection was noticed by."""
+
+    CHANNEL_CLOSED = "The server closed the event channel."
+    CLOSE_NOTIFY = "The server closed the encrypted connection (DTLS close_notify)."
+    EXPIRED = "The server said that the session's time is over."
+    ICE_FAILED = "The server answers no check of the path any more (RFC 7675)."
+    SILENCE = "Nothing was heard from the server for too long."
+    UNUSABLE = "What the server sent cannot be used."
+
+    @property
+    def clean(self) -> bool:
+        """Whether the server ended it in due form, as one hangs up."""
+        return self in (LostBy.CHANNEL_CLOSED, LostBy.CLOSE_NOTIFY)
+
+
+class ConnectionLost(TransportError):  # noqa: N818  (it says what happened)
+    """A connection that was up is gone; `by` tells how that was noticed."""
+
+    def __init__(self, message: str, *, by: LostBy, hint: str = "") -> None:
+        super().__init__(message, stage="connected", hint=hint)
+        self.by = by

@@ -1,0 +1,625 @@
+"""A call outlives its legs: of fake parts, in virtual time; a few real calls at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+from live import BentEmulator, Census, calling, eventually
+from virtual_loop import run
+
+import rtcvoice
+from rtcvoice import (
+    CallEnded,
+    CallState,
+    ConfigError,
+    CredentialsError,
+    Reconnect,
+    SignalingError,
+    TransportError,
+)
+from rtcvoice.call.connecting import Connecting
+from rtcvoice.call.leg_time import LegTime
+from rtcvoice.call.signs import Signs
+from rtcvoice.emulator import Faults, SessionEnd, Strike
+from rtcvoice.sound.samples import Block
+from rtcvoice.stats import TransportStats, UplinkStats
+from rtcvoice.wire.lost import ConnectionLost, LostBy
+
+AWAY = SignalingError("cannot talk to the server")
+CLOSED = ConnectionLost("the server closed the connection", by=LostBy.CHANNEL_CLOSED)
+FAILED = ConnectionLost("the server does not answer any more", by=LostBy.ICE_FAILED)
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_lost(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Fail when asyncio complains of an exception that nobody asked for."""
+    yield
+    assert [r.getMessage() for r in caplog.get_records("call") if r.name == "asyncio"] == []
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+class FakeTrack:
+    """Reads what it is given, 20 ms after 20 ms, and keeps the indices of the blocks."""
+
+    muted = False
+
+    def __init__(self) -> None:
+        self.stats = UplinkStats(packets_sent=10)
+        self.blocks: list[int] = []
+        self._reader = None
+        self._reading: asyncio.Task[None] | None = None
+
+    def start(self, reader) -> None:
+        self._reader = reader
+        self._reading = asyncio.create_task(self._read(reader))
+
+    async def _read(self, reader) -> None:
+        while True:
+            block = await reader.read()
+            if self._reader is not reader:
+                return
+            self.blocks.append(block.index)
+
+    def stop(self) -> None:
+        self._reader = None
+
+    async def aclose(self) -> None:
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.wait({self._reading})
+
+
+class FakeLeg:
+    """A leg whose server is there at once, and confirms everything."""
+
+    progress = (0, 0)
+    message_limit = 65536
+    round_trip = 0.0
+    server_time = None
+
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+        self.call_id = f"rtc_{len(scene.legs)}"
+        self.lost: asyncio.Future[TransportError] = asyncio.get_running_loop().create_future()
+        self.track = FakeTrack()
+        self.on_trouble: Callable[[Exception], None] = lambda error: None
+        self.sent: list[dict] = []
+        self.closed = self.hung_up = False
+        self.deaf_since: float | None = None
+        self.transport = self
+
+    # its transport
+    @property
+    def heard_at(self) -> float:
+        return now() if self.deaf_since is None else self.deaf_since
+
+    @property
+    def local_address(self) -> str:
+        return self._scene.address
+
+    @property
+    def stats(self) -> TransportStats:
+        return TransportStats(packets_received=5, route=f"to {self.call_id}")
+
+    def attach(self, *, on_text: Callable[[str], None], on_packet: Callable[..., None]) -> None:
+        first = not hasattr(self, "on_text")
+        self.on_text = on_text
+        if first and self._scene.session is not None:
+            session = {"instructions": "Hi."}
+            self._tell(self._scene.session, {"type": "session.created", "session": session})
+
+    def detach(self) -> None:
+        self.on_text = lambda text: None
+
+    def _tell(self, delay: float, event: dict) -> None:
+        loop = asyncio.get_running_loop()
+        text = json.dumps({"event_id": "event_1", **event})
+        loop.call_later(delay, lambda: self.on_text(text))
+
+    def send(self, text: str) -> None:
+        event = json.loads(text)
+        self.sent.append(event)
+        if event["type"] == "conversation.item.create":
+            self._tell(0.01, {"type": "conversation.item.added", "item": event["item"]})
+        elif event["type"] == "session.update":
+            self._tell(0.01, {"type": "session.updated", "session": event["session"]})
+
+    async def disconnect(self) -> None:
+        self.detach()
+
+    async def hang_up(self) -> None:
+        self.hung_up = True
+
+    async def aclose(self) -> None:
+        await self.track.aclose()
+        self.lost.cancel()
+        self.closed = True
+
+
+class Scene:
+    """A network in which each attempt to connect takes what is next of `attempts`.
+
+    An error is raised after 10 ms; a number is how many seconds it takes. None is left: 10 ms.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.legs: list[FakeLeg] = []
+        self.begun: list[float] = []
+        self.attempts: list[Exception | float] = []
+        self.address = "192.0.2.1"
+        self.session: float | None = 0.01
+        self.updates: list[dict] = []
+        self.events: list[object] = []
+
+        async def run_stages(connecting: Connecting) -> FakeLeg:
+            self.begun.append(now())
+            self.updates.append({**connecting._updates})
+            outcome = self.attempts.pop(0) if self.attempts else 0.01
+            await asyncio.sleep(outcome if isinstance(outcome, float) else 0.01)
+            if isinstance(outcome, Exception):
+                raise outcome
+            connecting._on_answered()
+            leg = FakeLeg(self)
+            self.legs.append(leg)
+            connecting._legs.append(leg)  # type: ignore[arg-type]
+            return leg
+
+        monkeypatch.setattr(Connecting, "run", run_stages)
+
+    def connect(self, **options: object) -> rtcvoice.connect:
+        given = {"source": None, "sink": None, "api_key": "sk-test", "reconnect": Reconnect()}
+        return rtcvoice.connect(**{**given, **options})  # type: ignore[arg-type]
+
+    def follow(self, call: rtcvoice.Call) -> None:
+        """Keep the events of the call itself, with the seconds at which they came."""
+        self.events = []
+        call._conversation.dispatcher.on("rtcvoice.*", self._note)
+
+    def _note(self, event: object) -> None:
+        self.events.append(event)
+
+    @property
+    def all_closed(self) -> bool:
+        return all(leg.closed for leg in self.legs)
+
+
+@pytest.fixture
+def scene(monkeypatch: pytest.MonkeyPatch) -> Scene:
+    return Scene(monkeypatch)
+
+
+async def back(call: rtcvoice.Call) -> rtcvoice.Reconnected:
+    return await call.wait_for("rtcvoice.reconnected", timeout=300)
+
+
+# -- going on ------------------------------------------------------------------------------------
+
+
+def test_a_lost_leg_is_followed_by_another_and_the_call_goes_on(scene):
+    async def main():
+        async with scene.connect() as call:
+            await call.seed([{"role": "user", "text": "Hello"}])
+            first = scene.legs[0]
+            reconnecting = asyncio.create_task(call.wait_for("rtcvoice.reconnecting"))
+            reconnected = asyncio.create_task(back(call))
+            await asyncio.sleep(20)
+            first.lost.set_result(FAILED)
+            await asyncio.sleep(0)
+            assert call.state is CallState.RECONNECTING
+            event = await reconnecting
+            assert (event.reason, event.attempt) == (FAILED.message, 1)
+            event = await reconnected
+            assert call.state is CallState.ACTIVE
+            assert event.gap == pytest.approx(0.03, abs=0.02)
+            assert (event.replayed, event.renewed) == (1, False)
+            assert call.id == "rtc_1"
+            assert [each["item"]["content"][0]["text"] for each in scene.legs[1].sent] == ["Hello"]
+            assert [entry["text"] for entry in call.history] == ["Hello"]
+            assert first.hung_up
+            await asyncio.sleep(0.1)
+            assert first.closed
+            one, two = call.legs
+            assert (one.id, one.began, one.why, one.route) == (
+                "rtc_0",
+                0.0,
+                FAILED.message,
+                "to rtc_0",
+            )
+            assert (two.id, two.ended, two.route) == ("rtc_1", None, "to rtc_1")
+            assert one.ended <= two.began
+            assert call.stats().uplink.packets_sent == 20
+            assert call.stats().transport.packets_received == 10
+        assert scene.all_closed
+        assert call.stats().uplink.packets_sent == 20
+        assert call.legs[-1].ended is not None
+
+    run(main())
+
+
+def test_without_reconnect_it_ends_as_ever(scene):
+    async def main():
+        async with scene.connect(reconnect=None) as call:
+            scene.legs[0].lost.set_result(FAILED)
+            end = await call.wait_ended()
+            assert end.__cause__ is FAILED
+        assert len(scene.legs) == 1
+        assert scene.all_closed
+
+    run(main())
+
+
+def test_silence_reconnects_after_liveness_timeout(scene):
+    async def main():
+        async with scene.connect(liveness_timeout=10) as call:
+            await asyncio.sleep(5.5)
+            scene.legs[0].deaf_since = began = now()
+            event = await back(call)
+            assert now() - began == pytest.approx(10.03, abs=0.02)
+            assert event.gap < 0.1
+
+    run(main())
+
+
+@pytest.mark.parametrize("by", [LostBy.CHANNEL_CLOSED, LostBy.CLOSE_NOTIFY])
+@pytest.mark.parametrize("wanted", [False, True])
+def test_a_server_that_hangs_up_in_due_form_has_hung_up(scene, by, wanted):
+    async def main():
+        async with scene.connect(reconnect=Reconnect(on_server_close=wanted)) as call:
+            await asyncio.sleep(20)
+            scene.legs[0].lost.set_result(ConnectionLost("closed", by=by))
+            if wanted:
+                await back(call)
+            else:
+                assert (await call.wait_ended()).reason == "closed"
+        assert scene.all_closed
+
+    run(main())
+
+
+def test_what_was_changed_since_is_so_in_the_next_session(scene):
+    async def main():
+        async with scene.connect(instructions="Be brief.") as call:
+            await call.update(instructions="Be long.", turn_detection=None)
+            scene.legs[0].lost.set_result(FAILED)
+            await back(call)
+        changes = {"instructions": "Be long.", "audio": {"input": {"turn_detection": None}}}
+        assert scene.updates == [{}, changes]
+
+    run(main())
+
+
+def test_a_mute_holds_and_can_be_changed_meanwhile(scene):
+    async def main():
+        async with scene.connect() as call:
+            scene.attempts = [AWAY, AWAY]
+            scene.legs[0].lost.set_result(FAILED)
+            await asyncio.sleep(0.5)
+            assert call.state is CallState.RECONNECTING
+            call.mute()
+            await back(call)
+            assert scene.legs[1].track.muted
+
+    run(main())
+
+
+# -- trying --------------------------------------------------------------------------------------
+
+
+def test_while_nobody_answers_an_attempt_begins_each_second_until_the_window_is_over(scene):
+    async def main():
+        async with scene.connect(reconnect=Reconnect(window=5)) as call:
+            scene.attempts = [AWAY] * 20
+            began = now()
+            scene.legs[0].lost.set_result(FAILED)
+            end = await call.wait_ended()
+            assert end.__cause__ is AWAY
+            assert now() - began == pytest.approx(5.0, abs=1.0)
+            begun = [round(at - began, 1) for at in scene.begun[1:]]
+            assert begun == [0.0, 1.0, 2.0, 3.0, 4.0]
+        assert scene.all_closed
+
+    run(main())
+
+
+def test_a_refusal_is_asked_again_later(scene):
+    async def main():
+        async with scene.connect() as call:
+            limited = SignalingError("too many", status=429, retry_after=7.0)
+            scene.attempts = [limited, SignalingError("oops", status=503)]
+            began = now()
+            scene.legs[0].lost.set_result(FAILED)
+            await back(call)
+            assert scene.begun[2] - began == pytest.approx(7.0, abs=0.05)
+            assert 1.0 <= scene.begun[3] - scene.begun[2] <= 2.1
+
+    run(main())
+
+
+def test_a_refusal_that_stays_one_ends_the_call_at_once(scene):
+    async def main():
+        async with scene.connect() as call:
+            scene.attempts = [SignalingError("no money", status=429, code="insufficient_quota")]
+            scene.legs[0].lost.set_result(FAILED)
+            end = await call.wait_ended()
+            assert end.reason == "no money"
+            assert len(scene.begun) == 2
+
+    run(main())
+
+
+def test_a_fixed_token_is_used_until_it_is_refused(scene):
+    async def main():
+        token = rtcvoice.EphemeralToken("ek_1")
+        async with scene.connect(api_key=None, credentials=token) as call:
+            scene.legs[0].lost.set_result(FAILED)
+            await back(call)
+            await asyncio.sleep(20)
+            scene.attempts = [SignalingError("unauthorized", status=401)]
+            scene.legs[1].lost.set_result(FAILED)
+            end = await call.wait_ended()
+            assert isinstance(end.__cause__, CredentialsError)
+            assert "ephemeral token" in end.reason
+
+    run(main())
+
+
+def test_an_attempt_that_hangs_is_given_up_and_closed(scene):
+    async def main():
+        async with scene.connect() as call:
+            scene.attempts = [60.0]
+            began = now()
+            scene.legs[0].lost.set_result(FAILED)
+            await back(call)
+            assert now() - began == pytest.approx(5.0, abs=0.1)
+
+    run(main())
+
+
+def test_a_leg_that_is_lost_before_its_session_is_known_is_a_failed_attempt(scene):
+    async def main():
+        async with scene.connect() as call:
+            scene.session = None
+            scene.legs[0].lost.set_result(FAILED)
+            await asyncio.sleep(0.5)
+            scene.session = 0.01
+            scene.legs[1].lost.set_result(CLOSED)
+            await back(call)
+            assert call.id == "rtc_2"
+            await asyncio.sleep(0.1)
+            assert scene.legs[1].closed
+
+    run(main())
+
+
+# -- ending meanwhile ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("at", [0.0, 0.005, 0.015, 0.025, 0.5, 1.005])
+@pytest.mark.parametrize("away", [False, True])
+def test_it_can_be_closed_at_every_moment(scene, at, away):
+    async def main():
+        async with scene.connect() as call:
+            scene.attempts = [AWAY] * 3 if away else []
+            scene.legs[0].lost.set_result(FAILED)
+            await asyncio.sleep(at)
+            began = now()
+            await call.hangup()
+            assert now() - began < 0.1
+            assert call.state is CallState.ENDED
+            assert (await call.wait_ended()).normal
+        assert scene.all_closed
+
+    run(main())
+
+
+def test_who_waits_is_told_when_it_is_given_up(scene):
+    async def main():
+        async with scene.connect(reconnect=Reconnect(window=3)) as call:
+            scene.attempts = [AWAY] * 9
+            waiting = asyncio.create_task(call.wait_for("response.done"))
+            scene.legs[0].lost.set_result(FAILED)
+            with pytest.raises(CallEnded, match="cannot talk"):
+                await waiting
+
+    run(main())
+
+
+# -- doubts ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("heard", [False, True])
+def test_a_changed_address_starts_another_leg_and_who_is_heard_first_stays(scene, heard):
+    async def main():
+        async with scene.connect() as call:
+            await asyncio.sleep(15.5)
+            first = scene.legs[0]
+            first.deaf_since = now()
+            scene.attempts = [0.3]
+            scene.address = "198.51.100.7"
+            await asyncio.sleep(0.6)
+            assert call.state is CallState.ACTIVE
+            assert len(scene.begun) == 2
+            if heard:
+                first.deaf_since = None
+            await asyncio.sleep(0.5)
+            assert call.state is CallState.ACTIVE
+            assert call.id == ("rtc_0" if heard else "rtc_1")
+            await asyncio.sleep(30)
+            assert len(scene.legs) == 2  # and the address is no news any more
+            assert sum(leg.closed for leg in scene.legs) == 1
+
+    run(main())
+
+
+def test_an_error_of_the_socket_is_noticed_at_once(scene):
+    async def main():
+        async with scene.connect() as call:
+            await asyncio.sleep(15.5)
+            scene.legs[0].deaf_since = now()
+            began = now()
+            scene.legs[0].on_trouble(OSError(101, "Network is unreachable"))
+            event = await back(call)
+            assert now() - began < 0.2
+            assert event.gap < 0.1
+            assert call.legs[0].why == "the network failed: Network is unreachable"
+
+    run(main())
+
+
+def test_an_outage_that_is_shorter_than_liveness_timeout_keeps_the_leg(scene):
+    async def main():
+        async with scene.connect() as call:
+            await asyncio.sleep(15.5)
+            scene.attempts = [AWAY] * 9
+            scene.legs[0].deaf_since = now()
+            scene.legs[0].on_trouble(OSError(101, "Network is unreachable"))
+            await asyncio.sleep(6)
+            assert len(scene.begun) >= 5
+            scene.legs[0].deaf_since = None
+            await asyncio.sleep(20)
+            assert (call.id, len(scene.legs)) == ("rtc_0", 1)
+            assert call.state is CallState.ACTIVE
+
+    run(main())
+
+
+def test_what_is_no_sign_is_none():
+    class Clocks:
+        awake = elapsed = staticmethod(lambda: 0.0)
+
+    signs = Signs(Clocks(), lambda: "192.0.2.1")  # type: ignore[arg-type]
+    assert not signs.trouble(OSError(105, "No buffer space available"))
+    assert not signs.trouble(ValueError())
+    assert signs.look() == ("", None)
+
+
+# -- the end of a session's time ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("expires_at", "server_time", "left"),
+    [
+        (1_800_003_600, (1_800_000_000.0, 100.0), 3590.0),
+        (1_800_000_090, (1_800_000_000.0, 105.0), 85.0),
+        (None, (1_800_000_000.0, 100.0), 3600.0),
+        (1_800_003_600, None, 3600.0),  # this machine's own clock may be years off
+        (1_700_000_000, (1_800_000_000.0, 100.0), 3600.0),
+        (1_900_000_000, (1_800_000_000.0, 100.0), 3600.0),
+    ],
+)
+def test_how_long_a_session_lives_is_told_by_the_servers_clock(expires_at, server_time, left):
+    time = LegTime(began=110.0, expires_at=expires_at, server_time=server_time)
+    assert time.ends_at == 110.0 + left
+
+
+# -- the source ----------------------------------------------------------------------------------
+
+
+def test_what_waits_stands_still_and_every_block_goes_to_one_leg(scene):
+    async def chunks():
+        for number in range(10_000):
+            yield np.full(480, number % 1000, np.int16)
+
+    class Counting(rtcvoice.PcmSource):
+        taken = 0
+
+        def _next(self, count):
+            Counting.taken += 1
+            return super()._next(count)
+
+    async def main():
+        source = Counting(chunks())
+        async with scene.connect(source=source) as call:
+            await asyncio.sleep(1.005)
+            scene.attempts = [AWAY] * 12
+            scene.legs[0].lost.set_result(FAILED)
+            await asyncio.sleep(0.1)
+            taken = Counting.taken
+            await back(call)
+            assert Counting.taken <= taken + 1
+            await asyncio.sleep(1)
+            sent = scene.legs[0].track.blocks + scene.legs[1].track.blocks
+            assert len(sent) == Counting.taken
+            assert len(set(sent)) == len(sent)
+
+    run(main())
+
+
+def test_a_microphone_runs_on_and_is_remembered(scene):
+    class Device(rtcvoice.Source):
+        rate = 24000
+        index = 0
+
+        async def open(self):
+            pass
+
+        async def aclose(self):
+            pass
+
+        async def read(self):
+            await asyncio.sleep(0.02)
+            self.index += 480
+            return Block(np.full(480, 7, np.int16), self.index, now())
+
+    async def main():
+        source = Device()
+        async with scene.connect(source=source) as call:
+            await asyncio.sleep(1.005)
+            scene.attempts = [AWAY] * 5
+            lost_at = now()
+            scene.legs[0].lost.set_result(FAILED)
+            await back(call)
+            gap = now() - lost_at
+            assert source.index >= (1.0 + gap) / 0.02 * 480 - 960
+            said = call._roads.feed.memory.between(lost_at, now())
+            assert len(said) == pytest.approx(gap * 24000, abs=1000)
+            await asyncio.sleep(0.1)
+            assert 1 <= len(scene.legs[1].track.blocks) <= 6
+
+    run(main())
+
+
+def test_options_are_checked():
+    with pytest.raises(ConfigError, match="reconnect= is a bool"):
+        rtcvoice.connect(reconnect=True, api_key="sk-test")  # type: ignore[arg-type]
+
+
+# -- real calls ------------------------------------------------------------------------------------
+
+
+async def test_a_frozen_server_is_left_for_another_session_that_knows_what_was_said():
+    census = None
+    for _ in range(2):  # the first one imports and starts what a process has once
+        async with BentEmulator(audio="instant") as server:
+            async with calling(server, reconnect=Reconnect(), liveness_timeout=0.3) as call:
+                await (await call.ask("Hello")).text()
+                reconnected = asyncio.create_task(back(call))
+                old = server.last()
+                old.strike(Strike.FREEZE)
+                assert (await reconnected).replayed == 2
+                await eventually(lambda: server.calls[call.legs[0].id].ended)
+                await (await call.ask("Hello again")).text()
+                assert [entry["role"] for entry in call.history] == ["user", "assistant"] * 2
+            await server.end_calls()
+        if census is None:
+            census = Census()
+    await census.check()
+
+
+@pytest.mark.parametrize("way", SessionEnd)
+async def test_a_session_whose_time_is_over_goes_on_in_another(way):
+    faults = Faults(session_expires_after=0.3, session_end=way)
+    async with BentEmulator(faults=faults, audio="instant") as server:
+        async with calling(server, reconnect=Reconnect(), liveness_timeout=0.5) as call:
+            reconnected = asyncio.create_task(back(call))
+            server.faults = Faults()
+            await reconnected
+            assert await (await call.ask("Still there?")).text()
+        await server.end_calls()
