@@ -73,7 +73,7 @@ async def test_an_end_in_silence_is_found_out_by_the_client_alone_and_can_be_hun
     async with BentEmulator(faults=faults) as server:
         async with calling(server, liveness_timeout=0.3) as call, asyncio.timeout(5):
             end = await call.wait_ended()
-        assert "heard" in end.reason
+        assert "received" in end.reason
         assert server.calls[call.id].from_server("error") == []
 
 

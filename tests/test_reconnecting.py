@@ -290,7 +290,7 @@ def test_what_was_changed_since_is_so_in_the_next_session(scene):
             scene.legs[0].lost.set_result(FAILED)
             await back(call)
         changes = {"instructions": "Be long.", "audio": {"input": {"turn_detection": None}}}
-        assert scene.updates == [{}, changes]
+        assert scene.updates == [{}, {"type": "realtime", **changes}]
 
     run(main())
 

@@ -18,7 +18,7 @@ from live import BentEmulator, Census, eventually
 from rtcvoice.capture.track import SourceTrack
 from rtcvoice.emulator.session.settings import validate
 from rtcvoice.errors import TransportError
-from rtcvoice.wire import _aiortc, transport
+from rtcvoice.wire import _aiortc, closing
 from rtcvoice.wire.sdp import media_sections
 from rtcvoice.wire.transport import SEND_BUFFER_LIMIT, Transport
 
@@ -295,12 +295,12 @@ async def test_closing_survives_a_cancellation_at_every_point(emulator):
         steps += 1
         async with asyncio.timeout(5):
             end = await End().connect(emulator)
-        closing = asyncio.create_task(end.transport.aclose())
+        ending = asyncio.create_task(end.transport.aclose())
         for _ in range(steps):
             await asyncio.sleep(0)
-        interrupted = closing.cancel()
+        interrupted = ending.cancel()
         async with asyncio.timeout(5):
-            await asyncio.wait({closing})
+            await asyncio.wait({ending})
             await end.transport.aclose()
         assert end.transport.state == "closed"
     assert steps > 5
@@ -309,7 +309,7 @@ async def test_closing_survives_a_cancellation_at_every_point(emulator):
 
 
 async def test_a_close_that_never_ends_is_parked_and_named(emulator, end, monkeypatch, caplog):
-    monkeypatch.setattr(transport, "PEER_CLOSE_TIMEOUT", 0.1)
+    monkeypatch.setattr(closing, "PEER_CLOSE_TIMEOUT", 0.1)
     release, close_peer = asyncio.Event(), Transport._close_peer
 
     async def stuck(transport):
@@ -321,13 +321,13 @@ async def test_a_close_that_never_ends_is_parked_and_named(emulator, end, monkey
         async with asyncio.timeout(2):
             await end.transport.aclose()
     assert "closing the peer connection takes over" in caplog.text
-    (parked,) = transport._parked
+    (parked,) = closing._parked
     release.set()  # it was not cancelled: it still gets there
     async with asyncio.timeout(5):
         await asyncio.wait({parked})
     assert not parked.cancelled()
     assert end.transport.state == "closed"
-    await eventually(lambda: not transport._parked)
+    await eventually(lambda: not closing._parked)
 
 
 def test_a_close_that_fails_is_logged(caplog, monkeypatch):

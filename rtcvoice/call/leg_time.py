@@ -79,9 +79,7 @@ class LegTime:
         return left <= NO_LONGER_QUIET and not talk.is_answering
 
 
-def _left(
-    expires_at: float | None, server_time: tuple[float, float] | None, now: float
-) -> float:
+def _left(expires_at: float | None, server_time: tuple[float, float] | None, now: float) -> float:
     if expires_at is None or server_time is None:
         return USUAL_LIFE
     unix, at = server_time

@@ -296,9 +296,7 @@ class Reconnector:
         report = move.report
         logger.info("= goes on after %.1f s, call %s", gap, leg.call_id)
         self._publish(
-            Reconnected(
-                gap=gap, replayed=report.replayed, dropped=report.dropped, renewed=not lost
-            )
+            Reconnected(gap=gap, replayed=report.replayed, dropped=report.dropped, renewed=not lost)
         )
         self._start_beside(before.aclose(), "closing the leg before")
         self._start_beside(move.finish(), "words in the gap")

@@ -6,7 +6,7 @@ import enum
 
 from rtcvoice.errors import TransportError
 
-__all__ = ["ConnectionLost", "LostBy"]
+__all__ = ["ConnectionLost", "LostBy", "closed"]
 
 
 class LostBy(enum.Enum):
@@ -31,3 +31,11 @@ class ConnectionLost(TransportError):  # noqa: N818  (it says what happened)
     def __init__(self, message: str, *, by: LostBy, hint: str = "") -> None:
         super().__init__(message, stage="connected", hint=hint)
         self.by = by
+
+
+def closed(ice_state: str, state: str) -> ConnectionLost:
+    """Return how a connection was lost, by its states in the W3C's terms."""
+    if ice_state in ("failed", "closed"):
+        return ConnectionLost("the server does not answer any more", by=LostBy.ICE_FAILED)
+    by = LostBy.CLOSE_NOTIFY if state in ("failed", "closed") else LostBy.CHANNEL_CLOSED
+    return ConnectionLost("the server closed the connection", by=by)

@@ -8,8 +8,7 @@ things are judged here: a state that is final before it is connected raises `Tra
 `heard_at` says when the server was last heard: only by what DTLS, SRTP or STUN has accepted, for
 anybody can send datagrams.
 
-Closing: `aclose()` runs in a task of its own behind a shield. aiortc's own close must never be
-cancelled half-way (every later close would hang), so past its deadline it is parked and logged.
+Closing: `aclose()` runs in a task of its own behind a shield; see `closing.py`.
 """
 
 from __future__ import annotations
@@ -36,7 +35,8 @@ from rtcvoice.system import clock
 from rtcvoice.wire import _aioice, _aiortc, _channels, _ice, _media, _sctp, _wall_clock, sdp
 from rtcvoice.wire._ice_tcp import TcpPaths, Ways
 from rtcvoice.wire.answer import UsableAnswer, answer_errors, usable_answer
-from rtcvoice.wire.lost import ConnectionLost, LostBy
+from rtcvoice.wire.closing import close_or_park
+from rtcvoice.wire.lost import ConnectionLost, LostBy, closed
 from rtcvoice.wire.rtp import ReceiverReport, RtpPacket
 from rtcvoice.wire.stages import STAGES, TransportStage
 
@@ -54,13 +54,9 @@ FEWEST_CANDIDATES = 4
 """Pairs of addresses that are checked, and candidates of the server's that are used however many
 addresses this machine has; aioice's work grows with the square of the pairs."""
 
-PEER_CLOSE_TIMEOUT = 3.0
-"""Seconds that aiortc may take to close before it is left to itself."""
-
 _UNREACHABLE = "no address of the server can be reached"
 _NOT_OPEN = "the event channel is not open"
 _DEAD = ("failed", "closed")
-_parked: set[asyncio.Task[None]] = set()
 
 
 class Transport:
@@ -177,10 +173,7 @@ class Transport:
 
     @property
     def local_address(self) -> str:
-        """The address that this machine would send from now, on the path in use; "" if none.
-
-        Empty also while there is no path. Asks the routing table, which is cheap.
-        """
+        """The address that this machine would send from now, on the path in use; "" if none."""
         return _ice.routed_from(self._ice)
 
     @property
@@ -305,11 +298,9 @@ class Transport:
         """
         size = len(text.encode())
         if self._channel.readyState != "open":
-            closed = (
-                self._channel.readyState != "connecting"
-                and self._stage is not TransportStage.CLOSED
-            )
-            what = "the server closed the event channel" if closed else _NOT_OPEN
+            ended = self._channel.readyState != "connecting"
+            by_us = self._stage is TransportStage.CLOSED
+            what = "the server closed the event channel" if ended and not by_us else _NOT_OPEN
             raise TransportError(what, stage="send")
         if size > self.max_message_size:
             raise TransportError(
@@ -355,14 +346,7 @@ class Transport:
         )
         self._changed.set()
         if self.state in _DEAD or self._channel.readyState in ("closing", "closed"):
-            self._lose(self._lost())
-
-    def _lost(self) -> ConnectionLost:
-        """Return how the connection was lost that is no longer up."""
-        if self.ice_state in _DEAD:
-            return ConnectionLost("the server does not answer any more", by=LostBy.ICE_FAILED)
-        by = LostBy.CLOSE_NOTIFY if self.state in _DEAD else LostBy.CHANNEL_CLOSED
-        return ConnectionLost("the server closed the connection", by=by)
+            self._lose(closed(self.ice_state, self.state))
 
     def _socket_failed(self, error: Exception) -> None:
         if self._stage is TransportStage.OPEN:
@@ -375,9 +359,7 @@ class Transport:
 
     def _overflowed(self, reason: str) -> None:
         self._fail(
-            ConnectionLost(
-                f"nothing can be received from the server: {reason}", by=LostBy.UNUSABLE
-            )
+            ConnectionLost(f"nothing can be received from the server: {reason}", by=LostBy.UNUSABLE)
         )
 
     def _fail(self, error: TransportError) -> None:
@@ -408,14 +390,7 @@ class Transport:
         await asyncio.shield(self._closing)
 
     async def _close(self) -> None:
-        closing = asyncio.create_task(self._close_peer(), name="rtcvoice peer close")
-        done, _ = await asyncio.wait({closing}, timeout=PEER_CLOSE_TIMEOUT)
-        if not done:
-            _parked.add(closing)
-            closing.add_done_callback(_parked.discard)
-            logger.warning("x closing the peer connection takes over %.0f s", PEER_CLOSE_TIMEOUT)
-        elif (error := closing.exception()) is not None:
-            logger.warning("x closing the peer connection failed: %s", error)
+        await close_or_park(self._close_peer())
         if self._tcp is not None:  # last: goodbye goes that way, too
             await self._tcp.aclose()
         self._changed.set()
