@@ -16,7 +16,17 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from rtcvoice import CallStats, DeviceChange, DeviceChanged, EventsDropped, LimitNear, Turn, events
+from rtcvoice import (
+    CallStats,
+    DeviceChange,
+    DeviceChanged,
+    EventsDropped,
+    LimitNear,
+    Reconnected,
+    Reconnecting,
+    Turn,
+    events,
+)
 from rtcvoice import Status as TurnStatus
 from rtcvoice.cli.live import LiveScreen, rows
 from rtcvoice.cli.native_stderr import NativeStderr
@@ -326,6 +336,16 @@ def test_clean_keeps_every_language() -> None:
             ),
             "the microphone 'USB' is lost, another is being looked for: no callback",
         ),
+        (
+            Reconnecting(reason="nothing was received", attempt=1),
+            "the connection is lost, connecting again: nothing was received",
+        ),
+        (Reconnecting(reason="nothing was received", attempt=2), ""),
+        (
+            Reconnected(gap=3.21, replayed=7, dropped=0, renewed=False),
+            "connected again after 3.2 s",
+        ),
+        (Reconnected(gap=0.0, replayed=7, dropped=0, renewed=True), ""),
         (added("a"), ""),
     ],
 )
@@ -336,12 +356,12 @@ def test_what_a_user_should_know_is_told(event: object, told: str) -> None:
 
 
 def test_the_keys_are_told() -> None:
-    shown = "m mute   space interrupt   q hang up   Ctrl-Z twice suspend (ends the call)"
+    shown = "m mute   space interrupt   q hang up   Ctrl-Z twice suspend"
     assert [line.plain for line in keys_line(width=80)] == [shown]
     assert [line.plain for line in keys_line(width=30)] == [
         "m mute   space interrupt",
         "q hang up",
-        "Ctrl-Z twice suspend (ends the call)",
+        "Ctrl-Z twice suspend",
     ]
 
 

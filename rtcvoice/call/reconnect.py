@@ -21,7 +21,7 @@ from rtcvoice.errors import (
 )
 from rtcvoice.system.public import public
 
-__all__ = ["LEAST_LIFE", "Attempts", "Reconnect"]
+__all__ = ["FATAL_CODES", "LEAST_LIFE", "Attempts", "Reconnect"]
 
 INTERVAL = 1.0
 """Seconds from the beginning of one attempt to that of the next, while nobody answers."""

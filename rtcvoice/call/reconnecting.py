@@ -19,10 +19,11 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from rtcvoice.call.beside import Beside, while_up
 from rtcvoice.call.connecting import Connecting, first_failure
 from rtcvoice.call.leg_time import LegTime
 from rtcvoice.call.life import Life
-from rtcvoice.call.reconnect import Attempts, Reconnect
+from rtcvoice.call.reconnect import FATAL_CODES, Attempts, Reconnect
 from rtcvoice.call.roads import Roads
 from rtcvoice.call.signs import LOOK, Signs
 from rtcvoice.call.spoken_turns import SpokenTurns
@@ -36,9 +37,10 @@ from rtcvoice.errors import (
     SignalingError,
     TransportError,
 )
-from rtcvoice.events import Reconnected, Reconnecting
+from rtcvoice.events import ErrorEvent, Reconnected, Reconnecting, ServerEvent
 from rtcvoice.masking import log_error
 from rtcvoice.rest.credentials import EphemeralToken
+from rtcvoice.sound.samples import Samples
 from rtcvoice.system.sleep import Clocks
 from rtcvoice.system.waiting import wait_done
 from rtcvoice.wire.lost import ConnectionLost, LostBy
@@ -66,6 +68,9 @@ GRACE = 0.3
 
 LOOK_FOR_QUIET = 0.1
 """Seconds between two looks whether nobody speaks."""
+
+NOT_JUDGED = 1.5
+"""Seconds of sound of which the server may not have said whether somebody speaks."""
 
 RENEW_AGAIN = 30.0
 """Seconds after a renewal that came to nothing at which it is tried again."""
@@ -103,19 +108,24 @@ class Reconnector:
         self._doubt = ""
         self._doubted_at = 0.0
         self._making: Connecting | None = None
-        self._beside: set[asyncio.Task[None]] = set()
+        self._beside = Beside()
         self._stirred = asyncio.Event()
         self._time = self._watch(roads.leg)
+        roads.conversation.dispatcher.on(ErrorEvent, handler=self._server_said)
         self._task = asyncio.create_task(self._run(), name="rtcvoice reconnecting")
 
     # -- what a life asks -----------------------------------------------------------------------
 
     def outlives(self, error: TransportError) -> bool:
         """Whether the call goes on after this loss: not when the server hung up in due form."""
+        talk = self._roads.conversation
+        if talk.complaint is not None and talk.complaint.code in FATAL_CODES:
+            return False
         if not isinstance(error, ConnectionLost) or not error.by.clean:
             return True
         expired = self._time.is_nearly_over(self._clocks.elapsed())
-        return self._options.on_server_close or expired or bool(self._roads.conversation.fault)
+        told = bool(talk.fault) or talk.complaint is not None
+        return self._options.on_server_close or expired or told
 
     def lost(self, error: TransportError) -> None:
         """Begin to reconnect; see `Rescue`."""
@@ -123,7 +133,7 @@ class Reconnector:
         self._loss, self._lost_at = error, now
         leg = self._roads.leg
         self._roads.leave(error)
-        self._start_beside(leg.disconnect(), "closing what is lost")
+        self._beside.start(leg.disconnect(), "closing what is lost")
         self._attempts.lost(now, lived=self._time.lived(now), error=error)
         if self._making is not None:  # in doubt, or to renew
             self._tell(self._attempts.begin())
@@ -135,9 +145,8 @@ class Reconnector:
         await wait_done(self._task)
         making, self._making = self._making, None
         if making is not None:
-            self._start_beside(making.aclose(), "closing what was being made")
-        while self._beside:
-            await asyncio.wait(set(self._beside))
+            self._beside.start(making.aclose(), "closing what was being made")
+        await self._beside.finish()
 
     # -- the task -------------------------------------------------------------------------------
 
@@ -217,7 +226,7 @@ class Reconnector:
             await self._bring_up(connecting, ATTEMPT_TIMEOUT + 8 * round_trip)
         except BaseException as exc:
             self._making = None
-            self._start_beside(connecting.aclose(), "closing an attempt")
+            self._beside.start(connecting.aclose(), "closing an attempt")
             error = first_failure(exc)
             if isinstance(error, _NotNeededError):
                 logger.info("= the connection is heard again")
@@ -243,17 +252,17 @@ class Reconnector:
                     max_tokens=self._options.max_replay_tokens,
                 )
                 leg.attach(on_text=move.receive, on_packet=_drop)
-                await _while_up(leg, move.ready(connecting.session_changes))
+                await while_up(leg.lost, move.ready(connecting.session_changes))
         except TimeoutError as exc:
             raise connecting.too_late() from exc
         try:
             if self._loss is None and self._doubt:
                 self._lose_what_is_not_heard()
             self._check_limits(move)
-            await _while_up(leg, _in_time(move.seed()))
+            await while_up(leg.lost, _in_time(move.seed()))
             if self._loss is None:
-                await _while_up(leg, self._quiet_moment(move))
-            await _while_up(leg, _in_time(move.catch_up()))
+                await while_up(leg.lost, self._quiet_moment(move))
+            await while_up(leg.lost, _in_time(move.catch_up()))
         except BaseException:
             move.abandon(HANDED_OVER)
             raise
@@ -298,14 +307,21 @@ class Reconnector:
         self._publish(
             Reconnected(gap=gap, replayed=report.replayed, dropped=report.dropped, renewed=not lost)
         )
-        self._start_beside(before.aclose(), "closing the leg before")
-        self._start_beside(move.finish(), "words in the gap")
+        self._beside.start(before.aclose(), "closing the leg before")
+        self._beside.start(move.finish(), "words in the gap")
 
     # -- inside ---------------------------------------------------------------------------------
 
-    def _words(self, *, lost: bool) -> Any:
-        """Return what the user said that may not have reached the conversation."""
-        return self._turns.since(self._roads.conversation.unconfirmed_since)
+    def _words(self, *, lost: bool) -> Samples | None:
+        """Return what the user said that may not have reached the conversation.
+
+        Of a leg that is left at a quiet moment that is what the server has not judged yet.
+        """
+        talk = self._roads.conversation
+        since = talk.unconfirmed_since
+        if not lost and talk.is_quiet:
+            since = max(since, self._clocks.awake() - NOT_JUDGED)
+        return self._turns.since(since)
 
     def _check_limits(self, move: Move) -> None:
         """End the call rather than pay more than it may cost."""
@@ -336,10 +352,15 @@ class Reconnector:
         assert self._loss is not None
         self._publish(Reconnecting(reason=self._loss.message, attempt=number))
 
+    async def _server_said(self, event: ServerEvent) -> None:
+        """Leave a session whose time is over, however the server goes on then."""
+        if isinstance(event, ErrorEvent) and event.error.code == "session_expired":
+            self._life.lose(ConnectionLost(event.error.message, by=LostBy.EXPIRED))
+
     def _network_is_back(self) -> None:
         """Hang up what is lost, which is billed until then."""
         if self._loss is not None:
-            self._start_beside(self._roads.leg.hang_up(), "hanging up what is lost")
+            self._beside.start(self._roads.leg.hang_up(), "hanging up what is lost")
 
     def _told(self, error: RtcVoiceError) -> RtcVoiceError:
         """Return the error to tell of: a fixed token that is refused has expired."""
@@ -360,16 +381,6 @@ class Reconnector:
             async with asyncio.timeout(seconds):
                 await self._stirred.wait()
 
-    def _start_beside(self, work: Coroutine[Any, Any, None], doing: str) -> None:
-        task = asyncio.create_task(work, name=f"rtcvoice {doing}")
-        self._beside.add(task)
-        task.add_done_callback(self._done_beside)
-
-    def _done_beside(self, task: asyncio.Task[None]) -> None:
-        self._beside.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log_error(logger, error, f"x {task.get_name().removeprefix('rtcvoice ')} failed")
-
 
 async def _in_time(work: Coroutine[Any, Any, None]) -> None:
     """Bring in what was said. Raises TransportError when that takes too long."""
@@ -378,20 +389,6 @@ async def _in_time(work: Coroutine[Any, Any, None]) -> None:
             await work
     except TimeoutError as exc:
         raise TransportError("bringing in the history took too long", stage="history") from exc
-
-
-async def _while_up(leg: Leg[SourceTrack], work: Coroutine[Any, Any, None]) -> None:
-    """Do what makes sense only while a leg is up. Raises what it was lost by."""
-    task = asyncio.create_task(work)
-    try:
-        either: set[asyncio.Future[Any]] = {task, leg.lost}
-        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        task.cancel()
-        await wait_done(task)
-    if leg.lost.done() and task.cancelled():
-        raise leg.lost.result()
-    await task
 
 
 def _drop(packet: object) -> None:

@@ -225,7 +225,8 @@ class Roads:
 
     def why_lost(self, error: TransportError) -> TransportError:
         """Return why a leg was lost: what the server said before, if it said anything."""
-        fault = self.conversation.fault
+        complaint = self.conversation.complaint
+        fault = self.conversation.fault or (complaint.message if complaint else "")
         return TransportError(fault, stage=error.stage) if fault else error
 
     def detach(self, reason: CallEnded) -> None:

@@ -14,17 +14,18 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import TextIO
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.text import Text
 
-from rtcvoice import Call
+from rtcvoice import Call, CallEnded, Reconnected, Reconnecting
 from rtcvoice.cli.keys import in_foreground, unechoed
 from rtcvoice.cli.native_stderr import NativeStderr
 from rtcvoice.cli.painter import Painter, Row, wraps_anew
 from rtcvoice.cli.screen import TranscriptScreen
 from rtcvoice.cli.status import KEYS, NARROW, Status, keys_line, status_line
+from rtcvoice.cli.summary import Summary
 from rtcvoice.errors import clean
 from rtcvoice.system import clock
 from rtcvoice.system.environment import environment
@@ -62,6 +63,7 @@ class LiveScreen(TranscriptScreen):
         self._finished: list[str] = []
         self.prompt = Text()
         """What the user should know, or writes, just now: shown above the status."""
+        self._away = ""
         self.hint = ""
         """A line of help where there is no status."""
         self.keys: Sequence[tuple[str, str]] = KEYS
@@ -106,6 +108,22 @@ class LiveScreen(TranscriptScreen):
         self._connecting = False
         super().connected(call)
 
+    def event(self, event: Any) -> None:
+        """Show in one line that it is being connected again, for as long as that lasts."""
+        if isinstance(event, Reconnecting):
+            attempt = f" (attempt {event.attempt})" if event.attempt > 1 else ""
+            self._away = f"connecting again{attempt}: {event.reason}"
+            self._draw()
+            return
+        if isinstance(event, Reconnected):
+            self._away = ""
+        super().event(event)
+
+    def ended(self, reason: CallEnded, note: str, summary: Summary) -> None:
+        """Say why it ended, and what it used."""
+        self._away = ""
+        super().ended(reason, note, summary)
+
     def may_suspend(self) -> bool:
         """Whether Ctrl-Z suspends: the second within some seconds; the first says what it does."""
         now = clock.now()
@@ -113,8 +131,8 @@ class LiveScreen(TranscriptScreen):
         if now - asked < CONFIRM:
             return True
         self.notice(
-            "while it is suspended, the server ends the call after about 10 s:"
-            " Ctrl-Z again suspends it"
+            "while it is suspended nothing is said or heard, and after about 10 s the connection"
+            " is lost: Ctrl-Z again suspends it"
         )
         return False
 
@@ -127,7 +145,7 @@ class LiveScreen(TranscriptScreen):
         """Draw again, and say how long the call stood still."""
         self._painter.start()
         away = clock.now() - self._left_at
-        gone = "; the server may have ended the call" if away > CONFIRM else ""
+        gone = "; the connection may be lost" if away > CONFIRM else ""
         self.notice(f"suspended for {away:.0f} s{gone}")
 
     def pause(self) -> None:
@@ -189,6 +207,8 @@ class LiveScreen(TranscriptScreen):
         if self._connecting:
             return [Text("connecting ...", "dim")]
         lower: list[Text] = []
+        if self._away:
+            lower.append(Text(clean(self._away), "bold red"))
         if self.prompt:
             written = self.prompt.wrap(self._console, width - 1)
             lower += written[-max(1, height // 2) :]

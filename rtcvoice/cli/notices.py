@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rtcvoice import DeviceChange, DeviceChanged, EventsDropped, LimitNear, LimitReached, events
+from rtcvoice import (
+    DeviceChange,
+    DeviceChanged,
+    EventsDropped,
+    LimitNear,
+    LimitReached,
+    Reconnected,
+    Reconnecting,
+    events,
+)
 
 __all__ = ["connected_line", "notice_of"]
 
@@ -42,6 +51,10 @@ def notice_of(event: Any) -> str:
             return f"{event.share:.0%} of the limit on {event.limit} is used"
         case LimitReached():
             return f"{event}; what is being said is finished first"
+        case Reconnecting(attempt=1):
+            return f"the connection is lost, connecting again: {event.reason[:LONGEST]}"
+        case Reconnected(renewed=False):
+            return f"connected again after {event.gap:.1f} s"
     return ""
 
 

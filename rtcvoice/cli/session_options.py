@@ -110,6 +110,12 @@ def add_limits(group: Any) -> None:
         help="the same for time, but the answer under way is finished first; --seconds"
         " ends a call in the middle of a word",
     )
+    group.add_argument(
+        "--reconnect",
+        type=_seconds_or_0,
+        metavar="SECONDS",
+        help="how long to try again when the connection is lost (120); 0 ends the call then",
+    )
 
 
 def session_from(options: argparse.Namespace) -> dict[str, Any]:
@@ -143,7 +149,10 @@ def _spoken(options: argparse.Namespace) -> dict[str, Any]:
 
 def _limits(options: argparse.Namespace) -> dict[str, Any]:
     wanted: dict[str, Any] = {name: getattr(options, f"limit_{name}", None) for name in _LIMITS}
-    return {"limits": rtcvoice.Limits(**wanted)} if any(wanted.values()) else {}
+    given: dict[str, Any] = {"limits": rtcvoice.Limits(**wanted)} if any(wanted.values()) else {}
+    if (window := getattr(options, "reconnect", None)) is not None:
+        given["reconnect"] = rtcvoice.Reconnect(window=window) if window else None
+    return given
 
 
 def _speed(text: str) -> float:
@@ -151,6 +160,10 @@ def _speed(text: str) -> float:
     if not 0.25 <= number <= 1.5:
         raise argparse.ArgumentTypeError(f"{text} is not between 0.25 and 1.5")
     return number
+
+
+def _seconds_or_0(text: str) -> float:
+    return 0.0 if text.strip() in ("0", "0.0") else seconds(text)
 
 
 def _count(text: str) -> int:

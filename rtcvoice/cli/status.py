@@ -21,7 +21,7 @@ FALL = 40.0
 NARROW, WIDE = 64, 100
 """Columns below which everything is said more briefly, and from which at more length."""
 
-SUSPEND = ("Ctrl-Z twice", "suspend (ends the call)")
+SUSPEND = ("Ctrl-Z twice", "suspend")
 
 KEYS = (("m", "mute"), ("space", "interrupt"), ("q", "hang up"), SUSPEND, ("?", "keys"))
 """What can be pressed during a call."""

@@ -18,6 +18,9 @@ from .state.session_updates import SessionUpdates
 
 __all__ = ["ConversationView"]
 
+JUST_NOW = 5.0
+"""Seconds for which an error of the server's is taken for the reason of what comes then."""
+
 
 class ConversationView:
     """The properties of a `CallConversation`."""
@@ -57,6 +60,13 @@ class ConversationView:
     def session_updates(self) -> dict[str, Any]:
         """What of the session was changed since the call began, as the API has it."""
         return self._updates.made
+
+    @property
+    def complaint(self) -> events.ErrorDetail | None:
+        """What the server complained of just now, if no command of ours was the reason."""
+        state = self.state
+        recent = self._clock() - state.complained_at < JUST_NOW
+        return state.complaint if recent else None
 
     @property
     def fault(self) -> str:

@@ -62,6 +62,9 @@ class ConversationState:
         """The session as the server last described it; None before its first event."""
         self.fault = ""
         """Why the server is about to end the session, when it said so."""
+        self.complaint: events.ErrorDetail | None = None
+        """The latest error that no command of ours caused."""
+        self.complained_at = 0.0
         self.new_id = new_id
         self.sequencer = Sequencer(new_id)
         self.items = Items(self.sequencer.is_outside)
@@ -197,6 +200,7 @@ class ConversationState:
 
         What was asked for and has not begun waits again. All turns are final as they stand.
         """
+        self.fault, self.complaint = "", None
         self.sequencer.leave()
         self.turns.settle()
         self._speaking_since = self._expected_since = None
@@ -274,6 +278,8 @@ class ConversationState:
                 return Fact.AUDIO_CLEARED
             case events.ErrorEvent(error=events.ErrorDetail(code="session_expired") as error):
                 self.fault = error.message
+            case events.ErrorEvent(error=events.ErrorDetail(event_id=None) as error):
+                self.complaint, self.complained_at = error, now
         return None
 
     def _configure(self, session: Session) -> None:
