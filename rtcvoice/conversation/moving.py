@@ -22,6 +22,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from rtcvoice import events
 from rtcvoice.errors import CallEnded, ConfigError, RtcVoiceError, ServerError, one_line
 from rtcvoice.events import Session
@@ -90,7 +92,6 @@ class Move:
         self._dropped: set[str] = set()
         self._last_id = ""
         self._speaks = self._note_given = False
-        self._created: deque[str] = deque()  # ids of items whose confirmation is to come
         self._over = False
         self._words: Samples | None = None
 
@@ -182,6 +183,10 @@ class Move:
         """
         conversation = self._conversation
         conversation.leave(_LEFT)
+        rest = self._plan()
+        self._note(rest)
+        for item in rest.items:  # which the session confirms to `TakenOver`
+            self._send(self._creation(item))
         self._words = self._words_of(words)
         conversation.wait_for_words(on=self._words is not None)
         self._over = True
@@ -223,27 +228,12 @@ class Move:
         elif isinstance(event, events.UnknownEvent) and event.type == events.SessionCreated.type:
             self._session_known.set()
         elif isinstance(event, events.ConversationItemAdded | events.ConversationItemCreated):
-            event = self._named(event)
+            given = self._taken.given_id(event.item.id or "")
+            self._last_id = self._taken.our_id(given)
+            event = events.ConversationItemAdded(item=_named(event.item, given))
         elif isinstance(event, events.ErrorEvent):
             logger.warning("x in the new session: %s", one_line(event.error.message or ""))
         self._confirmations.feed(event)
-
-    def _named(self, event: Any) -> Any:
-        """Return an event that an item is in, under the name that we gave it.
-
-        Servers that make up names of their own add the items in the order of their creation.
-        """
-        theirs = event.item.id or ""
-        if theirs in self._created:
-            self._created.remove(theirs)
-            ours = theirs
-        elif self._created:
-            ours = self._created.popleft()
-        else:
-            return event
-        self._taken.name(ours, theirs)
-        self._last_id = ours
-        return events.ConversationItemAdded(item=_with_id(event.item, ours))
 
     def _send(self, event: Any) -> None:
         self._sender.send(events.encode(event))
@@ -287,7 +277,8 @@ class Move:
         except ConfigError:  # shorter than the API takes
             return ()
 
-    async def _create(self, planned: Replay) -> None:
+    def _note(self, planned: Replay) -> None:
+        """Take what is planned for done: the session has it, or will in a moment."""
         by_id = {record.id: record for record in self._conversation.state.items}
         for record_id in planned.records:
             record = by_id[record_id]
@@ -297,6 +288,13 @@ class Move:
             self._speaks |= record.role == "assistant"
         self._had |= set(planned.records)
         self._dropped |= set(planned.dropped)
+
+    def _creation(self, item: events.Item) -> events.ConversationItemCreate:
+        self._taken.expect(item.id or "")
+        return events.ConversationItemCreate(event_id=new_id(), item=item)
+
+    async def _create(self, planned: Replay) -> None:
+        self._note(planned)
         for item_id in await self._add(list(planned.items)):
             refused = next((r for r in planned.records if short_id(r) == item_id), None)
             if refused is not None:
@@ -309,19 +307,17 @@ class Move:
         replies: deque[tuple[str, asyncio.Future[Any]]] = deque()
         with ExitStack() as expected:
             for item in items:
-                creation = events.ConversationItemCreate(event_id=new_id(), item=item)
                 await self._confirmations.wait_for_space()
+                creation = self._creation(item)
                 reply = expected.enter_context(self._confirmations.expecting(creation))
                 replies.append((item.id or "", reply))
-                self._created.append(item.id or "")
-                self._taken.own.add(item.id or "")
                 self._send(creation)
             for item_id, reply in replies:
                 try:
                     await self._confirmations.item_in(reply, "the conversation so far")
                 except ServerError as exc:
                     logger.warning("x an item of the conversation is left out: %s", exc)
-                    self._created.remove(item_id)
+                    self._taken.forget(item_id)
                     refused.append(item_id)
         return refused
 
@@ -344,11 +340,5 @@ def _input_text(text: str) -> events.ContentPart:
     return events.ContentPart(type="input_text", text=text)
 
 
-def _with_id(item: Any, item_id: str) -> Any:
-    from msgspec.structs import replace
-
-    return (
-        item
-        if item.id == item_id or not hasattr(item, "__struct_fields__")
-        else replace(item, id=item_id)
-    )
+def _named(item: Any, item_id: str) -> Any:
+    return item if item.id == item_id else msgspec.structs.replace(item, id=item_id)

@@ -8,6 +8,7 @@ them. And a function call without its output is not there: it goes in right befo
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
@@ -33,8 +34,9 @@ class TakenOver:
 
     def __init__(self, items: Items) -> None:
         self._items = items
-        self.own: set[str] = set()
-        """Ids, in the session, of the items that were created for what was known already."""
+        self._own: set[str] = set()  # ids there of items that were created for what was known
+        self._expected: deque[str] = deque()  # of those, which are not confirmed; as we call them
+        self._makes_names = False  # whether the server does
         self._ours: dict[str, str] = {}
         self._theirs: dict[str, str] = {}
         self._our_calls: dict[str, str] = {}
@@ -43,7 +45,7 @@ class TakenOver:
 
     def name(self, ours: str, theirs: str) -> None:
         """Note what an item is called here and in the session."""
-        self.own.add(theirs)
+        self._own.add(theirs)
         if ours != theirs:
             self._ours[theirs], self._theirs[ours] = ours, theirs
 
@@ -64,12 +66,45 @@ class TakenOver:
                 self.name(record.id, item.id or "")
                 self.name_call(call_id, item.call_id or "")
 
+    def expect(self, theirs: str) -> None:
+        """Note an item that is created in the session, by the id that it is given."""
+        self._own.add(theirs)
+        self._expected.append(theirs)
+
+    def forget(self, theirs: str) -> None:
+        """Expect an item no longer: it was refused, or is there."""
+        if theirs in self._expected:
+            self._expected.remove(theirs)
+
+    def given_id(self, theirs: str) -> str:
+        """Return the id under which an item was created of which the server tells by this one.
+
+        To be asked while nothing else can be in the session: then an id that nobody knows is a name
+        that the server made up, for the item that was created first.
+        """
+        if theirs in self._expected:
+            self._expected.remove(theirs)
+        elif self._expected and theirs not in self._own:
+            self._makes_names = True
+            given = self._expected.popleft()
+            self.name(self.our_id(given), theirs)
+            return given
+        return theirs
+
+    def our_id(self, theirs: str) -> str:
+        """Return what an item of the session is called here."""
+        return self._ours.get(theirs, theirs)
+
     def incoming(self, event: Any) -> Any:
         """Return an event of the server with our names; None if it is no news."""
-        if isinstance(event, _IN) and event.item.id in self.own:
-            renamed = self._renamed(event, self._ours, self._our_calls)
-            self._items.passed(renamed.item.id, renamed.previous_item_id)
-            return None
+        if isinstance(event, _IN):
+            if self._makes_names:
+                self.given_id(event.item.id or "")
+            if event.item.id in self._own:
+                self.forget(event.item.id)
+                previous = self.our_id(event.previous_item_id or "")
+                self._items.passed(self.our_id(event.item.id), previous)
+                return None
         return self._renamed(event, self._ours, self._our_calls)
 
     def outgoing(self, event: ClientEvent, new_id: Any) -> list[ClientEvent]:
