@@ -390,8 +390,9 @@ async def test_a_server_that_leaves_ends_the_call_at_once(emulator, leave):
 async def test_what_was_queued_before_the_end_can_still_be_read(emulator):
     async with calling(emulator) as call:
         reader = aiter(call)
+        created = call.expect("response.created")
         await call.send("Say it.")
-        await call.wait_for("response.created", timeout=5)
+        await asyncio.wait_for(created, 5)
         await call.hangup()
         types = [event.type async for event in reader]
     assert "response.created" in types
