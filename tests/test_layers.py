@@ -58,7 +58,7 @@ ALLOWED: dict[str, set[str]] = {
     "token_server": {"masking", "errors", "config", "rest", "system", "token_server"},
     # Of the crossing: the stages know no call and no road but the track; the life knows what it
     # watches and closes, and neither sound nor network; only `connect` puts everything together.
-    "call.timings": {"system"},
+    "call.timings": {"call.facts", "call.listeners", "system"},
     "call.life": {"masking", "errors", "system", "wire.lost", "call.roads"},
     "call.imports": {"system"},
     "call.legs": {"stats", "system.public"},
@@ -67,7 +67,9 @@ ALLOWED: dict[str, set[str]] = {
     "call.connecting": {"errors", "config", "rest", "wire.leg", "capture.track"}
     | {"call.imports", "call.timings", "system"},
     "call.ends": LEAVES | {"capture.source", "playout.ducking", "playout.sink"},
-    "call.roads": LEAVES | ROADS | {"wire.leg", "call.ends", "call.legs"},
+    "call.roads": LEAVES
+    | ROADS
+    | {"wire.leg", "call.ends", "call.legs", "call.listeners", "call.telling"},
     "call.call": LEAVES
     | {"config", "conversation", "playout.tee"}
     | {"call.finishing", "call.legs", "call.life", "call.message", "call.roads", "call.timings"},

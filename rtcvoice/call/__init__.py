@@ -15,6 +15,9 @@ it: another `Connecting` makes another leg, and `Roads.exchange` joins everythin
     signs        what makes one doubt a leg before its silence does
     legs         what is told of each leg, and their counters together
 
+What happens is told as facts to whoever listens, such as a recording: `facts.py` says which there
+are, `telling.py` makes them of what the roads do, `listeners.py` hands them over.
+
     timings    how long each stage took, and which one is running
     message    text, images and clips of `send` and `ask` become items
     finishing  when a call has nothing more to do

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import fields
 from os import PathLike
@@ -22,8 +23,10 @@ from typing import TYPE_CHECKING, Any, Never
 
 from rtcvoice.call.connecting import Connecting, first_failure, made_ready
 from rtcvoice.call.ends import Default, Ends
+from rtcvoice.call.facts import CallReady, CallStarted, FactListener
 from rtcvoice.call.imports import FOR_OFFER, FOR_SOUND, imported
 from rtcvoice.call.life import Life, close_within
+from rtcvoice.call.listeners import Facts
 from rtcvoice.call.reconnect import Reconnect
 from rtcvoice.call.timings import Timings
 from rtcvoice.capture.microphone import Microphone
@@ -53,6 +56,9 @@ __all__ = ["connect"]
 logger = logging.getLogger(__name__)
 
 _RECONNECT = Reconnect()
+
+FACTS_TIMEOUT = 2.0
+"""Seconds that a recording gets to write of a call that did not come about."""
 
 
 @public
@@ -175,6 +181,7 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
             Microphone() if source is Default.DEVICE else source,
             Speaker() if sink is Default.DEVICE else sink,
         )
+        self._listeners: list[FactListener] = []
         self._task: asyncio.Task[Call] | None = None
 
     def __await__(self) -> Generator[Any, None, Call]:
@@ -205,14 +212,36 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
             await self._task.result().aclose()
 
     async def _connect(self) -> Call:
+        """Get the call up, and tell whoever listens to its facts, also when it fails."""
+        facts = self._facts()
+        try:
+            return await self._connected(facts)
+        except BaseException as exc:
+            reason = CallEnded(f"connecting failed: {exc or type(exc).__name__}", normal=False)
+            facts.end(reason, None)
+            await facts.aclose(timeout=FACTS_TIMEOUT)
+            raise
+
+    def _facts(self) -> Facts:
+        facts = Facts()
+        for listener in self._listeners:
+            facts.listen(listener, name="rtcvoice facts")
+        if facts:
+            options = {f.name: getattr(self._config, f.name) for f in fields(self._config)}
+            options["session"] = self._config.session_payload()
+            facts.tell(CallStarted(time=facts.now(), unix_time=time.time(), options=options))
+        return facts
+
+    async def _connected(self, facts: Facts) -> Call:
         """Get the call up; when that fails, everything is closed before it is told."""
         timings = Timings()
+        timings.tell(facts)
         begun = clock.now()
         await made_ready(self._config)
         connecting = self._connecting(timings)
         try:
             async with asyncio.timeout(self._config.connect_timeout) as deadline:
-                roads = await self._joined(connecting, timings)
+                roads = await self._joined(connecting, timings, facts)
                 life = Life(
                     roads,
                     liveness_timeout=self._config.liveness_timeout,
@@ -233,6 +262,8 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
             from rtcvoice.call.reconnecting import Reconnector
 
             life.outlive(Reconnector(self._reconnect, self._config, roads, life))
+        if facts:
+            facts.tell(CallReady(time=facts.now(), timings=timings.as_dict()))
         return Call(roads, life, timings)
 
     def _connecting(self, timings: Timings) -> Connecting:
@@ -242,7 +273,7 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
         """Return what of the session did not travel with the request that began the call."""
         return connecting.session_changes
 
-    async def _joined(self, connecting: Connecting, timings: Timings) -> Roads:
+    async def _joined(self, connecting: Connecting, timings: Timings, facts: Facts) -> Roads:
         """Get a leg up and the ends open, side by side, and join the roads there."""
         try:
             async with asyncio.TaskGroup() as side_by_side:
@@ -261,7 +292,7 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
                 price=self._price,
                 clock=clock.of_loop(asyncio.get_running_loop()),
             )
-            return Roads(self._ends, player, conversation, leg.result())
+            return Roads(self._ends, player, conversation, leg.result(), facts)
         except BaseException as exc:
             await close_within(self._config.close_timeout, connecting.aclose(), self._ends.aclose())
             first = first_failure(exc)

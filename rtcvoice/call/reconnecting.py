@@ -246,12 +246,13 @@ class Reconnector:
                 leg = await connecting.run()
                 move = Move(
                     self._roads.conversation,
-                    leg,
+                    self._roads.telling.sending(leg),
                     kept_audio=self._turns.kept,
                     max_items=self._options.max_replay_items,
                     max_tokens=self._options.max_replay_tokens,
                 )
-                leg.attach(on_text=move.receive, on_packet=_drop)
+                receive = self._roads.telling.receiving(leg, move.receive)
+                leg.attach(on_text=receive, on_packet=_drop)
                 await while_up(leg.lost, move.ready(connecting.session_changes))
         except TimeoutError as exc:
             raise connecting.too_late() from exc

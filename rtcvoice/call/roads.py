@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from rtcvoice.call.ends import Ends
 from rtcvoice.call.legs import LegFacts, added
+from rtcvoice.call.listeners import Facts
+from rtcvoice.call.telling import Telling
 from rtcvoice.capture.feed import SourceFeed
 from rtcvoice.capture.memory import UplinkMemory
 from rtcvoice.capture.source import Silence, Source
@@ -48,6 +50,9 @@ LOOK = 0.1
 
 PLAYED_OUT = 0.1
 """Seconds beyond the playout delay after which the last packet has surely been heard."""
+
+FACTS_TIMEOUT = 2.0
+"""Seconds that a recording gets to write the rest, once the call has ended."""
 
 CallLeg: TypeAlias = "Leg[SourceTrack]"
 
@@ -92,7 +97,12 @@ class Roads:
     """
 
     def __init__(
-        self, ends: Ends, player: Player, conversation: CallConversation, leg: CallLeg
+        self,
+        ends: Ends,
+        player: Player,
+        conversation: CallConversation,
+        leg: CallLeg,
+        facts: Facts,
     ) -> None:
         self.player = player
         self.conversation = conversation
@@ -104,9 +114,12 @@ class Roads:
         self._legs: list[LegFacts] = []
         self._stats_before = UplinkStats(), TransportStats()
         ends.on_change = conversation.dispatcher.publish
+        self._facts = facts
+        self.telling = Telling(facts, conversation, player, figures=self._figures)
         self._join(leg)
-        conversation.attach(leg)
-        leg.attach(on_text=conversation.receive, on_packet=player.insert_packet)
+        conversation.attach(self.telling.sending(leg))
+        receive = self.telling.receiving(leg, conversation.receive)
+        leg.attach(on_text=receive, on_packet=player.insert_packet)
 
     def start(self, *, remember: bool = False) -> None:
         """Send the source, play what arrives, count the time: the call is ready.
@@ -150,7 +163,8 @@ class Roads:
         self._leg_ended(why)
         self._join(leg)
         take_over()
-        leg.attach(on_text=self.conversation.receive, on_packet=self.player.insert_packet)
+        receive = self.telling.receiving(leg, self.conversation.receive)
+        leg.attach(on_text=receive, on_packet=self.player.insert_packet)
         leg.track.start(self.feed.reader())
         before.track.stop()
         return before
@@ -160,6 +174,7 @@ class Roads:
         leg.track.muted = self._muted
         began = self._elapsed() - self._began if self._legs else 0.0
         self._legs.append(LegFacts(id=leg.call_id, began=began))
+        self.telling.leg_up(leg)
 
     def _leg_ended(self, why: str) -> None:
         facts = self._legs[-1]
@@ -168,6 +183,7 @@ class Roads:
             route = self.leg.transport.stats.route
             self._legs[-1] = replace(facts, ended=ended, why=why, route=route)
             self._stats_before = added(self._stats_before, self._leg_stats)
+            self.telling.leg_ended(facts.id, why)
 
     @property
     def _leg_stats(self) -> tuple[UplinkStats, TransportStats]:
@@ -236,6 +252,7 @@ class Roads:
     def end(self, reason: CallEnded) -> None:
         """End all waiting in the conversation; called once, before anything is closed."""
         self.conversation.end(reason)
+        self.telling.end(reason)
 
     async def aclose(self) -> None:
         """Close source, sink and leg, side by side, and then the player."""
@@ -248,5 +265,12 @@ class Roads:
         self.player.close()
 
     async def ended(self) -> None:
-        """Wait for handlers and tools to stop, for a short time; everything else is closed."""
+        """Wait for handlers and tools to stop, for a short time; everything else is closed.
+
+        Whoever listens to the facts has them then, too.
+        """
         await self.conversation.aclose()
+        await self._facts.aclose(timeout=FACTS_TIMEOUT)
+
+    def _figures(self) -> tuple[CallStats, float]:
+        return self.stats, self._ends.latency

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 
+from rtcvoice.call.facts import StageBegan, StageEnded
+from rtcvoice.call.listeners import Facts
 from rtcvoice.system import clock
 from rtcvoice.system.public import public
 
@@ -36,15 +38,27 @@ class Timings:
     running: set[str] = field(default_factory=set, repr=False)
     """The stages that have begun and not ended."""
 
+    def __post_init__(self) -> None:
+        self._facts = Facts()
+
+    def tell(self, facts: Facts) -> None:
+        """Let `facts` know of the stages to come."""
+        self._facts = facts
+
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Time one stage; it stays among the running ones when it fails."""
         begun = clock.now()
         self.running.add(name)
         logger.debug("= %s", name)
+        if self._facts:
+            self._facts.tell(StageBegan(time=begun, stage=name))
         yield
         self.running.discard(name)
-        setattr(self, name, clock.now() - begun)
+        seconds = clock.now() - begun
+        setattr(self, name, seconds)
+        if self._facts:
+            self._facts.tell(StageEnded(time=begun + seconds, stage=name, seconds=seconds))
 
     def as_dict(self) -> dict[str, float]:
         """Return the stages that happened, in order, in seconds."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import fractions
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any, Protocol
@@ -94,6 +95,8 @@ class SourceTrack(MediaStreamTrack):
         super().__init__()
         self.muted = False
         """While True, silence is sent; the source goes on and what it says is thrown away."""
+        self.on_block: Callable[[Block, int], None] | None = None
+        """Told of every block that is sent, as it is sent, and its rate: must not wait or raise."""
         self.error: Exception | None = None
         """What ended the source, when it failed; silence took its place."""
         self._reader: BlockReader = Silence(rate=DEFAULT_RATE)
@@ -186,6 +189,8 @@ class SourceTrack(MediaStreamTrack):
             samples = self._silence if self.muted else block.samples
             self._measure(samples)
             data = self._encoder.encode(samples)
+            if self.on_block is not None:
+                self.on_block(block._replace(samples=samples), reader.rate)
             self._follow(block.index)
         else:  # replaced while it was being read: 20 ms have passed, but it is not heard any more
             data = self._encoder.encode(self._silence)

@@ -113,7 +113,7 @@ class CallConversation(ConversationView):
         self._under_way = UnderWay()
         self._session = TakenOver(self.state.items)
         self._updates = SessionUpdates()
-        self._streams = TurnStreams()
+        self.streams = TurnStreams()
         self._timer: asyncio.TimerHandle | None = None
         self._end: CallEnded | None = None
         self._proceeding = self._again = False
@@ -234,7 +234,7 @@ class CallConversation(ConversationView):
 
     def turns(self, *, partial: bool = False) -> TurnStream:
         """Return the turns from now on; see `TurnStream`."""
-        return self._streams.new(partial=partial)
+        return self.streams.new(partial=partial)
 
     # -- asking; the verbs themselves are in `requests` and `commands` ----------------------------
 
@@ -288,7 +288,7 @@ class CallConversation(ConversationView):
             lambda: self.state.turns.end(self._clock()),
             lambda: self._publish_turns(self._clock()),
             lambda: self._replies.end(reason),
-            lambda: self._streams.end(reason),
+            lambda: self.streams.end(reason),
             lambda: self.dispatcher.end(reason),
         )
         for end in ends:
@@ -384,10 +384,10 @@ class CallConversation(ConversationView):
             self.state.sequencer.restart_timeout(moved, now)
 
     def _publish_turns(self, now: float) -> None:
-        for turn in self.state.turns.take(now, partial=self._streams.want_partial):
+        for turn in self.state.turns.take(now, partial=self.streams.want_partial):
             if turn.final:
                 self._replies.turn_over(turn)
-            self._streams.put(turn)
+            self.streams.put(turn)
 
     def _set_timer(self) -> None:
         if self._timer is not None:

@@ -11,6 +11,7 @@ import enum
 import logging
 import weakref
 from collections import deque
+from collections.abc import Callable
 from dataclasses import replace
 
 from rtcvoice.masking import log_error
@@ -63,6 +64,8 @@ class Player:
     def __init__(self, rate: int) -> None:
         rate = check_sink_rate(rate)
         engine_rate = rate if rate in OPUS_RATES else 48000
+        self.on_block: Callable[[Block], None] | None = None
+        """Told of every block pulled, on the puller's thread: must not wait or raise."""
         self._rate = rate
         self._engine = PlayoutEngine(engine_rate)
         self._resampler = resampler(from_rate=engine_rate, to_rate=rate)
@@ -134,6 +137,8 @@ class Player:
         for listener in self._listeners:
             if (stream := listener()) is not None:
                 stream.put(block)
+        if self.on_block is not None:
+            self.on_block(block)
         return samples
 
     def tee(self) -> BlockStream:

@@ -56,6 +56,8 @@ class Dispatcher:
 
     def __init__(self) -> None:
         self.owner: object = None
+        self.on_event: Callable[[ServerEvent], None] | None = None
+        """Told of every event before everybody else: must not wait or raise."""
         self._waiters: weakref.WeakSet[Expected[ServerEvent]] = weakref.WeakSet()
         self._readers: weakref.WeakSet[Subscription[ServerEvent]] = weakref.WeakSet()
         self._handlers: dict[asyncio.Task[None], _Handling] = {}
@@ -64,6 +66,8 @@ class Dispatcher:
 
     def publish(self, event: ServerEvent) -> None:
         """Hand `event` to everybody who wants it; never raises, never waits."""
+        if self.on_event is not None:
+            self.on_event(event)
         for waiter in list(self._waiters):
             waiter.offer(event)
         for reader in (*self._readers, *(each.events for each in self._handlers.values())):

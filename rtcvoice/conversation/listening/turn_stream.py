@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from rtcvoice.conversation.state.turns import Turn
 from rtcvoice.errors import CallEnded
@@ -80,6 +80,8 @@ class TurnStreams:
     """The turn streams of one call; those that nobody holds any more are forgotten."""
 
     def __init__(self) -> None:
+        self.on_final: Callable[[Turn], None] | None = None
+        """Told of every turn that is final: must not wait or raise."""
         self._streams: weakref.WeakSet[TurnStream] = weakref.WeakSet()
         self._end: CallEnded | None = None
 
@@ -98,6 +100,8 @@ class TurnStreams:
 
     def put(self, turn: Turn) -> None:
         """Give a turn to everybody."""
+        if turn.final and self.on_final is not None:
+            self.on_final(turn)
         for stream in list(self._streams):
             stream.put(turn)
 
