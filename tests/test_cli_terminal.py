@@ -98,6 +98,37 @@ def live_call(town: Town) -> list[str]:
     return [*RTCVOICE, "--input", "none", "--output", "none", "--base-url", town.emulator.url]
 
 
+def test_what_is_typed_while_the_command_loads_is_not_echoed() -> None:
+    terminal = Terminal([*RTCVOICE, "text", "--emulator"])
+    try:
+        cooked = terminal.mode
+        terminal.wait_for("recorded words")
+        deadline = time.monotonic() + 10
+        while terminal.mode[1] & termios.ECHO:
+            assert time.monotonic() < deadline
+        terminal.type("hello there\n")
+        terminal.wait_for("connected in")
+        terminal.wait_for(r"you .*hello there")
+        terminal.type("exit\n")
+        terminal.wait_for("hung up")
+        terminal.process.wait(10)
+        assert terminal.mode == cooked
+    finally:
+        terminal.close()
+
+
+def test_ctrl_c_while_the_command_loads_gives_the_terminal_back() -> None:
+    terminal = Terminal([*RTCVOICE, "text", "--emulator"])
+    try:
+        cooked = terminal.mode
+        terminal.wait_for("recorded words")
+        terminal.type("\x03")
+        terminal.process.wait(10)
+        assert terminal.mode == cooked
+    finally:
+        terminal.close()
+
+
 def test_keys_and_the_shell_s_job_control(town: Town) -> None:
     terminal = Terminal(["bash", "--norc", "--noprofile", "--noediting", "-i"])
     try:

@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import logging
 import os
+import signal
 import sys
 import threading
 import time
@@ -371,6 +372,7 @@ def test_a_forked_process_fails_at_once_or_works():
         warnings.simplefilter("ignore", DeprecationWarning)  # of forking with threads
         child = os.fork()
     if not child:
+        signal.alarm(20)  # ends the child, should it hang: this process waits for it
         told = b""
         try:
             with contextlib.suppress(DeviceError):

@@ -111,6 +111,31 @@ def test_a_pipe_is_read_to_its_end() -> None:
     assert os.environ[OPENAI] == "sk-x"
 
 
+def test_a_pipe_without_a_writer_leaves_no_thread_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(small_files, "READ_TIMEOUT", 0.01)
+    os.mkfifo("pipe")
+    before = set(threading.enumerate())
+    with pytest.raises(small_files.UnreadableFile, match="nobody writes"):
+        small_files.read_text("pipe", most_bytes=100)
+    assert set(threading.enumerate()) <= before
+    writer = os.open("pipe", os.O_RDWR)  # begins, and does not end
+    os.write(writer, b"OPENAI_")
+    with pytest.raises(small_files.UnreadableFile, match="did not end"):
+        small_files.read_text("pipe", most_bytes=100)
+    os.close(writer)
+
+
+def test_a_pipe_in_the_place_of_a_file_does_not_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    dot_env_of("OPENAI_API_KEY=sk-x\n")
+    of_file = Path(".env").stat()
+    Path(".env").unlink()
+    os.mkfifo(".env")  # after the file was looked at
+    monkeypatch.setattr(small_files, "READ_TIMEOUT", 0.0)
+    monkeypatch.setattr(Path, "stat", lambda *_, **__: of_file)
+    with pytest.raises(small_files.UnreadableFile, match="nobody writes"):
+        small_files.read_text(".env", most_bytes=100)
+
+
 def _folder_instead() -> None:
     Path(".env").mkdir()
 
@@ -150,8 +175,6 @@ def test_what_cannot_be_read_is_named_where_a_key_is_missing(
     with pytest.raises(ConfigError, match=cause):
         take_key()
     assert main(["--text", "Hi", "--output", "none"]) == 2
-    for _ in range(2 * Path(".env").is_fifo()):  # lets the threads go
-        os.close(os.open(".env", os.O_RDWR))
     assert cause in capsys.readouterr().err
     # It stops nothing that does not need it.
     monkeypatch.setenv(OPENAI, "sk-shell")

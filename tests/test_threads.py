@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -135,7 +136,12 @@ def test_a_forked_child_has_threads_of_its_own() -> None:
     with threads_module._shared._lock:  # as if another thread held it just now
         child = os.fork()
         if child == 0:
-            os._exit(asyncio.run(in_thread(lambda: 7)))
+            signal.alarm(20)  # ends the child, should it hang: this process waits for it
+            code = 1
+            try:
+                code = asyncio.run(in_thread(lambda: 7))
+            finally:
+                os._exit(code)
     _, status = os.waitpid(child, 0)
     assert os.waitstatus_to_exitcode(status) == 7
 

@@ -13,8 +13,9 @@ from typing import TextIO
 from rtcvoice.cli.output import write_line
 from rtcvoice.cli.parser import STDIO, program
 from rtcvoice.cli.talk_options import add_talk
+from rtcvoice.system.environment import environment
 
-__all__ = ["DEMO_FILE", "add_demo", "farewell", "greet"]
+__all__ = ["DEMO_FILE", "add_demo", "farewell", "greet", "is_drawn"]
 
 DEMO_FILE = "answer.wav"
 """Where the answer goes when it cannot be heard, in the working directory."""
@@ -68,9 +69,26 @@ def _where(options: argparse.Namespace) -> TextIO | None:
     """Return where to say it: where the words go, if anybody looks; a demo says it anyway."""
     if not hasattr(options, "demo") or not options.emulator or options.json:
         return None
-    stream = sys.stderr if getattr(options, "output", None) == STDIO else sys.stdout
-    seen = stream is not None and stream.isatty()
-    return stream if options.demo or seen else None
+    stream = _words_go_to(options)
+    return stream if options.demo or _is_seen(stream) else None
+
+
+def is_drawn(options: argparse.Namespace) -> bool:
+    """Whether the call will be drawn on a terminal, so that keys are not to be echoed into it."""
+    return (
+        hasattr(options, "demo")
+        and not options.json
+        and _is_seen(_words_go_to(options))
+        and environment("TERM") not in ("dumb", "unknown")
+    )
+
+
+def _words_go_to(options: argparse.Namespace) -> TextIO | None:
+    return sys.stderr if getattr(options, "output", None) == STDIO else sys.stdout
+
+
+def _is_seen(stream: TextIO | None) -> bool:
+    return stream is not None and stream.isatty()
 
 
 def farewell(kept_in: Path | None) -> None:
@@ -96,11 +114,7 @@ def _is_demo(options: argparse.Namespace) -> bool:
 
 
 def _say(stream: TextIO | None, text: str, *, indent: str = "") -> None:
-    width = (
-        min(shutil.get_terminal_size().columns, 100)
-        if stream is not None and stream.isatty()
-        else 10_000
-    )
+    width = shutil.get_terminal_size().columns if _is_seen(stream) else 10_000
     for line in textwrap.wrap(
         text, max(20, width - 1), initial_indent=indent, subsequent_indent=indent
     ):

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Coroutine, Sequence
 from typing import Any, TextIO
 
-from rtcvoice.cli.demo_options import greet
+from rtcvoice.cli.demo_options import greet, is_drawn
 from rtcvoice.cli.dot_env import KEYS, take_key, wants_key
 from rtcvoice.cli.exit_codes import exit_code
 from rtcvoice.cli.options import parse
@@ -78,9 +78,12 @@ def _command(argv: Sequence[str] | None) -> int:
             stream.reconfigure(errors="replace")  # words come in any language
     greet(options)
     try:
-        with interrupts_end_the_process():  # it imports the command
-            command = options.run(options)
-        return _run(command)
+        with interrupts_end_the_process():
+            from rtcvoice.cli.keys import give_back, unechoed
+        with unechoed() if is_drawn(options) else contextlib.nullcontext():
+            with interrupts_end_the_process(give_back):  # it imports the command
+                command = options.run(options)
+            return _run(command)
     except CredentialsError as exc:
         unread = getattr(options, "dot_env_error", None)
         if unread is not None and not any(map(environment, KEYS)):

@@ -7,14 +7,19 @@ folder, somebody's video, or a text as Windows saves it.
 from __future__ import annotations
 
 import os
+import select
 import stat
-import threading
+import sys
+import time
 from pathlib import Path
 
 __all__ = ["UnreadableFile", "read_text"]
 
 READ_TIMEOUT = 5.0
-"""Seconds to wait for the writer of a named pipe."""
+"""Seconds to wait for the writer of a named pipe, and for the end of what it writes."""
+
+_READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+"""Not to block: to open a named pipe waits for its writer otherwise."""
 
 
 class UnreadableFile(Exception):  # noqa: N818  (reads as what it is)
@@ -55,35 +60,46 @@ def read_text(path: str | os.PathLike[str], *, most_bytes: int, strict: bool = T
 
 def _bytes(path: Path, most: int) -> bytes:
     """Read the file, or a little more than `most` bytes of it."""
-    mode = path.stat().st_mode
+    _check_kind(path.stat().st_mode)  # before it is opened: to open a device can do something
+    descriptor = os.open(path, _READ)
+    try:
+        mode = os.fstat(descriptor).st_mode  # another file may have come to its place
+        _check_kind(mode)
+        return (_piped if stat.S_ISFIFO(mode) else _read)(descriptor, most)
+    finally:
+        os.close(descriptor)
+
+
+def _check_kind(mode: int) -> None:
     if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
         raise UnreadableFile("it is a folder" if stat.S_ISDIR(mode) else "it is not a file")
-    return _piped(path, most) if stat.S_ISFIFO(mode) else _read(path, most)
 
 
-def _read(path: Path, most: int) -> bytes:
+def _read(descriptor: int, most: int) -> bytes:
     data = bytearray()
-    with path.open("rb", buffering=0) as file:
-        while len(data) <= most and (piece := file.read(most + 1)):
-            data += piece
+    while len(data) <= most and (piece := os.read(descriptor, most + 1)):
+        data += piece
     return bytes(data)
 
 
-def _piped(path: Path, most: int) -> bytes:
-    """Read a pipe in a thread, for opening it already waits for its writer."""
-    found: list[bytes | OSError] = []
-
-    def read() -> None:
-        try:
-            found.append(_read(path, most))
-        except OSError as exc:
-            found.append(exc)
-
-    thread = threading.Thread(target=read, name=f"rtcvoice reads {path.name}", daemon=True)
-    thread.start()
-    thread.join(READ_TIMEOUT)
-    if not found:
-        raise UnreadableFile("it is a named pipe that nobody writes into")
-    if isinstance(found[0], OSError):
-        raise found[0]
-    return found[0]
+def _piped(descriptor: int, most: int) -> bytes:
+    """Read a named pipe to its end. It waits here, and in no thread that would be left behind."""
+    data = bytearray()
+    ready = select.poll()
+    ready.register(descriptor, select.POLLIN)
+    until = time.monotonic() + READ_TIMEOUT
+    while len(data) <= most:
+        left = until - time.monotonic()
+        if left <= 0 or not (events := ready.poll(left * 1000)):
+            raise UnreadableFile(
+                f"it is a named pipe whose writer did not end within {READ_TIMEOUT:g} s"
+                if data
+                else "it is a named pipe that nobody writes into"
+            )
+        if events[0][1] & select.POLLIN and (piece := os.read(descriptor, most + 1)):
+            data += piece
+        elif data or sys.platform == "linux":
+            break
+        else:  # other systems say "end" before the writer has come, too
+            time.sleep(0.01)
+    return bytes(data)
