@@ -412,6 +412,32 @@ async def test_a_gap_without_words_to_answer_costs_nothing(session, words):
         assert created(call.server) == 0
 
 
+@pytest.mark.parametrize("released", [1.0, 5.0, 8.0])
+@virtual
+async def test_a_key_that_is_held_over_the_gap_loses_no_word(released):
+    push = {"audio": {"input": {"turn_detection": None}}}
+    async with MovingCall(Turn(says="reply-1"), session=push, limit=1 << 20) as call:
+        call.mute()
+        talking = asyncio.ensure_future(hold(call, released))
+        await asyncio.sleep(0.5)
+        call.lose()
+        await asyncio.sleep(6.0)
+        await call.reconnect(words=speech(1.5))
+        talk = await talking
+        assert await talk.reply.text() == SHORT
+        await call.settle()
+        after = released > 6.5  # then what came after the gap is an item of its own
+        users = ["user"] * (1 + after)
+        assert [role for role, _ in call.known_to_server] == [*users, "assistant"]
+        assert created(call.server) == 1
+
+
+async def hold(call, seconds):
+    async with call.talk() as talk:
+        await asyncio.sleep(seconds)
+    return talk
+
+
 # -- make before break --------------------------------------------------------------------------
 
 
@@ -562,8 +588,10 @@ async def test_what_a_server_refuses_is_left_out_and_counted():
 @virtual
 async def test_an_item_is_deleted_here_and_there():
     async with MovingCall(Turn(says="reply-1"), session=TEXT) as call:
+        await call.update(session={"truncation": "disabled"})
         await (await call.ask("One?")).text()
         await call.idle()
+        assert call._conversation.session_updates["truncation"] == "disabled"
         first, second = [entry["id"] for entry in call.history]
         await call.delete(first)
         assert [entry["id"] for entry in call.history] == [second]

@@ -94,6 +94,7 @@ class Move:
         self._speaks = self._note_given = False
         self._over = False
         self._words: Samples | None = None
+        self._words_id = ""
 
     # -- what it is -----------------------------------------------------------------------------
 
@@ -161,6 +162,13 @@ class Move:
         What is refused is left out and counted. Raises TransportError, CallEnded.
         """
         planned = self._plan()
+        if planned.items:
+            logger.info(
+                "= another session is given %d items, about %d tokens%s",
+                len(planned.items),
+                planned.tokens,
+                "" if self.cost is None else f", US$ {self.cost:.4f}",
+            )
         await self._create(planned)
         if self._speaks and not self._note_given:
             self._note_given = True
@@ -179,7 +187,8 @@ class Move:
         """Let the conversation live in this session from now on; the old leg is left, if need be.
 
         words: what the user said since `unconfirmed_since`, int16 mono at 24 kHz: of that the
-            newest 30 s are given to the session by `finish`, if anybody speaks in them.
+            newest 30 s are given to the session by `finish`, if anybody speaks in them, and if the
+            server answers speech by itself or the user holds the key.
         """
         conversation = self._conversation
         conversation.leave(_LEFT)
@@ -188,7 +197,11 @@ class Move:
         for item in rest.items:  # which the session confirms to `TakenOver`
             self._send(self._creation(item))
         self._words = self._words_of(words)
-        conversation.wait_for_words(on=self._words is not None)
+        self._words_id = new_id()
+        if self._words is not None:
+            conversation.wait_for_words(on=True)
+            if conversation.talking:  # the release of the key has them answered
+                conversation.commands.said_before = self._words_id
         self._over = True
         self._confirmations.end(_LEFT)
         self._taken.lack_calls(self._had)
@@ -208,7 +221,11 @@ class Move:
         conversation = self._conversation
         try:
             limit = self._sender.message_limit
-            await conversation.requests.send(audio_messages(_ids(), words, limit=limit))
+            items = audio_messages(_ids(self._words_id), words, limit=limit)
+            if conversation.commands.said_before == self._words_id:
+                await conversation.requests.put(items)
+            else:
+                await conversation.requests.send(items)
         except (RtcVoiceError, ConfigError) as exc:
             logger.warning("x what was said in the gap is lost: %s", exc)
         finally:
@@ -323,7 +340,8 @@ class Move:
 
     def _words_of(self, words: Samples | None) -> Samples | None:
         """Return what is to be answered of the words in the gap; None for nothing."""
-        if words is None or not self._conversation.state.sequencer.answers_by_itself:
+        state, talking = self._conversation.state, self._conversation.talking
+        if words is None or not (state.sequencer.answers_by_itself or talking):
             return None
         return spoken_part(words[-round(LONGEST_WORDS * 24_000) :])
 

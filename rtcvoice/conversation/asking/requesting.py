@@ -112,6 +112,11 @@ class Requester:
                 self._withdraw(request)
                 raise
 
+    async def put(self, items: list[events.Item]) -> None:
+        """Put items into the conversation; return when they are in. They are not answered."""
+        for creation in map(_creation, items):
+            await self._confirm(creation)
+
     async def ask(self, items: list[events.Item], params: ResponseParams | None = None) -> Reply:
         """Put items into the conversation; return the reply to them once it begins.
 

@@ -40,6 +40,8 @@ class SessionCommands:
         self._replies = replies
         self._send = send
         self._updating = asyncio.Lock()
+        self.said_before: str | None = None
+        """Item of what was said with the key held, before the session was replaced."""
 
     async def update(
         self, changes: dict[str, Any], *, during: AbstractContextManager[None] | None = None
@@ -93,13 +95,15 @@ class SessionCommands:
 
     def clear_input(self) -> None:
         """Have the server forget what it heard since the last turn; without a session: nothing."""
+        self.said_before = None
         if self._confirmations.ended is None and not self._confirmations.paused:
             self._send(events.InputAudioBufferClear(event_id=new_id()))
 
     async def commit_input(self) -> str | None:
         """Make what the server heard a turn; return the id of its item, None if it was too short.
 
-        Raises ServerError when the server refuses for another reason.
+        What was said in a session before counts with it. Raises ServerError when the server
+        refuses for another reason.
         """
         try:
             committed = await self._confirmations.confirm(
@@ -110,6 +114,8 @@ class SessionCommands:
             )
         except ServerError as exc:
             if exc.event is not None and exc.event.error.code in HARMLESS:
-                return None
+                said, self.said_before = self.said_before, None
+                return said
             raise
+        self.said_before = None
         return str(committed.item_id)
