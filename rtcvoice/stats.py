@@ -80,7 +80,7 @@ class UplinkStats:
     packets_sent: int = 0
     """packetsSent: RTP packets; silence is sent as well."""
     bytes_sent: int = 0
-    """bytesSent: of Opus; no headers."""
+    """bytesSent: of Opus, or of PCM over a WebSocket; no headers."""
     bitrate: int = 0
     """targetBitrate: bit/s that the encoder aims at now, FEC included, no headers."""
     loss_percent: int = 0
@@ -108,7 +108,8 @@ class TransportStats:
     bytes_received: int = 0
     """bytesReceived: payload of those datagrams, encrypted as they came."""
     packets_discarded_on_send: int = 0
-    """packetsDiscardedOnSend (candidate-pair): datagrams that were too old when TCP took them."""
+    """packetsDiscardedOnSend (candidate-pair): datagrams that were too old when TCP took them, or
+    blocks of audio that a WebSocket was too slow for."""
     route: str = ""
     """What leaves this machine: "udp", "tcp" or "websocket"; empty while there is no way yet. Over
     TCP, a lost packet holds up all that follow: a call sounds worse when packets are lost."""

@@ -39,6 +39,7 @@ async def nothing() -> None:
 class FakeLeg:
     """A leg that says what its session is after `session` seconds; None: never."""
 
+    audio_in_events = False
     call_id = "rtc_1"
     progress = (0, 0)
     message_limit = 65536

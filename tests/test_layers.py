@@ -66,10 +66,21 @@ ALLOWED: dict[str, set[str]] = {
     "call.signs": {"system"},
     "call.connecting": {"errors", "config", "rest", "wire.leg", "capture.track"}
     | {"call.imports", "call.timings", "system"},
+    "call.socket_connecting": {"errors", "masking", "config", "rest", "system"}
+    | {"wire.websocket", "wire.websocket_leg", "capture.event_track"}
+    | {"call.imports", "call.timings"},
+    "call.ways": {"config", "call.connecting", "call.socket_connecting", "call.timings"},
     "call.ends": LEAVES | {"capture.source", "playout.ducking", "playout.sink"},
     "call.roads": LEAVES
     | ROADS
-    | {"wire.leg", "call.ends", "call.legs", "call.listeners", "call.telling"},
+    | {
+        "wire.leg",
+        "wire.websocket_leg",
+        "call.ends",
+        "call.legs",
+        "call.listeners",
+        "call.telling",
+    },
     "call.call": LEAVES
     | {"config", "conversation", "playout.tee"}
     | {"call.finishing", "call.legs", "call.life", "call.message", "call.roads", "call.timings"},
@@ -107,6 +118,7 @@ ONLY_IMPORTERS = {
     "dotenv": {"rtcvoice.cli."},
     "ctypes": {"rtcvoice.sound.opus"},
     "sounddevice": {"rtcvoice.device.portaudio"},
+    "websockets": {"rtcvoice.wire.websocket"},
     "pywebrtc_audio": {"rtcvoice.capture.echo.canceller"},
     "aioice": {
         "rtcvoice.emulator.ice_lite",

@@ -11,7 +11,8 @@ from aiortc.rtcsctptransport import DataChunk, parse_packet
 
 from rtcvoice.capture.track import SourceTrack
 from rtcvoice.wire import _channels, _ice
-from rtcvoice.wire.leg import MOST_EARLY_BYTES, MOST_EARLY_TEXTS, Leg
+from rtcvoice.wire.early_texts import MOST_EARLY_BYTES, MOST_EARLY_TEXTS
+from rtcvoice.wire.leg import Leg
 
 
 class NoSignaling:
@@ -87,16 +88,16 @@ async def test_what_comes_in_the_datagram_that_opens_the_channel_is_not_lost(leg
 
 async def test_texts_wait_in_order_and_packets_do_not(leg):
     heard, packets = [], []
-    leg._text("1")
+    leg._early("1")
     leg._packet("lost")
-    leg._text("2")
+    leg._early("2")
     leg.attach(on_text=heard.append, on_packet=packets.append)
-    leg._text("3")
+    leg._early("3")
     leg._packet("first")
     assert heard == ["1", "2", "3"]
     assert packets == ["first"]
     leg.detach()
-    leg._text("4")
+    leg._early("4")
     leg._packet("second")
     assert (len(heard), len(packets)) == (3, 1)
 
@@ -106,9 +107,9 @@ async def test_texts_wait_in_order_and_packets_do_not(leg):
 )
 async def test_more_than_can_wait_ends_the_leg(leg, texts):
     for text in texts[:-1]:
-        leg._text(text)
+        leg._early(text)
     assert not leg.lost.done()
-    leg._text(texts[-1])
+    leg._early(texts[-1])
     assert leg.lost.result().stage == "session"
     assert "sent too much before the call was ready" in str(leg.lost.result())
 

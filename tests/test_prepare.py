@@ -130,7 +130,7 @@ async def test_a_token_is_renewed_before_it_expires(
     emulator, monkeypatch, life, relied_on, renewed_before
 ):
     moments = {"now": 1000.0}
-    monkeypatch.setattr(module, "Connecting", Made)
+    monkeypatch.setattr(module, "connecting_for", Made)
     monkeypatch.setattr(Made, "life", life)
     monkeypatch.setattr(Made, "alive", 0)
     monkeypatch.setattr(Made, "closed", 0)

@@ -84,6 +84,8 @@ class FakeLeg:
     round_trip = 0.0
     server_time = None
 
+    audio_in_events = False
+
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
         self.call_id = f"rtc_{len(scene.legs)}"

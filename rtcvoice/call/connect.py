@@ -21,14 +21,15 @@ from os import PathLike
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Never
 
-from rtcvoice.call.connecting import Connecting, first_failure, made_ready
+from rtcvoice.call.connecting import first_failure, made_ready
 from rtcvoice.call.ends import Default, Ends
 from rtcvoice.call.facts import CallReady, CallStarted, FactListener
-from rtcvoice.call.imports import FOR_OFFER, FOR_SOUND, imported
+from rtcvoice.call.imports import FOR_OFFER, FOR_SOCKET, FOR_SOUND, imported
 from rtcvoice.call.life import Life, close_within
 from rtcvoice.call.listeners import Facts
 from rtcvoice.call.reconnect import Reconnect
 from rtcvoice.call.timings import Timings
+from rtcvoice.call.ways import AnyConnecting, connecting_for
 from rtcvoice.capture.microphone import Microphone
 from rtcvoice.capture.source import Source
 from rtcvoice.config.call_config import DEFAULT_MODEL, CallConfig
@@ -48,7 +49,7 @@ from rtcvoice.system.waiting import wait_done
 
 if TYPE_CHECKING:
     from rtcvoice.call.call import Call
-    from rtcvoice.call.roads import Roads
+    from rtcvoice.call.roads import CallLeg, Roads
     from rtcvoice.conversation.road import CallConversation
 
 __all__ = ["connect"]
@@ -249,6 +250,7 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
                     clock=clock.of_loop(asyncio.get_running_loop()),
                 )
                 await self._make_ready(roads.conversation, life, connecting, timings)
+                roads.leg.call_id = roads.leg.call_id or roads.conversation.session_id
         except TimeoutError as exc:
             if not deadline.expired():  # somebody else's, such as a source that asks the network
                 raise
@@ -266,18 +268,18 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
             facts.tell(CallReady(time=facts.now(), timings=timings.as_dict()))
         return Call(roads, life, timings)
 
-    def _connecting(self, timings: Timings) -> Connecting:
-        return Connecting(self._config, timings)
+    def _connecting(self, timings: Timings) -> AnyConnecting:
+        return connecting_for(self._config, timings)
 
-    def _session_changes(self, connecting: Connecting) -> dict[str, Any]:
+    def _session_changes(self, connecting: AnyConnecting) -> dict[str, Any]:
         """Return what of the session did not travel with the request that began the call."""
         return connecting.session_changes
 
-    async def _joined(self, connecting: Connecting, timings: Timings, facts: Facts) -> Roads:
+    async def _joined(self, connecting: AnyConnecting, timings: Timings, facts: Facts) -> Roads:
         """Get a leg up and the ends open, side by side, and join the roads there."""
         try:
             async with asyncio.TaskGroup() as side_by_side:
-                leg = side_by_side.create_task(connecting.run())
+                leg = side_by_side.create_task(_run(connecting))
                 side_by_side.create_task(self._open_ends(timings))
             from rtcvoice.call.roads import Output, Roads  # late: see call/imports.py
             from rtcvoice.conversation.road import CallConversation
@@ -302,11 +304,16 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
 
     async def _open_ends(self, timings: Timings) -> None:
         with timings.stage("devices"):
-            await imported(FOR_OFFER + FOR_SOUND)  # in this order: the offer goes first
+            first = FOR_SOCKET if self._config.transport == "websocket" else FOR_OFFER
+            await imported(first + FOR_SOUND)  # in this order: the request goes first
             await self._ends.open()
 
     async def _make_ready(
-        self, conversation: CallConversation, life: Life, connecting: Connecting, timings: Timings
+        self,
+        conversation: CallConversation,
+        life: Life,
+        connecting: AnyConnecting,
+        timings: Timings,
     ) -> None:
         """Wait for the session's configuration, and bring in what was said before."""
         changes = self._session_changes(connecting)
@@ -331,6 +338,10 @@ def _history_items(history: Iterable[Mapping[str, object]]) -> list[Any]:
     from rtcvoice.conversation.asking.requesting import Requester  # late: see call/imports.py
 
     return list(Requester.history_items(history))
+
+
+async def _run(connecting: AnyConnecting) -> CallLeg:
+    return await connecting.run()
 
 
 def _being_cancelled() -> bool:

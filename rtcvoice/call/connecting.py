@@ -161,9 +161,11 @@ class Connecting:
     @property
     def session_changes(self) -> dict[str, Any]:
         """What of the session did not travel with the request that began the call."""
-        if not self.session_is_unset:
-            return {}
-        return merged(self._config.session_changes(), self._updates)
+        return self.changes_for(self._config) if self.session_is_unset else {}
+
+    def changes_for(self, config: CallConfig) -> dict[str, Any]:
+        """Return what makes another session the one of `config`."""
+        return merged(config.session_changes(), self._updates)
 
     @property
     def _payload(self) -> dict[str, Any]:

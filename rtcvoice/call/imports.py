@@ -1,6 +1,7 @@
 """What a call needs beyond its first request, imported in a thread while that travels.
 
     FOR_OFFER   aiortc and what is built on it: the offer waits for it
+    FOR_SOCKET  the same where the call goes over a WebSocket
     FOR_SOUND   numpy, the conversation and the rest: imported while the offer travels
 
 The event loop goes on meanwhile. All imports take turns, in the order in which they were asked for:
@@ -16,9 +17,10 @@ from importlib import import_module
 
 from rtcvoice.system.threads import in_thread
 
-__all__ = ["FOR_OFFER", "FOR_SOUND", "begin_importing", "imported"]
+__all__ = ["FOR_OFFER", "FOR_SOCKET", "FOR_SOUND", "begin_importing", "imported"]
 
 FOR_OFFER = ("rtcvoice.wire.leg", "rtcvoice.capture.track")
+FOR_SOCKET = ("rtcvoice.wire.websocket_leg", "rtcvoice.capture.event_track")
 FOR_SOUND = (
     *("numpy", "rtcvoice.playout.player", "rtcvoice.call.roads", "rtcvoice.call.call"),
     "rtcvoice.call.reconnecting",

@@ -19,10 +19,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from rtcvoice.call.connect import connect
-from rtcvoice.call.connecting import Connecting, first_failure, made_ready
+from rtcvoice.call.connecting import first_failure, made_ready
 from rtcvoice.call.imports import FOR_OFFER, FOR_SOUND, imported
 from rtcvoice.call.life import close_within
 from rtcvoice.call.timings import Timings
+from rtcvoice.call.ways import AnyConnecting, connecting_for
 from rtcvoice.config.call_config import CallConfig
 from rtcvoice.conversation.tools.toolset import ToolSet
 from rtcvoice.errors import ConfigError, RtcVoiceError
@@ -96,7 +97,7 @@ class Prepared:
         if options.get("tools") is not None:
             self._options["tools"] = ToolSet.of(options["tools"])
         self._config = _Connect(self, self._options).config
-        self._ready: Connecting | None = None
+        self._ready: AnyConnecting | None = None
         self._ready_until = self._renew_at = 0.0
         self._next = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
@@ -143,7 +144,7 @@ class Prepared:
         ready, self._ready = self._ready, None
         await self._discard(ready)
 
-    def take(self) -> Connecting | None:
+    def take(self) -> AnyConnecting | None:
         """Return what is ready, for one call; None if nothing is."""
         if not self.is_ready:
             return None
@@ -161,7 +162,7 @@ class Prepared:
     async def _prepare(self) -> None:
         """Make ready what comes next, and then let go of what was ready. Raises as `connect`."""
         await made_ready(self._config)
-        connecting = Connecting(self._config, Timings(), keep_connection=True)
+        connecting = connecting_for(self._config, Timings(), keep_connection=True)
         try:
             async with asyncio.timeout(self._config.connect_timeout) as deadline:
                 async with asyncio.TaskGroup() as side_by_side:
@@ -211,12 +212,12 @@ class Prepared:
                     await self._ready.keep_alive()
         self._next.clear()
 
-    async def _discard(self, connecting: Connecting | None) -> None:
+    async def _discard(self, connecting: AnyConnecting | None) -> None:
         if connecting is not None:
             await close_within(self._config.close_timeout, connecting.aclose())
 
 
-def _life(connecting: Connecting) -> float:
+def _life(connecting: AnyConnecting) -> float:
     """Seconds for which what was prepared is relied on."""
     if not connecting.may_expire:
         return float("inf")
@@ -243,17 +244,17 @@ class _Connect(connect):
         finally:
             self._prepared.go_on()
 
-    def _connecting(self, timings: Timings) -> Connecting:
+    def _connecting(self, timings: Timings) -> AnyConnecting:
         ready = self._prepared.take()
         if ready is None:
             return super()._connecting(timings)
         ready.note_in(timings)
         return ready
 
-    def _session_changes(self, connecting: Connecting) -> dict[str, Any]:
+    def _session_changes(self, connecting: AnyConnecting) -> dict[str, Any]:
         if self._prepared.same_session(self._config):
             return super()._session_changes(connecting)
-        return self._config.session_changes()
+        return connecting.changes_for(self._config)
 
 
 @_with_options_of(connect)

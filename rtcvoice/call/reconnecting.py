@@ -17,17 +17,18 @@ import logging
 import random
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rtcvoice.call.beside import Beside, while_up
-from rtcvoice.call.connecting import Connecting, first_failure
+from rtcvoice.call.connecting import first_failure
 from rtcvoice.call.leg_time import LegTime
 from rtcvoice.call.life import Life
 from rtcvoice.call.reconnect import FATAL_CODES, Attempts, Reconnect
-from rtcvoice.call.roads import Roads
+from rtcvoice.call.roads import CallLeg, Roads
 from rtcvoice.call.signs import LOOK, Signs
 from rtcvoice.call.spoken_turns import SpokenTurns
 from rtcvoice.call.timings import Timings
+from rtcvoice.call.ways import AnyConnecting, connecting_for
 from rtcvoice.config.call_config import CallConfig
 from rtcvoice.conversation.moving import Move
 from rtcvoice.errors import (
@@ -44,10 +45,6 @@ from rtcvoice.sound.samples import Samples
 from rtcvoice.system.sleep import Clocks
 from rtcvoice.system.waiting import wait_done
 from rtcvoice.wire.lost import ConnectionLost, LostBy
-
-if TYPE_CHECKING:
-    from rtcvoice.capture.track import SourceTrack
-    from rtcvoice.wire.leg import Leg
 
 __all__ = ["Reconnector"]
 
@@ -107,7 +104,7 @@ class Reconnector:
         self._lost_at = 0.0
         self._doubt = ""
         self._doubted_at = 0.0
-        self._making: Connecting | None = None
+        self._making: AnyConnecting | None = None
         self._beside = Beside()
         self._stirred = asyncio.Event()
         self._time = self._watch(roads.leg)
@@ -214,7 +211,7 @@ class Reconnector:
         if self._loss is not None:
             self._tell(number)
         round_trip = self._roads.leg.round_trip
-        connecting = self._making = Connecting(
+        connecting = self._making = connecting_for(
             self._config,
             Timings(),
             last_route=self._roads.legs[-1].route,
@@ -239,7 +236,7 @@ class Reconnector:
         self._attempts.up()
         return True
 
-    async def _bring_up(self, connecting: Connecting, timeout: float) -> None:
+    async def _bring_up(self, connecting: AnyConnecting, timeout: float) -> None:
         """Bring up another leg and its session, and move everything there."""
         try:
             async with asyncio.timeout(min(timeout, self._config.connect_timeout)):
@@ -254,6 +251,7 @@ class Reconnector:
                 receive = self._roads.telling.receiving(leg, move.receive)
                 leg.attach(on_text=receive, on_packet=_drop)
                 await while_up(leg.lost, move.ready(connecting.session_changes))
+                leg.call_id = leg.call_id or move.session_id
         except TimeoutError as exc:
             raise connecting.too_late() from exc
         try:
@@ -293,11 +291,11 @@ class Reconnector:
                 self._doubt = ""
             await self._sleep(LOOK_FOR_QUIET)
 
-    def _exchange(self, leg: Leg[SourceTrack], move: Move) -> None:
+    def _exchange(self, leg: CallLeg, move: Move) -> None:
         now, lost = self._clocks.elapsed(), self._loss is not None
         words = self._words(lost=lost)
         before = self._roads.exchange(
-            leg, lambda: move.take_over(words), why="another one took its place"
+            leg, lambda speech: move.take_over(words, speech), why="another one took its place"
         )
         gap = now - self._lost_at if lost else 0.0
         self._loss, self._doubt, self._making = None, "", None
@@ -335,7 +333,7 @@ class Reconnector:
             )
             raise _NotNeededError
 
-    def _watch(self, leg: Leg[SourceTrack]) -> LegTime:
+    def _watch(self, leg: CallLeg) -> LegTime:
         leg.on_trouble = self._trouble
         self._signs.begin()
         return LegTime(

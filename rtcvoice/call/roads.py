@@ -16,12 +16,11 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeAlias
 
 from rtcvoice.call.ends import Ends
 from rtcvoice.call.legs import LegFacts, added
 from rtcvoice.call.listeners import Facts
-from rtcvoice.call.telling import Telling
+from rtcvoice.call.telling import CallLeg, Telling
 from rtcvoice.capture.feed import SourceFeed
 from rtcvoice.capture.memory import UplinkMemory
 from rtcvoice.capture.source import Silence, Source
@@ -30,15 +29,12 @@ from rtcvoice.conversation.state.hearing import Sound
 from rtcvoice.errors import CallEnded, TransportError
 from rtcvoice.masking import log_error
 from rtcvoice.playout.player import Player
+from rtcvoice.playout.speech_queue import SpeechQueue
 from rtcvoice.playout.tee import BlockStream
 from rtcvoice.stats import CallStats, TransportStats, UplinkStats
 from rtcvoice.system import sleep
 
-if TYPE_CHECKING:
-    from rtcvoice.capture.track import SourceTrack
-    from rtcvoice.wire.leg import Leg
-
-__all__ = ["Output", "Roads"]
+__all__ = ["CallLeg", "Output", "Roads"]
 
 logger = logging.getLogger(__name__)
 
@@ -53,8 +49,6 @@ PLAYED_OUT = 0.1
 
 FACTS_TIMEOUT = 2.0
 """Seconds that a recording gets to write the rest, once the call has ended."""
-
-CallLeg: TypeAlias = "Leg[SourceTrack]"
 
 
 class Output:
@@ -117,7 +111,7 @@ class Roads:
         self._facts = facts
         self.telling = Telling(facts, conversation, player, figures=self._figures)
         self._join(leg)
-        conversation.attach(self.telling.sending(leg))
+        conversation.attach(self.telling.sending(leg), self._ear_for(leg))
         receive = self.telling.receiving(leg, conversation.receive)
         leg.attach(on_text=receive, on_packet=player.insert_packet)
 
@@ -140,7 +134,7 @@ class Roads:
         """The connections of the call, in order; the last one may be up."""
         *past, last = self._legs
         if last.ended is None:
-            last = replace(last, route=self.leg.transport.stats.route)
+            last = replace(last, id=self.leg.call_id, route=self.leg.transport.stats.route)
         return (*past, last)
 
     def leave(self, error: TransportError) -> None:
@@ -152,17 +146,20 @@ class Roads:
         self.player.flush()
         self._leg_ended(error.message)
 
-    def exchange(self, leg: CallLeg, take_over: Callable[[], None], *, why: str) -> CallLeg:
+    def exchange(
+        self, leg: CallLeg, take_over: Callable[[SpeechQueue | None], None], *, why: str
+    ) -> CallLeg:
         """Join everything to another leg, at once; return the one before, to be closed.
 
-        `take_over` lets the conversation live on the new one. `why` tells of the end of the one
+        `take_over` lets the conversation live on the new one; it gets the player's queue for
+        audio that comes in events, if it does. `why` tells of the end of the one
         before, if it was not lost.
         """
         before = self.leg
         before.detach()
         self._leg_ended(why)
         self._join(leg)
-        take_over()
+        take_over(self._ear_for(leg))
         receive = self.telling.receiving(leg, self.conversation.receive)
         leg.attach(on_text=receive, on_packet=self.player.insert_packet)
         leg.track.start(self.feed.reader())
@@ -176,12 +173,21 @@ class Roads:
         self._legs.append(LegFacts(id=leg.call_id, began=began))
         self.telling.leg_up(leg)
 
+    def _ear_for(self, leg: CallLeg) -> SpeechQueue | None:
+        """Let the player play what comes by this leg; return where to put audio from events."""
+        if not leg.audio_in_events:
+            self.player.play_packets()
+            return None
+        leg.track.encoding = lambda: self.conversation.state.input_format
+        return self.player.play_speech()
+
     def _leg_ended(self, why: str) -> None:
         facts = self._legs[-1]
         if facts.ended is None:
             ended = self._elapsed() - self._began
             route = self.leg.transport.stats.route
-            self._legs[-1] = replace(facts, ended=ended, why=why, route=route)
+            facts = replace(facts, id=self.leg.call_id, ended=ended, why=why, route=route)
+            self._legs[-1] = facts
             self._stats_before = added(self._stats_before, self._leg_stats)
             self.telling.leg_ended(facts.id, why)
 

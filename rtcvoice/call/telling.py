@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 
@@ -43,12 +43,16 @@ from rtcvoice.sound.samples import Block
 from rtcvoice.stats import CallStats
 
 if TYPE_CHECKING:
+    from rtcvoice.capture.event_track import EventTrack
     from rtcvoice.capture.track import SourceTrack
     from rtcvoice.conversation.road import CallConversation
     from rtcvoice.playout.player import Player
     from rtcvoice.wire.leg import Leg
+    from rtcvoice.wire.websocket_leg import WebSocketLeg
 
-__all__ = ["Telling"]
+__all__ = ["CallLeg", "Telling"]
+
+CallLeg: TypeAlias = "Leg[SourceTrack] | WebSocketLeg[EventTrack]"
 
 TICK = 1.0
 """Seconds between two looks at the figures."""
@@ -93,7 +97,7 @@ class Telling:
 
     # -- legs -----------------------------------------------------------------------------------
 
-    def leg_up(self, leg: Leg[SourceTrack]) -> None:
+    def leg_up(self, leg: CallLeg) -> None:
         """Tell that the call goes by this leg from now on."""
         if not self._facts:
             return
@@ -109,13 +113,11 @@ class Telling:
         if self._facts:
             self._facts.tell(LegEnded(time=self._facts.now(), leg_id=leg_id, reason=reason))
 
-    def sending(self, leg: Leg[SourceTrack]) -> Sender:
+    def sending(self, leg: CallLeg) -> Sender:
         """Return what sends by `leg`, and tells what it sends."""
         return _Told(leg, self._facts) if self._facts else leg
 
-    def receiving(
-        self, leg: Leg[SourceTrack], receive: Callable[[str], None]
-    ) -> Callable[[str], None]:
+    def receiving(self, leg: CallLeg, receive: Callable[[str], None]) -> Callable[[str], None]:
         """Return what tells of a text, and then lets `receive` have it."""
         if not self._facts:
             return receive
@@ -234,7 +236,7 @@ class Telling:
 class _Told:
     """A leg as a `Sender` that tells what it sends."""
 
-    def __init__(self, leg: Leg[SourceTrack], facts: Facts) -> None:
+    def __init__(self, leg: CallLeg, facts: Facts) -> None:
         self._leg = leg
         self._facts = facts
 

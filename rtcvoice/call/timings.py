@@ -32,6 +32,7 @@ class Timings:
     ice: float | None = None
     dtls: float | None = None
     channel: float | None = None
+    websocket: float | None = None
     session: float | None = None
     history: float | None = None
     total: float | None = None

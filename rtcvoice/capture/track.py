@@ -30,6 +30,7 @@ from rtcvoice.sound.samples import DEFAULT_RATE, Block, Samples
 from rtcvoice.stats import UplinkStats
 from rtcvoice.wire.rtp import ReceiverReport
 
+from .pace import Pace
 from .source import Silence
 from .uplink import LEAST_LOSS, USUAL_BITRATE, Uplink
 
@@ -47,17 +48,6 @@ LEVEL_PACKETS = 5
 
 ABSURD_JITTER = 10.0
 """Seconds. Some receivers, aiortc among them, report hours of it where timestamps wrap."""
-
-LONGEST_BURST = 0.3
-"""Seconds of audio that a source which was late may give at once; about what is kept of a device's
-while nobody reads."""
-
-JUST_NOW = 0.002
-"""Seconds since the last packet within which a source has not waited for the next one's time."""
-
-FASTEST = 1.02
-"""How much faster than the clock a source may run: a device's own clock is never as wrong as that,
-and a source that does not wait at all is held back."""
 
 _TIME_BASE = fractions.Fraction(1, RTP_CLOCK)
 
@@ -114,8 +104,7 @@ class SourceTrack(MediaStreamTrack):
         self._loudest, self._level = 0, 0.0
         self._base: int | None = None
         self._pts = -PACKET_TICKS
-        self._sent_at: float | None = None
-        self._allowed_at = 0.0
+        self._pace = Pace()
 
     @cached_property
     def _encoder(self) -> Encoder:  # not with the track: an offer is made before numpy is there
@@ -164,7 +153,7 @@ class SourceTrack(MediaStreamTrack):
         aiortc's sender calls it, for the first time when the connection is encrypted. A source that
         gives its blocks faster than they last is waited for, so that the loop and the network live.
         """
-        await self._pace()
+        await self._pace.wait()
         while True:
             if self.readyState != "live":
                 raise MediaStreamError
@@ -174,15 +163,6 @@ class SourceTrack(MediaStreamTrack):
                 return self._packet(reader, block)
             except Exception as exc:
                 self._fail(reader, exc)
-
-    async def _pace(self) -> None:
-        """Wait until one more packet may go out; let others run when the last one just did."""
-        now = asyncio.get_running_loop().time()
-        self._allowed_at = max(self._allowed_at + 0.02 / FASTEST, now - LONGEST_BURST)
-        if self._allowed_at > now:
-            await asyncio.sleep(self._allowed_at - now)
-        elif self._sent_at is not None and now - self._sent_at < JUST_NOW:
-            await asyncio.sleep(0)
 
     def _packet(self, reader: BlockReader, block: Block) -> av.Packet[Any]:
         if reader is self._reader:
@@ -195,7 +175,7 @@ class SourceTrack(MediaStreamTrack):
         else:  # replaced while it was being read: 20 ms have passed, but it is not heard any more
             data = self._encoder.encode(self._silence)
             self._pts += self._takeover_ticks()
-        self._sent_at = asyncio.get_running_loop().time()
+        self._pace.passed()
         self._packets_sent += 1
         self._bytes_sent += len(data)
         packet: av.Packet[Any] = av.Packet(data)
@@ -217,9 +197,9 @@ class SourceTrack(MediaStreamTrack):
 
     def _takeover_ticks(self) -> int:
         """Ticks from the last packet to the first of another source: the time, in whole packets."""
-        if self._sent_at is None:
+        if self._pace.passed_at is None:
             return PACKET_TICKS
-        elapsed = asyncio.get_running_loop().time() - self._sent_at
+        elapsed = asyncio.get_running_loop().time() - self._pace.passed_at
         return max(1, round(elapsed * 50)) * PACKET_TICKS
 
     def _switch(self, reader: BlockReader) -> None:

@@ -30,7 +30,13 @@ from rtcvoice.config.end_dates import BETA_FIELDS, ending_told
 from rtcvoice.config.keys import azure_key, check_credentials, openai_key
 from rtcvoice.config.session_fields import UNSET, Unset, merged, set_only, short_for, within
 from rtcvoice.errors import ConfigError
-from rtcvoice.rest.addresses import DEFAULT_BASE_URL, azure_root, check_base_url, is_azure
+from rtcvoice.rest.addresses import (
+    DEFAULT_BASE_URL,
+    azure_root,
+    check_base_url,
+    is_azure,
+    is_loopback,
+)
 from rtcvoice.rest.credentials import AzureApiKey, CredentialsSource, EntraToken
 from rtcvoice.rest.ice_servers import IceServer, ice_servers_from
 from rtcvoice.system.environment import environment
@@ -205,10 +211,10 @@ class CallConfig:
             raise ConfigError(
                 f"transport={short(self.transport)} is none of {', '.join(map(repr, TRANSPORTS))}"
             )
-        if self.transport == "websocket":
+        if self.transport == "websocket" and not self.may_open_socket:
             raise ConfigError(
-                "transport='websocket' is not there yet",
-                hint="transport='webrtc' goes by UDP and TCP, also through a proxy",
+                "transport='websocket' would send the key unencrypted over the network",
+                hint="use an https:// base_url; http:// only where the server is on this machine",
             )
         relays = any(server.scheme != "stun" for server in self.ice_servers)  # type: ignore[union-attr]
         if self.ice_transport_policy == "relay" and not relays:
@@ -254,6 +260,11 @@ class CallConfig:
         """Whether nothing will be spoken by the server: answers are text, or there are none."""
         modalities = self.session.get("output_modalities", self.output_modalities)
         return self.type == "transcription" or modalities in (["text"], ("text",))
+
+    @property
+    def may_open_socket(self) -> bool:
+        """Whether a WebSocket keeps the key to itself: by encryption, or on this machine."""
+        return self.base_url.startswith("https:") or is_loopback(self.base_url)
 
     @property
     def on_azure(self) -> bool:

@@ -36,6 +36,7 @@ from .asking.confirmations import Confirmations, new_id
 from .asking.content import audio_messages
 from .ports import Sender
 from .road import CallConversation
+from .speaking import SpeechOutput
 from .speech import spoken_part
 from .state.records import Record
 from .state.replay import GO_ON, Replay, replay, short_id
@@ -97,6 +98,11 @@ class Move:
         self._words_id = ""
 
     # -- what it is -----------------------------------------------------------------------------
+
+    @property
+    def session_id(self) -> str:
+        """The server's id of the new session, cleaned; empty while there is none."""
+        return one_line((self._session and self._session.id) or "", 200)
 
     @property
     def tokens(self) -> TokenCounts:
@@ -183,12 +189,13 @@ class Move:
             self._send(delete)
         await self._create(self._plan())
 
-    def take_over(self, words: Samples | None = None) -> None:
+    def take_over(self, words: Samples | None = None, speech: SpeechOutput | None = None) -> None:
         """Let the conversation live in this session from now on; the old leg is left, if need be.
 
         words: what the user said since `unconfirmed_since`, int16 mono at 24 kHz: of that the
             newest 30 s are given to the session by `finish`, if anybody speaks in them, and if the
             server answers speech by itself or the user holds the key.
+        speech: where answers' audio is to go that comes in events; None where it has packets.
         """
         conversation = self._conversation
         conversation.leave(_LEFT)
@@ -208,7 +215,7 @@ class Move:
         conversation.state.items.live_in(self._last_id)
         if self._speaks and conversation.state.speaks:
             conversation.state.sequencer.modalities = ["audio"]
-        conversation.take_over(self._sender, self._taken, self._session)
+        conversation.take_over(self._sender, self._taken, self._session, speech)
 
     async def finish(self) -> None:
         """Put the words from the gap into the conversation; they are answered like speech, once.

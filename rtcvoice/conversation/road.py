@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from rtcvoice import events
@@ -34,9 +35,12 @@ from .asking.reply import Reply
 from .asking.requesting import Requester
 from .asking.session_commands import SessionCommands
 from .asking.under_way import UnderWay
+from .ending import HANDLER_GRACE, close_each, end_each
 from .listening.dispatcher import Dispatcher
-from .listening.turn_stream import TurnStream, TurnStreams
+from .listening.turn_stream import TurnStreams
+from .of_tools import ConversationOfTools
 from .ports import AudioOutput, NotSending, Sender
+from .speaking import SpeechOutput, player_of
 from .state.conversation import ConversationState, Fact
 from .state.missed import NEWS_TIMEOUT
 from .state.sequencer import CalledFunction
@@ -53,13 +57,10 @@ logger = logging.getLogger(__name__)
 TIMER_SLACK = 0.001
 """Seconds by which a timer comes late, so that it does not come just before what is due."""
 
-HANDLER_GRACE = 1.0
-"""Seconds that handlers and tools get to finish once the call has ended."""
-
 _NO_LEG = CallEnded("the call has not begun", normal=False)
 
 
-class CallConversation(ConversationView):
+class CallConversation(ConversationView, ConversationOfTools):
     """The conversation of one call. Made and used on its event loop only.
 
     `output` is where the assistant's voice is heard. Nothing can be sent before `attach`.
@@ -78,12 +79,13 @@ class CallConversation(ConversationView):
         self.state = ConversationState(new_id)
         self.dispatcher = Dispatcher()
         self.on_calls: Callable[[list[CalledFunction]], None] = lambda calls: None
-        """Told of finished function calls, if `want_calls` says so."""
         self.on_limit: Callable[[LimitReached], None] = lambda limit: None
         """Told when a limit is reached, to bring about the end."""
         self._output = output
         self._clock = clock
         self._sender: Sender = NotSending(_NO_LEG)
+        self._player_of = partial(player_of, self.state, output, new_id=new_id)
+        self._speaking = self._player_of(None)
         self._session_known = asyncio.Event()
         self._confirmations = Confirmations(lambda: self._sender.progress)
         self._replies = Replies(self.state.sequencer, output)
@@ -127,9 +129,13 @@ class CallConversation(ConversationView):
 
     # -- the leg --------------------------------------------------------------------------------
 
-    def attach(self, sender: Sender) -> None:
-        """Send by this leg from now on; its session is not known yet."""
+    def attach(self, sender: Sender, speech: SpeechOutput | None = None) -> None:
+        """Send by this leg from now on; its session is not known yet.
+
+        speech: where answers' audio is to go that comes in events; None where it has packets.
+        """
         self._sender = sender
+        self._speaking = self._player_of(speech)
         self._session_known.clear()
 
     def detach(self, reason: CallEnded) -> None:
@@ -148,13 +154,21 @@ class CallConversation(ConversationView):
         self._sender = NotSending(away, message_limit=limit)
         self._confirmations.pause()
         self._under_way.clear()
+        self._speaking.leave(self._clock())
         leaving.end_all(self.state, self._output, self._clock(), self._take, self._replies.restart)
         self.accounts.left()
         self._proceed()
 
-    def take_over(self, sender: Sender, session: TakenOver, known: Session | None) -> None:
+    def take_over(
+        self,
+        sender: Sender,
+        session: TakenOver,
+        known: Session | None,
+        speech: SpeechOutput | None,
+    ) -> None:
         """Live in another session from now on, which has the conversation; see `Move`."""
         self._sender, self._session = sender, session
+        self._speaking = self._player_of(speech)
         if known is not None:
             self._take(events.SessionUpdated(session=known), self._clock())
         self._session_known.set()
@@ -186,6 +200,8 @@ class CallConversation(ConversationView):
                 return
             if logger.isEnabledFor(logging.DEBUG):
                 logger.debug("< %s", one_line(event.type))  # its name may be anything
+            if self._speaking.passes_over(event):
+                return
             hidden = self.feed(event)
             self.accounts.feed(event, round_trip=self._sender.round_trip)
             if not hidden:
@@ -203,6 +219,7 @@ class CallConversation(ConversationView):
             self._confirmations.absorb(event.error.code)
         for missed in self.state.missed.before(event, now):
             self._take(missed, now)
+        self._speaking.take(event)
         fact, absorbed = self._take(event, now)
         self._proceed()
         self._act_on(fact)
@@ -213,6 +230,9 @@ class CallConversation(ConversationView):
 
         Raises TransportError, CallEnded: nothing is sent then.
         """
+        if self._speaking.obeys(event):
+            self._fall_silent()
+            return
         for each in self._session.outgoing(event, new_id):
             whole = text is not None and each is event
             self._sender.send(text if text is not None and whole else events.encode(each))
@@ -232,10 +252,6 @@ class CallConversation(ConversationView):
             self.state.sequencer.note_untracked(checked, self._clock())
             self._proceed()
 
-    def turns(self, *, partial: bool = False) -> TurnStream:
-        """Return the turns from now on; see `TurnStream`."""
-        return self.streams.new(partial=partial)
-
     # -- asking; the verbs themselves are in `requests` and `commands` ----------------------------
 
     def hold(self, *, on: bool) -> None:
@@ -248,28 +264,6 @@ class CallConversation(ConversationView):
         self.talking = False
         return await self.requests.respond_to({item_id})
 
-    # -- function calls: what the tools need -----------------------------------------------------
-
-    def answer_call(self, call_id: str, output: str) -> None:
-        """Give the output of a function call; see `Sequencer.answer`. After the end: nothing."""
-        self._idle_askers.discard(call_id)
-        self.state.sequencer.answer(call_id, output)
-        self._proceed()
-
-    def ignore_call(self, call_id: str) -> None:
-        """Leave a function call to the user, who sees it among the events."""
-        self.state.sequencer.ignore_call(call_id)
-        self._proceed()
-
-    def want_calls(self, on: bool) -> None:
-        """Have function calls told to `on_calls`, or leave all of them to the user."""
-        self.state.sequencer.calls_wanted = on
-
-    @property
-    def function_names(self) -> set[str]:
-        """The functions that the session knows, as far as the server tells."""
-        return self.state.function_names
-
     # -- the end --------------------------------------------------------------------------------
 
     def end(self, reason: CallEnded) -> None:
@@ -281,7 +275,7 @@ class CallConversation(ConversationView):
         self._end = reason
         if self._timer is not None:
             self._timer.cancel()
-        ends: Iterable[Callable[[], None]] = (
+        end_each(
             self.tools.end,
             self.accounts.end,
             lambda: self._confirmations.end(reason),
@@ -291,30 +285,21 @@ class CallConversation(ConversationView):
             lambda: self.streams.end(reason),
             lambda: self.dispatcher.end(reason),
         )
-        for end in ends:
-            try:
-                end()
-            except Exception as exc:
-                log_error(logger, exc, "x ending a part of the conversation failed")
 
     async def aclose(self) -> None:
         """Wait for handlers and tools to stop, for a short time each."""
-        results = await asyncio.gather(
+        await close_each(
             self.dispatcher.aclose(timeout=HANDLER_GRACE),
             self.tools.aclose(timeout=HANDLER_GRACE),
             self._replies.aclose(),
             self.accounts.aclose(),
-            return_exceptions=True,
         )
-        for error in results:
-            if isinstance(error, BaseException):
-                log_error(logger, error, "x closing a part of the conversation failed")
 
     # -- inside ---------------------------------------------------------------------------------
 
     def _take(self, event: Any, now: float) -> tuple[Fact | None, bool]:
         """Tell everybody of an event; return its fact, and whether it was meant for one alone."""
-        fact = self.state.feed(event, now, held=self._output.held)
+        fact = self.state.feed(event, now, held=self._speaking.held)
         absorbed = self._confirmations.feed(event)
         self._replies.feed(event)
         return fact, absorbed
@@ -328,12 +313,28 @@ class CallConversation(ConversationView):
         elif fact is Fact.AUDIO_CLEARED or fact is Fact.USER_SPEECH_STARTED:
             if fact is Fact.USER_SPEECH_STARTED and not self.state.interruptible:
                 return
-            self.state.flushed(self._clock(), self._output.held)
-            self._output.flush()
+            self._fall_silent()
+
+    def _fall_silent(self) -> None:
+        """Let nothing more be heard of what is being said."""
+        now = self._clock()
+        cut = self._speaking.silence(now)
+        for truncation in cut.truncations:
+            self._send_due(truncation)
+        for cleared in cut.cleared:
+            self._tell(cleared, now)
+
+    def _tell(self, event: Any, now: float) -> None:
+        """Take and publish an event that the server leaves to us."""
+        self._take(event, now)
+        self.accounts.feed(event, round_trip=self._sender.round_trip)
+        self.dispatcher.publish(event)
 
     def _listen(self, now: float) -> None:
         """Take what is heard, and end what is not waited for any longer."""
-        for done in self.state.listen(now, self._output.sound):
+        for event in self._speaking.due():
+            self._tell(event, now)
+        for done in self.state.listen(now, self._speaking.sound):
             response_id = done.response.id
             cancel = events.ResponseCancel(event_id=new_id(), response_id=response_id)
             if done.response.status == "failed":
@@ -356,7 +357,8 @@ class CallConversation(ConversationView):
             while self._again:
                 self._again = False
                 now = self._clock()
-                self._note_progress(now)
+                if self._under_way and (moved := self._under_way.left(self._sender.progress[1])):
+                    self.state.sequencer.restart_timeout(moved, now)
                 self._listen(now)
                 if not self._confirmations.paused:
                     held = self.talking or self._waits_for_words
@@ -378,11 +380,6 @@ class CallConversation(ConversationView):
             logger.warning("x %s was not sent: %s", event.type, exc)
             self.state.sequencer.send_failed(event)
 
-    def _note_progress(self, now: float) -> None:
-        """Let the time for an answer begin when the request has left, as long as more leaves."""
-        if self._under_way and (moved := self._under_way.left(self._sender.progress[1])):
-            self.state.sequencer.restart_timeout(moved, now)
-
     def _publish_turns(self, now: float) -> None:
         for turn in self.state.turns.take(now, partial=self.streams.want_partial):
             if turn.final:
@@ -394,6 +391,7 @@ class CallConversation(ConversationView):
             self._timer.cancel()
             self._timer = None
         now = self._clock()
-        if (when := self.state.next_deadline(now)) is not None:
+        deadlines = (self.state.next_deadline(now), self._speaking.next_deadline(now))
+        if (when := min(filter(None, deadlines), default=None)) is not None:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(when - now + TIMER_SLACK, self._proceed)

@@ -7,9 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 from rtcvoice import events
+from rtcvoice.errors import one_line
 from rtcvoice.events import Session
 
 from .asking.confirmations import Confirmations
+from .listening.turn_stream import TurnStream, TurnStreams
 from .ports import Sender
 from .state.conversation import ConversationState
 from .state.function_calls import running_call
@@ -32,6 +34,7 @@ class ConversationView:
     _confirmations: Confirmations
     _updates: SessionUpdates
     _idle_askers: set[str]
+    streams: TurnStreams
 
     # -- what it is -----------------------------------------------------------------------------
 
@@ -39,6 +42,11 @@ class ConversationView:
     def session(self) -> Session:
         """The session as the server last described it; empty before it has."""
         return self.state.session or Session()
+
+    @property
+    def session_id(self) -> str:
+        """The server's id of the session, cleaned; empty where it gave none."""
+        return one_line(self.session.id or "", 200)
 
     @property
     def is_quiet(self) -> bool:
@@ -108,3 +116,12 @@ class ConversationView:
     def message_limit(self) -> int:
         """The largest message in bytes that the server takes."""
         return self._sender.message_limit
+
+    def turns(self, *, partial: bool = False) -> TurnStream:
+        """Return the turns from now on; see `TurnStream`."""
+        return self.streams.new(partial=partial)
+
+    @property
+    def function_names(self) -> set[str]:
+        """The functions that the session knows, as far as the server tells."""
+        return self.state.function_names

@@ -13,6 +13,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Protocol
 
 from rtcvoice.masking import log_error
 from rtcvoice.sound import numpy_later as np
@@ -23,6 +24,7 @@ from rtcvoice.wire.rtp import RtpPacket
 
 from .engine import PlayoutEngine
 from .sink import check_sink_rate
+from .speech_queue import SpeechQueue
 from .tee import BlockStream
 
 __all__ = ["Player"]
@@ -49,30 +51,52 @@ class Command(enum.Enum):
     RESUME = "Hear what comes."
 
 
+class Engine(Protocol):
+    """What gives the player its audio: a `PlayoutEngine`, or a `SpeechQueue`. Puller's thread."""
+
+    @property
+    def rate(self) -> int:
+        """Sample rate of the audio handed out."""
+
+    def insert_packet(self, packet: RtpPacket, now: float) -> None:
+        """Take a packet off the network."""
+
+    def get_audio(self, now: float) -> Samples:
+        """Return the next 10 ms."""
+
+    def flush(self, now: float) -> None:
+        """Fall silent."""
+
+    def resume(self, now: float) -> None:
+        """Hear what comes."""
+
+    def snapshot(self) -> PlayoutStats:
+        """Return the counters so far."""
+
+
 class Player:
     """Plays the incoming stream at `rate`, any rate a sink asks for; raises ConfigError for others.
 
     Where 10 ms are not a whole number of samples (220.5 at 22050 Hz), blocks are one longer now
     and then: n of them have `n * rate // 100` samples.
 
-    Loop side: `insert_packet`, `flush`, `resume`, `tee`, `close`. Puller side, one thread: `pull`.
-    `stats` and `position` may be read anywhere.
+    What is played comes as packets, or, from `play_speech` on, as samples in a `SpeechQueue`.
+
+    Loop side: `insert_packet`, `flush`, `resume`, `play_packets`, `play_speech`, `tee`, `close`.
+    Puller side, one thread: `pull`. `stats` and `position` may be read anywhere.
 
     FULL inbox: the oldest entry is dropped and counted; with a puller that works, it never is.
     """
 
     def __init__(self, rate: int) -> None:
         rate = check_sink_rate(rate)
-        engine_rate = rate if rate in OPUS_RATES else 48000
         self.on_block: Callable[[Block], None] | None = None
         """Told of every block pulled, on the puller's thread: must not wait or raise."""
         self._rate = rate
-        self._engine = PlayoutEngine(engine_rate)
-        self._resampler = resampler(from_rate=engine_rate, to_rate=rate)
-        # A resampler holds back less than a millisecond; with that in advance, 10 ms give 10 ms.
-        advance = 0 if engine_rate == rate else rate // 1000
-        self._left: Samples = np.zeros(advance, np.int16)
-        self._inbox: deque[RtpPacket | Command] = deque(maxlen=INBOX)
+        self._left: Samples = np.zeros(0, np.int16)
+        self._speech: SpeechQueue | None = None
+        self._exchange(self._packet_engine())
+        self._inbox: deque[RtpPacket | Command | Engine] = deque(maxlen=INBOX)
         self._listeners: tuple[weakref.ref[BlockStream], ...] = ()
         self._closed = False
         self._dropped = 0
@@ -111,11 +135,26 @@ class Player:
 
     def flush(self) -> None:
         """Fall silent with the next 10 ms pulled, and stay so while stragglers come. Event loop."""
-        self._put(Command.FLUSH)
+        if self._speech is not None:
+            self._speech.cut()
+        else:
+            self._put(Command.FLUSH)
 
     def resume(self) -> None:
         """Hear again what comes: the next answer begins. Event loop."""
         self._put(Command.RESUME)
+
+    def play_speech(self) -> SpeechQueue:
+        """Play from now on what is put into the queue that is returned. Event loop."""
+        self._speech = SpeechQueue()
+        self._put(self._speech)
+        return self._speech
+
+    def play_packets(self) -> None:
+        """Play packets, as at first. Event loop."""
+        if self._speech is not None:
+            self._speech = None
+            self._put(self._packet_engine())
 
     def pull(self, now: float) -> Samples:
         """Return the next 10 ms of int16 mono: `rate // 100` samples, or one more. Puller only.
@@ -163,7 +202,18 @@ class Player:
                 stream.close()
         self._listeners = ()
 
-    def _put(self, entry: RtpPacket | Command) -> None:
+    def _packet_engine(self) -> PlayoutEngine:
+        return PlayoutEngine(self._rate if self._rate in OPUS_RATES else 48000)
+
+    def _exchange(self, engine: Engine) -> None:
+        """Let another engine give the audio."""
+        self._engine = engine
+        self._resampler = resampler(from_rate=engine.rate, to_rate=self._rate)
+        # A resampler holds back less than a millisecond; with that in advance, 10 ms give 10 ms.
+        advance = 0 if engine.rate == self._rate else self._rate // 1000
+        self._left = np.concatenate((self._left, np.zeros(advance, np.int16)))
+
+    def _put(self, entry: RtpPacket | Command | Engine) -> None:
         if len(self._inbox) == INBOX:
             self._dropped += 1
         self._inbox.append(entry)
@@ -199,8 +249,11 @@ class Player:
                 engine.insert_packet(entry, now)
             elif entry is Command.FLUSH:
                 engine.flush(now)
-            else:
+            elif entry is Command.RESUME:
                 engine.resume(now)
+            else:
+                self._exchange(entry)
+                engine = self._engine
 
     def _take_snapshot(self) -> None:
         self._stats = replace(

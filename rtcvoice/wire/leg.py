@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 
 from aiortc import MediaStreamTrack
 
@@ -21,6 +20,7 @@ from rtcvoice.errors import RtcVoiceError, TransportError
 from rtcvoice.rest.ice_servers import IceSettings
 from rtcvoice.rest.signaling import Signaling
 from rtcvoice.wire._ice_tcp import TCP_DELAY, Ways
+from rtcvoice.wire.early_texts import EarlyTexts
 from rtcvoice.wire.rtp import ReceiverReport, RtpPacket
 from rtcvoice.wire.transport import Transport
 
@@ -30,10 +30,6 @@ logger = logging.getLogger(__name__)
 
 HANG_UP_TIMEOUT = 1.0
 """Seconds to wait for the server to confirm a hang-up; the connection itself is closed anyway."""
-
-MOST_EARLY_TEXTS = 100
-MOST_EARLY_BYTES = 4 << 20
-"""Texts, and UTF-8 bytes of them, that may wait until somebody listens."""
 
 TrackT = TypeVar("TrackT", bound=MediaStreamTrack)
 
@@ -45,6 +41,9 @@ class Leg(Generic[TrackT]):
     side receives the track. Until `attach`, texts wait and packets are dropped: nobody has been
     spoken to yet, so nothing in them is to be heard.
     """
+
+    audio_in_events: Literal[False] = False
+    """Whether audio comes in events, and goes as such: no, it has packets of its own."""
 
     def __init__(
         self,
@@ -58,10 +57,11 @@ class Leg(Generic[TrackT]):
     ) -> None:
         self.signaling = signaling
         self.track = track
+        self._early = EarlyTexts(self._lost)
         self.transport = Transport(
             track=track,
             on_packet=self._packet,
-            on_text=self._text,
+            on_text=self._early,
             on_lost=self._lost,
             on_report=self._report,
             on_trouble=self._trouble,
@@ -80,9 +80,6 @@ class Leg(Generic[TrackT]):
         self.round_trip = 0.0
         """The network's round trip in seconds, 0 while it is unknown."""
         self._on_report = on_report
-        self._early: deque[str] = deque()
-        self._early_bytes = 0
-        self._on_text: Callable[[str], None] = self._keep
         self._on_packet: Callable[[RtpPacket], None] = _drop
         self._told = False
 
@@ -94,14 +91,12 @@ class Leg(Generic[TrackT]):
         Neither may raise.
         """
         self._on_packet = on_packet
-        while self._early:  # a text that comes out of this very call is later than those
-            on_text(self._early.popleft())
-        self._early_bytes = 0
-        self._on_text = on_text
+        self._early.attach(on_text)
 
     def detach(self) -> None:
         """Hand on nothing any more: what still arrives is dropped."""
-        self._on_text, self._on_packet = _drop, _drop
+        self._early.detach()
+        self._on_packet = _drop
 
     # -- what a conversation sends by: its `Sender` ---------------------------------------------
 
@@ -158,9 +153,6 @@ class Leg(Generic[TrackT]):
     def _packet(self, packet: RtpPacket) -> None:
         self._on_packet(packet)
 
-    def _text(self, text: str) -> None:
-        self._on_text(text)
-
     def _report(self, report: ReceiverReport) -> None:
         if report.round_trip_time is not None:
             self.round_trip = report.round_trip_time
@@ -173,21 +165,6 @@ class Leg(Generic[TrackT]):
         if not self.lost.done():
             self.lost.set_result(error)
 
-    def _keep(self, text: str) -> None:
-        """Let a text wait; one too many ends the leg, for none of them may be left out."""
-        self._early_bytes += len(text.encode())
-        if len(self._early) < MOST_EARLY_TEXTS and self._early_bytes <= MOST_EARLY_BYTES:
-            self._early.append(text)
-            return
-        self._lost(
-            TransportError(
-                "the server sent too much before the call was ready: more than"
-                f" {MOST_EARLY_TEXTS} events or {MOST_EARLY_BYTES >> 20} MiB",
-                stage="session",
-                hint="it is not what a Realtime server sends; ask its operator",
-            )
-        )
 
-
-def _drop(what: object) -> None:
+def _drop(packet: RtpPacket) -> None:
     """Hear nothing."""

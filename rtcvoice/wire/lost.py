@@ -12,9 +12,11 @@ __all__ = ["ConnectionLost", "LostBy", "closed"]
 class LostBy(enum.Enum):
     """What the loss of a connection was noticed by."""
 
-    CHANNEL_CLOSED = "The server closed the event channel."
+    BROKEN = "The TCP connection broke, or the server gave it up for a fault of its own."
+    CHANNEL_CLOSED = "The server closed the event channel, or the WebSocket, in due form."
     CLOSE_NOTIFY = "The server closed the encrypted connection (DTLS close_notify)."
     EXPIRED = "The server said that the session's time is over."
+    GOING_AWAY = "The server leaves, or the session's time is over (WebSocket close code 1001)."
     ICE_FAILED = "The server answers no check of the path any more (RFC 7675)."
     SILENCE = "Nothing was heard from the server for too long."
     UNUSABLE = "What the server sent cannot be used."

@@ -19,6 +19,7 @@ from typing import Any
 
 from rtcvoice import events
 from rtcvoice.events import ClientEvent, Session
+from rtcvoice.sound.event_audio import PCM
 
 from .hearing import Hearing, Sound
 from .history import export
@@ -95,6 +96,18 @@ class ConversationState:
         """How the server finds out that the user's turn is over; None if it does not."""
         audio = self.session.audio if self.session else None
         return audio.input.turn_detection if audio and audio.input else None
+
+    @property
+    def input_format(self) -> str:
+        """The format of the user's audio, where that goes in events."""
+        audio = self.session.audio if self.session else None
+        return _format(audio.input if audio else None)
+
+    @property
+    def output_format(self) -> str:
+        """The format of answers' audio, where that comes in events."""
+        audio = self.session.audio if self.session else None
+        return _format(audio.output if audio else None)
 
     @property
     def transcription_only(self) -> bool:
@@ -294,3 +307,8 @@ class ConversationState:
         self.turns.transcribes = audio_in is None or audio_in.transcription is not None
         if detection is None:
             self._speaking_since = None
+
+
+def _format(config: events.AudioInputConfig | events.AudioOutputConfig | None) -> str:
+    known = config.format.type if config and config.format else None
+    return known or PCM

@@ -120,6 +120,7 @@ class Playback:
         """When our own buffers were last emptied."""
         self.clear_sent_at = 0.0
         """When we last told the server to drop what it has not sent."""
+        self._heard_ms: dict[str, int] = {}
         self._pace: float | None = None
         self._held = 0.0
         self._fresh = True  # speech has begun since the last flush
@@ -193,6 +194,16 @@ class Playback:
         if now - self.flushed_at < FLUSH_MEMORY:
             missed = self._held + now - self.flushed_at
         return min(audio_end_ms, max(0, audio_end_ms - round(missed * 1000)))
+
+    def note_heard(self, item_id: str, heard_ms: int) -> None:
+        """Note what was heard of an item that was cut, where we played it and know exactly."""
+        self._heard_ms[item_id] = heard_ms
+        if len(self._heard_ms) > KEPT:
+            del self._heard_ms[next(iter(self._heard_ms))]
+
+    def heard_exactly_ms(self, item_id: str) -> int | None:
+        """Return what was heard of an item that was cut; None where that is not known exactly."""
+        return self._heard_ms.get(item_id)
 
     def cut_off(self, now: float) -> None:
         """Note that the call ends here, whatever plays."""

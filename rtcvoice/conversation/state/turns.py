@@ -230,6 +230,9 @@ class Turns:
         Where the server cut another item of the response, this one was played before it to its end,
         or behind it not at all.
         """
+        if (exactly := self._playback.heard_exactly_ms(record.id)) is not None:
+            self._interrupt(record, exactly)
+            return
         cuts = [r for r in self._items if r.response_id == record.response_id and r.cut]
         if cuts and self._items.index(record) < self._items.index(cuts[0]):
             return

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from rtcvoice.emulator.session.outputs import Pcm
 from rtcvoice.emulator.session.schema import RequestError, invalid
+from rtcvoice.sound import g711
 
 __all__ = ["MOST_APPENDED", "AudioReader", "AudioWriter"]
 
@@ -50,28 +51,6 @@ def _as_pcm(samples: npt.NDArray[np.float32]) -> Pcm:
     return np.clip(np.rint(samples), -32768, 32767).astype(np.int16)
 
 
-@lru_cache(2)
-def _levels(kind: str) -> npt.NDArray[np.int16]:
-    """Return what each of the 256 codes of `audio/pcmu` or `audio/pcma` stands for (G.711)."""
-    code = np.arange(256)
-    if kind == "audio/pcmu":
-        code = ~code & 0xFF
-        size = ((((code & 0x0F) << 3) + 0x84) << ((code & 0x70) >> 4)) - 0x84
-        return np.where(code & 0x80, -size, size).astype(np.int16)
-    code = code ^ 0x55
-    size, segment = (code & 0x0F) << 4, (code & 0x70) >> 4
-    size = np.where(segment == 0, size + 8, (size + 0x108) << np.maximum(segment - 1, 0))
-    return np.where(code & 0x80, size, -size).astype(np.int16)
-
-
-@lru_cache(2)
-def _nearest(kind: str) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.uint8]]:
-    """Return the borders between the levels in order, and the code of each level."""
-    order = np.argsort(_levels(kind), kind="stable")
-    levels = _levels(kind)[order].astype(np.float64)
-    return (levels[1:] + levels[:-1]) / 2, order.astype(np.uint8)
-
-
 class AudioReader:
     """Reads the audio of events of one format; `format_` is that of the session's settings."""
 
@@ -94,7 +73,7 @@ class AudioReader:
             whole = len(data) // 2 * 2
             self._odd = data[whole:]
             return np.frombuffer(data[:whole], "<i2").astype(np.int16)
-        narrow = _levels(self._kind)[np.frombuffer(data, np.uint8)]
+        narrow = g711.decoded(data, self._kind)
         wide = np.zeros(len(narrow) * _RATIO, np.float32)
         wide[::_RATIO] = narrow * np.float32(_RATIO)
         return _as_pcm(self._smooth.process(wide))
@@ -115,5 +94,4 @@ class AudioWriter:
         smooth = self._smooth.process(samples.astype(np.float32))
         narrow = smooth[self._skip :: _RATIO]
         self._skip = (self._skip - len(smooth)) % _RATIO
-        borders, codes = _nearest(self._kind)
-        return base64.b64encode(codes[np.searchsorted(borders, narrow)].tobytes()).decode()
+        return base64.b64encode(g711.encoded(narrow, self._kind)).decode()

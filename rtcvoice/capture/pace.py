@@ -1,0 +1,40 @@
+"""How fast a track may take blocks: no faster than they last, whatever the source does; asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+
+__all__ = ["Pace"]
+
+LONGEST_BURST = 0.3
+"""Seconds of audio that a source which was late may give at once; about what is kept of a device's
+while nobody reads."""
+
+JUST_NOW = 0.002
+"""Seconds since the last block within which a source has not waited for the next one's time."""
+
+FASTEST = 1.02
+"""How much faster than the clock a source may run: a device's own clock is never as wrong as that,
+and a source that does not wait at all is held back."""
+
+
+class Pace:
+    """Lets blocks of 20 ms through. One task waits; `passed` tells of each that went."""
+
+    def __init__(self) -> None:
+        self.passed_at: float | None = None
+        """When the last block went, in seconds of the event loop; None before the first."""
+        self._allowed_at = 0.0
+
+    async def wait(self) -> None:
+        """Wait until one more block may go; let others run when the last one just did."""
+        now = asyncio.get_running_loop().time()
+        self._allowed_at = max(self._allowed_at + 0.02 / FASTEST, now - LONGEST_BURST)
+        if self._allowed_at > now:
+            await asyncio.sleep(self._allowed_at - now)
+        elif self.passed_at is not None and now - self.passed_at < JUST_NOW:
+            await asyncio.sleep(0)
+
+    def passed(self) -> None:
+        """Note that a block went."""
+        self.passed_at = asyncio.get_running_loop().time()

@@ -1,0 +1,126 @@
+"""Real calls over a WebSocket: speech and text, an answer that is talked over, tools, refusals."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import numpy as np
+import pytest
+from live import KEY, QUICK, Ear, calling, eventually, find
+from test_conversation_live import Mouth
+
+import rtcvoice
+from rtcvoice import ConfigError, SignalingError, Status
+from rtcvoice.emulator import Emulator, Faults, HttpFault, Pace, Strike, Turn
+from rtcvoice.emulator.voice import PromptVoice
+
+pytestmark = pytest.mark.usefixtures("no_stray_errors")
+
+
+def over_socket(server, **options):
+    return calling(server, transport="websocket", **options)
+
+
+async def test_speech_text_and_tools() -> None:
+    def double(number: int) -> int:
+        return 2 * number
+
+    script = [
+        Turn(says="twenty"),
+        Turn(says=(), calls=({"double": {"number": 21}},), then=Turn(says="It is {result}.")),
+    ]
+    async with Emulator(script=script, pace=QUICK) as server:  # noqa: SIM117
+        async with over_socket(server, tools=[double]) as call:
+            assert call.id.startswith("sess_")
+            assert call.timings.websocket is not None
+            audio = call.session.audio
+            assert audio.input.format.type == audio.output.format.type == "audio/pcm"
+            reply = await call.ask("How many?")
+            assert await reply.text() == "twenty"
+            await reply.played()
+            _, likeness = find(PromptVoice().clip("twenty").samples, reply.audio)
+            assert likeness > 0.99
+            stats = call.stats()
+            assert (stats.transport.route, stats.transport.via) == ("websocket", "direct")
+            assert stats.uplink.packets_sent > 10
+            assert stats.playout.underruns == 0
+            assert "42" in await (await call.ask("Twice?", output_modalities=["text"])).text()
+
+
+async def test_what_was_heard_of_an_answer_that_was_talked_over() -> None:
+    mouth, ear = Mouth("stop"), Ear()
+    script = [Turn(says="jitter-buffer"), Turn(says=())]
+    async with Emulator(script=script, pace=QUICK) as server:
+        async with over_socket(server, source=mouth.source, sink=ear) as call:
+            turns = call.turns()
+            truncated = asyncio.create_task(call.wait_for("conversation.item.truncated"))
+            await call.ask("Talk!")
+            await asyncio.sleep(0.3)
+            await mouth.speak()
+            cut = await asyncio.wait_for(truncated, 3)
+            await asyncio.sleep(0.1)
+            heard = ear.heard
+            said = [await anext(turns) for _ in range(2)][1]
+        assert said.status is Status.INTERRUPTED
+        assert said.heard_ms == cut.audio_end_ms
+        clip = PromptVoice().clip("jitter-buffer").samples
+        at, _ = find(clip[:2400], heard)
+        sounds = np.flatnonzero(np.abs(heard) > 0)
+        assert abs((sounds[-1] + 1 - at) / 24 - cut.audio_end_ms) <= 20
+        assert not call.absorbed_errors
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "code"),
+    [
+        (HttpFault.INVALID_KEY, 401, "invalid_api_key"),
+        (HttpFault.QUOTA, 429, "insufficient_quota"),
+        (HttpFault.HTML, 502, None),
+        (HttpFault.HTML_OK, 200, None),
+        (HttpFault.CUT, None, None),
+    ],
+)
+async def test_what_is_refused_says_why_and_tells_no_key(caplog, fault, status, code) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with Emulator(faults=Faults(http=fault)) as server:
+        with pytest.raises(SignalingError) as refused:
+            async with over_socket(server):
+                pass
+    assert (refused.value.status, refused.value.code) == (status, code)
+    assert KEY not in caplog.text + str(refused.value)
+
+
+async def test_a_server_that_does_not_answer_is_not_waited_for_any_longer() -> None:
+    async with Emulator(faults=Faults(http=HttpFault.HANG)) as server:
+        with pytest.raises(rtcvoice.TransportError) as late:
+            async with over_socket(server, connect_timeout=0.2):
+                pass
+    assert late.value.stage == "websocket"
+
+
+async def test_nobody_listens_there() -> None:
+    async with Emulator() as server:
+        url = server.url
+    with pytest.raises(SignalingError, match="nothing listens there"):
+        async with rtcvoice.connect(
+            base_url=url, api_key=KEY, source=None, sink=None, transport="websocket"
+        ):
+            pass
+
+
+def test_a_key_does_not_travel_unencrypted() -> None:
+    with pytest.raises(ConfigError, match="unencrypted"):
+        rtcvoice.connect(base_url="http://192.0.2.1/v1", api_key=KEY, transport="websocket")
+
+
+@pytest.mark.parametrize(
+    ("strike", "why"), [(Strike.CLOSE_CHANNEL, "broke"), (Strike.CLOSE_PEER, "closed")]
+)
+async def test_a_connection_that_ends_ends_the_call(strike, why) -> None:
+    async with Emulator(pace=Pace()) as server, over_socket(server, reconnect=None) as call:
+        await eventually(lambda: server.calls)
+        list(server.calls.values())[-1].strike(strike)
+        ended = await asyncio.wait_for(call.wait_ended(), 5)
+        assert not ended.normal
+        assert why in ended.reason
