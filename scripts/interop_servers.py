@@ -12,7 +12,7 @@ import struct
 import sys
 import tempfile
 import wave
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -38,8 +38,11 @@ Step = tuple[str, bool | None, str]
 
 
 @asynccontextmanager
-async def pion() -> AsyncIterator[str]:
+async def pion(run: Sequence[str] = (), variables: Mapping[str, str] = {}) -> AsyncIterator[str]:
     """Build and run scripts/interop_pion; yields its address. Raises OSError with what is missing.
+
+    `run` goes before the command, `variables` into its environment: HOST, where it listens, and
+    TCP_ONLY.
 
     Needs Debian's golang-go and golang-github-pion-webrtc.v3-dev.
     """
@@ -54,7 +57,7 @@ async def pion() -> AsyncIterator[str]:
     if built.returncode:
         raise OSError(errors.decode()[:300])
     packets.write_bytes(opus_packets())
-    async with _running(str(program), str(packets)) as url:
+    async with _running(*run, str(program), str(packets), variables=variables) as url:
         yield url
 
 
@@ -84,10 +87,13 @@ def install_speech_server() -> None:
 
 
 @asynccontextmanager
-async def _running(*command: str) -> AsyncIterator[str]:
+async def _running(*command: str, variables: Mapping[str, str] = {}) -> AsyncIterator[str]:
     """Run a program that prints its address first, and end it."""
     process = await asyncio.create_subprocess_exec(
-        *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
+        *command,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        env={**os.environ, **variables},
     )
     try:
         async with asyncio.timeout(START_TIMEOUT):

@@ -149,11 +149,18 @@ func (c *call) finish(response event, item event, status string) {
 	c.send("response.done", event{"response": response})
 }
 
+// Has a call take media by TCP alone, at one port for all; nil where media goes by UDP.
+var byTCP func(*webrtc.SettingEngine)
+
 func answer(offer string, packets [][]byte) (string, error) {
 	settings := webrtc.SettingEngine{}
 	settings.SetLite(os.Getenv("LITE") != "")
 	settings.SetIncludeLoopbackCandidate(true)
-	settings.SetInterfaceFilter(func(name string) bool { return name == "lo" })
+	host := os.Getenv("HOST")
+	settings.SetInterfaceFilter(func(name string) bool { return host != "" || name == "lo" })
+	if byTCP != nil {
+		byTCP(&settings)
+	}
 	engine := &webrtc.MediaEngine{}
 	if err := engine.RegisterDefaultCodecs(); err != nil {
 		return "", err
@@ -227,7 +234,23 @@ func main() {
 		out.WriteHeader(http.StatusCreated)
 		_, _ = io.WriteString(out, sdp)
 	})
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	host := os.Getenv("HOST")
+	if host == "" {
+		host = "127.0.0.1"
+	}
+	if os.Getenv("TCP_ONLY") != "" {
+		media, err := net.Listen("tcp4", host+":0")
+		if err != nil {
+			log.Fatal(err)
+		}
+		mux := webrtc.NewICETCPMux(nil, media, 64)
+		byTCP = func(settings *webrtc.SettingEngine) {
+			settings.SetIncludeLoopbackCandidate(false)
+			settings.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeTCP4})
+			settings.SetICETCPMux(mux)
+		}
+	}
+	listener, err := net.Listen("tcp", host+":0")
 	if err != nil {
 		log.Fatal(err)
 	}
