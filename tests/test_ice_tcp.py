@@ -19,6 +19,7 @@ from rtcvoice.rest.tunnels import dial
 from rtcvoice.system.hosts import Reach, reach_of
 from rtcvoice.wire._ice_tcp import Ways
 from rtcvoice.wire.framing import LARGEST_FRAME, Deframer, FrameError, framed
+from rtcvoice.wire.in_flight import InFlight
 from rtcvoice.wire.tcp_candidates import choose_tcp
 from rtcvoice.wire.tcp_link import LinkState, TcpLink
 
@@ -304,3 +305,30 @@ def test_a_check_says_whom_it_is_for():
     assert ufrag_of_check(bytes(check)) == "Dfub/realtime-4"
     assert ufrag_of_check(b"\x00\x01" + bytes(30)) == ""
     assert ufrag_of_check(b"") == ""
+
+
+# -- what is under way -----------------------------------------------------------------------------
+
+
+def test_nothing_more_is_sent_while_what_was_sent_is_late():
+    flight = InFlight()
+    assert not flight.is_late(0, 1.0)
+    flight.give(100, 1.0)
+    assert not flight.is_late(100, 1.04)
+    assert not flight.is_late(0, 1.08)  # a round trip of 80 ms
+    flight.give(100, 2.0)
+    flight.give(100, 2.02)
+    assert not flight.is_late(200, 2.27)
+    assert flight.is_late(200, 2.29)
+    assert not flight.is_late(100, 2.29)  # the first is there, the second has 20 ms more
+    assert flight.is_late(100, 2.31)
+    assert not flight.is_late(0, 2.5)
+    assert not flight.is_late(0, 9.0)
+
+
+def test_bytes_that_are_counted_twice_by_the_system_do_no_harm():
+    flight = InFlight()
+    flight.give(100, 1.0)
+    assert not flight.is_late(5000, 1.1)  # encrypted, they are more
+    assert flight.is_late(5000, 3.0)
+    assert not flight.is_late(0, 3.1)

@@ -1,9 +1,9 @@
 """One TCP connection that carries datagrams: for networks that let no UDP through.
 
 TCP delivers everything, late: what waits for a slow network is soon too old to be heard, and delays
-all that follows. So a datagram that could not leave within `MOST_WAITING` seconds is dropped, and
-the system is asked to keep little of its own. Whoever sends speech, DTLS or SCTP by UDP is prepared
-for that.
+all that follows. So a datagram that could not leave within `MOST_WAITING` seconds is dropped, the
+system is asked to keep little of its own, and nothing is sent while the network is late. Whoever
+sends speech, DTLS or SCTP by UDP is prepared for that.
 
 RFC 4571 (framing), RFC 6544 (ICE).
 """
@@ -14,9 +14,11 @@ import asyncio
 import enum
 import logging
 import socket
+import struct
+import sys
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import cast
+from typing import Any, cast
 
 from rtcvoice.errors import RtcVoiceError, one_line
 from rtcvoice.masking import masked
@@ -24,6 +26,10 @@ from rtcvoice.rest.tunnels import Dialled, TunnelError
 from rtcvoice.system.hosts import bracketed
 from rtcvoice.system.states import StateTable
 from rtcvoice.wire.framing import Deframer, FrameError, framed
+from rtcvoice.wire.in_flight import InFlight
+
+if sys.platform == "linux":
+    import fcntl
 
 __all__ = ["Address", "Dial", "LinkState", "TcpLink"]
 
@@ -37,6 +43,14 @@ MOST_QUEUED = 64
 
 MOST_UNSENT = 2048
 """Bytes that the system may hold back unsent (TCP_NOTSENT_LOWAT): 160 ms at 100 kbit/s."""
+
+ONE_SEGMENT = 1200
+"""Bytes that are given to the system at once, when several datagrams waited."""
+
+LOOK = 0.02
+"""Seconds after which is looked again whether the network has taken what was sent."""
+
+SIOCOUTQ = 0x5411
 
 Address = tuple[str, int]
 Dial = Callable[[str, int], Awaitable[Dialled]]
@@ -96,6 +110,9 @@ class TcpLink(asyncio.Protocol):
         self._dialled: Dialled | None = None
         self._transport: asyncio.Transport | None = None
         self._is_full = False
+        self._in_flight = InFlight()
+        self._socket: Any = None  # where the system tells how much of it is under way
+        self._looking: asyncio.TimerHandle | None = None
         self._waiting: deque[tuple[float, bytes]] = deque()
         self._now = asyncio.get_running_loop().time
 
@@ -125,7 +142,7 @@ class TcpLink(asyncio.Protocol):
         self._transport = transport = cast(asyncio.Transport, dialled.writer.transport)
         transport.set_protocol(self)
         transport.set_write_buffer_limits(high=0)
-        _send_at_once(transport)
+        self._socket = _send_at_once(transport)
         self.local = tuple(transport.get_extra_info("sockname") or self.local)[:2]
         self._become(LinkState.UP)
         self.up.set_result(True)
@@ -134,12 +151,9 @@ class TcpLink(asyncio.Protocol):
         """Send a datagram, or let it wait for a short time; before it is up it is dropped."""
         if self._transport is None:
             return
-        if not self._is_full:
-            self._write(datagram)
-            return
         now = self._now()
         self._waiting.append((now, datagram))
-        self._drop_old(now)
+        self._send_waiting(now)
 
     def close(self) -> None:
         """End it; idempotent."""
@@ -166,19 +180,39 @@ class TcpLink(asyncio.Protocol):
     def resume_writing(self) -> None:
         """Send what waits and is not too old."""
         self._is_full = False
-        self._drop_old(self._now())
-        while self._waiting and not self._is_full:
-            self._write(self._waiting.popleft()[1])
+        self._send_waiting(self._now())
 
     # -- the rest -------------------------------------------------------------------------------
 
-    def _write(self, datagram: bytes) -> None:
-        assert self._transport is not None
+    def _send_waiting(self, now: float) -> None:
+        """Send what waits, while the network takes it in time; look again soon if it does not."""
+        self._drop_old(now)
+        while self._waiting and not self._is_full and self._transport is not None:
+            if self._socket is not None and self._in_flight.is_late(_unsent(self._socket), now):
+                self._look_again()
+                return
+            frames = b""
+            while self._waiting and len(frames) < ONE_SEGMENT:
+                frames += self._framed(self._waiting.popleft()[1])
+            if self._socket is not None:
+                self._in_flight.give(len(frames), now)
+            self._transport.write(frames)
+
+    def _look_again(self) -> None:
+        if self._looking is None:
+            self._looking = asyncio.get_running_loop().call_later(LOOK, self._look)
+
+    def _look(self) -> None:
+        self._looking = None
+        self._send_waiting(self._now())
+
+    def _framed(self, datagram: bytes) -> bytes:
         try:
-            self._transport.write(framed(datagram))
+            return framed(datagram)
         except FrameError as exc:
             self.dropped += 1
             logger.warning("x not sent by TCP: %s", exc)
+            return b""
 
     def _drop_old(self, now: float) -> None:
         while self._waiting and (
@@ -198,6 +232,8 @@ class TcpLink(asyncio.Protocol):
         self._become(LinkState.CLOSED)
         self.trouble = trouble
         self._waiting.clear()
+        if self._looking is not None:
+            self._looking.cancel()
         transport, self._transport = self._transport, None
         if transport is not None and self._is_full:
             transport.abort()  # a closing one would wait until the rest is sent, perhaps for ever
@@ -219,11 +255,23 @@ class TcpLink(asyncio.Protocol):
         self.state = LINK.change(self.state, state, f"TCP to {self.address[0]}")
 
 
-def _send_at_once(transport: asyncio.Transport) -> None:
-    """Have each datagram leave at once (TCP_NODELAY), and the system keep little of them."""
+def _send_at_once(transport: asyncio.Transport) -> Any:
+    """Have each datagram leave at once (TCP_NODELAY), and the system keep little of them.
+
+    Returns the socket where it tells how much is under way (Linux), else None.
+    """
     sock = transport.get_extra_info("socket")
     if sock is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
-        return
+        return None
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if (low := getattr(socket, "TCP_NOTSENT_LOWAT", None)) is not None:
         sock.setsockopt(socket.IPPROTO_TCP, low, MOST_UNSENT)
+    return sock if sys.platform == "linux" else None
+
+
+def _unsent(sock: Any) -> int:
+    """Return how many bytes are not acknowledged yet (SIOCOUTQ, tcp(7)); 0 if unknown."""
+    try:
+        return int(struct.unpack("i", fcntl.ioctl(sock.fileno(), SIOCOUTQ, bytes(4)))[0])
+    except (OSError, ValueError):  # it was just closed
+        return 0
