@@ -85,8 +85,14 @@ ALLOWED: dict[str, set[str]] = {
     | {"config", "conversation", "playout.tee"}
     | {"call.finishing", "call.legs", "call.life", "call.message", "call.roads", "call.timings"},
     "call": LEAVES | ROADS | {"config", "rest", "wire", "device", "call"},
+    # What is recorded: the format is a leaf that the emulator's recorder shares.
+    "recording": LEAVES | {"recording"},
+    "recording.format": set(),
+    "recording.masks": {"masking"},
     "emulator": LEAVES
     | {
+        "recording.format",
+        "recording.masks",
         "wire._aiortc",
         "wire._channels",
         "wire._media",

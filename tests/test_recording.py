@@ -61,11 +61,11 @@ def test_both_sides_stand_beside_each_other_on_the_time_of_the_events(tmp_path):
     assert right[12_000 + 5 * BLOCK] == 105
     recorder._events.close()
     recorder._wave.close()
-    recorder._audio.close()
+    recorder._place.close()
 
 
 async def test_a_voice_that_is_not_heard_does_not_pile_up(tmp_path):
-    recorder = Recorder(tmp_path, lambda: 0.0)
+    recorder = Recorder(tmp_path / "call", lambda: 0.0)
     for n in range(1000):
         recorder.said(tone(n))
     assert recorder._waiting <= 12_000
@@ -73,14 +73,14 @@ async def test_a_voice_that_is_not_heard_does_not_pile_up(tmp_path):
         recorder.heard(tone(0))
     await recorder.aclose()
     await recorder.aclose()
-    _, right = read_audio(tmp_path)
+    _, right = read_audio(tmp_path / "call")
     assert right[0] == 1000 - 25  # the newest half second, from its beginning
     assert not right[25 * BLOCK :].any()
 
 
 async def test_a_disk_that_fails_ends_the_recording_and_nothing_else(tmp_path, caplog):
-    (tmp_path / "call").write_text("a file where a folder should be")
-    recorder = Recorder(tmp_path / "call", lambda: 0.0)
+    (tmp_path / "calls").write_text("a file where a folder should be")
+    recorder = Recorder(tmp_path / "calls" / "call", lambda: 0.0)
     recorder.event("in", {"type": "response.create"})
     recorder.heard(tone(1))
     await recorder.aclose()
@@ -157,8 +157,8 @@ def test_all_recordings_together_are_bounded_and_what_fitted_stays_readable(tmp_
 
 async def test_calls_of_one_client_are_recorded_apart_and_can_be_joined(tmp_path):
     """A call that goes on over a second connection: at some moments both are there."""
-    for name, offered_at, value in (("rtc_a", 1000.0, 100), ("rtc_b", 1000.2, 30)):
-        recorder = Recorder(tmp_path / name, lambda: 0.1, offered_at=offered_at)
+    for name, began_at, value in (("rtc_a", 1000.0, 100), ("rtc_b", 1000.2, 30)):
+        recorder = Recorder(tmp_path / name, lambda: 0.1, began_at=began_at)
         for _ in range(10):
             recorder.said(tone(value + 1))
             recorder.heard(tone(value))
@@ -170,7 +170,7 @@ async def test_calls_of_one_client_are_recorded_apart_and_can_be_joined(tmp_path
     ]
     overlapping = joined_audio([tmp_path / "rtc_a", tmp_path / "rtc_a"])
     assert tuple(overlapping[3000]) == (200, 202)
-    assert json.loads((tmp_path / "rtc_a" / "call.json").read_text())["offered_at"] == 1000.0
+    assert json.loads((tmp_path / "rtc_a" / "call.json").read_text())["began_at"] == 1000.0
     assert len(joined_audio([])) == 0
     with pytest.raises(ConfigError, match="no recording"):
         joined_audio([tmp_path])

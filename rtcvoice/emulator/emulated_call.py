@@ -74,7 +74,7 @@ class CallNotes:
         self._recorder: Recorder | None = None
         if folder is not None:
             self._recorder = Recorder(
-                folder / checked_call_id(call_id), self._clock, room, offered_at=time.time()
+                folder / checked_call_id(call_id), self._clock, room, began_at=time.time()
             )
 
     @property

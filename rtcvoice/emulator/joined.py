@@ -25,7 +25,7 @@ def joined_audio(folders: Iterable[str | Path]) -> npt.NDArray[np.int16]:
     Sample 0 is the moment of the first offer. Where calls overlap, they are added, as they would be
     heard. Raises ConfigError for a folder without a recording.
     """
-    calls = sorted((_offered_at(Path(folder)), Path(folder)) for folder in folders)
+    calls = sorted((_began_at(Path(folder)), Path(folder)) for folder in folders)
     if not calls:
         return np.zeros((0, 2), np.int16)
     first = calls[0][0]
@@ -41,9 +41,9 @@ def joined_audio(folders: Iterable[str | Path]) -> npt.NDArray[np.int16]:
     return np.clip(joined, -32768, 32767).astype(np.int16)
 
 
-def _offered_at(folder: Path) -> float:
+def _began_at(folder: Path) -> float:
     try:
-        return float(json.loads((folder / "call.json").read_text(encoding="ascii"))["offered_at"])
+        return float(json.loads((folder / "call.json").read_text(encoding="ascii"))["began_at"])
     except (OSError, ValueError, KeyError, TypeError) as exc:
         raise _no_recording(folder, exc) from exc
 

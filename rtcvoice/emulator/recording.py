@@ -1,33 +1,31 @@
 """What happened in each call, on disk: every event as a line of JSON, both voices in one WAV file.
 
     DIR/rtc_.../events.jsonl   {"time": 1.234, "dir": "out", "event": {...}}
-    DIR/rtc_.../call.json      {"call_id": "rtc_...", "offered_at": 1796000000.123}   Unix time
+    DIR/rtc_.../call.json      {"format": 1, "call_id": "rtc_...", "began_at": 1796000000.123, ...}
     DIR/rtc_.../audio.wav      24 kHz; left what the user said, as it was heard, right the assistant
 
-`dir` is the client's view, as in a client's own logs: "out" is what it sent, "in" what it was sent.
-What is not a JSON object is `"text"` in place of `"event"`. `time` counts seconds from the
-offer, and so does the audio: before the connection stood there is silence.
+The format is that of the client's recordings (`recording/format.py`), seen from this side. The call
+began with the offer: before the connection stood there is silence.
 
 Lines go to the disk as they come, audio once a second with a true header: a killed process leaves
 files that can be read, short of the last second. Calls of one client, one after the other or at
-once, are put together by `offered_at` (`joined.py`). A disk that fails, or as many bytes as all
+once, are put together by `began_at` (`joined.py`). A disk that fails, or as many bytes as all
 recordings may have together, end the recording, not the call.
 """
 
 from __future__ import annotations
 
-import json
 import logging
-import wave
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from rtcvoice.emulator.session.outputs import RATE_HZ, Pcm
 from rtcvoice.errors import ConfigError
+from rtcvoice.recording.format import AUDIO, EVENTS, FORMAT, CallFolder, LineFile, StereoWave
+from rtcvoice.recording.masks import masked_value
 
 __all__ = [
     "NO_RECORDER",
@@ -105,7 +103,7 @@ class Recorder:
     """Records one call into `folder`, which it makes when there is something to record.
 
     Belongs to one event loop; nothing raises.
-    `clock` gives seconds since the call was offered, which was at `offered_at` in Unix time. Both
+    `clock` gives seconds since the call was offered, which was at `began_at` in Unix time. Both
     sides share the user's timeline: a block of the assistant's stands beside the block that was
     heard after it was said. What it writes is taken from `room`; when that is used up, the
     recording goes no further.
@@ -117,10 +115,10 @@ class Recorder:
         clock: Callable[[], float],
         room: Room | None = None,
         *,
-        offered_at: float = 0.0,
+        began_at: float = 0.0,
     ) -> None:
         self._folder = folder
-        self._offered_at = offered_at
+        self._began_at = began_at
         self._clock = clock
         self._room = room or Room()
         self._opened = False
@@ -129,26 +127,27 @@ class Recorder:
         self._pending: list[bytes] = []
         self._began = False
         self._failed = False
-        self._events: IO[str] | None = None
-        self._wave: wave.Wave_write | None = None
-        self._audio: IO[bytes] | None = None
+        self._place: CallFolder | None = None
+        self._events: LineFile | None = None
+        self._wave: StereoWave | None = None
 
     def _open(self) -> None:
         self._opened = True
         folder = self._folder
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            call = {"call_id": folder.name, "offered_at": round(self._offered_at, 3)}
-            (folder / "call.json").write_text(json.dumps(call) + "\n", encoding="ascii")
-            self._events = (folder / "events.jsonl").open("w", buffering=1, encoding="ascii")
-            self._audio = (folder / "audio.wav").open("wb")
-            self._wave = wave.open(self._audio, "wb")  # noqa: SIM115
-            self._wave.setnchannels(2)
-            self._wave.setsampwidth(2)
-            self._wave.setframerate(RATE_HZ)
+            place = self._place = CallFolder(folder.parent, folder.name)
+            place.write_call(
+                {
+                    "format": FORMAT,
+                    "made_by": "rtcvoice emulator",
+                    "call_id": folder.name,
+                    "began_at": round(self._began_at, 3),
+                }
+            )
+            self._events = place.lines(EVENTS)
+            self._wave = place.wave(AUDIO, rate=RATE_HZ)  # even of a call without audio
         except OSError as exc:
             self._fail(exc)
-        self._save()  # the header: even a call without audio leaves a WAV file
 
     def event(self, direction: str, event: dict[str, Any]) -> None:
         """Write an event; `direction` is the emulator's view: "in" came from the client."""
@@ -200,20 +199,20 @@ class Recorder:
             self._open()
         if not self._failed and self._events is not None:
             try:
-                line = json.dumps({"time": round(self._clock(), 4), **fields}) + "\n"
-                self._room.take(len(line))
-                self._events.write(line)
+                fields = masked_value(fields, raw=True)
+                size = self._events.write({"time": round(self._clock(), 4), **fields})
+                self._room.take(size)
+                self._events.flush()
             except OSError as exc:
                 self._fail(exc)
 
     def _save(self) -> None:
         pending, self._pending = self._pending, []
-        if not self._failed and self._wave is not None and self._audio is not None:
+        if not self._failed and self._wave is not None:
             try:
                 frames = b"".join(pending)
                 self._room.take(len(frames))
-                self._wave.writeframes(frames)  # and makes the header true
-                self._audio.flush()
+                self._wave.write(frames)
             except OSError as exc:
                 self._fail(exc)
 
@@ -225,7 +224,6 @@ class Recorder:
         """Free the files; what they cannot take any more is lost."""
         self._failed = True
         self._said.clear()
-        for file in (self._events, self._wave, self._audio):
-            with suppress(OSError):
-                if file is not None:
-                    file.close()
+        for file in (self._events, self._wave, self._place):
+            if file is not None:
+                file.close()
