@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
+from emulator_driver import speech
 from live import BentEmulator, Census, calling, eventually
 from virtual_loop import run
 
@@ -27,6 +29,7 @@ from rtcvoice.call.signs import Signs
 from rtcvoice.emulator import Faults, SessionEnd, Strike
 from rtcvoice.sound.samples import Block
 from rtcvoice.stats import TransportStats, UplinkStats
+from rtcvoice.system import sleep
 from rtcvoice.wire.lost import ConnectionLost, LostBy
 
 AWAY = SignalingError("cannot talk to the server")
@@ -82,7 +85,6 @@ class FakeLeg:
     progress = (0, 0)
     message_limit = 65536
     round_trip = 0.0
-    server_time = None
 
     audio_in_events = False
 
@@ -95,6 +97,7 @@ class FakeLeg:
         self.sent: list[dict] = []
         self.closed = self.hung_up = False
         self.deaf_since: float | None = None
+        self.server_time = 5000.0, now()
         self.transport = self
 
     # its transport
@@ -114,11 +117,15 @@ class FakeLeg:
         first = not hasattr(self, "on_text")
         self.on_text = on_text
         if first and self._scene.session is not None:
-            session = {"instructions": "Hi."}
+            session = {"instructions": "Hi.", **self._scene.fields}
             self._tell(self._scene.session, {"type": "session.created", "session": session})
 
     def detach(self) -> None:
         self.on_text = lambda text: None
+
+    def say(self, event: dict) -> None:
+        """Let the server send an event now."""
+        self.on_text(json.dumps({"event_id": "event_1", **event}))
 
     def _tell(self, delay: float, event: dict) -> None:
         loop = asyncio.get_running_loop()
@@ -158,6 +165,7 @@ class Scene:
         self.address = "192.0.2.1"
         self.session: float | None = 0.01
         self.updates: list[dict] = []
+        self.fields: dict[str, object] = {}
         self.events: list[object] = []
 
         async def run_stages(connecting: Connecting) -> FakeLeg:
@@ -192,13 +200,49 @@ class Scene:
         return all(leg.closed for leg in self.legs)
 
 
+SAID = speech(2.0)
+
+
+async def numbers():
+    for number in range(100_000):
+        yield np.full(480, number % 1000, np.int16)
+
+
+class Counting(rtcvoice.PcmSource):
+    """Counts the blocks that are taken of it."""
+
+    taken = 0
+
+    def _next(self, count):
+        self.taken += 1
+        return super()._next(count)
+
+
+class Microphone(rtcvoice.Source):
+    """A device: what nobody reads is gone."""
+
+    rate = 24000
+    index = 0
+
+    async def open(self):
+        pass
+
+    async def aclose(self):
+        pass
+
+    async def read(self):
+        await asyncio.sleep(0.02)
+        self.index += 480
+        return Block(np.full(480, 7, np.int16), self.index, now())
+
+
 @pytest.fixture
 def scene(monkeypatch: pytest.MonkeyPatch) -> Scene:
     return Scene(monkeypatch)
 
 
 async def back(call: rtcvoice.Call) -> rtcvoice.Reconnected:
-    return await call.wait_for("rtcvoice.reconnected", timeout=300)
+    return await call.wait_for("rtcvoice.reconnected", timeout=4000)
 
 
 # -- going on ------------------------------------------------------------------------------------
@@ -521,57 +565,233 @@ def test_how_long_a_session_lives_is_told_by_the_servers_clock(expires_at, serve
     assert time.ends_at == 110.0 + left
 
 
+class Talk:
+    is_quiet = is_answering = False
+
+
+@pytest.mark.parametrize(
+    ("left", "quiet", "answering", "may"),
+    [
+        (100.0, False, True, False),
+        (100.0, True, False, True),
+        (31.0, False, False, False),  # the user speaks: there is time
+        (29.0, False, False, True),
+        (29.0, False, True, False),
+        (1.9, False, True, True),
+    ],
+)
+def test_when_a_leg_may_be_left(left, quiet, answering, may):
+    time = LegTime(began=0.0)
+    talk = Talk()
+    talk.is_quiet, talk.is_answering = quiet, answering
+    assert time.may_leave(3600.0 - left, talk) is may
+
+
+def test_when_the_next_leg_is_begun():
+    assert LegTime(began=10.0).renew_at == 10.0 + 3600.0 - 180.0
+    assert LegTime(began=10.0, renew_after=60.0).renew_at == 70.0
+    short = LegTime(began=10.0, expires_at=1000, server_time=(900.0, 10.0))
+    assert short.renew_at == 10.0 + 75.0
+
+
+@pytest.fixture
+def quiet(monkeypatch: pytest.MonkeyPatch) -> Talk:
+    talk = Talk()
+    talk.is_quiet = True
+    for name in ("is_quiet", "is_answering"):
+        told = property(lambda conversation, name=name: getattr(talk, name))
+        monkeypatch.setattr(f"rtcvoice.conversation.road.CallConversation.{name}", told)
+    return talk
+
+
+def test_an_old_leg_is_replaced_while_it_goes_on(scene, quiet):
+    async def main():
+        source = Counting(numbers())
+        async with scene.connect(source=source, reconnect=Reconnect(renew_after=60)) as call:
+            for number in range(3):
+                await call.seed([{"role": "user", "text": f"Line {number}"}])
+                event = await back(call)
+                assert (event.gap, event.renewed, event.replayed) == (0.0, True, number + 1)
+                assert now() == pytest.approx(1000 + 60.1 * (number + 1), abs=1.5 * (number + 1))
+            await asyncio.sleep(1)
+            assert call.state is CallState.ACTIVE
+            sent = [index for leg in scene.legs for index in leg.track.blocks]
+            assert sent == list(range(0, 480 * len(sent), 480))  # each block on one leg, in order
+            assert len(sent) == source.taken
+            assert [leg.closed for leg in scene.legs] == [True, True, True, False]
+            assert not any(isinstance(event, rtcvoice.Reconnecting) for event in scene.events)
+
+    run(main())
+
+
+def test_a_quiet_moment_is_waited_for_and_the_next_leg_is_ready(scene, quiet):
+    async def main():
+        async with scene.connect(reconnect=Reconnect(renew_after=60)) as call:
+            quiet.is_quiet = False
+            await asyncio.sleep(100)
+            assert (call.id, len(scene.legs)) == ("rtc_0", 2)
+            await call.seed([{"role": "user", "text": "Meanwhile"}])
+            waiting = asyncio.create_task(back(call))
+            began = now()
+            quiet.is_quiet = True
+            await waiting
+            assert now() - began < 0.2
+            texts = [each["item"]["content"][0]["text"] for each in scene.legs[1].sent]
+            assert texts == ["Meanwhile"]
+
+    run(main())
+
+
+def test_where_no_quiet_moment_comes_it_is_cut_at_the_last(scene, quiet):
+    async def main():
+        scene.fields = {"expires_at": 5120}
+        async with scene.connect() as call:
+            quiet.is_quiet, quiet.is_answering = False, True
+            await back(call)
+            assert len(scene.begun) == 2
+            assert now() == pytest.approx(1000 + 120 - 2, abs=0.2)
+
+    run(main())
+
+
+def test_a_leg_that_is_lost_while_the_next_one_waits_costs_nothing(scene, quiet):
+    async def main():
+        async with scene.connect(reconnect=Reconnect(renew_after=60)) as call:
+            quiet.is_quiet = False
+            await asyncio.sleep(100)
+            scene.legs[0].lost.set_result(FAILED)
+            event = await back(call)
+            assert not event.renewed
+            assert event.gap < 0.2
+            assert len(scene.legs) == 2
+
+    run(main())
+
+
+def test_a_renewal_that_fails_is_tried_again_and_the_call_goes_on(scene, quiet):
+    async def main():
+        async with scene.connect(reconnect=Reconnect(window=5, renew_after=60)) as call:
+            scene.attempts = [AWAY] * 8
+            event = await back(call)
+            assert event.renewed
+            assert call.state is CallState.ACTIVE
+            assert len(scene.begun) == 10
+
+    run(main())
+
+
+# -- a process that stands still -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("alive", [False, True])
+def test_a_process_that_stood_still_looks_for_the_server_at_once(scene, alive):
+    async def main():
+        async with scene.connect() as call:
+            await asyncio.sleep(15.5)
+            if not alive:
+                scene.legs[0].deaf_since = now()
+            asyncio.get_running_loop().block(30)
+            began = now()
+            await asyncio.sleep(2)
+            assert call.id == ("rtc_0" if alive else "rtc_1")
+            assert call.state is CallState.ACTIVE
+            if not alive:
+                assert call.legs[0].why == "the process stood still"
+            assert now() - began == pytest.approx(2.0)
+
+    run(main())
+
+
+def test_sleep_is_told_by_clocks_and_not_by_the_time_of_day():
+    at = {"awake": 100.0, "elapsed": 100.0}
+    clocks = sleep.Clocks(lambda: at["awake"], lambda: at["elapsed"])
+    pauses = sleep.Pauses(1.0, clocks)
+
+    def later(awake: float, elapsed: float) -> sleep.Pause | None:
+        at["awake"] += awake
+        at["elapsed"] += elapsed
+        return pauses.look()
+
+    assert later(1.0, 1.0) is None
+    assert later(2.5, 2.5) is None  # a busy loop
+    assert later(1.0, 31.0) is sleep.Pause.SLEPT
+    assert later(1.0, 1.0) is None
+    assert later(20.0, 20.0) is sleep.Pause.STOPPED
+    for platform in ("linux", "darwin", "win32"):
+        if platform == "linux" and not hasattr(time, "CLOCK_BOOTTIME"):
+            continue
+        clock = sleep.counting_sleep(platform)
+        assert clock() <= clock()
+
+
+# -- words in the gap ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("spoken", [False, True])
+@pytest.mark.parametrize("answers", [False, True])
+def test_words_in_the_gap_are_posted_and_answered_once(scene, spoken, answers):
+    class Device(Microphone):
+        async def read(self):
+            block = await super().read()
+            at = self.index % len(SAID)
+            loud = spoken and 0.5 < now() - self.lost_at < 2.5
+            samples = SAID[at : at + 480] if loud else np.zeros(480, np.int16)
+            return Block(samples, block.index, block.time)
+
+    detection = {"type": "server_vad", "create_response": answers}
+    scene.fields = {"audio": {"input": {"turn_detection": detection}}}
+
+    async def main():
+        source = Device()
+        source.lost_at = now() + 5
+        async with scene.connect(source=source) as call:
+            await asyncio.sleep(5)
+            scene.attempts = [AWAY] * 4
+            scene.legs[0].lost.set_result(FAILED)
+            await back(call)
+            await asyncio.sleep(2)
+            leg = scene.legs[1]
+            posted = [
+                part
+                for event in leg.sent
+                if event["type"] == "conversation.item.create"
+                for part in event["item"]["content"]
+                if part["type"] == "input_audio"
+            ]
+            asked = [event for event in leg.sent if event["type"] == "response.create"]
+            wanted = spoken and answers
+            seconds = sum(len(part["audio"]) for part in posted) * 3 / 4 / 48000
+            assert seconds == (pytest.approx(2.6, abs=0.4) if wanted else 0)
+            assert len(asked) == wanted
+
+    run(main())
+
+
 # -- the source ----------------------------------------------------------------------------------
 
 
 def test_what_waits_stands_still_and_every_block_goes_to_one_leg(scene):
-    async def chunks():
-        for number in range(10_000):
-            yield np.full(480, number % 1000, np.int16)
-
-    class Counting(rtcvoice.PcmSource):
-        taken = 0
-
-        def _next(self, count):
-            Counting.taken += 1
-            return super()._next(count)
-
     async def main():
-        source = Counting(chunks())
+        source = Counting(numbers())
         async with scene.connect(source=source) as call:
             await asyncio.sleep(1.005)
             scene.attempts = [AWAY] * 12
             scene.legs[0].lost.set_result(FAILED)
             await asyncio.sleep(0.1)
-            taken = Counting.taken
+            taken = source.taken
             await back(call)
-            assert Counting.taken <= taken + 1
+            assert source.taken <= taken + 1
             await asyncio.sleep(1)
             sent = scene.legs[0].track.blocks + scene.legs[1].track.blocks
-            assert len(sent) == Counting.taken
+            assert len(sent) == source.taken
             assert len(set(sent)) == len(sent)
 
     run(main())
 
 
 def test_a_microphone_runs_on_and_is_remembered(scene):
-    class Device(rtcvoice.Source):
-        rate = 24000
-        index = 0
-
-        async def open(self):
-            pass
-
-        async def aclose(self):
-            pass
-
-        async def read(self):
-            await asyncio.sleep(0.02)
-            self.index += 480
-            return Block(np.full(480, 7, np.int16), self.index, now())
-
     async def main():
-        source = Device()
+        source = Microphone()
         async with scene.connect(source=source) as call:
             await asyncio.sleep(1.005)
             scene.attempts = [AWAY] * 5
@@ -625,3 +845,47 @@ async def test_a_session_whose_time_is_over_goes_on_in_another(way):
             await reconnected
             assert await (await call.ask("Still there?")).text()
         await server.end_calls()
+
+
+async def test_an_outage_that_is_short_keeps_the_leg_and_one_that_is_long_does_not():
+    async with BentEmulator(audio="instant") as server:
+        async with calling(server, reconnect=Reconnect(), liveness_timeout=0.6) as call:
+            await server.outage(0.2)
+            assert await (await call.ask("Still there?")).text()
+            assert len(call.legs) == 1
+            reconnected = asyncio.create_task(back(call))
+            await server.outage(1.0)
+            assert (await reconnected).gap > 0.2
+            assert await (await call.ask("Still there?")).text()
+            assert len(call.history) == 4
+        await server.end_calls()
+
+
+async def test_a_server_that_hangs_up_ends_the_call():
+    async with BentEmulator(faults=Faults(closed_after=0.1)) as server:
+        async with calling(server, reconnect=Reconnect()) as call:
+            assert (await call.wait_ended()).reason == "the server closed the connection"
+        await server.end_calls()
+
+
+async def test_renewals_leave_nothing_behind_and_lose_nothing():
+    async def call_with_renewals(server, renewals):
+        source = Counting(numbers())
+        async with calling(server, reconnect=Reconnect(), source=source) as call:
+            for _ in range(renewals):
+                assert await (await call.ask("Go on")).text()
+                reconnected = asyncio.create_task(back(call))
+                call._life._rescue._time.renew_at = 0.0
+                call._life._rescue._stirred.set()
+                assert (await reconnected).renewed
+                await eventually(lambda: sum(not each.ended for each in server.calls.values()) == 1)
+            assert call.stats().uplink.packets_sent >= source.taken
+            assert len(call.history) == 2 * renewals
+
+    async with BentEmulator(audio="instant") as server:
+        await call_with_renewals(server, 1)  # imports and starts what a process has once
+        await server.end_calls()
+        census = Census()
+        await call_with_renewals(server, 3)
+        await server.end_calls()
+        await census.check()
