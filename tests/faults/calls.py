@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
@@ -15,13 +14,13 @@ from rtcvoice.emulator import AnswerShape, Faults, Network, SessionEnd, Strike
 from rtcvoice.emulator.session.faults import SessionFaults
 from rtcvoice.errors import ServerError, TransportError
 
-__all__ = ["ALONE", "NOTICED", "RECONNECTS", "ROWS"]
+__all__ = ["AGAIN", "ALONE", "NOTICED", "ROWS"]
 
-RECONNECTS = "reconnect" in inspect.signature(rtcvoice.connect.__init__).parameters
-"""Whether a call outlives its connection."""
-
-ALONE: dict[str, Any] = {"reconnect": None} if RECONNECTS else {}
+ALONE: dict[str, Any] = {"reconnect": None}
 """Options of a call that ends with its connection."""
+
+AGAIN: dict[str, Any] = {"reconnect": rtcvoice.Reconnect()}
+"""Options of a call that outlives its connection."""
 
 NOTICED = {"liveness_timeout": 0.5}
 """Options of a call that notices silence soon."""
@@ -45,12 +44,10 @@ def lost(
         injected=f"{injected}; reconnect=None",
         must=ends,
         options={**given, **ALONE},
-        quick=quick and not RECONNECTS,
         **row,
     )
-    if RECONNECTS:
-        must = goes_on or GoesOn(legs=2, within=3.0, told="rtcvoice.reconnected")
-        yield Row(injected=injected, must=must, options=given, quick=quick, **row)
+    must = goes_on or GoesOn(legs=2, within=3.0, told="rtcvoice.reconnected")
+    yield Row(injected=injected, must=must, options={**given, **AGAIN}, quick=quick, **row)
 
 
 def stays(

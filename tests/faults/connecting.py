@@ -176,7 +176,12 @@ SDP = (
     answer(AnswerFault.GARBAGE, "text that is not SDP", "not SDP", quick=True),
     answer(AnswerFault.TRUNCATED, "an answer cut in its first media section", ""),
     answer(AnswerFault.NO_CANDIDATES, "no address in it", "candidate"),
-    answer(AnswerFault.TCP_ONLY, "TCP addresses only", "TCP"),
+    Row(
+        where=Where.SDP,
+        injected="TCP addresses only, and nobody listens there",
+        must=Fails(error=TransportError, saying="no TCP connection", having={"stage": "ice"}),
+        server={"faults": Faults(answer=AnswerFault.TCP_ONLY)},
+    ),
     answer(AnswerFault.NO_AUDIO, "the audio is refused", "refuses audio"),
     answer(AnswerFault.NO_CHANNEL, "the data channel is refused", "refuses the event channel"),
     Row(

@@ -174,7 +174,7 @@ async def restart(scene: Any) -> None:
 
 
 def local_port(scene: Any) -> int:
-    route = scene.call.stats().transport.route
+    route = scene.call.stats().transport.candidate_pair
     return int(route.split(" -> ")[0].rsplit(":", 1)[1])
 
 
