@@ -10,7 +10,15 @@ import rtcvoice
 from faults import strikes
 from faults.row import Ends, GoesOn, Refuses, Row, Where
 from faults.strikes import strikes_with
-from rtcvoice.emulator import AnswerShape, Faults, Network, SessionEnd, Strike
+from rtcvoice.emulator import (
+    AnswerFault,
+    AnswerShape,
+    Faults,
+    HttpFault,
+    Network,
+    SessionEnd,
+    Strike,
+)
 from rtcvoice.emulator.session.faults import SessionFaults
 from rtcvoice.errors import ServerError, TransportError
 
@@ -125,6 +133,7 @@ CONNECTION = (
         Where.DTLS,
         "close_notify: the server hangs up",
         strikes_with(Strike.CLOSE_PEER),
+        options=AGAIN,
         must=Ends(saying="closed", within=2.0),
     ),
     stays(Where.SCTP, "packets that are none", strikes.sctp_junk, quick=True),
@@ -140,12 +149,14 @@ CONNECTION = (
         Where.SCTP,
         "the association is aborted",
         strikes.sctp_abort,
+        options=AGAIN,
         must=Ends(saying="closed", within=2.0),
     ),
     stays(
         Where.CHANNEL,
         "closed by the server",
         strikes_with(Strike.CLOSE_CHANNEL),
+        options=AGAIN,
         must=Ends(saying="closed", within=2.0),
         quick=True,
     ),
@@ -154,6 +165,20 @@ CONNECTION = (
         "nothing passes for 1 s",
         strikes_with(Strike.STOP_CHANNEL, Strike.RECOVER, after=1.0),
         must=GoesOn(within=5.0),
+    ),
+    stays(
+        Where.CHANNEL,
+        "closed by the server; on_server_close=True",
+        strikes_with(Strike.CLOSE_CHANNEL),
+        options={**NOTICED, "reconnect": rtcvoice.Reconnect(on_server_close=True)},
+        must=GoesOn(legs=2, within=3.0, told="rtcvoice.reconnected"),
+    ),
+    stays(
+        Where.DTLS,
+        "close_notify: the server hangs up; on_server_close=True",
+        strikes_with(Strike.CLOSE_PEER),
+        options={**NOTICED, "reconnect": rtcvoice.Reconnect(on_server_close=True)},
+        must=GoesOn(legs=2, within=3.0, told="rtcvoice.reconnected"),
     ),
     stays(Where.CHANNEL, "a message of bytes", strikes.binary_message),
     stays(Where.CHANNEL, "another channel", strikes.second_channel),
@@ -217,6 +242,19 @@ def long(event: dict[str, Any]) -> dict[str, Any]:
     return event | {"x": "y" * 100_000}
 
 
+HOW = {
+    SessionEnd.ERROR_CLOSE: "an error event, then close_notify",
+    SessionEnd.ERROR_CHANNEL: "an error event, then the channel is closed",
+    SessionEnd.CHANNEL: "the channel is closed",
+    SessionEnd.CLOSE: "close_notify",
+    SessionEnd.SILENCE: "silence",
+}
+SAYS = {
+    SessionEnd.ERROR_CLOSE: "maximum duration",
+    SessionEnd.ERROR_CHANNEL: "maximum duration",
+    SessionEnd.SILENCE: "nothing was received",
+}
+
 EVENTS = (
     session("types that nobody knows", unknown_events=True),
     session("fields that nobody knows", unknown_fields=True),
@@ -257,17 +295,113 @@ EVENTS = (
     *(
         row
         for way in SessionEnd
-        if way in (SessionEnd.ERROR_CLOSE, SessionEnd.ERROR_CHANNEL, SessionEnd.SILENCE)
         for row in lost(
             Where.EVENTS,
-            f"the session's time is over: {way.replace('_', ', then ')}",
-            Ends(
-                saying="nothing was received" if way is SessionEnd.SILENCE else "maximum duration",
-                within=3.0,
-            ),
-            strikes.first_session_over,
-            server={"faults": Faults(session_expires_after=0.6, session_end=way)},
+            f"the session's time is over: {HOW[way]}",
+            Ends(saying=SAYS.get(way, "closed"), within=2.0),
+            strikes.expire,
+            server={"faults": Faults(session_end=way), "duration": 40.0},
         )
+    ),
+    stays(
+        Where.EVENTS,
+        "session_expired, although its time was not over",
+        strikes.expire,
+        options={**NOTICED, **AGAIN},
+        must=GoesOn(legs=2, within=3.0, told="rtcvoice.reconnected"),
+    ),
+)
+
+GOES_ON = GoesOn(legs=2, within=4.0, told="rtcvoice.reconnected")
+
+
+def meets(
+    where: Where, injected: str, strike: Callable[[Any], Awaitable[None]], must: Any, **row: Any
+) -> Row:
+    """A row of what a call meets while it reconnects."""
+    options = {**NOTICED, **AGAIN, **row.pop("options", {})}
+    injected = f"while reconnecting: {injected}"
+    return Row(where=where, injected=injected, strike=strike, must=must, options=options, **row)
+
+
+HTTP_500 = Faults(http=HttpFault.SERVER_ERROR)
+
+RECONNECTING = (
+    meets(
+        Where.TOKEN,
+        "the token server fails for 2 s",
+        strikes.meanwhile(Faults(http=HttpFault.SERVER_ERROR, http_only="token"), 2.0),
+        GoesOn(legs=2, within=8.0, told="rtcvoice.reconnected"),
+    ),
+    meets(
+        Where.REST,
+        "429 with Retry-After, for 1.5 s",
+        strikes.meanwhile(Faults(http=HttpFault.RATE_LIMIT), 1.5),
+        GoesOn(legs=2, within=6.0, told="rtcvoice.reconnected"),
+    ),
+    meets(
+        Where.REST,
+        "no answer for 2 s",
+        strikes.meanwhile(Faults(http=HttpFault.HANG), 2.0),
+        GoesOn(legs=2, within=8.0, told="rtcvoice.reconnected"),
+    ),
+    meets(
+        Where.REST,
+        "the key is refused",
+        strikes.meanwhile(Faults(http=HttpFault.INVALID_KEY)),
+        Ends(saying="key", within=2.0),
+    ),
+    meets(
+        Where.REST,
+        "no credit is left",
+        strikes.meanwhile(Faults(http=HttpFault.QUOTA)),
+        Ends(saying="credit", within=2.0),
+    ),
+    meets(
+        Where.REST,
+        "500 until the window of 1.5 s is over",
+        strikes.meanwhile(HTTP_500),
+        Ends(saying="500", within=3.5),
+        options={"reconnect": rtcvoice.Reconnect(window=1.5)},
+    ),
+    meets(
+        Where.TOKEN,
+        "there is one token, which is still good",
+        strikes_with(Strike.FREEZE),
+        GOES_ON,
+        around=strikes.token_minted_before,
+    ),
+    meets(
+        Where.SDP,
+        "answers that are not SDP, for 1.5 s",
+        strikes.meanwhile(Faults(answer=AnswerFault.GARBAGE), 1.5),
+        GoesOn(legs=2, within=6.0, told="rtcvoice.reconnected"),
+    ),
+    meets(
+        Where.ICE,
+        "checks without an answer, for 1.5 s",
+        strikes.meanwhile(Faults(ice_silent=True), 1.5),
+        GoesOn(legs=2, within=12.0, told="rtcvoice.reconnected"),
+    ),
+    meets(
+        Where.ICE,
+        "one leg is all that the call may have",
+        strikes_with(Strike.FREEZE),
+        Ends(saying="nothing was received", within=2.0),
+        options={"reconnect": rtcvoice.Reconnect(max_legs=1)},
+    ),
+    meets(
+        Where.USER_CODE,
+        "the user hangs up",
+        strikes.hung_up_meanwhile,
+        Ends(saying="hung up", normal=True, within=2.0),
+    ),
+    stays(
+        Where.ICE,
+        "the server is gone, and the socket says so at once",
+        strikes.socket_error,
+        options=AGAIN,
+        must=GOES_ON,
     ),
 )
 
@@ -279,4 +413,4 @@ SHAPES = (
     ),
 )
 
-ROWS: Iterable[Row] = (*CONNECTION, *RTP, *EVENTS, *SHAPES)
+ROWS: Iterable[Row] = (*CONNECTION, *RTP, *EVENTS, *RECONNECTING, *SHAPES)

@@ -9,7 +9,7 @@ from typing import Any
 import rtcvoice
 from faults import own_strikes as own
 from faults import strikes
-from faults.calls import ALONE, NOTICED, lost, stays
+from faults.calls import AGAIN, ALONE, NOTICED, lost, stays
 from faults.row import Ends, Fails, GoesOn, Row, Where
 from rtcvoice.errors import DeviceError, TransportError
 
@@ -139,6 +139,12 @@ USER_CODE = (
     tool("a tool that returns what JSON cannot hold", own.odd_tool),
     tool("a tool that returns 1 MB", own.large_tool),
     tool("a tool that never returns", own.endless_tool, told="rtcvoice.tool_started"),
+    code(
+        "a tool that runs while the leg is lost: it runs once, its result is told once",
+        own.tool_over_a_gap,
+        options={**NOTICED, **AGAIN, "tools": [own.slow_tool]},
+        must=GoesOn(within=4.0, legs=2, told="rtcvoice.tool_finished"),
+    ),
     code("an event by hand that the server refuses", own.refused_event),
     code("an event by hand that is too large", own.large_event),
     code(
@@ -162,6 +168,22 @@ CLOCK = (
         strikes.stand_still,
         options=NOTICED,
         must=GoesOn(within=3.0),
+    ),
+    stays(
+        Where.CLOCK,
+        "the machine slept for a minute, and the leg is still there",
+        own.sleep_of_a_minute,
+        around=own.clock_that_counts_sleep,
+        options=AGAIN,
+        must=GoesOn(within=3.0),
+    ),
+    stays(
+        Where.CLOCK,
+        "the machine slept for a minute, and the server is gone",
+        own.sleep_and_silence,
+        around=own.clock_that_counts_sleep,
+        options=AGAIN,
+        must=GoesOn(within=4.0, legs=2, told="rtcvoice.reconnected"),
     ),
     stays(
         Where.CLOCK,

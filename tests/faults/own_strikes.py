@@ -19,8 +19,10 @@ from live import Ear, separate_emulator
 
 import rtcvoice
 from rtcvoice.capture.source import Source
+from rtcvoice.emulator import Strike
 from rtcvoice.errors import ConcurrencyError, DeviceError, ServerError, TransportError
 from rtcvoice.sound.samples import Block
+from rtcvoice.system import sleep
 
 # -- devices ---------------------------------------------------------------------------------------
 
@@ -292,6 +294,42 @@ async def endless_tool() -> str:
     return ""
 
 
+runs: list[str] = []
+
+
+async def slow_tool() -> str:
+    runs.append("run")
+    await asyncio.sleep(0.8)
+    return "the result of the slow tool"
+
+
+async def tool_over_a_gap(scene: Any) -> None:
+    """The leg is lost while a tool runs; the new session has call and output, once."""
+    runs.clear()
+    await scene.call.send("Please use the slow tool.")
+    async with asyncio.timeout(5):
+        while not runs:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        scene.peer.strike(Strike.FREEZE)
+        while not (scene.told["rtcvoice.tool_finished"] and scene.told["rtcvoice.reconnected"]):  # noqa: ASYNC110, E501
+            await asyncio.sleep(0.01)
+        while len(told := told_of_tools(scene)) < 2:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    assert runs == ["run"], runs
+    assert told == ["function_call", "function_call_output"], told
+    scene.begin()
+
+
+def told_of_tools(scene: Any) -> list[str]:
+    """The items of calls of tools that the newest leg's server was given."""
+    items = [
+        logged.event["item"]["type"]
+        for logged in scene.server.last().events
+        if logged.direction == "in" and logged.event.get("type") == "conversation.item.create"
+    ]
+    return [kind for kind in items if kind.startswith("function_call")]
+
+
 # -- clocks ----------------------------------------------------------------------------------------
 
 _step = [0.0]
@@ -313,6 +351,29 @@ async def step_of_the_wall_clock(scene: Any) -> None:
         _step[0] = step
         await (await scene.call.ask("What time is it?")).text()
     scene.begin()
+
+
+_slept = [0.0]
+
+
+@asynccontextmanager
+async def clock_that_counts_sleep(scene: Any) -> AsyncIterator[None]:
+    """The clock that counts sleep as `sleep_of_a_minute` wants it."""
+    real = sleep.elapsed
+    sleep.elapsed = lambda: real() + _slept[0]
+    try:
+        yield
+    finally:
+        sleep.elapsed, _slept[0] = real, 0.0
+
+
+async def sleep_of_a_minute(scene: Any) -> None:
+    _slept[0] += 60.0
+
+
+async def sleep_and_silence(scene: Any) -> None:
+    scene.peer.strike(Strike.FREEZE)
+    _slept[0] += 60.0
 
 
 # -- processes -------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import socket
 import struct
@@ -11,11 +12,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+import httpx
 from aiohttp import web
 from certificates import self_signed, server_context
 
-from rtcvoice import TokenUrl
-from rtcvoice.emulator import Strike
+from rtcvoice import CallState, EphemeralToken, TokenUrl
+from rtcvoice.emulator import Faults, HttpFault, Strike
 from rtcvoice.emulator.faults import NO_FAULTS
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -329,13 +331,55 @@ def cut(packet: Any, count: int) -> bytes:
 # -- a session whose time is over ------------------------------------------------------------------
 
 
-async def first_session_over(scene: Any) -> None:
-    """Wait until the first session is over; those after it have no such fault."""
+async def expire(scene: Any) -> None:
+    """The first session's time is over now; how it ends, the faults of its server say."""
+    peer = scene.peer
     scene.server.faults = NO_FAULTS
-    first = scene.peer
-    while not first.expired:  # noqa: ASYNC110
-        await asyncio.sleep(0.01)
+    peer._guarded(lambda now: peer._session._expire())
+
+
+# -- what meets the attempts to reconnect ----------------------------------------------------------
+
+
+def meanwhile(faults: Faults, seconds: float | None = None) -> Callable[[Any], Awaitable[None]]:
+    """The leg is lost, and the server has these faults then, for ever or for so many seconds."""
+
+    async def strike(scene: Any) -> None:
+        scene.server.faults = faults
+        scene.peer.strike(Strike.FREEZE)
+        if seconds is not None:
+            loop = asyncio.get_running_loop()
+            loop.call_later(seconds, setattr, scene.server, "faults", NO_FAULTS)
+
+    return strike
+
+
+async def socket_error(scene: Any) -> None:
+    """The server is gone, and the socket says so."""
+    scene.peer.strike(Strike.FREEZE)
+    scene.call._roads.leg.on_trouble(OSError(errno.ENETUNREACH, "Network is unreachable"))
+
+
+async def hung_up_meanwhile(scene: Any) -> None:
+    """The user hangs up while nothing can be reached."""
+    scene.server.faults = Faults(http=HttpFault.HANG)
+    scene.peer.strike(Strike.FREEZE)
+    async with asyncio.timeout(5):
+        while scene.call.state is not CallState.RECONNECTING:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
     scene.begin()
+    hanging_up = asyncio.create_task(scene.call.hangup())
+    await asyncio.wait({hanging_up})
+
+
+@asynccontextmanager
+async def token_minted_before(scene: Any) -> AsyncIterator[None]:
+    """The call has one token, and no way to another."""
+    async with httpx.AsyncClient(trust_env=False) as http:
+        url = f"{scene.server.url}/realtime/client_secrets"
+        answer = await http.post(url, json={}, headers={"Authorization": "Bearer sk-any"})
+    scene.options["credentials"] = EphemeralToken(answer.json()["value"])
+    yield
 
 
 async def nothing(scene: Any) -> None:
