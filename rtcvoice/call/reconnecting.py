@@ -63,6 +63,10 @@ SEED_TIMEOUT = 60.0
 GRACE = 0.3
 """Seconds after a pause in which is read what had arrived before it: that proves nothing."""
 
+IN_FLIGHT = 0.1
+"""Seconds after a sign of trouble in which may arrive what was sent before it: that proves nothing,
+and what comes in as many after that proves that the leg lives."""
+
 LOOK_FOR_QUIET = 0.1
 """Seconds between two looks whether nobody speaks."""
 
@@ -176,7 +180,7 @@ class Reconnector:
         if pause is not None:
             self._life.be_patient()
             await asyncio.sleep(GRACE)
-        self._doubt, self._doubted_at = doubt, self._clocks.awake()
+        self._doubt, self._doubted_at = doubt, self._clocks.awake() + IN_FLIGHT
 
     async def _another_leg(self) -> None:
         """Try until there is another leg, or none is needed. Raises the error to give up with."""
@@ -256,6 +260,7 @@ class Reconnector:
             raise connecting.too_late() from exc
         try:
             if self._loss is None and self._doubt:
+                await asyncio.sleep(self._doubted_at + IN_FLIGHT - self._clocks.awake())
                 self._lose_what_is_not_heard()
             self._check_limits(move)
             await while_up(leg.lost, _in_time(move.seed()))
