@@ -311,8 +311,9 @@ async def tool_over_a_gap(scene: Any) -> None:
         while not runs:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         scene.peer.strike(Strike.FREEZE)
-        while not (scene.told["rtcvoice.tool_finished"] and scene.told["rtcvoice.reconnected"]):  # noqa: ASYNC110, E501
-            await asyncio.sleep(0.01)
+        for kind in ("rtcvoice.tool_finished", "rtcvoice.reconnected"):
+            while not scene.told[kind]:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
         while len(told := told_of_tools(scene)) < 2:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     assert runs == ["run"], runs
