@@ -324,7 +324,6 @@ class Sequencer:
         stopped = details is not None and details.reason == "client_cancelled"
         self._calls.response_over(response_id, stopped=stopped)
         for request in list(self._sent.values()):
-            # One that was sent has no id yet; nor has a `response.done` that cannot be read.
             if request.state is RequestState.RUNNING and request.response_id == response_id:
                 self._finish(request, RequestState.DONE)
 
