@@ -14,7 +14,7 @@ from rtcvoice import ServerError, Status
 from rtcvoice import events as e
 from rtcvoice.conversation.state.conversation import ConversationState
 from rtcvoice.conversation.state.hearing import LONG_PAUSE, PAUSE, Sound
-from rtcvoice.conversation.state.items import IMAGES_KEPT
+from rtcvoice.conversation.state.kept import IMAGES_KEPT
 from rtcvoice.conversation.state.missed import ITEMS_TIMEOUT, NEWS_TIMEOUT, STOPPED_TIMEOUT
 from rtcvoice.emulator.session.turn import Turn
 

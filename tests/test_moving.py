@@ -12,7 +12,7 @@ import virtual_loop
 from emulator_driver import silence, speech
 from moving_call import LOST, MovingCall, NewSession
 
-from rtcvoice import ServerError, Status
+from rtcvoice import Limits, ServerError, Status
 from rtcvoice.conversation.state.replay import CUT_OFF, GO_ON, UNHEARD
 from rtcvoice.emulator.session.turn import Turn
 from rtcvoice.errors import CallEnded
@@ -436,6 +436,112 @@ async def hold(call, seconds):
     async with call.talk() as talk:
         await asyncio.sleep(seconds)
     return talk
+
+
+@virtual
+async def test_words_of_one_gap_are_known_after_the_next():
+    async with MovingCall(Turn(says="reply-1"), session=HEARING, limit=1 << 20) as call:
+        await call.lose_and_reconnect(words=speech(1.5))
+        await call.settle(5.0)
+        await call.lose_and_reconnect()
+        again = [event["item"] for event in call.sent("conversation.item.create")]
+        clips = [item["content"][0] for item in again if item["role"] == "user"]
+        assert [clip["type"] for clip in clips] == ["input_audio", "input_audio"]
+        assert clips[0]["audio"] == clips[1]["audio"]
+        assert created(call.server) == 0
+
+
+# -- what the user is told ----------------------------------------------------------------------
+
+
+@virtual
+async def test_who_waits_for_the_end_of_a_response_is_told_of_it():
+    async with MovingCall(Turn(says=LONG), hears=True) as call:
+        await call.ask("Tell me.")
+        await asyncio.sleep(3.0)
+        done = asyncio.ensure_future(call.wait_for("output_audio_buffer.cleared"))
+        await asyncio.sleep(0)
+        call.lose()
+        assert (await done).response_id == call.usage.responses[-1].response_id
+        await call.reconnect()
+        await call.ask("Again.")
+        await asyncio.sleep(0.1)
+        over = asyncio.ensure_future(call.wait_for("response.done"))
+        await asyncio.sleep(0)
+        call.lose()
+        event = await over
+        begun = [each["response"]["id"] for each in call.server.of("response.created")]
+        assert [event.response.id] == begun
+        assert event.response.status_details.reason == "connection_lost"
+        assert call.usage.cost is None  # what that one used is never told
+        await call.reconnect()
+        await call.idle()
+        assert call.collected[1].reason == "connection_lost"
+
+
+@virtual
+async def test_answers_in_writing_stay_so_and_spoken_ones_are_asked_for_as_such():
+    async with MovingCall(Turn(says="reply-1")) as call:
+        await (await call.ask("One?")).played()
+        await call.idle()
+        await call.lose_and_reconnect()
+        await (await call.ask("Two?")).played()
+        asked = call.sent("response.create")[-1]["response"]
+        assert asked["output_modalities"] == ["audio"]
+        await call.update(output_modalities=["text"])
+        await (await call.ask("Three?")).text()
+        assert call.sent("response.create")[-1]["response"]["output_modalities"] == ["text"]
+        await (await call.ask("Four?", output_modalities=["audio"])).text()
+        assert call.sent("response.create")[-1]["response"]["output_modalities"] == ["audio"]
+
+
+@virtual
+async def test_a_session_that_only_writes_down_is_given_nothing():
+    async with MovingCall(session=HEARING, limit=1 << 20) as call:
+        call.speak(1.0)
+        await call.settle(3.0)
+        assert call.history
+        call._conversation.state.session = type(call.session)(type="transcription")
+        call.lose()
+        new = NewSession(call, seed=50)
+        await new.move.seed()
+        assert new.move.caught_up
+        assert new.move.tokens.total == 0
+        assert new.server.of("conversation.item.added") == []
+        new.move.abandon(CallEnded("over", normal=True))
+
+
+@virtual
+async def test_what_the_replay_costs_is_known_before_it_is_sent():
+    async with MovingCall(Turn(says="reply-1"), session=TEXT) as call:
+        await (await call.ask("What is this?" * 100, images=[PNG])).text()
+        await call.idle()
+        call._conversation.accounts._limits = Limits(tokens=2000)
+        call.lose()
+        new = NewSession(call, seed=50)
+        assert new.move.tokens.input_text > 400
+        assert new.move.tokens.input_image > 0
+        assert 0.001 < new.move.cost < 0.1
+        used = call.usage.tokens.total
+        call._conversation.accounts._limits = Limits(tokens=used + new.move.tokens.total + 1)
+        assert new.move.affordable
+        call._conversation.accounts._limits = Limits(tokens=used + new.move.tokens.total)
+        assert not new.move.affordable
+        new.move.abandon(CallEnded("over", normal=True))
+
+
+@virtual
+async def test_a_history_that_is_being_brought_in_is_in_once_and_in_order():
+    async with MovingCall(Turn(says="reply-1"), session=TEXT, uplink=2000) as call:
+        history = [{"role": "user", "text": f"{n} " + "x" * 300} for n in range(80)]
+        seeding = asyncio.ensure_future(call.seed(history))
+        await asyncio.sleep(5.0)
+        assert 0 < len(call.history) < 80
+        await call.lose_and_reconnect()
+        await seeding
+        wanted = [("user", entry["text"]) for entry in history]
+        assert texts(call) == wanted
+        assert [one for one in call.known_to_server if one[0] == "user"] == wanted
 
 
 # -- make before break --------------------------------------------------------------------------

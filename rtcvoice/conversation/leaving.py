@@ -8,6 +8,7 @@ from typing import Any
 from rtcvoice import events
 from rtcvoice.events import RealtimeResponse, StatusDetails
 
+from .asking.replies import Replies
 from .ports import AudioOutput
 from .state.conversation import ConversationState
 from .state.playback import PlaybackState
@@ -24,27 +25,33 @@ def end_all(
     output: AudioOutput,
     now: float,
     take: Callable[[Any, float], Any],
-    restart: Callable[[str], None],
-) -> None:
-    """End all responses and all speech; `take` gives an event to everybody.
+    replies: Replies,
+) -> list[Any]:
+    """End all responses and all speech; return the events that tell of it, for the user.
 
-    A response of which nothing was said never began: `restart` lets its reply forget it. The user
-    who waited for an answer of the server's own will get one.
+    `take` gives an event to everybody here. A response of which nothing was said never began: its
+    reply forgets it, and its request waits again. The user who waited for an answer of the server's
+    own will get one.
     """
     if state.owes_answer(now):
         state.sequencer.add(Request(tag=state.new_id(), shared=True))
     _fall_silent(state, output, now)
+    told: list[Any] = []
     for response_id in state.sequencer.in_progress:
-        if not state.has_said(response_id):
-            state.restart(response_id, now)
-            restart(response_id)
-            continue
         details = StatusDetails(type="cancelled", reason=LOST)
         response = RealtimeResponse(id=response_id, status="cancelled", status_details=details)
-        take(events.ResponseDone(response=response), now)
+        told.append(events.ResponseDone(response=response))
+        if state.has_said(response_id):
+            take(told[-1], now)
+        else:
+            state.restart(response_id, now)
+            replies.restart(response_id)
     for response_id in _sounding(state, now):
-        take(events.OutputAudioBufferCleared(response_id=response_id), now)
+        state.note_loss(response_id, LOST)
+        told.append(events.OutputAudioBufferCleared(response_id=response_id))
+        take(told[-1], now)
     state.leave()
+    return told
 
 
 def _fall_silent(state: ConversationState, output: AudioOutput, now: float) -> None:

@@ -135,7 +135,10 @@ class Move:
     @property
     def caught_up(self) -> bool:
         """Whether the session has all of the conversation that it is to have."""
-        return not self._plan().items and self._settled() == list(self._conversation.state.items)
+        state = self._conversation.state
+        if state.transcription_only:
+            return True
+        return not self._plan().items and self._settled() == list(state.items)
 
     # -- the new session ------------------------------------------------------------------------
 
@@ -275,6 +278,8 @@ class Move:
 
     def _plan(self) -> Replay:
         state = self._conversation.state
+        if state.transcription_only:  # nobody answers there, so nothing need be known
+            return Replay()
         missing = [r for r in self._settled() if r.id not in self._had]
         outputs = {r.other.get("call_id") for r in missing if r.kind == "function_call_output"}
         candidates = [

@@ -154,8 +154,11 @@ class CallConversation(ConversationView, ConversationOfTools):
         self._sender = NotSending(away, message_limit=limit)
         self._confirmations.pause()
         self._under_way.clear()
-        self._speaking.leave(self._clock())
-        leaving.end_all(self.state, self._output, self._clock(), self._take, self._replies.restart)
+        now = self._clock()
+        self._speaking.leave(now)
+        for ended in leaving.end_all(self.state, self._output, now, self._take, self._replies):
+            self.accounts.feed(ended)
+            self.dispatcher.publish(ended)
         self.accounts.left()
         self._proceed()
 
@@ -167,6 +170,8 @@ class CallConversation(ConversationView, ConversationOfTools):
         speech: SpeechOutput | None,
     ) -> None:
         """Live in another session from now on, which has the conversation; see `Move`."""
+        if self._end is not None:
+            return
         self._sender, self._session = sender, session
         self._speaking = self._player_of(speech)
         if known is not None:
@@ -181,10 +186,6 @@ class CallConversation(ConversationView, ConversationOfTools):
         """Let no answer be asked for until the words from the gap are in, and again afterwards."""
         self._waits_for_words = on
         self._proceed()
-
-    async def connected(self) -> None:
-        """Wait until there is a leg to send by. Raises CallEnded when the call ends first."""
-        await self._confirmations.connected()
 
     async def ready(self, changes: dict[str, Any] | None = None) -> None:
         """Wait until the session's configuration is known, and then make `changes` to it."""

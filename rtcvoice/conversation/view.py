@@ -43,6 +43,10 @@ class ConversationView:
         """The session as the server last described it; empty before it has."""
         return self.state.session or Session()
 
+    async def connected(self) -> None:
+        """Wait until there is a leg to send by. Raises CallEnded when the call ends first."""
+        await self._confirmations.connected()
+
     @property
     def session_id(self) -> str:
         """The server's id of the session, cleaned; empty where it gave none."""

@@ -123,10 +123,11 @@ class Answer:
         self._audible = {i: r for i, r in self._audible.items() if r != response_id}
         self.changed()
 
-    def item_over(self, item_id: str, status: Status) -> None:
+    def item_over(self, item_id: str, status: Status, reason: str = "") -> None:
         """Note that nothing about an item will change: it was heard, or will not be."""
         if item_id in self.texts and status is Status.INTERRUPTED and self.done:
             self._become(status)  # what was made completely was not heard completely
+            self.reason = self.reason or reason
         self._audible.pop(item_id, None)
         self._silent.add(item_id)
         self.changed()

@@ -82,7 +82,7 @@ class Replies:
     def turn_over(self, turn: Turn) -> None:
         """Note that a turn is final: it was heard, or never will be."""
         for request, answer in list(self._answers.items()):
-            answer.item_over(turn.id, turn.status)
+            answer.item_over(turn.id, turn.status, turn.reason)
             if not answer.awaits_sound(turn.response_id):
                 self._recorder.finish(turn.response_id)
             if answer.over or (len(self._answers) > MOST and answer.done):

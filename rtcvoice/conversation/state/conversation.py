@@ -218,6 +218,11 @@ class ConversationState:
         self.turns.settle()
         self._speaking_since = self._expected_since = None
 
+    def note_loss(self, response_id: str, reason: str) -> None:
+        """Note why the speech of a response ends before all of it was heard."""
+        for record in self.items.of_response(response_id):
+            record.reason = record.reason or reason
+
     def owes_answer(self, now: float) -> bool:
         """Whether the server is about to answer the user, and nothing of it was heard."""
         expected = self._expected_since
@@ -302,6 +307,8 @@ class ConversationState:
         detection = self.turn_detection
         answers = detection is not None and detection.create_response is not False
         self.sequencer.answers_by_itself = answers and not self.transcription_only
+        if self.sequencer.modalities is not None and session.output_modalities:
+            self.sequencer.modalities = session.output_modalities
         self.sequencer.follow_ups.calls_forced = session.tool_choice not in (None, "auto", "none")
         audio_in = session.audio.input if session.audio else None
         self.turns.transcribes = audio_in is None or audio_in.transcription is not None

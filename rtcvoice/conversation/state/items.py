@@ -10,7 +10,6 @@ final form of a text replaces its pieces unless it is empty.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -19,16 +18,13 @@ import msgspec
 from rtcvoice import events
 from rtcvoice.events import ContentPart
 
+from .kept import KeptAudio, KeptImages
 from .records import Part, Record, Status
 
 __all__ = ["Items"]
 
 NEWEST = 200
 """Items that may be in the making at the same time; far more than any response has."""
-
-IMAGES_KEPT = 16 << 20
-"""Characters of pictures, as data URIs, that are kept; older ones are let go of."""
-
 
 _KINDS = {
     "text": "text",
@@ -51,8 +47,8 @@ class Items:
         self._records: dict[str, Record] = {}
         self._unplaced: dict[str, Record] = {}  # of which only pieces have come
         self._guessed: set[str] = set()  # placed without the server's word
-        self._images: deque[Part] = deque()
-        self._image_size = 0
+        self._images = KeptImages()
+        self._audio = KeptAudio()
         self._chain: list[Record] = []
         self._names_predecessors = False
         self._roots: set[str] = set()  # items that we put in front of all others
@@ -232,17 +228,10 @@ class Items:
         for index, content in enumerate(item.content):
             part = record.part(index, _KINDS.get(content.type, "text"))
             _take(part, content, item.role)
-            if content.image_url and not part.image_url and not part.dropped:
-                self._keep_image(part, content.image_url)
-
-    def _keep_image(self, part: Part, url: str) -> None:
-        part.image_url = url
-        self._images.append(part)
-        self._image_size += len(url)
-        while self._image_size > IMAGES_KEPT and len(self._images) > 1:
-            old = self._images.popleft()
-            self._image_size -= len(old.image_url or "")
-            old.image_url, old.dropped = None, True
+            if content.audio and record.sent:
+                self._audio.keep(part, content.audio)
+            if content.image_url:
+                self._images.keep(part, content.image_url)
 
     def _finish(self, record: Record, status: str | None) -> None:
         record.done = True

@@ -46,7 +46,9 @@ class Part:
     image_url: str | None = None
     """The picture as a data URI; None once it is too old to be kept."""
     dropped: bool = False
-    """Whether the picture was too old to be kept."""
+    """Whether the picture, or the sound, was too old to be kept."""
+    audio: str | None = None
+    """Sound that we sent, base64 of int16 at 24 kHz; None if there is none, or it is too old."""
     detail: str | None = None
 
 

@@ -184,7 +184,7 @@ def _items(
     if record.role == "assistant":
         content = _assistant(record, heard_text)
     elif record.role == "user":
-        if _is_untold(record) and (items := speech(record.id)):
+        if _is_untold(record) and not record.sent and (items := speech(record.id)):
             return items
         content = _user(record)
     elif record.role == "system":
@@ -231,6 +231,8 @@ def _user(record: Record) -> list[ContentPart]:
             content.append(_text("input_text", IMAGE_GONE))
         elif part.text:
             content.append(_text("input_text", part.text))
+        elif part.audio:
+            content.append(ContentPart(type="input_audio", audio=part.audio))
         elif part.kind == "audio":
             content.append(_text("input_text", UNHEARD))
     return content or [_text("input_text", UNHEARD)] if record.spoken else content
