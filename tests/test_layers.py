@@ -69,7 +69,10 @@ ALLOWED: dict[str, set[str]] = {
     "call.socket_connecting": {"errors", "masking", "config", "rest", "system"}
     | {"wire.websocket", "wire.websocket_leg", "capture.event_track"}
     | {"call.imports", "call.timings"},
-    "call.ways": {"config", "call.connecting", "call.socket_connecting", "call.timings"},
+    "call.racing": {"errors", "config", "call.connecting", "call.socket_connecting"}
+    | {"call.telling", "call.timings"},
+    "call.ways": {"config", "call.connecting", "call.racing", "call.socket_connecting"}
+    | {"call.timings"},
     "call.ends": LEAVES | {"capture.source", "playout.ducking", "playout.sink"},
     "call.roads": LEAVES
     | ROADS

@@ -12,6 +12,7 @@ from test_conversation_live import Mouth
 
 import rtcvoice
 from rtcvoice import ConfigError, SignalingError, Status
+from rtcvoice.call import ways
 from rtcvoice.emulator import Emulator, Faults, HttpFault, Pace, Strike, Turn
 from rtcvoice.emulator.voice import PromptVoice
 
@@ -124,3 +125,35 @@ async def test_a_connection_that_ends_ends_the_call(strike, why) -> None:
         ended = await asyncio.wait_for(call.wait_ended(), 5)
         assert not ended.normal
         assert why in ended.reason
+
+
+async def test_a_network_that_lets_no_media_out(monkeypatch) -> None:
+    monkeypatch.setattr(ways, "SOCKET_DELAY", 0.3)
+    faults = Faults(ice_silent=True)
+    async with Emulator(faults=faults, pace=QUICK, script=[Turn(says="twenty")]) as server:
+        async with calling(server) as call:
+            assert call.stats().transport.route == "websocket"
+            assert call.timings.websocket is not None
+            webrtc, _ = server.calls.values()
+            await eventually(lambda: webrtc.ended)  # the other one was hung up
+
+
+async def test_a_lost_socket_is_followed_by_another_and_the_call_goes_on(monkeypatch) -> None:
+    script = [Turn(says="twenty"), Turn(says="it-is")]
+    async with Emulator(pace=QUICK, script=script) as server:  # noqa: SIM117
+        async with over_socket(server, reconnect=rtcvoice.Reconnect()) as call:
+            reply = await call.ask("How many?")
+            await reply.text()
+            first = call.id
+            again = asyncio.create_task(call.wait_for("rtcvoice.reconnected"))
+            await asyncio.sleep(0.1)
+            list(server.calls.values())[-1].strike(Strike.CLOSE_CHANNEL)
+            await asyncio.wait_for(again, 5)
+            assert call.id != first
+            assert [leg.route for leg in call.legs] == ["websocket"] * 2
+            assert [leg.id for leg in call.legs] == [first, call.id]
+            assert call.history[1]["status"] == "interrupted"
+            assert 0 < call.history[1]["heard_ms"] <= 300
+            reply = await call.ask("And?")
+            await reply.played()
+            assert np.abs(reply.audio).max() > 1000

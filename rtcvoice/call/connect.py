@@ -103,8 +103,9 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
         SSL_CERT_FILE),
         ice_servers (or RTCVOICE_ICE_SERVERS) such as ["turn:user:password@host?transport=tcp"],
         ice_transport_policy "all" or "relay" (or RTCVOICE_ICE_TRANSPORT_POLICY),
-        transport "auto" (the best that gets through) or "webrtc" (UDP, or TCP where the network
-        lets no UDP through; TCP goes through the proxy of `proxy` or the environment, too).
+        transport "auto" (the best that gets through), "webrtc" (UDP, or TCP where the network lets
+        no UDP through; TCP goes through the proxy of `proxy` or the environment, too) or
+        "websocket" (as all of HTTP; without means against lost packets).
     Timeouts in seconds: connect_timeout (10) for all stages together, liveness_timeout (10) of
         hearing nothing at all (a server that is silent in between is sure to be heard only every
         6 s), close_timeout (5).

@@ -1,4 +1,4 @@
-"""By which way a call is to be connected: WebRTC, or a WebSocket."""
+"""By which way a call is to be connected: WebRTC, a WebSocket, or whichever gets through."""
 
 from __future__ import annotations
 
@@ -6,13 +6,17 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias, TypedDict, Unpack
 
 from rtcvoice.call.connecting import Connecting
+from rtcvoice.call.racing import SOCKET_DELAY, RacingConnecting
 from rtcvoice.call.socket_connecting import SocketConnecting
 from rtcvoice.call.timings import Timings
 from rtcvoice.config.call_config import CallConfig
 
 __all__ = ["AnyConnecting", "connecting_for"]
 
-AnyConnecting: TypeAlias = Connecting | SocketConnecting
+AnyConnecting: TypeAlias = Connecting | SocketConnecting | RacingConnecting
+
+AGAIN_DELAY = 2.5
+"""Seconds that WebRTC has for itself when a call that was up connects again: it has less time."""
 
 
 class WebRtcOptions(TypedDict, total=False):
@@ -32,10 +36,29 @@ def connecting_for(
     **for_webrtc: Unpack[WebRtcOptions],
 ) -> AnyConnecting:
     """Return the making of a leg by the way that `config` names; see `Connecting`."""
-    if config.transport == "websocket":
+
+    def socket() -> SocketConnecting:
         return SocketConnecting(
             config, timings, session_updates=session_updates, on_answered=on_answered
         )
-    return Connecting(
+
+    if config.transport == "websocket":
+        return socket()
+    webrtc = Connecting(
         config, timings, session_updates=session_updates, on_answered=on_answered, **for_webrtc
     )
+    if config.transport == "webrtc" or not _may_fall_back(config):
+        return webrtc
+    again = "tcp_timeout" in for_webrtc
+    delay = AGAIN_DELAY if again else SOCKET_DELAY
+    if for_webrtc.get("last_route") == "websocket":
+        delay = 0.0
+    return RacingConnecting(webrtc, socket(), socket_delay=delay)
+
+
+def _may_fall_back(config: CallConfig) -> bool:
+    """Whether a WebSocket is wanted where WebRTC does not get through.
+
+    Not where the key would travel unencrypted, nor where a relay is the only way that is wanted.
+    """
+    return config.may_open_socket and config.ice_transport_policy != "relay"

@@ -47,6 +47,11 @@ def add_relay(group: Any) -> None:
         dest="ice_transport_policy",
         help="use no path but through the TURN server",
     )
+    group.add_argument(
+        "--transport",
+        choices=("auto", "webrtc", "websocket"),
+        help="how the call travels (default: auto, what gets through, best first)",
+    )
 
 
 def add_config(group: Any) -> None:
@@ -60,7 +65,10 @@ def add_config(group: Any) -> None:
 
 def network_from(options: argparse.Namespace) -> dict[str, Any]:
     """Return the options above, as far as they were given, as `rtcvoice.connect` takes them."""
-    names = ("base_url", "direct", "proxy", "ca_file", "ice_servers", "ice_transport_policy")
+    names = (
+        *("base_url", "direct", "proxy", "ca_file"),
+        *("ice_servers", "ice_transport_policy", "transport"),
+    )
     given = {name: value for name in names if (value := getattr(options, name, None)) is not None}
     key_file, token_url = (getattr(options, name, None) for name in ("api_key_file", "token_url"))
     if key_file is not None and token_url is not None:
