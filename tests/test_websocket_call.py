@@ -13,6 +13,7 @@ from test_conversation_live import Mouth
 import rtcvoice
 from rtcvoice import ConfigError, SignalingError, Status
 from rtcvoice.call import ways
+from rtcvoice.call.imports import FOR_OFFER, imported
 from rtcvoice.emulator import Emulator, Faults, HttpFault, Pace, Strike, Turn
 from rtcvoice.emulator.voice import PromptVoice
 
@@ -128,14 +129,14 @@ async def test_a_connection_that_ends_ends_the_call(strike, why) -> None:
 
 
 async def test_a_network_that_lets_no_media_out(monkeypatch) -> None:
-    monkeypatch.setattr(ways, "SOCKET_DELAY", 0.3)
+    monkeypatch.setattr(ways, "SOCKET_DELAY", 0.5)
     faults = Faults(ice_silent=True)
-    async with Emulator(faults=faults, pace=QUICK, script=[Turn(says="twenty")]) as server:
-        async with calling(server) as call:
-            assert call.stats().transport.route == "websocket"
-            assert call.timings.websocket is not None
-            webrtc, _ = server.calls.values()
-            await eventually(lambda: webrtc.ended)  # the other one was hung up
+    await imported(FOR_OFFER)  # the answer is to be there before the WebSocket is tried
+    async with Emulator(faults=faults, pace=QUICK) as server, calling(server) as call:
+        assert call.stats().transport.route == "websocket"
+        assert call.timings.websocket is not None
+        webrtc, _ = server.calls.values()
+        await eventually(lambda: webrtc.ended)  # the other one was hung up
 
 
 async def test_a_lost_socket_is_followed_by_another_and_the_call_goes_on(monkeypatch) -> None:
