@@ -85,6 +85,20 @@ def test_the_status_always_fits(
         assert line.isascii() or not plain
 
 
+@pytest.mark.parametrize(
+    ("route", "told"), [("udp", None), ("tcp", "by TCP"), ("websocket", "by WebSocket")]
+)
+def test_the_line_says_so_when_a_call_does_not_go_by_udp(route: str, told: str | None) -> None:
+    gauge = Gauge()
+    for second in range(6):
+        transport = TransportStats(packets_received=second, route=route)
+        quality = gauge.feed(replace(stats(50 * second), transport=transport), float(second))
+    line = status_line(Status(5.0, quality=quality), 80).plain
+    assert "good" in line
+    assert (" by " in line) is (told is not None)
+    assert told is None or told in line
+
+
 def test_a_meter_jumps_up_and_sinks_slowly() -> None:
     meter = Meter()
     assert meter.feed(-100, 0.0) == 0

@@ -51,6 +51,9 @@ def add_emulator(parser: argparse.ArgumentParser) -> None:
         default="rtp",
         help="between answers send silence (rtp, the default) or nothing (gap)",
     )
+    parser.add_argument(
+        "--no-udp", action="store_true", help="take media by TCP alone, as behind a firewall"
+    )
     parser.add_argument("--record", metavar="DIR", help="keep the events and audio of each call")
     parser.add_argument(
         "--origin",

@@ -24,7 +24,9 @@ def add_key(group: Any, *, token_url: bool = True) -> None:
 def add_network(group: Any) -> None:
     """Add how HTTP gets through."""
     group.add_argument(
-        "--proxy", metavar="URL", help="for HTTP, such as http://proxy:3128 (or HTTPS_PROXY)"
+        "--proxy",
+        metavar="URL",
+        help="for HTTP and for media by TCP, such as http://proxy:3128 (or HTTPS_PROXY)",
     )
     group.add_argument(
         "--ca-file", metavar="FILE", help="trust this CA as well (PEM); or SSL_CERT_FILE"

@@ -22,6 +22,9 @@ SILENT = 7.0
 """Seconds without any datagram that are no pause: a silent server is heard at least every 6 s."""
 
 
+_WAYS = {"tcp": "TCP", "websocket": "WebSocket"}
+
+
 class Grade(enum.Enum):
     """What the network does to the call."""
 
@@ -42,6 +45,8 @@ class Quality(NamedTuple):
     """Seconds to the server and back; None until it is known."""
     delay: float = 0.0
     """Seconds that audio waits in the jitter buffer."""
+    way: str = ""
+    """What the call goes by, where that is not UDP: TCP or WebSocket. Losses are pauses there."""
 
 
 class Gauge:
@@ -68,11 +73,12 @@ class Gauge:
         emitted = new.playout.jitter_buffer_emitted_count - old.playout.jitter_buffer_emitted_count
         waited = new.playout.jitter_buffer_delay - old.playout.jitter_buffer_delay
         figures = (loss, new.round_trip_time, max(0.0, waited) / emitted if emitted > 0 else 0.0)
+        way = _WAYS.get(new.transport.route, "")
         if self._heard_at is not None and now - self._heard_at > SILENT:
-            return Quality(Grade.LOST, *figures)
+            return Quality(Grade.LOST, *figures, way)
         if not received and not new.uplink.reports_received:
-            return Quality(Grade.UNKNOWN, *figures)
-        return Quality(_grade(*figures), *figures)
+            return Quality(Grade.UNKNOWN, *figures, way)
+        return Quality(_grade(*figures), *figures, way)
 
 
 def _grade(loss: float, round_trip: float | None, delay: float) -> Grade:

@@ -23,6 +23,7 @@ async def run(options: argparse.Namespace) -> int:
         voice=options.voice,
         audio=options.audio,
         gap=options.idle == "gap",
+        no_udp=options.no_udp,
         record=options.record,
         origins=options.origin,
         models=options.model,

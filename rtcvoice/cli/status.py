@@ -130,9 +130,11 @@ def _network(quality: Quality, width: int, *, plain: bool) -> Text:
 
 def _figures(quality: Quality, width: int) -> Iterator[str]:
     wide = width >= WIDE
+    if quality.way and width >= NARROW:
+        yield f"by {quality.way}"
     if quality.round_trip is not None:
         yield f"{'round trip ' if wide else ''}{quality.round_trip * 1000:.0f} ms"
     if wide:
         yield f"{quality.delay * 1000:.0f} ms buffered"
-    if quality.grade is not Grade.UNKNOWN and width >= NARROW:
+    if quality.grade is not Grade.UNKNOWN and width >= NARROW and (wide or not quality.way):
         yield f"{quality.loss * 100:.0f} % lost"
