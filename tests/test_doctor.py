@@ -21,6 +21,7 @@ from rtcvoice.cli.doctor import run
 from rtcvoice.cli.options import parse
 from rtcvoice.device.device import Device
 from rtcvoice.doctor import Severity, examine, machine, trial
+from rtcvoice.doctor.ways import Tried, verdict
 from rtcvoice.errors import DeviceError
 from rtcvoice.rest.credentials import ApiKey
 from rtcvoice.rest.signaling import Signaling
@@ -106,6 +107,52 @@ async def test_udp_that_is_blocked(emulator):
     assert found["ice"].level is Severity.FAIL
     assert "UDP" in found["ice"].cure
     assert "dtls" not in found
+
+
+async def test_a_server_that_is_reached_by_tcp_alone():
+    async with BentEmulator(no_udp=True) as server:
+        found = await findings(base_url=server.url, api_key=KEY, transport="webrtc")
+        await server.end_calls()
+    assert found["tcp"].level is Severity.OK
+    assert found["udp"].level is found["way"].level is Severity.WARN
+    assert "calls go by TCP:" in found["way"].text
+    assert "UDP out" in found["way"].cure
+    assert "websocket" not in found
+    assert found["ice"].text.startswith("host tcp ")
+
+
+NAMED = "\r\n".join(
+    ["v=0"]
+    + [f"a=candidate:1 1 udp 5 20.1.2.{n} 3478 typ host" for n in (1, 2)]
+    + ["a=candidate:1 1 tcp 5 20.1.2.1 443 typ host tcptype passive"]
+)
+
+
+@pytest.mark.parametrize(
+    ("works", "levels", "way", "cure"),
+    [
+        ("udp tcp websocket", "ok ok ok ok", "calls go by UDP", ""),
+        (
+            "tcp websocket",
+            "warn ok ok warn",
+            "calls go by TCP: lost",
+            "UDP out to the server's port 3478",
+        ),
+        ("websocket", "warn - ok warn", "calls go by a WebSocket: lost", "UDP out"),
+        ("", "fail fail fail fail", "no way to the server works", "administrator"),
+    ],
+)
+def test_which_way_calls_go_and_what_to_ask_for(works, levels, way, cure):
+    tried = {
+        name: Tried(0.1, "" if name in works.split() else "silence", NAMED)
+        for name in ("udp", "tcp", "websocket")
+    }
+    found = verdict(tried)
+    assert " ".join(each.level for each in found) == levels
+    assert found[-1].text.startswith(way)
+    assert cure in found[-1].cure
+    if "tcp" not in works.split():
+        assert "TCP out to the server's port 443" in found[1].cure
 
 
 async def test_a_server_that_is_something_else():

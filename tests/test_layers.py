@@ -65,7 +65,7 @@ ALLOWED: dict[str, set[str]] = {
     "call.leg_time": set(),
     "call.signs": {"system"},
     "call.connecting": {"errors", "config", "rest", "wire.leg", "capture.track"}
-    | {"call.imports", "call.timings", "system"},
+    | {"call.imports", "call.media_ways", "call.timings", "system"},
     "call.socket_connecting": {"errors", "masking", "config", "rest", "system"}
     | {"wire.websocket", "wire.websocket_leg", "capture.event_track"}
     | {"call.imports", "call.timings"},

@@ -12,12 +12,13 @@ import takes about as long as the request.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from rtcvoice.call.imports import FOR_OFFER, begin_importing, imported
+from rtcvoice.call.media_ways import media_ways
 from rtcvoice.call.timings import Timings
 from rtcvoice.config.call_config import CallConfig
 from rtcvoice.config.session_fields import merged
@@ -26,11 +27,8 @@ from rtcvoice.rest.addresses import is_loopback
 from rtcvoice.rest.client import tls_context
 from rtcvoice.rest.credentials import EphemeralToken
 from rtcvoice.rest.ice_servers import IceSettings
-from rtcvoice.rest.proxies import proxy_for
 from rtcvoice.rest.signaling import SdpAnswer, Signaling
-from rtcvoice.rest.tunnels import Dialled, dial
 from rtcvoice.system import sleep
-from rtcvoice.system.hosts import bracketed, reach_of
 from rtcvoice.system.threads import in_thread
 
 if TYPE_CHECKING:
@@ -65,7 +63,8 @@ async def made_ready(config: CallConfig) -> None:
 class Connecting:
     """The making of one leg. Event loop only; its stages note in `timings` how long they take.
 
-    `last_route` is that of the leg before (`Leg.route`), if there was one.
+    `last_route` is that of the leg before (`Leg.route`), if there was one. `ways`: which ways are
+    tried, if not the usual ones.
 
     Raises CredentialsError when there is no key to connect with.
     """
@@ -77,6 +76,7 @@ class Connecting:
         *,
         keep_connection: bool = False,
         last_route: str = "",
+        ways: Ways | None = None,
         session_updates: Mapping[str, Any] = {},
         tcp_timeout: float | None = None,
         on_answered: Callable[[], None] = lambda: None,
@@ -89,6 +89,9 @@ class Connecting:
         self._on_answered = on_answered
         self._timings = timings
         self._last_route = last_route
+        self._ways = ways
+        self.answer_sdp = ""
+        """What the server answered the offer, as it came; empty before."""
         self._ice = IceSettings(
             servers=config.ice_servers,  # type: ignore[arg-type]  # checked with the config
             relay_only=config.ice_transport_policy == "relay",
@@ -116,6 +119,7 @@ class Connecting:
         with self._timings.stage("answer"):
             answer = await self._answer(offer, token)
             self._on_answered()
+            self.answer_sdp = answer.sdp
             leg.call_id = answer.call_id
             if answer.server_time is not None:
                 leg.server_time = answer.server_time, sleep.elapsed()
@@ -242,30 +246,10 @@ class Connecting:
             on_report=track.follow,
             loopback=is_loopback(self._config.base_url),
             ice=self._ice,
-            ways=self._ways(),
+            ways=self._ways or media_ways(self._config, last_route=self._last_route),
         )
         self._legs.append(leg)
         return leg
-
-    def _ways(self) -> Ways:
-        """Return the ways that are tried: UDP at once, TCP soon, or at once if it was the last."""
-        from rtcvoice.wire.leg import TCP_DELAY, Ways
-
-        config = self._config
-
-        def dial_one(host: str, port: int) -> Awaitable[Dialled]:
-            return dial(
-                host,
-                port,
-                proxy=proxy_for(f"https://{bracketed(host)}:{port}", config.proxy),
-                tls=partial(tls_context, config.ca_file),
-            )
-
-        return Ways(
-            dial=dial_one,
-            tcp_delay=0.0 if self._last_route == "tcp" else TCP_DELAY,
-            reach=reach_of(urlsplit(config.base_url).hostname or ""),
-        )
 
     async def _answer(self, offer: str, token: str) -> SdpAnswer:
         if token:

@@ -2,6 +2,7 @@
 
     machine    versions and libraries, sound devices
     network    address, host name, encryption, HTTP, STUN and TURN servers
+    ways       UDP, TCP, proxy and WebSocket, each by itself; which one calls take
     trial      key, token, and a real call of two seconds: answer, ICE, DTLS, channel, session
 
 Each look is an async generator of `Finding`s, so that they can be shown as they come. A look never

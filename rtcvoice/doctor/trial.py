@@ -12,6 +12,7 @@ from rtcvoice.call.call import Call
 from rtcvoice.call.connect import connect
 from rtcvoice.config.call_config import CallConfig
 from rtcvoice.doctor.finding import Finding, Severity, of_error
+from rtcvoice.doctor.ways import look_at_ways
 from rtcvoice.errors import RtcVoiceError, TransportError
 from rtcvoice.masking import masked
 from rtcvoice.rest.credentials import (
@@ -59,6 +60,13 @@ async def look_at_call(config: CallConfig, options: Mapping[str, Any]) -> AsyncI
         yield Finding("call", Severity.SKIP, "not tried: it needs a token", "see token above")
         return
     rest = {name: value for name, value in options.items() if name not in ("api_key", "direct")}
+    try:
+        tried = CallConfig.from_options({**rest, "credentials": minted})
+    except RtcVoiceError as exc:
+        yield of_error("options", exc)
+        return
+    async for finding in look_at_ways(tried):
+        yield finding
     async for finding in _call({**rest, "credentials": minted}):
         yield finding
 
