@@ -140,6 +140,9 @@ class FakeLeg:
         elif event["type"] == "session.update":
             self._tell(0.01, {"type": "session.updated", "session": event["session"]})
 
+    async def check(self) -> None:
+        self.checks = getattr(self, "checks", 0) + 1
+
     async def disconnect(self) -> None:
         self.detach()
 
@@ -683,6 +686,27 @@ def test_a_renewal_that_fails_is_tried_again_and_the_call_goes_on(scene, quiet):
 # -- a process that stands still -----------------------------------------------------------------
 
 
+def test_who_asks_meanwhile_waits_and_nothing_is_finished(scene):
+    async def main():
+        async with scene.connect() as call:
+            scene.attempts = [AWAY] * 5
+            scene.legs[0].lost.set_result(FAILED)
+            await asyncio.sleep(0.5)
+            sending = asyncio.create_task(call.send("Hello"))
+            finished = asyncio.create_task(call.finished())
+            assert not call.is_idle
+            await asyncio.sleep(3)
+            assert not sending.done()
+            assert not finished.done()
+            await back(call)
+            await sending
+            assert "Hello" in json.dumps(scene.legs[1].sent)
+            finished.cancel()
+            await asyncio.wait({finished})
+
+    run(main())
+
+
 @pytest.mark.parametrize("alive", [False, True])
 def test_a_process_that_stood_still_looks_for_the_server_at_once(scene, alive):
     async def main():
@@ -763,6 +787,33 @@ def test_words_in_the_gap_are_posted_and_answered_once(scene, spoken, answers):
             seconds = sum(len(part["audio"]) for part in posted) * 3 / 4 / 48000
             assert seconds == (pytest.approx(2.6, abs=0.4) if wanted else 0)
             assert len(asked) == wanted
+
+    run(main())
+
+
+def test_a_turn_without_a_transcript_is_replayed_as_its_sound(scene):
+    scene.fields = {"audio": {"input": {"turn_detection": {"type": "server_vad"}}}}
+
+    async def main():
+        async with scene.connect(source=Microphone()) as call:
+            leg, turn = scene.legs[0], {"item_id": "item_1", "previous_item_id": None}
+            await asyncio.sleep(10)
+            leg.say({"type": "input_audio_buffer.speech_started", "audio_start_ms": 0, **turn})
+            await asyncio.sleep(2)
+            leg.say({"type": "input_audio_buffer.speech_stopped", "audio_end_ms": 0, **turn})
+            leg.say({"type": "input_audio_buffer.committed", **turn})
+            content = [{"type": "input_audio", "transcript": None}]
+            item = {"id": "item_1", "type": "message", "role": "user", "content": content}
+            leg.say({"type": "conversation.item.added", "previous_item_id": None, "item": item})
+            await asyncio.sleep(8)  # no transcript comes
+            leg.lost.set_result(FAILED)
+            await back(call)
+            creations = [e for e in scene.legs[1].sent if e["type"] == "conversation.item.create"]
+            assert creations[0]["item"]["id"] == "item_1"
+            parts = [part for event in creations for part in event["item"]["content"]]
+            assert {part["type"] for part in parts} == {"input_audio"}
+            seconds = sum(len(part["audio"]) for part in parts) * 3 / 4 / 48000
+            assert seconds == pytest.approx(2.8, abs=0.1)
 
     run(main())
 
@@ -887,5 +938,23 @@ async def test_renewals_leave_nothing_behind_and_lose_nothing():
         await server.end_calls()
         census = Census()
         await call_with_renewals(server, 3)
+        await server.end_calls()
+        await census.check()
+
+
+async def test_a_call_that_is_closed_while_it_reconnects_leaves_nothing_behind():
+    async def closed_meanwhile(server, moment):
+        async with calling(server, reconnect=Reconnect(), liveness_timeout=0.2) as call:
+            server.last().strike(Strike.FREEZE)
+            await call.wait_for("rtcvoice.reconnecting", timeout=5)
+            await asyncio.sleep(moment)
+        assert call.state is CallState.ENDED
+
+    async with BentEmulator(audio="instant") as server:
+        await closed_meanwhile(server, 0.1)
+        await server.end_calls()
+        census = Census()
+        for moment in (0.0, 0.01, 0.03):
+            await closed_meanwhile(server, moment)
         await server.end_calls()
         await census.check()

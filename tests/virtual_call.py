@@ -116,7 +116,7 @@ class _Ear:
 class _Roads:
     """What a call needs of its roads here."""
 
-    muted = False
+    muted = is_lost = False
 
     def __init__(self, conversation):
         self.conversation = conversation

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar, overload
 
+from rtcvoice.call.legs import LegFacts
 from rtcvoice.call.life import CallState
 from rtcvoice.call.timings import Timings
 from rtcvoice.conversation.accounts.latency import TurnLatency
@@ -54,6 +55,11 @@ class Call(Linked):
     def timings(self) -> Timings:
         """How long each stage of connecting took, in seconds."""
         return self.inner.timings
+
+    @property
+    def legs(self) -> tuple[LegFacts, ...]:
+        """The connections that the call has had, in order, each a session of its own."""
+        return self.link.look(lambda: self.inner.legs)
 
     @property
     def is_idle(self) -> bool:

@@ -90,7 +90,7 @@ class Call(EventVerbs):
 
         In a tool, that tool does not count.
         """
-        return self._conversation.is_idle
+        return self._conversation.is_idle and not self._roads.is_lost
 
     @property
     def muted(self) -> bool:

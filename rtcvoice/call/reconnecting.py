@@ -15,10 +15,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
 
+from rtcvoice.call.attempt import drop, in_time, told
 from rtcvoice.call.beside import Beside, while_up
 from rtcvoice.call.connecting import first_failure
 from rtcvoice.call.leg_time import LegTime
@@ -33,14 +33,11 @@ from rtcvoice.config.call_config import CallConfig
 from rtcvoice.conversation.moving import Move
 from rtcvoice.errors import (
     CallEnded,
-    CredentialsError,
     RtcVoiceError,
-    SignalingError,
     TransportError,
 )
 from rtcvoice.events import ErrorEvent, Reconnected, Reconnecting, ServerEvent
 from rtcvoice.masking import log_error
-from rtcvoice.rest.credentials import EphemeralToken
 from rtcvoice.sound.samples import Samples
 from rtcvoice.system.sleep import Clocks
 from rtcvoice.system.waiting import wait_done
@@ -56,9 +53,6 @@ TCP_TIMEOUT = 1.0
 ATTEMPT_TIMEOUT = 5.0
 """Seconds, and eight round trips, that an attempt may take until the session is known: a check that
 was lost is repeated later and later, while another attempt begins anew."""
-
-SEED_TIMEOUT = 60.0
-"""Seconds that bringing in what was said may take."""
 
 GRACE = 0.3
 """Seconds after a pause in which is read what had arrived before it: that proves nothing."""
@@ -125,8 +119,8 @@ class Reconnector:
         if not isinstance(error, ConnectionLost) or not error.by.clean:
             return True
         expired = self._time.is_nearly_over(self._clocks.elapsed())
-        told = bool(talk.fault) or talk.complaint is not None
-        return self._options.on_server_close or expired or told
+        explained = bool(talk.fault) or talk.complaint is not None
+        return self._options.on_server_close or expired or explained
 
     def lost(self, error: TransportError) -> None:
         """Begin to reconnect; see `Rescue`."""
@@ -181,6 +175,14 @@ class Reconnector:
             self._life.be_patient()
             await asyncio.sleep(GRACE)
         self._doubt, self._doubted_at = doubt, self._clocks.awake() + IN_FLIGHT
+        self._beside.start(self._check(self._roads.leg), "checking a connection")
+        if pause is not None:
+            await asyncio.sleep(GRACE)
+
+    async def _check(self, leg: CallLeg) -> None:
+        """Have the server say whether it is there, once what it says proves anything."""
+        await asyncio.sleep(IN_FLIGHT)
+        await leg.transport.check()
 
     async def _another_leg(self) -> None:
         """Try until there is another leg, or none is needed. Raises the error to give up with."""
@@ -188,12 +190,11 @@ class Reconnector:
             now = self._clocks.elapsed()
             why = TransportError(self._doubt or "its time is nearly over", stage="connected")
             self._attempts.lost(now, lived=self._time.lived(now), error=why)
-        while self._loss is not None or not (self._doubt and self._is_heard):
+        while self._loss is not None or self._wants_another:
             now = self._clocks.elapsed()
             due = self._attempts.due(now)
             if due is None:
                 if self._loss is None:  # its silence, or its end, will tell
-                    self._time.renew_at = max(self._time.renew_at, now + RENEW_AGAIN)
                     break
                 assert self._attempts.error is not None
                 raise self._attempts.error
@@ -202,6 +203,14 @@ class Reconnector:
             elif await self._attempt():
                 return
         self._doubt = ""
+        self._time.renew_at = max(self._time.renew_at, self._clocks.elapsed() + RENEW_AGAIN)
+
+    @property
+    def _wants_another(self) -> bool:
+        """Whether the leg in use, which is not lost, is not good enough."""
+        if self._doubt:
+            return not self._is_heard
+        return self._clocks.elapsed() >= self._time.renew_at
 
     @property
     def _is_heard(self) -> bool:
@@ -235,7 +244,7 @@ class Reconnector:
             if not isinstance(error, RtcVoiceError):
                 raise
             logger.info("x attempt %d failed: %s", number, error)
-            self._attempts.failed(self._told(error), self._clocks.elapsed(), begun=begun)
+            self._attempts.failed(told(self._config, error), self._clocks.elapsed(), begun=begun)
             return False
         self._attempts.up()
         return True
@@ -253,7 +262,7 @@ class Reconnector:
                     max_tokens=self._options.max_replay_tokens,
                 )
                 receive = self._roads.telling.receiving(leg, move.receive)
-                leg.attach(on_text=receive, on_packet=_drop)
+                leg.attach(on_text=receive, on_packet=drop)
                 await while_up(leg.lost, move.ready(connecting.session_changes))
                 leg.call_id = leg.call_id or move.session_id
         except TimeoutError as exc:
@@ -263,10 +272,10 @@ class Reconnector:
                 await asyncio.sleep(self._doubted_at + IN_FLIGHT - self._clocks.awake())
                 self._lose_what_is_not_heard()
             self._check_limits(move)
-            await while_up(leg.lost, _in_time(move.seed()))
+            await while_up(leg.lost, in_time(move.seed()))
             if self._loss is None:
                 await while_up(leg.lost, self._quiet_moment(move))
-            await while_up(leg.lost, _in_time(move.catch_up()))
+            await while_up(leg.lost, in_time(move.catch_up()))
         except BaseException:
             move.abandon(HANDED_OVER)
             raise
@@ -284,13 +293,13 @@ class Reconnector:
         while self._loss is None:
             now = self._clocks.elapsed()
             if self._time.may_leave(now, self._roads.conversation):
-                await _in_time(move.catch_up())
+                await in_time(move.catch_up())
                 if self._time.may_leave(now, self._roads.conversation):
                     return
             if now >= look_at:
                 look_at = now + LOOK
                 await self._look()
-            if self._doubt and now - self._doubted_at > LOOK:
+            if self._doubt and self._clocks.awake() - self._doubted_at > LOOK:
                 if not self._is_heard:
                     self._life.lose(ConnectionLost(self._doubt, by=LostBy.SILENCE))
                 self._doubt = ""
@@ -328,15 +337,15 @@ class Reconnector:
         return self._turns.since(since)
 
     def _check_limits(self, move: Move) -> None:
-        """End the call rather than pay more than it may cost."""
-        if not move.affordable:
-            self._life.request_end(
-                CallEnded(
-                    "to go on in another session would cost more than the call's limits allow",
-                    normal=True,
-                )
-            )
-            raise _NotNeededError
+        """End the call rather than pay more than it may cost; one that still talks ends later."""
+        if move.affordable:
+            return
+        why = "to go on in another session would cost more than the call's limits allow"
+        logger.warning("x %s", why)
+        self._time.renew_at = float("inf")
+        if self._loss is not None:
+            self._life.request_end(CallEnded(why, normal=True))
+        raise _NotNeededError
 
     def _watch(self, leg: CallLeg) -> LegTime:
         leg.on_trouble = self._trouble
@@ -366,34 +375,9 @@ class Reconnector:
         if self._loss is not None:
             self._beside.start(self._roads.leg.hang_up(), "hanging up what is lost")
 
-    def _told(self, error: RtcVoiceError) -> RtcVoiceError:
-        """Return the error to tell of: a fixed token that is refused has expired."""
-        fixed = isinstance(self._config.credentials, EphemeralToken)
-        if fixed and isinstance(error, SignalingError) and error.status == 401:
-            expired = CredentialsError(
-                "the call cannot be continued: its ephemeral token is not accepted any more",
-                hint="credentials= may be a function or a TokenUrl, which gives another one",
-            )
-            expired.__cause__ = error
-            return expired
-        return error
-
     async def _sleep(self, seconds: float) -> None:
         """Wait so long, or until something happens."""
         self._stirred.clear()
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._stirred.wait()
-
-
-async def _in_time(work: Coroutine[Any, Any, None]) -> None:
-    """Bring in what was said. Raises TransportError when that takes too long."""
-    try:
-        async with asyncio.timeout(SEED_TIMEOUT):
-            await work
-    except TimeoutError as exc:
-        raise TransportError("bringing in the history took too long", stage="history") from exc
-
-
-def _drop(packet: object) -> None:
-    """Hear nothing: this leg is not the call's yet."""

@@ -137,6 +137,11 @@ class Roads:
             last = replace(last, id=self.leg.call_id, route=self.leg.transport.stats.route)
         return (*past, last)
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether the leg is gone, and no other is there yet."""
+        return self._legs[-1].ended is not None
+
     def leave(self, error: TransportError) -> None:
         """Take everything off the leg, which is lost: the ear falls silent, files stand still."""
         self.feed.stop()
@@ -217,9 +222,8 @@ class Roads:
     @property
     def stats(self) -> CallStats:
         """How the call fares. Cheap."""
-        counted = self._legs[-1].ended is not None
         before = self._stats_before
-        uplink, transport = before if counted else added(before, self._leg_stats)
+        uplink, transport = before if self.is_lost else added(before, self._leg_stats)
         return CallStats(
             playout=self.player.stats,
             uplink=uplink,

@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
+from rtcvoice.system.clock import now
+
 __all__ = ["Clocks", "Pause", "Pauses", "awake", "counting_sleep", "elapsed"]
 
 LEAST_SLEEP = 1.0
@@ -34,8 +36,8 @@ def counting_sleep(platform: str) -> Callable[[], float]:
 elapsed: Callable[[], float] = counting_sleep(sys.platform)
 """Seconds that only grow, sleep included."""
 
-awake: Callable[[], float] = time.monotonic
-"""Seconds that only grow, without sleep where the system has such a clock."""
+awake: Callable[[], float] = now
+"""Seconds that only grow, without sleep where the system has such a clock: `clock.now`."""
 
 
 class Clocks(NamedTuple):

@@ -16,17 +16,20 @@ import ipaddress
 import logging
 import socket
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from rtcvoice.errors import TransportError
 from rtcvoice.wire._aiortc import LOOPBACK, UnsupportedAiortc
+from rtcvoice.wire.sdp import MOST_CANDIDATES
 
 __all__ = [
+    "check_now",
     "gather_hosts",
     "keep_reading",
     "keep_to_loopback",
     "mismatch",
+    "most_candidates",
     "prefer_routed_pairs",
     "routed_from",
     "sockets_needed",
@@ -37,6 +40,14 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 LOOPBACK_6 = "::1"
+
+MOST_PAIRS = 400
+FEWEST_CANDIDATES = 4
+"""Pairs of addresses that are checked, and candidates of the server's that are used however many
+addresses this machine has; aioice's work grows with the square of the pairs."""
+
+CHECKS = 3
+"""Repetitions of a check that is made at once: over about 3.5 s."""
 
 READ_AGAIN = 0.01
 """Seconds after an error of a socket at which it is read again, where asyncio would not."""
@@ -116,6 +127,12 @@ def _loopback_of(host: str) -> str:
     if not address.is_loopback:
         return ""
     return LOOPBACK if address.version == 4 else LOOPBACK_6
+
+
+def most_candidates(connection: Any) -> int:
+    """Return how many candidates are worth checking: each is checked from every address."""
+    addresses = max(1, len(connection.local_candidates))
+    return max(FEWEST_CANDIDATES, min(MOST_CANDIDATES, MOST_PAIRS // addresses))
 
 
 def mismatch(connection: Any, hosts: Iterable[str]) -> str:
@@ -250,6 +267,18 @@ def _watch_errors(protocol: Any, nominated: Any, on_error: Callable[[Exception],
 
     protocol.error_received = error_received
     protocol.errors_watched = True
+
+
+async def check_now(connection: Any) -> None:
+    """Ask the server, on the path in use, whether it is there; `watch_answers` tells."""
+    for pair in list(connection._nominated.values()):
+        with suppress(Exception):  # no answer, no socket, no route: then it is not heard
+            await pair.protocol.request(
+                connection.build_request(pair, nominate=False),
+                pair.remote_addr,
+                integrity_key=connection.remote_password.encode(),
+                retransmissions=CHECKS,
+            )
 
 
 def keep_reading(connection: Any, call_later: Callable[..., Any]) -> None:

@@ -49,11 +49,6 @@ CHANNEL_LABEL = "oai-events"
 SEND_BUFFER_LIMIT = 1 << 20
 """Bytes of text that may wait for a slow network. aiortc itself would queue without a limit."""
 
-MOST_PAIRS = 400
-FEWEST_CANDIDATES = 4
-"""Pairs of addresses that are checked, and candidates of the server's that are used however many
-addresses this machine has; aioice's work grows with the square of the pairs."""
-
 _UNREACHABLE = "no address of the server can be reached"
 _NOT_OPEN = "the event channel is not open"
 _DEAD = ("failed", "closed")
@@ -176,6 +171,10 @@ class Transport:
         """The address that this machine would send from now, on the path in use; "" if none."""
         return _ice.routed_from(self._ice)
 
+    async def check(self) -> None:
+        """Ask the server whether it is there; `heard_at` tells of its answer. Never raises."""
+        await _ice.check_now(self._ice)
+
     @property
     def max_message_size(self) -> int:
         """Largest message in bytes that the server accepts (RFC 8841 §6; 65536 if unsaid)."""
@@ -205,7 +204,7 @@ class Transport:
         with answer_errors():
             usable = usable_answer(
                 answer,
-                most_candidates=self._most_candidates(),
+                most_candidates=_ice.most_candidates(self._ice),
                 by_udp=self._ways.udp,
                 by_tcp=self._ways.dial is not None and not self._gathering.relay_only,
                 reach=self._ways.reach,
@@ -241,11 +240,6 @@ class Transport:
     def cure(self) -> str:
         """What to do about it."""
         return self._gathering.cure or (self._tcp.cure if self._tcp else "")
-
-    def _most_candidates(self) -> int:
-        """Return how many candidates are worth checking: each is checked from every address."""
-        addresses = max(1, len(self._ice.local_candidates))
-        return max(FEWEST_CANDIDATES, min(sdp.MOST_CANDIDATES, MOST_PAIRS // addresses))
 
     def _watch_sockets(self) -> None:
         _aiortc.watch_datagrams(self._ice, self._count)

@@ -314,6 +314,12 @@ class WebSocketTransport:
                 self.round_trip = await (await opened.ping())
                 await asyncio.sleep(PULSE)
 
+    async def check(self) -> None:
+        """Ask the server whether it is there; `heard_at` tells of its answer. Never raises."""
+        if self._socket is not None:
+            with suppress(ConnectionClosed):
+                await self._socket.ping()
+
     def _heard(self, size: int) -> None:
         self.heard_at = clock.now()
         self._bytes_received += size
