@@ -114,6 +114,7 @@ if TYPE_CHECKING:
     from rtcvoice.playout.sink import Discard, HeadlessSink, Sink
     from rtcvoice.playout.speaker import Speaker
     from rtcvoice.playout.tee import BlockStream
+    from rtcvoice.recording.options import Recording
     from rtcvoice.rest.credentials import (
         ApiKey,
         ApiKeyFile,
@@ -180,6 +181,7 @@ __all__ = [
     "Reconnect",
     "Reconnected",
     "Reconnecting",
+    "Recording",
     "Reply",
     "ResponseOptions",
     "ResponseUsage",
@@ -271,6 +273,7 @@ _MODULE_OF = {
     "Reconnect": "rtcvoice.call.reconnect",
     "Reconnected": "rtcvoice.events.local",
     "Reconnecting": "rtcvoice.events.local",
+    "Recording": "rtcvoice.recording.options",
     "Reply": "rtcvoice.conversation.asking.reply",
     "ResponseOptions": "rtcvoice.conversation.asking.response_options",
     "ResponseUsage": "rtcvoice.conversation.accounts.usage",

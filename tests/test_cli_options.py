@@ -39,7 +39,7 @@ TALK = list(all_parsers()["talk"].by_name)
         ("--sped", "--speed"),
         ("--instuctions", "--instructions"),
         ("--mic", "--microphone"),
-        ("--record", ""),
+        ("--recrd", "--record"),
         ("--volume", ""),
         ("--colour", ""),
         ("--xyz", ""),

@@ -87,9 +87,12 @@ ALLOWED: dict[str, set[str]] = {
     "call.call": LEAVES
     | {"config", "conversation", "playout.tee"}
     | {"call.finishing", "call.legs", "call.life", "call.message", "call.roads", "call.timings"},
-    "call": LEAVES | ROADS | {"config", "rest", "wire", "device", "call"},
+    "call": LEAVES
+    | ROADS
+    | {"config", "rest", "wire", "device", "call", "recording.options", "recording.recorder"},
     # What is recorded: the format is a leaf that the emulator's recorder shares.
-    "recording": LEAVES | {"recording"},
+    "recording": LEAVES | {"recording", "call.facts"},
+    "recording.options": {"errors", "system", "recording.format"},
     "recording.format": set(),
     "recording.masks": {"masking"},
     "emulator": LEAVES
@@ -116,7 +119,7 @@ ALLOWED: dict[str, set[str]] = {
     "__main__": {"cli", "system"},
     "pytest_plugin": {"emulator"},
     # Imported when its names are used, but for type checkers.
-    "": LEAVES | ROADS | {"blocking", "config", "rest", "call", "device", "emulator"},
+    "": LEAVES | ROADS | {"recording", "blocking", "config", "rest", "call", "device", "emulator"},
 }
 
 ONLY_IMPORTERS = {

@@ -41,10 +41,12 @@ from rtcvoice.conversation.tools.toolset import ToolSet
 from rtcvoice.errors import CallEnded, ConfigError, TransportError
 from rtcvoice.playout.sink import Sink
 from rtcvoice.playout.speaker import Speaker
+from rtcvoice.recording.options import Recording, recording_of
 from rtcvoice.rest.credentials import CredentialsSource
 from rtcvoice.rest.ice_servers import IceServer
 from rtcvoice.system import clock
 from rtcvoice.system.public import public
+from rtcvoice.system.threads import in_thread
 from rtcvoice.system.waiting import wait_done
 
 if TYPE_CHECKING:
@@ -92,6 +94,9 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
         price: a `ModelPrice`, where the model's own is not known or not what is paid.
         reconnect: how the call goes on when its connection is lost, or the server's time for it is
         over: `Reconnect(window=...)`; None ends the call then.
+    What is kept:
+        record: a folder for recordings of calls, or a `Recording`, which says what is recorded. Ask
+        those who will be heard in it first.
     Where:
         base_url (or OPENAI_BASE_URL), api_key or credentials (or OPENAI_API_KEY), organization,
         project, safety_identifier; direct=True posts offer and session in one request with the
@@ -139,6 +144,8 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
         limits: Limits | None = None,
         price: ModelPrice | None = None,
         reconnect: Reconnect | None = _RECONNECT,
+        # What is kept
+        record: str | PathLike[str] | Recording | None = None,
         # Where
         base_url: str | None = None,
         api_key: str | None = None,
@@ -184,6 +191,7 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
             Speaker() if sink is Default.DEVICE else sink,
         )
         self._listeners: list[FactListener] = []
+        self._recording = recording_of(record)
         self._task: asyncio.Task[Call] | None = None
 
     def __await__(self) -> Generator[Any, None, Call]:
@@ -215,7 +223,7 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
 
     async def _connect(self) -> Call:
         """Get the call up, and tell whoever listens to its facts, also when it fails."""
-        facts = self._facts()
+        facts = await self._facts()
         try:
             return await self._connected(facts)
         except BaseException as exc:
@@ -224,9 +232,16 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
             await facts.aclose(timeout=FACTS_TIMEOUT)
             raise
 
-    def _facts(self) -> Facts:
-        facts = Facts()
-        for listener in self._listeners:
+    async def _facts(self) -> Facts:
+        """Let everybody listen who is to. Raises ConfigError where calls cannot be recorded."""
+        facts, listeners = Facts(), [*self._listeners]
+        if self._recording is not None:
+            await in_thread(self._recording.check)
+            await imported(("rtcvoice.recording.recorder",))
+            from rtcvoice.recording.recorder import Recorder
+
+            listeners.append(Recorder(self._recording))
+        for listener in listeners:
             facts.listen(listener, name="rtcvoice facts")
         if facts:
             options = {f.name: getattr(self._config, f.name) for f in fields(self._config)}

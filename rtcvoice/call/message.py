@@ -14,7 +14,7 @@ from rtcvoice.errors import ConfigError
 from rtcvoice.events import Item
 from rtcvoice.sound import numpy_later as np
 from rtcvoice.sound.samples import DEFAULT_RATE, Samples
-from rtcvoice.sound.sound_file import Recording
+from rtcvoice.sound.sound_file import AudioFile
 from rtcvoice.system.threads import in_thread
 
 __all__ = ["Clip", "Image", "message_items"]
@@ -22,7 +22,7 @@ __all__ = ["Clip", "Image", "message_items"]
 Image: TypeAlias = str | os.PathLike[str] | bytes
 """A PNG or JPEG: a path, the bytes of the file, or a data URI."""
 
-Clip: TypeAlias = "Recording | Samples | tuple[Samples, int]"
+Clip: TypeAlias = "AudioFile | Samples | tuple[Samples, int]"
 """Recorded speech: a path, an open file, or int16 mono samples, at 24 kHz or with their rate."""
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from rtcvoice.errors import DeviceError
 from rtcvoice.sound import numpy_later as np
 from rtcvoice.sound.samples import DEFAULT_RATE, Samples
-from rtcvoice.sound.sound_file import Recording, SoundFile, check_recording, gathered, read_sound
+from rtcvoice.sound.sound_file import AudioFile, SoundFile, check_recording, gathered, read_sound
 from rtcvoice.system.files import FileKey, file_key
 from rtcvoice.system.public import public
 from rtcvoice.system.threads import in_thread
@@ -52,7 +52,7 @@ class FileSource(PacedSource):
     without audio, damaged. What turns out to be unreadable later ends the audio, with a warning.
     """
 
-    def __init__(self, file: Recording, *, rate: int = DEFAULT_RATE, loop: bool = False) -> None:
+    def __init__(self, file: AudioFile, *, rate: int = DEFAULT_RATE, loop: bool = False) -> None:
         super().__init__(rate=rate)
         self._file = check_recording(file)
         self.loop = loop
@@ -181,7 +181,7 @@ class FileSource(PacedSource):
 
 
 async def load_file(
-    file: Recording, *, rate: int = DEFAULT_RATE, longest: float = LONGEST_FILE
+    file: AudioFile, *, rate: int = DEFAULT_RATE, longest: float = LONGEST_FILE
 ) -> Samples:
     """Return a file's audio, int16 mono at `rate`; decoded in a worker thread.
 

@@ -140,9 +140,15 @@ def add_shown(parser: argparse.ArgumentParser) -> None:
 
 
 def add_transcript(group: Any) -> None:
-    """Add where the words are kept."""
+    """Add where the words, and the whole call, are kept."""
     group.add_argument(
         "--transcript",
         metavar="FILE",
         help="add what both sides say, with the time of day, to a text file as it is said",
+    )
+    group.add_argument(
+        "--record",
+        metavar="DIR",
+        help="keep sound, events and figures of the call in a folder of its own there;"
+        " ask those who will be heard first",
     )

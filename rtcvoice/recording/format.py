@@ -141,17 +141,21 @@ class LineFile:
     def __init__(self, file: int) -> None:
         self._file = file
         self._waiting: list[str] = []
+        self.waiting = 0
+        """Bytes that wait for `flush`."""
 
     def write(self, value: dict[str, Any]) -> int:
         """Add a line; return its size in bytes. What JSON cannot hold becomes text."""
         line = json.dumps(value, separators=(",", ":"), default=str) + "\n"
         self._waiting.append(line)
+        self.waiting += len(line)
         return len(line)
 
     def flush(self) -> None:
         """Write what waits. Raises OSError."""
         if self._waiting:
             data, self._waiting = "".join(self._waiting).encode("ascii"), []
+            self.waiting = 0
             _write(self._file, data)
 
     def close(self) -> None:

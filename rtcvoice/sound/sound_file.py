@@ -30,11 +30,11 @@ if TYPE_CHECKING:
     import av
     from av.audio.stream import AudioStream
 
-__all__ = ["Recording", "SoundFile", "check_recording", "gathered", "read_sound"]
+__all__ = ["AudioFile", "SoundFile", "check_recording", "gathered", "read_sound"]
 
 logger = logging.getLogger(__name__)
 
-Recording: TypeAlias = str | os.PathLike[str] | BinaryIO
+AudioFile: TypeAlias = str | os.PathLike[str] | BinaryIO
 """A path, or a binary file object that can be read and seeked, such as `io.BytesIO`."""
 
 FORMATS = (
@@ -97,7 +97,7 @@ class SoundFile:
     media file, without audio. A file object is read from its beginning and stays open.
     """
 
-    def __init__(self, file: Recording, *, rate: int) -> None:
+    def __init__(self, file: AudioFile, *, rate: int) -> None:
         self.name = _name_of(file)
         self._file = Path(file) if isinstance(file, str | os.PathLike) else BoundedFile(file)
         self._rate = rate
@@ -246,7 +246,7 @@ def gathered(
 
 
 def read_sound(
-    file: Recording, *, rate: int, longest: float, stop: threading.Event | None = None
+    file: AudioFile, *, rate: int, longest: float, stop: threading.Event | None = None
 ) -> Samples:
     """Return the audio of a file, int16 mono at `rate`.
 
@@ -276,7 +276,7 @@ def _opened(file: Path | BoundedFile | Tail) -> av.container.InputContainer:
     return opened
 
 
-def _check(file: Recording, name: str) -> None:
+def _check(file: AudioFile, name: str) -> None:
     if not isinstance(file, str | os.PathLike):
         return
     path = Path(file)
@@ -299,7 +299,7 @@ def _check(file: Recording, name: str) -> None:
                 )
 
 
-def _name_of(file: Recording) -> str:
+def _name_of(file: AudioFile) -> str:
     if isinstance(file, str | os.PathLike):
         return os.fspath(file)
     name = getattr(file, "name", None)
