@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from random import Random
 
+import said
 from emulator_driver import speech
 from fake_road import FakeLeg, FakeOutput
 from talkative_server import TalkativeServer
@@ -22,7 +23,11 @@ from rtcvoice.errors import CallEnded, TransportError
 
 __all__ = ["MovingScene"]
 
-RACES = {"conversation_already_has_active_response", "response_cancel_not_active"}
+RACES = {
+    "conversation_already_has_active_response",
+    "item_delete_invalid_item_id",
+    "response_cancel_not_active",
+}
 WORDS = speech(0.6)
 LOST = TransportError("the network is gone", stage="connected")
 
@@ -33,6 +38,7 @@ class Server(TalkativeServer):
     def __init__(self, random, number):
         self._number = number
         self.given = []  # ids, in order
+        self.settings = {}
         super().__init__(random)
 
     def new(self, kind):
@@ -55,8 +61,12 @@ class Server(TalkativeServer):
                 self.say(*_in(item, self.previous))
                 self.chain.append(item.id)
                 self.texts[item.id] = item.content[0].text
+            case e.SessionUpdate():
+                self.settings |= event.session
+                self.say(e.SessionUpdated(session=said.session().session))
+            case e.ConversationItemDelete() if event.item_id not in self.chain:
+                self.refuse("item_delete_invalid_item_id", event)
             case e.ConversationItemDelete():
-                assert event.item_id in self.chain
                 self.chain.remove(event.item_id)
                 self.say(e.ConversationItemDeleted(item_id=event.item_id))
             case _:
@@ -109,6 +119,8 @@ class MovingScene:
         self.lost = False
         self.asks = []  # (item id or None, task)
         self.written = []  # ids
+        self.deleted = set()
+        self.updates = 0
         self.calls = []
         self.running = []
         self.finals = []
@@ -155,13 +167,27 @@ class MovingScene:
         verb = stop if self.random.random() < 0.5 else self.conversation.commands.interrupt
         self.asks.append((False, asyncio.ensure_future(verb())))
 
+    def update(self):
+        self.updates += 1
+        change = self.conversation.commands.update({"instructions": self.updates})
+        self.asks.append((False, asyncio.ensure_future(change)))
+
+    def delete(self):
+        """Delete something that was said and is over."""
+        over = [r.id for r in self.conversation.state.items if r.published and r.text]
+        if over:
+            item_id = self.random.choice(over)
+            self.deleted.add(item_id)
+            verb = self.conversation.commands.delete(item_id)
+            self.asks.append((False, asyncio.ensure_future(verb)))
+
     def finish_tool(self):
         call = self.running.pop(self.random.randrange(len(self.running)))
         self.conversation.answer_call(call.call_id, f"result of {call.call_id}")
 
     def choices(self):
-        doings = [self.write, self.write, self.respond, self.interrupt]
-        return doings + [self.finish_tool] * (3 * bool(self.running))
+        doings = [self.write] * 4 + [self.respond, self.interrupt] * 2 + [self.update, self.delete]
+        return doings + [self.finish_tool] * (6 * bool(self.running))
 
     # -- the session ----------------------------------------------------------------------------
 
@@ -185,7 +211,7 @@ class MovingScene:
         self.moving = asyncio.ensure_future(self.give(move))
 
     async def give(self, move):
-        await move.ready()
+        await move.ready(self.conversation.session_updates)
         await move.seed()
         await move.catch_up()
 
@@ -310,18 +336,21 @@ class MovingScene:
         for snapshot in self.snapshots:
             kept = [i for i, _ in snapshot if i in ids]
             assert kept == [i for i in ids if i in set(kept)], (seed, "order")
-            gone = [(i, text) for i, text in snapshot if i not in ids]
+            gone = [x for x in snapshot if x[0] not in ids and x[0] not in self.deleted]
             assert all(not text for _, text in gone), (seed, gone)
             now = {entry["id"]: entry.get("text") for entry in history}
-            assert all(now[i].startswith(text) for i, text in snapshot if text), (seed, snapshot)
+            same = all(now[i].startswith(text) for i, text in snapshot if text and i in now)
+            assert same, (seed, snapshot)
         # What was written is there once, here and in the session.
-        for item_id in self.written:
+        for item_id in set(self.written) - self.deleted:
             assert ids.count(item_id) == 1, (seed, item_id)
             assert server.chain.count(item_id) == 1, (seed, item_id)
         # The session has what was said, in our order; calls come with their outputs.
         ours = [i for i in ids if i in server.texts and i not in self.late]
         theirs = [i for i in server.chain if i in set(ours)]
         assert ours == theirs, (seed, ours, theirs)
+        assert not self.deleted & {*ids, *server.chain}, (seed, "deleted and there")
+        assert server.settings.get("instructions", 0) == self.updates, (seed, "settings")
         # Each turn was told once as final, in order (a late transcript corrects one).
         final = list(dict.fromkeys(turn.id for turn in self.finals))
         told = [x["id"] for x in history if x["type"] == "message"]

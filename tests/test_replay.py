@@ -244,10 +244,11 @@ def test_changes_of_a_session_are_kept_as_one():
     refused = {"instructions": "no"}
     for number, session in enumerate((first, refused, second)):
         updates.sent(e.SessionUpdate(event_id=str(number), session=session))
-    updates.feed(said.error("invalid_value", "1"))
-    updates.feed(e.SessionUpdated(session=e.Session()))
+    updates.feed(said.error("invalid_value", "1"), 1.0)
+    updates.feed(e.SessionUpdated(session=e.Session()), 2.0)
     assert [event.session for event in updates.pending] == [second]
-    updates.feed(e.SessionUpdated(session=e.Session()))
+    updates.feed(e.SessionUpdated(session=e.Session()), 3.0)
+    assert updates.made_at == 3.0
     assert updates.made == {
         "type": "realtime",
         "audio": {

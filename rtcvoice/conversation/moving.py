@@ -19,7 +19,6 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -39,27 +38,21 @@ from .road import CallConversation
 from .speaking import SpeechOutput
 from .speech import spoken_part
 from .state.records import Record
-from .state.replay import GO_ON, Replay, replay, short_id
+from .state.replay import GO_ON, Replay, ReplayReport, replay, short_id
+from .state.session_updates import merged
 from .state.taken_over import TakenOver
 
-__all__ = ["Move", "MoveReport"]
+__all__ = ["Move"]
 
 logger = logging.getLogger(__name__)
+
+LONGEST_CONNECTING = 60.0
+"""Seconds that a connection may take whose session begins as it was before."""
 
 LONGEST_WORDS = 30.0
 """Seconds of what the user said in a gap that are answered: the newest."""
 
 _LEFT = CallEnded("this session is no longer wanted", normal=False)
-
-
-@dataclass(frozen=True, kw_only=True)
-class MoveReport:
-    """What became of the items of the conversation."""
-
-    replayed: int = 0
-    """Given to the new session."""
-    dropped: int = 0
-    """Left out: too old, empty, of a kind that cannot be created, or refused."""
 
 
 class Move:
@@ -86,6 +79,8 @@ class Move:
         self._max_tokens = max_tokens
         self._confirmations = Confirmations(lambda: sender.progress)
         self._confirmations.tells_items = conversation.tells_items
+        # What was changed while its connection was made may have come too late for it.
+        self._updated_at = conversation.now - LONGEST_CONNECTING
         self._session: Session | None = None
         self._session_known = asyncio.Event()
         self._taken = TakenOver(conversation.state.items)
@@ -128,9 +123,9 @@ class Move:
         return self._conversation.accounts.can_afford(self.tokens)
 
     @property
-    def report(self) -> MoveReport:
+    def report(self) -> ReplayReport:
         """How much of the conversation the session has."""
-        return MoveReport(replayed=len(self._had), dropped=len(self._dropped))
+        return ReplayReport(replayed=len(self._had), dropped=len(self._dropped))
 
     @property
     def caught_up(self) -> bool:
@@ -164,6 +159,8 @@ class Move:
             kind = "transcription" if self._conversation.state.transcription_only else "realtime"
             update = session_update(changes, kind=kind, event_id=new_id())
             await self._confirmations.confirm(update, self._send, what="the change")
+            if merged(changes, self._conversation.session_updates) == changes:
+                self._updated_at = self._conversation.now  # none of those is missing
 
     async def seed(self) -> None:
         """Give the conversation so far to the session, as it was heard, and wait until it is in.
@@ -186,10 +183,11 @@ class Move:
 
     async def catch_up(self) -> None:
         """Give it what ended meanwhile, and take out what was deleted. Raises as `seed` does."""
-        for item_id in [i for i in self._had if self._conversation.state.items.get(i) is None]:
-            self._had.discard(item_id)
-            delete = events.ConversationItemDelete(event_id=new_id(), item_id=item_id)
-            self._send(delete)
+        for command in self._corrections():
+            if isinstance(command, events.SessionUpdate):
+                await self._confirmations.confirm(command, self._send, what="the change")
+            else:
+                self._send(command)
         await self._create(self._plan())
 
     def take_over(self, words: Samples | None = None, speech: SpeechOutput | None = None) -> None:
@@ -202,10 +200,7 @@ class Move:
         """
         conversation = self._conversation
         conversation.leave(_LEFT)
-        rest = self._plan()
-        self._note(rest)
-        for item in rest.items:  # which the session confirms to `TakenOver`
-            self._send(self._creation(item))
+        self._give_the_rest()
         self._words = self._words_of(words)
         self._words_id = new_id()
         if self._words is not None:
@@ -261,6 +256,33 @@ class Move:
         elif isinstance(event, events.ErrorEvent):
             logger.warning("x in the new session: %s", one_line(event.error.message or ""))
         self._confirmations.feed(event)
+
+    def _corrections(self) -> list[events.ClientEvent]:
+        """Return what takes out of the session what was deleted, and changes it as was changed."""
+        conversation = self._conversation
+        gone = [i for i in self._had if conversation.state.items.get(i) is None]
+        self._had.difference_update(gone)
+        commands: list[events.ClientEvent] = [
+            events.ConversationItemDelete(event_id=new_id(), item_id=short_id(item_id))
+            for item_id in gone
+        ]
+        if conversation.session_updated_at > self._updated_at:
+            self._updated_at = conversation.session_updated_at
+            kind = "transcription" if conversation.state.transcription_only else "realtime"
+            changes = conversation.session_updates
+            commands.append(session_update(changes, kind=kind, event_id=new_id()))
+        return commands
+
+    def _give_the_rest(self) -> None:
+        """Send what is missing yet, as far as the leg takes it; `TakenOver` sees it confirmed."""
+        rest = self._plan()
+        self._note(rest)
+        creations = [self._creation(item) for item in rest.items]
+        try:
+            for command in (*self._corrections(), *creations):
+                self._send(command)
+        except RtcVoiceError as exc:  # another leg will have all of it
+            logger.warning("x the end of the conversation was not sent: %s", exc)
 
     def _send(self, event: Any) -> None:
         self._sender.send(events.encode(event))

@@ -214,7 +214,7 @@ class CallConversation(ConversationView, ConversationOfTools):
     def feed(self, event: Any) -> bool:
         """Take the next event of the server; return whether it is to be kept from everybody."""
         now = self._clock()
-        self._updates.feed(event)
+        self._updates.feed(event, now)
         race = isinstance(event, events.ErrorEvent) and self.state.sequencer.is_race(event.error)
         if race:
             self._confirmations.absorb(event.error.code)

@@ -39,6 +39,11 @@ class ConversationView:
     # -- what it is -----------------------------------------------------------------------------
 
     @property
+    def now(self) -> float:
+        """The time, by the clock of the conversation."""
+        return self._clock()
+
+    @property
     def session(self) -> Session:
         """The session as the server last described it; empty before it has."""
         return self.state.session or Session()
@@ -72,6 +77,11 @@ class ConversationView:
     def session_updates(self) -> dict[str, Any]:
         """What of the session was changed since the call began, as the API has it."""
         return self._updates.made
+
+    @property
+    def session_updated_at(self) -> float:
+        """When the last of these changes was made, by the clock."""
+        return self._updates.made_at
 
     @property
     def complaint(self) -> events.ErrorDetail | None:

@@ -20,7 +20,7 @@ from rtcvoice.events import ContentPart
 
 from .records import Part, Record, Status
 
-__all__ = ["CUT_OFF", "GO_ON", "UNHEARD", "Replay", "replay", "short_id"]
+__all__ = ["CUT_OFF", "GO_ON", "UNHEARD", "Replay", "ReplayReport", "replay", "short_id"]
 
 LONGEST_ID = 32
 """Characters that the API takes as the id of a call or an item."""
@@ -69,6 +69,16 @@ class Replay:
     def tokens(self) -> int:
         """All tokens."""
         return self.text_tokens + self.audio_tokens + self.image_tokens
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplayReport:
+    """What became of the items of the conversation."""
+
+    replayed: int = 0
+    """Given to the new session."""
+    dropped: int = 0
+    """Left out: too old, empty, of a kind that cannot be created, or refused."""
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from math import inf
 from typing import Any
 
 from rtcvoice import events
@@ -22,6 +23,8 @@ class SessionUpdates:
     def __init__(self) -> None:
         self.made: dict[str, Any] = {}
         """All changes that the server took, as one."""
+        self.made_at = -inf
+        """When the last one of them was taken, in the seconds given to `feed`."""
         self._pending: deque[events.SessionUpdate] = deque()
 
     @property
@@ -36,10 +39,11 @@ class SessionUpdates:
             if len(self._pending) > MOST:
                 self._pending.popleft()
 
-    def feed(self, event: Any) -> None:
+    def feed(self, event: Any, now: float) -> None:
         """Take the next event of the server, which answers the changes in order."""
         if isinstance(event, events.SessionUpdated) and self._pending:
             self.made = merged(self.made, self._pending.popleft().session)
+            self.made_at = now
         elif isinstance(event, events.ErrorEvent) and (refused := event.error.event_id):
             self._pending = deque(each for each in self._pending if each.event_id != refused)
 
