@@ -18,6 +18,7 @@ leaves files that can be read.
 
 from __future__ import annotations
 
+import enum
 import json
 import os
 import re
@@ -110,7 +111,7 @@ class CallFolder:
 
     def write_call(self, call: dict[str, Any]) -> int:
         """Write `call.json` anew, so that there is a whole one at any moment; return its size."""
-        data = (json.dumps(call, indent=1, default=str) + "\n").encode("ascii")
+        data = (json.dumps(call, indent=1, default=_as_json) + "\n").encode("ascii")
         new = f"{CALL}.new"
         with suppress(FileNotFoundError):
             os.unlink(self._at(new), dir_fd=self._fd)
@@ -146,7 +147,7 @@ class LineFile:
 
     def write(self, value: dict[str, Any]) -> int:
         """Add a line; return its size in bytes. What JSON cannot hold becomes text."""
-        line = json.dumps(value, separators=(",", ":"), default=str) + "\n"
+        line = json.dumps(value, separators=(",", ":"), default=_as_json) + "\n"
         self._waiting.append(line)
         self.waiting += len(line)
         return len(line)
@@ -203,6 +204,10 @@ def _made(root: Path, place: int | None, name: str) -> str:
                 os.mkdir(free, 0o700, dir_fd=place)
             return free
     raise FileExistsError(f"there are a thousand folders named {name} in {root}")
+
+
+def _as_json(value: object) -> object:
+    return value.value if isinstance(value, enum.Enum) else str(value)
 
 
 def _write(file: int, data: bytes) -> None:
