@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, Unpack
 
 from rtcvoice.call.connecting import Connecting
 from rtcvoice.call.racing import SOCKET_DELAY, RacingConnecting
 from rtcvoice.call.socket_connecting import SocketConnecting
 from rtcvoice.call.timings import Timings
 from rtcvoice.config.call_config import CallConfig
+
+if TYPE_CHECKING:
+    from rtcvoice.wire.leg import Ways
 
 __all__ = ["AnyConnecting", "connecting_for"]
 
@@ -24,6 +27,7 @@ class WebRtcOptions(TypedDict, total=False):
 
     keep_connection: bool
     last_route: str
+    ways: Ways | None
     tcp_timeout: float | None
 
 

@@ -98,7 +98,7 @@ class Rest:
             named_by = self._proxy.named_by if self._proxy else OPTION
             raise ConfigError(
                 f"the SOCKS proxy of {named_by} needs the package socksio",
-                hint=f'pip install "httpx[socks]", or look at {named_by}',
+                hint=f'pip install "rtcvoice[socks]", or look at {named_by}',
             ) from exc
         except (ValueError, httpx.InvalidURL):
             raise _bad_proxy(self._proxy.named_by if self._proxy else OPTION) from None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import itertools
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from rtcvoice.system.hosts import Reach, bracketed
 from rtcvoice.wire.sdp_lines import candidate_kind
@@ -21,6 +21,11 @@ MOST_TCP = 3
 
 PORTS = (443, 3478)
 """OpenAI's port and Azure's."""
+
+
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
+Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class TcpChoice(NamedTuple):
@@ -52,14 +57,21 @@ def choose_tcp(sdp: str, reach: Reach) -> TcpChoice:
     return TcpChoice("".join(f"{line}\r\n" for line in lines), tuple(addresses), refused)
 
 
+def _meant(address: Address) -> Address:
+    """Return the IPv4 address that an IPv6 one leads to, if it does."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return address
+    if address in _NAT64:
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour or address
+
+
 def _refusal(words: list[str], host: str, port: int, reach: Reach) -> str:
     """Return why a candidate is not used; nothing if it is."""
     if ("tcptype", "passive") not in itertools.pairwise(words[8:]):
         return "a TCP candidate that takes no connections (its tcptype is not passive)"
     at = f"{bracketed(host)}:{port}"
-    address = ipaddress.ip_address(host)
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
-        address = address.ipv4_mapped
+    address = _meant(ipaddress.ip_address(host))
     if reach is Reach.LOOPBACK:
         return ""
     if address.is_loopback or address.is_link_local:
