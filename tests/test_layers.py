@@ -72,7 +72,7 @@ ALLOWED: dict[str, set[str]] = {
     "call.racing": {"errors", "config", "call.connecting", "call.socket_connecting"}
     | {"call.telling", "call.timings"},
     "call.ways": {"config", "call.connecting", "call.racing", "call.socket_connecting"}
-    | {"call.timings"},
+    | {"call.timings", "wire.leg"},
     "call.ends": LEAVES | {"capture.source", "playout.ducking", "playout.sink"},
     "call.roads": LEAVES
     | ROADS
