@@ -29,6 +29,7 @@ class Maker:
         self.session_changes = {"name": name}
         self.begun_at = self.closed_at = None
         self.cancelled = False
+        self.offered = asyncio.Event()
 
     async def run(self):
         self.begun_at = asyncio.get_running_loop().time() - 1000

@@ -24,24 +24,32 @@ from typing import TYPE_CHECKING, Any, Never
 from rtcvoice.call.connecting import first_failure, made_ready
 from rtcvoice.call.ends import Default, Ends
 from rtcvoice.call.facts import CallReady, CallStarted, FactListener
-from rtcvoice.call.imports import FOR_OFFER, FOR_SOCKET, FOR_SOUND, imported
+from rtcvoice.call.imports import (
+    FOR_CALL,
+    FOR_OFFER,
+    FOR_SOUND,
+    are_imported,
+    imported,
+)
 from rtcvoice.call.life import Life, close_within
 from rtcvoice.call.listeners import Facts
 from rtcvoice.call.reconnect import Reconnect
+from rtcvoice.call.socket_connecting import SocketConnecting
 from rtcvoice.call.timings import Timings
 from rtcvoice.call.ways import AnyConnecting, connecting_for
-from rtcvoice.capture.microphone import Microphone
+from rtcvoice.call.when_given import (
+    check_limits_of,
+    default_microphone,
+    default_speaker,
+    given_recording,
+    history_items,
+    tool_set,
+)
 from rtcvoice.capture.source import Source
 from rtcvoice.config.call_config import DEFAULT_MODEL, CallConfig
 from rtcvoice.config.session_fields import UNSET, Unset
-from rtcvoice.conversation.accounts.accounts import check_limits
-from rtcvoice.conversation.accounts.limits import Limits
-from rtcvoice.conversation.accounts.prices import ModelPrice
-from rtcvoice.conversation.tools.toolset import ToolSet
 from rtcvoice.errors import CallEnded, ConfigError, TransportError
 from rtcvoice.playout.sink import Sink
-from rtcvoice.playout.speaker import Speaker
-from rtcvoice.recording.options import Recording, recording_of
 from rtcvoice.rest.credentials import CredentialsSource
 from rtcvoice.rest.ice_servers import IceServer
 from rtcvoice.system import clock
@@ -52,7 +60,11 @@ from rtcvoice.system.waiting import wait_done
 if TYPE_CHECKING:
     from rtcvoice.call.call import Call
     from rtcvoice.call.roads import CallLeg, Roads
+    from rtcvoice.conversation.accounts.limits import Limits
+    from rtcvoice.conversation.accounts.prices import ModelPrice
     from rtcvoice.conversation.road import CallConversation
+    from rtcvoice.conversation.tools.toolset import ToolSet
+    from rtcvoice.recording.options import Recording
 
 __all__ = ["connect"]
 
@@ -168,8 +180,8 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
     ) -> None:
         given = locals()
         options = {f.name: given[f.name] for f in fields(CallConfig)} | unknown
-        self._tools = ToolSet.of(tools)
-        options["tools"] = UNSET if tools is None else self._tools.definitions
+        self._tools = None if tools is None else tool_set(tools)
+        options["tools"] = UNSET if self._tools is None else self._tools.definitions
         self._config = config = CallConfig.from_options(
             {name: value for name, value in options.items() if value is not UNSET}
         )
@@ -177,7 +189,8 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
             sink = None if sink is Default.DEVICE else sink
             writes = source is Default.DEVICE and config.type == "realtime"
             source = None if writes else source
-        check_limits(config.model, limits, price)
+        if limits is not None or price is not None:
+            check_limits_of(config.model, limits, price)
         if not (reconnect is None or isinstance(reconnect, Reconnect)):
             raise ConfigError(
                 f"reconnect= is a {reconnect.__class__.__name__}",
@@ -185,13 +198,13 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
             )
         self._reconnect = reconnect
         self._limits, self._price = limits, price
-        self._history = _history_items(history)
+        self._history = history_items(history)
         self._ends = Ends(
-            Microphone() if source is Default.DEVICE else source,
-            Speaker() if sink is Default.DEVICE else sink,
+            default_microphone() if source is Default.DEVICE else source,
+            default_speaker() if sink is Default.DEVICE else sink,
         )
         self._listeners: list[FactListener] = []
-        self._recording = recording_of(record)
+        self._recording = given_recording(record)
         self._task: asyncio.Task[Call] | None = None
 
     def __await__(self) -> Generator[Any, None, Call]:
@@ -275,14 +288,30 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
         logger.info("= connected in %.0f ms, call %s", timings.total * 1000, roads.leg.call_id)
         from rtcvoice.call.call import Call  # late: see call/imports.py
 
-        roads.start(remember=self._reconnect is not None)
-        if self._reconnect is not None:
-            from rtcvoice.call.reconnecting import Reconnector
-
-            life.outlive(Reconnector(self._reconnect, self._config, roads, life))
+        roads.begin()
+        if are_imported(FOR_SOUND):
+            self._start(roads, life)
+        else:
+            late = self._start_late(roads, life)
+            roads.starting = asyncio.create_task(late, name="rtcvoice beginning of the sound")
         if facts:
             facts.tell(CallReady(time=facts.now(), timings=timings.as_dict()))
         return Call(roads, life, timings)
+
+    def _start(self, roads: Roads, life: Life) -> None:
+        from rtcvoice.call.reconnecting import Reconnector
+
+        roads.start(remember=self._reconnect is not None)
+        if self._reconnect is not None:
+            life.outlive(Reconnector(self._reconnect, self._config, roads, life))
+
+    async def _start_late(self, roads: Roads, life: Life) -> None:
+        """Start in a process that has never played: what is needed for it is imported first."""
+        try:
+            await imported(FOR_SOUND)
+            self._start(roads, life)
+        except Exception as exc:
+            life.request_end(CallEnded(f"sound cannot be played: {exc}", normal=False))
 
     def _connecting(self, timings: Timings) -> AnyConnecting:
         return connecting_for(self._config, timings)
@@ -296,7 +325,7 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
         try:
             async with asyncio.TaskGroup() as side_by_side:
                 leg = side_by_side.create_task(_run(connecting))
-                side_by_side.create_task(self._open_ends(timings))
+                side_by_side.create_task(self._open_ends(connecting, timings))
             from rtcvoice.call.roads import Output, Roads  # late: see call/imports.py
             from rtcvoice.conversation.road import CallConversation
             from rtcvoice.playout.player import Player
@@ -305,7 +334,7 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
             conversation = CallConversation(
                 Output(player, self._ends),
                 model=self._config.model,
-                tools=self._tools,
+                tools=tool_set(self._tools),
                 limits=self._limits,
                 price=self._price,
                 clock=clock.of_loop(asyncio.get_running_loop()),
@@ -318,10 +347,12 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
                 raise
             raise first from first.__cause__
 
-    async def _open_ends(self, timings: Timings) -> None:
+    async def _open_ends(self, connecting: AnyConnecting, timings: Timings) -> None:
         with timings.stage("devices"):
-            first = FOR_SOCKET if self._config.transport == "websocket" else FOR_OFFER
-            await imported(first + FOR_SOUND)  # in this order: the request goes first
+            if not are_imported(FOR_OFFER + FOR_CALL + FOR_SOUND):
+                await connecting.offered.wait()  # nothing may keep the first request waiting
+                by_socket = isinstance(connecting, SocketConnecting)
+                await imported(FOR_CALL + FOR_SOUND if by_socket else FOR_CALL)
             await self._ends.open()
 
     async def _make_ready(
@@ -345,15 +376,6 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
             if isinstance(exc, TransportError) and exc.stage == "connected":
                 exc.stage = "session"  # the last one: the others are behind us
             raise
-
-
-def _history_items(history: Iterable[Mapping[str, object]]) -> list[Any]:
-    """Return the items of what was said before. Raises ConfigError."""
-    if isinstance(history, tuple) and not history:
-        return []
-    from rtcvoice.conversation.asking.requesting import Requester  # late: see call/imports.py
-
-    return list(Requester.history_items(history))
 
 
 async def _run(connecting: AnyConnecting) -> CallLeg:

@@ -108,6 +108,8 @@ class Connecting:
         )
         self._offer_and_token: tuple[str, str] | None = None
         self._legs: list[Leg[SourceTrack]] = []
+        self.offered = asyncio.Event()
+        """Set when the offer leaves: from then on the server is what is waited for."""
 
     async def run(self) -> Leg[SourceTrack]:
         """Run all stages and return the leg, whose event channel is open; it is the caller's then.
@@ -117,6 +119,7 @@ class Connecting:
         offer, token = await self.begin()
         (leg,) = self._legs
         with self._timings.stage("answer"):
+            self.offered.set()
             answer = await self._answer(offer, token)
             self._on_answered()
             self.answer_sdp = answer.sdp

@@ -11,15 +11,17 @@ import enum
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rtcvoice.capture.source import Silence, Source
 from rtcvoice.errors import ConfigError
-from rtcvoice.events import DeviceChanged
 from rtcvoice.masking import log_error
 from rtcvoice.playout.ducking import Ducking
 from rtcvoice.playout.sink import Discard, Puller, Sink
 from rtcvoice.system.files import FileKey
+
+if TYPE_CHECKING:
+    from rtcvoice.events import DeviceChanged
 
 __all__ = ["Default", "Ends"]
 

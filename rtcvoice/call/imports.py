@@ -1,8 +1,9 @@
-"""What a call needs beyond its first request, imported in a thread while that travels.
+"""What a call needs beyond its first request, imported while something else is waited for.
 
-    FOR_OFFER   aiortc and what is built on it: the offer waits for it
+    FOR_OFFER   aiortc and what is built on it: while the token travels; the offer waits for it
     FOR_SOCKET  the same where the call goes over a WebSocket
-    FOR_SOUND   numpy, the conversation and the rest: imported while the offer travels
+    FOR_CALL    the conversation and the call: while the offer travels
+    FOR_SOUND   numpy and what plays and encodes: when the call is ready, before the first block
 
 The event loop goes on meanwhile. All imports take turns, in the order in which they were asked for:
 side by side they would only hinder each other.
@@ -17,21 +18,35 @@ from importlib import import_module
 
 from rtcvoice.system.threads import in_thread
 
-__all__ = ["FOR_OFFER", "FOR_SOCKET", "FOR_SOUND", "begin_importing", "imported"]
+__all__ = [
+    "FOR_CALL",
+    "FOR_OFFER",
+    "FOR_SOCKET",
+    "FOR_SOUND",
+    "are_imported",
+    "begin_importing",
+    "imported",
+]
 
 FOR_OFFER = ("rtcvoice.wire.leg", "rtcvoice.capture.track")
 FOR_SOCKET = ("rtcvoice.wire.websocket_leg", "rtcvoice.capture.event_track")
+FOR_CALL = ("rtcvoice.call.roads", "rtcvoice.call.call")
 FOR_SOUND = (
-    *("numpy", "rtcvoice.playout.player", "rtcvoice.call.roads", "rtcvoice.call.call"),
+    *("numpy", "rtcvoice.sound.opus", "rtcvoice.sound.resampler", "rtcvoice.playout.engine"),
     "rtcvoice.call.reconnecting",
 )
 
 _one_at_a_time = threading.Lock()
 
 
+def are_imported(modules: tuple[str, ...]) -> bool:
+    """Whether nothing of them is left to import, or is being imported."""
+    return all(name in sys.modules for name in modules) and not _one_at_a_time.locked()
+
+
 async def imported(modules: tuple[str, ...]) -> None:
     """Return once all of them are imported. Raises what importing them does."""
-    if any(name not in sys.modules for name in modules):
+    if not are_imported(modules):
         await in_thread(_import, modules)
 
 

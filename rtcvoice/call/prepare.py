@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from rtcvoice.call.connect import connect
 from rtcvoice.call.connecting import first_failure, made_ready
-from rtcvoice.call.imports import FOR_OFFER, FOR_SOUND, imported
+from rtcvoice.call.imports import FOR_CALL, FOR_OFFER, FOR_SOUND, imported
 from rtcvoice.call.life import close_within
 from rtcvoice.call.timings import Timings
 from rtcvoice.call.ways import AnyConnecting, connecting_for
@@ -167,7 +167,7 @@ class Prepared:
             async with asyncio.timeout(self._config.connect_timeout) as deadline:
                 async with asyncio.TaskGroup() as side_by_side:
                     side_by_side.create_task(connecting.begin())
-                    side_by_side.create_task(imported(FOR_OFFER + FOR_SOUND))
+                    side_by_side.create_task(imported(FOR_OFFER + FOR_CALL + FOR_SOUND))
                 if not connecting.may_expire:  # so nothing was asked for yet
                     await connecting.keep_alive()
         except BaseException as exc:

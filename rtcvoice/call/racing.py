@@ -50,6 +50,8 @@ class RacingConnecting:
         self._webrtc = webrtc
         self._socket = socket
         self._delay = socket_delay
+        self.offered = socket.offered = webrtc.offered
+        """Set when the first request that begins a call leaves."""
         self._won: Connecting | SocketConnecting = webrtc
         self._socket_error: RtcVoiceError | None = None
 

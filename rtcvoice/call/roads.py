@@ -33,6 +33,7 @@ from rtcvoice.playout.speech_queue import SpeechQueue
 from rtcvoice.playout.tee import BlockStream
 from rtcvoice.stats import CallStats, TransportStats, UplinkStats
 from rtcvoice.system import sleep
+from rtcvoice.system.waiting import wait_done
 
 __all__ = ["CallLeg", "Output", "Roads"]
 
@@ -103,6 +104,8 @@ class Roads:
         self.feed = SourceFeed(ends.source)
         self._ends = ends
         self._muted = False
+        self.starting: asyncio.Task[None] | None = None
+        """Who will call `start`, where that comes later than `begin`."""
         self._elapsed = sleep.Clocks.of_loop(asyncio.get_running_loop()).elapsed
         self._began = self._elapsed()
         self._legs: list[LegFacts] = []
@@ -115,17 +118,20 @@ class Roads:
         receive = self.telling.receiving(leg, conversation.receive)
         leg.attach(on_text=receive, on_packet=player.insert_packet)
 
+    def begin(self) -> None:
+        """Count the time: the call is ready."""
+        self._began = self._elapsed()
+        self.conversation.accounts.begin()
+
     def start(self, *, remember: bool = False) -> None:
-        """Send the source, play what arrives, count the time: the call is ready.
+        """Send the source and play what arrives; what arrived since `begin` is played, too.
 
         remember: keep what was said of late, for another leg.
         """
         if remember and not isinstance(self._ends.source, Silence):
             self.feed.memory = UplinkMemory(self._ends.source.rate)
-        self._began = self._elapsed()
         self.leg.track.start(self.feed.reader())
         self._ends.start(self.player)
-        self.conversation.accounts.begin()
 
     # -- one leg after the other ----------------------------------------------------------------
 
@@ -267,6 +273,9 @@ class Roads:
     async def aclose(self) -> None:
         """Close source, sink and leg, side by side, and then the player."""
         self._leg_ended("the call ended")
+        if self.starting is not None:
+            self.starting.cancel()
+            await wait_done(self.starting)
         await self.feed.aclose()
         parts = (self._ends.aclose(), self.leg.aclose())
         for result in await asyncio.gather(*parts, return_exceptions=True):

@@ -7,6 +7,7 @@ server's defaults and is configured whole by one `session.update`.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
@@ -71,6 +72,8 @@ class SocketConnecting:
         )
         self._proxy = proxy_for(config.base_url, config.proxy)
         self._legs: list[WebSocketLeg[EventTrack]] = []
+        self.offered = asyncio.Event()
+        """Set when the request that begins the call leaves."""
 
     async def run(self) -> WebSocketLeg[EventTrack]:
         """Open the socket and return the leg; it is the caller's then.
@@ -93,6 +96,7 @@ class SocketConnecting:
             proxy=self._proxy and self._proxy.url,
         )
         self._legs.append(leg)
+        self.offered.set()
         with self._timings.stage("websocket"):
             try:
                 await leg.transport.connect()

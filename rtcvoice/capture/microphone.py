@@ -12,12 +12,12 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from rtcvoice.device.device import Direction
 from rtcvoice.device.host import device_host
 from rtcvoice.device.line import Line
 from rtcvoice.errors import ConfigError
-from rtcvoice.events import DeviceChanged
 from rtcvoice.sound.resampler import PassThrough, Resampler, resampler
 from rtcvoice.sound.samples import Block, Samples, check_rate, peak_of
 from rtcvoice.sound.timed_ring import TimedRing
@@ -27,6 +27,9 @@ from rtcvoice.system.public import public
 from .cutter import Cutter
 from .echo.conditioning import Conditioner, Conditioning, NoConditioning, conditioner
 from .source import Source
+
+if TYPE_CHECKING:
+    from rtcvoice.events import DeviceChanged
 
 __all__ = ["Microphone"]
 

@@ -14,10 +14,9 @@ import asyncio
 import logging
 from collections.abc import AsyncIterable, Callable
 from functools import cached_property
-from typing import TypeAlias, cast
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 from rtcvoice.errors import ConfigError
-from rtcvoice.events import DeviceChanged
 from rtcvoice.masking import masked_traceback
 from rtcvoice.sound import numpy_later as np
 from rtcvoice.sound.ring import RingBuffer
@@ -37,6 +36,9 @@ from rtcvoice.system.public import public
 from rtcvoice.system.threads import settable_in_future
 
 from .flag import Flag
+
+if TYPE_CHECKING:
+    from rtcvoice.events import DeviceChanged
 
 __all__ = ["CATCH_UP", "PacedSource", "PcmChunk", "PcmSource", "Silence", "Source"]
 

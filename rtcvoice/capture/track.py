@@ -4,9 +4,10 @@ aiortc's own encoder offers no FEC, no bitrate, no mono, costs two thread hops a
 24 kHz input by 20 ms. `MediaStreamTrack.recv` may also return an `av.Packet`, which is sent as it
 is: that is what this track does.
 
-RTP never stops and its clock stays true: silence is encoded before the source starts, while muted,
-and after a source failed. The timestamp of a packet follows the index of its block; where one
-source takes over from another, it follows the clock.
+RTP never stops and its clock stays true: silence is sent before the source starts, while muted, and
+after a source failed. Before the start it is a packet that is known by heart: neither encoder nor
+numpy is needed until the call is ready. The timestamp of a packet follows the index of its block;
+where one source takes over from another, it follows the clock.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property, partial
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import av
 from aiortc import MediaStreamTrack
@@ -49,6 +50,9 @@ LEVEL_PACKETS = 5
 ABSURD_JITTER = 10.0
 """Seconds. Some receivers, aiortc among them, report hours of it where timestamps wrap."""
 
+NOTHING_YET = b"\xf8\xff\xfe"
+"""An Opus packet of 20 ms of silence (RFC 6716 §3.1: one CELT frame, mono, and nothing in it)."""
+
 _TIME_BASE = fractions.Fraction(1, RTP_CLOCK)
 
 
@@ -61,6 +65,13 @@ class BlockReader(Protocol):
 
     async def read(self) -> Block:
         """Wait for the next 20 ms; see `Source.read`."""
+
+
+class _NotStarted(Silence):
+    """The time before the source, without its samples: nothing is encoded yet."""
+
+    def _next(self, count: int) -> Samples:
+        return cast(Samples, ())
 
 
 class SourceTrack(MediaStreamTrack):
@@ -89,7 +100,7 @@ class SourceTrack(MediaStreamTrack):
         """Told of every block that is sent, as it is sent, and its rate: must not wait or raise."""
         self.error: Exception | None = None
         """What ended the source, when it failed; silence took its place."""
-        self._reader: BlockReader = Silence(rate=DEFAULT_RATE)
+        self._reader: BlockReader = _NotStarted(rate=DEFAULT_RATE)
         self._new_encoder = partial(
             Encoder,
             DEFAULT_RATE,
@@ -107,8 +118,12 @@ class SourceTrack(MediaStreamTrack):
         self._pace = Pace()
 
     @cached_property
-    def _encoder(self) -> Encoder:  # not with the track: an offer is made before numpy is there
+    def _encoder(self) -> Encoder:  # not with the track: a call is ready before numpy is there
         return self._new_encoder()
+
+    @property
+    def _encodes(self) -> bool:
+        return "_encoder" in vars(self)
 
     @cached_property
     def _silence(self) -> Samples:
@@ -122,12 +137,15 @@ class SourceTrack(MediaStreamTrack):
     @property
     def stats(self) -> UplinkStats:
         """What was sent so far, and what the receiver last said of it."""
+        encoder = self._encoder if self._encodes else None
+        settings = self._new_encoder.keywords
+        loss_percent = encoder.loss_percent if encoder else settings["loss_percent"]
         return replace(
             self._stats,
             packets_sent=self._packets_sent,
             bytes_sent=self._bytes_sent,
-            bitrate=self._encoder.bitrate,
-            loss_percent=self._encoder.loss_percent if self._encoder.fec else 0,
+            bitrate=encoder.bitrate if encoder else settings["bitrate"],
+            loss_percent=loss_percent if (encoder.fec if encoder else settings["fec"]) else 0,
             audio_level=self._level,
         )
 
@@ -136,7 +154,10 @@ class SourceTrack(MediaStreamTrack):
         before, wanted = self._uplink.preparation, self._uplink.follow(report)
         if wanted != before:
             logger.debug("= uplink: %d bit/s, ready for %d %% of loss", *wanted)
-            self._encoder.bitrate, self._encoder.loss_percent = wanted
+            bitrate, loss_percent = wanted
+            if self._encodes:
+                self._encoder.bitrate, self._encoder.loss_percent = wanted
+            self._new_encoder.keywords.update(bitrate=bitrate, loss_percent=loss_percent)
         known = self._stats
         round_trip = report.round_trip_time
         self._stats = UplinkStats(
@@ -166,12 +187,15 @@ class SourceTrack(MediaStreamTrack):
 
     def _packet(self, reader: BlockReader, block: Block) -> av.Packet[Any]:
         if reader is self._reader:
-            samples = self._silence if self.muted else block.samples
-            self._measure(samples)
-            data = self._encoder.encode(samples)
-            if self.on_block is not None:
-                self.on_block(block._replace(samples=samples), reader.rate)
-            self._follow(block.index)
+            if isinstance(reader, _NotStarted):
+                data = NOTHING_YET
+            else:
+                samples = self._silence if self.muted else block.samples
+                self._measure(samples)
+                data = self._encoder.encode(samples)
+                if self.on_block is not None:
+                    self.on_block(block._replace(samples=samples), reader.rate)
+            self._follow(block.index, reader.rate)
         else:  # replaced while it was being read: 20 ms have passed, but it is not heard any more
             data = self._encoder.encode(self._silence)
             self._pts += self._takeover_ticks()
@@ -188,8 +212,8 @@ class SourceTrack(MediaStreamTrack):
         if self._packets_sent % LEVEL_PACKETS == 0:
             self._level, self._loudest = self._loudest / 32768, 0
 
-    def _follow(self, index: int) -> None:
-        ticks = index * RTP_CLOCK // self._encoder.rate
+    def _follow(self, index: int, rate: int) -> None:
+        ticks = index * RTP_CLOCK // rate
         if self._base is None:
             self._base = self._pts + self._takeover_ticks() - ticks
         # Never backwards and never twice the same, whatever a source says its index is.

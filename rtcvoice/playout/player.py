@@ -13,19 +13,22 @@ import weakref
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Protocol
+from functools import cached_property
+from typing import TYPE_CHECKING, Protocol
 
 from rtcvoice.masking import log_error
 from rtcvoice.sound import numpy_later as np
-from rtcvoice.sound.resampler import resampler
+from rtcvoice.sound.resampler import Resampler, resampler
 from rtcvoice.sound.samples import OPUS_RATES, Block, Samples, peak_of
 from rtcvoice.stats import PlayoutStats
 from rtcvoice.wire.rtp import RtpPacket
 
-from .engine import PlayoutEngine
 from .sink import check_sink_rate
 from .speech_queue import SpeechQueue
 from .tee import BlockStream
+
+if TYPE_CHECKING:
+    from .engine import PlayoutEngine
 
 __all__ = ["Player"]
 
@@ -93,9 +96,7 @@ class Player:
         self.on_block: Callable[[Block], None] | None = None
         """Told of every block pulled, on the puller's thread: must not wait or raise."""
         self._rate = rate
-        self._left: Samples = np.zeros(0, np.int16)
         self._speech: SpeechQueue | None = None
-        self._exchange(self._packet_engine())
         self._inbox: deque[RtpPacket | Command | Engine] = deque(maxlen=INBOX)
         self._listeners: tuple[weakref.ref[BlockStream], ...] = ()
         self._closed = False
@@ -105,6 +106,21 @@ class Player:
         self._position = 0
         self._stats = PlayoutStats()
         self._sounded = (0.0, 0.0)
+
+    # Made with the first pull, by the puller: a call is ready before numpy is there. Packets wait.
+
+    @cached_property
+    def _engine(self) -> Engine:
+        return self._packet_engine()
+
+    @cached_property
+    def _resampler(self) -> Resampler:
+        return resampler(from_rate=self._engine.rate, to_rate=self._rate)
+
+    @cached_property
+    def _left(self) -> Samples:
+        # A resampler holds back less than a millisecond; with that in advance, 10 ms give 10 ms.
+        return np.zeros(0 if self._engine.rate == self._rate else self._rate // 1000, np.int16)
 
     @property
     def rate(self) -> int:
@@ -203,15 +219,17 @@ class Player:
         self._listeners = ()
 
     def _packet_engine(self) -> PlayoutEngine:
+        from .engine import PlayoutEngine
+
         return PlayoutEngine(self._rate if self._rate in OPUS_RATES else 48000)
 
     def _exchange(self, engine: Engine) -> None:
         """Let another engine give the audio."""
+        left = self._left
         self._engine = engine
         self._resampler = resampler(from_rate=engine.rate, to_rate=self._rate)
-        # A resampler holds back less than a millisecond; with that in advance, 10 ms give 10 ms.
-        advance = 0 if engine.rate == self._rate else self._rate // 1000
-        self._left = np.concatenate((self._left, np.zeros(advance, np.int16)))
+        del self._left
+        self._left = np.concatenate((left, self._left))
 
     def _put(self, entry: RtpPacket | Command | Engine) -> None:
         if len(self._inbox) == INBOX:

@@ -9,10 +9,9 @@ from __future__ import annotations
 import abc
 import logging
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from rtcvoice.errors import ConfigError, DeviceError
-from rtcvoice.events import DeviceChanged
 from rtcvoice.masking import masked_traceback
 from rtcvoice.sound.samples import DEFAULT_RATE, Samples, is_whole
 from rtcvoice.sound.timed_ring import TimedRing
@@ -21,6 +20,9 @@ from rtcvoice.system.files import FileKey
 from rtcvoice.system.public import public
 
 from .ticker import ticker
+
+if TYPE_CHECKING:
+    from rtcvoice.events import DeviceChanged
 
 __all__ = ["Discard", "HeadlessSink", "Puller", "Sink", "check_sink_rate"]
 

@@ -13,12 +13,12 @@ import logging
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from rtcvoice.device.device import Direction
 from rtcvoice.device.host import device_host
 from rtcvoice.device.line import Line
 from rtcvoice.errors import ConfigError
-from rtcvoice.events import DeviceChanged
 from rtcvoice.sound import numpy_later as np
 from rtcvoice.sound.resampler import PassThrough, Resampler, resampler
 from rtcvoice.sound.samples import TICK, Samples, check_rate, peak_of
@@ -28,6 +28,9 @@ from rtcvoice.system.public import public
 
 from .sink import Puller, Sink
 from .ticker import ticker
+
+if TYPE_CHECKING:
+    from rtcvoice.events import DeviceChanged
 
 __all__ = ["Speaker"]
 

@@ -1,0 +1,72 @@
+"""What not every call has, imported for those that have it: devices, tools, limits, history."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from os import PathLike
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rtcvoice.capture.source import Source
+    from rtcvoice.conversation.accounts.limits import Limits
+    from rtcvoice.conversation.accounts.prices import ModelPrice
+    from rtcvoice.conversation.tools.toolset import ToolSet
+    from rtcvoice.playout.sink import Sink
+    from rtcvoice.recording.options import Recording
+
+__all__ = [
+    "check_limits_of",
+    "default_microphone",
+    "default_speaker",
+    "given_recording",
+    "history_items",
+    "tool_set",
+]
+
+
+def tool_set(
+    tools: ToolSet | Iterable[Callable[..., object] | Mapping[str, object]] | None,
+) -> ToolSet:
+    """Return what the model may call, as a ToolSet. Raises ConfigError."""
+    from rtcvoice.conversation.tools.toolset import ToolSet
+
+    return ToolSet.of(tools)
+
+
+def check_limits_of(model: str, limits: Limits | None, price: ModelPrice | None) -> None:
+    """Raise ConfigError for limits or a price that cannot be kept."""
+    from rtcvoice.conversation.accounts.accounts import check_limits
+
+    check_limits(model, limits, price)
+
+
+def default_microphone() -> Source:
+    """Return the system's microphone."""
+    from rtcvoice.capture.microphone import Microphone
+
+    return Microphone()
+
+
+def default_speaker() -> Sink:
+    """Return the system's loudspeaker."""
+    from rtcvoice.playout.speaker import Speaker
+
+    return Speaker()
+
+
+def history_items(history: Iterable[Mapping[str, object]]) -> list[Any]:
+    """Return the items of what was said before. Raises ConfigError."""
+    if isinstance(history, tuple) and not history:
+        return []
+    from rtcvoice.conversation.asking.requesting import Requester
+
+    return list(Requester.history_items(history))
+
+
+def given_recording(record: str | PathLike[str] | Recording | None) -> Recording | None:
+    """Return how a call is recorded, None if it is not. Raises ConfigError."""
+    if record is None:
+        return None
+    from rtcvoice.recording.options import recording_of
+
+    return recording_of(record)
