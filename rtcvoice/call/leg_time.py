@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-__all__ = ["LegTime"]
+__all__ = ["NEAR_EXPIRY", "LegTime"]
 
 USUAL_LIFE, LONGEST_LIFE = 3600.0, 24 * 3600.0
 """Seconds of a session where nobody says how long it lives, and the most that is believed."""

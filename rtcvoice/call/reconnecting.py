@@ -21,9 +21,9 @@ from contextlib import suppress
 from rtcvoice.call.attempt import drop, in_time, told
 from rtcvoice.call.beside import Beside, while_up
 from rtcvoice.call.connecting import first_failure
-from rtcvoice.call.leg_time import LegTime
+from rtcvoice.call.leg_time import NEAR_EXPIRY, LegTime
 from rtcvoice.call.life import Life
-from rtcvoice.call.reconnect import FATAL_CODES, Attempts, Reconnect
+from rtcvoice.call.reconnect import FATAL_CODES, LEAST_LIFE, Attempts, Reconnect
 from rtcvoice.call.roads import CallLeg, Roads
 from rtcvoice.call.signs import LOOK, Signs
 from rtcvoice.call.spoken_turns import SpokenTurns
@@ -50,9 +50,10 @@ logger = logging.getLogger(__name__)
 TCP_TIMEOUT = 1.0
 """Seconds, and three round trips, that an attempt waits for a connection by TCP."""
 
-ATTEMPT_TIMEOUT = 5.0
-"""Seconds, and eight round trips, that an attempt may take until the session is known: a check that
-was lost is repeated later and later, while another attempt begins anew."""
+ATTEMPT_TIMEOUT = 2.5
+"""Seconds, and eight round trips, that an attempt may take until the session is known; twice as
+many after each one that took too long. What was lost is repeated later and later, while another
+attempt begins anew; but a server may be slow, too."""
 
 GRACE = 0.3
 """Seconds after a pause in which is read what had arrived before it: that proves nothing."""
@@ -102,6 +103,8 @@ class Reconnector:
         self._lost_at = 0.0
         self._doubt = ""
         self._doubted_at = 0.0
+        self._too_late = 0
+        """Attempts in a row that took too long."""
         self._making: AnyConnecting | None = None
         self._beside = Beside()
         self._stirred = asyncio.Event()
@@ -189,7 +192,10 @@ class Reconnector:
         if self._loss is None:
             now = self._clocks.elapsed()
             why = TransportError(self._doubt or "its time is nearly over", stage="connected")
-            self._attempts.lost(now, lived=self._time.lived(now), error=why)
+            lived = (
+                self._time.lived(now) if self._doubt else LEAST_LIFE
+            )  # an old one has not failed
+            self._attempts.lost(now, lived=lived, error=why)
         while self._loss is not None or self._wants_another:
             now = self._clocks.elapsed()
             due = self._attempts.due(now)
@@ -232,8 +238,9 @@ class Reconnector:
             tcp_timeout=TCP_TIMEOUT + 3 * round_trip,
             on_answered=self._network_is_back,
         )
+        timeout = ATTEMPT_TIMEOUT * 2.0 ** min(self._too_late, 10) + 8 * round_trip
         try:
-            await self._bring_up(connecting, ATTEMPT_TIMEOUT + 8 * round_trip)
+            await self._bring_up(connecting, timeout)
         except BaseException as exc:
             self._making = None
             self._beside.start(connecting.aclose(), "closing an attempt")
@@ -266,6 +273,7 @@ class Reconnector:
                 await while_up(leg.lost, move.ready(connecting.session_changes))
                 leg.call_id = leg.call_id or move.session_id
         except TimeoutError as exc:
+            self._too_late += 1
             raise connecting.too_late() from exc
         try:
             if self._loss is None and self._doubt:
@@ -292,9 +300,9 @@ class Reconnector:
         look_at = self._clocks.elapsed() + LOOK
         while self._loss is None:
             now = self._clocks.elapsed()
-            if self._time.may_leave(now, self._roads.conversation):
+            if self._may_leave(now):
                 await in_time(move.catch_up())
-                if self._time.may_leave(now, self._roads.conversation):
+                if self._may_leave(now):
                     return
             if now >= look_at:
                 look_at = now + LOOK
@@ -305,6 +313,11 @@ class Reconnector:
                 self._doubt = ""
             await self._sleep(LOOK_FOR_QUIET)
 
+    def _may_leave(self, now: float) -> bool:
+        """Whether this is the moment; not while the user has just begun to speak."""
+        speaks = self._turns.begins and now < self._time.ends_at - NEAR_EXPIRY
+        return self._time.may_leave(now, self._roads.conversation) and not speaks
+
     def _exchange(self, leg: CallLeg, move: Move) -> None:
         now, lost = self._clocks.elapsed(), self._loss is not None
         words = self._words(lost=lost)
@@ -312,7 +325,7 @@ class Reconnector:
             leg, lambda speech: move.take_over(words, speech), why="another one took its place"
         )
         gap = now - self._lost_at if lost else 0.0
-        self._loss, self._doubt, self._making = None, "", None
+        self._loss, self._doubt, self._making, self._too_late = None, "", None, 0
         self._time = self._watch(leg)
         self._life.resumed()
         report = move.report

@@ -16,6 +16,11 @@ BEFORE = 0.8
 """Seconds of a turn that are over when the server tells of its beginning, at the most."""
 
 
+JUST_NOW = 0.3
+LOUD = 1000
+"""Seconds, and the peak in them, of 32768 (-30 dBFS), that may be the beginning of speech."""
+
+
 class SpokenTurns:
     """The newest turns of one call; event loop only. Without a memory it knows nothing."""
 
@@ -42,6 +47,11 @@ class SpokenTurns:
         if self._memory is None:
             return None
         return self._memory.between(begin, self._memory.newest)
+
+    @property
+    def begins(self) -> bool:
+        """Whether the user may be about to speak: it is loud, and nobody has told of it yet."""
+        return self._memory is not None and self._memory.peak(JUST_NOW) >= LOUD
 
     async def _note(self, event: object) -> None:
         item_id = getattr(event, "item_id", None)

@@ -16,6 +16,7 @@ from collections import deque
 from contextlib import suppress
 
 from rtcvoice.masking import log_error
+from rtcvoice.sound import numpy_later as np
 from rtcvoice.sound.samples import Block
 
 from .memory import UplinkMemory
@@ -63,9 +64,8 @@ class SourceFeed:
             await asyncio.wait({listening})
 
     async def read_for(self, reader: FeedReader) -> Block:
-        """Wait for the next block. One that is not for this reader any more is kept for the next.
-
-        The caller sees by itself that it was replaced; what it gets then is not to be sent.
+        """Wait for the next block. One that is not for this reader any more is kept for the next,
+        and silence stands for it.
         """
         while self._busy:  # by the reader before; that ends within 20 ms
             self._free.clear()
@@ -73,9 +73,10 @@ class SourceFeed:
         if reader is self._reader and self._left:
             return self._left.popleft()
         block = await self._read()
-        if reader is not self._reader:
-            self._left.append(block)
-        return block
+        if reader is self._reader:
+            return block
+        self._left.append(block)
+        return block._replace(samples=np.zeros_like(block.samples))
 
     # -- inside ---------------------------------------------------------------------------------
 

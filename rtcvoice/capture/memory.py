@@ -6,10 +6,11 @@ Blocks are kept as they come, after echo cancellation, and converted when somebo
 from __future__ import annotations
 
 from collections import deque
+from itertools import islice
 
 from rtcvoice.sound import numpy_later as np
 from rtcvoice.sound.resampler import resampler
-from rtcvoice.sound.samples import DEFAULT_RATE, Block, Samples
+from rtcvoice.sound.samples import DEFAULT_RATE, Block, Samples, peak_of
 
 __all__ = ["LONGEST", "UplinkMemory"]
 
@@ -40,6 +41,11 @@ class UplinkMemory:
     def oldest(self) -> float:
         """When the oldest sample began; see `newest`."""
         return self._blocks[0].time if self._blocks else 0.0
+
+    def peak(self, seconds: float) -> int:
+        """Return the loudest sample of the newest `seconds`, of 32768."""
+        newest = islice(reversed(self._blocks), round(seconds / BLOCK))
+        return max((peak_of(block.samples) for block in newest), default=0)
 
     def between(self, begin: float, end: float) -> Samples:
         """Return what was said from `begin` until `end` as int16 mono at 24000 Hz.
