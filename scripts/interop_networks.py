@@ -292,6 +292,8 @@ async def serve(host: str, log: str, how: str = "") -> None:
     class Measuring(Emulator):
         def _keep(self, call_id: str, peer: Any, notes: Any) -> None:
             super()._keep(call_id, peer, notes)
+            if not hasattr(peer, "_ear"):  # a WebSocket has no packets
+                return
             packets: list[tuple[float, int]] = []
             insert = peer._ear.insert
 

@@ -15,7 +15,7 @@ from virtual_loop import run
 
 from rtcvoice.emulator.passive_tcp import ufrag_of_check
 from rtcvoice.errors import TransportError
-from rtcvoice.rest.tunnels import dial
+from rtcvoice.rest.tunnels import TunnelError, dial
 from rtcvoice.system.hosts import Reach, reach_of
 from rtcvoice.wire._ice_tcp import Ways
 from rtcvoice.wire.framing import LARGEST_FRAME, Deframer, FrameError, framed
@@ -261,6 +261,41 @@ async def test_an_answer_that_leads_into_this_machine_is_refused_with_the_reason
             await end.connect(server)
         assert raised.value.stage == "answer"
         await end.transport.aclose()
+
+
+async def test_connecting_that_is_given_up_leaves_no_tcp_behind():
+    given_up = []
+
+    async def never(host, port):
+        try:
+            await asyncio.Event().wait()
+        finally:
+            given_up.append(port)
+
+    census = Census()
+    async with BentEmulator(no_udp=True) as server:
+        end = End(ways=Ways(dial=never, reach=Reach.LOOPBACK))
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await end.connect(server)
+        await end.transport.aclose()
+        await server.end_calls()
+        assert len(given_up) == 1
+    await census.check()
+
+
+async def test_what_kept_tcp_from_working_is_told():
+    async def refused(host, port):
+        raise TunnelError("the proxy p:1 does not connect to it: 403 No", hint="ask somebody")
+
+    async with BentEmulator(no_udp=True) as server:
+        end = End(ways=Ways(dial=refused, reach=Reach.LOOPBACK))
+        with pytest.raises(TransportError) as raised:
+            await end.connect(server)
+        await end.transport.aclose()
+    assert raised.value.stage == "ice"
+    assert "can be reached; the proxy p:1 does not connect to it: 403 No" in str(raised.value)
+    assert raised.value.hint == "ask somebody"
 
 
 # -- real calls ------------------------------------------------------------------------------------

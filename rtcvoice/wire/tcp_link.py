@@ -18,6 +18,7 @@ import struct
 import sys
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, cast
 
 from rtcvoice.errors import RtcVoiceError, one_line
@@ -263,9 +264,10 @@ def _send_at_once(transport: asyncio.Transport) -> Any:
     sock = transport.get_extra_info("socket")
     if sock is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
         return None
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    if (low := getattr(socket, "TCP_NOTSENT_LOWAT", None)) is not None:
-        sock.setsockopt(socket.IPPROTO_TCP, low, MOST_UNSENT)
+    with suppress(OSError, TypeError):  # event loops of others may not allow it
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if (low := getattr(socket, "TCP_NOTSENT_LOWAT", None)) is not None:
+            sock.setsockopt(socket.IPPROTO_TCP, low, MOST_UNSENT)
     return sock if sys.platform == "linux" else None
 
 
