@@ -7,6 +7,7 @@ is a matter of arithmetic. Every event of the server passes the strict checker o
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from collections import deque
 from contextlib import suppress
@@ -21,6 +22,7 @@ from rtcvoice.conversation.state.hearing import Sound
 from rtcvoice.emulator.session.outputs import PlayAudio
 from rtcvoice.emulator.session.script import Scripted
 from rtcvoice.errors import CallEnded
+from rtcvoice.playout.speech_queue import SpeechQueue
 from rtcvoice.sound.samples import Block
 
 HELD = 0.06
@@ -131,6 +133,9 @@ class VirtualCall(Call):
     the server, as a dict, on its way to the client; None in its place loses it.
     """
 
+    socket = False
+    """Whether audio goes in events, as over a WebSocket, and is played here."""
+
     def __init__(
         self,
         *turns,
@@ -150,7 +155,9 @@ class VirtualCall(Call):
         self._up = _Wire(self._loop, way, self._obey, uplink)
         self.message_limit = limit
         conversation = CallConversation(_Ear(self, hears), model="virtual", clock=self._loop.time)
-        conversation.attach(_Leg(self))
+        self._queue = SpeechQueue() if self.socket else None
+        self.heard = []  # samples that the ear got, with their times, where they came in events
+        conversation.attach(_Leg(self), self._queue)
         super().__init__(_Roads(conversation), None, Timings())
         self._publish = conversation.dispatcher.publish
         conversation.dispatcher.publish = self._tell
@@ -166,12 +173,18 @@ class VirtualCall(Call):
     async def __aenter__(self):
         session = self._options.pop("session", {})
         self.server = _Server(
-            session, persona=self._persona, voice=FakeVoice(), opened=False, **self._options
+            session,
+            persona=self._persona,
+            voice=FakeVoice(),
+            opened=False,
+            on_socket=self.socket,
+            **self._options,
         )
         self._behind = self._loop.time() - self.server.now
         self.server.deliver = _Wire(self._loop, self._way, self._receive).send
         self.server.open()
         self._clock = asyncio.create_task(self._live())
+        self._pulling = asyncio.create_task(self._pull())
         self._collecting = asyncio.create_task(self._collect(self.turns()))
         await asyncio.sleep(2 * self._way)
         await self._conversation.ready()
@@ -181,9 +194,10 @@ class VirtualCall(Call):
     async def __aexit__(self, *exc_info):
         self.end(CallEnded("over", normal=True))
         self._clock.cancel()
+        self._pulling.cancel()
         if self._due is not None:
             self._due.cancel()
-        await asyncio.wait({self._clock, self._collecting})
+        await asyncio.wait({self._clock, self._collecting, self._pulling})
         await self._conversation.aclose()
 
     def end(self, reason):
@@ -237,8 +251,18 @@ class VirtualCall(Call):
                 piece = silence(CHUNK / 24000)
             self._loop.call_later(self._way, self._hear, piece)
 
+    async def _pull(self):
+        """The sink, where speech comes in events."""
+        while self._queue is not None:
+            await asyncio.sleep(0.01)
+            now = self._loop.time()
+            self.heard.append((now, self._queue.get_audio(now)))
+
     def _hear(self, piece):
-        if self._ended is None:
+        if self._ended is None and self.socket:
+            audio = base64.b64encode(piece.astype("<i2").tobytes()).decode()
+            self._obey(json.dumps({"type": "input_audio_buffer.append", "audio": audio}))
+        elif self._ended is None:
             self._advance()
             self.server.session.receive_audio(piece, self.server.now)
             self.server._drain()
@@ -276,6 +300,8 @@ class VirtualCall(Call):
 
     def _flush(self):
         self.flushes.append(self._loop.time())
+        if self._queue is not None:
+            self._queue.cut()
         self._cut(self._loop.time())
 
     def _sound(self):

@@ -158,6 +158,8 @@ class PlayedByUs(PlayedByServer):
         cut = self._delivery.cut(heard)
         for each in cut.truncations:
             self._state.playback.note_heard(each.item_id, each.audio_end_ms)
+        for response_id in cut.dropped:
+            self._state.playback.of(response_id).cut = True
         return cut
 
     def leave(self, now: float) -> None:

@@ -46,6 +46,9 @@ AUDIBLE = 100
 PAUSE = 1.0
 """Seconds of silence that end a sound."""
 
+LEAST_ADVANCE = 20
+"""Samples of silence before the first of a resampler's, which has some 16 in its filter."""
+
 
 class Command(enum.Enum):
     """What the loop may ask of the engine, in order with the packets."""
@@ -119,8 +122,9 @@ class Player:
 
     @cached_property
     def _left(self) -> Samples:
-        # A resampler holds back less than a millisecond; with that in advance, 10 ms give 10 ms.
-        return np.zeros(0 if self._engine.rate == self._rate else self._rate // 1000, np.int16)
+        # A resampler holds back less than that; with it in advance, 10 ms give 10 ms.
+        advance = 0 if self._engine.rate == self._rate else max(LEAST_ADVANCE, self._rate // 1000)
+        return np.zeros(advance, np.int16)
 
     @property
     def rate(self) -> int:

@@ -42,6 +42,7 @@ class SpeechQueue:
         self._cut_at = self._ended_at = 0
         self._received = 0
         self._block = self.rate // 100
+        self._fade = int(FADE * self.rate)
         self._silence: Samples = np.zeros(self._block, np.int16)
         self._silence.flags.writeable = False
         self._playing = False
@@ -124,12 +125,13 @@ class SpeechQueue:
 
     def _run_dry(self, available: int) -> Samples:
         self._playing = False
-        rest = self._take(available)
+        block = np.zeros(self._block, np.int16)
+        block[:available] = self._take(available)
         if self._taken > self._ended_at:
             self._underruns += 1
             self._dry_in_speech = True
-        block = np.zeros(self._block, np.int16)
-        block[:available] = self._faded(rest)
+            fade = min(available, self._fade)
+            block[available - fade : available] = ramped(block[available - fade : available], 1, 0)
         self._count_lack(self._block - available)
         return block
 
@@ -142,17 +144,13 @@ class SpeechQueue:
     def _fall_silent(self) -> Samples:
         block = self._silence
         if self._playing:
-            rest = self._faded(self._take(min(self._block, self._cut_at - self._taken)))
+            fading = self._take(min(self._fade, self._cut_at - self._taken))
             block = np.zeros(self._block, np.int16)
-            block[: len(rest)] = rest
+            block[: len(fading)] = ramped(fading, 1, 0)
         self._drop(self._cut_at - self._taken)
         self._playing = self._dry_in_speech = False
         self._waited = 0
         return block
-
-    def _faded(self, samples: Samples) -> Samples:
-        fade = min(len(samples), int(FADE * self.rate))
-        return ramped(samples[:fade], 1.0, 0.0) if fade else samples
 
     def _take(self, count: int) -> Samples:
         """Take samples that are there."""

@@ -64,9 +64,12 @@ class SessionCommands:
 
     async def interrupt(self) -> None:
         """Stop the answer, the making of it and the sending; nothing while nobody answers."""
-        sequencer = self._state.sequencer
+        sequencer, playback = self._state.sequencer, self._state.playback
+        made = any(
+            inside and not playback.of(each).cut for each, inside in sequencer.in_progress.items()
+        )
         for command in commands.interrupt(
-            responding=sequencer.responding or sequencer.asked,
+            responding=made or sequencer.asked,
             playing=self._state.playing,
             speaks=self._state.speaks,
             new_id=new_id,

@@ -53,6 +53,8 @@ class Cut(NamedTuple):
 
     truncations: list[events.ConversationItemTruncate]
     cleared: list[events.OutputAudioBufferCleared]
+    dropped: tuple[str, ...] = ()
+    """Responses that nothing more is to be heard of: the server stops making them, or is told."""
 
 
 class Delivery:
@@ -164,14 +166,14 @@ class Delivery:
             )
         playing = {} if self._playing is None else {self._playing: None}
         silenced = {**playing, **{piece.response_id: None for piece in self._pieces}}
-        making = (i for i in self._in_progress if i in silenced or not self._is_outside(i))
-        for response_id in (*silenced, *making):
+        making = (each for each in self._in_progress if not self._is_outside(each))
+        dropped = (*silenced, *(each for each in making if each not in silenced))
+        for response_id in dropped:
             self.drop(response_id)
         self._pieces.clear()
         self._playing = None
-        return Cut(
-            truncations, [events.OutputAudioBufferCleared(response_id=each) for each in silenced]
-        )
+        cleared = [events.OutputAudioBufferCleared(response_id=each) for each in silenced]
+        return Cut(truncations, cleared, dropped)
 
     def _stopped(self) -> list[PlayingEvent]:
         playing, self._playing = self._playing, None

@@ -84,6 +84,8 @@ class PlayedAudio:
     """Whether all of it was made."""
     speaks: bool = False
     """Whether any of it is speech."""
+    cut: bool = False
+    """Whether the rest of the response is not wanted, which the server knows or has been told."""
     guessed: bool = False
     """Whether it was our ear that found it to play."""
     held: float = 0.0
