@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterator
-from importlib import import_module
 from types import SimpleNamespace
 
 import anyio
@@ -16,12 +15,8 @@ from virtual_loop import run
 import rtcvoice
 from rtcvoice import CallEnded, CallState, ConfigError, SignalingError, TransportError
 from rtcvoice.call.connecting import Connecting
-from rtcvoice.call.imports import FOR_CALL, FOR_OFFER, FOR_SOUND
 from rtcvoice.capture.source import Source
 from rtcvoice.stats import TransportStats, UplinkStats
-
-for _module in FOR_OFFER + FOR_CALL + FOR_SOUND:  # by no thread: time would run away from it
-    import_module(_module)
 
 LOST = TransportError("the server closed the connection", stage="connected")
 

@@ -10,9 +10,15 @@ from __future__ import annotations
 import asyncio
 import selectors
 from collections.abc import Callable, Coroutine
+from importlib import import_module
 from typing import Any, TypeVar
 
+from rtcvoice.call.imports import FOR_CALL, FOR_OFFER, FOR_SOUND
+
 T = TypeVar("T")
+
+for _module in FOR_OFFER + FOR_CALL + FOR_SOUND:  # a call would, in a thread: time would run away
+    import_module(_module)
 
 
 class DeadlockError(AssertionError):
