@@ -11,6 +11,7 @@ from faults import own_strikes as own
 from faults import strikes
 from faults.calls import AGAIN, ALONE, NOTICED, lost, stays
 from faults.row import Ends, Fails, GoesOn, Row, Where
+from rtcvoice.emulator import Faults
 from rtcvoice.errors import DeviceError, TransportError
 
 __all__ = ["ROWS"]
@@ -240,4 +241,16 @@ PROCESS = (
     ),
 )
 
-ROWS: Iterable[Row] = (*DEVICES, *USER_CODE, *CLOCK, *PROCESS)
+EVENTS = (
+    stays(
+        Where.EVENTS,
+        "a response.done that cannot be read, before the answer to a tool's result",
+        own.question_with_tool,
+        server={"faults": Faults(malformed_events=True, unknown_fields=True)},
+        options={"tools": [own.quick_tool]},
+        must=GoesOn(told="rtcvoice.tool_finished"),
+        quick=True,
+    ),
+)
+
+ROWS: Iterable[Row] = (*DEVICES, *USER_CODE, *EVENTS, *CLOCK, *PROCESS)

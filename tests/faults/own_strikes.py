@@ -303,6 +303,17 @@ async def slow_tool() -> str:
     return "the result of the slow tool"
 
 
+def quick_tool() -> str:
+    return "the result of the quick tool"
+
+
+async def question_with_tool(scene: Any) -> None:
+    async with asyncio.timeout(5):
+        for _ in range(5):
+            assert await (await scene.call.ask("Please use the quick tool.")).text()
+    scene.begin()
+
+
 async def tool_over_a_gap(scene: Any) -> None:
     """The leg is lost while a tool runs; the new session has call and output, once."""
     runs.clear()
