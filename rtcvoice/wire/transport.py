@@ -287,15 +287,17 @@ class Transport:
     def send_text(self, text: str) -> None:
         """Send one text message.
 
-        Raises TransportError(stage=send) when the channel is not open, when the message is larger
-        than the server accepts, or when SEND_BUFFER_LIMIT bytes already wait: nothing is sent then.
+        Raises TransportError(stage=send) before the channel is open and after `aclose`, when the
+        message is larger than the server accepts, or when SEND_BUFFER_LIMIT bytes already wait:
+        nothing is sent then. When the server closes the channel, it is lost.
         """
         size = len(text.encode())
         if self._channel.readyState != "open":
-            ended = self._channel.readyState != "connecting"
-            by_us = self._stage is TransportStage.CLOSED
-            what = "the server closed the event channel" if ended and not by_us else _NOT_OPEN
-            raise TransportError(what, stage="send")
+            if self._stage not in (TransportStage.OPEN, TransportStage.LOST):
+                raise TransportError(_NOT_OPEN, stage="send")
+            # What was sent a moment ago is lost, too: who waits for an answer is told by the loss.
+            self._lose(closed(self.ice_state, self.state))
+            return
         if size > self.max_message_size:
             raise TransportError(
                 f"an event of {size} bytes is larger than the {self.max_message_size} bytes that"

@@ -304,6 +304,13 @@ EVENTS = (
         )
     ),
     stays(
+        Where.CHANNEL,
+        "questions go out as the channel is closed; on_server_close=True",
+        strikes.asked_while_closing,
+        options={**NOTICED, "reconnect": rtcvoice.Reconnect(on_server_close=True)},
+        must=GoesOn(legs=2, within=3.0, told="rtcvoice.reconnected"),
+    ),
+    stays(
         Where.EVENTS,
         "session_expired, although its time was not over",
         strikes.expire,

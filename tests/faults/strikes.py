@@ -338,6 +338,16 @@ async def expire(scene: Any) -> None:
     peer._guarded(lambda now: peer._session._expire())
 
 
+async def asked_while_closing(scene: Any) -> None:
+    """Questions go out in the moment in which the server's closing has arrived."""
+    scene.call._roads.leg.transport._channel._setReadyState("closing")
+    asking = [asyncio.create_task(scene.call.ask(f"Question {n}.")) for n in range(3)]
+    async with asyncio.timeout(5):
+        for reply in await asyncio.gather(*asking):
+            assert await reply.text()
+    scene.begin()
+
+
 # -- what meets the attempts to reconnect ----------------------------------------------------------
 
 
