@@ -163,6 +163,7 @@ class MovingScene:
         self.asks.append(("beside" if params else True, asyncio.ensure_future(verb)))
 
     def interrupt(self):
+        self.happened.append("interrupted")
         stop = self.conversation.commands.stop
         verb = stop if self.random.random() < 0.5 else self.conversation.commands.interrupt
         self.asks.append((False, asyncio.ensure_future(verb())))
@@ -187,7 +188,7 @@ class MovingScene:
 
     def choices(self):
         doings = [self.write] * 4 + [self.respond, self.interrupt] * 2 + [self.update, self.delete]
-        return doings + [self.finish_tool] * (6 * bool(self.running))
+        return doings + [self.finish_tool] * (3 * bool(self.running))
 
     # -- the session ----------------------------------------------------------------------------
 
@@ -197,6 +198,7 @@ class MovingScene:
         self.lost = True
         self.session.server.out.clear()
         self.session.up.clear()
+        self.snapshots.append(self.said())
         self.conversation.leave(LOST)
         self.snapshots.append(self.said())
         if self.next is not None:
@@ -260,8 +262,9 @@ class MovingScene:
     def step(self, doings, *, user=True):
         options = self.network()
         if not self.lost:
-            options += self.session.server.choices(user=user) * 2
-        if self.random.random() < doings:
+            speaks = user and self.random.random() < 0.1  # else nobody could finish a sentence
+            options += self.session.server.choices(user=speaks) * 4
+        if self.random.random() < doings / 2:
             options = self.choices()
         if options:
             self.random.choice(options)()
@@ -315,6 +318,11 @@ class MovingScene:
     def said(self):
         return [(x["id"], x.get("text")) for x in self.conversation.history]
 
+    def called_by(self, reply):
+        """Whether a reply called functions, or was about to."""
+        made = [self.conversation.state.items.of_response(each) for each in reply.response_ids]
+        return any(record.kind == "function_call" for records in made for record in records)
+
     def check(self):
         seed, server, conversation = self.seed, self.session.server, self.conversation
         history = conversation.history
@@ -330,6 +338,12 @@ class MovingScene:
             if asking:
                 reply = task.result()
                 assert reply.done, (seed, reply)
+                # What had not begun was asked again.
+                begun = reply.text_so_far or reply.reason != "connection_lost"
+                assert "interrupted" in self.happened or begun or self.called_by(reply), (
+                    seed,
+                    reply,
+                )
                 # Of an answer outside the conversation this server plays nothing.
                 assert asking == "beside" or reply._answer.over, (seed, reply)
         # Nothing that was known is lost, or changes: what was there at a loss is there in order.

@@ -216,7 +216,7 @@ def test_what_follows_the_last_item_of_the_session_comes_last():
     told.text("b", "user", "b")  # neither of these is in the new session
     session = TakenOver(told.items)
     session.lack_calls(("a",))
-    told.items.live_in("a")
+    told.items.live_in(["a"])
     call = e.FunctionCall(id="f", name="f", arguments="{}", call_id="c")
     output = e.FunctionCallOutput(id="o", call_id="c", output="1")
     for item, previous in ((call, "a"), (output, "f"), (said.user_item("n", "new"), "o")):
@@ -230,7 +230,7 @@ def test_in_an_empty_session_the_first_item_comes_last():
     told = Told()
     told.text("a", "user", "a")
     told.text("b", "user", "b")
-    told.items.live_in("")
+    told.items.live_in([])
     for item_id, previous in (("c", None), ("d", "c")):
         item = said.user_item(item_id, "x")
         told.items.feed(e.ConversationItemAdded(item=item, previous_item_id=previous), 0.0)

@@ -86,7 +86,7 @@ class Move:
         self._taken = TakenOver(conversation.state.items)
         self._had: set[str] = set()
         self._dropped: set[str] = set()
-        self._last_id = ""
+        self._given: list[str] = []  # our ids of what is in the session, in order
         self._speaks = self._note_given = False
         self._over = False
         self._words: Samples | None = None
@@ -210,7 +210,7 @@ class Move:
         self._over = True
         self._confirmations.end(_LEFT)
         self._taken.lack_calls(self._had)
-        conversation.state.items.live_in(self._last_id)
+        conversation.state.items.live_in(self._given)
         if self._speaks and conversation.state.speaks:
             conversation.state.sequencer.modalities = ["audio"]
         conversation.take_over(self._sender, self._taken, self._session, speech)
@@ -251,8 +251,11 @@ class Move:
             self._session_known.set()
         elif isinstance(event, events.ConversationItemAdded | events.ConversationItemCreated):
             given = self._taken.given_id(event.item.id or "")
-            self._last_id = self._taken.our_id(given)
+            self._given.append(self._taken.our_id(given))
             event = events.ConversationItemAdded(item=_named(event.item, given))
+        elif isinstance(event, events.ConversationItemDeleted):
+            ours = self._taken.our_id(event.item_id)
+            self._given = [given for given in self._given if given != ours]
         elif isinstance(event, events.ErrorEvent):
             logger.warning("x in the new session: %s", one_line(event.error.message or ""))
         self._confirmations.feed(event)

@@ -75,6 +75,7 @@ class ConversationState:
         self.missed = MissedEvents(self.sequencer, self.items)
         self.confirmed_until = 0.0
         """Until when, in the clock of `now`, what the user said is in turns that are confirmed."""
+        self._stopped: set[str] = set()  # responses that we told the server to stop making
         self._speaking_since: float | None = None
         self._expected_since: float | None = None
 
@@ -185,6 +186,9 @@ class ConversationState:
         self.items.sent(event, now)
         self.missed.sent(event)
         self.playback.sent(event, now)
+        if isinstance(event, events.ResponseCancel):
+            inside = [i for i, inside in self.sequencer.in_progress.items() if inside]
+            self._stopped = {event.response_id} if event.response_id else {*inside}
         return Fact.AUDIO_CLEARED if isinstance(event, events.OutputAudioBufferClear) else None
 
     def flushed(self, now: float, held: float) -> None:
@@ -215,6 +219,7 @@ class ConversationState:
         """
         self.fault, self.complaint = "", None
         self.sequencer.leave()
+        self.items.settle()
         self.turns.settle()
         self._speaking_since = self._expected_since = None
 
@@ -234,19 +239,25 @@ class ConversationState:
         )
 
     def was_heard(self, response_id: str) -> bool:
-        """Whether anything of a response was heard, or read where it is written."""
+        """Whether anything of a response was heard, or read where it is written; or it was stopped.
+
+        Nobody waits for it then.
+        """
         if self.playback.of(response_id).state is not PlaybackState.WAITING:
             return True
         records = self.items.of_response(response_id)
-        return any(r.kind == "function_call" or (r.text and not r.spoken) for r in records)
+        read = any(r.kind == "function_call" or (r.text and not r.spoken) for r in records)
+        return read or response_id in self._stopped
 
     def has_said(self, response_id: str) -> bool:
-        """Whether there is anything of a response: words, or a function call."""
-        if self.playback.of(response_id).state is not PlaybackState.WAITING:
-            return True
+        """Whether there is anything of a response, words or a function call; or it was stopped."""
         records = self.items.of_response(response_id)
-        calls = self.sequencer.has_calls(response_id)
-        return calls or any(r.text or r.kind not in ("", "message") for r in records)
+        return (
+            self.playback.of(response_id).started_at > 0.0
+            or self.sequencer.has_calls(response_id)
+            or any(record.text or record.kind not in ("", "message") for record in records)
+            or response_id in self._stopped
+        )
 
     def listen(self, now: float, sound: Sound | None) -> list[events.ResponseDone]:
         """Take what is heard, if that is known; return ends of responses, to be fed as events.

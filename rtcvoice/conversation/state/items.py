@@ -52,7 +52,7 @@ class Items:
         self._chain: list[Record] = []
         self._names_predecessors = False
         self._roots: set[str] = set()  # items that we put in front of all others
-        self._session_last: str | None = None  # the last item of a session that took over
+        self._session: list[str] | None = None  # ids in order, of a session that took over
 
     def __iter__(self) -> Iterator[Record]:
         return iter(self._chain)
@@ -86,17 +86,27 @@ class Items:
             if event.previous_item_id == "root":
                 self._roots.add(event.item.id)
 
-    def live_in(self, last_id: str) -> None:
-        """Say that the conversation goes on in another session, whose last item has this id.
+    def live_in(self, session: list[str]) -> None:
+        """Say that the conversation goes on in another session, which has these items, in order.
 
-        Empty where it has none. What follows upon that one follows upon everything here.
+        What follows upon the last one of them follows upon everything here.
         """
-        self._session_last = last_id
+        self._session = list(session)
+
+    def settle(self) -> None:
+        """Let no item be expected to change any more: their session is gone."""
+        for record in self._chain:
+            if not record.done:
+                self._finish(record, "incomplete" if record.kind.startswith("mcp") else "completed")
 
     def passed(self, item_id: str, previous_id: str | None) -> None:
         """Note an item of the session that stands for one of ours, or is none of ours."""
-        if self._session_last is not None and (previous_id or "") == self._session_last:
-            self._session_last = item_id
+        if self._session is not None and previous_id == self._last_of_session:
+            self._session.append(item_id)
+
+    @property
+    def _last_of_session(self) -> str | None:
+        return self._session[-1] if self._session else None
 
     def feed(self, event: object, now: float) -> list[Record]:
         """Take the next event of the server; return the records that it changed."""
@@ -176,10 +186,11 @@ class Items:
             self._guessed.discard(record.id)
             if previous_id is not None and previous_id in self._records:
                 self._chain.remove(record)
-        last = self._session_last
-        follows = last is not None and (previous_id or "") == last and record.id not in self._roots
-        if follows:
-            self._session_last = record.id
+        follows = False
+        if self._session is not None and record.id not in self._roots:
+            follows = previous_id == self._last_of_session
+        if self._session is not None and follows:
+            self._session.append(record.id)
         if self.index(record) >= 0:  # an item's `done` may name its predecessor wrongly
             return
         self._unplaced.pop(record.id, None)
@@ -213,6 +224,8 @@ class Items:
         record = self._records.pop(item_id, None)
         self._unplaced.pop(item_id, None)
         self._guessed.discard(item_id)
+        if self._session is not None and item_id in self._session:
+            self._session.remove(item_id)
         index = self.index(record) if record is not None else -1
         return [self._chain.pop(index)] if index >= 0 else []
 

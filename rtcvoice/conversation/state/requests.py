@@ -47,7 +47,7 @@ REQUEST = StateTable(
             RequestState.QUEUED,  # the session was lost before anything was said
         },
         RequestState.DONE: set(),
-        RequestState.COVERED: set(),
+        RequestState.COVERED: {RequestState.QUEUED},  # for the same reason
         RequestState.REFUSED: set(),
         RequestState.WITHDRAWN: set(),
     }

@@ -9,10 +9,9 @@ known to be ours, or the server's own. A request that lost a race with the serve
 goes out again once that one is over. A `shared` one is content with any response that begins after
 its items were in: if the user spoke meanwhile, the server answers both at once.
 
-THE SEAM FOR TOOLS: set `calls_wanted`. Finished function calls surface in `take_calls()`, each as
-soon as its arguments are complete. Give the output of each to `answer(call_id, output)`, at any
-time, in any order. When all calls of a response have theirs and the response is over, `due()`
-gives the outputs as items and, after the last, one `response.create` for all of them.
+THE SEAM FOR TOOLS: set `calls_wanted`. Finished function calls surface in `take_calls()`. Give the
+output of each to `answer(call_id, output)`, at any time, in any order. When all calls of a response
+have theirs and it is over, `due()` gives the outputs as items and one `response.create` for all.
 
 THE CALLING CONTRACT: AFTER EVERYTHING THAT IS SAID TO IT (`feed`, `add`, `answer`, A CHANGE OF
 `held`) AND AT `next_deadline()`, SEND WHAT `due()` RETURNS, IN ORDER, BEFORE ANYTHING ELSE IS SAID.
@@ -61,6 +60,7 @@ class Sequencer:
         self._new_id = new_id
         self._queue: list[Request] = []
         self._sent: dict[str, Request] = {}  # SENT and RUNNING, by tag
+        self._covered: list[Request] = []  # by responses that are in progress
         self._responses: dict[str, bool] = {}  # in progress; whether in the conversation
         self._unconfirmed: set[str] = set()  # items of requests
         self._untracked: events.ResponseCreate | None = None  # sent by somebody else, unanswered
@@ -103,13 +103,9 @@ class Sequencer:
 
     def overtaken_by(self, response: events.RealtimeResponse) -> list[str]:
         """Return the responses that must be over, as this one begins: one is made at a time."""
-        if self._is_out_of_band(response, self._request_of(response)):
+        if self._is_out_of_band(response, self.asked_by(response)):
             return []
         return [each for each, inside in self._responses.items() if inside and each != response.id]
-
-    def asked_by(self, response: events.RealtimeResponse) -> Request | None:
-        """Return the request that a response that begins answers, if it is one of ours."""
-        return self._request_of(response)
 
     def guess_tag(self) -> str | None:
         """Return the tag of the only request that waits for its response; None if several do."""
@@ -211,9 +207,11 @@ class Sequencer:
     def restart(self, response_id: str) -> None:
         """Let a response never have begun: its request waits again, in front of all others."""
         self._responses.pop(response_id, None)
-        if (request := self.request_for(response_id)) is not None:
-            request.response_id = ""
-            self._wait_again(request)
+        for request in (*self._covered, *self._sent.values()):
+            if request.response_id == response_id:
+                request.response_id = ""
+                self._wait_again(request)
+        self._covered = [request for request in self._covered if request.response_id]
 
     def leave(self) -> None:
         """Let everything wait again that was asked for and has not begun; the session is gone.
@@ -226,11 +224,10 @@ class Sequencer:
             self._untracked = None
             tag = untracked.event_id or self._new_id()
             self._queue.insert(0, Request(tag=tag, params=untracked.response))
-        self._untracked_out_of_band = 0
-        self._hold_until = 0.0
+        self._untracked_out_of_band, self._hold_until = 0, 0.0
 
     def _wait_again(self, request: Request) -> None:
-        del self._sent[request.tag]
+        self._sent.pop(request.tag, None)
         request.covered_by = ""
         self._queue.insert(0, request)
         request.become(RequestState.QUEUED)
@@ -258,7 +255,7 @@ class Sequencer:
                 self._error(event.error, now)
 
     def _created(self, response: events.RealtimeResponse) -> None:
-        response_id, request = response.id or "", self._request_of(response)
+        response_id, request = response.id or "", self.asked_by(response)
         in_conversation = not self._is_out_of_band(response, request)
         self._responses[response_id] = in_conversation
         self._names_conversations |= response.conversation_id is not None
@@ -291,8 +288,8 @@ class Sequencer:
             return False
         return bool(self._untracked_out_of_band) or (self.responding and self._names_conversations)
 
-    def _request_of(self, response: events.RealtimeResponse) -> Request | None:
-        """Return the request that the response answers; None if it is not one of ours."""
+    def asked_by(self, response: events.RealtimeResponse) -> Request | None:
+        """Return the request that a response which begins answers; None if it is none of ours."""
         if isinstance(tag := (response.metadata or {}).get(METADATA_KEY), str):
             return self._sent.get(tag)
         if self.answers_by_itself or self._untracked is not None:
@@ -311,6 +308,7 @@ class Sequencer:
                 self._queue.remove(request)
                 request.response_id = response_id
                 request.become(RequestState.COVERED)
+                self._covered.append(request)
             elif request.state is RequestState.SENT:
                 request.covered_by = response_id  # this one will be refused, and need not be sorry
 
@@ -320,6 +318,7 @@ class Sequencer:
             self._called(response_id, item)
         if self._responses.pop(response_id, True):
             self._hold_until = 0.0
+        self._covered = [each for each in self._covered if each.response_id in self._responses]
         details = response.status_details
         stopped = details is not None and details.reason == "client_cancelled"
         self._calls.response_over(response_id, stopped=stopped)
@@ -339,6 +338,7 @@ class Sequencer:
         request.error = error
         if error.code == _ACTIVE and request.covered_by:
             request.response_id = request.covered_by
+            self._covered.append(request)
             self._finish(request, RequestState.COVERED)
         elif error.code == _ACTIVE and request.races < MOST_RACES:
             del self._sent[request.tag]

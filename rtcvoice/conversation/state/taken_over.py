@@ -102,7 +102,7 @@ class TakenOver:
                 self.given_id(event.item.id or "")
             if event.item.id in self._own:
                 self.forget(event.item.id)
-                previous = self.our_id(event.previous_item_id or "")
+                previous = event.previous_item_id and self.our_id(event.previous_item_id)
                 self._items.passed(self.our_id(event.item.id), previous)
                 return None
         return self._renamed(event, self._ours, self._our_calls)
