@@ -328,7 +328,7 @@ async def ask(url: str, microphone: str, proxy: str, seconds: str) -> dict[str, 
     async with rtcvoice.connect(source=source, sink=None, **options) as call:
         connected = asyncio.get_running_loop().time() - begun
         leg = call._roads.leg
-        hear = leg._on_packet
+        hear = getattr(leg, "_on_packet", None)  # a WebSocket has no packets
 
         def measured(packet: Any) -> None:
             packets.append((packet.arrival, packet.timestamp))

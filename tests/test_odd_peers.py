@@ -21,7 +21,7 @@ from rtcvoice.cli import output
 from rtcvoice.emulator import Faults
 from rtcvoice.errors import TransportError
 from rtcvoice.system import clock
-from rtcvoice.wire import _aiortc, _channels, _ice, _media, _wall_clock
+from rtcvoice.wire import _aiortc, _channels, _ice, _ice_tcp, _media, _wall_clock
 from rtcvoice.wire._aiortc import UnsupportedAiortc
 
 DCEP, TEXT = 50, 51
@@ -518,6 +518,10 @@ def peer_of(ice):
         (lambda: _wall_clock.measure_by_monotonic_clock(object()), "_receive_sack_chunk"),
         (lambda: _wall_clock.relay_by_monotonic_clock(object()), "send_data"),
         (lambda: run(_ice.keep_to_loopback(object(), [])), "_local_candidates"),
+        (
+            lambda: _ice_tcp.TcpPaths(object(), [], dial=None, delay=0, on_lost=print),
+            "_nominated",
+        ),
     ],
 )
 def test_a_missing_name_is_named(touch, name):
@@ -534,6 +538,6 @@ async def test_connecting_that_breaks_inside_aiortc_fails_at_once(emulator, monk
 
     monkeypatch.setattr(RTCDtlsTransport, "start", broken)
     with pytest.raises(TransportError, match="connecting failed: a bug") as caught:
-        async with asyncio.timeout(3), calling(emulator):
+        async with asyncio.timeout(3), calling(emulator, transport="webrtc"):
             pass
     assert caught.value.stage in ("ice", "dtls")

@@ -10,8 +10,8 @@
 connection and audio. What it says are recorded prompts (`voice.py`), chosen by a persona; what it
 hears it knows from a script, or because it has the clip. `rest/` is HTTP, `sideband.py` the
 WebSocket beside a call, `socket_call.py` a call that is a WebSocket, `recording.py` what is kept
-of it. `faults.py` names all that can be made
-to go wrong; `wire.py`, `netem.py` and `relay.py` do it to datagrams. Needs the extra: pip install
+of it. `passive_tcp.py` takes media by TCP. `faults.py` names all that can be made to go wrong;
+`wire.py`, `netem.py` and `relay.py` do it to datagrams. Needs the extra: pip install
 "rtcvoice[emulator]".
 """
 

@@ -3,7 +3,9 @@
 leg        one connection to one server, with what it sends and what it calls
 transport  RTCPeerConnection: offer, answer, ICE, DTLS, data channel, packets; stages: how far it is
 sdp, sdp_lines, rtp   pure: the text of offers and answers, packets and their numbers
+answer     what of an answer is used; tcp_candidates: which TCP addresses a server may name
+tcp_link   datagrams on one TCP connection: framing (pure), in_flight (pure: what is late)
 _*         every private name of aiortc and aioice that is used, guarded: _aiortc, _media (packets),
            _channels and _sctp (data channels), _ice (the path), _aioice (STUN and TURN servers),
-           _wall_clock; aiortc_release says which release they fit
+           _ice_tcp (paths over TCP), _wall_clock; aiortc_release says which release they fit
 """

@@ -68,8 +68,9 @@ class TcpPaths:
         delay: float,
         on_lost: Callable[[str], None],
     ) -> None:
-        if not isinstance(getattr(connection, "_protocols", None), list):
-            raise UnsupportedAiortc("Connection._protocols")
+        protocols = getattr(connection, "_protocols", None)
+        if not isinstance(protocols, list) or not hasattr(connection, "_nominated"):
+            raise UnsupportedAiortc("Connection._protocols, ._nominated")
         self._on_lost = on_lost
         self._chosen: TcpLink | None = None
         self.links: dict[Address, TcpLink] = {}
