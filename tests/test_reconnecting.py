@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import Callable, Iterator
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ from rtcvoice import (
     TransportError,
 )
 from rtcvoice.call.connecting import Connecting
+from rtcvoice.call.imports import FOR_CALL, FOR_OFFER, FOR_SOUND
 from rtcvoice.call.leg_time import LegTime
 from rtcvoice.call.signs import Signs
 from rtcvoice.emulator import Faults, SessionEnd, Strike
@@ -31,6 +33,9 @@ from rtcvoice.sound.samples import Block
 from rtcvoice.stats import TransportStats, UplinkStats
 from rtcvoice.system import sleep
 from rtcvoice.wire.lost import ConnectionLost, LostBy
+
+for _module in FOR_OFFER + FOR_CALL + FOR_SOUND:  # by no thread: time would run away from it
+    import_module(_module)
 
 AWAY = SignalingError("cannot talk to the server")
 CLOSED = ConnectionLost("the server closed the connection", by=LostBy.CHANNEL_CLOSED)

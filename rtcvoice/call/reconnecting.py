@@ -21,11 +21,11 @@ from contextlib import suppress
 from rtcvoice.call.attempt import drop, in_time, told
 from rtcvoice.call.beside import Beside, while_up
 from rtcvoice.call.connecting import first_failure
+from rtcvoice.call.doubt import LOOK, Doubt
 from rtcvoice.call.leg_time import NEAR_EXPIRY, LegTime
 from rtcvoice.call.life import Life
 from rtcvoice.call.reconnect import FATAL_CODES, LEAST_LIFE, Attempts, Reconnect
 from rtcvoice.call.roads import CallLeg, Roads
-from rtcvoice.call.signs import LOOK, Signs
 from rtcvoice.call.spoken_turns import SpokenTurns
 from rtcvoice.call.timings import Timings
 from rtcvoice.call.ways import AnyConnecting, connecting_for
@@ -54,13 +54,6 @@ ATTEMPT_TIMEOUT = 2.5
 """Seconds, and eight round trips, that an attempt may take until the session is known; twice as
 many after each one that took too long. What was lost is repeated later and later, while another
 attempt begins anew; but a server may be slow, too."""
-
-GRACE = 0.3
-"""Seconds after a pause in which is read what had arrived before it: that proves nothing."""
-
-IN_FLIGHT = 0.1
-"""Seconds after a sign of trouble in which may arrive what was sent before it: that proves nothing,
-and what comes in as many after that proves that the leg lives."""
 
 LOOK_FOR_QUIET = 0.1
 """Seconds between two looks whether nobody speaks."""
@@ -97,17 +90,21 @@ class Reconnector:
         self._publish = roads.conversation.dispatcher.publish
         self._clocks = Clocks.of_loop(asyncio.get_running_loop())
         self._attempts = Attempts(options, chance=chance)
-        self._signs = Signs(self._clocks, lambda: self._roads.leg.transport.local_address)
         self._turns = SpokenTurns(roads.feed.memory, roads.conversation.dispatcher)
         self._loss: TransportError | None = None
         self._lost_at = 0.0
-        self._doubt = ""
-        self._doubted_at = 0.0
         self._too_late = 0
         """Attempts in a row that took too long."""
         self._making: AnyConnecting | None = None
         self._beside = Beside()
         self._stirred = asyncio.Event()
+        self._doubt = Doubt(
+            roads,
+            self._clocks,
+            self._beside,
+            on_trouble=self._stirred.set,
+            on_pause=life.be_patient,
+        )
         self._time = self._watch(roads.leg)
         roads.conversation.dispatcher.on(ErrorEvent, handler=self._server_said)
         self._task = asyncio.create_task(self._run(), name="rtcvoice reconnecting")
@@ -165,37 +162,17 @@ class Reconnector:
             if self._clocks.elapsed() >= self._time.renew_at:
                 return
             await self._sleep(LOOK)
-            await self._look()
-
-    async def _look(self) -> None:
-        if self._loss is not None:
-            return
-        doubt, pause = self._signs.look()
-        if not doubt:
-            return
-        logger.info("= the connection is in doubt: %s", doubt)
-        if pause is not None:
-            self._life.be_patient()
-            await asyncio.sleep(GRACE)
-        self._doubt, self._doubted_at = doubt, self._clocks.awake() + IN_FLIGHT
-        self._beside.start(self._check(self._roads.leg), "checking a connection")
-        if pause is not None:
-            await asyncio.sleep(GRACE)
-
-    async def _check(self, leg: CallLeg) -> None:
-        """Have the server say whether it is there, once what it says proves anything."""
-        await asyncio.sleep(IN_FLIGHT)
-        await leg.transport.check()
+            if self._loss is None:
+                await self._doubt.look()
 
     async def _another_leg(self) -> None:
         """Try until there is another leg, or none is needed. Raises the error to give up with."""
         if self._loss is None:
             now = self._clocks.elapsed()
-            why = TransportError(self._doubt or "its time is nearly over", stage="connected")
-            lived = (
-                self._time.lived(now) if self._doubt else LEAST_LIFE
-            )  # an old one has not failed
-            self._attempts.lost(now, lived=lived, error=why)
+            why = self._doubt.why or "its time is nearly over"
+            lived = self._time.lived(now) if self._doubt else LEAST_LIFE  # old: it has not failed
+            error = TransportError(why, stage="connected")
+            self._attempts.lost(now, lived=lived, error=error)
         while self._loss is not None or self._wants_another:
             now = self._clocks.elapsed()
             due = self._attempts.due(now)
@@ -208,20 +185,15 @@ class Reconnector:
                 await self._sleep(due - now)
             elif await self._attempt():
                 return
-        self._doubt = ""
+        self._doubt.clear()
         self._time.renew_at = max(self._time.renew_at, self._clocks.elapsed() + RENEW_AGAIN)
 
     @property
     def _wants_another(self) -> bool:
         """Whether the leg in use, which is not lost, is not good enough."""
         if self._doubt:
-            return not self._is_heard
+            return not self._doubt.is_refuted
         return self._clocks.elapsed() >= self._time.renew_at
-
-    @property
-    def _is_heard(self) -> bool:
-        """Whether the leg in doubt was heard since."""
-        return self._roads.heard_at > self._doubted_at
 
     async def _attempt(self) -> bool:
         """Try once; return whether there is another leg."""
@@ -277,8 +249,10 @@ class Reconnector:
             raise connecting.too_late() from exc
         try:
             if self._loss is None and self._doubt:
-                await asyncio.sleep(self._doubted_at + IN_FLIGHT - self._clocks.awake())
+                await self._doubt.wait_judged()
                 self._lose_what_is_not_heard()
+                if self._loss is None:  # it is heard, or the call is about to end
+                    raise _NotNeededError
             self._check_limits(move)
             await while_up(leg.lost, in_time(move.seed()))
             if self._loss is None:
@@ -290,10 +264,8 @@ class Reconnector:
         self._exchange(leg, move)
 
     def _lose_what_is_not_heard(self) -> None:
-        if not self._is_heard:
-            self._life.lose(ConnectionLost(self._doubt, by=LostBy.SILENCE))
-        if self._loss is None:  # it is heard, or the call is about to end
-            raise _NotNeededError
+        if not self._doubt.is_refuted:
+            self._life.lose(ConnectionLost(self._doubt.why, by=LostBy.SILENCE))
 
     async def _quiet_moment(self, move: Move) -> None:
         """Wait until the leg in use can be left: nobody speaks, and all is told to the new one."""
@@ -306,11 +278,10 @@ class Reconnector:
                     return
             if now >= look_at:
                 look_at = now + LOOK
-                await self._look()
-            if self._doubt and self._clocks.awake() - self._doubted_at > LOOK:
-                if not self._is_heard:
-                    self._life.lose(ConnectionLost(self._doubt, by=LostBy.SILENCE))
-                self._doubt = ""
+                await self._doubt.look()
+            if self._doubt and self._doubt.is_older_than(LOOK):
+                self._lose_what_is_not_heard()
+                self._doubt.clear()
             await self._sleep(LOOK_FOR_QUIET)
 
     def _may_leave(self, now: float) -> bool:
@@ -325,7 +296,7 @@ class Reconnector:
             leg, lambda speech: move.take_over(words, speech), why="another one took its place"
         )
         gap = now - self._lost_at if lost else 0.0
-        self._loss, self._doubt, self._making, self._too_late = None, "", None, 0
+        self._loss, self._making, self._too_late = None, None, 0
         self._time = self._watch(leg)
         self._life.resumed()
         report = move.report
@@ -361,18 +332,13 @@ class Reconnector:
         raise _NotNeededError
 
     def _watch(self, leg: CallLeg) -> LegTime:
-        leg.on_trouble = self._trouble
-        self._signs.begin()
+        self._doubt.watch(leg)
         return LegTime(
             began=self._clocks.elapsed(),
             expires_at=self._roads.conversation.session.expires_at,
             server_time=leg.server_time,
             renew_after=self._options.renew_after,
         )
-
-    def _trouble(self, error: Exception) -> None:
-        if self._signs.trouble(error):
-            self._stirred.set()
 
     def _tell(self, number: int) -> None:
         assert self._loss is not None
