@@ -333,7 +333,7 @@ class CallConversation(ConversationView, ConversationOfTools):
 
     def _listen(self, now: float) -> None:
         """Take what is heard, and end what is not waited for any longer."""
-        for event in self._speaking.due():
+        for event in self._speaking.due(now):
             self._tell(event, now)
         for done in self.state.listen(now, self._speaking.sound):
             response_id = done.response.id

@@ -69,7 +69,7 @@ class PlayedByServer:
     def take(self, event: Any) -> None:
         """Take the next event of the server."""
 
-    def due(self) -> list[PlayingEvent]:
+    def due(self, now: float) -> list[PlayingEvent]:
         """Return what has happened of which the server does not tell."""
         return []
 
@@ -132,9 +132,9 @@ class PlayedByUs(PlayedByServer):
         elif self._delivery.is_over(event):
             self._queue.ended()
 
-    def due(self) -> list[PlayingEvent]:
+    def due(self, now: float) -> list[PlayingEvent]:
         """Return what has been played."""
-        return self._delivery.due(self._queue.played_index)
+        return self._delivery.due(self._queue.played_index, now)
 
     def next_deadline(self, now: float) -> float | None:
         """Return when `due` may have something new; None for not before the next event."""

@@ -24,6 +24,9 @@ __all__ = ["Cut", "Delivery", "PlayingEvent"]
 REMEMBERED = 100
 """Responses that are cut, and parts of items, that are kept in mind."""
 
+LONGEST_WAIT = 2.0
+"""Seconds that a response whose speech was played is waited for, if its end is not told."""
+
 SOONEST = 0.01
 """Seconds to the next look at what was played: a block."""
 
@@ -77,6 +80,7 @@ class Delivery:
         self._received: dict[_Part, int] = {}
         self._complete: dict[_Part, None] = {}
         self._playing: str | None = None
+        self._waits_since: float | None = None
 
     def feed(self, event: Any) -> None:
         """Take the next event of the server."""
@@ -95,6 +99,7 @@ class Delivery:
 
     def add(self, event: events.ResponseOutputAudioDelta, begin: int, end: int) -> None:
         """Note where in the queue the audio of an event lies."""
+        self._waits_since = None
         part = event.item_id, event.content_index or 0
         before = self._received.get(part, 0)
         self._received[part] = before + end - begin
@@ -114,7 +119,7 @@ class Delivery:
         """Whether after this event nothing more is to come than is there already."""
         return isinstance(event, events.ResponseOutputAudioDone | events.ResponseDone)
 
-    def due(self, played: int) -> list[PlayingEvent]:
+    def due(self, played: int, now: float) -> list[PlayingEvent]:
         """Return what happens by the time at which the player has come to the index `played`."""
         due: list[PlayingEvent] = []
         while self._pieces and played >= self._pieces[0].begin:
@@ -123,8 +128,8 @@ class Delivery:
                 due += self._stopped()
                 self._playing = piece.response_id
                 due.append(events.OutputAudioBufferStarted(response_id=piece.response_id))
-            may_grow = len(self._pieces) == 1 and piece.response_id in self._in_progress
-            if played < piece.end or may_grow:
+            last = len(self._pieces) == 1
+            if played < piece.end or (last and self._may_grow(piece, now)):
                 return due
             self._pieces.popleft()
         if not self._pieces and self._playing not in self._in_progress:
@@ -137,8 +142,8 @@ class Delivery:
             return None
         piece = self._pieces[0]
         index = piece.end if played >= piece.begin else piece.begin
-        if played >= index:  # all that came was played, and more is to come
-            return None
+        if played >= index:  # all that came was played, and more may come
+            return None if self._waits_since is None else self._waits_since + LONGEST_WAIT
         return now + max(SOONEST, (index - played) / DEFAULT_RATE)
 
     def cut(self, heard: int) -> Cut:
@@ -171,9 +176,22 @@ class Delivery:
         for response_id in dropped:
             self.drop(response_id)
         self._pieces.clear()
-        self._playing = None
+        self._playing = self._waits_since = None
         cleared = [events.OutputAudioBufferCleared(response_id=each) for each in silenced]
         return Cut(truncations, cleared, dropped)
+
+    def _may_grow(self, piece: _Piece, now: float) -> bool:
+        """Whether more may come of a response, of which all that came was played."""
+        if piece.response_id not in self._in_progress:
+            return False
+        if piece.part not in self._complete:
+            return True
+        if self._waits_since is None:
+            self._waits_since = now
+        if now - self._waits_since < LONGEST_WAIT:
+            return True
+        del self._in_progress[piece.response_id]
+        return False
 
     def _stopped(self) -> list[PlayingEvent]:
         playing, self._playing = self._playing, None
