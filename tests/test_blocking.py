@@ -182,7 +182,7 @@ def test_failing_to_connect_leaves_nothing() -> None:
 def test_without_a_block(server) -> None:
     connection = connect(server)
     call = connection.open()
-    with pytest.raises(ConfigError, match="opened before"):
+    with pytest.raises(ConfigError, match="already opened"):
         connection.open()
     call.hangup()
     assert call.wait_ended().normal

@@ -592,7 +592,7 @@ def test_a_handler_that_falls_behind_gets_nothing_it_did_not_ask_for(caplog):
         assert told == [EventsDropped(count=5), *handled]
 
     run(main())
-    assert "handler is behind: 5 events dropped" in caplog.records[0].getMessage()
+    assert "handler is too slow: 5 events were dropped" in caplog.records[0].getMessage()
 
 
 def test_closing_lets_handlers_finish_what_they_were_given():
@@ -813,7 +813,7 @@ async def test_who_reads_a_class_is_told_of_drops_only_on_demand(caplog):
     dispatcher.end(HUNG_UP)
     assert await rest(plain) == [REFUSED]
     assert plain.dropped == 2
-    assert "2 events dropped" in caplog.text
+    assert "2 events were dropped" in caplog.text
     assert await rest(asking) == [EventsDropped(count=2), REFUSED]
 
 

@@ -42,7 +42,7 @@ class Connection:
     def open(self) -> Call:
         """Connect and return the call once it is ready. Raises as `rtcvoice.connect`."""
         if self._thread is not None:
-            raise ConfigError("this connection was opened before", hint="call connect(...) again")
+            raise ConfigError("this connection was already opened", hint="call connect(...) again")
         refuse_running_loop()
         thread = self._thread = LoopThread()
         try:

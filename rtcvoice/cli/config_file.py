@@ -166,7 +166,7 @@ def _one(action: argparse.Action, value: Any, place: str) -> Any:
     try:
         found = convert(str(value))
     except (argparse.ArgumentTypeError, ValueError) as exc:
-        raise ConfigError(f"{place}: {exc}", hint="see --help for what it takes") from exc
+        raise ConfigError(f"{place}: {exc}", hint="--help tells which values it takes") from exc
     if action.choices is not None and found not in action.choices:
         choices = ", ".join(map(str, action.choices))
         raise ConfigError(f"{place} = {str(value)[:40]!r} cannot be", hint=f"one of {choices}")

@@ -28,7 +28,7 @@ examples:
 def add_emulator(parser: argparse.ArgumentParser) -> None:
     """Add the options of `emulator`."""
     parser.description = _DESCRIPTION
-    parser.add_argument("--port", type=port, default=8080, help="default: 8080; 0 takes a free one")
+    parser.add_argument("--port", type=port, default=8080, help="default: 8080; 0: any free port")
     parser.add_argument(
         "--host", default="127.0.0.1", help="default: 127.0.0.1, which only this machine reaches"
     )

@@ -33,7 +33,7 @@ from rtcvoice.system.environment import environment
 __all__ = ["LiveScreen", "rows"]
 
 _STYLES = {"you": "cyan", "assistant": "green", "tool": "yellow", "call": "dim"}
-_INDENT = 20
+_INDENT = 21
 """Columns before the words where there is room: time and speaker."""
 
 

@@ -85,13 +85,17 @@ def add_ends(parser: argparse.ArgumentParser) -> None:
     heard.add_argument("--device-out", dest="speaker", help=argparse.SUPPRESS)
     ends.add_argument("--text", type=words, help="what you write, once connected")
     ends.add_argument(
-        "--headphones", action="store_true", help="no echo to cancel: the microphone as it is"
+        "--headphones",
+        action="store_true",
+        help="you wear headphones: no echo cancellation is needed",
     )
     ends.add_argument(
         "--raw", action="store_true", help="with --output -: samples without a WAV header"
     )
     ends.add_argument(
-        "--live", action="store_true", help="with --input -: drop what comes too fast"
+        "--live",
+        action="store_true",
+        help="with --input -: the other program records now; drop sound that arrives too late",
     )
 
 

@@ -77,8 +77,9 @@ def _client_keys(path: str | None) -> list[str]:
         keys = read_text(path, most_bytes=MOST_KEYS).split()
     except UnreadableFile as exc:
         raise ConfigError(
-            f"the client keys in {path} cannot be read: {exc}", hint="write one key a line"
+            f"the client keys in {path} cannot be read: {exc}",
+            hint="write each key on a line of its own",
         ) from exc
     if not keys:
-        raise ConfigError(f"{path} holds no client key", hint="write one key a line")
+        raise ConfigError(f"{path} holds no client key", hint="write each key on a line of its own")
     return keys

@@ -30,7 +30,7 @@ def add_token_server(parser: argparse.ArgumentParser) -> None:
     """Add the options of `token-server`."""
     parser.description = _DESCRIPTION
     who = parser.add_argument_group("who may ask")
-    who.add_argument("--port", type=port, default=8090, help="default: 8090; 0 takes a free one")
+    who.add_argument("--port", type=port, default=8090, help="default: 8090; 0: any free port")
     who.add_argument(
         "--host", default="127.0.0.1", help="default: 127.0.0.1, which only this machine reaches"
     )

@@ -51,7 +51,7 @@ def transcript_file(path: str | None) -> Iterator[list[Screen]]:
     except (OSError, ValueError) as exc:
         reason = getattr(exc, "strerror", None) or exc
         raise DeviceError(
-            f"--transcript {path} cannot be written: {reason}", hint="name another file"
+            f"--transcript {path} cannot be written: {reason}", hint="choose another file"
         ) from exc
     with file:
         yield [TranscriptFile(file)]

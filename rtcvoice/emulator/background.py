@@ -105,7 +105,7 @@ class BackgroundEmulator:
     @property
     def _running(self) -> Emulator:
         if self._emulator is None:
-            raise RuntimeError("the emulator runs inside its with block")
+            raise RuntimeError("the emulator runs only inside its `with` block")
         return self._emulator
 
     def _on_loop(self, function: Callable[..., None], *arguments: Any) -> None:

@@ -47,7 +47,7 @@ class Door:
             cause = getattr(exc, "strerror", None) or exc
             raise ConfigError(
                 f"the emulator cannot listen on {self._host}:{self.port}: {cause}",
-                hint="choose another port (0 takes a free one), and an address of this machine",
+                hint="choose another port (0: any free port), or an address that this machine has",
             ) from exc
 
     async def shut(self) -> None:

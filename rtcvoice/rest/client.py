@@ -169,7 +169,7 @@ def _bad_proxy(named_by: str) -> ConfigError:
     # What it is, or what a parser says of it, may hold a password.
     return ConfigError(
         f"the proxy of {named_by} cannot be used",
-        hint=f"look at {named_by}: it is like http://proxy:3128, https:// or socks5://",
+        hint=f"correct {named_by}: it must begin with http://, https:// or socks5://",
     )
 
 

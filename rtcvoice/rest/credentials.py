@@ -215,7 +215,8 @@ class TokenUrl:
             )
         if self.method not in ("GET", "POST"):
             raise CredentialsError(
-                f"the token URL cannot be asked by {self.method!r}", hint="use POST or GET"
+                f"the token URL cannot be requested with the method {self.method!r}",
+                hint="use POST or GET",
             )
         self._check_headers()
         try:

@@ -71,7 +71,7 @@ async def dial(
     if parts.scheme not in _PORTS or not parts.hostname:
         raise TunnelError(
             f"media cannot go through the proxy of {proxy.named_by}",
-            hint=f"look at {proxy.named_by}: it is like http://proxy:3128, https:// or socks5://",
+            hint=f"correct {proxy.named_by}: it must begin with http://, https:// or socks5://",
         )
     try:
         reader, writer = await asyncio.open_connection(

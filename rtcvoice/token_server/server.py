@@ -140,7 +140,7 @@ class TokenServer:
             cause = getattr(exc, "strerror", None) or exc
             raise ConfigError(
                 f"the token server cannot listen on {self._host}:{self._port}: {cause}",
-                hint="choose another port (0 takes a free one), and an address of this machine",
+                hint="choose another port (0: any free port), or an address that this machine has",
             ) from exc
         self._port = self._runner.addresses[0][1]
         return self

@@ -36,4 +36,6 @@ async def _hang_up_when_finished(call: rtcvoice.Call) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit("usage: python transcript_to_file.py RECORDING TEXT_FILE")
     print(asyncio.run(write_down(sys.argv[1], sys.argv[2])), "lines")

@@ -186,7 +186,7 @@ class Dispatcher:
         async for event in events:
             if isinstance(event, EventsDropped):
                 logger.warning(
-                    "x handler %s is behind: %d events dropped", _name(handler), event.count
+                    "x handler %s is too slow: %d events were dropped", _name(handler), event.count
                 )
                 if not events.kinds.match(event):
                     continue

@@ -86,7 +86,9 @@ class Subscription(AsyncIterator[EventT]):
             self._told = self.dropped
             if self.kinds.patterns or self.kinds.match(told):
                 return cast(EventT, told)
-            logger.warning("x a reader of %s is behind: %d events dropped", self.kinds, told.count)
+            logger.warning(
+                "x a reader of %s is too slow: %d events were dropped", self.kinds, told.count
+            )
         if self._events:
             return cast(EventT, self._events.popleft())  # as its kinds are
         if self._error is not None:

@@ -83,7 +83,8 @@ class ToolSet:
         if len(self.definitions) > MOST_TOOLS:
             raise ConfigError(
                 f"{len(self.definitions)} tools are more than the {MOST_TOOLS} that a session has",
-                hint="models choose better among few: merge them, or change them as the call goes",
+                hint="models choose better among fewer tools: put some together, or change the list"
+                " during the call with call.update(tools=...)",
             )
 
     @classmethod
