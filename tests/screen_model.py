@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 
-_PARTS = re.compile(r"\x1b\[([?0-9;]*)([A-Za-z])|([\r\n])|([^\x1b\r\n]+)")
+_PARTS = re.compile(r"\x1b\[([?0-9;]*)([A-Za-z])|(\x1b[78]|[\r\n])|([^\x1b\r\n]+)")
 
 
 class Window:
     """Wraps long rows, and does so anew when it is resized, as most terminals do.
 
-    Rows that scrolled off are kept: `lines` is all that was ever written and not wiped away.
+    Rows that scrolled off are kept: `lines` is all that was ever written and not wiped away. As in
+    tmux, a row of which the end was erased stays as long as it was, and is wrapped with its blanks.
     """
 
     def __init__(self, columns: int, *, wraps_anew: bool = True) -> None:
@@ -20,6 +21,7 @@ class Window:
         self._joined = [False]  # whether a row goes on in the next one
         self._wraps = True
         self._row = self._column = 0
+        self._saved = (0, 0)
 
     @property
     def lines(self) -> list[str]:
@@ -38,10 +40,21 @@ class Window:
                 self._column = 0
             elif control == "\n":
                 self._down()
+            elif control == "\x1b7":
+                self._saved = (self._row, self._column)
+            elif control == "\x1b8":
+                self._row, self._column = self._saved
             elif command == "A":
                 self._row = max(0, self._row - int(argument or 1))
+            elif command == "B":
+                self._row = min(len(self._rows) - 1, self._row + int(argument or 1))
+            elif command == "K" and argument == "2":
+                self._rows[self._row], self._joined[self._row] = "", False
             elif command in "JK":
-                self._rows[self._row] = self._rows[self._row][: self._column]
+                clears = command == "J" and self._row == self._column == 0
+                assert not (clears and any(self._rows)), "tmux keeps the whole screen as history"
+                row = self._rows[self._row]
+                self._rows[self._row] = row[: self._column].ljust(len(row))
                 self._joined[self._row] = False
                 if command == "J":
                     del self._rows[self._row + 1 :], self._joined[self._row + 1 :]

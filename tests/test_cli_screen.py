@@ -268,7 +268,7 @@ def test_lines_are_wrapped_beside_or_below_their_speaker() -> None:
     wide = [row.plain.rstrip() for row in rows(terminal(60 + 10, 20), 4.7, "assistant", text)]
     assert wide == [
         "  4.70 s  assistant  A jitter buffer holds the sound for a short",
-        "                    moment before it is played.",
+        "                     moment before it is played.",
     ]
     narrow = [row.plain.rstrip() for row in rows(terminal(40, 20), 4.7, "assistant", text)]
     assert narrow == [

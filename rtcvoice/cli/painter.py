@@ -24,6 +24,12 @@ BEGIN, END = "\x1b[?2026h", "\x1b[?2026l"
 NO_WRAP, WRAP = "\x1b[?7l", "\x1b[?7h"
 HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
 TO_END_OF_LINE, TO_END_OF_SCREEN = "\x1b[K", "\x1b[J"
+WHOLE_LINE = "\x1b[2K"
+"""Before a row that is shorter than what was there: tmux remembers how long a line was unless it is
+erased as a whole, and wraps its blanks, too."""
+WIPE = f"\x1b7{WHOLE_LINE}\x1b[B{TO_END_OF_SCREEN}\x1b8"
+"""Erases from the first column of a row on. Not by TO_END_OF_SCREEN alone: from the first row on,
+tmux takes that for "clear the screen" and keeps all that was there as its history."""
 
 
 class Row(NamedTuple):
@@ -71,7 +77,7 @@ class Painter:
                 self.started = False
                 up = self._to_top(self._size()[0])
                 self._painted = []
-                self._write(f"{up}{TO_END_OF_SCREEN}{SHOW_CURSOR}")
+                self._write(f"{up}{WIPE}{SHOW_CURSOR}")
 
     def paint(self, finished: Sequence[str], block: Sequence[Row]) -> None:
         """Write finished rows for good, and the block below them in place of the last one.
@@ -90,9 +96,14 @@ class Painter:
                 return
             to_top = self._to_top(width)
             if width != self._width:
-                to_top += TO_END_OF_SCREEN
-            above = "".join(f"{row}{TO_END_OF_LINE}\r\n" for row in finished)
-            below = f"{TO_END_OF_LINE}\r\n".join(row.written for row in rows)
+                to_top += WIPE
+            above = "".join(f"{WHOLE_LINE}{row}{TO_END_OF_LINE}\r\n" for row in finished)
+            there = [row.columns for row in self._painted[len(finished) :]]
+            there += [0] * (len(rows) - len(there))
+            below = f"{TO_END_OF_LINE}\r\n".join(
+                row.written if row.columns >= columns else WHOLE_LINE + row.written
+                for row, columns in zip(rows, there, strict=False)
+            )
             self._painted, self._width = rows, width
             self._write(f"{BEGIN}{to_top}{above}{NO_WRAP}{below}{WRAP}{TO_END_OF_SCREEN}\r{END}")
 
