@@ -114,7 +114,9 @@ if TYPE_CHECKING:
     from rtcvoice.playout.sink import Discard, HeadlessSink, Sink
     from rtcvoice.playout.speaker import Speaker
     from rtcvoice.playout.tee import BlockStream
+    from rtcvoice.recording.compared import ReplayResult
     from rtcvoice.recording.options import Recording
+    from rtcvoice.recording.replay import ReplaySource
     from rtcvoice.rest.credentials import (
         ApiKey,
         ApiKeyFile,
@@ -182,6 +184,8 @@ __all__ = [
     "Reconnected",
     "Reconnecting",
     "Recording",
+    "ReplayResult",
+    "ReplaySource",
     "Reply",
     "ResponseOptions",
     "ResponseUsage",
@@ -274,6 +278,8 @@ _MODULE_OF = {
     "Reconnected": "rtcvoice.events.local",
     "Reconnecting": "rtcvoice.events.local",
     "Recording": "rtcvoice.recording.options",
+    "ReplayResult": "rtcvoice.recording.compared",
+    "ReplaySource": "rtcvoice.recording.replay",
     "Reply": "rtcvoice.conversation.asking.reply",
     "ResponseOptions": "rtcvoice.conversation.asking.response_options",
     "ResponseUsage": "rtcvoice.conversation.accounts.usage",

@@ -93,6 +93,9 @@ ALLOWED: dict[str, set[str]] = {
     # What is recorded: the format is a leaf that the emulator's recorder shares.
     "recording": LEAVES | {"recording", "call.facts"},
     "recording.options": {"errors", "system", "recording.format"},
+    "recording.compared": LEAVES | {"recording", "conversation.state"},
+    "recording.given_tools": LEAVES | {"recording", "conversation.tools"},
+    "recording.replay": LEAVES | {"recording", "capture.source", "call.call"},
     "recording.format": set(),
     "recording.masks": {"masking"},
     "emulator": LEAVES

@@ -1,0 +1,160 @@
+"""How a call went, and how another one went beside it: turns, tools, waits; pure."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from itertools import zip_longest
+from typing import Any, NamedTuple
+
+from rtcvoice import events
+from rtcvoice.conversation.state.conversation import ConversationState
+from rtcvoice.errors import one_line
+from rtcvoice.system.public import public
+
+from .acts import server_event
+from .given_tools import runs_of
+from .reading import RecordedCall
+
+__all__ = ["Course", "ReplayResult", "Said", "course_of"]
+
+SLOWER = 0.5
+"""Seconds by which waits have to differ to be told: networks and models vary."""
+
+MOST = 10_000
+"""Turns, and calls of tools, that are looked at."""
+
+
+class Said(NamedTuple):
+    """One turn."""
+
+    role: str
+    text: str
+    status: str
+    """completed, interrupted or failed."""
+
+
+@dataclass
+class Course:
+    """How a call went, in order."""
+
+    turns: list[Said] = field(default_factory=list)
+    tools: list[str] = field(default_factory=list)
+    """Calls of functions, such as `weather({"city": "Paris"})`."""
+    waits: list[float] = field(default_factory=list)
+    """Seconds that each spoken turn waited for its answer."""
+
+    def turn(self, role: str, text: str, status: str) -> None:
+        """Note a turn that is final."""
+        if len(self.turns) < MOST:
+            self.turns.append(Said(role, text, status))
+
+    def feed(self, event: Any) -> None:
+        """Note the calls of functions among the events of the server."""
+        if isinstance(event, events.ResponseOutputItemDone) and len(self.tools) < MOST:
+            item = event.item
+            if isinstance(item, events.FunctionCall):
+                self.tools.append(_called(item.name, item.arguments))
+
+
+@public
+@dataclass(frozen=True)
+class ReplayResult:
+    """A recorded call and its replay, side by side; `str()` of it is a table for people."""
+
+    recorded: Course
+    now: Course
+
+    @property
+    def differences(self) -> list[str]:
+        """What is not the same, in a line each; empty when both calls went alike.
+
+        Words are compared without case and punctuation, waits where they differ by half a second.
+        """
+        found = []
+        for name, then, now in (
+            ("turn", [_turn(each) for each in self.recorded.turns], [*map(_turn, self.now.turns)]),
+            ("tool", self.recorded.tools, self.now.tools),
+        ):
+            for number, (a, b) in enumerate(zip_longest(then, now), 1):
+                if a is None or b is None or _bare(a) != _bare(b):
+                    found.append(f"{name} {number}: {_shown(a)} -> {_shown(b)}")
+        for number, (was, wait) in enumerate(
+            zip(self.recorded.waits, self.now.waits, strict=False), 1
+        ):
+            if abs(was - wait) >= SLOWER:
+                found.append(f"wait {number}: {was:.2f} s -> {wait:.2f} s")
+        return found
+
+    @property
+    def same_turns(self) -> bool:
+        """Whether the same was said by both sides, and interrupted alike."""
+        return not any(each.startswith("turn") for each in self.differences)
+
+    def __str__(self) -> str:
+        lines = []
+        for then, now in zip_longest(self.recorded.turns, self.now.turns):
+            a, b = _turn(then) if then else None, _turn(now) if now else None
+            sign = "=" if a and b and _bare(a) == _bare(b) else "!"
+            lines += [f"{sign} recorded  {_shown(a)}", f"  now       {_shown(b)}"]
+        others = [each for each in self.differences if not each.startswith("turn")]
+        return "\n".join([*lines, *others])
+
+
+def course_of(recorded: RecordedCall) -> Course:
+    """Return how a recorded call went; the turns of the emulator's are made out from its events."""
+    course, turns, waits = Course(), {}, []
+    for line in recorded.turns():
+        turn, latency = line.get("turn"), line.get("latency")
+        if isinstance(turn, dict):
+            turns[str(turn.get("id"))] = turn
+        elif isinstance(latency, dict):
+            waits.append(_number(latency, "heard_at") - _number(latency, "ended_at"))
+    for turn in turns.values():
+        course.turn(*(str(turn.get(name) or "") for name in ("role", "text", "status")))
+    if not turns:
+        _make_out_turns(recorded, course)
+    course.waits = waits
+    course.tools = [_called(run.name, run.arguments) for run in runs_of(recorded.events())]
+    return course
+
+
+def _make_out_turns(recorded: RecordedCall, course: Course) -> None:
+    state, time = ConversationState(lambda: ""), 0.0
+    found: dict[str, Any] = {}
+    for line in recorded.events():
+        time = line.time
+        if line.direction == "in":
+            state.feed(server_event(line), time)
+        elif line.direction == "out":
+            sent = events.decode_client(json.dumps(line.event))
+            if not isinstance(sent, events.UnknownEvent):
+                state.sent(sent, time)
+        found |= {turn.id: turn for turn in state.turns.take(time, partial=False) if turn.final}
+    state.turns.end(time)
+    found |= {turn.id: turn for turn in state.turns.take(time, partial=False)}
+    for turn in found.values():
+        course.turn(turn.role, turn.text, turn.status.value)
+
+
+def _turn(said: Said) -> str:
+    status = "" if said.status == "completed" else f" ({said.status})"
+    return f"{said.role}: {said.text}{status}"
+
+
+def _called(name: str, arguments: str) -> str:
+    return f"{name}({arguments.strip() or '{}'})"
+
+
+def _bare(text: str) -> str:
+    return " ".join(re.findall(r"\w+", text.casefold()))
+
+
+def _shown(text: str | None) -> str:
+    return "-" if text is None else one_line(text, 200)
+
+
+def _number(values: dict[str, Any], name: str) -> float:
+    value = values.get(name)
+    return float(value) if isinstance(value, int | float) else 0.0

@@ -1,0 +1,155 @@
+"""Tools that give back what was recorded, in place of those that ran: nothing is done again."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import defaultdict, deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from rtcvoice import events
+from rtcvoice.conversation.tools.function_tool import NAME, Tool
+from rtcvoice.conversation.tools.schema import Arguments
+from rtcvoice.conversation.tools.toolset import MOST_TOOLS, TIMEOUT, ToolSet
+
+from .acts import server_event
+from .reading import EventLine
+
+__all__ = ["GivenTools", "ToolRun", "runs_of"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToolRun:
+    """One call of a function: what it was given and what it gave."""
+
+    name: str
+    arguments: str
+    """JSON text, as the model made it."""
+    output: str
+    seconds: float
+    """From the finished call until its output was sent."""
+
+
+class GivenTools(ToolSet):
+    """The functions of a recorded session; each call gets what the same call got then.
+
+    The same: of that name, with these arguments; else the next one of that name. Definitions are
+    names, descriptions and schemas: a tool that is not a function (an MCP server) is left out.
+    """
+
+    def __init__(self, definitions: Iterable[Any], runs: Iterable[ToolRun]) -> None:
+        super().__init__()
+        found: dict[str, list[ToolRun]] = defaultdict(list)
+        for run in runs:
+            found[run.name].append(run)
+        for definition in definitions:
+            if (
+                len(self) < MOST_TOOLS
+                and (name := _function(definition))
+                and name not in self._tools
+            ):
+                self._tools[name] = _GivenTool(name, definition, found[name])
+
+
+class _GivenTool(Tool):
+    """One function that gives back what was recorded."""
+
+    def __init__(self, name: str, definition: dict[str, Any], runs: list[ToolRun]) -> None:
+        # Not Tool's own: there is no function with a signature to be read.
+        self.name = name
+        self.function = self._give
+        self.signature = _AnyArguments()  # type: ignore[assignment]
+        self.timeout = TIMEOUT
+        self.concurrency = None
+        self.process = False
+        self.approve = None
+        self.tell_errors = True
+        self.is_async = True
+        self._definition = definition
+        self._left = deque(runs)
+        self._last = runs[-1] if runs else None
+
+    @property
+    def definition(self) -> dict[str, Any]:
+        """What the session is told of it, as recorded."""
+        kept = ("name", "description", "parameters")
+        return {
+            "type": "function",
+            **{k: self._definition[k] for k in kept if self._definition.get(k)},
+        }
+
+    async def _give(self, **arguments: Any) -> str:
+        run = self._next(arguments)
+        if run is None:
+            raise LookupError(f"no result of {self.name} was recorded")
+        await asyncio.sleep(min(run.seconds, TIMEOUT / 2))
+        return run.output
+
+    def _next(self, arguments: dict[str, Any]) -> ToolRun | None:
+        for run in self._left:
+            if _arguments(run.arguments) == arguments:
+                self._left.remove(run)
+                return run
+        return self._left.popleft() if self._left else self._last
+
+
+class _AnyArguments:
+    """A signature that takes what comes."""
+
+    runs_user_code = False
+
+    def bind(self, arguments: str) -> Arguments:
+        """Return the arguments by name."""
+        named = _arguments(arguments)
+        return Arguments([], named, named)
+
+
+def runs_of(lines: Iterable[EventLine]) -> list[ToolRun]:
+    """Return the calls of functions that were answered, in the order of the answers."""
+    asked: dict[str, tuple[float, events.FunctionCall]] = {}
+    runs: list[ToolRun] = []
+    for line in lines:
+        if line.leg:
+            continue
+        if line.direction == "in":
+            event = server_event(line)
+            if isinstance(event, events.ResponseOutputItemDone) and isinstance(
+                call := event.item, events.FunctionCall
+            ):
+                asked[call.call_id or ""] = (line.time, call)
+        elif line.direction == "out":
+            sent = events.decode_client(json.dumps(line.event))
+            if not isinstance(sent, events.ConversationItemCreate):
+                continue
+            output = sent.item
+            if isinstance(output, events.FunctionCallOutput) and output.call_id in asked:
+                since, call = asked.pop(output.call_id)
+                runs.append(
+                    ToolRun(
+                        name=call.name,
+                        arguments=call.arguments,
+                        output=output.output,
+                        seconds=max(0.0, line.time - since),
+                    )
+                )
+    return runs
+
+
+def _function(definition: Any) -> str:
+    """Return the name of a function's definition; empty where it is none that could be sent."""
+    if not isinstance(definition, dict) or definition.get("type") != "function":
+        return ""
+    name, parameters = definition.get("name"), definition.get("parameters")
+    fits = isinstance(name, str) and NAME.fullmatch(name)
+    described = isinstance(definition.get("description", ""), str)
+    return name if fits and described and isinstance(parameters, dict | None) else ""  # type: ignore[return-value]
+
+
+def _arguments(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text or "{}")
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
