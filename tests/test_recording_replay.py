@@ -10,6 +10,7 @@ from live import BentEmulator, calling
 
 import rtcvoice
 from rtcvoice import ReplaySource
+from rtcvoice.cli import main
 from rtcvoice.emulator import Turn
 from rtcvoice.emulator.voice import prompt_path
 from rtcvoice.recording.acts import READY, ActKind, Mark, MarkKind, acts_of
@@ -245,7 +246,7 @@ async def test_a_spoken_call_is_replayed_on_the_emulator_with_the_same_turns(tmp
         BentEmulator(audio="instant") as server,
         calling(server, source=rtcvoice.FileSource(prompt_path("stop")), record=tmp_path) as call,
     ):
-        await call.finished()
+        await call.wait_for("response.done", timeout=10)
     (folder,) = tmp_path.iterdir()
     source = ReplaySource(folder)
     async with (
@@ -258,9 +259,7 @@ async def test_a_spoken_call_is_replayed_on_the_emulator_with_the_same_turns(tmp
     assert result.now.turns[0].text
 
 
-async def test_an_answer_that_does_not_come_is_not_waited_for_for_ever(
-    tmp_path, monkeypatch, caplog
-):
+async def test_what_does_not_come_is_not_waited_for_for_ever(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr("rtcvoice.recording.replay.PATIENCE", 0.05)
     lines = [SESSION, created(1.0, "resp_1"), done(1.0, "resp_1"), written(1.1, "Hello?")]
     source = ReplaySource(recording(tmp_path / "a", {"type": "realtime"}, *lines))
@@ -270,9 +269,35 @@ async def test_an_answer_that_does_not_come_is_not_waited_for_for_ever(
     ):
         result = await source.replay(call)
     assert "does not come" in caplog.text
-    assert [turn.text for turn in result.now.turns][0] == "Hello?"
+    assert result.now.turns[0].text == "Hello?"
 
 
 def test_a_recording_without_audio_says_nothing_aloud(tmp_path):
     source = ReplaySource(recording(tmp_path / "a", {}, *CALL))
     assert not np.any(source._next(480))
+
+
+def test_from_the_command_line_a_replay_shows_what_differs(tmp_path, capsys):
+    hello = [SESSION, written(1.1, "Hello?"), sent(1.1, "response.create")]
+    folder = recording(tmp_path / "a", {"type": "realtime", "output_modalities": ["text"]}, *hello)
+    script = tmp_path / "script.yaml"
+    script.write_text("turns:\n  - says: Good day.\n")
+    turns = [("user", "Hello?"), ("assistant", "Good day.")]
+    for wanted, last in ((0, "Good day."), (8, "Good night.")):
+        turns[1] = ("assistant", last)
+        (folder / "turns.jsonl").write_text(
+            "".join(
+                json.dumps(
+                    {"time": 1, "turn": {"id": r, "role": r, "text": t, "status": "completed"}}
+                )
+                + "\n"
+                for r, t in turns
+            )
+        )
+        code = main(["replay", str(folder), "--emulator", "--script", str(script)])
+        shown = capsys.readouterr().out
+        assert code == wanted, shown
+        assert "= recorded  user: Hello?" in shown
+    assert "! recorded  assistant: Good night." in shown
+    assert main(["replay", str(tmp_path), "--emulator"]) == 2
+    assert "no recorded call" in capsys.readouterr().err
