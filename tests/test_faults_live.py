@@ -86,7 +86,7 @@ async def test_the_offer_alone_may_be_refused_and_only_so_many_times(emulator):
 async def test_the_error_names_the_stage_that_failed(emulator, faults, stage):
     emulator.faults = faults
     with pytest.raises(TransportError) as raised:
-        await hold(emulator, connect_timeout=0.4)
+        await hold(emulator, connect_timeout=0.4, transport="webrtc")
     assert raised.value.stage == stage
     await emulator.end_calls()
 

@@ -99,7 +99,7 @@ async def test_an_answer_with_tcp_alone_says_that_it_is_tcp():
     """Seen with servers behind firewalls without UDP."""
     async with other_server(answer=AnswerFault.TCP_ONLY) as server:
         with pytest.raises(RtcVoiceError, match="TCP"):
-            async with calling(server):
+            async with calling(server, transport="webrtc"):
                 pass
 
 
