@@ -14,7 +14,6 @@ from rtcvoice.call import facts as told
 from rtcvoice.call.facts import CallOver, EventReceived, LegUp, StageBegan
 from rtcvoice.call.listeners import MOST_FACTS, Facts
 from rtcvoice.emulator import Turn
-from rtcvoice.emulator.voice import prompt_path
 from rtcvoice.errors import CallEnded
 
 pytestmark = pytest.mark.usefixtures("no_stray_errors")
@@ -123,12 +122,13 @@ async def test_a_call_tells_of_everything_that_happens_in_it():
         return "noon"
 
     notes = Notes()
-    script = [Turn(calls=["clock"]), Turn(says=("reply-1",))]
-    async with BentEmulator(script=script) as server:
-        connecting = calling(server, tools=[clock], source=rtcvoice.FileSource(prompt_path("stop")))
+    script = [Turn(calls=["clock"], then=Turn(says=("reply-1",)))]
+    async with BentEmulator(script=script, audio="instant") as server:
+        connecting = calling(server, tools=[clock])
         connecting._listeners.append(notes)
         async with connecting as call:
-            await call.wait_for("output_audio_buffer.stopped", timeout=15)
+            reply = await call.ask("What time is it?")
+            await reply.played()
     count = Counter(type(fact).__name__ for fact in notes.facts)
     assert isinstance(notes.facts[0], told.CallStarted)
     assert notes.facts[-1].reason.normal
@@ -137,14 +137,13 @@ async def test_a_call_tells_of_everything_that_happens_in_it():
     assert [fact.leg_id for fact in notes.of(LegUp)] == [call.id]
     assert count["CallReady"] == count["ToolBegan"] == count["ToolEnded"] == 1
     assert count["ReplyBegan"] == count["ReplyEnded"] == 2
-    assert count["SpeechBegan"] == count["SpeechEnded"] == 2  # of both sides
     assert [fact.turn.role for fact in notes.of(told.TurnEnded)] == ["user", "assistant"]
-    assert count["StatsTick"] >= 2
+    assert count["StatsTick"] >= 1
     assert count["EventReceived"] > count["EventSent"] >= 2
     heard = notes.of(told.AudioHeard)
     assert [fact.index for fact in heard] == list(range(0, 240 * len(heard), 240))
-    assert any(fact.samples.any() for fact in notes.of(told.AudioSent))
-    assert [fact.reason for fact in notes.of(told.LegEnded)] == []
+    assert len({len(fact.samples) for fact in notes.of(told.AudioSent)}) == 1
+    assert not notes.of(told.LegEnded)
 
 
 async def test_a_call_that_does_not_come_about_tells_why():

@@ -37,6 +37,7 @@ ROOMS = [
     "emulator",
     "events",
     "playout",
+    "recording",
     "rest",
     "token_server",
 ]

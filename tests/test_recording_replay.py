@@ -241,7 +241,8 @@ async def test_a_written_call_is_replayed_on_the_emulator_with_the_same_turns(tm
         assert outputs[0]["output"] == "noon in Rome"
 
 
-async def test_a_spoken_call_is_replayed_on_the_emulator_with_the_same_turns(tmp_path):
+async def test_a_spoken_call_is_replayed_on_the_emulator_with_the_same_turns(tmp_path, monkeypatch):
+    monkeypatch.setattr("rtcvoice.recording.replay.QUIET_AFTER_SPEECH", 0.5)
     async with (
         BentEmulator(audio="instant") as server,
         calling(server, source=rtcvoice.FileSource(prompt_path("stop")), record=tmp_path) as call,
