@@ -4,7 +4,7 @@
     ├── ConfigError           you asked for something impossible; nothing was sent
     ├── CredentialsError      no key or token, or one that cannot be used
     ├── SignalingError        the REST exchange failed: status, code, request id
-    ├── TransportError        WebRTC failed: the stage that did
+    ├── TransportError        the connection failed: the stage that did
     ├── DeviceError           microphone, loudspeaker or audio file
     ├── ServerError           the server answered a command of ours with an error event
     ├── ConcurrencyError      two tasks would read one stream
@@ -136,7 +136,7 @@ class SignalingError(RtcVoiceError):
 
 @public
 class TransportError(RtcVoiceError):
-    """The WebRTC connection failed; `stage` names the step (ice, dtls, channel, session, ...)."""
+    """The connection failed; `stage` names the step (ice, dtls, channel, websocket, session...)."""
 
     def __init__(self, message: str, *, stage: str, hint: str = "") -> None:
         super().__init__(message, hint=hint)

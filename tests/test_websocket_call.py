@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import asynccontextmanager, suppress
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
+from certificates import self_signed, server_context
 from live import KEY, QUICK, Ear, calling, eventually, find
 from test_conversation_live import Mouth
 
@@ -158,3 +161,63 @@ async def test_a_lost_socket_is_followed_by_another_and_the_call_goes_on(monkeyp
             reply = await call.ask("And?")
             await reply.played()
             assert np.abs(reply.audio).max() > 1000
+
+
+@asynccontextmanager
+async def in_front_of(url, *, tls=None, answer=None):
+    """A server that carries bytes to the one at `url`: after `tls`, or a CONNECT with `answer`."""
+    asked = []
+
+    async def carry(reader, writer):
+        with suppress(ConnectionError, asyncio.IncompleteReadError):
+            while data := await reader.read(65536):
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+    async def serve(reader, writer):
+        if answer is not None:
+            asked.append(await reader.readuntil(b"\r\n\r\n"))
+            writer.write(answer)
+            if b" 200 " not in answer:
+                writer.close()
+                return
+        parts = urlsplit(url)
+        there = await asyncio.open_connection(parts.hostname, parts.port)
+        await asyncio.gather(carry(reader, there[1]), carry(there[0], writer))
+
+    front = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
+    try:
+        yield f"127.0.0.1:{front.sockets[0].getsockname()[1]}", asked
+    finally:
+        front.close()
+
+
+async def test_through_a_proxy_and_what_it_refuses() -> None:
+    async with Emulator(pace=QUICK) as server:
+        async with in_front_of(server.url, answer=b"HTTP/1.1 200 OK\r\n\r\n") as (proxy, asked):
+            proxied = over_socket(server, proxy=f"http://me:secret@{proxy}")
+            async with proxied as call:
+                assert call.stats().transport.via == "http-proxy"
+            assert b"CONNECT 127.0.0.1:" in asked[0]
+            assert b"Proxy-Authorization: Basic bWU6c2VjcmV0" in asked[0]
+            assert KEY.encode() not in asked[0]
+        async with in_front_of(server.url, answer=b"HTTP/1.1 407 No\r\n\r\n") as (proxy, _):
+            with pytest.raises(SignalingError, match="answers HTTP 407") as refused:
+                async with over_socket(server, proxy=f"http://me:secret@{proxy}"):
+                    pass
+            assert "secret" not in str(refused.value)
+
+
+async def test_an_encrypted_connection_and_a_certificate_that_is_not_trusted(tmp_path) -> None:
+    path = self_signed(tmp_path)
+    async with (
+        Emulator(pace=QUICK) as server,
+        in_front_of(server.url, tls=server_context(path)) as (place, _),
+    ):
+        options = {"base_url": f"https://{place}/v1", "transport": "websocket"}
+        async with calling(server, ca_file=path, **options) as call:
+            assert call.session.model
+        with pytest.raises(SignalingError, match="its certificate is not trusted"):
+            async with calling(server, **options):
+                pass

@@ -18,7 +18,7 @@ from rtcvoice.playout.speech_queue import SpeechQueue
 from rtcvoice.sound.event_audio import EventAudioReader, EventAudioWriter
 from rtcvoice.sound.samples import Block
 from rtcvoice.stats import UplinkStats
-from rtcvoice.wire import websocket
+from rtcvoice.wire import outbox
 from rtcvoice.wire.websocket import WebSocketTransport
 
 pytestmark = pytest.mark.usefixtures("no_stray_errors")
@@ -56,7 +56,7 @@ async def test_of_audio_the_oldest_is_dropped_and_commands_keep_their_place():
     made = transport()
     writing = asyncio.create_task(made._write(made._socket))
     made.send_text("first")
-    for number in range(websocket.MOST_AUDIO + 30):
+    for number in range(outbox.MOST_AUDIO + 30):
         made.send_audio(f"audio {number}")
     made.send_text("commit")
     made.send_audio("audio last")
@@ -64,10 +64,10 @@ async def test_of_audio_the_oldest_is_dropped_and_commands_keep_their_place():
     assert made.stats.packets_discarded_on_send == 31
     assert made.progress == (11, 0)
     made._socket.flows.set()
-    while made._waiting:  # noqa: ASYNC110
+    while made._outbox:  # noqa: ASYNC110
         await asyncio.sleep(0)
     writing.cancel()
-    kept = [f"audio {number}" for number in range(31, websocket.MOST_AUDIO + 30)]
+    kept = [f"audio {number}" for number in range(31, outbox.MOST_AUDIO + 30)]
     assert made._socket.taken == ["first", *kept, "commit", "audio last"]
     assert made.progress == (11, 11)
 
@@ -75,8 +75,8 @@ async def test_of_audio_the_oldest_is_dropped_and_commands_keep_their_place():
 async def test_commands_that_are_too_large_or_too_many_are_refused(monkeypatch):
     made = transport()
     with pytest.raises(TransportError, match="larger than"):
-        made.send_text("x" * (websocket.LARGEST_SENT + 1))
-    monkeypatch.setattr(websocket, "SEND_BUFFER_LIMIT", 10)
+        made.send_text("x" * (outbox.LARGEST_SENT + 1))
+    monkeypatch.setattr(outbox, "SEND_BUFFER_LIMIT", 10)
     made.send_text("x" * 10)
     with pytest.raises(TransportError, match="already wait"):
         made.send_text("x")

@@ -62,7 +62,7 @@ class Call(EventVerbs):
 
     @property
     def id(self) -> str:
-        """The server's id of the call, `rtc_...`."""
+        """The server's id of the call, `rtc_...`; over a WebSocket of the session, `sess_...`."""
         return self._roads.leg.call_id
 
     @property

@@ -16,7 +16,7 @@ class LegFacts:
     """One connection of a call: `call.legs`."""
 
     id: str
-    """The server's id of it, `rtc_...`."""
+    """The server's id of it, `rtc_...`; over a WebSocket of its session, `sess_...`."""
     began: float
     """Seconds from the beginning of the call until it took over."""
     ended: float | None = None

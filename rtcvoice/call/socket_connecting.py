@@ -8,7 +8,10 @@ server's defaults and is configured whole by one `session.update`.
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
@@ -18,11 +21,12 @@ from rtcvoice.config.call_config import CallConfig
 from rtcvoice.config.session_fields import merged
 from rtcvoice.errors import SignalingError, TransportError, one_line
 from rtcvoice.masking import masked
-from rtcvoice.rest.answers import HttpAnswer, refused
+from rtcvoice.rest.answers import STATUS_HINTS, HttpAnswer, refused
 from rtcvoice.rest.client import tls_context, why
 from rtcvoice.rest.credentials import Credentials
 from rtcvoice.rest.proxies import proxy_for
 from rtcvoice.rest.signaling import Signaling
+from rtcvoice.rest.tunnels import TunnelError, dial
 
 if TYPE_CHECKING:
     from rtcvoice.capture.event_track import EventTrack
@@ -99,7 +103,7 @@ class SocketConnecting:
         self.offered.set()
         with self._timings.stage("websocket"):
             try:
-                await leg.transport.connect()
+                await leg.transport.connect(await self._through_socks())
             except UpgradeFailed as exc:
                 raise self._failed(exc, credentials) from exc
         self._on_answered()
@@ -161,10 +165,35 @@ class SocketConnecting:
             hint=hint,
         )
 
+    async def _through_socks(self) -> socket.socket | None:
+        """Return a connection through a SOCKS proxy; None where there is no such proxy."""
+        if self._proxy is None or not self._proxy.url.startswith("socks"):
+            return None
+        parts = urlsplit(self._config.base_url)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        tls = partial(tls_context, self._config.ca_file)
+        try:
+            dialled = await dial(parts.hostname or "", port, proxy=self._proxy, tls=tls)
+        except TunnelError as exc:
+            raise SignalingError(f"{_DOING} failed: {exc}", hint=exc.hint) from exc
+        # Another descriptor of the same connection: closing the first one does not end it.
+        opened: socket.socket = dialled.writer.get_extra_info("socket")
+        connection = socket.socket(fileno=os.dup(opened.fileno()))
+        connection.setblocking(False)
+        dialled.writer.transport.abort()
+        return connection
+
     def _failed(self, exc: UpgradeFailed, credentials: Credentials) -> SignalingError:
         secrets = (credentials.value,)
         if exc.status:
             return refused(HttpAnswer(exc.status, exc.headers, exc.body), _DOING, secrets)
+        if exc.proxy_status and self._proxy is not None:
+            place, status = self._proxy.place, exc.proxy_status
+            return SignalingError(
+                f"{_DOING} failed: the proxy {place} answers HTTP {status}",
+                status=status,
+                hint=STATUS_HINTS[407] if status == 407 else f"look at {self._proxy.named_by}",
+            )
         url = self._config.base_url
         cause = exc.__cause__ if isinstance(exc.__cause__, Exception) else exc
         what, hint = why(cause, one_line(masked(str(exc), *secrets)), url)

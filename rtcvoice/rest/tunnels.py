@@ -60,7 +60,7 @@ class Dialled(NamedTuple):
 async def dial(
     host: str, port: int, *, proxy: Proxy | None, tls: Callable[[], ssl.SSLContext]
 ) -> Dialled:
-    """Connect to an IP address; `tls` makes the context for a proxy that is itself https.
+    """Connect to an address or a host; `tls` makes the context for a proxy that is itself https.
 
     Raises OSError, of which `TunnelError` tells what a proxy said. Cancelled, it leaves nothing.
     """
@@ -126,6 +126,16 @@ class _Request(NamedTuple):
     def target(self) -> str:
         return f"{bracketed(self.host)}:{self.port}"
 
+    @property
+    def socks_address(self) -> bytes:
+        """The host as SOCKS5 has it, with its kind; a name is looked up by the proxy."""
+        try:
+            address = ipaddress.ip_address(self.host)
+        except ValueError:
+            name = self.host.encode("idna")[:255]
+            return b"\x03" + bytes([len(name)]) + name
+        return (b"\x01" if address.version == 4 else b"\x04") + address.packed
+
     def refused(self, why: str, hint: str) -> TunnelError:
         return TunnelError(
             f"the proxy {self.proxy.place} does not connect to {self.target}: {why}", hint=hint
@@ -174,9 +184,7 @@ async def _socks5(
             "it wants to know who we are",
             f"put name and password into {request.proxy.named_by}: socks5://name:password@...",
         )
-    address = ipaddress.ip_address(request.host)
-    kind = b"\x01" if address.version == 4 else b"\x04"
-    writer.write(b"\x05\x01\x00" + kind + address.packed + request.port.to_bytes(2, "big"))
+    writer.write(b"\x05\x01\x00" + request.socks_address + request.port.to_bytes(2, "big"))
     _, code, _, bound = await reader.readexactly(4)
     if code:
         raise request.refused(_SOCKS_REFUSALS.get(code, f"code {code}"), _ask_for(request.port))

@@ -4,9 +4,7 @@ The one module that knows the `websockets` package. No redirect is followed, for
 where it was meant to go; nothing is compressed; the library logs nothing, since its logs hold the
 key. There are no deadlines for connecting: the caller holds one for everything.
 
-What waits for a slow network: commands up to a limit, beyond which sending raises, and audio up to
-`MOST_AUDIO` blocks, beyond which the oldest is dropped. Both leave in the order in which they came:
-a commit comes after the audio that it commits. Little is given to the system's own buffers, where
+What waits for a slow network is in `outbox.py`. Little is given to the system's own buffers, where
 nothing could be dropped any more.
 
 RFC 6455; https://platform.openai.com/docs/guides/realtime-websocket
@@ -18,7 +16,6 @@ import asyncio
 import logging
 import socket
 import ssl
-from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple
@@ -36,22 +33,14 @@ from rtcvoice.errors import TransportError, one_line
 from rtcvoice.stats import TransportStats
 from rtcvoice.system import clock
 from rtcvoice.wire.lost import ConnectionLost, LostBy
+from rtcvoice.wire.outbox import LARGEST_SENT, Outbox
 
-__all__ = ["LARGEST_MESSAGE", "MOST_AUDIO", "UpgradeFailed", "WebSocketTransport"]
+__all__ = ["LARGEST_MESSAGE", "UpgradeFailed", "WebSocketTransport"]
 
 logger = logging.getLogger(__name__)
 
 LARGEST_MESSAGE = 16 << 20
 """Bytes of a message of the server's; a larger one ends the call."""
-
-LARGEST_SENT = 15 << 20
-"""Bytes of an event that the service takes."""
-
-SEND_BUFFER_LIMIT = 2 * LARGEST_SENT
-"""Bytes of commands that may wait for a slow network."""
-
-MOST_AUDIO = 100
-"""Blocks of 20 ms that may wait for a slow network; then the oldest goes."""
 
 PULSE = 2.0
 """Seconds between two pings: their answers tell that the server is there, and how far away."""
@@ -77,26 +66,25 @@ _silent.disabled = True
 
 
 class UpgradeFailed(Exception):  # noqa: N818  (it is turned into one of ours at once)
-    """The WebSocket did not open. `status` is 0 where no HTTP answer came; then see `__cause__`."""
+    """The WebSocket did not open. `status` is 0 where no HTTP answer came; then see `__cause__`.
+
+    `proxy_status` is what the proxy answered, if it did not let us through.
+    """
 
     def __init__(
-        self, why: str, *, status: int = 0, headers: Mapping[str, str] = {}, body: bytes = b""
+        self,
+        why: str,
+        *,
+        status: int = 0,
+        headers: Mapping[str, str] = {},
+        body: bytes = b"",
+        proxy_status: int = 0,
     ) -> None:
         super().__init__(why)
         self.status = status
+        self.proxy_status = proxy_status
         self.headers = headers
         self.body = body
-
-
-class _Message:
-    """What waits to be sent; `text` None once it is dropped."""
-
-    __slots__ = ("is_audio", "size", "text")
-
-    def __init__(self, text: str, size: int, *, is_audio: bool) -> None:
-        self.text: str | None = text
-        self.size = size
-        self.is_audio = is_audio
 
 
 class Closed(NamedTuple):
@@ -149,22 +137,22 @@ class WebSocketTransport:
         """When the server was last heard, in seconds of `clock.now()`."""
         self.round_trip = 0.0
         """Seconds that the latest ping took; 0 before the first."""
-        self.audio_dropped = 0
-        """Blocks of audio that were dropped because the network is too slow."""
         self.closed: Closed | None = None
         """How the server ended it; None while it did not."""
         self._socket: ClientConnection | None = None
         self._tasks: list[asyncio.Task[None]] = []
-        self._waiting: deque[_Message] = deque()
-        self._audio: deque[_Message] = deque()
-        self._more = asyncio.Event()
-        self._bytes_given = self._bytes_left = self._commands_waiting = 0
+        self._outbox = Outbox()
         self._messages_received = self._bytes_received = 0
         self._closing: asyncio.Task[None] | None = None
 
-    async def connect(self) -> None:
-        """Open it. Raises UpgradeFailed; what was made is closed then, also when cancelled."""
-        secure: dict[str, Any] = {} if self._tls is None else {"ssl": self._tls}
+    async def connect(self, through: socket.socket | None = None) -> None:
+        """Open it. Raises UpgradeFailed; what was made is closed then, also when cancelled.
+
+        through: a TCP connection to the server that is open already; it is taken over.
+        """
+        options: dict[str, Any] = {} if self._tls is None else {"ssl": self._tls}
+        if through is not None:
+            options["sock"] = through
         try:
             opened = await _Connect(
                 self._url,
@@ -180,7 +168,7 @@ class WebSocketTransport:
                 write_limit=_WRITE_LIMIT,
                 logger=_silent,
                 create_connection=_Connection,
-                **secure,
+                **options,
             )
         except InvalidStatus as exc:
             answer = exc.response
@@ -189,7 +177,7 @@ class WebSocketTransport:
                 str(exc), status=answer.status_code, headers=headers, body=answer.body or b""
             ) from exc
         except InvalidProxyStatus as exc:
-            raise UpgradeFailed(f"the proxy answers HTTP {exc.response.status_code}") from exc
+            raise UpgradeFailed(str(exc), proxy_status=exc.response.status_code) from exc
         except (OSError, EOFError, ImportError, ValueError, WebSocketException) as exc:
             raise UpgradeFailed(_told(exc)) from exc
         assert isinstance(opened, _Connection)
@@ -212,7 +200,7 @@ class WebSocketTransport:
         return TransportStats(
             packets_received=self._messages_received,
             bytes_received=self._bytes_received,
-            packets_discarded_on_send=self.audio_dropped,
+            packets_discarded_on_send=self._outbox.audio_dropped,
             route="websocket" if self._socket is not None else "",
             via=self._via,
         )
@@ -233,51 +221,23 @@ class WebSocketTransport:
     @property
     def progress(self) -> tuple[int, int]:
         """Bytes of all text given to `send_text`, and those of them that have left."""
-        return self._bytes_given, self._bytes_left
+        return self._outbox.progress
 
     def send_text(self, text: str) -> None:
         """Send one event.
 
         Raises TransportError(stage=send) when the socket is not open, when the event is larger than
-        the server accepts, or when SEND_BUFFER_LIMIT bytes already wait: nothing is sent then.
+        the server accepts, or when too many wait: nothing is sent then.
         """
-        size = len(text.encode())
         if self._socket is None or self.closed is not None or self._closing is not None:
             what = "the server closed the WebSocket" if self.closed is not None else _NOT_OPEN
             raise TransportError(what, stage="send")
-        if size > LARGEST_SENT:
-            raise TransportError(
-                f"an event of {size} bytes is larger than the {LARGEST_SENT} bytes that the server"
-                " accepts",
-                stage="send",
-                hint="send less at once: a smaller image, shorter instructions",
-            )
-        if self._commands_waiting + size > SEND_BUFFER_LIMIT:
-            raise TransportError(
-                f"{self._commands_waiting} bytes of events already wait for the network",
-                stage="send",
-                hint="send more slowly",
-            )
-        self._bytes_given += size
-        self._commands_waiting += size
-        self._put(_Message(text, size, is_audio=False))
+        self._outbox.put(text)
 
     def send_audio(self, text: str) -> None:
         """Send an event with audio. FULL: the oldest that waits is dropped and counted."""
-        if self._socket is None or self.closed is not None:
-            return
-        if len(self._audio) >= MOST_AUDIO:
-            self._audio.popleft().text = None
-            self.audio_dropped += 1
-            if self.audio_dropped == 1:
-                logger.warning("x the network is too slow for what is said: the oldest is dropped")
-        message = _Message(text, len(text), is_audio=True)
-        self._audio.append(message)
-        self._put(message)
-
-    def _put(self, message: _Message) -> None:
-        self._waiting.append(message)
-        self._more.set()
+        if self._socket is not None and self.closed is None:
+            self._outbox.put_audio(text)
 
     # -- the tasks ------------------------------------------------------------------------------
 
@@ -295,18 +255,8 @@ class WebSocketTransport:
     async def _write(self, opened: ClientConnection) -> None:
         with suppress(ConnectionClosed):  # the reading side tells of it
             while True:
-                while self._waiting:
-                    message = self._waiting.popleft()
-                    if message.text is None:
-                        continue
-                    if message.is_audio:
-                        self._audio.popleft()  # they leave in order
-                    await opened.send(message.text)
-                    if not message.is_audio:
-                        self._bytes_left += message.size
-                        self._commands_waiting -= message.size
-                self._more.clear()
-                await self._more.wait()
+                await opened.send(await self._outbox.next())
+                self._outbox.left()
 
     async def _pulse(self, opened: ClientConnection) -> None:
         with suppress(ConnectionClosed):
@@ -377,8 +327,7 @@ class WebSocketTransport:
         for task in reading:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._waiting.clear()
-        self._audio.clear()
+        self._outbox.clear()
 
 
 def _told(exc: Exception) -> str:
