@@ -442,6 +442,7 @@ async def hold(call, seconds):
 async def test_words_of_one_gap_are_known_after_the_next():
     async with MovingCall(Turn(says="reply-1"), session=HEARING, limit=1 << 20) as call:
         await call.lose_and_reconnect(words=speech(1.5))
+        assert call._conversation.unconfirmed_since > call._loop.time() - 0.1  # not to come again
         await call.settle(5.0)
         await call.lose_and_reconnect()
         again = [event["item"] for event in call.sent("conversation.item.create")]

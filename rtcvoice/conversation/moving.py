@@ -130,10 +130,8 @@ class Move:
     @property
     def caught_up(self) -> bool:
         """Whether the session has all of the conversation that it is to have."""
-        state = self._conversation.state
-        if state.transcription_only:
-            return True
-        return not self._plan().items and self._settled() == list(state.items)
+        everything = self._settled() == list(self._conversation.state.items)
+        return everything and not self._plan().items
 
     # -- the new session ------------------------------------------------------------------------
 
@@ -202,6 +200,8 @@ class Move:
         conversation.leave(_LEFT)
         self._give_the_rest()
         self._words = self._words_of(words)
+        if words is not None:  # they are known here from now on
+            conversation.state.confirmed_until = conversation.now
         self._words_id = new_id()
         if self._words is not None:
             conversation.wait_for_words(on=True)
