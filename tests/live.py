@@ -61,8 +61,8 @@ class BentEmulator(Emulator):
 
 
 def calling(server, **options):
-    """Return a `connect` to the emulator, of one leg, without devices, unless told otherwise."""
-    given = {"source": None, "sink": None, "reconnect": None}
+    """Return a `connect` to the emulator: one leg by WebRTC, no devices, unless told otherwise."""
+    given = {"source": None, "sink": None, "reconnect": None, "transport": "webrtc"}
     given |= {"api_key": KEY, "base_url": server.url, **options}
     if "credentials" in given:
         del given["api_key"]

@@ -231,7 +231,7 @@ def test_servers(
     try:
         slow = any((faults.ice_silent, faults.dtls_silent, faults.channel_silent, faults.http))
         patience = "0.4" if slow else "10"
-        arguments = ["--text", "Hi", "--base-url", town.emulator.url]
+        arguments = ["--text", "Hi", "--base-url", town.emulator.url, "--transport", "webrtc"]
         assert main([*arguments, "--connect-timeout", patience]) == code
         assert says in complaint(capsys)
     finally:
@@ -258,7 +258,8 @@ def test_a_server_that_hangs_up(
     """Before we were ready (5) or after (7): that is a race."""
     town.emulator.faults = faults
     try:
-        assert main(["--text", "Hi", "--base-url", town.emulator.url]) in code
+        arguments = ["--text", "Hi", "--base-url", town.emulator.url, "--reconnect", "0"]
+        assert main([*arguments, "--transport", "webrtc"]) in code
         assert says in complaint(capsys)
     finally:
         town.emulator.faults = Faults()

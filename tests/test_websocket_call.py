@@ -135,7 +135,10 @@ async def test_a_network_that_lets_no_media_out(monkeypatch) -> None:
     monkeypatch.setattr(ways, "SOCKET_DELAY", 0.5)
     faults = Faults(ice_silent=True)
     await imported(FOR_OFFER)  # the answer is to be there before the WebSocket is tried
-    async with Emulator(faults=faults, pace=QUICK) as server, calling(server) as call:
+    async with (
+        Emulator(faults=faults, pace=QUICK) as server,
+        calling(server, transport="auto") as call,
+    ):
         assert call.stats().transport.route == "websocket"
         assert call.timings.websocket is not None
         webrtc, _ = server.calls.values()
