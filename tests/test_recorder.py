@@ -42,8 +42,8 @@ def leg_up(time=100.5, leg_id="rtc_1"):
     return facts.LegUp(time=time, leg_id=leg_id, route="udp", via="direct")
 
 
-def received(text, time=101.0, leg_id="rtc_1"):
-    return facts.EventReceived(time=time, leg_id=leg_id, text=text)
+def received(text, time=101.0, leg_id="rtc_1", in_use=True):
+    return facts.EventReceived(time=time, leg_id=leg_id, text=text, in_use=in_use)
 
 
 def over(time=110.0):
@@ -129,7 +129,9 @@ def test_nothing_secret_is_written(tmp_path):
 
 def test_lines_of_another_connection_say_which(tmp_path):
     recorder = Recorder(Recording(tmp_path, audio=False))
-    recorder.take([started(), leg_up(), received("{}"), received("{}", leg_id="rtc_2")], 0)
+    recorder.take(
+        [started(), leg_up(), received("{}"), received("{}", leg_id="rtc_2", in_use=False)], 0
+    )
     ended = facts.LegEnded(time=103.0, leg_id="rtc_1", reason="lost")
     recorder.take([ended, leg_up(104.0, "rtc_2"), received("{}", leg_id="rtc_2"), over()], 0)
     folder = the_folder(tmp_path)
@@ -376,3 +378,13 @@ async def test_a_real_call_is_recorded(tmp_path):
     assert local == ["rtcvoice.leg_up", "rtcvoice.tool_started", "rtcvoice.tool_finished"]
     assert lines(folder, "stats.jsonl")[-1]["stats"]["uplink"]["packets_sent"] > 0
     assert KEY not in "".join(path.read_text() for path in folder.glob("*.json*"))
+
+
+def test_a_connection_whose_id_comes_later_has_it_then(tmp_path):
+    recorder = Recorder(Recording(tmp_path, audio=False))
+    recorder.take([started(), leg_up(leg_id=""), received("{}", leg_id=""), received("{}")], 0)
+    recorder.take([over()], 0)
+    folder = the_folder(tmp_path)
+    call = json.loads((folder / "call.json").read_text())
+    assert (call["call_id"], call["legs"][0]["id"]) == ("rtc_1", "rtc_1")
+    assert not any("leg" in line for line in lines(folder, "events.jsonl"))

@@ -108,19 +108,25 @@ class CallReady(Fact):
 class EventSent(Fact):
     """An event was sent: JSON, as it travels. It may hold secrets.
 
-    `leg_id`: by which connection; one that is being made for the call has its own events.
+    `leg_id`: by which connection, if the server gave it an id. Not `in_use`: it is being made, to
+    take the place of another, and its events repeat what was said.
     """
 
     leg_id: str
     text: str
+    in_use: bool = True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EventReceived(Fact):
-    """A message of the server, as it came: JSON, if the server does as it should."""
+    """A message of the server, as it came: JSON, if the server does as it should.
+
+    `leg_id`, `in_use`: as of `EventSent`.
+    """
 
     leg_id: str
     text: str
+    in_use: bool = True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -79,6 +79,7 @@ class Telling:
         self._facts = facts
         self._accounts = conversation.accounts
         self._figures = figures
+        self._leg: CallLeg | None = None
         self._measured = 0
         self._timer: asyncio.TimerHandle | None = None
         if not facts:
@@ -101,6 +102,7 @@ class Telling:
         """Tell that the call goes by this leg from now on."""
         if not self._facts:
             return
+        self._leg = leg
         stats = leg.transport.stats
         now = self._facts.now()
         up = LegUp(time=now, leg_id=leg.call_id, route=stats.route, via=stats.via)
@@ -115,7 +117,7 @@ class Telling:
 
     def sending(self, leg: CallLeg) -> Sender:
         """Return what sends by `leg`, and tells what it sends."""
-        return _Told(leg, self._facts) if self._facts else leg
+        return _Told(leg, self._sent_event) if self._facts else leg
 
     def receiving(self, leg: CallLeg, receive: Callable[[str], None]) -> Callable[[str], None]:
         """Return what tells of a text, and then lets `receive` have it."""
@@ -123,8 +125,8 @@ class Telling:
             return receive
 
         def received(text: str) -> None:
-            now = self._facts.now()
-            fact = EventReceived(time=now, leg_id=leg.call_id, text=text)
+            now, in_use = self._facts.now(), leg is self._leg
+            fact = EventReceived(time=now, leg_id=leg.call_id, text=text, in_use=in_use)
             self._facts.tell(fact, size=len(text))
             receive(text)
 
@@ -138,6 +140,11 @@ class Telling:
             self._facts.end(reason, self._accounts.usage)
 
     # -- what the roads tell ----------------------------------------------------------------------
+
+    def _sent_event(self, leg: CallLeg, text: str) -> None:
+        now, in_use = self._facts.now(), leg is self._leg
+        fact = EventSent(time=now, leg_id=leg.call_id, text=text, in_use=in_use)
+        self._facts.tell(fact, size=len(text))
 
     def _sent(self, block: Block, rate: int) -> None:
         samples, index, time = block
@@ -236,15 +243,14 @@ class Telling:
 class _Told:
     """A leg as a `Sender` that tells what it sends."""
 
-    def __init__(self, leg: CallLeg, facts: Facts) -> None:
+    def __init__(self, leg: CallLeg, tell: Callable[[CallLeg, str], None]) -> None:
         self._leg = leg
-        self._facts = facts
+        self._tell = tell
 
     def send(self, text: str) -> None:
         """Send an event now, and tell of it. Raises TransportError, CallEnded."""
         self._leg.send(text)
-        fact = EventSent(time=self._facts.now(), leg_id=self._leg.call_id, text=text)
-        self._facts.tell(fact, size=len(text))
+        self._tell(self._leg, text)
 
     @property
     def progress(self) -> tuple[int, int]:

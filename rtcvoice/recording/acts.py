@@ -23,7 +23,8 @@ __all__ = ["READY", "Act", "ActKind", "Mark", "MarkKind", "Marks", "acts_of", "s
 BEFORE = 0.6
 """Seconds before the server noticed the user: the beginning of the word, and the network."""
 
-MOST_ACTS = 10_000
+MOST_ACTS = 2000
+MOST_MARKS = 10_000
 MOST_TEXT = 100_000
 """Characters of one message."""
 
@@ -89,7 +90,10 @@ class Marks:
         """Take the next event of the server."""
         match event:
             case events.ResponseCreated():
-                self._numbers.setdefault(event.response.id or "", len(self._numbers))
+                self._number(event.response.id or "")
+            case events.ResponseOutputAudioDelta():  # over a WebSocket; nothing tells its end there
+                if event.response_id not in self._heard:
+                    self._reach(MarkKind.BEGAN, event.response_id, time)
             case events.OutputAudioBufferStarted():
                 response_id = event.response_id or ""
                 self._heard.add(response_id)
@@ -111,9 +115,15 @@ class Marks:
                 found = (mark, at)
         return found
 
+    def _number(self, response_id: str) -> int:
+        if len(self._numbers) >= MOST_MARKS:
+            return self._numbers.get(response_id, MOST_MARKS)
+        return self._numbers.setdefault(response_id, len(self._numbers))
+
     def _reach(self, kind: MarkKind, response_id: str, time: float) -> None:
-        number = self._numbers.setdefault(response_id, len(self._numbers))
-        mark = Mark(kind, number)
+        if len(self.times) >= MOST_MARKS:
+            return
+        mark = Mark(kind, self._number(response_id))
         if kind is MarkKind.ENDED:
             # Speech may go on being heard after the response is done: then the later one counts.
             self.times[mark] = time

@@ -69,8 +69,8 @@ class Recorder:
         self._dirty = False
         self._dropped = 0
         self._stopped = False
+        self._leg_known = False
         self._timeline = Timeline()
-        self._leg_id = ""
 
     def take(self, batch: Sequence[Fact], dropped: int) -> None:
         """Write the facts down; see `FactListener.take`. Never raises."""
@@ -119,11 +119,16 @@ class Recorder:
                 self._began = fact.time
                 call |= _head(fact, audio=self.wants_audio)
             case facts.LegUp():
-                self._leg_id = fact.leg_id
+                self._leg_known = bool(fact.leg_id)
                 if not call["call_id"]:
                     call["call_id"] = masked_text(fact.leg_id)
                 leg = {"id": fact.leg_id, "began": self._at(fact.time), "ended": None, "why": ""}
                 call["legs"].append(masked_value({**leg, "route": fact.route, "via": fact.via}))
+            case facts.EventReceived(in_use=True) if fact.leg_id and not self._leg_known:
+                self._leg_known = True  # of a WebSocket it is known only now
+                call["call_id"] = call["call_id"] or masked_text(fact.leg_id)
+                if call["legs"]:
+                    call["legs"][-1]["id"] = masked_text(fact.leg_id)
             case facts.LegEnded():
                 if call["legs"]:
                     ended = {"ended": self._at(fact.time), "why": masked_text(fact.reason)}
@@ -166,7 +171,7 @@ class Recorder:
                 )
             case facts.EventReceived() | facts.EventSent():
                 direction = "out" if isinstance(fact, facts.EventSent) else "in"
-                leg = {} if fact.leg_id == self._leg_id else {"leg": masked_text(fact.leg_id)}
+                leg = {} if fact.in_use else {"leg": masked_text(fact.leg_id) or "?"}
                 body = _event(fact.text, raw=self._options.raw)
                 files.event({"time": self._at(fact.time), "dir": direction, **leg, **body})
             case facts.StatsTick():
