@@ -173,7 +173,7 @@ class Transport:
 
     async def check(self) -> None:
         """Ask the server whether it is there; `heard_at` tells of its answer. Never raises."""
-        await _ice.check_now(self._ice)
+        await _ice.check_now(self._ice, lambda: self._stage is TransportStage.OPEN)
 
     @property
     def max_message_size(self) -> int:
