@@ -55,6 +55,13 @@ async def test_all_is_well(emulator, monkeypatch):
     assert KEY.removeprefix("sk-") not in str([f.text + f.cure for f in found.values()])
 
 
+async def test_a_call_by_websocket_has_its_own_stages(emulator):
+    found = await findings(base_url=emulator.url, api_key=KEY, transport="websocket")
+    assert "open" in found["websocket"].text
+    assert found["session"].level is Severity.OK
+    assert not {"answer", "ice", "dtls", "channel"} & found.keys()
+
+
 async def test_without_a_key(emulator):
     found = await findings(base_url=emulator.url)
     assert (found["http"].level, found["key"].level) == (Severity.OK, Severity.FAIL)

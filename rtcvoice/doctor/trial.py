@@ -38,6 +38,7 @@ _KINDS: dict[type, str] = {
 }
 
 STAGES = ("answer", "ice", "dtls", "channel", "session")
+SOCKET_STAGES = ("websocket", "session")
 LISTEN = 3.0
 """Seconds of the call at most: until then a report of the other side has come."""
 
@@ -144,7 +145,7 @@ async def _call(options: Mapping[str, Any]) -> AsyncIterator[Finding]:
     try:
         async with connect(source=None, sink=None, **options) as call:
             timings = call.timings.as_dict()
-            for stage in STAGES:
+            for stage in SOCKET_STAGES if _by_socket(call) else STAGES:
                 yield Finding(stage, Severity.OK, _result_of(stage, call, timings.get(stage, 0.0)))
             yield await _listened(call)
     except RtcVoiceError as exc:
@@ -157,6 +158,10 @@ async def _call(options: Mapping[str, Any]) -> AsyncIterator[Finding]:
         yield Finding("call", Severity.FAIL, what, "see the lines about this machine")
 
 
+def _by_socket(call: Call) -> bool:
+    return call.stats().transport.route == "websocket"
+
+
 def _result_of(stage: str, call: Call, seconds: float) -> str:
     took = f"({seconds * 1000:.0f} ms)"
     match stage:
@@ -166,7 +171,7 @@ def _result_of(stage: str, call: Call, seconds: float) -> str:
             return f"{call.stats().transport.candidate_pair} {took}"
         case "dtls":
             return f"encrypted {took}"
-        case "channel":
+        case "channel" | "websocket":
             return f"open {took}"
     return f"{call.session.model or 'started'} {took}"
 
@@ -181,7 +186,7 @@ async def _listened(call: Call) -> Finding:
     if seconds is None:
         cure = "calls work; how they sound to the server is not known"
         return Finding("media", Severity.WARN, "no report of the other side came", cure)
-    lost = f"{uplink.fraction_lost:.0%} lost"
+    lost = "sound by TCP" if _by_socket(call) else f"{uplink.fraction_lost:.0%} lost"
     text = f"round trip {seconds * 1000:.0f} ms, {lost}"
     if seconds > SLOW or uplink.fraction_lost > 0.05:
         cure = "the network is slow or loses packets: cable instead of Wi-Fi, no VPN"
