@@ -452,6 +452,25 @@ async def test_words_of_one_gap_are_known_after_the_next():
         assert created(call.server) == 0
 
 
+@pytest.mark.parametrize("after", [0.0, 0.01, 0.03, 0.05, 0.1, 0.3])
+@virtual
+async def test_words_of_a_gap_outlive_a_connection_that_dies_young(after):
+    async with MovingCall(Turn(says="reply-1"), session=HEARING, limit=1 << 20) as call:
+        call.lose()
+        new = NewSession(call, seed=50)
+        await new.move.ready()
+        await new.move.seed()
+        call.exchange(new, words=speech(1.5))
+        finishing = asyncio.ensure_future(new.move.finish())
+        await asyncio.sleep(after)
+        await call.lose_and_reconnect(words=silence(2.0))
+        await finishing
+        await call.settle(5.0)
+        assert [role for role, _ in call.known_to_server] == ["user", "assistant"]
+        assert [role for role, _ in texts(call)] == ["user", "assistant"]
+        assert created(call.server) == 1
+
+
 # -- what the user is told ----------------------------------------------------------------------
 
 
