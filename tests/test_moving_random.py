@@ -9,7 +9,7 @@ import virtual_loop
 from moving_scenes import MovingScene
 
 
-@pytest.mark.parametrize("batch", range(5))
+@pytest.mark.parametrize("batch", range(12))
 def test_a_session_that_is_lost_at_any_event(batch):
     for seed in range(batch * 10, batch * 10 + 10):
         virtual_loop.run(played(seed))
