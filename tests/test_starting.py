@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import enum
 import json
 import pickle
@@ -151,3 +152,48 @@ def test_public_classes_say_that_they_are_public() -> None:
         if isinstance(value, type) and not issubclass(value, enum.Enum):
             assert (value.__module__, value.__qualname__) == ("rtcvoice", name)
             assert pickle.loads(pickle.dumps(value)) is value
+
+
+# ------------------------------------------------------------------------------- a cold call
+
+COLD_CALL = """
+import asyncio, json, sys
+import rtcvoice
+
+UNUSED = ["numpy", "dns", "httpx", "httpcore", "rtcvoice.playout.engine", "rtcvoice.device",
+          "rtcvoice.capture.echo", "rtcvoice.capture.microphone", "rtcvoice.playout.speaker"]
+BEFORE_REQUEST = [*UNUSED, "aiortc", "av", "rtcvoice.conversation.road", "rtcvoice.events"]
+
+
+async def main():
+    connecting = rtcvoice.connect(
+        base_url=sys.argv[1], api_key="sk-test", source=None, sink=None, reconnect=None
+    )
+    found = {"request": [name for name in BEFORE_REQUEST if name in sys.modules]}
+    from rtcvoice.call.life import Life
+
+    begin = Life.__init__
+
+    def noting(self, *args, **options):  # the connection is up, and all that a call is made of
+        found["ready"] = [name for name in UNUSED if name in sys.modules]
+        begin(self, *args, **options)
+
+    Life.__init__ = noting
+    async with connecting as call:
+        async with asyncio.timeout(10):  # then it is, beside the call
+            while "rtcvoice.playout.engine" not in sys.modules:
+                await asyncio.sleep(0.01)
+    print(json.dumps(found))
+
+
+asyncio.run(main())
+"""
+
+
+async def test_a_cold_call_imports_nothing_before_it_is_needed(emulator) -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", COLD_CALL, emulator.url, stdout=subprocess.PIPE
+    )
+    output, _ = await process.communicate()
+    assert process.returncode == 0
+    assert json.loads(output) == {"request": [], "ready": []}

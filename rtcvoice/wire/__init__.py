@@ -8,4 +8,9 @@ tcp_link   datagrams on one TCP connection: framing (pure), in_flight (pure: wha
 _*         every private name of aiortc and aioice that is used, guarded: _aiortc, _media (packets),
            _channels and _sctp (data channels), _ice (the path), _aioice (STUN and TURN servers),
            _ice_tcp (paths over TCP), _wall_clock; aiortc_release says which release they fit
+later      what of aioice is not imported before somebody uses it
 """
+
+from rtcvoice.wire.later import import_mdns_later
+
+import_mdns_later()  # before anything here imports aiortc
