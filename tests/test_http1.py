@@ -7,7 +7,8 @@ import pytest
 
 from rtcvoice.errors import SignalingError
 from rtcvoice.rest.client import BODY_LIMIT, Rest
-from rtcvoice.rest.http1 import LARGEST_LINE, Direct, HttpError
+from rtcvoice.rest.http1 import Direct, HttpError
+from rtcvoice.rest.opening import LARGEST_LINE
 
 OK = b"HTTP/1.1 200 OK\r\n"
 TWO = OK + b"Content-Length: 2\r\n\r\nhi"

@@ -13,38 +13,28 @@ import asyncio
 import logging
 import os
 import re
-import socket
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import NamedTuple, Protocol
 from urllib.parse import SplitResult, quote, urlsplit
 
 from rtcvoice.errors import one_line
+from rtcvoice.rest.opening import opened
 from rtcvoice.system import clock
-from rtcvoice.system.hosts import is_ip_address
 
 __all__ = ["Direct", "HttpClient", "HttpError", "Parts", "Response"]
 
 logger = logging.getLogger(__name__)
 
-LARGEST_LINE = 64 << 10
 MOST_LINES = 200
-"""Bytes of a line of a response's head, and lines of it, that are read at most."""
+"""Lines of a response's head that are read at most; see also `LARGEST_LINE`."""
 
 CHUNK = 64 << 10
 """Bytes of a body that are read at once."""
 
-NEXT_ADDRESS = 0.25
-"""Seconds after which the host's next address is tried, too (RFC 8305 §5)."""
-
 Parts = Mapping[str, tuple[None, bytes, str]]
 """What a multipart body is made of: name -> (no file name, content, type)."""
-
-MOST_ADDRESSES = 8
-"""Addresses of a host that are tried."""
-
-_Streams: TypeAlias = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 _STATUS = re.compile(rb"HTTP/1\.([01]) (\d{3})(?: |\r?\n)")
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -217,7 +207,7 @@ class Direct:
         try:
             async with asyncio.timeout(self._tcp_timeout) as deadline:
                 return _Connection(
-                    *await _opened(host, port or (443 if self._tls else 80), self._tls)
+                    *await opened(host, port or (443 if self._tls else 80), self._tls)
                 )
         except TimeoutError as exc:
             if deadline.expired():
@@ -225,50 +215,6 @@ class Direct:
             raise
         except UnicodeError as exc:
             raise HttpError(f"{one_line(host, 80)!r} is no host name") from exc
-
-
-async def _opened(host: str, port: int, tls: ssl.SSLContext | None) -> _Streams:
-    """Connect to whichever address of the host answers first; raises what the first one met.
-
-    asyncio's own way to try several leaves sockets behind where it is cancelled.
-    """
-    if is_ip_address(host):
-        return await asyncio.open_connection(host, port, ssl=tls, limit=LARGEST_LINE)
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    left = list(dict.fromkeys(str(each[4][0]) for each in found))[:MOST_ADDRESSES]
-    name = host if tls else None
-    attempts: list[asyncio.Task[_Streams]] = []
-    winner: asyncio.Task[_Streams] | None = None
-    try:
-        while winner is None:
-            if left:
-                opening = asyncio.open_connection(
-                    left.pop(0), port, ssl=tls, server_hostname=name, limit=LARGEST_LINE
-                )
-                attempts.append(asyncio.create_task(opening))
-            running = [attempt for attempt in attempts if not attempt.done()]
-            if not running:
-                break
-            await asyncio.wait(
-                running,
-                timeout=NEXT_ADDRESS if left else None,
-                return_when=asyncio.FIRST_COMPLETED,
-            )
-            opened = (each for each in attempts if each.done() and each.exception() is None)
-            winner = next(opened, None)
-        return (winner or attempts[0]).result()
-    finally:
-        for attempt in attempts:
-            if attempt is not winner:
-                attempt.cancel()
-                attempt.add_done_callback(_close_opened)
-
-
-def _close_opened(attempt: asyncio.Task[_Streams]) -> None:
-    """Close what was opened for nothing."""
-    if not attempt.cancelled() and attempt.exception() is None:
-        attempt.result()[1].transport.abort()
 
 
 def _place(parts: SplitResult) -> tuple[str, int | None]:
