@@ -232,6 +232,7 @@ def test_servers(
         slow = any((faults.ice_silent, faults.dtls_silent, faults.channel_silent, faults.http))
         patience = "0.4" if slow else "10"
         arguments = ["--text", "Hi", "--base-url", town.emulator.url, "--transport", "webrtc"]
+        arguments += ["--transport", "webrtc"]  # else a WebSocket serves
         assert main([*arguments, "--connect-timeout", patience]) == code
         assert says in complaint(capsys)
     finally:

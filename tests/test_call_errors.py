@@ -153,7 +153,7 @@ async def test_a_token_that_is_not_one(emulator, census):
 async def test_an_answer_without_candidates(emulator, census):
     emulator._rewrite = lambda sdp: re.sub("a=candidate:.*\r\n", "", sdp)
     with failing(TransportError, stage="answer") as raised:
-        await hold(emulator)
+        await hold(emulator, transport="webrtc")
     assert "candidate" in str(raised.value)
 
 
@@ -198,7 +198,7 @@ async def test_a_certificate_that_is_not_the_one_announced(emulator, census):
     emulator._rewrite = rewrite
     begun = asyncio.get_running_loop().time()
     with failing(TransportError, stage="dtls"):
-        await hold(emulator)
+        await hold(emulator, transport="webrtc")
     assert asyncio.get_running_loop().time() - begun < 3  # it is known at once
 
 
@@ -219,7 +219,7 @@ async def test_an_answer_that_refuses_the_channel(emulator, census, present):
 
     emulator._rewrite = rewrite
     with failing(TransportError, stage="answer") as raised:
-        await hold(emulator)
+        await hold(emulator, transport="webrtc")
     assert "refuses the event channel" in str(raised.value)
 
 
