@@ -338,6 +338,36 @@ def test_a_server_that_hangs_up_in_due_form_has_hung_up(scene, by, wanted):
     run(main())
 
 
+@pytest.mark.parametrize(
+    ("code", "after", "goes_on"),
+    [
+        ("server_error", 0.1, True),
+        ("server_error", 20.0, False),  # that was something else
+        ("insufficient_quota", 0.1, False),
+        ("session_expired", None, True),  # the server need not close anything
+    ],
+)
+def test_what_the_server_says_before_it_closes_counts(scene, code, after, goes_on):
+    async def main():
+        async with scene.connect() as call:
+            await asyncio.sleep(20)
+            error = {"type": "server_error", "code": code, "message": f"It is {code}."}
+            scene.legs[0].say({"type": "error", "error": error})
+            if after is not None:
+                await asyncio.sleep(after)
+                scene.legs[0].lost.set_result(CLOSED)
+            if goes_on:
+                await back(call)
+                assert call.legs[0].why == f"It is {code}."
+                await asyncio.sleep(20)
+                scene.legs[1].lost.set_result(CLOSED)  # that was of the session before
+            end = await call.wait_ended()
+            told = code == "insufficient_quota"
+            assert end.reason == (f"It is {code}." if told else CLOSED.message)
+
+    run(main())
+
+
 def test_what_was_changed_since_is_so_in_the_next_session(scene):
     async def main():
         async with scene.connect(instructions="Be brief.") as call:
