@@ -30,6 +30,11 @@ ALONE: dict[str, Any] = {"reconnect": None}
 AGAIN: dict[str, Any] = {"reconnect": rtcvoice.Reconnect()}
 """Options of a call that outlives its connection."""
 
+TWENTY_ITEMS = [
+    {"role": ("user", "assistant")[number % 2], "text": f"{number}: said before"}
+    for number in range(20)
+]
+
 NOTICED = {"liveness_timeout": 0.5}
 """Options of a call that notices silence soon."""
 
@@ -89,6 +94,14 @@ CONNECTION = (
         "an outage of 1.5 s, longer than it takes to notice",
         Ends(saying="nothing was received", within=2.0),
         strikes.outage(1.5),
+    ),
+    stays(
+        Where.ICE,
+        "an outage of 2 s over a line of 80 ms, with 20 items of history",
+        strikes.outage(2.0),
+        server={"faults": Faults(uplink=Network(delay=0.04), downlink=Network(delay=0.04))},
+        options={**NOTICED, **AGAIN, "history": TWENTY_ITEMS},
+        must=GoesOn(legs=2, within=2.0 + 8 * 0.08, told="rtcvoice.reconnected"),
     ),
     stays(
         Where.ICE,
