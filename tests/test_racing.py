@@ -11,7 +11,7 @@ from virtual_loop import run
 from rtcvoice import ConfigError, SignalingError, TransportError
 from rtcvoice.call.connecting import Connecting
 from rtcvoice.call.racing import RacingConnecting
-from rtcvoice.call.socket_connecting import SocketConnecting
+from rtcvoice.call.socket_connecting import SocketConnecting, _address
 from rtcvoice.call.timings import Timings
 from rtcvoice.call.ways import connecting_for
 from rtcvoice.config.call_config import CallConfig
@@ -157,6 +157,23 @@ async def test_which_ways_are_tried(options, kind):
     connecting = connecting_for(config, Timings())
     assert type(connecting) is kind
     await connecting.aclose()
+
+
+@pytest.mark.parametrize(
+    ("options", "address"),
+    [
+        ({}, "wss://api.openai.com/v1/realtime?model=gpt-realtime-2.1"),
+        ({"base_url": "HTTPS://h/v1/", "model": "a b"}, "wss://h/v1/realtime?model=a%20b"),
+        ({"base_url": "http://[::1]:9/v1"}, "ws://[::1]:9/v1/realtime?model=gpt-realtime-2.1"),
+        ({"type": "transcription"}, "wss://api.openai.com/v1/realtime?intent=transcription"),
+        (
+            {"base_url": "https://r.openai.azure.com", "model": "mine"},
+            "wss://r.openai.azure.com/openai/v1/realtime?model=mine",
+        ),
+    ],
+)
+def test_where_the_socket_is_opened(options, address):
+    assert _address(CallConfig.from_options({"api_key": "sk-any", **options})) == address
 
 
 def test_a_way_that_is_none():

@@ -114,9 +114,16 @@ async def test_nobody_listens_there() -> None:
             pass
 
 
-def test_a_key_does_not_travel_unencrypted() -> None:
+@pytest.mark.parametrize(
+    "where",
+    [
+        {"base_url": "http://192.0.2.1/v1"},
+        {"base_url": "http://127.0.0.1/v1", "proxy": "http://192.0.2.1:3128"},
+    ],
+)
+def test_a_key_does_not_travel_unencrypted(where) -> None:
     with pytest.raises(ConfigError, match="unencrypted"):
-        rtcvoice.connect(base_url="http://192.0.2.1/v1", api_key=KEY, transport="websocket")
+        rtcvoice.connect(api_key=KEY, transport="websocket", **where)
 
 
 @pytest.mark.parametrize(

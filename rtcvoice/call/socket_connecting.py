@@ -205,8 +205,8 @@ class SocketConnecting:
 
 def _address(config: CallConfig) -> str:
     """Return where the session is opened."""
-    root = config.base_url.rstrip("/")
-    root = "ws" + root.removeprefix("http")  # http -> ws, https -> wss
+    scheme = urlsplit(config.base_url).scheme
+    root = ("wss" if scheme == "https" else "ws") + config.base_url.rstrip("/")[len(scheme) :]
     if config.type == "transcription":
         return f"{root}/realtime?intent=transcription"
     return f"{root}/realtime?model={quote(config.model, safe='')}"

@@ -264,7 +264,8 @@ class CallConfig:
     @property
     def may_open_socket(self) -> bool:
         """Whether a WebSocket keeps the key to itself: by encryption, or on this machine."""
-        return self.base_url.startswith("https:") or is_loopback(self.base_url)
+        here = is_loopback(self.base_url) and (self.proxy is None or is_loopback(str(self.proxy)))
+        return self.base_url.lower().startswith("https:") or here
 
     @property
     def on_azure(self) -> bool:
