@@ -316,6 +316,29 @@ async def test_a_call_with_a_long_id_has_a_short_one_everywhere():
         assert call.errors == ([], ())
 
 
+@pytest.mark.parametrize("asked", [True, False])
+@virtual
+async def test_a_call_whose_arguments_were_not_complete_never_was(asked):
+    turn = Turn(says=(), calls="a", then=Turn(says="reply-2"))
+    async with MovingCall(turn, session=TEXT if asked else HEARING) as call:
+        ran = running(call, 0.1)
+        if asked:
+            reply = asyncio.ensure_future(call.ask("Do it."))
+        else:
+            call.speak(1.0)
+        await call.until("response.output_item.added")
+        call.lose()
+        assert [entry["type"] for entry in call.history] == ["message"]
+        await asyncio.sleep(1.0)
+        await call.reconnect()
+        await call.settle(3.0)
+        assert ran == ["a"]
+        kinds = [entry["type"] for entry in call.history]
+        assert kinds == ["message", "function_call", "function_call_output", "message"]
+        if asked:
+            assert await (await reply).text() == SECOND
+
+
 @virtual
 async def test_an_answer_that_the_server_owed_the_user_comes_on_the_new_connection():
     async with MovingCall(Turn(says="reply-1"), session=HEARING, limit=1 << 20) as call:

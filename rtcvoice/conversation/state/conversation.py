@@ -246,7 +246,7 @@ class ConversationState:
         if self.playback.of(response_id).state is not PlaybackState.WAITING:
             return True
         records = self.items.of_response(response_id)
-        read = any(r.kind == "function_call" or (r.text and not r.spoken) for r in records)
+        read = any(r.called or (r.text and not r.spoken) for r in records)
         return read or response_id in self._stopped
 
     def has_said(self, response_id: str) -> bool:
@@ -255,7 +255,7 @@ class ConversationState:
         return (
             self.playback.of(response_id).started_at > 0.0
             or self.sequencer.has_calls(response_id)
-            or any(record.text or record.kind not in ("", "message") for record in records)
+            or any(record.text or record.called for record in records)
             or response_id in self._stopped
         )
 

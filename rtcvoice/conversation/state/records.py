@@ -109,6 +109,14 @@ class Record:
         return self.timed_out and not self.text
 
     @property
+    def called(self) -> bool:
+        """Whether it is a call that something may run for: of a function, or the server's own.
+
+        A function runs once the arguments are complete.
+        """
+        return self.done if self.kind == "function_call" else self.kind not in ("", "message")
+
+    @property
     def spoken(self) -> bool:
         """Whether it is speech, wholly or in part."""
         return any(part.kind == "audio" for part in self.parts.values())
