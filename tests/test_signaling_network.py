@@ -266,7 +266,7 @@ async def test_a_proxy_that_is_not_there():
 
 @pytest.mark.parametrize("url", ["nonsense://me:hunter2@proxy", "proxy:", "http://[", 7])
 def test_a_proxy_that_cannot_be_one(url):
-    with pytest.raises(ConfigError, match="look at proxy=") as caught:
+    with pytest.raises(ConfigError, match="correct proxy=") as caught:
         Signaling(base_url="http://api.example/v1", credentials=ApiKey(KEY), proxy=url)
     assert "hunter2" not in str(caught.value)
 

@@ -83,7 +83,7 @@ async def dial(
     except OSError as exc:
         raise TunnelError(
             f"the proxy {proxy.place} cannot be reached: {exc.strerror or exc}",
-            hint=f"look at {proxy.named_by}",
+            hint=f"check {proxy.named_by}",
         ) from exc
     ask = _connect if parts.scheme.startswith("http") else _socks5
     try:
@@ -92,7 +92,7 @@ async def dial(
         writer.transport.abort()
         raise TunnelError(
             f"the proxy {proxy.place} does not answer as a proxy of its kind does",
-            hint=f"look at {proxy.named_by}: is it {parts.scheme}://?",
+            hint=f"check {proxy.named_by}: is it {parts.scheme}://?",
         ) from exc
     except OSError as exc:
         writer.transport.abort()
@@ -100,7 +100,7 @@ async def dial(
             raise
         raise TunnelError(
             f"the proxy {proxy.place} hangs up: {exc.strerror or exc}",
-            hint=f"look at {proxy.named_by}",
+            hint=f"check {proxy.named_by}",
         ) from exc
     except BaseException:
         writer.transport.abort()
@@ -153,7 +153,7 @@ async def _connect(
     head = await reader.readuntil(b"\r\n\r\n")
     status = _STATUS.match(head)
     if status is None:
-        raise request.refused("it does not speak HTTP", f"look at {request.proxy.named_by}")
+        raise request.refused("it does not speak HTTP", f"check {request.proxy.named_by}")
     if status[1].startswith(b"2"):
         return
     said = one_line(status[1].decode() + status[2].decode("utf-8", "replace"), 80)
@@ -172,12 +172,12 @@ async def _socks5(
     writer.write(b"\x05\x02\x00\x02" if user else b"\x05\x01\x00")
     version, method = await reader.readexactly(2)
     if version != 5:
-        raise request.refused("it does not speak SOCKS5", f"look at {request.proxy.named_by}")
+        raise request.refused("it does not speak SOCKS5", f"check {request.proxy.named_by}")
     if method == 2 and user:
         writer.write(b"\x01" + bytes([len(user)]) + user + bytes([len(password)]) + password)
         if (await reader.readexactly(2))[1]:
             raise request.refused(
-                "it refuses the user name or password", f"look at {request.proxy.named_by}"
+                "it refuses the user name or password", f"check {request.proxy.named_by}"
             )
     elif method:
         raise request.refused(
