@@ -44,7 +44,7 @@ class Proxied:
         except ImportError as exc:
             raise ConfigError(
                 f"the SOCKS proxy of {proxy.named_by} needs the package socksio",
-                hint=f'pip install "httpx[socks]", or look at {proxy.named_by}',
+                hint=f'pip install "rtcvoice[socks]", or look at {proxy.named_by}',
             ) from exc
         except httpx.InvalidURL as exc:
             raise ValueError("the proxy is no URL") from exc
