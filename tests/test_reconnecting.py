@@ -593,8 +593,8 @@ def test_what_is_no_sign_is_none():
 @pytest.mark.parametrize(
     ("expires_at", "server_time", "left"),
     [
-        (1_800_003_600, (1_800_000_000.0, 100.0), 3590.0),
-        (1_800_000_090, (1_800_000_000.0, 105.0), 85.0),
+        (1_800_003_600, (1_800_000_000.0, 100.0), 3589.0),
+        (1_800_000_090, (1_800_000_000.0, 105.0), 84.0),
         (None, (1_800_000_000.0, 100.0), 3600.0),
         (1_800_003_600, None, 3600.0),  # this machine's own clock may be years off
         (1_700_000_000, (1_800_000_000.0, 100.0), 3600.0),
@@ -631,7 +631,7 @@ def test_when_a_leg_may_be_left(left, quiet, answering, may):
 def test_when_the_next_leg_is_begun():
     assert LegTime(began=10.0).renew_at == 10.0 + 3600.0 - 180.0
     assert LegTime(began=10.0, renew_after=60.0).renew_at == 70.0
-    short = LegTime(began=10.0, expires_at=1000, server_time=(900.0, 10.0))
+    short = LegTime(began=10.0, expires_at=1001, server_time=(900.0, 10.0))
     assert short.renew_at == 10.0 + 75.0
 
 
@@ -685,7 +685,7 @@ def test_a_quiet_moment_is_waited_for_and_the_next_leg_is_ready(scene, quiet):
 
 def test_where_no_quiet_moment_comes_it_is_cut_at_the_last(scene, quiet):
     async def main():
-        scene.fields = {"expires_at": 5120}
+        scene.fields = {"expires_at": 5121}
         async with scene.connect() as call:
             quiet.is_quiet, quiet.is_answering = False, True
             await back(call)

@@ -16,6 +16,9 @@ USUAL_LIFE, LONGEST_LIFE = 3600.0, 24 * 3600.0
 NEAR_EXPIRY = 60.0
 """Seconds before a session's time is over in which its end is taken for that, said or not."""
 
+DATE_STEP = 1.0
+"""Seconds by which a server's clock may be ahead of what it says: it says whole seconds."""
+
 IN_ADVANCE = 180.0
 """Seconds before the end at which the next leg is made; of a short life a quarter."""
 
@@ -83,5 +86,5 @@ def _left(expires_at: float | None, server_time: tuple[float, float] | None, now
     if expires_at is None or server_time is None:
         return USUAL_LIFE
     unix, at = server_time
-    left = expires_at - unix - (now - at)
+    left = expires_at - (unix + DATE_STEP) - (now - at)
     return max(0.0, left) if -NEAR_EXPIRY < left <= LONGEST_LIFE else USUAL_LIFE
