@@ -126,7 +126,7 @@ ALLOWED: dict[str, set[str]] = {
 }
 
 ONLY_IMPORTERS = {
-    "httpx": {"rtcvoice.rest.proxied"},
+    "httpx": {"rtcvoice.rest.client"},
     "aiohttp": {"rtcvoice.emulator.", "rtcvoice.token_server.server"},
     "yaml": {"rtcvoice.emulator.", "rtcvoice.token_server.server"},
     "rich": {"rtcvoice.cli."},

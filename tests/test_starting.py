@@ -160,7 +160,7 @@ COLD_CALL = """
 import asyncio, json, sys
 import rtcvoice
 
-UNUSED = ["numpy", "dns", "httpx", "httpcore", "rtcvoice.playout.engine", "rtcvoice.device",
+UNUSED = ["numpy", "dns", "rtcvoice.playout.engine", "rtcvoice.device",
           "rtcvoice.capture.echo", "rtcvoice.capture.microphone", "rtcvoice.playout.speaker"]
 BEFORE_REQUEST = [*UNUSED, "aiortc", "av", "rtcvoice.conversation.road", "rtcvoice.events"]
 

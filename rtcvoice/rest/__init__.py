@@ -1,6 +1,6 @@
 """What is asked by HTTP: tokens, the exchange of offer and answer, hanging up. It knows no road.
 
-client       requests: certificates, bounded bodies, errors; http1: the protocol; proxied: by httpx
+client       the only importer of httpx: proxies, certificates, bounded bodies
 signaling    the requests of the Realtime API
 credentials  where keys and tokens come from; how they are kept out of texts
 proxies      which proxy a request takes; tunnels: TCP through one, for media

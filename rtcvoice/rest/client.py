@@ -1,6 +1,5 @@
 """HTTP as calls need it: one client, bodies bounded, every failure a `SignalingError` with a cure.
 
-A server that is reached directly is asked by `http1.py`, one behind a proxy by `proxied.py`.
 No answer is read beyond a limit and no redirect is followed: a key goes only where it was sent to.
 The caller holds one deadline for all of connecting; `tcp_timeout`, in seconds, is for those who
 would rather try again than wait for a connection. The TLS context is made once per process, since
@@ -18,15 +17,17 @@ import socket
 import ssl
 import zlib
 from collections.abc import Mapping
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 from urllib.parse import urlsplit
+
+import httpx
 
 from rtcvoice.errors import ConfigError, SignalingError, one_line
 from rtcvoice.masking import masked
 from rtcvoice.rest.addresses import is_loopback
 from rtcvoice.rest.answers import STATUS_HINTS, HttpAnswer, refused
-from rtcvoice.rest.http1 import Direct, HttpClient, HttpError, Response
 from rtcvoice.rest.proxies import OPTION, Proxy, proxy_for
 from rtcvoice.system.environment import environment
 
@@ -37,8 +38,9 @@ logger = logging.getLogger(__name__)
 BODY_LIMIT = 1 << 20
 """Bytes of an answer that are read; a session with many tools and its token stays far below."""
 
-IDLE = 5.0
-"""Seconds after which an idle connection is left: servers close theirs, also while we send."""
+_LEFT = httpx.Limits(keepalive_expiry=5.0)
+_KEPT = httpx.Limits(keepalive_expiry=None)
+"""An idle connection is left after seconds: servers close theirs, and may do so while we send."""
 
 _GZIP_OR_ZLIB = 47
 """For zlib's `wbits`: it looks for itself which of the two it is."""
@@ -57,13 +59,6 @@ _STRICT_HINT = (
     "Python 3.13 holds certificates, also those of ca_file=, to every rule of RFC 5280: have them"
     " made again with what is missing, or use Python 3.12"
 )
-
-
-class _Options(TypedDict):
-    headers: Mapping[str, str]
-    tls: ssl.SSLContext | None
-    keep: float | None
-    tcp_timeout: float | None
 
 
 class Rest:
@@ -88,24 +83,25 @@ class Rest:
         if not secure and not is_loopback(base_url):
             logger.warning("x keys and tokens travel unencrypted to %s", urlsplit(base_url).netloc)
         self._proxy = _proxy(base_url, proxy)
-        options = _Options(
-            headers={"User-Agent": "rtcvoice", "Accept-Encoding": "identity", **headers},
-            tls=tls_context(ca_file) if secure else None,
-            keep=None if keep_connection else IDLE,
-            tcp_timeout=tcp_timeout,
-        )
-        self._http: HttpClient
-        if self._proxy is None:
-            self._http = Direct(**options)
-            return
-        from rtcvoice.rest.proxied import Proxied  # late: few have a proxy, and it takes long
-
+        verify = tls_context(ca_file) if secure else False
         try:
-            self._http = Proxied(self._proxy, **options)
-        except ConfigError:
-            raise
-        except ValueError:
-            raise _bad_proxy(self._proxy.named_by) from None
+            self._http = httpx.AsyncClient(
+                headers={"User-Agent": "rtcvoice", "Accept-Encoding": "identity", **headers},
+                verify=verify,
+                cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),  # none is kept
+                timeout=httpx.Timeout(None, connect=tcp_timeout),  # the caller holds a deadline
+                proxy=self._proxy and self._proxy.url,
+                limits=_KEPT if keep_connection else _LEFT,
+                trust_env=False,  # it would read every proxy variable, also those not needed here
+            )
+        except ImportError as exc:
+            named_by = self._proxy.named_by if self._proxy else OPTION
+            raise ConfigError(
+                f"the SOCKS proxy of {named_by} needs the package socksio",
+                hint=f'pip install "rtcvoice[socks]", or look at {named_by}',
+            ) from exc
+        except (ValueError, httpx.InvalidURL):
+            raise _bad_proxy(self._proxy.named_by if self._proxy else OPTION) from None
 
     async def request(
         self, method: str, url: str, doing: str, *, secrets: tuple[str, ...], **request: Any
@@ -115,15 +111,11 @@ class Rest:
         `doing` begins the error's message; `secrets` are taken out of it.
         """
         try:
-            response = await self._http.send(method, url, **request)
-            try:
+            async with self._http.stream(method, url, **request) as response:
                 body = await _read(response)
-            finally:
-                await self._http.finish(response)
-        except (HttpError, OSError) as exc:
-            text = one_line(masked(_said(exc), *secrets))
-            raise self._unreachable(url, doing, text, exc) from exc
-        reply = HttpAnswer(response.status, response.headers, body)
+        except (httpx.HTTPError, httpx.InvalidURL) as exc:
+            raise self._unreachable(url, doing, one_line(masked(str(exc), *secrets)), exc) from exc
+        reply = HttpAnswer(response.status_code, response.headers, body)
         logger.debug("< %s %d %s", urlsplit(url).path, reply.status, reply.request_id)
         if not 200 <= reply.status < 300:
             raise refused(reply, doing, secrets)
@@ -139,8 +131,9 @@ class Rest:
     async def keep_alive(self) -> None:
         """Open a connection, or keep one from being closed as idle; failures are only logged."""
         try:
-            await self._http.finish(await self._http.send("HEAD", self.base_url))
-        except (HttpError, OSError) as exc:
+            async with self._http.stream("HEAD", self.base_url):
+                pass
+        except httpx.HTTPError as exc:
             logger.debug("x keeping the connection: %s", type(exc).__name__)
 
     async def aclose(self) -> None:
@@ -220,12 +213,7 @@ def _default_context() -> ssl.SSLContext:
 
 def _new_context() -> ssl.SSLContext:
     try:
-        file, folder = environment("SSL_CERT_FILE"), environment("SSL_CERT_DIR")
-        if file or folder:
-            return ssl.create_default_context(cafile=file, capath=None if file else folder)
-        import certifi
-
-        return ssl.create_default_context(cafile=certifi.where())
+        return httpx.create_ssl_context()
     except (OSError, ValueError) as exc:
         raise ConfigError(
             f"the certificates to trust cannot be read: {exc}",
@@ -240,7 +228,7 @@ def _context_with(ca_file: str, modified: int) -> ssl.SSLContext:
     return context
 
 
-async def _read(response: Response) -> bytes:
+async def _read(response: httpx.Response) -> bytes:
     """Read the body, but stop soon after BODY_LIMIT: an endless one ends here.
 
     A compressed one was not asked for, but gateways do what they like. It is unpacked step by step,
@@ -251,21 +239,16 @@ async def _read(response: Response) -> bytes:
     if coding in ("gzip", "x-gzip", "deflate"):
         unpack = zlib.decompressobj(wbits=_GZIP_OR_ZLIB)
     elif coding not in ("", "identity"):
-        raise HttpError(f"the answer is compressed by {one_line(coding, 40)}")
+        raise httpx.DecodingError(f"the answer is compressed by {one_line(coding, 40)}")
     body = bytearray()
-    async for chunk in response.body:
+    async for chunk in response.aiter_raw():
         try:
             body += unpack.decompress(chunk, BODY_LIMIT + 1 - len(body)) if unpack else chunk
         except zlib.error as exc:
-            raise HttpError("the answer is compressed, and damaged") from exc
+            raise httpx.DecodingError("the answer is compressed, and damaged") from exc
         if len(body) > BODY_LIMIT:
             break
     return bytes(body)
-
-
-def _said(exc: Exception) -> str:
-    """What an error says itself; of the system's the words, without the number."""
-    return getattr(exc, "strerror", None) or str(exc)
 
 
 def why(exc: Exception, text: str, url: str) -> tuple[str, str]:
@@ -295,9 +278,9 @@ def why(exc: Exception, text: str, url: str) -> tuple[str, str]:
         return text or type(exc).__name__, (
             f"is the {name} running? start one with: python -m rtcvoice {what}"
         )
-    if isinstance(exc, HttpError) and exc.by_proxy and text.startswith("407"):
+    if isinstance(exc, httpx.ProxyError) and text.startswith("407"):
         return text, STATUS_HINTS[407]
-    if isinstance(exc, HttpError) and exc.not_http and parts.scheme == "http":
+    if isinstance(exc, httpx.RemoteProtocolError) and parts.scheme == "http":
         return text, "is it https:// there?"
     return text or type(exc).__name__, f"is {parts.netloc} right, and does the network reach it?"
 
