@@ -11,7 +11,7 @@ from live import BentEmulator, calling
 import rtcvoice
 from rtcvoice import ReplaySource
 from rtcvoice.cli import main
-from rtcvoice.emulator import Turn
+from rtcvoice.emulator import Strike, Turn
 from rtcvoice.emulator.voice import prompt_path
 from rtcvoice.recording.acts import READY, ActKind, Mark, MarkKind, acts_of
 from rtcvoice.recording.compared import Course, ReplayResult
@@ -302,3 +302,23 @@ def test_from_the_command_line_a_replay_shows_what_differs(tmp_path, capsys):
     assert "! recorded  assistant: Good night." in shown
     assert main(["replay", str(tmp_path), "--emulator"]) == 2
     assert "no recorded call" in capsys.readouterr().err
+
+
+async def test_a_call_that_was_reconnected_is_one_recording_in_which_nothing_is_said_twice(
+    tmp_path,
+):
+    async with BentEmulator(audio="instant") as server:
+        async with calling(
+            server, record=tmp_path, liveness_timeout=0.3, reconnect=rtcvoice.Reconnect()
+        ) as call:
+            await (await call.ask("Hello!")).played()
+            server.last().strike(Strike.FREEZE)
+            await call.wait_for("rtcvoice.reconnected", timeout=10)
+            await (await call.ask("Again.")).played()
+        await server.end_calls()
+    (folder,) = tmp_path.iterdir()
+    source = ReplaySource(folder)
+    assert [act.text for act in source._acts] == ["Hello!", "Again."]
+    assert [turn.role for turn in source.recorded.turns] == ["user", "assistant"] * 2
+    legs = json.loads((folder / "call.json").read_text())["legs"]
+    assert [leg["ended"] is None for leg in legs] == [False, True]
