@@ -249,7 +249,15 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
         """Let everybody listen who is to. Raises ConfigError where calls cannot be recorded."""
         facts, listeners = Facts(), [*self._listeners]
         if self._recording is not None:
-            await in_thread(self._recording.check)
+            try:
+                async with asyncio.timeout(FACTS_TIMEOUT):
+                    await in_thread(self._recording.check)
+            except TimeoutError as exc:
+                folder = self._recording.folder
+                raise ConfigError(
+                    f"calls cannot be recorded in {folder}: the disk does not answer",
+                    hint="name another folder",
+                ) from exc
             await imported(("rtcvoice.recording.recorder",))
             from rtcvoice.recording.recorder import Recorder
 
