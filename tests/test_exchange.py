@@ -246,6 +246,7 @@ def test_a_history_that_takes_too_long_is_what_the_error_names():
     timings, config = Timings(), CallConfig.from_options({"api_key": "sk-test"})
     with pytest.raises(asyncio.CancelledError), timings.stage("history"):
         raise asyncio.CancelledError
+    assert "longer than 2.5 s;" in Connecting(config, timings).too_late(2.5).message
     error = Connecting(config, timings).too_late()
     assert error.stage == "history"
     assert "the history is long for this network" in str(error)

@@ -46,7 +46,7 @@ class Maker:
         await asyncio.sleep(self.close)
         self.closed_at = asyncio.get_running_loop().time() - 1000
 
-    def too_late(self):
+    def too_late(self, after=0.0):
         return TransportError("late", stage="ice", hint="udp")
 
 

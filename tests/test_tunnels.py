@@ -128,6 +128,17 @@ async def dialled(url, port):
     return await dial("127.0.0.1", port, proxy=url and Proxy(url, "HTTPS_PROXY"), tls=None)
 
 
+async def test_a_name_that_is_none():
+    async def asked(relay, reader, writer):
+        await reader.readexactly(3)
+        writer.write(b"\x05\x00")
+
+    async with Relay(asked).running("socks5") as url:
+        proxy = Proxy(url.replace("me:hunt%20er2@", ""), "HTTPS_PROXY")
+        with pytest.raises(TunnelError, match="this is no name of a host"):
+            await dial("a" * 70 + ".com", 443, proxy=proxy, tls=None)
+
+
 @pytest.mark.parametrize(
     ("scheme", "shake_hands", "via"),
     [(None, None, "direct"), ("http", http, "http-proxy"), ("socks5", socks(), "socks5")],

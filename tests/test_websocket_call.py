@@ -213,10 +213,38 @@ async def test_through_a_proxy_and_what_it_refuses() -> None:
             assert b"Proxy-Authorization: Basic bWU6c2VjcmV0" in asked[0]
             assert KEY.encode() not in asked[0]
         async with in_front_of(server.url, answer=b"HTTP/1.1 407 No\r\n\r\n") as (proxy, _):
-            with pytest.raises(SignalingError, match="answers HTTP 407") as refused:
+            with pytest.raises(SignalingError, match="wants a user name and password") as refused:
                 async with over_socket(server, proxy=f"http://me:secret@{proxy}"):
                     pass
+            assert refused.value.status == 407
             assert "secret" not in str(refused.value)
+
+
+async def test_a_proxy_that_never_answers_is_left() -> None:
+    connected, left = asyncio.Event(), asyncio.Event()
+
+    async def wait_for_the_end(reader, writer):
+        connected.set()
+        with suppress(ConnectionError):
+            await reader.read()
+        left.set()
+        writer.close()
+
+    async with await asyncio.start_server(wait_for_the_end, "127.0.0.1", 0) as proxy:
+        port = proxy.sockets[0].getsockname()[1]
+        options = {"base_url": "https://api.example.com/v1", "api_key": KEY, "reconnect": None}
+        call = rtcvoice.connect(
+            transport="websocket",
+            proxy=f"http://127.0.0.1:{port}",
+            source=None,
+            sink=None,
+            connect_timeout=0.2,
+            **options,
+        )
+        with pytest.raises(rtcvoice.TransportError):
+            await call.__aenter__()
+        await asyncio.wait_for(left.wait(), 2)
+        assert connected.is_set()
 
 
 async def test_an_encrypted_connection_and_a_certificate_that_is_not_trusted(tmp_path) -> None:

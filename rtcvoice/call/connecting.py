@@ -190,8 +190,11 @@ class Connecting:
         else:
             await self._signaling.aclose()
 
-    def too_late(self) -> TransportError:
-        """Return the error for a deadline that has passed: which stage it stopped at, and why."""
+    def too_late(self, after: float = 0.0) -> TransportError:
+        """Return the error for a deadline that has passed: which stage it stopped at, and why.
+
+        after: the deadline in seconds, where it is another one than `connect_timeout`.
+        """
         stage = _blamed(self._timings)
         what, hint = f"it stopped at the stage '{stage}'", _HINTS.get(stage, "")
         if stage == "token" and (asked := self._signaling.asked):
@@ -199,7 +202,7 @@ class Connecting:
         elif stage == "ice":
             what, hint = self._without_ice(what, hint)
         return TransportError(
-            f"connecting took longer than {self._config.connect_timeout:g} s; {what}",
+            f"connecting took longer than {after or self._config.connect_timeout:.3g} s; {what}",
             stage=stage,
             hint=hint,
         )

@@ -135,11 +135,14 @@ class RacingConnecting:
         """Close what was made; never raises."""
         await asyncio.gather(self._webrtc.aclose(), self._socket.aclose())
 
-    def too_late(self) -> TransportError:
-        """Return the error for a deadline that has passed: which stage it stopped at, and why."""
+    def too_late(self, after: float = 0.0) -> TransportError:
+        """Return the error for a deadline that has passed: which stage it stopped at, and why.
+
+        after: the deadline in seconds, where it is another one than `connect_timeout`.
+        """
         if self._won is self._socket:
-            return self._socket.too_late()
-        error = self._webrtc.too_late()
+            return self._socket.too_late(after)
+        error = self._webrtc.too_late(after)
         if self._socket_error is not None:
             error.hint += f"; a WebSocket does not get through either: {self._socket_error.message}"
         return error

@@ -231,7 +231,8 @@ class Reconnector:
     async def _bring_up(self, connecting: AnyConnecting, timeout: float) -> None:
         """Bring up another leg and its session, and move everything there."""
         try:
-            async with asyncio.timeout(min(timeout, self._config.connect_timeout)):
+            timeout = min(timeout, self._config.connect_timeout)
+            async with asyncio.timeout(timeout):
                 leg = await connecting.run()
                 move = Move(
                     self._roads.conversation,
@@ -246,7 +247,7 @@ class Reconnector:
                 leg.call_id = leg.call_id or move.session_id
         except TimeoutError as exc:
             self._too_late += 1
-            raise connecting.too_late() from exc
+            raise connecting.too_late(timeout) from exc
         try:
             if self._loss is None and self._doubt:
                 await self._doubt.wait_judged()

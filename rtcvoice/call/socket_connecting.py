@@ -103,7 +103,7 @@ class SocketConnecting:
         self.offered.set()
         with self._timings.stage("websocket"):
             try:
-                await leg.transport.connect(await self._through_socks())
+                await leg.transport.connect(await self._through_proxy())
             except UpgradeFailed as exc:
                 raise self._failed(exc, credentials) from exc
         self._on_answered()
@@ -152,22 +152,29 @@ class SocketConnecting:
         else:
             await self._signaling.aclose()
 
-    def too_late(self) -> TransportError:
-        """Return the error for a deadline that has passed: which stage it stopped at, and why."""
+    def too_late(self, after: float = 0.0) -> TransportError:
+        """Return the error for a deadline that has passed: which stage it stopped at, and why.
+
+        after: the deadline in seconds, where it is another one than `connect_timeout`.
+        """
         stage = next((name for name in _HINTS if name in self._timings.running), "start")
         hint = _HINTS.get(stage, "")
         if stage == "token" and (asked := self._signaling.asked):
             hint = f"{asked} does not answer"
+        limit = after or self._config.connect_timeout
         return TransportError(
-            f"connecting took longer than {self._config.connect_timeout:g} s; it stopped at the"
-            f" stage '{stage}'",
+            f"connecting took longer than {limit:.3g} s; it stopped at the stage '{stage}'",
             stage=stage,
             hint=hint,
         )
 
-    async def _through_socks(self) -> socket.socket | None:
-        """Return a connection through a SOCKS proxy; None where there is no such proxy."""
-        if self._proxy is None or not self._proxy.url.startswith("socks"):
+    async def _through_proxy(self) -> socket.socket | None:
+        """Return a connection through a proxy; None where there is none that can be handed on.
+
+        The library would leave one open that it waits for when it is cancelled. What is encrypted
+        as far as the proxy (https://) is more than a socket, and the library's business.
+        """
+        if self._proxy is None or self._proxy.url.startswith("https:"):
             return None
         parts = urlsplit(self._config.base_url)
         port = parts.port or (443 if parts.scheme == "https" else 80)
@@ -175,7 +182,8 @@ class SocketConnecting:
         try:
             dialled = await dial(parts.hostname or "", port, proxy=self._proxy, tls=tls)
         except TunnelError as exc:
-            raise SignalingError(f"{_DOING} failed: {exc}", hint=exc.hint) from exc
+            status = exc.status or None
+            raise SignalingError(f"{_DOING} failed: {exc}", status=status, hint=exc.hint) from exc
         # Another descriptor of the same connection: closing the first one does not end it.
         opened: socket.socket = dialled.writer.get_extra_info("socket")
         connection = socket.socket(fileno=os.dup(opened.fileno()))

@@ -41,11 +41,15 @@ _SOCKS_REFUSALS = {
 
 
 class TunnelError(ConnectionError):
-    """A proxy does not let us through; the message says why, without its password."""
+    """A proxy does not let us through; the message says why, without its password.
 
-    def __init__(self, message: str, *, hint: str = "") -> None:
+    `status` is that of its HTTP answer, 0 where there is none.
+    """
+
+    def __init__(self, message: str, *, hint: str = "", status: int = 0) -> None:
         super().__init__(message)
         self.hint = hint
+        self.status = status
 
 
 class Dialled(NamedTuple):
@@ -132,14 +136,16 @@ class _Request(NamedTuple):
         try:
             address = ipaddress.ip_address(self.host)
         except ValueError:
-            name = self.host.encode("idna")[:255]
+            try:
+                name = self.host.encode("idna")[:255]
+            except UnicodeError as exc:
+                raise self.refused("this is no name of a host", "correct the address") from exc
             return b"\x03" + bytes([len(name)]) + name
         return (b"\x01" if address.version == 4 else b"\x04") + address.packed
 
-    def refused(self, why: str, hint: str) -> TunnelError:
-        return TunnelError(
-            f"the proxy {self.proxy.place} does not connect to {self.target}: {why}", hint=hint
-        )
+    def refused(self, why: str, hint: str, status: int = 0) -> TunnelError:
+        what = f"the proxy {self.proxy.place} does not connect to {self.target}: {why}"
+        return TunnelError(what, hint=hint, status=status)
 
 
 async def _connect(
@@ -161,8 +167,9 @@ async def _connect(
         raise request.refused(
             f"it wants a user name and password ({said})",
             f"put them into {request.proxy.named_by}, as in http://name:password@proxy:3128",
+            407,
         )
-    raise request.refused(said, _ask_for(request.port))
+    raise request.refused(said, _ask_for(request.port), int(status[1]))
 
 
 async def _socks5(

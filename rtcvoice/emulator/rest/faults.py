@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TypeAlias
 
 from aiohttp import hdrs, web
@@ -147,8 +148,9 @@ def _page(status: int, title: str) -> web.Response:
 
 async def _cut(request: web.Request) -> web.StreamResponse:
     response = web.StreamResponse(headers={hdrs.CONTENT_LENGTH: "1000"})
-    await response.prepare(request)
-    await response.write(b"v=0\r\n")
+    with suppress(ConnectionError):  # who had hung up already is cut, too
+        await response.prepare(request)
+        await response.write(b"v=0\r\n")
     if request.transport is not None:
         request.transport.close()
     return response
