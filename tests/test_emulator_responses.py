@@ -366,6 +366,16 @@ def test_a_response_that_runs_dry_keeps_its_place_before_the_next():
 # ---- 53: "Usage numbers consistent: total = input + output; audio tokens per §6."
 
 
+def test_instructions_of_null_are_those_of_the_session():
+    used = []
+    for response in ({}, {"instructions": None}, {"instructions": ""}):
+        driver = Driver({"instructions": "Be brief, and kind."})
+        driver.send("response.create", response=response)
+        driver.run(30.0)
+        used.append(driver.of("response.done")[0]["response"]["usage"]["input_tokens"])
+    assert used[0] == used[1] > used[2]
+
+
 def test_usage_adds_up_and_counts_audio():
     driver = Driver({"instructions": "Be brief, and kind."})
     driver.turn(1.0)

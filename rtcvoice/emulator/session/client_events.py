@@ -32,6 +32,8 @@ _metadata = nullable(mapping(string(longest=512), most=16, longest_key=64))
 _response = record(
     {
         **RESPONSE_FIELDS,
+        # Clients in use send null for "the session's instructions".
+        "instructions": nullable(RESPONSE_FIELDS["instructions"]),
         "conversation": one_of("auto", "none"),
         "metadata": _metadata,
         "input": array(check_item_or_reference),

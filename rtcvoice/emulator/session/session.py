@@ -315,7 +315,9 @@ class Session:
     def _response_create(self, event: Event) -> None:
         if self._settings["type"] != "realtime":
             raise invalid("type", "A transcription session has no responses.")
-        request = event.get("response") or {}
+        request = dict(event.get("response") or {})
+        if request.get("instructions", "") is None:
+            del request["instructions"]
         voice = request.get("audio", {}).get("output", {}).get("voice")
         locked = self._voice_locked and request.get("conversation") != "none"
         if voice is not None and locked and voice != self._settings["audio"]["output"]["voice"]:
