@@ -104,6 +104,14 @@ async def test_a_server_that_does_not_answer_is_not_waited_for_any_longer() -> N
     assert late.value.stage == "websocket"
 
 
+async def test_a_server_that_has_nothing_to_say_is_not_taken_for_lost() -> None:
+    async with Emulator(pace=QUICK) as server:  # noqa: SIM117
+        async with over_socket(server, liveness_timeout=0.2) as call:
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(call.wait_ended(), 0.6)
+            assert await (await call.ask("Still there?")).text()
+
+
 async def test_nobody_listens_there() -> None:
     async with Emulator() as server:
         url = server.url

@@ -86,7 +86,7 @@ class SocketConnecting:
         """
         credentials = await self.begin()
         from rtcvoice.capture.event_track import EventTrack
-        from rtcvoice.wire.websocket import UpgradeFailed
+        from rtcvoice.wire.websocket import PULSE, UpgradeFailed
         from rtcvoice.wire.websocket_leg import WebSocketLeg
 
         config = self._config
@@ -98,6 +98,7 @@ class SocketConnecting:
             headers={**config.headers, **credentials.headers},
             tls=tls_context(config.ca_file) if secure else None,
             proxy=self._proxy and self._proxy.url,
+            pulse=min(PULSE, config.liveness_timeout / 3),  # else silence would look like a loss
         )
         self._legs.append(leg)
         self.offered.set()

@@ -35,7 +35,7 @@ from rtcvoice.system import clock
 from rtcvoice.wire.lost import ConnectionLost, LostBy
 from rtcvoice.wire.outbox import LARGEST_SENT, Outbox
 
-__all__ = ["LARGEST_MESSAGE", "UpgradeFailed", "WebSocketTransport"]
+__all__ = ["LARGEST_MESSAGE", "PULSE", "UpgradeFailed", "WebSocketTransport"]
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +43,8 @@ LARGEST_MESSAGE = 16 << 20
 """Bytes of a message of the server's; a larger one ends the call."""
 
 PULSE = 2.0
-"""Seconds between two pings: their answers tell that the server is there, and how far away."""
+"""Seconds between two pings at most: their answers tell that the server is there, and how far
+away."""
 
 CLOSE_TIMEOUT = 1.0
 """Seconds that the server gets to take part in closing."""
@@ -114,6 +115,7 @@ class WebSocketTransport:
 
     `on_text` gets every message, `on_lost` one call with the reason when the established connection
     ends; both run on the event loop and must not raise. `headers` hold the key. `proxy` is a URL.
+    pulse: seconds between two pings; a server that says nothing else is heard as often.
     """
 
     def __init__(
@@ -123,6 +125,7 @@ class WebSocketTransport:
         headers: Mapping[str, str],
         tls: ssl.SSLContext | None,
         proxy: str | None,
+        pulse: float = PULSE,
         on_text: Callable[[str], None],
         on_lost: Callable[[TransportError], None],
     ) -> None:
@@ -130,6 +133,7 @@ class WebSocketTransport:
         self._headers = headers
         self._tls = tls
         self._proxy = proxy
+        self._pulse_interval = pulse
         self._via = "direct" if proxy is None else _via(proxy)
         self._on_text = on_text
         self._on_lost = on_lost
@@ -262,7 +266,7 @@ class WebSocketTransport:
         with suppress(ConnectionClosed):
             while True:
                 self.round_trip = await (await opened.ping())
-                await asyncio.sleep(PULSE)
+                await asyncio.sleep(self._pulse_interval)
 
     async def check(self) -> None:
         """Ask the server whether it is there; `heard_at` tells of its answer. Never raises."""

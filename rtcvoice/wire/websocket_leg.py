@@ -17,7 +17,7 @@ from rtcvoice.errors import TransportError
 from rtcvoice.rest.signaling import Signaling
 from rtcvoice.wire.early_texts import EarlyTexts
 from rtcvoice.wire.rtp import RtpPacket
-from rtcvoice.wire.websocket import WebSocketTransport
+from rtcvoice.wire.websocket import PULSE, WebSocketTransport
 
 __all__ = ["EventTrack", "WebSocketLeg"]
 
@@ -39,6 +39,7 @@ class WebSocketLeg(Generic[TrackT]):
     """Socket, track and identity of one connection; `aclose()` ends all of it. Event loop only.
 
     It takes over `signaling` and closes it. `headers` hold the key.
+    `pulse`: see `WebSocketTransport`.
     """
 
     audio_in_events: Literal[True] = True
@@ -53,12 +54,19 @@ class WebSocketLeg(Generic[TrackT]):
         headers: Mapping[str, str],
         tls: ssl.SSLContext | None = None,
         proxy: str | None = None,
+        pulse: float = PULSE,
     ) -> None:
         self.signaling = signaling
         self.track = track
         self._early = EarlyTexts(self._lost)
         self.transport = WebSocketTransport(
-            url, headers=headers, tls=tls, proxy=proxy, on_text=self._early, on_lost=self._lost
+            url,
+            headers=headers,
+            tls=tls,
+            proxy=proxy,
+            pulse=pulse,
+            on_text=self._early,
+            on_lost=self._lost,
         )
         track.send_by(self.transport)
         self.call_id = ""
