@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from live import eventually
 
 from rtcvoice.cli import main
 from rtcvoice.cli.options import COMMANDS, parse
@@ -129,6 +130,7 @@ async def test_a_signal_hangs_up(server: Emulator, tmp_path: Path, number: signa
     )
     assert process.stdout is not None
     assert b"connected" in await process.stdout.readline()
+    await eventually((tmp_path / "a.wav").exists)  # in a first call sound begins a moment later
     process.send_signal(number)
     code, _, errors = await finish(process)
     assert (code, errors) == (128 + number, "")
