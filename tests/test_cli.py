@@ -130,7 +130,8 @@ async def test_a_signal_hangs_up(server: Emulator, tmp_path: Path, number: signa
     )
     assert process.stdout is not None
     assert b"connected" in await process.stdout.readline()
-    await eventually((tmp_path / "a.wav").exists)  # in a first call sound begins a moment later
+    # In a first call sound begins a moment after it is up.
+    await eventually(lambda: (tmp_path / "a.wav").exists() and (tmp_path / "a.wav").stat().st_size)
     process.send_signal(number)
     code, _, errors = await finish(process)
     assert (code, errors) == (128 + number, "")
