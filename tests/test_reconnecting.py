@@ -900,6 +900,9 @@ def test_a_microphone_runs_on_and_is_remembered(scene):
 def test_options_are_checked():
     with pytest.raises(ConfigError, match="reconnect= is a bool"):
         rtcvoice.connect(reconnect=True, api_key="sk-test")  # type: ignore[arg-type]
+    for seconds in (-1, float("nan"), float("inf"), 10**400):
+        with pytest.raises(ConfigError, match="must be a number of seconds"):
+            Reconnect(window=seconds)
 
 
 # -- real calls ------------------------------------------------------------------------------------

@@ -23,7 +23,11 @@ PORTS = (443, 3478)
 """OpenAI's port and Azure's."""
 
 
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_HOLD_IPV4 = tuple(map(ipaddress.ip_network, ("64:ff9b::/96", "::ffff:0:0:0/96", "::/96")))
+"""NAT64 (RFC 6052), IPv4-translated (RFC 2765), IPv4-compatible (RFC 4291): IPv4 in the end."""
+
+_LOCAL_NAT64 = ipaddress.ip_network("64:ff9b:1::/48")
+"""Addresses of translators of one's own network, to whatever they lead (RFC 8215)."""
 
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -61,7 +65,8 @@ def _meant(address: Address) -> Address:
     """Return the IPv4 address that an IPv6 one leads to, if it does."""
     if isinstance(address, ipaddress.IPv4Address):
         return address
-    if address in _NAT64:
+    special = address.is_loopback or address.is_unspecified  # they lie in ::/96, too
+    if not special and any(address in network for network in _HOLD_IPV4):
         return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
     return address.ipv4_mapped or address.sixtofour or address
 
@@ -78,7 +83,7 @@ def _refusal(words: list[str], host: str, port: int, reach: Reach) -> str:
         return f"{at} is an address of this machine or of its link only"
     if reach is Reach.PRIVATE:
         return ""
-    if not address.is_global:
+    if not address.is_global or address in _LOCAL_NAT64:
         return f"{at} is a private address, and the server is a public one"
     if port not in PORTS:
         return f"{at} has another port than {' and '.join(map(str, PORTS))}"
