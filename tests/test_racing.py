@@ -126,6 +126,15 @@ def test_a_race_that_is_given_up_leaves_nothing_running():
     assert socket.cancelled
 
 
+@pytest.mark.parametrize("at", [0.1, 6.0])
+def test_a_handshake_that_fails_is_told_and_not_got_around(at):
+    """Another certificate than the announced one may be somebody in between."""
+    wrong = TransportError("another certificate than the announced one", stage="dtls")
+    raised, when, _ = race(Maker("webrtc", at, wrong), Maker("socket", 30.0))
+    assert raised is wrong
+    assert when == pytest.approx(at)
+
+
 def test_what_is_too_late_tells_of_both():
     webrtc, socket = Maker("webrtc", None), Maker("socket", 0.1, REFUSED)
 

@@ -153,8 +153,15 @@ async def _leg(connecting: Connecting | SocketConnecting) -> CallLeg:
 
 
 def _lost_its_way(task: asyncio.Task[CallLeg]) -> bool:
-    """Whether it failed on its way through the network, rather than at the server."""
-    return task.done() and not task.cancelled() and isinstance(task.exception(), TransportError)
+    """Whether it failed on its way through the network, rather than at the server.
+
+    A handshake that fails, as with another certificate than the announced one, is no lost way:
+    somebody may be in between, and that is told, not got around.
+    """
+    if not task.done() or task.cancelled():
+        return False
+    error = task.exception()
+    return isinstance(error, TransportError) and error.stage != "dtls"
 
 
 async def _close_aside(closing: Awaitable[None]) -> None:
