@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ async def livekit_client(url: str, question: bytes) -> None:
     """`openai.realtime.RealtimeModel` of the package `livekit-plugins-openai`."""
     import aiohttp
     from livekit import rtc
-    from livekit.agents import function_tool
+    from livekit.agents import APIConnectionError, APIConnectOptions, function_tool
     from livekit.agents.llm import FunctionCallOutput
     from livekit.plugins import openai
 
@@ -107,6 +108,17 @@ async def livekit_client(url: str, question: bytes) -> None:
         tell("error", "nobody" in str(error.error.body), error.error.body)
         await session.aclose()
         tell("close", True, "")
+
+        once = APIConnectOptions(max_retry=0)
+        wrong = openai.realtime.RealtimeModel(
+            model=MODEL, base_url=url, api_key="no key", http_session=http, conn_options=once
+        ).session()
+        wrong.on("error", errors.put_nowait)
+        error = await asyncio.wait_for(errors.get(), TIMEOUT)
+        cause = str(error.error.__cause__)
+        tell("wrong key", "401" in cause, cause)
+        with suppress(APIConnectionError):  # told again at the end
+            await wrong.aclose()
 
 
 async def pipecat_client(url: str, question: bytes) -> None:
@@ -285,7 +297,7 @@ async def pydantic_client(url: str, question: bytes) -> None:
 
         await session.send(LONG)
         async with asyncio.timeout(TIMEOUT):
-            while (await anext(events)).event_kind != "part_delta":
+            while not getattr(getattr(await anext(events), "delta", None), "audio_chunk", None):
                 pass
         await session.interrupt(played_ms=100)
         kept = await events_until(over, RealtimeSessionErrorEvent)

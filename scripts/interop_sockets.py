@@ -147,7 +147,7 @@ async def agents_client(url: str, question: bytes) -> None:
         await until(events, "audio")
         await session.interrupt()
         seen = await until(events, "audio_interrupted", "audio_end")
-        tell("interruption", True, seen[-1].type)
+        tell("interruption", seen[-1].type == "audio_interrupted", seen[-1].type)
         errors = [e for e in seen if e.type == "error"]
         tell("no errors", not errors, errors)
     tell("close", True, "")
