@@ -114,7 +114,7 @@ async def openai_client(url: str, question: bytes) -> None:
 async def agents_client(url: str, question: bytes) -> None:
     """`RealtimeRunner` of the package `openai-agents`."""
     from agents import function_tool, set_tracing_disabled
-    from agents.realtime import RealtimeAgent, RealtimeRunner
+    from agents.realtime import RealtimeAgent, RealtimeModelSendRawMessage, RealtimeRunner
 
     set_tracing_disabled(True)
 
@@ -150,6 +150,10 @@ async def agents_client(url: str, question: bytes) -> None:
         tell("interruption", seen[-1].type == "audio_interrupted", seen[-1].type)
         errors = [e for e in seen if e.type == "error"]
         tell("no errors", not errors, errors)
+        message = {"type": "conversation.item.delete", "other_data": {"item_id": "nobody"}}
+        await session.model.send_event(RealtimeModelSendRawMessage(message=message))
+        seen = await until(events, "error")
+        tell("error", "nobody" in str(seen[-1].error), seen[-1].error)
     tell("close", True, "")
 
 
