@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import deque
 
 from .records import Part
@@ -15,7 +16,7 @@ AUDIO_KEPT = 4 << 20
 """Characters of sound that we sent, as base64, that are kept for another session: 65 s."""
 
 
-class _Kept:
+class _Kept(ABC):
     """Parts with something large, from the oldest to the newest."""
 
     def __init__(self, most: int) -> None:
@@ -29,9 +30,9 @@ class _Kept:
         while self._size > self._most and len(self._parts) > 1:
             self._size -= self._forget(self._parts.popleft())
 
+    @abstractmethod
     def _forget(self, part: Part) -> int:
         """Let go of what a part has; return its size."""
-        raise NotImplementedError
 
 
 class KeptImages(_Kept):
