@@ -140,12 +140,16 @@ def allowed(value, schema):
                 and value % schema.get("multipleOf", value or 1) == 0
             )
         case "array":
-            fits = schema["minItems"] <= len(value) <= schema["maxItems"]
+            fits = (
+                isinstance(value, list) and schema["minItems"] <= len(value) <= schema["maxItems"]
+            )
             return fits and all(allowed(entry, schema["items"]) for entry in value)
         case "object":
             known = schema["properties"]
-            return set(schema["required"]) <= value.keys() and all(
-                allowed(content, known[name]) for name, content in value.items() if name in known
+            return (
+                isinstance(value, dict)
+                and set(schema["required"]) <= value.keys()
+                and all(allowed(each, known[name]) for name, each in value.items() if name in known)
             )
     return True
 
