@@ -11,6 +11,7 @@ The walk, in the order of a message's life:
     items                what a conversation is made of: messages, function calls, MCP calls
     session, responses   the configuration of a session; what a response is asked for and yields
     base                 what all structs share; UnknownEvent
+    live                 the events of the Live API (GPT-Live), by the same rules
 
 Class names follow the wire names: `response.output_text.delta` is `ResponseOutputTextDelta`,
 `error` is `ErrorEvent`. `event.type` (and `ResponseOutputTextDelta.type`) is the wire name, and
@@ -19,6 +20,7 @@ text, optional fields are `| None`, unknown fields are ignored. An event that ca
 an `UnknownEvent`, an item that cannot be an `UnknownItem`: `decode` raises nothing.
 """
 
+from rtcvoice.events import live
 from rtcvoice.events.base import FromServer, UnknownEvent
 from rtcvoice.events.codec import BETA_NAMES, as_dict, decode, decode_client, encode, is_beta
 from rtcvoice.events.conversation_events import (
@@ -285,4 +287,5 @@ __all__ = [
     "decode_client",
     "encode",
     "is_beta",
+    "live",
 ]

@@ -43,7 +43,7 @@ BETA_NAMES: Mapping[str, str] = {
 
 # What a malformed, undecodable or absurdly nested text makes msgspec raise. ValueError: text
 # with lone surrogates has no UTF-8 form; RecursionError: brackets by the thousand.
-_UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
+UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 
 # Stands where an item is while the event around it is converted.
 _BLANK = {"type": "function_call_output", "call_id": "", "output": ""}
@@ -83,23 +83,28 @@ def decode(text: str | bytes) -> ReceivedEvent:
     """
     try:
         return _server_decoder.decode(text)
-    except _UNREADABLE as exc:
-        return cast(ReceivedEvent, _salvage_server(text, exc))
+    except UNREADABLE as exc:
+        return cast(ReceivedEvent, salvaged_of_server(text, exc, SERVER_EVENTS))
 
 
 def decode_client(text: str | bytes) -> ClientEvent | UnknownEvent:
     """The event in one message of a client: for servers, tests and tools. Never raises."""
     try:
         return _client_decoder.decode(text)
-    except _UNREADABLE as exc:
-        return cast(ClientEvent, _salvage_client(text, exc))
+    except UNREADABLE as exc:
+        return cast(ClientEvent, salvaged_of_client(text, exc, CLIENT_EVENTS))
 
 
 def encode(event: ClientEvent) -> str:
     """The text that sends `event`; ConfigError if a value in it cannot be written as JSON."""
+    return written(event)
+
+
+def written(event: Tagged) -> str:
+    """What `encode` does, for the events of either API."""
     try:
         return _encoder.encode(event).decode()
-    except (TypeError, *_UNREADABLE) as exc:
+    except (TypeError, *UNREADABLE) as exc:
         hint = "use text, numbers, booleans, None, lists and dicts with text keys"
         if isinstance(exc, UnicodeEncodeError):
             hint = "its text was decoded wrongly: read it as UTF-8, or with errors='replace'"
@@ -126,19 +131,24 @@ def is_beta(name: str) -> str | None:
     return BETA_NAMES.get(name)
 
 
-def _salvage_server(text: str | bytes, cause: Exception) -> Tagged | UnknownEvent:
-    """The best reading of a text of the server that the fast path refused because of `cause`."""
+def salvaged_of_server(
+    text: str | bytes, cause: Exception, table: Mapping[str, type[Tagged]]
+) -> Tagged | UnknownEvent:
+    """The best reading of a text of a server that the fast path refused because of `cause`.
+
+    `table` has the events that the server may send.
+    """
     try:
         data = msgspec.json.decode(text)
-    except _UNREADABLE as exc:
+    except UNREADABLE as exc:
         try:
             data = loose_json(text)
-        except _UNREADABLE:
+        except UNREADABLE:
             return UnknownEvent("", {}, f"unreadable as JSON: {exc}")
     name = _name_in(data, cause)
     if isinstance(name, UnknownEvent):
         return name
-    cls = SERVER_EVENTS.get(name)
+    cls = table.get(name)
     if cls is None:
         return UnknownEvent(name, data)
     reader = LenientReader()
@@ -168,21 +178,26 @@ def _name_in(data: Any, cause: Exception) -> str | UnknownEvent:
     return name
 
 
-def _salvage_client(text: str | bytes, cause: Exception) -> Tagged | UnknownEvent:
-    """The best reading of a client's text that the fast path refused because of `cause`."""
+def salvaged_of_client(
+    text: str | bytes, cause: Exception, table: Mapping[str, type[Tagged]]
+) -> Tagged | UnknownEvent:
+    """The best reading of a client's text that the fast path refused because of `cause`.
+
+    `table` has the events that the client may send.
+    """
     try:
         data = msgspec.json.decode(text)
-    except _UNREADABLE as exc:
+    except UNREADABLE as exc:
         return UnknownEvent("", {}, f"unreadable as JSON: {exc}")
     name = _name_in(data, cause)
     if isinstance(name, UnknownEvent):
         return name
-    cls = CLIENT_EVENTS.get(name)
+    cls = table.get(name)
     if cls is None:
         return UnknownEvent(name, data)
     try:
         return _convert(data, cls)
-    except _UNREADABLE as exc:
+    except UNREADABLE as exc:
         return UnknownEvent(name, data, str(exc))
 
 
@@ -213,5 +228,5 @@ def _item(data: dict[str, Any]) -> Tagged | UnknownItem:
         return UnknownItem(name, data)
     try:
         return msgspec.convert(data, cls)
-    except _UNREADABLE as exc:
+    except UNREADABLE as exc:
         return UnknownItem(name, data, str(exc))

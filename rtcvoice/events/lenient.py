@@ -140,8 +140,9 @@ class LenientReader:
         if _is_struct(kind):
             if isinstance(value, dict):
                 return self.struct(kind, value, path)
-            if isinstance(value, str) and kind in _WORDS:
-                return self.struct(kind, {_WORDS[kind]: value}, path)
+            word = next((_WORDS[base] for base in kind.__mro__ if base in _WORDS), None)
+            if isinstance(value, str) and word is not None:
+                return self.struct(kind, {word: value}, path)
         raise UnusableError(f"`{path}` cannot be used")
 
     def _entries(self, values: list[Any], annotation: Any, path: str) -> Iterator[Any]:

@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from rtcvoice.events.base import Tagged
 from rtcvoice.events.from_server import ReceivedEvent
+from rtcvoice.events.live.from_server import KnownLiveEvent
 from rtcvoice.system.public import public
 
 __all__ = [
@@ -232,8 +233,8 @@ KnownLocalEvent: TypeAlias = (
     | ToolStarted
 )
 
-ServerEvent: TypeAlias = ReceivedEvent | KnownLocalEvent
-"""Whatever a reader of a call's events may get."""
+ServerEvent: TypeAlias = ReceivedEvent | KnownLiveEvent | KnownLocalEvent
+"""Whatever a reader of a call's events may get, with either API."""
 
 LOCAL_EVENTS: dict[str, type[LocalEvent]] = {cls.type: cls for cls in get_args(KnownLocalEvent)}
 """The events of the call itself, by type."""
