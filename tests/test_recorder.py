@@ -384,7 +384,13 @@ async def test_a_real_call_is_recorded(tmp_path):
     ]
     events = lines(folder, "events.jsonl")
     local = [line["event"]["type"] for line in events if line["dir"] == "local"]
-    assert local == ["rtcvoice.leg_up", "rtcvoice.tool_started", "rtcvoice.tool_finished"]
+    assert local == [
+        "rtcvoice.leg_up",
+        "rtcvoice.tool_started",
+        "rtcvoice.tool_finished",
+        "rtcvoice.speech_began",
+        "rtcvoice.speech_ended",
+    ]
     assert lines(folder, "stats.jsonl")[-1]["stats"]["uplink"]["packets_sent"] > 0
     assert KEY not in "".join(path.read_text() for path in folder.glob("*.json*"))
 

@@ -13,10 +13,12 @@ from rtcvoice import ReplaySource
 from rtcvoice.cli import main
 from rtcvoice.emulator import Strike, Turn
 from rtcvoice.emulator.voice import prompt_path
-from rtcvoice.recording.acts import READY, ActKind, Mark, MarkKind, acts_of
+from rtcvoice.recording.acts import ActKind
 from rtcvoice.recording.compared import Course, ReplayResult
 from rtcvoice.recording.given_tools import GivenTools, ToolRun
+from rtcvoice.recording.marks import READY, Mark, MarkKind
 from rtcvoice.recording.reading import EventLine
+from rtcvoice.recording.user_acts import acts_of
 
 pytestmark = pytest.mark.usefixtures("no_stray_errors")
 
@@ -47,6 +49,10 @@ def written(time, text):
     return sent(time, "conversation.item.create", item=item)
 
 
+def asked(time, text):
+    return [written(time, text), sent(time, "response.create")]
+
+
 SESSION = heard(1.0, "session.created", session={"type": "realtime"})
 
 CALL = [
@@ -70,7 +76,7 @@ CALL = [
 
 
 def test_acts_are_bound_to_what_was_heard_before_them():
-    acts, _ = acts_of(CALL)
+    acts, *_ = acts_of(CALL)
     assert [(act.kind, round(act.begin, 2), act.mark, round(act.delay, 2)) for act in acts] == [
         (ActKind.SPEAKS, 1.4, READY, 0.4),
         (ActKind.SPEAKS, 6.4, Mark(MarkKind.BEGAN, 0), 1.4),  # an interruption
@@ -93,7 +99,7 @@ def test_push_to_talk_is_done_again():
         sent(4.1, "response.create"),
         sent(6.0, "input_audio_buffer.commit"),
     ]
-    acts, _ = acts_of(lines)
+    acts, *_ = acts_of(lines)
     assert [(act.kind, act.begin, act.end, act.answered) for act in acts] == [
         (ActKind.SPEAKS, 0.0, 4.0, False),
         (ActKind.COMMITS, 4.0, 4.0, True),
@@ -262,7 +268,7 @@ async def test_a_spoken_call_is_replayed_on_the_emulator_with_the_same_turns(tmp
 
 async def test_what_does_not_come_is_not_waited_for_for_ever(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr("rtcvoice.recording.replay.PATIENCE", 0.05)
-    lines = [SESSION, created(1.0, "resp_1"), done(1.0, "resp_1"), written(1.1, "Hello?")]
+    lines = [SESSION, created(1.0, "resp_1"), done(1.0, "resp_1"), *asked(1.1, "Hello?")]
     source = ReplaySource(recording(tmp_path / "a", {"type": "realtime"}, *lines))
     async with (
         BentEmulator(audio="instant") as server,

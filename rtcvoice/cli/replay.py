@@ -20,11 +20,17 @@ __all__ = ["run"]
 async def run(options: argparse.Namespace) -> int:
     """Replay the call and show what differs; return the exit code."""
     check_script(options)
-    source = await in_thread(rtcvoice.ReplaySource, options.folder, by_clock=options.by_clock)
     async with AsyncExitStack() as stack:
         if options.emulator:
             await use_emulator(options, stack)
-        session = {**source.options, **session_from(options)}
+        session = session_from(options)
+        source = await in_thread(
+            rtcvoice.ReplaySource,
+            options.folder,
+            by_clock=options.by_clock,
+            tools=session.pop("tools", None),
+        )
+        session = {**source.options, **session}
         async with rtcvoice.connect(source=source, sink=None, **session) as call:
             result = await source.replay(call)
     for line in str(result).splitlines():

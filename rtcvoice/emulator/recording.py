@@ -4,7 +4,8 @@
     DIR/rtc_.../call.json      {"format": 1, "call_id": "rtc_...", "began_at": 1796000000.123, ...}
     DIR/rtc_.../audio.wav      24 kHz; left what the user said, as it was heard, right the assistant
 
-The format is that of the client's recordings (`recording/format.py`), seen from this side. The call
+The format is that of the client's recordings (`recording/format.py`), seen from this side. Events
+that carry sound over a WebSocket are kept without it: it is in `audio.wav`. The call
 began with the offer: before the connection stood there is silence.
 
 Lines go to the disk as they come, audio once a second with a true header: a killed process leaves
@@ -25,7 +26,7 @@ import numpy as np
 from rtcvoice.emulator.session.outputs import RATE_HZ, Pcm
 from rtcvoice.errors import ConfigError
 from rtcvoice.recording.format import AUDIO, EVENTS, FORMAT, CallFolder, LineFile, StereoWave
-from rtcvoice.recording.masks import masked_value
+from rtcvoice.recording.masks import masked_value, without_sound
 
 __all__ = [
     "NO_RECORDER",
@@ -153,7 +154,9 @@ class Recorder:
         """Write an event; `direction` is the emulator's view: "in" came from the client."""
         seen = "out" if direction == "in" else "in"
         is_text = event.get("type") == "" and "text" in event
-        self._line(dir=seen, **({"text": event["text"]} if is_text else {"event": event}))
+        self._line(
+            dir=seen, **({"text": event["text"]} if is_text else {"event": without_sound(event)})
+        )
 
     def said(self, samples: Pcm) -> None:
         """Keep it until the user's side is as far."""

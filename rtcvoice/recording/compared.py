@@ -13,8 +13,8 @@ from rtcvoice.conversation.state.conversation import ConversationState
 from rtcvoice.errors import one_line
 from rtcvoice.system.public import public
 
-from .acts import server_event
 from .given_tools import runs_of
+from .marks import server_event
 from .reading import RecordedCall
 
 __all__ = ["Course", "ReplayResult", "Said", "course_of"]
@@ -65,6 +65,8 @@ class ReplayResult:
 
     recorded: Course
     now: Course
+    left_out: tuple[str, ...] = ()
+    """What the recorded user did that was not done again, in a line each."""
 
     @property
     def differences(self) -> list[str]:
@@ -99,7 +101,7 @@ class ReplayResult:
             sign = "=" if a and b and _bare(a) == _bare(b) else "!"
             lines += [f"{sign} recorded  {_shown(a)}", f"  now       {_shown(b)}"]
         others = [each for each in self.differences if not each.startswith("turn")]
-        return "\n".join([*lines, *others])
+        return "\n".join([*lines, *others, *(f"left out: {each}" for each in self.left_out)])
 
 
 def course_of(recorded: RecordedCall) -> Course:

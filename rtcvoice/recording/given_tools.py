@@ -14,7 +14,7 @@ from rtcvoice.conversation.tools.function_tool import NAME, Tool
 from rtcvoice.conversation.tools.schema import Arguments
 from rtcvoice.conversation.tools.toolset import MOST_TOOLS, TIMEOUT, ToolSet
 
-from .acts import server_event
+from .marks import server_event
 from .reading import EventLine
 
 __all__ = ["GivenTools", "ToolRun", "runs_of"]

@@ -7,7 +7,10 @@ from typing import Any
 from rtcvoice.call import facts
 from rtcvoice.call.facts import Fact
 
-__all__ = ["local_event"]
+__all__ = ["SPEECH_BEGAN", "SPEECH_ENDED", "local_event"]
+
+SPEECH_BEGAN, SPEECH_ENDED = "rtcvoice.speech_began", "rtcvoice.speech_ended"
+"""The assistant's voice begins to be heard, and ends: over a WebSocket no event tells it."""
 
 
 def local_event(fact: Fact) -> dict[str, Any] | None:
@@ -36,6 +39,10 @@ def local_event(fact: Fact) -> dict[str, Any] | None:
                 "message": fact.output,
                 "failure": str(fact.failure),
             }
+        case facts.SpeechBegan(side="assistant"):
+            return {"type": SPEECH_BEGAN, "side": fact.side, "id": fact.id}
+        case facts.SpeechEnded(side="assistant"):
+            return {"type": SPEECH_ENDED, "side": fact.side, "id": fact.id, "cut": fact.cut}
         case facts.LimitTold():
             return {
                 "type": "rtcvoice.limit_reached" if fact.reached else "rtcvoice.limit_near",

@@ -7,7 +7,7 @@ from typing import Any
 
 from rtcvoice.masking import masked
 
-__all__ = ["masked_text", "masked_value"]
+__all__ = ["masked_text", "masked_value", "sound_size", "without_sound"]
 
 HIDDEN = "***"
 
@@ -28,10 +28,14 @@ _SCHEMAS = {"parameters", "json_schema", "input_schema"}
 _MEDIA = {"audio", "image_url", "delta", "b64_json", "data"}
 """Fields that may hold audio or an image in base64."""
 
+_SOUND = {"audio.delta": "delta", "audio_buffer.append": "audio"}
+"""Ends of the names of events that carry the call's sound over a WebSocket, and what holds it."""
+
 _LONG = 1000
 """Characters from which on base64 is no word."""
 
 _BASE64 = re.compile(r"(data:[\w/+.;=-]{0,100},)?[A-Za-z0-9+/_-]+={0,2}\Z")
+_BYTES = re.compile(r"<(\d{1,10}) bytes>\Z")
 _QUERY = re.compile(
     r"(\b[a-z][a-z0-9+.-]{1,20}://[^\s\"'<>?#]{0,2000})\?[^\s\"'<>#]*", re.IGNORECASE
 )
@@ -72,6 +76,26 @@ def masked_value(value: Any, *, raw: bool = False, field: str = "", depth: int =
     if isinstance(value, list | tuple):
         return [masked_value(each, raw=raw, field=field, depth=deeper) for each in value]
     return value
+
+
+def without_sound(event: dict[str, Any]) -> dict[str, Any]:
+    """Return an event without the sound that it carries: `"<960 bytes>"` stands in its place.
+
+    For recordings whose audio files have it. Clips in messages stay: they are in no such file.
+    """
+    kind = event.get("type")
+    ends = (end for end in _SOUND if isinstance(kind, str) and kind.endswith(end))
+    field = _SOUND.get(next(ends, ""))
+    if field is None or not isinstance(sound := event.get(field), str):
+        return event
+    return {**event, field: f"<{sound_size(sound)} bytes>"}
+
+
+def sound_size(sound: str) -> int:
+    """Return how many bytes of sound base64 holds, or what stands in its place tells."""
+    if (told := _BYTES.match(sound)) is not None:
+        return int(told[1])
+    return max(0, len(sound) * 3 // 4 - sound[-2:].count("="))
 
 
 def _is_secret(name: object, value: object) -> bool:

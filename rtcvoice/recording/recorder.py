@@ -34,7 +34,7 @@ from .format import (
     folder_name,
 )
 from .local_events import local_event
-from .masks import masked_text, masked_value
+from .masks import masked_text, masked_value, without_sound
 from .options import Recording, remove_old
 from .timeline import LEFT, RIGHT, Timeline
 
@@ -352,5 +352,5 @@ def _event(text: str, *, raw: bool) -> dict[str, Any]:
     except (ValueError, RecursionError):
         event = None
     if isinstance(event, dict):
-        return {"event": masked_value(event, raw=raw)}
+        return {"event": masked_value(event if raw else without_sound(event), raw=raw)}
     return {"text": masked_text(text)}

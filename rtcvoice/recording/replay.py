@@ -4,9 +4,10 @@
     async with rtcvoice.connect(source=source, **source.options) as call:
         print(await source.replay(call))
 
-What was said is played, what was written is sent, at the same moments relative to the other side's
-answers, or by the clock. Tools give back what was recorded. Of the recording only sound, words and
-settings of the session are taken: no address, no key, no path, no code.
+What was said is played, what was written or shown is sent, answers are stopped and the session is
+changed, at the same moments relative to the other side's answers, or by the clock. Tools give back
+what was recorded. Of the recording only sound, pictures, words and settings of the session are
+taken: no address, no key, no path, no code.
 """
 
 from __future__ import annotations
@@ -14,22 +15,29 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from rtcvoice.capture.source import PacedSource
-from rtcvoice.errors import CallEnded, ConfigError
+from rtcvoice.config.call_config import CHANGEABLE
+from rtcvoice.conversation.tools.toolset import ToolSet
+from rtcvoice.errors import CallEnded, ConfigError, RtcVoiceError
+from rtcvoice.events import InputAudioBufferClear, InputAudioBufferCommit
+from rtcvoice.masking import masked
 from rtcvoice.sound import numpy_later as np
 from rtcvoice.sound.samples import DEFAULT_RATE, OPUS_RATES, Samples
 from rtcvoice.system import clock
 from rtcvoice.system.public import public
 from rtcvoice.system.threads import in_thread
 
-from .acts import READY, Act, ActKind, Mark, MarkKind, Marks, acts_of
+from .acts import Act, ActKind
 from .compared import Course, ReplayResult, course_of
-from .given_tools import GivenTools, runs_of
+from .given_tools import GivenTools, ToolRun, runs_of
+from .marks import READY, Mark, MarkKind, Marks
 from .reading import RecordedCall
 from .session_taken import session_taken
+from .user_acts import acts_of
 
 if TYPE_CHECKING:
     from rtcvoice.call.call import Call
@@ -54,9 +62,16 @@ class ReplaySource(PacedSource):
 
     folder: of one call, the client's recording or the emulator's.
     by_clock: act at the recorded times, whatever the other side does meanwhile.
+    tools: functions to be run, as `connect` takes them. None: what was recorded is given back.
     """
 
-    def __init__(self, folder: str | os.PathLike[str], *, by_clock: bool = False) -> None:
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        by_clock: bool = False,
+        tools: ToolSet | Iterable[Callable[..., object] | Mapping[str, object]] | None = None,
+    ) -> None:
         recorded = RecordedCall(folder)
         with recorded.audio() as audio:
             rate = audio.rate or DEFAULT_RATE
@@ -65,10 +80,14 @@ class ReplaySource(PacedSource):
         super().__init__(rate=rate)
         self._recorded = recorded
         self._by_clock = by_clock
-        self._acts, self._marks_then = acts_of(recorded.events())
+        self._acts, self._marks_then, self.left_out = acts_of(recorded.events())
+        """What the recorded user did that is not done again, in a line each."""
         taken = session_taken(recorded)
-        self.tools = GivenTools(taken.tools, runs_of(recorded.events()))
-        """The session's functions: each gives back what was recorded."""
+        self._runs: list[ToolRun] | None = None if tools is not None else runs_of(recorded.events())
+        self.tools = (
+            ToolSet.of(tools) if self._runs is None else GivenTools(taken.tools, self._runs)
+        )
+        """The session's functions: each gives back what was recorded, if no others were given."""
         self.options: dict[str, Any] = {**taken.options, "tools": self.tools}
         """The settings of the recorded session, as `connect` takes them; with `tools`."""
         self.recorded: Course = course_of(recorded)
@@ -77,32 +96,38 @@ class ReplaySource(PacedSource):
         self._spoken = asyncio.Event()
         self._marks = Marks()
         self._reached = asyncio.Event()
+        self._session: dict[str, Any] = {}
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._ended: CallEnded | None = None
+        self._now = clock.now
 
     async def replay(self, call: Call) -> ReplayResult:
         """Do everything that the user did; return how both calls went, once all is answered.
 
-        Raises CallEnded when the new call ends before that by a failure.
+        What the new call refuses of it is logged, and left out. Raises CallEnded when the new call
+        ends before that by a failure.
         """
-        course, began = Course(), clock.now()
+        course, self._now = Course(), clock.of_loop(asyncio.get_running_loop())
+        began, self._session = self._now(), dict(self.options)
         watching = [
-            asyncio.create_task(self._watch(call, course, began)),
+            asyncio.create_task(self._watch(call, course)),
             asyncio.create_task(_note_turns(call, course)),
         ]
         try:
             self._reach(READY, began)
             for number, act in enumerate(self._acts):
                 await self._wait_for(act, began)
-                await self._do(act, call)
-                self._reach(Mark(MarkKind.ACTED, number), clock.now())
+                await self._do(act, call, number)
+            await self._finish_acts()
             self._finished.set()
             await self._answered(call)
         finally:
             self._finished.set()
-            for task in watching:
+            for task in (*watching, *self._under_way):
                 task.cancel()
-            await asyncio.gather(*watching, return_exceptions=True)
+            await asyncio.gather(*watching, *self._under_way, return_exceptions=True)
         course.waits = [latency.seconds for latency in call.latency]
-        return ReplayResult(recorded=self.recorded, now=course)
+        return ReplayResult(recorded=self.recorded, now=course, left_out=tuple(self.left_out))
 
     def _next(self, count: int) -> Samples:
         part, self._speech = self._speech[:count], self._speech[count:]
@@ -118,7 +143,7 @@ class ReplaySource(PacedSource):
         """Return when it is time for an act."""
         ready = self._marks_then.times.get(READY, 0.0)
         if self._by_clock:
-            await _sleep_until(began + act.begin - ready)
+            await self._sleep_until(began + act.begin - ready)
             return
         at = self._marks.times.get(act.mark)
         if at is None:
@@ -130,14 +155,15 @@ class ReplaySource(PacedSource):
                     while (at := self._marks.times.get(act.mark)) is None:
                         self._reached.clear()
                         await self._reached.wait()
+                        self._check_end()
         if at is None:
             logger.warning("x the answer that was waited for does not come: the replay goes on")
             return
-        await _sleep_until(min(at + act.delay, clock.now() + LONGEST_WAIT))
+        await self._sleep_until(min(at + act.delay, self._now() + LONGEST_WAIT))
 
     async def _answered(self, call: Call) -> None:
         """Return when the call is idle and stays so, or has ended normally."""
-        spoke = any(act.kind is not ActKind.WRITES for act in self._acts[-1:])
+        spoke = any(act.kind is ActKind.SPEAKS for act in self._acts[-3:])
         quiet = QUIET_AFTER_SPEECH if spoke else QUIET_AFTER_TEXT
         try:
             while True:
@@ -150,20 +176,85 @@ class ReplaySource(PacedSource):
             if not end.normal:
                 raise
 
-    async def _do(self, act: Act, call: Call) -> None:
+    async def _do(self, act: Act, call: Call, number: int) -> None:
+        """Begin an act; what takes time goes on beside those that follow."""
+        if act.kind is ActKind.SPEAKS:
+            # Somebody may press a key while speaking, but speaks once at a time.
+            await self._finish_acts(ActKind.SPEAKS)
+        elif act.kind is ActKind.COMMITS:
+            await self._finish_acts(ActKind.SPEAKS)
+        doing = self._done_with(self._work(act, call), act, number)
+        task = asyncio.create_task(doing, name=f"rtcvoice replay {act.kind.name}")
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        await asyncio.sleep(0)  # in order: a text is sent before the answer to it is stopped
+        if act.kind in (ActKind.CHANGES, ActKind.ADDS):
+            await asyncio.wait([task])
+        self._check_end()
+
+    async def _done_with(self, doing: Coroutine[Any, Any, None], act: Act, number: int) -> None:
+        try:
+            await doing
+        except CallEnded as end:
+            self._ended = end
+        except RtcVoiceError as exc:
+            logger.warning(
+                "x of the recorded call this cannot be done again (%s): %s",
+                act.kind.name.lower(),
+                masked(str(exc)),
+            )
+        self._reach(Mark(MarkKind.ACTED, number), self._now())
+
+    async def _finish_acts(self, kind: ActKind | None = None) -> None:
+        name = f"rtcvoice replay {kind.name}" if kind else "rtcvoice replay"
+        tasks = [task for task in self._under_way if task.get_name().startswith(name)]
+        if tasks:
+            await asyncio.wait(tasks, timeout=LONGEST_WAIT if kind is None else None)
+        self._check_end()
+
+    def _check_end(self) -> None:
+        if self._ended is not None and not self._ended.normal:
+            raise self._ended.again()
+
+    async def _work(self, act: Act, call: Call) -> None:
         match act.kind:
             case ActKind.SPEAKS:
                 await self._say(act.begin, act.end)
             case ActKind.WRITES:
-                await call.send(act.text)
+                clip = np.frombuffer(act.clip, "<i2").astype(np.int16) if act.clip else None
+                if act.answered:
+                    await call.ask(act.text, images=act.images, audio=clip, **act.options)
+                else:
+                    await call.send(act.text, images=act.images, audio=clip)
+            case ActKind.ADDS:
+                await call.seed(act.history)
+            case ActKind.CLEARS:
+                await call.send_event(InputAudioBufferClear())
             case ActKind.COMMITS:
-                from rtcvoice.events import InputAudioBufferCommit
-
                 await call.send_event(InputAudioBufferCommit())
                 if act.answered:
-                    await call.respond()
+                    await call.respond(**act.options)
             case ActKind.ASKS:
-                await call.respond()
+                await call.respond(**act.options)
+            case ActKind.STOPS:
+                await call.interrupt()
+            case ActKind.CHANGES:
+                await self._change(act, call)
+
+    async def _change(self, act: Act, call: Call) -> None:
+        """Change what is not so already: over a WebSocket the first change only sets it up."""
+        changes = {
+            name: value
+            for name, value in act.options.items()
+            if name in CHANGEABLE and self._session.get(name) != value
+        }
+        self._session |= changes
+        if act.tools is not None and self._runs is not None:
+            tools = GivenTools(act.tools, self._runs)
+            if tools.definitions != self.tools.definitions:
+                self.tools = changes["tools"] = tools
+        if changes:
+            await call.update(**changes)
 
     async def _say(self, begin: float, end: float) -> None:
         """Play a stretch of the recorded user's voice, and return when it was said."""
@@ -180,23 +271,25 @@ class ReplaySource(PacedSource):
 
     # -- what the other side does ---------------------------------------------------------------
 
+    async def _sleep_until(self, moment: float) -> None:
+        await asyncio.sleep(max(0.0, moment - self._now()))
+
     def _reach(self, mark: Mark, time: float) -> None:
         self._marks.note(mark, time)
         self._reached.set()
 
-    async def _watch(self, call: Call, course: Course, began: float) -> None:
-        with suppress(CallEnded):
+    async def _watch(self, call: Call, course: Course) -> None:
+        try:
             async for event in call:
-                self._marks.feed(event, clock.now())
+                self._marks.feed(event, self._now())
                 course.feed(event)
                 self._reached.set()
+        except CallEnded as end:
+            self._ended = end
+        self._reached.set()
 
 
 async def _note_turns(call: Call, course: Course) -> None:
     with suppress(CallEnded):
         async for turn in call.turns():
             course.turn(turn.role, turn.text, turn.status.value)
-
-
-async def _sleep_until(moment: float) -> None:
-    await asyncio.sleep(max(0.0, moment - clock.now()))

@@ -1,4 +1,4 @@
-"""The settings of a recorded session that a new call may have: plain values of known fields."""
+"""The settings of a recorded session and its responses that a new call may have: plain values."""
 
 from __future__ import annotations
 
@@ -6,15 +6,22 @@ from typing import Any, NamedTuple
 
 from rtcvoice import events
 
-from .acts import server_event
+from .marks import server_event
 from .reading import RecordedCall
 
-__all__ = ["Taken", "session_taken"]
+__all__ = ["Taken", "response_taken", "session_taken", "settings_taken"]
 
 _FIELDS = {
     "model": str,
     "instructions": str,
     "max_output_tokens": int | str,
+}
+
+_RESPONSE_FIELDS = {
+    "instructions": str,
+    "max_output_tokens": int | str,
+    "conversation": str,
+    "tool_choice": str,
 }
 
 _HEARING = ("turn_detection", "transcription", "noise_reduction")
@@ -33,12 +40,12 @@ class Taken(NamedTuple):
 
 def session_taken(recorded: RecordedCall) -> Taken:
     """Return what of a recorded session another call may have."""
-    session = _session(recorded)
-    options: dict[str, Any] = {}
-    for name, kind in _FIELDS.items():
-        value = session.get(name)
-        if isinstance(value, kind) and not isinstance(value, bool) and len(str(value)) < MOST_TEXT:
-            options[name] = value
+    return settings_taken(_session(recorded))
+
+
+def settings_taken(session: dict[str, Any]) -> Taken:
+    """Return what of a session's fields another call may have."""
+    options: dict[str, Any] = _known(session, _FIELDS)
     if session.get("output_modalities") in (["text"], ["audio"]):
         options["output_modalities"] = session["output_modalities"]
     audio = _dict(session.get("audio"))
@@ -53,6 +60,28 @@ def session_taken(recorded: RecordedCall) -> Taken:
         options["speed"] = float(speed)
     tools = session.get("tools")
     return Taken(options, tools if isinstance(tools, list) else [])
+
+
+def response_taken(params: dict[str, Any]) -> dict[str, Any]:
+    """Return what of one response's settings another call may ask for."""
+    options = _known(params, _RESPONSE_FIELDS)
+    if options.get("conversation") != "none":
+        options.pop("conversation", None)
+    if options.get("tool_choice") not in ("auto", "none", "required"):
+        options.pop("tool_choice", None)
+    if params.get("output_modalities") in (["text"], ["audio"]):
+        options["output_modalities"] = params["output_modalities"]
+    return options
+
+
+def _known(values: dict[str, Any], fields: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: value
+        for name, kind in fields.items()
+        if isinstance(value := values.get(name), kind)
+        and not isinstance(value, bool)
+        and len(str(value)) < MOST_TEXT
+    }
 
 
 def _session(recorded: RecordedCall) -> dict[str, Any]:

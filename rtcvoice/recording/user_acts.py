@@ -1,0 +1,56 @@
+"""What the user did in a recorded call, and after what of the other side's; pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import replace
+
+from rtcvoice import events
+
+from .acts import Act
+from .hand import Hand
+from .marks import READY, Mark, MarkKind, Marks, server_event
+from .reading import EventLine
+
+__all__ = ["acts_of"]
+
+MOST_ACTS = 2000
+
+
+def acts_of(lines: Iterable[EventLine]) -> tuple[list[Act], Marks, list[str]]:
+    """Return what the user did, in order; what the other side did; and what cannot be done again.
+
+    The last, in a line each: what the recording does not hold, or what is not taken from one.
+    """
+    hand, marks = Hand(), Marks()
+    for line in lines:
+        if line.leg:  # of a session that was being prepared: it repeats what was said
+            continue
+        if line.direction == "in":
+            event = server_event(line)
+            if isinstance(event, events.SessionCreated):
+                marks.note(READY, line.time)
+            marks.feed(event, line.time)
+            hand.hears(event, line.time)
+        elif line.direction == "out":
+            sent = events.decode_client(json.dumps(line.event))
+            if isinstance(sent, events.ConversationItemTruncate):
+                marks.cut(line.time)
+            hand.sends(sent, line.event, line.time)
+        else:
+            marks.feed_local(line.event, line.time)
+        if len(hand.acts) > MOST_ACTS:
+            hand.left_out.append(f"what follows after {MOST_ACTS} acts")
+            break
+    return _bound(hand.finished(), marks), marks, hand.left_out
+
+
+def _bound(acts: list[Act], marks: Marks) -> list[Act]:
+    """Bind each act to the mark before it."""
+    bound: list[Act] = []
+    for number, act in enumerate(acts):
+        mark, at = marks.last_before(act.begin)
+        bound.append(replace(act, mark=mark, delay=max(0.0, act.begin - at)))
+        marks.note(Mark(MarkKind.ACTED, number), act.end)
+    return bound
