@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from rtcvoice.call.call import Call
     from rtcvoice.call.connect import connect
     from rtcvoice.call.current import current_call
+    from rtcvoice.call.end_call import end_call
     from rtcvoice.call.legs import LegFacts
     from rtcvoice.call.life import CallState
     from rtcvoice.call.message import Clip, Image
@@ -109,6 +110,7 @@ if TYPE_CHECKING:
         ToolFailed,
         ToolFailure,
         ToolFinished,
+        ToolProgress,
         ToolStarted,
     )
     from rtcvoice.playout.file import FileSink
@@ -211,6 +213,7 @@ __all__ = [
     "ToolFailed",
     "ToolFailure",
     "ToolFinished",
+    "ToolProgress",
     "ToolSet",
     "ToolStarted",
     "TransportError",
@@ -220,8 +223,10 @@ __all__ = [
     "connect",
     "current_call",
     "devices",
+    "end_call",
     "prepare",
     "tool",
+    "tool_progress",
 ]
 
 _MODULES = ("blocking", "emulator", "errors", "events")
@@ -305,6 +310,7 @@ _MODULE_OF = {
     "ToolFailed": "rtcvoice.events.local",
     "ToolFailure": "rtcvoice.events.local",
     "ToolFinished": "rtcvoice.events.local",
+    "ToolProgress": "rtcvoice.events.local",
     "ToolSet": "rtcvoice.conversation.tools.toolset",
     "ToolStarted": "rtcvoice.events.local",
     "TransportError": "rtcvoice.errors",
@@ -314,8 +320,10 @@ _MODULE_OF = {
     "connect": "rtcvoice.call.connect",
     "current_call": "rtcvoice.call.current",
     "devices": "rtcvoice.device.host",
+    "end_call": "rtcvoice.call.end_call",
     "prepare": "rtcvoice.call.prepare",
     "tool": "rtcvoice.conversation.tools.function_tool",
+    "tool_progress": "rtcvoice.conversation.tools.later",
 }
 """Where the public names are; as the imports above have it, which only type checkers follow."""
 

@@ -46,6 +46,7 @@ class Runs:
         self.outputs: dict[str, str] = {}
         self.events: list[Any] = []
         self.left: list[str] = []
+        self.told: list[tuple[str, bool]] = []
         self.wanted = False
         self.function_names = {"by_hand"}
         self.message_limit = 65536
@@ -55,9 +56,12 @@ class Runs:
     def want_calls(self, on: bool) -> None:
         self.wanted = on
 
-    def answer_call(self, call_id: str, output: str) -> None:
+    def answer_call(self, call_id: str, output: str, *, speak: bool = True) -> None:
         assert call_id not in self.outputs, "answered twice"
         self.outputs[call_id] = output
+
+    async def tell_later(self, news: Callable[[], tuple[str, bool]]) -> None:
+        self.told.append(news())
 
     def ignore_call(self, call_id: str) -> None:
         self.left.append(call_id)
@@ -432,7 +436,7 @@ async def test_a_function_that_is_late_is_given_up_on() -> None:
         failed = await runs.failure("sleeps")
         assert failed.failure is ToolFailure.TIMED_OUT
         assert failed.message == "it took longer than 0.05 s"
-        assert stopped.is_set()
+        await eventually(stopped.is_set)
         began = time.monotonic()
         assert (await runs.failure("doze", seconds=0.3)).failure is ToolFailure.TIMED_OUT
         assert time.monotonic() - began < 0.25

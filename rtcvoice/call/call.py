@@ -7,6 +7,7 @@ the conversation, what is heard is the player's, the end is brought about by the
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Never, Unpack
@@ -53,6 +54,7 @@ class Call(EventVerbs):
         self._requests = roads.conversation.requests
         self._life = life
         self._goodbye: asyncio.Task[None] | None = None
+        self._ending: asyncio.Task[None] | None = None
         self.timings = timings
         """How long each stage of connecting took, in seconds."""
         roads.conversation.on_limit = self._limit_reached
@@ -324,6 +326,15 @@ class Call(EventVerbs):
             self.unmute()
         else:
             self.mute()
+
+    def end_after_answer(self, reason: CallEnded) -> None:
+        """Hang up once all is said and heard, the answer to the tool that asks this included."""
+        if self._ending is None:
+            self._ending = asyncio.create_task(
+                self._end_with(reason, drain=True),
+                name="rtcvoice hanging up after the answer",
+                context=contextvars.Context(),  # not the tool's, which would not wait for itself
+            )
 
     def _limit_reached(self, limit: LimitReached) -> None:
         """Hang up politely: nothing new is begun, what is being said is said to its end."""

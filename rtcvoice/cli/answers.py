@@ -6,13 +6,13 @@ import asyncio
 import sys
 from typing import Any
 
-from rtcvoice import Call, CallEnded, ToolCancelled, ToolFailed, ToolFinished, ToolStarted
+from rtcvoice import Call, CallEnded
 from rtcvoice.cli.notices import notice_of
 from rtcvoice.cli.output import LineWriter
 from rtcvoice.cli.screen import Screen
 from rtcvoice.cli.status import Status
 from rtcvoice.cli.summary import Summary
-from rtcvoice.cli.tool_lines import tool_line
+from rtcvoice.cli.tool_lines import TOOL_EVENTS, tool_line
 from rtcvoice.errors import clean
 
 __all__ = ["AnswerScreen"]
@@ -39,7 +39,7 @@ class AnswerScreen(Screen):
 
     def event(self, event: Any) -> None:
         """Tell what the model does with tools, and what the user should know."""
-        if isinstance(event, ToolStarted | ToolFinished | ToolFailed | ToolCancelled):
+        if isinstance(event, TOOL_EVENTS):
             self.notice(f"tool  {tool_line(event)}")
         elif text := notice_of(event):
             self.notice(text)

@@ -18,6 +18,7 @@ from rtcvoice import (
     ToolCancelled,
     ToolFailed,
     ToolFinished,
+    ToolProgress,
     ToolStarted,
     Turn,
     events,
@@ -102,7 +103,7 @@ class TranscriptScreen(Screen):
         match event:
             case events.SessionCreated() | events.SessionUpdated():
                 self._transcript.transcribes = _transcribes(event.session)
-            case ToolStarted() | ToolFinished() | ToolFailed() | ToolCancelled():
+            case ToolStarted() | ToolProgress() | ToolFinished() | ToolFailed() | ToolCancelled():
                 self._transcript.tool(event, clock.now())
                 self._show_finished()
         if notice := notice_of(event):

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, get_args
 
 import msgspec
 
-from rtcvoice import ToolCancelled, ToolFailed, ToolFinished, ToolStarted
+from rtcvoice import ToolCancelled, ToolFailed, ToolFinished, ToolProgress, ToolStarted
 
-__all__ = ["ToolEvent", "tool_line"]
+__all__ = ["TOOL_EVENTS", "ToolEvent", "tool_line"]
 
-ToolEvent: TypeAlias = ToolStarted | ToolFinished | ToolFailed | ToolCancelled
+ToolEvent: TypeAlias = ToolStarted | ToolProgress | ToolFinished | ToolFailed | ToolCancelled
+
+TOOL_EVENTS = get_args(ToolEvent)
+"""The classes of these events."""
 
 LONGEST = 200
 """Characters of arguments or a result that are shown."""
@@ -23,6 +26,8 @@ def tool_line(event: ToolEvent) -> str:
     match event:
         case ToolStarted():
             return f"{event.name}({_arguments(event.arguments)})"
+        case ToolProgress():
+            return f"{event.name} reports: {_short(event.text)}"
         case ToolFinished():
             return f"{event.name} gave {_result(event.output)} after {event.seconds:.2f} s"
         case ToolFailed():

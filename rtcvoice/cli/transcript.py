@@ -53,6 +53,7 @@ class Transcript:
         self._open: dict[str, Line] = {}
         self._finished: deque[Line] = deque()
         self._shown: dict[str, str] = {}  # text by id of the turn
+        self._tool_lines = 0
 
     @property
     def open_lines(self) -> list[Line]:
@@ -81,7 +82,8 @@ class Transcript:
     def tool(self, event: ToolEvent, now: float) -> None:
         """Take what happened to a tool, `now` on the clock of the turns."""
         line = Line("tool", now, tool_line(event), done=True)
-        self._open[f"{event.call_id} {event.type}"] = line
+        self._tool_lines += 1  # a tool may report more than once
+        self._open[f"{event.call_id} {event.type} {self._tool_lines}"] = line
         self._release()
 
     def end(self) -> None:

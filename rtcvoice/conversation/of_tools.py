@@ -2,28 +2,76 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
+from rtcvoice import events
+
+from .asking.confirmations import new_id
+from .asking.requesting import Requester
 from .state.conversation import ConversationState
 from .state.sequencer import CalledFunction
 
 __all__ = ["ConversationOfTools"]
+
+QUIET = 0.3
+"""Seconds without speech that are a moment to say something in: longer than between two words."""
+
+LOOK = 0.05
+"""Seconds between two looks whether anybody speaks."""
 
 
 class ConversationOfTools:
     """The part of a `CallConversation` that function calls pass through."""
 
     state: ConversationState
+    requests: Requester
+    _telling: asyncio.Lock
+    """Held while something is told, so that what was known first is told first."""
     on_calls: Callable[[list[CalledFunction]], None]
     """Told of finished function calls, if `want_calls` says so."""
     _idle_askers: set[str]
     _proceed: Callable[[], None]
 
-    def answer_call(self, call_id: str, output: str) -> None:
+    @property
+    def now(self) -> float:
+        """The time, by the clock of the conversation."""
+        raise NotImplementedError
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nobody speaks, nothing is being made, and every turn has its words."""
+        raise NotImplementedError
+
+    def answer_call(self, call_id: str, output: str, *, speak: bool = True) -> None:
         """Give the output of a function call; see `Sequencer.answer`. After the end: nothing."""
         self._idle_askers.discard(call_id)
-        self.state.sequencer.answer(call_id, output)
+        self.state.sequencer.answer(call_id, output, speak=speak)
         self._proceed()
+
+    async def tell_later(self, news: Callable[[], tuple[str, bool]]) -> None:
+        """Put a message of the system's into the conversation, once nobody has spoken for a while.
+
+        `news` is asked then: for the text, none where it is empty, and whether the model is to
+        speak of it. What is told first goes in first.
+        Raises ServerError, TransportError, CallEnded.
+        """
+        async with self._telling:
+            await self._quiet()
+            text, speak = news()
+            if not text:
+                return
+            part = events.ContentPart(type="input_text", text=text)
+            message = events.Message(id=new_id(), role="system", content=[part])
+            await (self.requests.send([message]) if speak else self.requests.put([message]))
+
+    async def _quiet(self) -> None:
+        """Wait until nobody has spoken, or been about to, for a while."""
+        quiet_since: float | None = None
+        while quiet_since is None or self.now - quiet_since < QUIET:
+            self.requests.check_open()
+            await asyncio.sleep(LOOK)
+            quiet_since = (quiet_since or self.now) if self.is_quiet else None
 
     def ignore_call(self, call_id: str) -> None:
         """Leave a function call to the user, who sees it among the events."""

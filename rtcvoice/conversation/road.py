@@ -113,6 +113,7 @@ class CallConversation(ConversationView, ConversationOfTools):
         self.talking = False
         """Whether a `talk()` block is open: then nobody is asked to speak into it."""
         self._under_way = UnderWay()
+        self._telling = asyncio.Lock()
         self._session = TakenOver(self.state.items)
         self._updates = SessionUpdates()
         self.streams = TurnStreams()

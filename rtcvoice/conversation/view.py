@@ -17,6 +17,7 @@ from .state.conversation import ConversationState
 from .state.function_calls import running_call
 from .state.history_entries import HistoryEntry
 from .state.session_updates import SessionUpdates
+from .tools.runner import ToolRunner
 
 __all__ = ["ConversationView"]
 
@@ -35,6 +36,7 @@ class ConversationView:
     _updates: SessionUpdates
     _idle_askers: set[str]
     streams: TurnStreams
+    tools: ToolRunner
 
     # -- what it is -----------------------------------------------------------------------------
 
@@ -111,10 +113,10 @@ class ConversationView:
 
         Asked in a tool, that tool does not count, nor do others that asked: none waits for itself.
         """
-        if (call := running_call()) is None:
-            return self.state.is_idle(self._clock())
-        self._idle_askers.add(call.call_id)
-        return self.state.is_idle(self._clock(), but=self._idle_askers)
+        if (call := running_call()) is not None:
+            self._idle_askers.add(call.call_id)
+        but = self._idle_askers if call is not None else ()
+        return self.state.is_idle(self._clock(), but=but) and not self.tools.keeps_busy(but)
 
     @property
     def absorbed_errors(self) -> Counter[str]:

@@ -97,6 +97,7 @@ from rtcvoice.events.local import (
     ToolFailed,
     ToolFailure,
     ToolFinished,
+    ToolProgress,
     ToolStarted,
 )
 from rtcvoice.events.response_events import (
@@ -274,6 +275,7 @@ __all__ = [
     "ToolFailed",
     "ToolFailure",
     "ToolFinished",
+    "ToolProgress",
     "ToolStarted",
     "TranscriptionConfig",
     "TranscriptionLanguage",

@@ -33,6 +33,7 @@ __all__ = [
     "ToolFailed",
     "ToolFailure",
     "ToolFinished",
+    "ToolProgress",
     "ToolStarted",
 ]
 
@@ -182,6 +183,16 @@ class ToolStarted(LocalEvent, tag="rtcvoice.tool_started"):
 
 
 @public
+class ToolProgress(LocalEvent, tag="rtcvoice.tool_progress"):
+    """A tool that runs told how far it is, by `rtcvoice.tool_progress(text)`."""
+
+    name: str
+    call_id: str
+    item_id: str
+    text: str
+
+
+@public
 class ToolFinished(LocalEvent, tag="rtcvoice.tool_finished"):
     """A tool returned; `output` is what the model gets, `seconds` how long it ran."""
 
@@ -230,6 +241,7 @@ KnownLocalEvent: TypeAlias = (
     | ToolCancelled
     | ToolFailed
     | ToolFinished
+    | ToolProgress
     | ToolStarted
 )
 

@@ -132,12 +132,12 @@ class Answer:
         self._silent.add(item_id)
         self.changed()
 
-    def end_without_follow_up(self) -> None:
-        """Note that no further response comes, although one was expected."""
+    def end_without_follow_up(self, *, interrupted: bool = True) -> None:
+        """Note that no further response comes; `interrupted`: although one was expected."""
         last = self.last_response
         if last is not None and not self.done:
             self._finish(last, follow_up=False)
-            if self.status is Status.COMPLETED:
+            if interrupted and self.status is Status.COMPLETED:
                 self._become(Status.INTERRUPTED)
         self.changed()
 

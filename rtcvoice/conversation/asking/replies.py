@@ -34,6 +34,7 @@ class Replies:
     def __init__(self, sequencer: Sequencer, output: AudioOutput) -> None:
         self._sequencer = sequencer
         sequencer.follow_ups.changed = self._follow_up_changed
+        sequencer.follow_ups.silent = self._no_follow_up
         self._recorder = ReplyRecorder(output)
         self._playing_reported = False  # by the server, that it plays something
         self._answers: dict[Request, Answer] = {}
@@ -138,6 +139,11 @@ class Replies:
                 answer.begin(request.response_id)
             elif request.state in (RequestState.REFUSED, RequestState.WITHDRAWN):
                 answer.end_without_follow_up()
+
+    def _no_follow_up(self, response_id: str) -> None:
+        for answer in self._answers.values():
+            if response_id in answer.responses:
+                answer.end_without_follow_up(interrupted=False)
 
     def _follow_sound(
         self, event: Any, answer: Answer, response_id: str, *, out_of_band: bool

@@ -27,6 +27,8 @@ class FollowUps:
         """Whether the session forces each response to call a function."""
         self.changed: Callable[[Request], None] = lambda request: None
         """Called when a request made here changes; may not raise."""
+        self.silent: Callable[[str], None] = lambda response_id: None
+        """Told of a response whose calls are answered, and nobody speaks of it; may not raise."""
         self._new_id = new_id
         self._rounds: dict[str, int] = {}
 
@@ -49,6 +51,8 @@ class FollowUps:
             item = events.FunctionCallOutput(id=item_id, call_id=call.call_id, output=output)
             creations.append(events.ConversationItemCreate(event_id=self._new_id(), item=item))
         if not answered.wanted:
+            if answered.silent:
+                self.silent(answered.response_id)
             return creations, None
         return creations, Request(
             tag=self._new_id(),

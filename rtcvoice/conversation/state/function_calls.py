@@ -9,7 +9,7 @@ the end of everything. `running_call` tells whoever would wait that it would wai
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -50,6 +50,10 @@ class CurrentCall:
     call: CalledFunction
     running: bool = True
     """Whether it runs yet; what it left behind runs for nobody."""
+    answered: bool = False
+    """Whether the model has an output of it: one that runs in the background was answered first."""
+    report: Callable[[str, bool], None] | None = None
+    """Tells the model how far it is, and whether to speak of it; None once it is over."""
 
 
 CURRENT_CALL: ContextVar[CurrentCall | None] = ContextVar("rtcvoice function call", default=None)
@@ -69,12 +73,16 @@ class AnsweredCalls(NamedTuple):
     outputs: list[tuple[CalledFunction, str]]
     wanted: bool
     """Whether a response is to follow: not when the client stopped the one that called."""
+    silent: bool = False
+    """Whether none follows because nobody is to speak of any of the outputs."""
 
 
 @dataclass
 class _Group:
     calls: list[CalledFunction] = field(default_factory=list)
     outputs: dict[str, str] = field(default_factory=dict)
+    silent: set[str] = field(default_factory=set)
+    """Calls whose outputs nobody is to speak of."""
     over: bool = False
     wanted: bool = True
 
@@ -167,11 +175,17 @@ class FunctionCalls:
             if each.name
         ]
 
-    def answer(self, call_id: str, output: str) -> None:
-        """Give the output of a call; the first one counts, for an unknown call none does."""
+    def answer(self, call_id: str, output: str, *, speak: bool = True) -> None:
+        """Give the output of a call; the first one counts, for an unknown call none does.
+
+        Where no output of a response is to be spoken of, no further response is wanted.
+        """
         for group in self._groups.values():
-            if any(call.call_id == call_id for call in group.calls):
-                group.outputs.setdefault(call_id, output)
+            known = any(call.call_id == call_id for call in group.calls)
+            if known and call_id not in group.outputs:
+                group.outputs[call_id] = output
+                if not speak:
+                    group.silent.add(call_id)
 
     def forget(self, call_id: str) -> None:
         """Forget a call: somebody else answers it."""
@@ -203,4 +217,5 @@ class FunctionCalls:
     def _take(self, response_id: str) -> AnsweredCalls:
         group = self._groups.pop(response_id)
         outputs = [(call, group.outputs[call.call_id]) for call in group.calls]
-        return AnsweredCalls(response_id, outputs, group.wanted)
+        silent = group.silent.issuperset(group.outputs)
+        return AnsweredCalls(response_id, outputs, group.wanted and not silent, silent)

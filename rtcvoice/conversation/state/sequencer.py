@@ -162,9 +162,9 @@ class Sequencer:
         """Return the function calls that became complete since the last time."""
         return self._calls.take_new()
 
-    def answer(self, call_id: str, output: str) -> None:
+    def answer(self, call_id: str, output: str, *, speak: bool = True) -> None:
         """Give the output of a function call, as text; an unknown or answered one is ignored."""
-        self._calls.answer(call_id, output)
+        self._calls.answer(call_id, output, speak=speak)
 
     def ignore_call(self, call_id: str) -> None:
         """Forget a function call: somebody else answers it, and asks for what follows."""

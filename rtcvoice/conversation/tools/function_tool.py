@@ -36,6 +36,9 @@ LARGEST_DEFINITION = 32 * 1024
 LONGEST_DESCRIPTION = 1024
 """Characters of a description, above which services are known to refuse it."""
 
+BACKGROUND_TIMEOUT = 600.0
+"""Seconds that a tool may take in the background: nobody waits in silence for it."""
+
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """Names that the service takes."""
 
@@ -69,11 +72,16 @@ class _Options:
     process: bool = False
     approve: Approval | None = None
     tell_errors: bool | None = None
+    background: bool = False
+    speak: bool = True
 
     def __post_init__(self) -> None:
         for option, text in (("name", self.name), ("description", self.description)):
             if not (text is None or isinstance(text, str)):
                 raise ConfigError(f"@tool({option}={text!r:.80}) is not text")
+        for option, flag in (("background", self.background), ("speak", self.speak)):
+            if not isinstance(flag, bool):
+                raise ConfigError(f"@tool({option}={flag!r:.80}) is not True or False")
         check_hook("@tool(approve=)", self.approve)
 
 
@@ -91,6 +99,8 @@ def tool(
     process: bool = False,
     approve: Approval | None = None,
     tell_errors: bool | None = None,
+    background: bool = False,
+    speak: bool = True,
 ) -> Callable[[F], F]: ...
 
 
@@ -98,7 +108,7 @@ def tool(function: F | None = None, /, **options: Any) -> F | Callable[[F], F]:
     """Note how a function is to serve as a tool; it stays the function that it is.
 
     name, description: what the model reads, instead of the function's own.
-    timeout: seconds that a call may take (30).
+    timeout: seconds that a call may take (30; 600 in the background).
     concurrency: how many calls of this tool may run at a time, beside the ToolSet's limit; 1 for
         what is not thread-safe.
     process: run it in a process of its own, killed at the timeout: for plain functions that
@@ -107,6 +117,11 @@ def tool(function: F | None = None, /, **options: Any) -> F | Callable[[F], F]:
         there, and the first call starts a process, which takes up to a second.
     approve: asked before each call; see `ToolSet`.
     tell_errors: whether the model is told the text of what the function raises; see `ToolSet`.
+    background: let the conversation go on while it runs. The model gets `{"status": "running"}` at
+        once, and the result later, as a message: spoken of at a moment when nobody speaks.
+        Such a call takes none of the ToolSet's places.
+    speak: False puts the result into the conversation without asking the model to speak of it, now
+        or, with `background`, later.
     """
 
     noted = _Options(**options)
@@ -138,7 +153,10 @@ class Tool:
         self.function = function
         self.name = _name_of(function, options)
         self.signature = Signature(function, self.name)
-        self.timeout = options.timeout if options.timeout is not None else timeout
+        self.background = options.background
+        self.speak = options.speak
+        default = BACKGROUND_TIMEOUT if options.background else timeout
+        self.timeout = options.timeout if options.timeout is not None else default
         self.concurrency = options.concurrency
         self.process = options.process
         self.approve = options.approve if options.approve is not None else approve

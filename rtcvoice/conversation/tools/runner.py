@@ -15,8 +15,13 @@ import asyncio
 import contextvars
 import inspect
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Iterator
+from contextlib import (
+    AbstractAsyncContextManager,
+    asynccontextmanager,
+    contextmanager,
+    nullcontext,
+)
 from functools import partial
 from typing import Any, Protocol
 
@@ -32,6 +37,7 @@ from rtcvoice.system.threads import DaemonThreads, contained, settable_in_future
 
 from .failures import Failed, LateError, failures, readable
 from .function_tool import Approval, Tool, ToolCall
+from .later import Later, as_output
 from .results import called, encoded
 from .schema import Arguments
 from .toolset import ToolSet
@@ -68,8 +74,11 @@ class Answering(Protocol):
     def want_calls(self, on: bool) -> None:
         """Have function calls told, or leave all of them to the user."""
 
-    def answer_call(self, call_id: str, output: str) -> None:
-        """Give the output of a call."""
+    def answer_call(self, call_id: str, output: str, *, speak: bool = True) -> None:
+        """Give the output of a call; without `speak` the model is not asked to go on."""
+
+    async def tell_later(self, news: Callable[[], tuple[str, bool]]) -> None:
+        """Tell the model something at a moment when nobody speaks; see `later.Telling`."""
 
     def ignore_call(self, call_id: str) -> None:
         """Leave a call to the user."""
@@ -100,6 +109,7 @@ class ToolRunner:
         self._threads = DaemonThreads(THREADS)
         self._processes = Processes()
         self._calls: dict[asyncio.Task[None], CalledFunction] = {}
+        self._later = Later(conversation, publish, self._spawn)
         self._jobs: set[asyncio.Future[Any]] = set()
         self._ended = False
 
@@ -138,11 +148,19 @@ class ToolRunner:
         self._calls[task] = call
         task.add_done_callback(lambda done: self._calls.pop(done, None))
 
+    def keeps_busy(self, but: Collection[str] = ()) -> bool:
+        """Whether something runs in the background whose result will be spoken of.
+
+        `but`: ids of calls that do not count.
+        """
+        return self._later.expected(but)
+
     def end(self) -> None:
         """Cancel everything: the call is over. Further calls are ignored."""
         if self._ended:
             return
         self._ended = True
+        self._later.end()
         for task, call in list(self._calls.items()):
             task.cancel()
             cancelled = ToolCancelled(
@@ -153,7 +171,7 @@ class ToolRunner:
     async def aclose(self, *, timeout: float) -> None:
         """Wait up to `timeout` s for what `end` cancelled; what does not stop then is logged."""
         self.end()
-        tasks = {*self._calls, *self._jobs} - {asyncio.current_task()}
+        tasks = {*self._calls, *self._jobs, *self._later.tasks} - {asyncio.current_task()}
         if tasks:
             _, stuck = await asyncio.wait(tasks, timeout=timeout)
             for task in stuck:
@@ -186,28 +204,32 @@ class ToolRunner:
     async def _serve(self, call: CalledFunction) -> None:
         current = CurrentCall(call)
         CURRENT_CALL.set(current)
+        tool = self._tool(call.name)
         try:
-            output = await self._output(call)
+            with self._later.reporting(current):
+                output = await self._output(call, tool)
         except Failed as failed:
-            self._fail(call, failed)
+            output = self._failure_output(call, failed)
         except Exception as exc:  # a bug of ours must not leave the model waiting for ever
             shown = masked_traceback(exc)
             logger.error("x running tool %s failed\n%s", _name_of(call), shown)  # noqa: TRY400
-            self._fail(call, Failed(ToolFailure.RAISED, "internal error", exc))
-        else:
-            self._give(call, output)
+            output = self._failure_output(call, Failed(ToolFailure.RAISED, "internal error", exc))
         finally:
             current.running = False
+        speak = tool is None or tool.speak
+        if current.answered:
+            await self._later.give(call, output, speak=speak)
+        else:
+            self._give(call, output, speak=speak)
 
-    def _give(self, call: CalledFunction, output: str) -> None:
+    def _give(self, call: CalledFunction, output: str, *, speak: bool) -> None:
         try:
-            self._conversation.answer_call(call.call_id, output)
+            self._conversation.answer_call(call.call_id, output, speak=speak)
         except Exception as exc:
             shown = masked_traceback(exc)
             logger.error("x the output of tool %s is lost\n%s", _name_of(call), shown)  # noqa: TRY400
 
-    async def _output(self, call: CalledFunction) -> str:
-        tool = self._tool(call.name)
+    async def _output(self, call: CalledFunction, tool: Tool | None) -> str:
         if tool is None:
             raise Failed(ToolFailure.UNKNOWN_NAME, f"there is no tool called {_name_of(call)!r}")
         arguments = await self._bound(tool, call)
@@ -220,6 +242,9 @@ class ToolRunner:
                 arguments=arguments.named,
             )
             self._publish(started)
+            if tool.background:
+                self._give(call, as_output("running"), speak=tool.speak)
+                self._later.begin(call, speak=tool.speak)
             began = self._clock()
             output = await self._result(tool, arguments)
             seconds = self._clock() - began
@@ -244,13 +269,11 @@ class ToolRunner:
 
     @asynccontextmanager
     async def _place(self, tool: Tool) -> AsyncIterator[None]:
-        """Hold one of the places of the tool, then one of all."""
-        if tool.concurrency is None:
-            async with self._places:
-                yield
-            return
-        own = self._places_of.setdefault(tool.name, asyncio.Semaphore(tool.concurrency))
-        async with own, self._places:
+        """Hold one of the places of the tool, then one of all; none of all in the background."""
+        own: AbstractAsyncContextManager[None] = nullcontext()
+        if tool.concurrency is not None:
+            own = self._places_of.setdefault(tool.name, asyncio.Semaphore(tool.concurrency))
+        async with own, nullcontext() if tool.background else self._places:
             yield
 
     async def _approve(self, tool: Tool, call: CalledFunction, named: dict[str, Any]) -> None:
@@ -346,6 +369,10 @@ class ToolRunner:
         return context
 
     def _fail(self, call: CalledFunction, failed: Failed) -> None:
+        self._give(call, self._failure_output(call, failed), speak=True)
+
+    def _failure_output(self, call: CalledFunction, failed: Failed) -> str:
+        """Tell the user of a failure; return what the model is told."""
         message = readable(failed.message)
         if failed.cause is None:
             logger.warning("x tool %r: %s", _name_of(call), message)
@@ -361,7 +388,7 @@ class ToolRunner:
             exception=failed.cause,
         )
         self._publish(event)
-        self._give(call, msgspec.json.encode({"error": failed.for_model or message}).decode())
+        return msgspec.json.encode({"error": failed.for_model or message}).decode()
 
 
 def _name_of(call: CalledFunction) -> str:
