@@ -98,6 +98,9 @@ if TYPE_CHECKING:
         TransportError,
     )
     from rtcvoice.events.local import (
+        AssistantStarted,
+        AssistantStopped,
+        Delegation,
         DeviceChange,
         DeviceChanged,
         EventsDropped,
@@ -112,6 +115,8 @@ if TYPE_CHECKING:
         ToolFinished,
         ToolProgress,
         ToolStarted,
+        UserStarted,
+        UserStopped,
     )
     from rtcvoice.playout.file import FileSink
     from rtcvoice.playout.pipe import PipeSink
@@ -138,6 +143,8 @@ __version__ = "0.1.0"
 __all__ = [
     "ApiKey",
     "ApiKeyFile",
+    "AssistantStarted",
+    "AssistantStopped",
     "AzureApiKey",
     "Block",
     "BlockStream",
@@ -150,6 +157,7 @@ __all__ = [
     "ConcurrencyError",
     "ConfigError",
     "CredentialsError",
+    "Delegation",
     "Device",
     "DeviceChange",
     "DeviceChanged",
@@ -220,6 +228,8 @@ __all__ = [
     "Turn",
     "TurnLatency",
     "TurnStream",
+    "UserStarted",
+    "UserStopped",
     "connect",
     "current_call",
     "devices",
@@ -235,6 +245,8 @@ _MODULES = ("blocking", "emulator", "errors", "events")
 _MODULE_OF = {
     "ApiKey": "rtcvoice.rest.credentials",
     "ApiKeyFile": "rtcvoice.rest.credentials",
+    "AssistantStarted": "rtcvoice.events.local",
+    "AssistantStopped": "rtcvoice.events.local",
     "AzureApiKey": "rtcvoice.rest.credentials",
     "Block": "rtcvoice.sound.samples",
     "BlockStream": "rtcvoice.playout.tee",
@@ -247,6 +259,7 @@ _MODULE_OF = {
     "ConcurrencyError": "rtcvoice.errors",
     "ConfigError": "rtcvoice.errors",
     "CredentialsError": "rtcvoice.errors",
+    "Delegation": "rtcvoice.events.local",
     "Device": "rtcvoice.device.device",
     "DeviceChange": "rtcvoice.events.local",
     "DeviceChanged": "rtcvoice.events.local",
@@ -317,6 +330,8 @@ _MODULE_OF = {
     "Turn": "rtcvoice.conversation.state.turns",
     "TurnLatency": "rtcvoice.conversation.accounts.latency",
     "TurnStream": "rtcvoice.conversation.listening.turn_stream",
+    "UserStarted": "rtcvoice.events.local",
+    "UserStopped": "rtcvoice.events.local",
     "connect": "rtcvoice.call.connect",
     "current_call": "rtcvoice.call.current",
     "devices": "rtcvoice.device.host",

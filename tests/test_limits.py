@@ -13,7 +13,7 @@ from virtual_loop import run
 
 import rtcvoice.events as ev
 from rtcvoice.conversation.accounts.accounts import Accounts
-from rtcvoice.conversation.accounts.limits import Limits, LimitWatch
+from rtcvoice.conversation.accounts.limits import Limits, LimitWatch, live_limits
 from rtcvoice.conversation.accounts.prices import PRICES
 from rtcvoice.errors import ConfigError
 from rtcvoice.events import LimitNear, LimitReached
@@ -53,9 +53,41 @@ def test_time_is_watched_without_events() -> None:
     assert LimitWatch(Limits(cost=1)).next_check() is None
 
 
+def test_silence_is_warned_of_each_time_and_then_ends_the_call() -> None:
+    watch = LimitWatch(live_limits(None))
+    watch.begin(0.0)
+    assert watch.check(10.0, cost=0, tokens=0) == []
+    assert watch.next_check() is None
+    assert watch.check(20.0, cost=0, tokens=0, idle_since=10.0) == []
+    assert watch.next_check() == 10.0 + 240
+    assert names(watch.check(250.0, cost=0, tokens=0, idle_since=10.0)) == [("near", "idle")]
+    assert watch.next_check() == 310.0
+    # Somebody spoke in between, which nobody asked about.
+    assert watch.check(310.0, cost=0, tokens=0, idle_since=300.0) == []
+    assert names(watch.check(540.0, cost=0, tokens=0, idle_since=300.0)) == [("near", "idle")]
+    reached = watch.check(600.0, cost=0, tokens=0, idle_since=300.0)
+    assert names(reached) == [("reached", "idle")]
+    assert str(reached[0]) == "the limit of 300 s of silence was reached"
+
+
+def test_silence_ends_a_call_by_itself_only_where_it_costs() -> None:
+    assert LimitWatch(Limits()).check(1e6, cost=0, tokens=0, idle_since=0.0) == []
+    assert live_limits(Limits(idle=None)) == Limits(idle=None)
+    assert live_limits(Limits(idle=5, cost=1)) == Limits(idle=5, cost=1)
+    assert live_limits(Limits(cost=1)) == Limits(idle=300.0, cost=1)
+
+
 @pytest.mark.parametrize(
     "options",
-    [{"cost": 0}, {"seconds": -1}, {"tokens": "5"}, {"cost": float("nan")}, {"warn_at": 1.5}],
+    [
+        {"cost": 0},
+        {"idle": 0},
+        {"idle": "long"},
+        {"seconds": -1},
+        {"tokens": "5"},
+        {"cost": float("nan")},
+        {"warn_at": 1.5},
+    ],
 )
 def test_limits_that_make_no_sense_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ConfigError) as caught:

@@ -183,9 +183,17 @@ def test_a_line_for_people() -> None:
 
 def test_the_table_is_dated_complete_and_plausible() -> None:
     assert re.fullmatch(r"\d{4}-\d{2}-\d{2}", PRICES_DATE)
+    by_minute = {"active_minute", "standby_minute"}
     for name, price in PRICES.items():
-        values = [getattr(price, field) for field in price.__dataclass_fields__]
+        by_time = name.startswith("gpt-live")
+        fields = price.__dataclass_fields__.keys()
+        unused = fields - by_minute if by_time else by_minute
+        assert all(getattr(price, field) is None for field in unused), name
+        values = [getattr(price, field) for field in fields - unused]
         assert all(value is not None and 0 < value < 1000 for value in values), name
+        if by_time:
+            assert price.standby_minute < price.active_minute  # type: ignore[operator]
+            continue
         assert price.text_cached < price.text_input < price.text_output  # type: ignore[operator]
         assert price.audio_cached < price.audio_input < price.audio_output  # type: ignore[operator]
     assert price_of("gpt-realtime-2.1-2026-07-01") is PRICES["gpt-realtime-2.1"]

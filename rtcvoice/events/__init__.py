@@ -82,6 +82,9 @@ from rtcvoice.events.items import (
 )
 from rtcvoice.events.local import (
     LOCAL_EVENTS,
+    AssistantStarted,
+    AssistantStopped,
+    Delegation,
     DeviceChange,
     DeviceChanged,
     EventsDropped,
@@ -99,6 +102,8 @@ from rtcvoice.events.local import (
     ToolFinished,
     ToolProgress,
     ToolStarted,
+    UserStarted,
+    UserStopped,
 )
 from rtcvoice.events.response_events import (
     ResponseContentPartAdded,
@@ -166,6 +171,8 @@ __all__ = [
     "ITEM_TYPES",
     "LOCAL_EVENTS",
     "SERVER_EVENTS",
+    "AssistantStarted",
+    "AssistantStopped",
     "AudioConfig",
     "AudioInputConfig",
     "AudioOutputConfig",
@@ -188,6 +195,7 @@ __all__ = [
     "ConversationItemRetrieved",
     "ConversationItemTruncate",
     "ConversationItemTruncated",
+    "Delegation",
     "DeviceChange",
     "DeviceChanged",
     "ErrorDetail",
@@ -284,6 +292,8 @@ __all__ = [
     "UnknownEvent",
     "UnknownItem",
     "Usage",
+    "UserStarted",
+    "UserStopped",
     "as_dict",
     "decode",
     "decode_client",

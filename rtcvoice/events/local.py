@@ -18,6 +18,9 @@ from rtcvoice.system.public import public
 
 __all__ = [
     "LOCAL_EVENTS",
+    "AssistantStarted",
+    "AssistantStopped",
+    "Delegation",
     "DeviceChange",
     "DeviceChanged",
     "EventsDropped",
@@ -35,6 +38,8 @@ __all__ = [
     "ToolFinished",
     "ToolProgress",
     "ToolStarted",
+    "UserStarted",
+    "UserStopped",
 ]
 
 
@@ -116,9 +121,52 @@ class Reconnected(LocalEvent, tag="rtcvoice.reconnected"):
     """Whether nothing was wrong: the server's time for the old session was nearly over."""
 
 
+# -- speech and delegated work, with GPT-Live --------------------------------------------------
+
+
+class _Speech(LocalEvent):
+    turn_id: str
+    """The `Turn` that it belongs to; it is published only if somebody's words come of it."""
+    at: float
+    """In seconds of `rtcvoice.system.clock.now()`."""
+
+
+@public
+class AssistantStarted(_Speech, tag="rtcvoice.assistant_started"):
+    """The assistant begins to be heard at the loudspeaker (GPT-Live only)."""
+
+
+@public
+class AssistantStopped(_Speech, tag="rtcvoice.assistant_stopped"):
+    """The assistant has not been heard for 0.8 s; `at` is its last sound (GPT-Live only)."""
+
+
+@public
+class UserStarted(_Speech, tag="rtcvoice.user_started"):
+    """The user begins to speak, or something else is loud (GPT-Live only)."""
+
+
+@public
+class UserStopped(_Speech, tag="rtcvoice.user_stopped"):
+    """The user has been silent for 0.6 s; `at` is the last sound (GPT-Live only)."""
+
+
+@public
+class Delegation(LocalEvent, tag="rtcvoice.delegation"):
+    """The voice model hands work on (GPT-Live only). It does not say which: read `transcript`."""
+
+    id: str
+    target: Literal["client", "responses", "decisions"] | str
+    """Who shall do it: this program, the backend model, or the classifier."""
+    transcript: str
+    """What both sides said since the delegation before, a line for each turn."""
+    at: float
+    """When it came, in seconds of `rtcvoice.system.clock.now()`."""
+
+
 # -- limits ---------------------------------------------------------------------------------------
 
-LimitName: TypeAlias = Literal["cost", "seconds", "tokens"]
+LimitName: TypeAlias = Literal["cost", "idle", "seconds", "tokens"]
 
 
 @public
@@ -144,7 +192,8 @@ class LimitReached(LocalEvent, tag="rtcvoice.limit_reached"):
     maximum: float
 
     def __str__(self) -> str:
-        unit = {"cost": "US$", "seconds": "s", "tokens": "tokens"}[self.limit]
+        units = {"cost": "US$", "idle": "s of silence", "seconds": "s", "tokens": "tokens"}
+        unit = units[self.limit]
         return f"the limit of {self.maximum:g} {unit} was reached"
 
 
@@ -231,7 +280,10 @@ class ToolCancelled(LocalEvent, tag="rtcvoice.tool_cancelled"):
 
 
 KnownLocalEvent: TypeAlias = (
-    DeviceChanged
+    AssistantStarted
+    | AssistantStopped
+    | Delegation
+    | DeviceChanged
     | EventsDropped
     | HandlerError
     | LimitNear
@@ -243,6 +295,8 @@ KnownLocalEvent: TypeAlias = (
     | ToolFinished
     | ToolProgress
     | ToolStarted
+    | UserStarted
+    | UserStopped
 )
 
 ServerEvent: TypeAlias = ReceivedEvent | KnownLiveEvent | KnownLocalEvent

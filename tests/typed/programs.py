@@ -47,7 +47,7 @@ async def waits(call: rtcvoice.Call) -> None:
         reveal_type(await call.update(instructions="Be brief."))  # R: Session
         reveal_type(await updated)  # R: SessionUpdated
     expected = call.expect(events.LimitNear, events.LimitReached)
-    reveal_type((await expected).limit)  # R: 'cost' | 'seconds' | 'tokens'
+    reveal_type((await expected).limit)  # R: 'cost' | 'idle' | 'seconds' | 'tokens'
     async for each in call.events(events.ResponseOutputTextDelta, events.ResponseDone):
         reveal_type(each)  # R: ResponseOutputTextDelta | ResponseDone
     stream = call.events("response.*", limit=10)

@@ -24,7 +24,10 @@ PRICES_DATE = "2026-11-20"
 @public
 @dataclass(frozen=True, kw_only=True)
 class ModelPrice:
-    """US dollars per million tokens, by kind; None is unknown. Cached tokens are input, too."""
+    """US dollars per million tokens, by kind; None is unknown. Cached tokens are input, too.
+
+    GPT-Live costs by time instead: `active_minute`, and `standby_minute` while it is paused.
+    """
 
     text_input: float | None = None
     text_cached: float | None = None
@@ -34,6 +37,8 @@ class ModelPrice:
     audio_output: float | None = None
     image_input: float | None = None
     image_cached: float | None = None
+    active_minute: float | None = None
+    standby_minute: float | None = None
 
     @property
     def dearest_input(self) -> float:
@@ -85,7 +90,11 @@ _REALTIME_2 = ModelPrice(
     image_cached=0.50,
 )
 
+_LIVE = ModelPrice(active_minute=0.05, standby_minute=0.02)
+
 PRICES: dict[str, ModelPrice] = {
+    "gpt-live-1": _LIVE,
+    "gpt-live-1.1": _LIVE,
     "gpt-realtime": _REALTIME,
     "gpt-realtime-1.5": _REALTIME,
     "gpt-realtime-2": _REALTIME_2,
