@@ -70,6 +70,7 @@ if TYPE_CHECKING:
     from rtcvoice.conversation.asking.response_options import ResponseOptions, SpokenOptions
     from rtcvoice.conversation.asking.talk import Talk
     from rtcvoice.conversation.listening.expected import Expected
+    from rtcvoice.conversation.listening.guards import Guard
     from rtcvoice.conversation.listening.subscription import Subscription
     from rtcvoice.conversation.listening.turn_stream import TurnStream
     from rtcvoice.conversation.state.history_entries import (
@@ -104,6 +105,8 @@ if TYPE_CHECKING:
         DeviceChange,
         DeviceChanged,
         EventsDropped,
+        GuardFailed,
+        GuardTripped,
         HandlerError,
         LimitNear,
         LimitReached,
@@ -170,6 +173,9 @@ __all__ = [
     "Expected",
     "FileSink",
     "FileSource",
+    "Guard",
+    "GuardFailed",
+    "GuardTripped",
     "HandlerError",
     "HeadlessSink",
     "HistoryEntry",
@@ -272,6 +278,9 @@ _MODULE_OF = {
     "Expected": "rtcvoice.conversation.listening.expected",
     "FileSink": "rtcvoice.playout.file",
     "FileSource": "rtcvoice.capture.file",
+    "Guard": "rtcvoice.conversation.listening.guards",
+    "GuardFailed": "rtcvoice.events.local",
+    "GuardTripped": "rtcvoice.events.local",
     "HandlerError": "rtcvoice.events.local",
     "HeadlessSink": "rtcvoice.playout.sink",
     "HistoryEntry": "rtcvoice.conversation.state.history_entries",

@@ -41,6 +41,7 @@ from rtcvoice.call.when_given import (
     check_limits_of,
     default_microphone,
     default_speaker,
+    given_guards,
     given_recording,
     history_items,
     tool_set,
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
     from rtcvoice.call.roads import CallLeg, Roads
     from rtcvoice.conversation.accounts.limits import Limits
     from rtcvoice.conversation.accounts.prices import ModelPrice
+    from rtcvoice.conversation.listening.guards import Guard
     from rtcvoice.conversation.road import CallConversation
     from rtcvoice.conversation.tools.toolset import ToolSet
     from rtcvoice.recording.options import Recording
@@ -104,6 +106,7 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
     Bounds:
         limits: `Limits(cost=, seconds=, tokens=)`, warned of and then hung up at.
         price: a `ModelPrice`, where the model's own is not known or not what is paid.
+        guards: what reads along while the model speaks, and may stop it: `Guard(check)`.
         reconnect: how the call goes on when its connection is lost, or the server's time for it is
         over: `Reconnect(window=...)`; None ends the call then.
     What is kept:
@@ -155,6 +158,7 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
         # Bounds
         limits: Limits | None = None,
         price: ModelPrice | None = None,
+        guards: Guard | Iterable[Guard] = (),
         reconnect: Reconnect | None = _RECONNECT,
         # What is kept
         record: str | PathLike[str] | Recording | None = None,
@@ -197,7 +201,7 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
                 hint="rtcvoice.Reconnect(window=60), or None",
             )
         self._reconnect = reconnect
-        self._limits, self._price = limits, price
+        self._limits, self._price, self._guards = limits, price, given_guards(guards)
         self._history = history_items(history)
         self._ends = Ends(
             default_microphone() if source is Default.DEVICE else source,
@@ -345,6 +349,7 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
                 tools=tool_set(self._tools),
                 limits=self._limits,
                 price=self._price,
+                guards=self._guards,
                 clock=clock.of_loop(asyncio.get_running_loop()),
             )
             return Roads(self._ends, player, conversation, leg.result(), facts)

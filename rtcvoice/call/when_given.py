@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from rtcvoice.capture.source import Source
     from rtcvoice.conversation.accounts.limits import Limits
     from rtcvoice.conversation.accounts.prices import ModelPrice
+    from rtcvoice.conversation.listening.guards import Guard
     from rtcvoice.conversation.tools.toolset import ToolSet
     from rtcvoice.playout.sink import Sink
     from rtcvoice.recording.options import Recording
@@ -18,6 +19,7 @@ __all__ = [
     "check_limits_of",
     "default_microphone",
     "default_speaker",
+    "given_guards",
     "given_recording",
     "history_items",
     "tool_set",
@@ -61,6 +63,15 @@ def history_items(history: Iterable[Mapping[str, object]]) -> list[Any]:
     from rtcvoice.conversation.asking.requesting import Requester
 
     return list(Requester.history_items(history))
+
+
+def given_guards(guards: Guard | Iterable[Guard]) -> tuple[Guard, ...]:
+    """Return what reads along what the model says. Raises ConfigError."""
+    if isinstance(guards, tuple) and not guards:
+        return ()
+    from rtcvoice.conversation.listening.guards import checked_guards
+
+    return checked_guards(guards)
 
 
 def given_recording(record: str | PathLike[str] | Recording | None) -> Recording | None:

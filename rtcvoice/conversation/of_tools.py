@@ -1,4 +1,4 @@
-"""What the tools of a call need of its conversation."""
+"""What the tools and guards of a call, which run the user's code, need of its conversation."""
 
 from __future__ import annotations
 
@@ -9,8 +9,12 @@ from rtcvoice import events
 
 from .asking.confirmations import new_id
 from .asking.requesting import Requester
+from .asking.session_commands import SessionCommands
+from .listening.dispatcher import Dispatcher
+from .listening.guards import Guards
 from .state.conversation import ConversationState
 from .state.sequencer import CalledFunction
+from .tools.runner import ToolRunner
 
 __all__ = ["ConversationOfTools"]
 
@@ -22,9 +26,13 @@ LOOK = 0.05
 
 
 class ConversationOfTools:
-    """The part of a `CallConversation` that function calls pass through."""
+    """The part of a `CallConversation` that the user's code of a call is joined to."""
 
     state: ConversationState
+    dispatcher: Dispatcher
+    tools: ToolRunner
+    guards: Guards
+    commands: SessionCommands
     requests: Requester
     _telling: asyncio.Lock
     """Held while something is told, so that what was known first is told first."""
@@ -43,6 +51,10 @@ class ConversationOfTools:
         """Whether nobody speaks, nothing is being made, and every turn has its words."""
         raise NotImplementedError
 
+    def work_for(self, owner: object) -> None:
+        """Let the user's code know whose it is: what `current_call()` gives it."""
+        self.dispatcher.owner = self.tools.owner = self.guards.owner = owner
+
     def answer_call(self, call_id: str, output: str, *, speak: bool = True) -> None:
         """Give the output of a function call; see `Sequencer.answer`. After the end: nothing."""
         self._idle_askers.discard(call_id)
@@ -59,11 +71,21 @@ class ConversationOfTools:
         async with self._telling:
             await self._quiet()
             text, speak = news()
-            if not text:
-                return
-            part = events.ContentPart(type="input_text", text=text)
-            message = events.Message(id=new_id(), role="system", content=[part])
-            await (self.requests.send([message]) if speak else self.requests.put([message]))
+            if text:
+                await self.tell(text, answer=speak)
+
+    async def tell(self, text: str, *, answer: bool) -> None:
+        """Put a message of the system's into the conversation, and have it answered if it is to be.
+
+        Raises ServerError, TransportError, CallEnded.
+        """
+        part = events.ContentPart(type="input_text", text=text)
+        message = events.Message(id=new_id(), role="system", content=[part])
+        await (self.requests.send([message]) if answer else self.requests.put([message]))
+
+    async def stop(self) -> None:
+        """Interrupt the answer, and let nothing follow it of itself."""
+        await self.commands.stop()
 
     async def _quiet(self) -> None:
         """Wait until nobody has spoken, or been about to, for a while."""

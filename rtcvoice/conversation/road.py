@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -37,6 +37,7 @@ from .asking.session_commands import SessionCommands
 from .asking.under_way import UnderWay
 from .ending import HANDLER_GRACE, close_each, end_each
 from .listening.dispatcher import Dispatcher
+from .listening.guards import Guard, Guards
 from .listening.turn_stream import TurnStreams
 from .of_tools import ConversationOfTools
 from .ports import AudioOutput, NotSending, Sender
@@ -74,6 +75,7 @@ class CallConversation(ConversationView, ConversationOfTools):
         tools: ToolSet | None = None,
         limits: Limits | None = None,
         price: ModelPrice | None = None,
+        guards: Sequence[Guard] = (),
         clock: Callable[[], float] = clock.now,
     ) -> None:
         self.state = ConversationState(new_id)
@@ -101,6 +103,7 @@ class CallConversation(ConversationView, ConversationOfTools):
         parts = (self.state, self._confirmations, self._replies)
         self.commands = SessionCommands(*parts, send=self.send, clock=clock)
         self.tools = ToolRunner(tools or ToolSet(), self, self.dispatcher.publish, clock=clock)
+        self.guards = Guards(guards, self, self.dispatcher.publish)
         self.accounts = Accounts(
             output,
             publish=self.dispatcher.publish,
@@ -119,14 +122,9 @@ class CallConversation(ConversationView, ConversationOfTools):
         self.streams = TurnStreams()
         self._timer: asyncio.TimerHandle | None = None
         self._end: CallEnded | None = None
-        self._proceeding = self._again = False
-        self._waits_for_words = False
+        self._proceeding = self._again = self._waits_for_words = False
         self._idle_askers: set[str] = set()
         """Function calls whose tools asked whether all is idle, until they are answered."""
-
-    def work_for(self, owner: object) -> None:
-        """Let handlers and tools know whose they are: what `current_call()` gives them."""
-        self.dispatcher.owner = self.tools.owner = owner
 
     # -- the leg --------------------------------------------------------------------------------
 
@@ -207,6 +205,7 @@ class CallConversation(ConversationView, ConversationOfTools):
             hidden = self.feed(event)
             self.accounts.feed(event, round_trip=self._sender.round_trip)
             if not hidden:
+                self.guards.feed(event)
                 self.dispatcher.publish(event)
             self.accounts.check()
         except Exception as exc:
@@ -279,6 +278,7 @@ class CallConversation(ConversationView, ConversationOfTools):
             self._timer.cancel()
         end_each(
             self.tools.end,
+            self.guards.end,
             self.accounts.end,
             lambda: self._confirmations.end(reason),
             lambda: self.state.turns.end(self._clock()),
@@ -293,6 +293,7 @@ class CallConversation(ConversationView, ConversationOfTools):
         await close_each(
             self.dispatcher.aclose(timeout=HANDLER_GRACE),
             self.tools.aclose(timeout=HANDLER_GRACE),
+            self.guards.aclose(timeout=HANDLER_GRACE),
             self._replies.aclose(),
             self.accounts.aclose(),
         )

@@ -24,6 +24,8 @@ __all__ = [
     "DeviceChange",
     "DeviceChanged",
     "EventsDropped",
+    "GuardFailed",
+    "GuardTripped",
     "HandlerError",
     "KnownLocalEvent",
     "LimitNear",
@@ -279,12 +281,37 @@ class ToolCancelled(LocalEvent, tag="rtcvoice.tool_cancelled"):
     item_id: str
 
 
+# -- guards ---------------------------------------------------------------------------------------
+
+
+@public
+class GuardTripped(LocalEvent, tag="rtcvoice.guard_tripped"):
+    """A guard objects to an answer: it is stopped, and the model is told why.
+
+    `text`: the words of the answer so far, of which the user may have heard some.
+    """
+
+    response_id: str
+    text: str
+    reason: str
+
+
+@public
+class GuardFailed(LocalEvent, tag="rtcvoice.guard_failed"):
+    """The check of a guard raised `exception`; the answer goes on, and so do the checks."""
+
+    response_id: str
+    exception: BaseException
+
+
 KnownLocalEvent: TypeAlias = (
     AssistantStarted
     | AssistantStopped
     | Delegation
     | DeviceChanged
     | EventsDropped
+    | GuardFailed
+    | GuardTripped
     | HandlerError
     | LimitNear
     | LimitReached
