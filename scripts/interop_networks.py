@@ -4,9 +4,11 @@
 
 The router forwards what the network at hand allows, and runs its proxy. The server is the emulator,
 which takes media by UDP and TCP, or Pion by TCP alone. In each network the client asks by voice and
-listens to the answer. The last network has no router: two tunnel devices with a bad line between.
+listens to the answer; what each end recorded is judged (PESQ). The last network has no router: two
+tunnel devices with a bad line between.
 
 Needs Debian's iproute2, iptables, tinyproxy and microsocks; for Pion see `interop_servers.pion`.
+SOCKS5 and PESQ need the extra `bench`.
 """
 
 from __future__ import annotations
@@ -20,10 +22,13 @@ import struct
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
+
+from interop_heard import left_of, likeness, opus_of
 
 HERE = Path(__file__).resolve().parent
 CLIENT, ROUTER, SERVER = "rtcvoice-client", "rtcvoice-router", "rtcvoice-server"
@@ -52,6 +57,12 @@ NETWORKS = {  # what the router does, the proxy, and how the call should go
     "WebSocket only": (ONLY_HTTP, "", ("websocket", "direct")),
 }
 
+SILENCE = 3
+"""Seconds at the end of the microphone's file."""
+
+HEARD, DELAYS, PACKETS = "heard.wav", "uplink.jsonl", "heard.packets"
+"""Files of the client, and of the servers: what each call's packets took; what Pion was sent."""
+
 Step = tuple[str, bool | None, str]
 
 
@@ -66,12 +77,11 @@ async def network_steps(microphone: Path) -> AsyncIterator[Step]:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         stack.enter_context(routed())
         stack.enter_context(proxies(folder))
-        log = folder / "uplink.jsonl"
-        async with program(SERVER, "server", "10.99.2.1", str(log)) as url:
+        async with program(SERVER, "server", "10.99.2.1", str(folder)) as url:
             for name, (rules, proxy, expected) in NETWORKS.items():
                 at = LOCAL + url if rules is ONLY_HTTP else url
                 with firewall(rules):
-                    calls = [await call(at, microphone, proxy) for _ in range(RUNS)]
+                    calls = [await call(at, microphone, proxy, folder) for _ in range(RUNS)]
                 yield name, *judged(calls, expected)
     try:
         async for step in pion_by_tcp(microphone):
@@ -85,29 +95,33 @@ async def network_steps(microphone: Path) -> AsyncIterator[Step]:
 async def pion_by_tcp(microphone: Path) -> AsyncIterator[Step]:
     from interop_servers import pion
 
-    with routed():
+    with tempfile.TemporaryDirectory() as made, routed():
+        folder = Path(made)
         run = ("ip", "netns", "exec", SERVER)
-        async with pion(run, {"HOST": "10.99.2.1", "TCP_ONLY": "1"}) as url:
-            calls = [await call(url, microphone, "") for _ in range(RUNS)]
+        variables = {"HOST": "10.99.2.1", "TCP_ONLY": "1", "HEARD": str(folder / PACKETS)}
+        async with pion(run, variables) as url:
+            calls = [await call(url, microphone, "", folder) for _ in range(RUNS)]
     yield "Pion, TCP only", *judged(calls, ("tcp", "direct"))
 
 
 async def bad_line(microphone: Path) -> AsyncIterator[Step]:
     """Call by TCP over a line that loses packets and is slow, for longer."""
-    with tempfile.TemporaryDirectory() as folder, tunnelled() as ends:
-        log = Path(folder) / "uplink.jsonl"
+    with tempfile.TemporaryDirectory() as made, tunnelled() as ends:
+        folder = Path(made)
         line = asyncio.create_task(Line(*ends).run())
-        async with program(SERVER, "server", "10.99.2.1", str(log), "no-udp") as url:
-            result = await call(url, microphone, "", seconds=LONG)
+        async with program(SERVER, "server", "10.99.2.1", str(folder), "no-udp") as url:
+            result = await call(url, microphone, "", folder, seconds=LONG)
+            if "error" in result:
+                yield "TCP, bad line", False, result["error"]
+                return
+            await asyncio.to_thread(wait_for, folder / DELAYS)  # the server knows that it ended
         line.cancel()
-        if "error" in result:
-            yield "TCP, bad line", False, result["error"]
-            return
-        up = json.loads(log.read_text().splitlines()[-1])
+        up = json.loads((folder / DELAYS).read_text().splitlines()[-1])
     down = delays(result["packets"])
     worst = max(down[1], up["delays"][1])
     told = f"connected in {result['connected']:.2f} s; delay, s (median, p95, most):"
     told += f" down {text(down)}, up {text(up['delays'])}; dropped up {result['dropped']}"
+    told += f"; {quality([result])}"
     yield "TCP, 2 % loss, 100 kbit/s", worst <= 1.0 and result["both"], told
 
 
@@ -121,7 +135,16 @@ def judged(calls: list[dict[str, Any]], expected: tuple[str, str]) -> tuple[bool
     both = all(each["both"] for each in calls)
     told = f"{' '.join(sorted(f'{r} {v}' for r, v in ways))}; connected in {seconds:.2f} s"
     told += f" (ICE {ice:.2f} s); speech both ways: {'yes' if both else calls[0]['turns']}"
+    told += f"; {quality(calls)}"
     return ways == {expected} and both, told
+
+
+def quality(calls: list[dict[str, Any]]) -> str:
+    """Return PESQ as the server heard, and as the client did: the median of the calls."""
+    if any(each[way] is None for each in calls for way in ("up", "down")):
+        return "PESQ: not judged (scripts/install bench)"
+    up, down = (statistics.median(each[way] for each in calls) for way in ("up", "down"))
+    return f"PESQ up {up:.2f}, down {down:.2f}"
 
 
 def text(values: tuple[float, float, float]) -> str:
@@ -277,17 +300,44 @@ async def program(namespace: str, *arguments: str) -> AsyncIterator[str]:
         await process.wait()
 
 
-async def call(url: str, microphone: Path, proxy: str, *, seconds: float = 0.0) -> dict[str, Any]:
-    async with program(CLIENT, "client", url, str(microphone), proxy, str(seconds)) as line:
-        return json.loads(line or '{"error": "the client ended without a word"}')
+async def call(
+    url: str, microphone: Path, proxy: str, folder: Path, *, seconds: float = 0.0
+) -> dict[str, Any]:
+    """Make a call, and judge what was heard at both ends."""
+    arguments = (url, str(microphone), proxy, str(seconds), str(folder / HEARD))
+    async with program(CLIENT, "client", *arguments) as line:
+        result = json.loads(line or '{"error": "the client ended without a word"}')
+    if "error" not in result:
+        result |= judged_at_both_ends(result["turns"][-1][1], microphone, folder)
+    return result
 
 
-async def serve(host: str, log: str, how: str = "") -> None:
-    """Be the server; what each call's packets took on the way here goes into `log`."""
+def wait_for(path: Path) -> None:
+    deadline = time.monotonic() + CALL_TIMEOUT
+    while not path.exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+
+
+def judged_at_both_ends(answer: str, microphone: Path, folder: Path) -> dict[str, float | None]:
+    from rtcvoice.emulator.voice import PromptVoice
+
+    voice = PromptVoice()
+    asked, said = left_of(microphone)[: -SILENCE * 24_000], voice.say(answer).samples
+    if (folder / PACKETS).exists():
+        at_server, said = opus_of(folder / PACKETS), voice.clip("stopped").samples
+    else:
+        latest = max(folder.glob("*/audio.wav"), key=lambda path: path.stat().st_mtime)
+        at_server = left_of(latest)
+    return {"up": likeness(asked, at_server), "down": likeness(said, left_of(folder / HEARD))}
+
+
+async def serve(host: str, folder: str, how: str = "") -> None:
+    """Be the server; recordings, and what each call's packets took on their way, into `folder`."""
     from rtcvoice.emulator import Emulator
     from rtcvoice.emulator.answer import AnswerShape
 
     measured: list[str] = []
+    log = Path(folder) / DELAYS
 
     class Measuring(Emulator):
         def _keep(self, call_id: str, peer: Any, notes: Any) -> None:
@@ -304,18 +354,19 @@ async def serve(host: str, log: str, how: str = "") -> None:
             async def tell() -> None:
                 if packets:
                     measured.append(json.dumps({"delays": delays(packets)}))
-                    await asyncio.to_thread(Path(log).write_text, "\n".join(measured))
+                    await asyncio.to_thread(log.write_text, "\n".join(measured))
 
             peer._ear.insert = hear
             peer.at_end(tell)
 
     shape = AnswerShape(tcp_candidates=True)
-    async with Measuring(host=host, port=PORT, shape=shape, no_udp=how == "no-udp") as server:
+    options = {"host": host, "port": PORT, "no_udp": how == "no-udp", "record": folder}
+    async with Measuring(shape=shape, **options) as server:
         print(server.url, flush=True)
         await asyncio.Event().wait()
 
 
-async def ask(url: str, microphone: str, proxy: str, seconds: str) -> dict[str, Any]:
+async def ask(url: str, microphone: str, proxy: str, seconds: str, heard: str) -> dict[str, Any]:
     """Be the client: ask by voice, listen to the answer, and stay for so many seconds."""
     import rtcvoice
 
@@ -325,19 +376,23 @@ async def ask(url: str, microphone: str, proxy: str, seconds: str) -> dict[str, 
     packets: list[tuple[float, int]] = []
     source = rtcvoice.FileSource(microphone)
     options = {"base_url": url, "api_key": KEY, "proxy": proxy or None, "connect_timeout": 20.0}
-    async with rtcvoice.connect(source=source, sink=None, **options) as call:
+    sink = rtcvoice.FileSink(heard)
+    async with rtcvoice.connect(source=source, sink=sink, **options) as call:
         connected = asyncio.get_running_loop().time() - begun
         leg = call._roads.leg
-        hear = getattr(leg, "_on_packet", None)  # a WebSocket has no packets
+        take = getattr(leg, "_on_packet", None)  # a WebSocket has no packets
 
         def measured(packet: Any) -> None:
             packets.append((packet.arrival, packet.timestamp))
-            hear(packet)
+            take(packet)
 
         leg._on_packet = measured
         turns: list[tuple[str, str]] = []
         if "pion" in call.session.model:  # it hears, but knows no speech
-            turns = [("user", "..."), ("assistant", await (await call.ask("Hello.")).text())]
+            await asyncio.sleep(float(SILENCE))  # until the question was said
+            reply = await call.ask("Hello.")
+            turns = [("user", "..."), ("assistant", await reply.text())]
+            await reply.played()
         else:
             async with asyncio.timeout(30):
                 async for turn in call.turns():

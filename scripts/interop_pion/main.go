@@ -186,10 +186,20 @@ func answer(offer string, packets [][]byte) (string, error) {
 		channel.OnMessage(func(message webrtc.DataChannelMessage) { made.receive(message.Data) })
 	})
 	peer.OnTrack(func(remote *webrtc.TrackRemote, _ *webrtc.RTPReceiver) {
+		var heard io.Writer = io.Discard
+		if path := os.Getenv("HEARD"); path != "" { // what is heard, in the format of the packets
+			if file, err := os.Create(path); err == nil {
+				defer file.Close()
+				heard = file
+			}
+		}
 		for {
-			if _, _, err := remote.ReadRTP(); err != nil {
+			packet, _, err := remote.ReadRTP()
+			if err != nil {
 				return
 			}
+			size := binary.BigEndian.AppendUint16(nil, uint16(len(packet.Payload)))
+			_, _ = heard.Write(append(size, packet.Payload...))
 		}
 	})
 	description := webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: offer}
