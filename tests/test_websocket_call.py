@@ -228,8 +228,10 @@ async def test_through_a_proxy_and_what_it_refuses() -> None:
             assert "secret" not in str(refused.value)
 
 
-async def test_a_proxy_that_never_answers_is_left() -> None:
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_a_proxy_that_never_answers_is_left(scheme, tmp_path) -> None:
     connected, left = asyncio.Event(), asyncio.Event()
+    path = self_signed(tmp_path)
 
     async def wait_for_the_end(reader, writer):
         connected.set()
@@ -238,21 +240,71 @@ async def test_a_proxy_that_never_answers_is_left() -> None:
         left.set()
         writer.close()
 
-    async with await asyncio.start_server(wait_for_the_end, "127.0.0.1", 0) as proxy:
+    tls = server_context(path) if scheme == "https" else None
+    async with await asyncio.start_server(wait_for_the_end, "127.0.0.1", 0, ssl=tls) as proxy:
         port = proxy.sockets[0].getsockname()[1]
         options = {"base_url": "https://api.example.com/v1", "api_key": KEY, "reconnect": None}
         call = rtcvoice.connect(
             transport="websocket",
-            proxy=f"http://127.0.0.1:{port}",
+            proxy=f"{scheme}://127.0.0.1:{port}",
+            ca_file=path,
             source=None,
             sink=None,
-            connect_timeout=0.2,
+            connect_timeout=0.3,
             **options,
         )
         with pytest.raises(rtcvoice.TransportError):
             await call.__aenter__()
         await asyncio.wait_for(left.wait(), 2)
         assert connected.is_set()
+
+
+@pytest.mark.parametrize("server_scheme", ["http", "https"])
+async def test_through_a_proxy_that_is_encrypted_itself(server_scheme, tmp_path) -> None:
+    path = self_signed(tmp_path)
+    tls = server_context(path)
+    ok = b"HTTP/1.1 200 OK\r\n\r\n"
+    async with (
+        Emulator(pace=QUICK) as server,
+        in_front_of(server.url, tls=tls if server_scheme == "https" else None) as (place, _),
+        in_front_of(f"{server_scheme}://{place}", tls=tls, answer=ok) as (proxy, asked),
+    ):
+        options = {"base_url": f"{server_scheme}://{place}/v1", "proxy": f"https://{proxy}"}
+        async with over_socket(server, ca_file=path, **options) as call:
+            stats = call.stats().transport
+            assert (stats.route, stats.via) == ("websocket", "http-proxy")
+            assert await (await call.ask("Hello.")).text()
+        assert asked[0].startswith(f"CONNECT {place} HTTP/1.1".encode())
+
+
+async def test_a_server_that_is_silent_behind_a_proxy_is_left(tmp_path) -> None:
+    path = self_signed(tmp_path)
+    left = asyncio.Event()
+
+    async def let_through_and_wait(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        with suppress(ConnectionError):
+            await reader.read()  # the TLS handshake, which nobody answers
+        left.set()
+        writer.close()
+
+    tls = server_context(path)
+    async with await asyncio.start_server(let_through_and_wait, "127.0.0.1", 0, ssl=tls) as proxy:
+        call = rtcvoice.connect(
+            transport="websocket",
+            proxy=f"https://127.0.0.1:{proxy.sockets[0].getsockname()[1]}",
+            base_url="https://api.example.com/v1",
+            api_key=KEY,
+            ca_file=path,
+            source=None,
+            sink=None,
+            connect_timeout=0.3,
+            reconnect=None,
+        )
+        with pytest.raises(rtcvoice.TransportError):
+            await call.__aenter__()
+        await asyncio.wait_for(left.wait(), 2)
 
 
 async def test_an_encrypted_connection_and_a_certificate_that_is_not_trusted(tmp_path) -> None:

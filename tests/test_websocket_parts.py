@@ -44,7 +44,6 @@ def transport():
         "ws://127.0.0.1/",
         headers={},
         tls=None,
-        proxy=None,
         on_text=lambda text: None,
         on_lost=lambda error: None,
     )

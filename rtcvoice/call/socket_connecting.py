@@ -8,8 +8,6 @@ server's defaults and is configured whole by one `session.update`.
 from __future__ import annotations
 
 import asyncio
-import os
-import socket
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -21,12 +19,12 @@ from rtcvoice.config.call_config import CallConfig
 from rtcvoice.config.session_fields import merged
 from rtcvoice.errors import SignalingError, TransportError, one_line
 from rtcvoice.masking import masked
-from rtcvoice.rest.answers import STATUS_HINTS, HttpAnswer, refused
+from rtcvoice.rest.answers import HttpAnswer, refused
 from rtcvoice.rest.client import tls_context, why
 from rtcvoice.rest.credentials import Credentials
 from rtcvoice.rest.proxies import proxy_for
 from rtcvoice.rest.signaling import Signaling
-from rtcvoice.rest.tunnels import TunnelError, dial
+from rtcvoice.rest.tunnels import Dialled, TunnelError, dial
 
 if TYPE_CHECKING:
     from rtcvoice.capture.event_track import EventTrack
@@ -97,7 +95,6 @@ class SocketConnecting:
             url=_address(config),
             headers={**config.headers, **credentials.headers},
             tls=tls_context(config.ca_file) if secure else None,
-            proxy=self._proxy and self._proxy.url,
             pulse=min(PULSE, config.liveness_timeout / 3),  # else silence would look like a loss
         )
         self._legs.append(leg)
@@ -169,40 +166,26 @@ class SocketConnecting:
             hint=hint,
         )
 
-    async def _through_proxy(self) -> socket.socket | None:
-        """Return a connection through a proxy; None where there is none that can be handed on.
+    async def _through_proxy(self) -> Dialled | None:
+        """Return a connection to the server through the proxy; None where there is no proxy.
 
-        The library would leave one open that it waits for when it is cancelled. What is encrypted
-        as far as the proxy (https://) is more than a socket, and the library's business.
+        The `websockets` package would leave one open that it waits for when it is cancelled.
         """
-        if self._proxy is None or self._proxy.url.startswith("https:"):
+        if self._proxy is None:
             return None
         parts = urlsplit(self._config.base_url)
         port = parts.port or (443 if parts.scheme == "https" else 80)
         tls = partial(tls_context, self._config.ca_file)
         try:
-            dialled = await dial(parts.hostname or "", port, proxy=self._proxy, tls=tls)
+            return await dial(parts.hostname or "", port, proxy=self._proxy, tls=tls)
         except TunnelError as exc:
             status = exc.status or None
             raise SignalingError(f"{_DOING} failed: {exc}", status=status, hint=exc.hint) from exc
-        # Another descriptor of the same connection: closing the first one does not end it.
-        opened: socket.socket = dialled.writer.get_extra_info("socket")
-        connection = socket.socket(fileno=os.dup(opened.fileno()))
-        connection.setblocking(False)
-        dialled.writer.transport.abort()
-        return connection
 
     def _failed(self, exc: UpgradeFailed, credentials: Credentials) -> SignalingError:
         secrets = (credentials.value,)
         if exc.status:
             return refused(HttpAnswer(exc.status, exc.headers, exc.body), _DOING, secrets)
-        if exc.proxy_status and self._proxy is not None:
-            place, status = self._proxy.place, exc.proxy_status
-            return SignalingError(
-                f"{_DOING} failed: the proxy {place} answers HTTP {status}",
-                status=status,
-                hint=STATUS_HINTS[407] if status == 407 else f"look at {self._proxy.named_by}",
-            )
         url = self._config.base_url
         cause = exc.__cause__ if isinstance(exc.__cause__, Exception) else exc
         what, hint = why(cause, one_line(masked(str(exc), *secrets)), url)

@@ -18,18 +18,19 @@ import socket
 import ssl
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import (
     ConnectionClosed,
     InvalidHandshake,
-    InvalidProxyStatus,
     InvalidStatus,
     WebSocketException,
 )
+from websockets.uri import parse_uri
 
 from rtcvoice.errors import TransportError, one_line
+from rtcvoice.rest.tunnels import Dialled
 from rtcvoice.stats import TransportStats
 from rtcvoice.system import clock
 from rtcvoice.wire.lost import ConnectionLost, LostBy
@@ -67,10 +68,7 @@ _silent.disabled = True
 
 
 class UpgradeFailed(Exception):  # noqa: N818  (it is turned into one of ours at once)
-    """The WebSocket did not open. `status` is 0 where no HTTP answer came; then see `__cause__`.
-
-    `proxy_status` is what the proxy answered, if it did not let us through.
-    """
+    """The WebSocket did not open. `status` is 0 where no HTTP answer came; then see `__cause__`."""
 
     def __init__(
         self,
@@ -79,11 +77,9 @@ class UpgradeFailed(Exception):  # noqa: N818  (it is turned into one of ours at
         status: int = 0,
         headers: Mapping[str, str] = {},
         body: bytes = b"",
-        proxy_status: int = 0,
     ) -> None:
         super().__init__(why)
         self.status = status
-        self.proxy_status = proxy_status
         self.headers = headers
         self.body = body
 
@@ -106,6 +102,30 @@ class _Connection(ClientConnection):
 
 
 class _Connect(connect):
+    """Opens a WebSocket; over `through`, where there is a connection to the server already."""
+
+    def __init__(self, url: str, *, through: Dialled | None, **options: Any) -> None:
+        super().__init__(url, **options)
+        self._url = url
+        self._through = through
+
+    async def create_connection(self) -> ClientConnection:
+        if self._through is None:
+            return await super().create_connection()
+        address = parse_uri(self._url)
+        connection = self.protocol_factory(address)
+        transport = cast(asyncio.Transport, self._through.writer.transport)
+        transport.set_protocol(connection)
+        if address.secure:
+            tls: ssl.SSLContext = self.connection_kwargs["ssl"]
+            made = await asyncio.get_running_loop().start_tls(
+                transport, connection, tls, server_hostname=address.host
+            )
+            assert made is not None
+            transport = made
+        connection.connection_made(transport)
+        return connection
+
     def process_redirect(self, exc: Exception) -> Exception | str:
         return exc
 
@@ -114,7 +134,7 @@ class WebSocketTransport:
     """One single-use connection.
 
     `on_text` gets every message, `on_lost` one call with the reason when the established connection
-    ends; both run on the event loop and must not raise. `headers` hold the key. `proxy` is a URL.
+    ends; both run on the event loop and must not raise. `headers` hold the key.
     pulse: seconds between two pings; a server that says nothing else is heard as often.
     """
 
@@ -124,7 +144,6 @@ class WebSocketTransport:
         *,
         headers: Mapping[str, str],
         tls: ssl.SSLContext | None,
-        proxy: str | None,
         pulse: float = PULSE,
         on_text: Callable[[str], None],
         on_lost: Callable[[TransportError], None],
@@ -132,9 +151,8 @@ class WebSocketTransport:
         self._url = url
         self._headers = headers
         self._tls = tls
-        self._proxy = proxy
         self._pulse_interval = pulse
-        self._via = "direct" if proxy is None else _via(proxy)
+        self._through: Dialled | None = None  # its writer would close it when it is forgotten
         self._on_text = on_text
         self._on_lost = on_lost
         self.heard_at = clock.now()
@@ -149,20 +167,28 @@ class WebSocketTransport:
         self._messages_received = self._bytes_received = 0
         self._closing: asyncio.Task[None] | None = None
 
-    async def connect(self, through: socket.socket | None = None) -> None:
+    async def connect(self, through: Dialled | None = None) -> None:
         """Open it. Raises UpgradeFailed; what was made is closed then, also when cancelled.
 
-        through: a TCP connection to the server that is open already; it is taken over.
+        through: a connection to the server that is open already; it is taken over.
         """
+        self._through = through
+        try:
+            await self._open(through)
+        except BaseException:
+            if through is not None:
+                through.writer.transport.abort()
+            raise
+
+    async def _open(self, through: Dialled | None) -> None:
         options: dict[str, Any] = {} if self._tls is None else {"ssl": self._tls}
-        if through is not None:
-            options["sock"] = through
         try:
             opened = await _Connect(
                 self._url,
+                through=through,
                 additional_headers=self._headers,
                 user_agent_header="rtcvoice",
-                proxy=self._proxy,
+                proxy=None,
                 compression=None,
                 open_timeout=None,
                 ping_interval=None,
@@ -180,9 +206,7 @@ class WebSocketTransport:
             raise UpgradeFailed(
                 str(exc), status=answer.status_code, headers=headers, body=answer.body or b""
             ) from exc
-        except InvalidProxyStatus as exc:
-            raise UpgradeFailed(str(exc), proxy_status=exc.response.status_code) from exc
-        except (OSError, EOFError, ImportError, ValueError, WebSocketException) as exc:
+        except (OSError, EOFError, ValueError, WebSocketException) as exc:
             raise UpgradeFailed(_told(exc)) from exc
         assert isinstance(opened, _Connection)
         opened.on_data = self._heard
@@ -206,7 +230,7 @@ class WebSocketTransport:
             bytes_received=self._bytes_received,
             packets_discarded_on_send=self._outbox.audio_dropped,
             route="websocket" if self._socket is not None else "",
-            via=self._via,
+            via="direct" if self._through is None else self._through.via,
         )
 
     @property
@@ -339,7 +363,3 @@ def _told(exc: Exception) -> str:
     if isinstance(exc, InvalidHandshake) and exc.__cause__ is not None:
         exc = exc.__cause__ if isinstance(exc.__cause__, Exception) else exc
     return one_line(str(exc) or type(exc).__name__, 200)
-
-
-def _via(proxy: str) -> str:
-    return "socks5" if proxy.startswith("socks") else "http-proxy"

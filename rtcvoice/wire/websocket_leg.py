@@ -53,7 +53,6 @@ class WebSocketLeg(Generic[TrackT]):
         url: str,
         headers: Mapping[str, str],
         tls: ssl.SSLContext | None = None,
-        proxy: str | None = None,
         pulse: float = PULSE,
     ) -> None:
         self.signaling = signaling
@@ -63,7 +62,6 @@ class WebSocketLeg(Generic[TrackT]):
             url,
             headers=headers,
             tls=tls,
-            proxy=proxy,
             pulse=pulse,
             on_text=self._early,
             on_lost=self._lost,
