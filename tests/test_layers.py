@@ -95,7 +95,7 @@ ALLOWED: dict[str, set[str]] = {
     "recording.options": {"errors", "system", "recording.format"},
     "recording.compared": LEAVES | {"recording", "conversation.state"},
     "recording.given_tools": LEAVES | {"recording", "conversation.tools"},
-    "recording.hand": LEAVES | {"recording", "conversation.state.requests"},
+    "recording.hand": LEAVES | {"recording", "conversation.state", "conversation.asking"},
     "recording.replay": LEAVES
     | {"recording", "capture.source", "call.call", "config.call_config", "conversation.tools"},
     "recording.format": set(),

@@ -20,12 +20,17 @@ class ActKind(enum.Enum):
 
     SPEAKS = "Says something."
     WRITES = "Sends a text, images, a recorded clip, which are answered."
+    PUTS = "Sends a text that nobody answers: it was taken back before."
     ADDS = "Puts a history into the conversation, which is not answered."
-    CLEARS = "Has the server forget what it heard, as when a key for talking is pressed."
-    COMMITS = "Ends a turn by hand, as when that key is released."
+    CLEARS = "Has the server forget what it heard."
+    COMMITS = "Ends a turn by hand."
+    PRESSES = "Presses the key for talking: the answer is stopped, what was heard is forgotten."
+    RELEASES = "Releases it: the turn is over."
     ASKS = "Asks for an answer, without having said anything."
     STOPS = "Stops the answer."
     CHANGES = "Changes the session."
+    LISTENS = "Waits for the last answer, which may come unasked."
+    HANGS_UP = "Ends the call while something is still being answered, or heard."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +49,8 @@ class Act:
     """Recorded speech that was sent: int16 mono at 24 kHz."""
     history: tuple[dict[str, str], ...] = ()
     """What was put into the conversation, as `call.seed` takes it."""
+    noticed: bool = False
+    """Whether the server noticed by itself that the user had stopped speaking, which is its end."""
     answered: bool = False
     """Whether an answer was asked for, for this alone."""
     options: dict[str, Any] = field(default_factory=dict)

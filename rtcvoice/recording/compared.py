@@ -75,18 +75,17 @@ class ReplayResult:
         Words are compared without case and punctuation, waits where they differ by half a second.
         """
         found = []
-        for name, then, now in (
-            ("turn", [_turn(each) for each in self.recorded.turns], [*map(_turn, self.now.turns)]),
-            ("tool", self.recorded.tools, self.now.tools),
-        ):
-            for number, (a, b) in enumerate(zip_longest(then, now), 1):
-                if a is None or b is None or _bare(a) != _bare(b):
-                    found.append(f"{name} {number}: {_shown(a)} -> {_shown(b)}")
-        for number, (was, wait) in enumerate(
+        for number, (then, now) in enumerate(zip_longest(self.recorded.turns, self.now.turns), 1):
+            if not _alike(then, now):
+                found.append(f"turn {number}: {_turn(then)} -> {_turn(now)}")
+        for number, (was, ran) in enumerate(zip_longest(self.recorded.tools, self.now.tools), 1):
+            if was is None or ran is None or _bare(was) != _bare(ran):
+                found.append(f"tool {number}: {_shown(was)} -> {_shown(ran)}")
+        for number, (before, wait) in enumerate(
             zip(self.recorded.waits, self.now.waits, strict=False), 1
         ):
-            if abs(was - wait) >= SLOWER:
-                found.append(f"wait {number}: {was:.2f} s -> {wait:.2f} s")
+            if abs(before - wait) >= SLOWER:
+                found.append(f"wait {number}: {before:.2f} s -> {wait:.2f} s")
         return found
 
     @property
@@ -97,9 +96,8 @@ class ReplayResult:
     def __str__(self) -> str:
         lines = []
         for then, now in zip_longest(self.recorded.turns, self.now.turns):
-            a, b = _turn(then) if then else None, _turn(now) if now else None
-            sign = "=" if a and b and _bare(a) == _bare(b) else "!"
-            lines += [f"{sign} recorded  {_shown(a)}", f"  now       {_shown(b)}"]
+            sign = "=" if _alike(then, now) else "!"
+            lines += [f"{sign} recorded  {_turn(then)}", f"  now       {_turn(now)}"]
         others = [each for each in self.differences if not each.startswith("turn")]
         return "\n".join([*lines, *others, *(f"left out: {each}" for each in self.left_out)])
 
@@ -115,7 +113,7 @@ def course_of(recorded: RecordedCall) -> Course:
             waits.append(_number(latency, "heard_at") - _number(latency, "ended_at"))
     for turn in turns.values():
         course.turn(*(str(turn.get(name) or "") for name in ("role", "text", "status")))
-    if not turns:
+    if recorded.is_emulators:
         _make_out_turns(recorded, course)
     course.waits = waits
     course.tools = [_called(run.name, run.arguments) for run in runs_of(recorded.events())]
@@ -140,9 +138,21 @@ def _make_out_turns(recorded: RecordedCall, course: Course) -> None:
         course.turn(turn.role, turn.text, turn.status.value)
 
 
-def _turn(said: Said) -> str:
+def _alike(a: Said | None, b: Said | None) -> bool:
+    """Whether two turns are the same; of answers that were cut the shorter one decides."""
+    if a is None or b is None or (a.role, a.status) != (b.role, b.status):
+        return False
+    then, now = _bare(a.text), _bare(b.text)
+    if a.status == "interrupted":
+        return then.startswith(now) or now.startswith(then)
+    return then == now
+
+
+def _turn(said: Said | None) -> str:
+    if said is None:
+        return _shown(None)
     status = "" if said.status == "completed" else f" ({said.status})"
-    return f"{said.role}: {said.text}{status}"
+    return f"{_shown(f'{said.role}: {said.text}')}{status}"
 
 
 def _called(name: str, arguments: str) -> str:

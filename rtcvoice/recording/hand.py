@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from rtcvoice import events
+from rtcvoice.conversation.asking.talk import TAIL
 from rtcvoice.conversation.state.requests import METADATA_KEY
 from rtcvoice.errors import clean
 
@@ -36,6 +37,12 @@ MOST_MEDIA = 64 << 20
 """Bytes of all images and clips."""
 
 MOST_LEFT_OUT = 100
+MOST_CALLS = 10_000
+
+ACTIVE = "conversation_already_has_active_response"
+"""The error of a request that lost a race, and is made again."""
+
+ENDS_TURN = (ActKind.COMMITS, ActKind.RELEASES)
 
 _IMAGE = re.compile(r"data:image/(?:png|jpe?g);base64,", re.IGNORECASE)
 
@@ -57,14 +64,31 @@ class Hand:
         self._tags: set[str] = set()  # of requests that were sent: they may be sent again
         self._loose: list[Act] = []  # what was put while nothing was being answered
         self._waiting: list[int] = []  # acts that were sent while something was
+        self._unanswered: set[int] = set()  # those of them after which no response began
+        self._requests: dict[str, int] = {}  # acts that ask, by the id of the event
+        self._refused: set[int] = set()
+        self._calls: set[str] = set()  # calls of functions without output
+        self._stopped_calls: set[str] = set()  # of them, no answer follows
         self._created: set[str] = set()  # calls of functions that the client put in: history
         self._media = 0
+        self._pressed = 0  # act
 
     def finished(self) -> list[Act]:
         """Return the acts, in the order in which they began."""
         self._settle()
         self._stops_speaking(self._time)
-        return sorted(self.acts, key=lambda act: act.begin)
+        for number in self._unanswered:
+            if (act := self.acts[number]).text and not act.answered:
+                self.acts[number] = replace(act, kind=ActKind.PUTS)
+        kept = (act for number, act in enumerate(self.acts) if number not in self._refused)
+        return sorted(kept, key=lambda act: act.begin)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether what is sent now is answered later."""
+        speaks = self._spoke_from is not None
+        made = bool(self._responding or self._calls or self._outputs_due)
+        return made or self._asked or self._heard_out or speaks
 
     def hears(self, event: Any, time: float) -> None:
         """Take the next event of the server."""
@@ -75,16 +99,23 @@ class Hand:
                 if self._spoke_from is None:
                     self._spoke_from = max(self._last_end, time - BEFORE)
             case events.InputAudioBufferSpeechStopped():
-                self._stops_speaking(time)
+                self._stops_speaking(time, noticed=True)
                 self._heard_out = True
             case events.ResponseCreated():
                 self._settle()
                 self._responding.add(event.response.id or "")
                 self._asked = self._heard_out = False
+                self._unanswered.clear()
             case events.ResponseDone():
                 self._responding.discard(event.response.id or "")
+            case events.ResponseOutputItemDone(item=events.FunctionCall() as call):
+                if len(self._calls) < MOST_CALLS:
+                    self._calls.add(call.call_id or "")
             case events.ErrorEvent():
                 self._asked = False
+                number = self._requests.get(event.error.event_id or "")
+                if number is not None and event.error.code != ACTIVE:
+                    self._refused.add(number)
 
     def sends(self, event: Any, fields: dict[str, Any], time: float) -> None:
         """Take the next event of the client, decoded and as it is."""
@@ -98,10 +129,12 @@ class Hand:
                 if self._spoke_from is None:  # no turn detection: what was said since the last act
                     self._spoke_from = self._last_end
                 self._stops_speaking(time)
-                self._do(ActKind.COMMITS, time)
+                self._commits(time)
             case events.ResponseCreate():
                 response = fields.get("response")
                 self._asks(response if isinstance(response, dict) else {}, time)
+                if event.event_id and self.acts and self.acts[-1].kind is ActKind.ASKS:
+                    self._requests[event.event_id] = len(self.acts) - 1
             case events.ResponseCancel() | events.OutputAudioBufferClear():
                 self._stops_answer(time)
             case events.ConversationItemTruncate() if self._spoke_from is None:
@@ -117,21 +150,16 @@ class Hand:
 
     # -- inside ---------------------------------------------------------------------------------
 
-    @property
-    def _is_busy(self) -> bool:
-        """Whether what is sent now is answered later."""
-        speaks = self._spoke_from is not None
-        return bool(self._responding) or self._asked or self._heard_out or speaks
-
     def _puts(self, item: Any, time: float) -> None:
         match item:
             case events.Message(role="user"):
                 act = self._message(item, time)
                 if not (act.text or act.images or act.clip):
                     return
-                if self._is_busy:
+                if self.is_busy:
                     self._settle()
                     self._waiting.append(len(self.acts))
+                    self._unanswered.add(len(self.acts))
                     self._append(act)
                 else:
                     self._loose.append(act)
@@ -147,7 +175,31 @@ class Hand:
                 output = {"call_id": item.call_id, "output": item.output}
                 self._loose.append(_history(time, {"type": "function_call_output", **output}))
             case events.FunctionCallOutput():
-                self._outputs_due = True
+                self._calls.discard(item.call_id)
+                self._outputs_due |= item.call_id not in self._stopped_calls
+
+    def _commits(self, time: float) -> None:
+        """End a turn: with the key for talking, if what was heard was cleared before."""
+        for number in range(len(self.acts) - 1, -1, -1):
+            kind, begin = self.acts[number].kind, self.acts[number].begin
+            if kind in (ActKind.COMMITS, ActKind.RELEASES):
+                break
+            if kind is ActKind.CLEARS:
+                self.acts[number] = replace(self.acts[number], kind=ActKind.PRESSES)
+                before = self.acts[number - 1] if number else None
+                stopped = before is not None and before.kind is ActKind.STOPS
+                if before is not None and stopped and begin - before.end <= TOGETHER:
+                    self._refused.add(number - 1)  # the key does that
+                self._pressed = number
+                self._do(ActKind.RELEASES, max(begin, time - TAIL))
+                return
+        self._do(ActKind.COMMITS, time)
+
+    @property
+    def _turn_ended(self) -> bool:
+        """Whether a turn was just ended by hand, and not asked about: that comes first."""
+        last = self.acts[-1] if self.acts else None
+        return last is not None and last.kind in ENDS_TURN and not last.answered
 
     def _asks(self, params: dict[str, Any], time: float) -> None:
         metadata = params.get("metadata")
@@ -162,11 +214,13 @@ class Hand:
             self._outputs_due = False
         elif self._loose and self._loose[-1].kind is ActKind.WRITES:
             self._settle(options)
-        elif self._waiting and not beside:
+        elif self._waiting and not beside and not self._turn_ended:
             number = self._waiting.pop(0)
             self.acts[number] = replace(self.acts[number], answered=True, options=options)
-        elif self.acts and self.acts[-1].kind is ActKind.COMMITS and not self.acts[-1].answered:
+        elif self._turn_ended:
             self.acts[-1] = replace(self.acts[-1], answered=True, options=options)
+            if self.acts[-1].kind is ActKind.RELEASES:
+                self.acts[self._pressed] = replace(self.acts[self._pressed], answered=True)
         else:
             self._do(ActKind.ASKS, time, options=options)
         self._asked = not beside
@@ -196,15 +250,18 @@ class Hand:
             self._append(together)
 
     def _stops_answer(self, time: float) -> None:
+        self._stopped_calls |= self._calls  # what would follow of itself does not
+        self._calls.clear()
+        self._outputs_due = False
         last = self.acts[-1] if self.acts else None
         if last is None or last.kind is not ActKind.STOPS or time - last.end > TOGETHER:
             self._do(ActKind.STOPS, time)
 
-    def _stops_speaking(self, time: float) -> None:
+    def _stops_speaking(self, time: float, *, noticed: bool = False) -> None:
         begin, self._spoke_from = self._spoke_from, None
         if begin is not None and time > begin:
             begin = max(begin, time - LONGEST_SPEECH)
-            self._append(Act(kind=ActKind.SPEAKS, begin=begin, end=time))
+            self._append(Act(kind=ActKind.SPEAKS, begin=begin, end=time, noticed=noticed))
 
     def _do(self, kind: ActKind, time: float, **fields: Any) -> None:
         self._settle()

@@ -28,6 +28,7 @@ class MarkKind(enum.Enum):
     READY = "The call is ready; there is one of it, number 0."
     BEGAN = "The answer of this number begins to be heard."
     ENDED = "The answer of this number was heard to its end, or cut; or is there, if it is text."
+    SPEAKS = "The first sound of the user's act of this number is handed out."
     ACTED = "The user's act of this number is over."
 
 
@@ -48,6 +49,8 @@ class Marks:
     def __init__(self) -> None:
         self.times: dict[Mark, float] = {}
         """When each mark was first reached."""
+        self.open: set[str] = set()
+        """Responses that are being made or heard."""
         self._numbers: dict[str, int] = {}
         self._heard: set[str] = set()
         self._last_heard = ""
@@ -58,6 +61,8 @@ class Marks:
         match event:
             case events.ResponseCreated():
                 self._number(event.response.id or "")
+                if len(self.open) < MOST_MARKS:
+                    self.open.add(event.response.id or "")
             case events.ResponseOutputAudioDelta():  # over a WebSocket
                 self._sound(event.response_id, event.delta, time)
             case events.OutputAudioBufferStarted():
@@ -84,6 +89,7 @@ class Marks:
         """Note that an answer begins to be heard."""
         if len(self._heard) < MOST_MARKS:
             self._heard.add(response_id)
+            self.open.add(response_id)
         self._reach(MarkKind.BEGAN, response_id, time)
 
     def cut(self, time: float) -> None:
@@ -95,11 +101,21 @@ class Marks:
         """Note a mark that no event tells of."""
         self.times.setdefault(mark, time)
 
-    def last_before(self, time: float) -> tuple[Mark, float]:
-        """Return the latest mark before `time`, and when it was; READY if there is none."""
+    @property
+    def last_end(self) -> float:
+        """When the last answer was over; 0 without one."""
+        ends = (at for mark, at in self.times.items() if mark.kind is MarkKind.ENDED)
+        return max(ends, default=0.0)
+
+    def last_before(self, time: float, *, stops: bool = False) -> tuple[Mark, float]:
+        """Return the latest mark up to `time`, and when it was; READY if there is none.
+
+        `stops`: for what stops an answer, whose end at the same moment comes of it.
+        """
         found = (READY, self.times.get(READY, 0.0))
         for mark, at in self.times.items():
-            if found[1] <= at <= time:
+            by_itself = stops and mark.kind is MarkKind.ENDED and at == time
+            if found[1] <= at <= time and not by_itself:
                 found = (mark, at)
         return found
 
@@ -121,6 +137,7 @@ class Marks:
             return
         mark = Mark(kind, self._number(response_id))
         if kind is MarkKind.ENDED:
+            self.open.discard(response_id)
             # Speech may go on being heard after the response is done: then the later one counts.
             self.times[mark] = time
         else:

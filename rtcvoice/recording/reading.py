@@ -84,6 +84,15 @@ class RecordedCall:
         """Whether the server's side recorded it: then its left channel is what the server heard."""
         return self.call.get("made_by") == "rtcvoice emulator"
 
+    @property
+    def hung_up_at(self) -> float | None:
+        """When the user hung up, in seconds from the beginning; None where it ended otherwise."""
+        end = self.call.get("end")
+        if not isinstance(end, dict) or end.get("normal") is not True:
+            return None
+        time = end.get("time")
+        return float(time) if isinstance(time, int | float) and _is_time(time) else None
+
     def events(self) -> Iterator[EventLine]:
         """Yield the events of all directions, as they stand in the file."""
         for line in self._lines(EVENTS):

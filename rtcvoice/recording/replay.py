@@ -23,7 +23,14 @@ from rtcvoice.capture.source import PacedSource
 from rtcvoice.config.call_config import CHANGEABLE
 from rtcvoice.conversation.tools.toolset import ToolSet
 from rtcvoice.errors import CallEnded, ConfigError, RtcVoiceError
-from rtcvoice.events import InputAudioBufferClear, InputAudioBufferCommit
+from rtcvoice.events import (
+    ContentPart,
+    ConversationItemCreate,
+    InputAudioBufferClear,
+    InputAudioBufferCommit,
+    InputAudioBufferSpeechStopped,
+    Message,
+)
 from rtcvoice.masking import masked
 from rtcvoice.sound import numpy_later as np
 from rtcvoice.sound.samples import DEFAULT_RATE, OPUS_RATES, Samples
@@ -41,6 +48,7 @@ from .user_acts import acts_of
 
 if TYPE_CHECKING:
     from rtcvoice.call.call import Call
+    from rtcvoice.conversation.asking.talk import Talk
 
 __all__ = ["ReplaySource"]
 
@@ -52,8 +60,13 @@ PATIENCE = 10.0
 QUIET_AFTER_SPEECH, QUIET_AFTER_TEXT = 1.5, 0.3
 """Seconds without an event after which no answer to the last act will come."""
 
+NOTICED_WITHIN = 0.5
+"""Seconds around the end of the user's words within which the server notices that it is one."""
+
 LONGEST_WAIT = 120.0
 """Seconds that one act waits at most, whatever the recording says."""
+
+_IN_WRITING = (ActKind.WRITES, ActKind.PUTS, ActKind.ADDS, ActKind.CHANGES, ActKind.LISTENS)
 
 
 @public
@@ -80,7 +93,9 @@ class ReplaySource(PacedSource):
         super().__init__(rate=rate)
         self._recorded = recorded
         self._by_clock = by_clock
-        self._acts, self._marks_then, self.left_out = acts_of(recorded.events())
+        self._acts, self._marks_then, self.left_out = acts_of(
+            recorded.events(), end=recorded.hung_up_at
+        )
         """What the recorded user did that is not done again, in a line each."""
         taken = session_taken(recorded)
         self._runs: list[ToolRun] | None = None if tools is not None else runs_of(recorded.events())
@@ -93,6 +108,9 @@ class ReplaySource(PacedSource):
         self.recorded: Course = course_of(recorded)
         """How the recorded call went."""
         self._speech: Samples = np.zeros(0, np.int16)
+        self._talk: Talk | None = None
+        self._speaking = (-1, 0.0)  # number of the act, and when it will be over
+        self._began = True
         self._spoken = asyncio.Event()
         self._marks = Marks()
         self._reached = asyncio.Event()
@@ -120,7 +138,10 @@ class ReplaySource(PacedSource):
                 await self._do(act, call, number)
             await self._finish_acts()
             self._finished.set()
-            await self._answered(call)
+            if self._ended is None:
+                await self._answered(call)
+            else:
+                await asyncio.wait(watching, timeout=PATIENCE)
         finally:
             self._finished.set()
             for task in (*watching, *self._under_way):
@@ -131,6 +152,9 @@ class ReplaySource(PacedSource):
 
     def _next(self, count: int) -> Samples:
         part, self._speech = self._speech[:count], self._speech[count:]
+        if len(part) and not self._began:
+            self._began = True
+            self._reach(Mark(MarkKind.SPEAKS, self._speaking[0]), self._now() - count / self.rate)
         if not len(self._speech):
             self._spoken.set()
         if len(part) == count:
@@ -163,8 +187,8 @@ class ReplaySource(PacedSource):
 
     async def _answered(self, call: Call) -> None:
         """Return when the call is idle and stays so, or has ended normally."""
-        spoke = any(act.kind is ActKind.SPEAKS for act in self._acts[-3:])
-        quiet = QUIET_AFTER_SPEECH if spoke else QUIET_AFTER_TEXT
+        wrote = all(act.kind in _IN_WRITING for act in self._acts[-3:])
+        quiet = QUIET_AFTER_TEXT if wrote else QUIET_AFTER_SPEECH
         try:
             while True:
                 with suppress(TimeoutError):
@@ -183,13 +207,15 @@ class ReplaySource(PacedSource):
             await self._finish_acts(ActKind.SPEAKS)
         elif act.kind is ActKind.COMMITS:
             await self._finish_acts(ActKind.SPEAKS)
-        doing = self._done_with(self._work(act, call), act, number)
+        doing = self._done_with(self._work(act, call, number), act, number)
         task = asyncio.create_task(doing, name=f"rtcvoice replay {act.kind.name}")
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
         await asyncio.sleep(0)  # in order: a text is sent before the answer to it is stopped
-        if act.kind in (ActKind.CHANGES, ActKind.ADDS):
+        if act.kind in (ActKind.ADDS, ActKind.HANGS_UP):
             await asyncio.wait([task])
+        if act.kind is not ActKind.SPEAKS:
+            self._reach(Mark(MarkKind.ACTED, number), self._now())
         self._check_end()
 
     async def _done_with(self, doing: Coroutine[Any, Any, None], act: Act, number: int) -> None:
@@ -203,7 +229,18 @@ class ReplaySource(PacedSource):
                 act.kind.name.lower(),
                 masked(str(exc)),
             )
-        self._reach(Mark(MarkKind.ACTED, number), self._now())
+        if act.kind is ActKind.SPEAKS:
+            if act.noticed:
+                await self._until_noticed(number)
+            self._reach(Mark(MarkKind.ACTED, number), self._now())
+
+    async def _until_noticed(self, number: int) -> None:
+        """Wait for the server to notice that the user has stopped speaking; not for long."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(NOTICED_WITHIN):
+                while Mark(MarkKind.ACTED, number) not in self._marks.times:
+                    self._reached.clear()
+                    await self._reached.wait()
 
     async def _finish_acts(self, kind: ActKind | None = None) -> None:
         name = f"rtcvoice replay {kind.name}" if kind else "rtcvoice replay"
@@ -216,16 +253,20 @@ class ReplaySource(PacedSource):
         if self._ended is not None and not self._ended.normal:
             raise self._ended.again()
 
-    async def _work(self, act: Act, call: Call) -> None:
+    async def _work(self, act: Act, call: Call, number: int) -> None:
         match act.kind:
             case ActKind.SPEAKS:
-                await self._say(act.begin, act.end)
+                await self._say(act, number)
             case ActKind.WRITES:
                 clip = np.frombuffer(act.clip, "<i2").astype(np.int16) if act.clip else None
                 if act.answered:
                     await call.ask(act.text, images=act.images, audio=clip, **act.options)
                 else:
                     await call.send(act.text, images=act.images, audio=clip)
+            case ActKind.PUTS:
+                text = ContentPart(type="input_text", text=act.text)
+                item = Message(role="user", content=[text])
+                await call.send_event(ConversationItemCreate(item=item))
             case ActKind.ADDS:
                 await call.seed(act.history)
             case ActKind.CLEARS:
@@ -234,12 +275,26 @@ class ReplaySource(PacedSource):
                 await call.send_event(InputAudioBufferCommit())
                 if act.answered:
                     await call.respond(**act.options)
+            case ActKind.PRESSES:
+                self._talk = call.talk(respond=act.answered)
+                await self._talk.__aenter__()
+            case ActKind.RELEASES if self._talk is not None:
+                talk, self._talk = self._talk, None
+                try:
+                    await talk.__aexit__(None, None, None)
+                finally:
+                    call.unmute()  # silence is in the recording where there was one
             case ActKind.ASKS:
                 await call.respond(**act.options)
             case ActKind.STOPS:
                 await call.interrupt()
             case ActKind.CHANGES:
                 await self._change(act, call)
+            case ActKind.LISTENS:
+                pass
+            case ActKind.HANGS_UP:
+                await call.hangup()
+                self._ended = CallEnded("hung up, as in the recorded call", normal=True)
 
     async def _change(self, act: Act, call: Call) -> None:
         """Change what is not so already: over a WebSocket the first change only sets it up."""
@@ -256,12 +311,13 @@ class ReplaySource(PacedSource):
         if changes:
             await call.update(**changes)
 
-    async def _say(self, begin: float, end: float) -> None:
+    async def _say(self, act: Act, number: int) -> None:
         """Play a stretch of the recorded user's voice, and return when it was said."""
-        heard = await in_thread(self._read, begin, end)
+        heard = await in_thread(self._read, act.begin, act.end)
         if len(heard):
             self._spoken.clear()
-            self._speech = heard
+            self._speech, self._began = heard, False
+            self._speaking = (number, self._now() + len(heard) / self.rate)
             await self._spoken.wait()
 
     def _read(self, begin: float, end: float) -> Samples:
@@ -282,6 +338,10 @@ class ReplaySource(PacedSource):
         try:
             async for event in call:
                 self._marks.feed(event, self._now())
+                if isinstance(event, InputAudioBufferSpeechStopped):
+                    number, end = self._speaking
+                    if self._now() >= end - NOTICED_WITHIN:
+                        self._reach(Mark(MarkKind.ACTED, number), self._now())
                 course.feed(event)
                 self._reached.set()
         except CallEnded as end:
