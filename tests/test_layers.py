@@ -97,7 +97,10 @@ ALLOWED: dict[str, set[str]] = {
     "recording.given_tools": LEAVES | {"recording", "conversation.tools"},
     "recording.hand": LEAVES | {"recording", "conversation.state", "conversation.asking"},
     "recording.replay": LEAVES
-    | {"recording", "capture.source", "call.call", "config.call_config", "conversation.tools"},
+    | {
+        *("recording", "capture.source", "call.call", "config.call_config"),
+        *("conversation.tools", "conversation.asking"),
+    },
     "recording.format": set(),
     "recording.masks": {"masking"},
     "emulator": LEAVES

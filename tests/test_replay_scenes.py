@@ -16,9 +16,7 @@ pytestmark = pytest.mark.usefixtures("no_stray_errors")
 
 SCENES = {
     "a question in writing": scenes.test_a_question_is_asked_in_writing_and_answered_aloud,
-    "many wishes at once": scenes.test_many_wishes_at_once_are_answered_one_by_one,
     "what is sent meanwhile": scenes.test_what_is_sent_meanwhile_is_answered_once_together,
-    "words to be said": scenes.test_say_puts_the_words_into_the_instructions,
     "barge-in": lambda: scenes.test_barge_in(2.5),
     "interrupted by the program": lambda: scenes.test_interrupt(0.5),
     "speech and writing": lambda: scenes.test_a_wish_at_the_moment_when_the_server_answers_speech(
@@ -49,11 +47,6 @@ OVER_A_SOCKET = {
     "cut by hand": (
         lambda: over_a_socket.test_what_was_heard_of_an_answer_that_was_cut_is_known_to_20_ms(
             2.5, 0.2, "by hand"
-        )
-    ),
-    "cut by speech": (
-        lambda: over_a_socket.test_what_was_heard_of_an_answer_that_was_cut_is_known_to_20_ms(
-            0.3, 0.01, "spoken"
         )
     ),
 }
