@@ -23,6 +23,7 @@ from rtcvoice.config.session_fields import UNSET, Unset
 from rtcvoice.conversation.accounts.latency import TurnLatency
 from rtcvoice.conversation.accounts.usage import CallUsage
 from rtcvoice.conversation.asking import commands
+from rtcvoice.conversation.asking.after_noise import AfterNoise
 from rtcvoice.conversation.asking.reply import Reply
 from rtcvoice.conversation.asking.response_options import ResponseOptions, SpokenOptions
 from rtcvoice.conversation.asking.talk import Talk
@@ -53,6 +54,7 @@ class Call(EventVerbs):
         self._conversation = roads.conversation
         self._requests = roads.conversation.requests
         self._life = life
+        self._after_noise = AfterNoise(self._conversation, self._conversation.dispatcher.publish)
         self._goodbye: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[None] | None = None
         self.timings = timings
@@ -211,6 +213,21 @@ class Call(EventVerbs):
         is asked by `ask`, `say` or `respond`, and waits, is still answered.
         """
         await self._conversation.commands.stop()
+
+    def resume_after_noise(self, *, on: bool = True) -> None:
+        """Have answers go on that a sound without words cut off, such as a cough; off at first.
+
+        The server stops at any sound that it takes for speech, and what it has cut off cannot be
+        brought back. When the transcript shows that nobody spoke, the noise is taken out of the
+        conversation, an answer to it is stopped unless a second of it was heard, and the model goes
+        on after the last words that were heard, in words of its own; three times at most until the
+        user speaks. Tells by `rtcvoice.resumed_after_noise`. Needs transcription.
+        """
+        listeners = self._conversation.dispatcher.listeners
+        if self._after_noise.feed in listeners:
+            listeners.remove(self._after_noise.feed)
+        if on:
+            listeners.append(self._after_noise.feed)
 
     def talk(self, *, respond: bool = True) -> Talk:
         """Push to talk: `async with call.talk():` while the user holds the key.

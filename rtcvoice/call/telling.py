@@ -85,7 +85,7 @@ class Telling:
         if not facts:
             return
         conversation.streams.on_final = self._turn
-        conversation.dispatcher.on_event = self._event
+        conversation.dispatcher.listeners.append(self._event)
         if facts.wants_audio:
             rate = player.rate
 

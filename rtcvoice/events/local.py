@@ -33,6 +33,7 @@ __all__ = [
     "LocalEvent",
     "Reconnected",
     "Reconnecting",
+    "ResumedAfterNoise",
     "ServerEvent",
     "ToolCancelled",
     "ToolFailed",
@@ -304,6 +305,18 @@ class GuardFailed(LocalEvent, tag="rtcvoice.guard_failed"):
     exception: BaseException
 
 
+@public
+class ResumedAfterNoise(LocalEvent, tag="rtcvoice.resumed_after_noise"):
+    """An answer that was cut off by a sound without words goes on, after the words heard of it.
+
+    `item_id`: the answer; `noise_item_id`: what cut it off, now no part of the conversation.
+    """
+
+    item_id: str
+    noise_item_id: str
+    heard_text: str
+
+
 KnownLocalEvent: TypeAlias = (
     AssistantStarted
     | AssistantStopped
@@ -317,6 +330,7 @@ KnownLocalEvent: TypeAlias = (
     | LimitReached
     | Reconnected
     | Reconnecting
+    | ResumedAfterNoise
     | ToolCancelled
     | ToolFailed
     | ToolFinished

@@ -56,7 +56,7 @@ class Dispatcher:
 
     def __init__(self) -> None:
         self.owner: object = None
-        self.on_event: Callable[[ServerEvent], None] | None = None
+        self.listeners: list[Callable[[ServerEvent], None]] = []
         """Told of every event before everybody else: must not wait or raise."""
         self._waiters: weakref.WeakSet[Expected[ServerEvent]] = weakref.WeakSet()
         self._readers: weakref.WeakSet[Subscription[ServerEvent]] = weakref.WeakSet()
@@ -66,8 +66,8 @@ class Dispatcher:
 
     def publish(self, event: ServerEvent) -> None:
         """Hand `event` to everybody who wants it; never raises, never waits."""
-        if self.on_event is not None:
-            self.on_event(event)
+        for listener in self.listeners:
+            listener(event)
         for waiter in list(self._waiters):
             waiter.offer(event)
         for reader in (*self._readers, *(each.events for each in self._handlers.values())):
