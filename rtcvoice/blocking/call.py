@@ -103,6 +103,7 @@ class Call(Linked):
     respond = Answered(lambda call: call.respond)
     send = Waiting(lambda call: call.send)
     seed = Waiting(lambda call: call.seed)
+    delete = Waiting(lambda call: call.delete)
     interrupt = Waiting(lambda call: call.interrupt)
     update = Waiting(lambda call: call.update)
     send_event = Waiting(lambda call: call.send_event)
@@ -111,6 +112,7 @@ class Call(Linked):
     wait_ended = Waiting(lambda call: call.wait_ended)
     mute = Quick(lambda call: call.mute)
     unmute = Quick(lambda call: call.unmute)
+    resume_after_noise = Quick(lambda call: call.resume_after_noise)
 
     def talk(self, *, respond: bool = True) -> Talk:
         """Push to talk: `with call.talk() as talk:` while the user holds the key; see `Talk`."""
