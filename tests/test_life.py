@@ -137,6 +137,25 @@ def test_the_first_reason_counts():
     run(main())
 
 
+def test_a_handler_that_closes_is_not_waited_for_by_itself():
+    async def main():
+        call: FakeCall
+        handler: asyncio.Task[None]
+
+        async def handlers_are_done() -> None:
+            await asyncio.wait({handler})
+
+        call = FakeCall(ended=handlers_are_done)
+        began = now()
+        handler = asyncio.create_task(call.life.aclose(until_ended=True))
+        await handler
+        assert now() == began
+        assert call.happened == FULL_LIFE
+        await call.life.aclose()
+
+    run(main())
+
+
 def test_waiters_for_the_end_all_get_the_reason():
     async def main():
         call = FakeCall()

@@ -118,6 +118,25 @@ def test_legs_are_numbered_and_bounded() -> None:
     made.up()
     made.lost(500.0, lived=400.0, error=SILENCE)
     assert made.due(500.0) is None
+    assert "nothing was heard" in str(made.error)
+    assert "max_legs" in str(made.error)
+    assert made.error is not None
+    assert made.error.__cause__ is SILENCE
+
+
+def test_what_failed_for_good_while_the_leg_was_up_is_tried_once_more_when_it_is_lost() -> None:
+    made = attempts()
+    made.failed(CredentialsError("the token has expired"), 100.1, begun=100.0)
+    made.lost(200.0, lived=160.0, error=SILENCE)
+    assert made.due(200.0) == 200.0
+
+
+def test_the_window_may_end_during_an_attempt() -> None:
+    made = attempts(window=5)
+    assert made.left(104.0) == 1.0
+    made.window_over()
+    assert made.due(104.0) is None
+    assert made.error is SILENCE
 
 
 @pytest.mark.parametrize(

@@ -141,6 +141,8 @@ class FakeLeg:
     def send(self, text: str) -> None:
         event = json.loads(text)
         self.sent.append(event)
+        if self._scene.silent:
+            return
         if event["type"] == "conversation.item.create":
             self._tell(0.01, {"type": "conversation.item.added", "item": event["item"]})
         elif event["type"] == "session.update":
@@ -173,6 +175,7 @@ class Scene:
         self.attempts: list[Exception | float] = []
         self.address = "192.0.2.1"
         self.session: float | None = 0.01
+        self.silent = False
         self.updates: list[dict] = []
         self.fields: dict[str, object] = {}
         self.events: list[object] = []
@@ -409,6 +412,40 @@ def test_while_nobody_answers_an_attempt_begins_each_second_until_the_window_is_
             begun = [round(at - began, 1) for at in scene.begun[1:]]
             assert begun == [0.0, 1.0, 2.0, 3.0, 4.0]
         assert scene.all_closed
+
+    run(main())
+
+
+@pytest.mark.parametrize("gets", ["nothing", "no session", "no confirmations"])
+def test_the_window_ends_an_attempt_that_is_under_way(scene, gets):
+    async def main():
+        said = [{"role": "user", "text": "Hello."}]
+        async with scene.connect(reconnect=Reconnect(window=3), history=said) as call:
+            scene.attempts = [AWAY, 60.0 if gets == "nothing" else 0.01]
+            scene.session = None if gets == "no session" else 0.01
+            scene.silent = gets == "no confirmations"
+            began = now()
+            scene.legs[0].lost.set_result(FAILED)
+            end = await call.wait_ended()
+            assert end.__cause__ is AWAY  # not that connecting took longer than what was left
+            assert now() - began == pytest.approx(3.0, abs=0.1)
+        assert scene.all_closed
+
+    run(main())
+
+
+def test_no_more_legs_than_are_wanted_and_the_error_says_so(scene):
+    async def main():
+        async with scene.connect(reconnect=Reconnect(max_legs=2)) as call:
+            scene.legs[0].lost.set_result(FAILED)
+            await back(call)
+            await asyncio.sleep(20)
+            scene.legs[1].lost.set_result(FAILED)
+            end = await call.wait_ended()
+            assert "does not answer any more" in end.reason
+            assert "2 of at most 2" in end.reason
+            assert "max_legs" in end.hint
+            assert len(scene.legs) == 2
 
     run(main())
 

@@ -169,6 +169,37 @@ async def test_a_tool_may_speak_and_hang_up() -> None:
         assert_events_are_correct(server)
 
 
+@pytest.mark.parametrize("who", ["handler", "handler in a thread", "tool", "tool in a thread"])
+async def test_whoever_closes_the_call_is_not_waited_for(who: str) -> None:
+    took: list[float] = []
+
+    async def close() -> None:
+        """Close."""
+        began = time.monotonic()
+        try:
+            await call.aclose()
+        finally:
+            took.append(time.monotonic() - began)
+
+    def close_in_thread() -> None:
+        """Close."""
+        began = time.monotonic()
+        call.from_thread(call.aclose)
+        took.append(time.monotonic() - began)
+
+    chosen = close_in_thread if "thread" in who else close
+    tools = ToolSet([chosen]) if "tool" in who else None
+    turn = Turn(calls=(chosen.__name__,)) if tools else Turn(says="thanks")
+    async with scripted(turn) as server:
+        async with asyncio.timeout(5), calling(server, tools=tools) as call:
+            if tools is None:
+                call.on("response.created")(lambda event: chosen())
+            await call.send("Now.")
+            assert (await call.wait_ended()).normal
+            await eventually(lambda: took)
+        assert took[0] < 0.9  # less than a handler's grace
+
+
 async def test_tools_can_be_replaced_and_functions_by_hand_are_left_alone() -> None:
     by_hand = {"type": "function", "name": "by_hand", "parameters": {"type": "object"}}
     turns = (

@@ -29,6 +29,7 @@ from rtcvoice.conversation.asking.response_options import ResponseOptions, Spoke
 from rtcvoice.conversation.asking.talk import Talk
 from rtcvoice.conversation.listening.event_verbs import EventVerbs
 from rtcvoice.conversation.listening.turn_stream import TurnStream
+from rtcvoice.conversation.owner import OWNER
 from rtcvoice.conversation.state.history_entries import HistoryEntry
 from rtcvoice.conversation.tools.toolset import ToolSet
 from rtcvoice.errors import CallEnded
@@ -329,8 +330,11 @@ class Call(EventVerbs):
         return await self._life.wait_ended()
 
     async def aclose(self) -> None:
-        """Hang up and wait until everything is closed; idempotent, finished before cancelled."""
-        await self._life.aclose()
+        """Hang up and wait until everything is closed; idempotent, finished before cancelled.
+
+        In a handler or a tool of this call it does not wait for handlers and tools.
+        """
+        await self._life.aclose(until_ended=OWNER.get(None) is self)
 
     # -- inside -------------------------------------------------------------------------------
 

@@ -130,13 +130,18 @@ class Life:
         """Count silence from now on: until now nobody listened, for the process stood still."""
         self._patient_from = self._clock()
 
-    async def aclose(self) -> None:
+    async def aclose(self, *, until_ended: bool = False) -> None:
         """End the call and wait until everything is closed; idempotent.
 
         When cancelled it first finishes closing, which has its deadline, and then is cancelled.
+        `until_ended` does not wait for what follows after ENDED, where handlers and tools are
+        waited for: to be used by one of these.
         """
         self.request_end(CallEnded("hung up", normal=True))
-        cancelled = await wait_done(self._task)
+        over: asyncio.Task[Any] = self._task
+        if until_ended:
+            over = asyncio.create_task(_either(self._task, self._ended))
+        cancelled = await wait_done(over)
         if self.state not in (CallState.CLOSING, CallState.ENDED):
             # The task was cancelled before its first step.
             cancelled = await wait_done(asyncio.create_task(self._close())) or cancelled
@@ -230,6 +235,10 @@ class Life:
         logger.debug("= %s -> %s", self.state.name, state.name)
         self.state = state
         self._stirred.set()
+
+
+async def _either(*futures: asyncio.Future[Any]) -> None:
+    await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
 
 
 async def close_within(

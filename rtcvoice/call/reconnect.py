@@ -17,6 +17,7 @@ from rtcvoice.errors import (
     CredentialsError,
     RtcVoiceError,
     SignalingError,
+    TransportError,
 )
 from rtcvoice.system.public import public
 
@@ -100,7 +101,7 @@ class Attempts:
     """The attempts of one call to get another leg; the window reaches over legs that die young.
 
         lost(now, lived) -> due(now): begin at that time, or None: give up with `error`
-        failed(error, now, begun) | up()
+        failed(error, now, begun) | up() | window_over()
 
     `chance` returns a number from 0 to 1, for the jitter.
     """
@@ -128,8 +129,17 @@ class Attempts:
         else:  # as if it had failed: a server that takes calls and drops them is left in peace
             self._refusals += 1
             self._next = now + self._backoff()
-        if self._legs >= self._options.max_legs:
-            self._given_up = True
+        self._given_up = self._legs >= self._options.max_legs
+        if self._given_up:
+            self.error = _too_many(self._legs, error)
+
+    def left(self, now: float) -> float:
+        """Return the seconds that are left of the window."""
+        return max(0.0, (self._ends or 0.0) - now)
+
+    def window_over(self) -> None:
+        """Give up with the error before: the window ended while an attempt was under way."""
+        self._given_up = True
 
     def due(self, now: float) -> float | None:
         """Return when the next attempt is to begin; None when there is none, see `error`."""
@@ -171,6 +181,17 @@ def is_fatal(error: RtcVoiceError) -> bool:
     if error.code in FATAL_CODES:
         return True
     return 300 <= error.status < 500 and error.status not in (404, 408, 409, 425, 429)
+
+
+def _too_many(legs: int, lost_by: RtcVoiceError) -> RtcVoiceError:
+    error = TransportError(
+        f"{lost_by.message}; no other connection is made, for this call has had"
+        f" {legs} of at most {legs}",
+        stage="connected",
+        hint="raise Reconnect(max_legs=...), or find out why they are lost",
+    )
+    error.__cause__ = lost_by
+    return error
 
 
 def _believed(retry_after: float | None) -> float:

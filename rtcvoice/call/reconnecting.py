@@ -96,6 +96,8 @@ class Reconnector:
         self._too_late = 0
         """Attempts in a row that took too long."""
         self._making: AnyConnecting | None = None
+        self._window: asyncio.Timeout | None = None
+        """Ends the attempt that is under way, with the window."""
         self._beside = Beside()
         self._stirred = asyncio.Event()
         self._doubt = Doubt(
@@ -132,6 +134,8 @@ class Reconnector:
         self._attempts.lost(now, lived=self._time.lived(now), error=error)
         if self._making is not None:  # in doubt, or to renew
             self._tell(self._attempts.begin())
+        if self._window is not None:
+            self._window.reschedule(self._window_ends)
         self._stirred.set()
 
     async def aclose(self) -> None:
@@ -178,6 +182,7 @@ class Reconnector:
             due = self._attempts.due(now)
             if due is None:
                 if self._loss is None:  # its silence, or its end, will tell
+                    logger.warning("x no other connection is made: %s", self._attempts.error)
                     break
                 assert self._attempts.error is not None
                 raise self._attempts.error
@@ -212,10 +217,15 @@ class Reconnector:
         )
         timeout = ATTEMPT_TIMEOUT * 2.0 ** min(self._too_late, 10) + 8 * round_trip
         try:
-            await self._bring_up(connecting, timeout)
+            async with asyncio.timeout_at(self._window_ends) as self._window:
+                await self._bring_up(connecting, timeout)
         except BaseException as exc:
-            self._making = None
+            over = self._window is not None and self._window.expired()
+            self._making = self._window = None
             self._beside.start(connecting.aclose(), "closing an attempt")
+            if over and isinstance(exc, TimeoutError):
+                self._attempts.window_over()
+                return False
             error = first_failure(exc)
             if isinstance(error, _NotNeededError):
                 logger.info("= the connection is heard again")
@@ -225,6 +235,7 @@ class Reconnector:
             logger.info("x attempt %d failed: %s", number, error)
             self._attempts.failed(told(self._config, error), self._clocks.elapsed(), begun=begun)
             return False
+        self._window = None
         self._attempts.up()
         return True
 
@@ -263,6 +274,14 @@ class Reconnector:
             move.abandon(HANDED_OVER)
             raise
         self._exchange(leg, move)
+
+    @property
+    def _window_ends(self) -> float | None:
+        """When the window is over, by the loop's clock; None while nothing is lost."""
+        if self._loss is None:
+            return None
+        left = self._attempts.left(self._clocks.elapsed())
+        return asyncio.get_running_loop().time() + left
 
     def _lose_what_is_not_heard(self) -> None:
         if not self._doubt.is_refuted:
