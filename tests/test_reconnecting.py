@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+import socket
 import time
 from collections.abc import Callable, Iterator
 from importlib import import_module
@@ -27,8 +29,12 @@ from rtcvoice import (
 from rtcvoice.call.connecting import Connecting
 from rtcvoice.call.imports import FOR_CALL, FOR_OFFER, FOR_SOUND
 from rtcvoice.call.leg_time import LegTime
+from rtcvoice.call.media_ways import media_ways
 from rtcvoice.call.signs import Signs
+from rtcvoice.call.socket_connecting import SocketConnecting
+from rtcvoice.call.ways import AGAIN_DELAY
 from rtcvoice.emulator import Faults, SessionEnd, Strike
+from rtcvoice.emulator.answer import AnswerShape
 from rtcvoice.sound.samples import Block
 from rtcvoice.stats import TransportStats, UplinkStats
 from rtcvoice.system import sleep
@@ -117,7 +123,7 @@ class FakeLeg:
 
     @property
     def stats(self) -> TransportStats:
-        return TransportStats(packets_received=5, route=f"to {self.call_id}")
+        return TransportStats(packets_received=5, route=self._scene.route)
 
     def attach(self, *, on_text: Callable[[str], None], on_packet: Callable[..., None]) -> None:
         first = not hasattr(self, "on_text")
@@ -178,10 +184,15 @@ class Scene:
         self.silent = False
         self.updates: list[dict] = []
         self.fields: dict[str, object] = {}
+        self.route = "udp"
+        self.tcp_delays: list[float] = []
+        self.sockets: list[float] = []
         self.events: list[object] = []
 
         async def run_stages(connecting: Connecting) -> FakeLeg:
             self.begun.append(now())
+            ways = media_ways(connecting._config, last_route=connecting._last_route)
+            self.tcp_delays.append(ways.tcp_delay)
             self.updates.append({**connecting._updates})
             outcome = self.attempts.pop(0) if self.attempts else 0.01
             await asyncio.sleep(outcome if isinstance(outcome, float) else 0.01)
@@ -193,7 +204,12 @@ class Scene:
             connecting._legs.append(leg)  # type: ignore[arg-type]
             return leg
 
+        async def never_open(connecting: SocketConnecting) -> None:
+            self.sockets.append(now())
+            await asyncio.Event().wait()
+
         monkeypatch.setattr(Connecting, "run", run_stages)
+        monkeypatch.setattr(SocketConnecting, "run", never_open)
 
     def connect(self, **options: object) -> rtcvoice.connect:
         given = {"source": None, "sink": None, "api_key": "sk-test", "reconnect": Reconnect()}
@@ -288,15 +304,39 @@ def test_a_lost_leg_is_followed_by_another_and_the_call_goes_on(scene):
                 "rtc_0",
                 0.0,
                 FAILED.message,
-                "to rtc_0",
+                "udp",
             )
-            assert (two.id, two.ended, two.route) == ("rtc_1", None, "to rtc_1")
+            assert (two.id, two.ended, two.route) == ("rtc_1", None, "udp")
             assert one.ended <= two.began
             assert call.stats().uplink.packets_sent == 20
             assert call.stats().transport.packets_received == 10
         assert scene.all_closed
         assert call.stats().uplink.packets_sent == 20
         assert call.legs[-1].ended is not None
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("route", "tcp_after", "socket_after"),
+    [("udp", 2.0, AGAIN_DELAY), ("tcp", 0.0, AGAIN_DELAY), ("websocket", 2.0, 0.0)],
+)
+def test_the_next_leg_starts_by_the_way_of_the_last_one_and_tries_udp_beside_it(
+    scene, route, tcp_after, socket_after
+):
+    async def main():
+        async with scene.connect() as call:
+            scene.route = route
+            for _ in range(2):  # a second time, too
+                scene.attempts, scene.begun, scene.sockets, scene.tcp_delays = [2.8], [], [], []
+                reconnected = asyncio.create_task(back(call))
+                await asyncio.sleep(20)
+                scene.legs[-1].lost.set_result(FAILED)
+                await reconnected
+                assert scene.tcp_delays == [tcp_after]
+                (begun,), (opened,) = scene.begun, scene.sockets  # UDP at once, always
+                assert opened - begun == pytest.approx(socket_after, abs=1e-6)
+            assert [leg.route for leg in call.legs] == [route] * 3
 
     run(main())
 
@@ -988,6 +1028,30 @@ async def test_an_outage_that_is_short_keeps_the_leg_and_one_that_is_long_does_n
             assert await (await call.ask("Still there?")).text()
             assert len(call.history) == 4
         await server.end_calls()
+
+
+async def test_a_call_that_went_by_tcp_does_so_at_once_again(monkeypatch):
+    monkeypatch.setattr("rtcvoice.wire.leg.TCP_DELAY", 1.0)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        port = deaf.getsockname()[1]
+
+        def deaf_by_udp(sdp):
+            return re.sub(r"( udp \d+ 127\.0\.0\.1) \d+ ", rf"\1 {port} ", sdp)
+
+        shape = AnswerShape(tcp_candidates=True)
+        async with BentEmulator(rewrite=deaf_by_udp, shape=shape, audio="instant") as server:
+            async with calling(server, reconnect=Reconnect()) as call:
+                assert call.timings.ice == pytest.approx(1.0, abs=0.4)
+                reconnected = asyncio.create_task(back(call))
+                for client in list(server._passive_tcp._clients):
+                    client._link.close()
+                assert (await reconnected).gap < 0.9
+                assert [leg.route for leg in call.legs] == ["tcp"] * 2
+                deaf.setblocking(False)
+                asked = [deaf.recv(2000) for _ in range(2)]
+                assert all(each[:2] == b"\0\1" for each in asked)  # checks, of both legs
+            await server.end_calls()
 
 
 async def test_a_server_that_hangs_up_ends_the_call():

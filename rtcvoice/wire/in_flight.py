@@ -2,6 +2,7 @@
 
 TCP fills a slow network's buffers: seconds of speech can be under way, each byte sent in good time
 and heard late. So while what was sent first is not acknowledged in time, nothing more is sent.
+What is not acknowledged is for the system to tell (`backlog.py`).
 """
 
 from __future__ import annotations

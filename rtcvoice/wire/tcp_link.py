@@ -14,23 +14,19 @@ import asyncio
 import enum
 import logging
 import socket
-import struct
-import sys
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any, cast
+from typing import cast
 
 from rtcvoice.errors import RtcVoiceError, one_line
 from rtcvoice.masking import masked
 from rtcvoice.rest.tunnels import Dialled, TunnelError
 from rtcvoice.system.hosts import bracketed
 from rtcvoice.system.states import StateTable
+from rtcvoice.wire.backlog import Backlog, backlog_of
 from rtcvoice.wire.framing import Deframer, FrameError, framed
 from rtcvoice.wire.in_flight import InFlight
-
-if sys.platform == "linux":
-    import fcntl
 
 __all__ = ["Address", "Dial", "LinkState", "TcpLink"]
 
@@ -50,8 +46,6 @@ ONE_SEGMENT = 1200
 
 LOOK = 0.02
 """Seconds after which is looked again whether the network has taken what was sent."""
-
-SIOCOUTQ = 0x5411
 
 Address = tuple[str, int]
 Dial = Callable[[str, int], Awaitable[Dialled]]
@@ -112,7 +106,7 @@ class TcpLink(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._is_full = False
         self._in_flight = InFlight()
-        self._socket: Any = None  # where the system tells how much of it is under way
+        self._backlog: Backlog | None = None  # where the system tells how much is under way
         self._looking: asyncio.TimerHandle | None = None
         self._waiting: deque[tuple[float, bytes]] = deque()
         self._now = asyncio.get_running_loop().time
@@ -143,7 +137,7 @@ class TcpLink(asyncio.Protocol):
         self._transport = transport = cast(asyncio.Transport, dialled.writer.transport)
         transport.set_protocol(self)
         transport.set_write_buffer_limits(high=0)
-        self._socket = _send_at_once(transport)
+        self._backlog = _send_at_once(transport)
         self.local = tuple(transport.get_extra_info("sockname") or self.local)[:2]
         self._become(LinkState.UP)
         self.up.set_result(True)
@@ -189,13 +183,13 @@ class TcpLink(asyncio.Protocol):
         """Send what waits, while the network takes it in time; look again soon if it does not."""
         self._drop_old(now)
         while self._waiting and not self._is_full and self._transport is not None:
-            if self._socket is not None and self._in_flight.is_late(_unsent(self._socket), now):
+            if self._backlog is not None and self._in_flight.is_late(self._backlog(), now):
                 self._look_again()
                 return
             frames = b""
             while self._waiting and len(frames) < ONE_SEGMENT:
                 frames += self._framed(self._waiting.popleft()[1])
-            if self._socket is not None:
+            if self._backlog is not None:
                 self._in_flight.give(len(frames), now)
             self._transport.write(frames)
 
@@ -256,10 +250,10 @@ class TcpLink(asyncio.Protocol):
         self.state = LINK.change(self.state, state, f"TCP to {self.address[0]}")
 
 
-def _send_at_once(transport: asyncio.Transport) -> Any:
+def _send_at_once(transport: asyncio.Transport) -> Backlog | None:
     """Have each datagram leave at once (TCP_NODELAY), and the system keep little of them.
 
-    Returns the socket where it tells how much is under way (Linux), else None.
+    Returns what tells how much is under way, where the system does.
     """
     sock = transport.get_extra_info("socket")
     if sock is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
@@ -268,12 +262,4 @@ def _send_at_once(transport: asyncio.Transport) -> Any:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if (low := getattr(socket, "TCP_NOTSENT_LOWAT", None)) is not None:
             sock.setsockopt(socket.IPPROTO_TCP, low, MOST_UNSENT)
-    return sock if sys.platform == "linux" else None
-
-
-def _unsent(sock: Any) -> int:
-    """Return how many bytes are not acknowledged yet (SIOCOUTQ, tcp(7)); 0 if unknown."""
-    try:
-        return int(struct.unpack("i", fcntl.ioctl(sock.fileno(), SIOCOUTQ, bytes(4)))[0])
-    except (OSError, ValueError):  # it was just closed
-        return 0
+    return backlog_of(sock)
