@@ -43,6 +43,9 @@ ALLOWED: dict[str, set[str]] = {
     # What a conversation needs of a leg, and of what is heard: two protocols, without a road.
     "conversation.ports": {"errors", "sound", "conversation.state"},
     "conversation.state": LEAVES | {"conversation.state"},
+    # What is known of a Live conversation takes its records and accounts from the other one.
+    "live": LEAVES | {"conversation", "live"},
+    "live.state": LEAVES | {"live.state"} | {"conversation.state", "conversation.accounts"},
     # The wire and the REST side know no road: they are handed a track, `on_packet`, `on_text`.
     "wire": {"errors", "masking", "stats", "system", "wire"}
     | {"rest.ice_servers", "rest.signaling", "rest.tunnels"},
@@ -169,6 +172,7 @@ EVENT_NAME = re.compile(
 SPEAKERS = (
     "rtcvoice.events",
     "rtcvoice.conversation",
+    "rtcvoice.live",
     "rtcvoice.rest.signaling",
     "rtcvoice.emulator",
 )

@@ -39,8 +39,8 @@ class TurnLatency:
     response_id: str
     ended_at: float
     """When the user stopped speaking, as reckoned."""
-    noticed_at: float
-    """When we learnt that the server knew, or told it by a commit."""
+    noticed_at: float | None
+    """When we learnt that the server knew, or told it by a commit; GPT-Live tells nothing: None."""
     heard_at: float
     """When the first audible sample of the answer left the loudspeaker."""
 
@@ -50,14 +50,14 @@ class TurnLatency:
         return self.heard_at - self.ended_at
 
     @property
-    def detection(self) -> float:
-        """The part of it until the end of the turn was noticed."""
-        return self.noticed_at - self.ended_at
+    def detection(self) -> float | None:
+        """The part of it until the end of the turn was noticed; None if that is not known."""
+        return None if self.noticed_at is None else self.noticed_at - self.ended_at
 
     @property
-    def response(self) -> float:
-        """The part of it from then on: the model, the network, the buffers."""
-        return self.heard_at - self.noticed_at
+    def response(self) -> float | None:
+        """The part of it from then on: the model, the network, the buffers; None if unknown."""
+        return None if self.noticed_at is None else self.heard_at - self.noticed_at
 
 
 @dataclass

@@ -15,7 +15,15 @@ from dataclasses import dataclass
 
 from rtcvoice.system.public import public
 
-__all__ = ["PRICES", "PRICES_DATE", "TRANSCRIPTION_PRICES", "ModelPrice", "price_of"]
+__all__ = [
+    "BACKEND_PRICES",
+    "PRICES",
+    "PRICES_DATE",
+    "TRANSCRIPTION_PRICES",
+    "ModelPrice",
+    "backend_price_of",
+    "price_of",
+]
 
 PRICES_DATE = "2026-11-20"
 """When the table was last looked over."""
@@ -104,6 +112,18 @@ PRICES: dict[str, ModelPrice] = {
 }
 """Models that answer, by name."""
 
+BACKEND_PRICES: dict[str, ModelPrice] = {
+    "gpt-5.4-mini": ModelPrice(text_input=0.75, text_cached=0.075, text_output=4.50),
+    "gpt-5.6-luna": ModelPrice(text_input=0.20, text_cached=0.02, text_output=1.20),
+    "gpt-5.6-terra": ModelPrice(text_input=2.00, text_cached=0.20, text_output=12.00),
+    "gpt-6-astra": ModelPrice(text_input=10.00, text_cached=1.00, text_output=50.00),
+    "gpt-6-luna": ModelPrice(text_input=0.10, text_cached=0.01, text_output=0.50),
+    "gpt-6-sol": ModelPrice(text_input=2.00, text_cached=0.20, text_output=10.00),
+    "gpt-6.1-sol": ModelPrice(text_input=2.00, text_cached=0.10, text_output=10.00),
+}
+"""Models that GPT-Live may hand work to, by name: at the default service tier, for inputs of up to
+272,000 tokens."""
+
 TRANSCRIPTION_PRICES: dict[str, float] = {
     "gpt-live-transcribe": 0.017,
     "gpt-realtime-whisper": 0.017,
@@ -122,6 +142,11 @@ _SNAPSHOT = re.compile(r"-\d{4}-\d{2}-\d{2}$")
 def price_of(model: str | None) -> ModelPrice | None:
     """Return what a model costs, None if that is unknown."""
     return PRICES.get(family(model))
+
+
+def backend_price_of(model: str | None) -> ModelPrice | None:
+    """Return what a model that GPT-Live hands work to costs, None if that is unknown."""
+    return BACKEND_PRICES.get(family(model))
 
 
 def family(model: str | None) -> str:

@@ -189,6 +189,12 @@ class CallUsage:
     transcription: TranscriptionTotal
     cost: float | None
     known_cost: float
+    seconds: float | None = None
+    """Billed time with GPT-Live, the standby included; None where time costs nothing."""
+    standby_seconds: float = 0.0
+    """The part of it in which the session was paused."""
+    context: float | None = None
+    """The part of the model's context that is used, 0 to 1, where the server tells."""
 
     def __str__(self) -> str:
         """Return one line for people, such as at the end of a call."""
@@ -200,8 +206,17 @@ class CallUsage:
             money = f"more than US$ {self.known_cost:.4f}, {self._unknown}"
         else:
             money = f"the price of {self.model} is not known"
+        if self.seconds is not None:
+            return f"{self._time}, {tokens.total:,} tokens of the backend; {money}"
         answers = f"{count} response{'' if count == 1 else 's'}"
         return f"{answers}, {tokens.input:,} tokens in{cached}, {tokens.output:,} out; {money}"
+
+    @property
+    def _time(self) -> str:
+        """The billed time."""
+        minutes, seconds = divmod(round(self.seconds or 0.0), 60)
+        standby = f" ({self.standby_seconds:.0f} s standby)" if self.standby_seconds else ""
+        return f"{minutes} min {seconds} s{standby}"
 
     @property
     def _unknown(self) -> str:

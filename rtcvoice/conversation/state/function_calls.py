@@ -108,6 +108,10 @@ class FunctionCalls:
         """Whether any call is unanswered."""
         return bool(self._groups)
 
+    def __len__(self) -> int:
+        """The number of calls of responses that are not answered yet."""
+        return sum(len(group.calls) for group in self._groups.values())
+
     def waiting(self, but: Collection[str] = ()) -> bool:
         """Whether any call is unanswered, other than those whose `call_id` is in `but`."""
         return any(
@@ -175,10 +179,11 @@ class FunctionCalls:
             if each.name
         ]
 
-    def answer(self, call_id: str, output: str, *, speak: bool = True) -> None:
+    def answer(self, call_id: str, output: str, *, speak: bool = True) -> bool:
         """Give the output of a call; the first one counts, for an unknown call none does.
 
-        Where no output of a response is to be spoken of, no further response is wanted.
+        Return whether this one counts. Where no output of a response is to be spoken of, no
+        further response is wanted.
         """
         for group in self._groups.values():
             known = any(call.call_id == call_id for call in group.calls)
@@ -186,6 +191,8 @@ class FunctionCalls:
                 group.outputs[call_id] = output
                 if not speak:
                     group.silent.add(call_id)
+                return True
+        return False
 
     def forget(self, call_id: str) -> None:
         """Forget a call: somebody else answers it."""

@@ -1,0 +1,386 @@
+"""The backend model of a Live session: function calls, outputs, and when it goes on; pure.
+
+The voice model has no functions; the backend model that it hands work to has, and runs at the
+service. Its events come inside `response.event`. A call may run as soon as its item is complete.
+The outputs of one response go in together, when it is over and all of them are there, followed by
+exactly one request to go on. What waits for that request has limits: too long outputs are replaced
+by a short one that says so, for a call without any output would block the backend for good.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from rtcvoice import events
+from rtcvoice.conversation.state.function_calls import (
+    MOST_ROUNDS,
+    AnsweredCalls,
+    CalledFunction,
+    FunctionCalls,
+)
+from rtcvoice.conversation.state.history_entries import HistoryEntry
+from rtcvoice.errors import ConfigError
+from rtcvoice.events import live
+
+__all__ = ["MOST_BYTES", "MOST_ITEMS", "Backend", "BackendUsage"]
+
+logger = logging.getLogger(__name__)
+
+MOST_BYTES = 32_768
+"""UTF-8 bytes of what may wait for one request."""
+
+MOST_ITEMS = 128
+"""Items of it."""
+
+LONGEST_SILENCE = 300.0
+"""Seconds without news after which a response is given up on; tools of the service take long."""
+
+START_TIMEOUT = 10.0
+"""Seconds within which a response that was asked for begins."""
+
+FIRST_NEWS = 30.0
+"""Seconds within which anything is heard of work that was handed to the backend."""
+
+MOST_HISTORY = 2000
+"""Calls and outputs that the history keeps."""
+
+TRIES = 2
+"""Times that refused outputs are given again."""
+
+_PLACEHOLDER = '{"error":"the result is too large: all results together may have 32768 bytes"}'
+_OVER = {"response.completed", "response.failed", "response.incomplete"}
+
+
+@dataclass(frozen=True)
+class BackendUsage:
+    """What one response of the backend used, as the Responses API tells it."""
+
+    response_id: str
+    model: str
+    status: str
+    usage: dict[str, Any] | None
+
+
+@dataclass
+class _Running:
+    """A response that is being made."""
+
+    id: str
+    changed_at: float
+    silence: float = LONGEST_SILENCE
+    """Seconds without news after which it is given up on."""
+
+
+@dataclass
+class _Batch:
+    """What was sent for one request to go on, in case it is refused."""
+
+    request: str
+    outputs: dict[str, tuple[CalledFunction, str]]
+    """By the event_id that brought it."""
+    tries: int = 1
+    refused: set[str] = field(default_factory=set)
+    request_refused: bool = False
+
+
+class Backend:
+    """The backend model of one session. `new_id` makes ids for events that are sent."""
+
+    def __init__(self, new_id: Callable[[], str]) -> None:
+        self.calls_wanted = False
+        """Whether somebody answers function calls; else they are the user's business."""
+        self.used: list[BackendUsage] = []
+        """What responses used since `take_used`."""
+        self._new_id = new_id
+        self._calls = FunctionCalls()
+        self._running: dict[str, _Running] = {}  # by delegation
+        self._answered: list[AnsweredCalls] = []  # to be sent
+        self._failed: dict[str, None] = {}  # responses whose calls are of no use any more
+        self._asked: dict[str, float] = {}  # requests that nothing has come of: event_id, when
+        self._to_ask: deque[tuple[str, list[dict[str, Any]]]] = deque()
+        self._rounds: dict[str, int] = {}
+        self._sent: deque[_Batch] = deque(maxlen=4)
+        self._again: deque[_Batch] = deque()
+        self._model = ""
+        self._now = 0.0
+        self._history: deque[tuple[float, HistoryEntry]] = deque(maxlen=MOST_HISTORY)
+
+    # -- what it is -----------------------------------------------------------------------------
+
+    def is_busy(self, now: float, but: Collection[str] = ()) -> bool:
+        """Whether a response is being made or asked for, or a call not answered.
+
+        `but`: ids of calls that do not count.
+        """
+        self._give_up(now)
+        return bool(
+            self._running
+            or self._asked
+            or self._to_ask
+            or self._again
+            or self._answered
+            or self._calls.waiting(but)
+        )
+
+    def next_deadline(self) -> float | None:
+        """Return when something is given up on, if nothing happens."""
+        times = [each.changed_at + each.silence for each in self._running.values()]
+        return min([*times, *(at + START_TIMEOUT for at in self._asked.values())], default=None)
+
+    def take_new_calls(self) -> list[CalledFunction]:
+        """Return the calls that became complete since the last time."""
+        return self._calls.take_new()
+
+    def take_used(self) -> list[BackendUsage]:
+        """Return what responses used since the last time."""
+        used, self.used = self.used, []
+        return used
+
+    def export(self) -> list[tuple[float, HistoryEntry]]:
+        """Return the latest calls and their outputs as entries of the history, and when."""
+        return list(self._history)
+
+    def _note(self, entry: HistoryEntry) -> None:
+        self._history.append((self._now, entry))
+
+    # -- what happens ---------------------------------------------------------------------------
+
+    def feed(self, event: Any, now: float) -> None:
+        """Take the next event of the server."""
+        self._now = now
+        match event:
+            case live.ResponseEvent():
+                self._inner(event, now)
+            case live.DelegationCreated() if event.delegation.target == "responses":
+                self._asked.pop(event.client_event_id or "", None)
+                response_id = event.delegation.response_id or ""
+                self._running[event.delegation.id] = _Running(response_id, now, FIRST_NEWS)
+            case live.ErrorEvent():
+                self._refused(event)
+
+    def sent(self, event: Any, now: float) -> None:
+        """Note what was sent, by us or by the user."""
+        match event:
+            case live.ResponseCreate():
+                self._asked[event.event_id or ""] = now
+            case live.ResponseItemCreate() if event.item.get("type") == "function_call_output":
+                call_id, output = event.item.get("call_id"), event.item.get("output")
+                if isinstance(call_id, str) and self._calls.waiting():  # answered by hand
+                    self.answer(call_id, output if isinstance(output, str) else "")
+
+    def answer(self, call_id: str, output: str, *, speak: bool = True) -> None:
+        """Give the output of a call; the first one counts. See `FunctionCalls.answer`."""
+        if self._calls.answer(call_id, output, speak=speak):
+            self._note(
+                {
+                    "id": "",
+                    "type": "function_call_output",
+                    "call_id": call_id,
+                    "output": output,
+                    "status": "completed",
+                }
+            )
+
+    def ignore(self, call_id: str) -> None:
+        """Leave a call to somebody else, who answers it and asks the backend to go on."""
+        self._calls.forget(call_id)
+
+    def ask(self, items: list[dict[str, Any]]) -> str:
+        """Have the backend answer input items of the Responses API; return the request's id.
+
+        It is sent by `due`. Raises ConfigError for more than the service takes at once.
+        """
+        size = sum(len(msgspec.json.encode(item)) for item in items)
+        if size > MOST_BYTES or len(items) > MOST_ITEMS:
+            raise ConfigError(
+                f"the backend takes {MOST_BYTES} bytes in {MOST_ITEMS} items at once, not"
+                f" {size} bytes in {len(items)}",
+                hint="send less at once, or smaller pictures",
+            )
+        request = self._new_id()
+        self._to_ask.append((request, items))
+        return request
+
+    def leave(self) -> None:
+        """Forget what was under way: the session is gone. What is asked and not sent stays."""
+        for kept in (self._running, self._asked, self._rounds, self._failed):
+            kept.clear()
+        self._sent.clear()
+        self._again.clear()
+        self._answered.clear()
+        self._calls = FunctionCalls()
+
+    def due(self, now: float) -> list[live.LiveClientEvent]:
+        """Return what is to be sent now, in order."""
+        self._give_up(now)
+        if self._running or self._asked:
+            return []
+        if self._again:
+            return self._send_again(self._again.popleft())
+        self._answered += self._calls.take_answered()
+        if self._calls:  # the service wants all outputs before it goes on
+            return []
+        if self._answered:
+            answered, self._answered = self._answered, []
+            if due := self._send(answered):
+                return due
+        if not self._to_ask:
+            return []
+        request, items = self._to_ask.popleft()
+        given: list[live.LiveClientEvent] = [live.ResponseItemCreate(item=each) for each in items]
+        return [*given, live.ResponseCreate(event_id=request)]
+
+    # -- the events inside ------------------------------------------------------------------------
+
+    def _inner(self, event: live.ResponseEvent, now: float) -> None:
+        delegation = event.delegation_id or ""
+        inner, kind = event.event, event.kind
+        if kind == "response.created":
+            response = _dict(inner.get("response"))
+            self._asked.clear()
+            self._model = _text(response.get("model")) or self._model
+            self._running[delegation] = _Running(_text(response.get("id")), now)
+        elif kind in _OVER:
+            self._over(delegation, kind, _dict(inner.get("response")))
+        elif delegation in self._running:
+            running = self._running[delegation]
+            running.changed_at, running.silence = now, LONGEST_SILENCE
+        if kind == "response.output_item.done":
+            self._called(delegation, _dict(inner.get("item")), now)
+
+    def _called(self, delegation: str, item: dict[str, Any], now: float) -> None:
+        if item.get("type") != "function_call" or not self.calls_wanted:
+            return
+        running = self._running.setdefault(delegation, _Running("", now))
+        key = running.id or delegation
+        try:
+            call = msgspec.convert(item, events.FunctionCall)
+        except msgspec.ValidationError:
+            logger.warning("x a function call that cannot be understood is not answered")
+            return
+        before = len(self._calls)
+        self._calls.add(key, call)
+        if len(self._calls) > before:
+            self._note(
+                {
+                    "id": call.id or "",
+                    "type": "function_call",
+                    "name": call.name,
+                    "arguments": call.arguments,
+                    "call_id": call.call_id or "",
+                    "status": "completed",
+                }
+            )
+
+    def _over(self, delegation: str, kind: str, response: dict[str, Any]) -> None:
+        running = self._running.pop(delegation, None)
+        self._asked.clear()
+        response_id = _text(response.get("id"))
+        model = _text(response.get("model")) or self._model
+        usage = response.get("usage")
+        status = kind.removeprefix("response.")
+        self.used.append(
+            BackendUsage(response_id, model, status, usage if isinstance(usage, dict) else None)
+        )
+        keys = {response_id, delegation, running.id if running else ""}
+        failed = kind == "response.failed"
+        if failed:
+            self._failed.update(dict.fromkeys(key for key in keys if self._calls.belong_to(key)))
+        for key in keys - {""}:
+            if not self._calls.belong_to(key):
+                continue
+            rounds = self._rounds[delegation] = self._rounds.get(delegation, 0) + 1
+            if rounds > MOST_ROUNDS:
+                logger.warning("x the backend called functions %d times in a row", rounds)
+            self._calls.response_over(key, stopped=failed or rounds > MOST_ROUNDS)
+        if not any(self._calls.belong_to(key) for key in keys):
+            self._rounds.pop(delegation, None)
+
+    # -- outputs --------------------------------------------------------------------------------
+
+    def _send(self, answered: list[AnsweredCalls]) -> list[live.LiveClientEvent]:
+        """Return all outputs, and one request to go on if any response is wanted."""
+        useful = [each for each in answered if each.response_id not in self._failed]
+        for each in answered:
+            self._failed.pop(each.response_id, None)
+        outputs = _fitting([output for each in useful for output in each.outputs])
+        batch = _Batch(self._new_id(), {self._new_id(): each for each in outputs})
+        if outputs:
+            self._sent.append(batch)
+        wanted = any(each.wanted for each in useful)
+        request = [live.ResponseCreate(event_id=batch.request)] if wanted else []
+        return [*_items_of(batch.outputs), *request]
+
+    def _refused(self, event: live.ErrorEvent) -> None:
+        cause = event.caused_by or ""
+        self._asked.pop(cause, None)
+        for batch in self._sent:
+            if cause in batch.outputs and event.error.code == "response_input_buffer_full":
+                batch.refused.add(cause)
+            elif cause == batch.request:
+                batch.request_refused = True
+            else:
+                continue
+            ready = batch.refused and batch.request_refused
+            if ready and batch.tries < TRIES and batch not in self._again:
+                self._again.append(batch)
+            return
+
+    def _send_again(self, batch: _Batch) -> list[live.LiveClientEvent]:
+        """Give placeholders for what was too large, and ask once more."""
+        outputs = {
+            self._new_id(): (batch.outputs[refused][0], _PLACEHOLDER)
+            for refused in sorted(batch.refused)
+        }
+        again = _Batch(self._new_id(), outputs, tries=batch.tries + 1)
+        self._sent.append(again)
+        return [*_items_of(outputs), live.ResponseCreate(event_id=again.request)]
+
+    def _give_up(self, now: float) -> None:
+        for delegation, running in list(self._running.items()):
+            if now >= running.changed_at + running.silence:
+                logger.warning("x nothing was heard of the backend for %g s", running.silence)
+                self._over(delegation, "response.failed", {"id": running.id})
+        for request, at in list(self._asked.items()):
+            if now >= at + START_TIMEOUT:
+                del self._asked[request]
+
+
+def _fitting(outputs: list[tuple[CalledFunction, str]]) -> list[tuple[CalledFunction, str]]:
+    """Return the outputs within the service's limits: the largest make room."""
+    kept = outputs[:MOST_ITEMS]
+    sizes = [len(msgspec.json.encode(_item(call, output))) for call, output in kept]
+    while sum(sizes) > MOST_BYTES:
+        largest = max(range(len(kept)), key=sizes.__getitem__)
+        call, output = kept[largest]
+        if output == _PLACEHOLDER:
+            break
+        logger.warning("x the result of %.80s is too large for the backend", call.name)
+        kept[largest] = (call, _PLACEHOLDER)
+        sizes[largest] = len(msgspec.json.encode(_item(*kept[largest])))
+    return kept
+
+
+def _items_of(outputs: dict[str, tuple[CalledFunction, str]]) -> list[live.LiveClientEvent]:
+    return [
+        live.ResponseItemCreate(event_id=event_id, item=_item(call, output))
+        for event_id, (call, output) in outputs.items()
+    ]
+
+
+def _item(call: CalledFunction, output: str) -> dict[str, Any]:
+    return {"type": "function_call_output", "call_id": call.call_id, "output": output}
+
+
+def _dict(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""

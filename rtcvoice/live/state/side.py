@@ -1,0 +1,67 @@
+"""What both sides of a Live conversation have in common: the stretch of talk that is open; pure."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Literal
+
+from .clock_map import ClockMap
+from .speech import Speech
+from .spoken import Spoken
+
+__all__ = ["RECENT", "Side"]
+
+RECENT = 8
+"""Stretches of talk of one side that late words may still belong to."""
+
+
+class Side:
+    """One side. `speech` finds its speech; `clock` relates its words to it."""
+
+    role: Literal["user", "assistant"]
+
+    def __init__(
+        self,
+        speech: Speech,
+        clock: ClockMap,
+        new_id: Callable[[], str],
+        *,
+        added: Callable[[Spoken], None],
+        changed: Callable[[Spoken], None],
+    ) -> None:
+        self.speech = speech
+        self.open: Spoken | None = None
+        """The stretch of talk that goes on, or may go on; None if there is none."""
+        self._clock = clock
+        self._recent: deque[Spoken] = deque(maxlen=RECENT)
+        self._new_id = new_id
+        self._added = added
+        self._changed = changed
+
+    @property
+    def turn_id(self) -> str:
+        """The id of the stretch that is open, or else of the last one; empty before any."""
+        spoken = self.open or (self._recent[-1] if self._recent else None)
+        return spoken.id if spoken else ""
+
+    @property
+    def last_word_at(self) -> float:
+        """When it last was heard to speak with words, or words came; 0 before any."""
+        spoken = [*self._recent, *([self.open] if self.open else [])]
+        return max((max(s.last_sound, s.changed_at) for s in spoken if s.words), default=0.0)
+
+    def _begin(self, began: float, now: float) -> Spoken:
+        spoken = Spoken(id=self._new_id(), role=self.role, began=began, changed_at=now)
+        self.open = spoken
+        self._added(spoken)
+        return spoken
+
+    def _close(self, spoken: Spoken, *, interrupted: bool = False, drop: bool = False) -> None:
+        spoken.dropped = drop
+        spoken.close(interrupted=interrupted)
+        if self.open is spoken:
+            self.open = None
+        if not drop:
+            self._recent.append(spoken)
+        self._changed(spoken)
