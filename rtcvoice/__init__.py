@@ -141,6 +141,7 @@ if TYPE_CHECKING:
     from rtcvoice.rest.ice_servers import IceServer
     from rtcvoice.sound.samples import Block, Samples
     from rtcvoice.stats import CallStats, DeviceStats
+    from rtcvoice.telemetry.options import Telemetry
 
 __version__ = "0.1.0"
 
@@ -221,6 +222,7 @@ __all__ = [
     "Status",
     "Subscription",
     "Talk",
+    "Telemetry",
     "Timings",
     "TokenCounts",
     "TokenUrl",
@@ -326,6 +328,7 @@ _MODULE_OF = {
     "Status": "rtcvoice.conversation.state.records",
     "Subscription": "rtcvoice.conversation.listening.subscription",
     "Talk": "rtcvoice.conversation.asking.talk",
+    "Telemetry": "rtcvoice.telemetry.options",
     "Timings": "rtcvoice.call.timings",
     "TokenCounts": "rtcvoice.conversation.accounts.usage",
     "TokenUrl": "rtcvoice.rest.credentials",

@@ -92,7 +92,8 @@ ALLOWED: dict[str, set[str]] = {
     | {"call.finishing", "call.legs", "call.life", "call.message", "call.roads", "call.timings"},
     "call": LEAVES
     | ROADS
-    | {"config", "rest", "wire", "device", "call", "recording.options", "recording.recorder"},
+    | {"config", "rest", "wire", "device", "call", "recording.options", "recording.recorder"}
+    | {"telemetry.options", "telemetry.listener"},
     # What is recorded: the format is a leaf that the emulator's recorder shares.
     "recording": LEAVES | {"recording", "call.facts"},
     "recording.options": {"errors", "system", "recording.format"},
@@ -106,6 +107,14 @@ ALLOWED: dict[str, set[str]] = {
     },
     "recording.format": set(),
     "recording.masks": {"masking"},
+    # Spans and metrics: of facts alone. What tokens are is read from the accounts; a tool that
+    # begins to run is a type of the conversation's.
+    "telemetry": {"", "errors", "masking", "stats", "events", "system"}
+    | {"telemetry", "call.facts"}
+    | {"conversation.accounts.usage", "conversation.state.turns"}
+    | {"conversation.state.function_calls"},
+    "telemetry.options": {"errors", "system", "telemetry.names"},
+    "telemetry.names": set(),
     "emulator": LEAVES
     | {
         "recording.format",
@@ -130,7 +139,9 @@ ALLOWED: dict[str, set[str]] = {
     "__main__": {"cli", "system"},
     "pytest_plugin": {"emulator"},
     # Imported when its names are used, but for type checkers.
-    "": LEAVES | ROADS | {"recording", "blocking", "config", "rest", "call", "device", "emulator"},
+    "": LEAVES
+    | ROADS
+    | {"recording", "telemetry", "blocking", "config", "rest", "call", "device", "emulator"},
 }
 
 ONLY_IMPORTERS = {
@@ -143,6 +154,8 @@ ONLY_IMPORTERS = {
     "sounddevice": {"rtcvoice.device.portaudio"},
     "websockets": {"rtcvoice.wire.websocket"},
     "pywebrtc_audio": {"rtcvoice.capture.echo.canceller"},
+    "opentelemetry": {"rtcvoice.telemetry."},
+    "prometheus_client": {"rtcvoice.telemetry.prometheus"},
     "aioice": {
         "rtcvoice.emulator.ice_lite",
         "rtcvoice.wire._aioice",

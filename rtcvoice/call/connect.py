@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import fields
 from os import PathLike
@@ -23,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Never
 
 from rtcvoice.call.connecting import first_failure, made_ready
 from rtcvoice.call.ends import Default, Ends
-from rtcvoice.call.facts import CallReady, CallStarted, FactListener
+from rtcvoice.call.facts import CallReady, FactListener
 from rtcvoice.call.imports import (
     FOR_CALL,
     FOR_OFFER,
@@ -33,6 +32,7 @@ from rtcvoice.call.imports import (
 )
 from rtcvoice.call.life import Life, close_within
 from rtcvoice.call.listeners import Facts
+from rtcvoice.call.listening import FACTS_TIMEOUT, facts_of
 from rtcvoice.call.reconnect import Reconnect
 from rtcvoice.call.socket_connecting import SocketConnecting
 from rtcvoice.call.timings import Timings
@@ -43,6 +43,7 @@ from rtcvoice.call.when_given import (
     default_speaker,
     given_guards,
     given_recording,
+    given_telemetry,
     history_items,
     tool_set,
 )
@@ -55,7 +56,6 @@ from rtcvoice.rest.credentials import CredentialsSource
 from rtcvoice.rest.ice_servers import IceServer
 from rtcvoice.system import clock
 from rtcvoice.system.public import public
-from rtcvoice.system.threads import in_thread
 from rtcvoice.system.waiting import wait_done
 
 if TYPE_CHECKING:
@@ -67,15 +67,13 @@ if TYPE_CHECKING:
     from rtcvoice.conversation.road import CallConversation
     from rtcvoice.conversation.tools.toolset import ToolSet
     from rtcvoice.recording.options import Recording
+    from rtcvoice.telemetry.options import Telemetry
 
 __all__ = ["connect"]
 
 logger = logging.getLogger(__name__)
 
 _RECONNECT = Reconnect()
-
-FACTS_TIMEOUT = 2.0
-"""Seconds that a recording gets to write of a call that did not come about."""
 
 
 @public
@@ -112,6 +110,8 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
     What is kept:
         record: a folder for recordings of calls, or a `Recording`, which says what is recorded. Ask
         those who will be heard in it first.
+        telemetry: spans and metrics for OpenTelemetry. By default where the program has set a
+        provider; False: none; a `Telemetry` says where they go.
     Where:
         base_url (or OPENAI_BASE_URL), api_key or credentials (or OPENAI_API_KEY), organization,
         project, safety_identifier; direct=True posts offer and session in one request with the
@@ -162,6 +162,7 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
         reconnect: Reconnect | None = _RECONNECT,
         # What is kept
         record: str | PathLike[str] | Recording | None = None,
+        telemetry: Telemetry | bool | None = None,
         # Where
         base_url: str | None = None,
         api_key: str | None = None,
@@ -209,6 +210,7 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
         )
         self._listeners: list[FactListener] = []
         self._recording = given_recording(record)
+        self._telemetry = given_telemetry(telemetry)
         self._task: asyncio.Task[Call] | None = None
 
     def __await__(self) -> Generator[Any, None, Call]:
@@ -240,39 +242,15 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
 
     async def _connect(self) -> Call:
         """Get the call up, and tell whoever listens to its facts, also when it fails."""
-        facts = await self._facts()
+        facts = await facts_of(self._config, self._listeners, self._recording, self._telemetry)
         try:
             return await self._connected(facts)
         except BaseException as exc:
             reason = CallEnded(f"connecting failed: {exc or type(exc).__name__}", normal=False)
+            reason.__cause__ = exc
             facts.end(reason, None)
             await facts.aclose(timeout=FACTS_TIMEOUT)
             raise
-
-    async def _facts(self) -> Facts:
-        """Let everybody listen who is to. Raises ConfigError where calls cannot be recorded."""
-        facts, listeners = Facts(), [*self._listeners]
-        if self._recording is not None:
-            try:
-                async with asyncio.timeout(FACTS_TIMEOUT):
-                    await in_thread(self._recording.check)
-            except TimeoutError as exc:
-                folder = self._recording.folder
-                raise ConfigError(
-                    f"calls cannot be recorded in {folder}: the disk does not answer",
-                    hint="name another folder",
-                ) from exc
-            await imported(("rtcvoice.recording.recorder",))
-            from rtcvoice.recording.recorder import Recorder
-
-            listeners.append(Recorder(self._recording))
-        for listener in listeners:
-            facts.listen(listener, name="rtcvoice facts")
-        if facts:
-            options = {f.name: getattr(self._config, f.name) for f in fields(self._config)}
-            options["session"] = self._config.session_payload()
-            facts.tell(CallStarted(time=facts.now(), unix_time=time.time(), options=options))
-        return facts
 
     async def _connected(self, facts: Facts) -> Call:
         """Get the call up; when that fails, everything is closed before it is told."""
@@ -352,6 +330,7 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
                 guards=self._guards,
                 clock=clock.of_loop(asyncio.get_running_loop()),
             )
+            conversation.tools.on_start = facts.on_tool
             return Roads(self._ends, player, conversation, leg.result(), facts)
         except BaseException as exc:
             await close_within(self._config.close_timeout, connecting.aclose(), self._ends.aclose())

@@ -38,6 +38,8 @@ __all__ = [
     "LimitTold",
     "ReplyBegan",
     "ReplyEnded",
+    "ReplyOutput",
+    "SessionKnown",
     "SpeechBegan",
     "SpeechEnded",
     "StageBegan",
@@ -82,11 +84,12 @@ class StageEnded(Fact):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LegUp(Fact):
-    """The call goes by this connection from now on. `route` and `via` as in `TransportStats`."""
+    """The call goes by this connection from now on; the rest as in `TransportStats`."""
 
     leg_id: str
     route: str
     via: str
+    candidate_pair: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,6 +98,14 @@ class LegEnded(Fact):
 
     leg_id: str
     reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SessionKnown(Fact):
+    """The server's session, which is another one than before; `model` as the server names it."""
+
+    session_id: str
+    model: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -158,15 +169,27 @@ class ReplyBegan(Fact):
     """The server began to make a response."""
 
     response_id: str
+    conversation_id: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReplyOutput(Fact):
+    """The first output of a response is there: a word, a sound, or a part of a function call."""
+
+    response_id: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReplyEnded(Fact):
-    """A response is made, or was stopped; `status` and `usage` in the server's words."""
+    """A response is made, or was stopped; `status` and `usage` in the server's words.
+
+    `reason`: why it was cancelled or incomplete, or the code of the error that it failed with.
+    """
 
     response_id: str
     status: str
     usage: Usage | None
+    reason: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -21,6 +21,7 @@ from rtcvoice.system import clock
 
 if TYPE_CHECKING:
     from rtcvoice.conversation.accounts.usage import CallUsage
+    from rtcvoice.conversation.state.function_calls import OnStart
     from rtcvoice.errors import CallEnded
 
 __all__ = ["Facts"]
@@ -47,7 +48,10 @@ class Facts:
         self.now = clock
         self._readers: tuple[_Reader, ...] = ()
         self._audio_readers: tuple[_Reader, ...] = ()
+        self._seers: tuple[Callable[[Fact], None], ...] = ()
         self._over = False
+        self.on_tool: OnStart | None = None
+        """Told that a tool is about to run."""
 
     def __bool__(self) -> bool:
         return bool(self._readers)
@@ -57,8 +61,16 @@ class Facts:
         """Whether anybody wants to be told of audio."""
         return bool(self._audio_readers)
 
-    def listen(self, listener: FactListener, *, name: str) -> None:
-        """Tell `listener` everything from now on, in a thread called `name`."""
+    def listen(
+        self, listener: FactListener, *, name: str, see: Callable[[Fact], None] | None = None
+    ) -> None:
+        """Tell `listener` everything from now on, in a thread called `name`.
+
+        `see` gets everything but audio at the moment when it is told, on the event loop: it has to
+        be quick, and must not raise.
+        """
+        if see is not None:
+            self._seers = (*self._seers, see)
         reader = _Reader(listener, name)
         self._readers = (*self._readers, reader)
         if listener.wants_audio:
@@ -66,6 +78,8 @@ class Facts:
 
     def tell(self, fact: Fact, *, size: int = 0) -> None:
         """Tell everybody but of audio; `size` is the length of an event's text. Event loop."""
+        for see in self._seers:
+            see(fact)
         for reader in self._readers:
             reader.put(fact, size)
 

@@ -27,6 +27,8 @@ from rtcvoice.call.facts import (
     LimitTold,
     ReplyBegan,
     ReplyEnded,
+    ReplyOutput,
+    SessionKnown,
     SpeechBegan,
     SpeechEnded,
     StatsTick,
@@ -61,6 +63,10 @@ MOST_OUTPUT = 100_000
 """Characters of a local event's field that are told."""
 
 
+MOST_SILENT = 100
+"""Responses whose first output is waited for."""
+
+
 class Telling:
     """Follows the roads of one call and tells `facts` of them. Event loop only.
 
@@ -81,6 +87,9 @@ class Telling:
         self._figures = figures
         self._leg: CallLeg | None = None
         self._measured = 0
+        self._session_in_force: Callable[[], events.Session] = lambda: conversation.session
+        self._session_id = ""
+        self._silent: dict[str, None] = {}  # responses without output so far
         self._timer: asyncio.TimerHandle | None = None
         if not facts:
             return
@@ -105,7 +114,13 @@ class Telling:
         self._leg = leg
         stats = leg.transport.stats
         now = self._facts.now()
-        up = LegUp(time=now, leg_id=leg.call_id, route=stats.route, via=stats.via)
+        up = LegUp(
+            time=now,
+            leg_id=leg.call_id,
+            route=stats.route,
+            via=stats.via,
+            candidate_pair=stats.candidate_pair,
+        )
         self._facts.tell(up)
         if self._facts.wants_audio:
             leg.track.on_block = self._sent
@@ -161,7 +176,16 @@ class Telling:
                 self._facts.tell(SpeechBegan(time=now, side="user", id=event.item_id or ""))
             case events.InputAudioBufferSpeechStopped():
                 self._facts.tell(SpeechEnded(time=now, side="user", id=event.item_id or ""))
+            case (
+                events.ResponseOutputAudioTranscriptDelta()
+                | events.ResponseOutputTextDelta()
+                | events.ResponseFunctionCallArgumentsDelta()
+            ) if self._silent:
+                self._output(event.response_id, now)
+            case events.SessionCreated() | events.SessionUpdated():
+                self._session(event.session, now)
             case events.OutputAudioBufferStarted():
+                self._output(event.response_id or "", now)
                 began = SpeechBegan(time=now, side="assistant", id=event.response_id or "")
                 self._facts.tell(began)
             case events.OutputAudioBufferStopped() | events.OutputAudioBufferCleared():
@@ -173,22 +197,50 @@ class Telling:
                         cut=isinstance(event, events.OutputAudioBufferCleared),
                     )
                 )
-            case events.ResponseCreated():
-                self._facts.tell(ReplyBegan(time=now, response_id=event.response.id or ""))
-            case events.ResponseDone():
-                self._facts.tell(
-                    ReplyEnded(
-                        time=now,
-                        response_id=event.response.id or "",
-                        status=event.response.status or "",
-                        usage=event.response.usage,
-                    )
-                )
+            case events.ResponseCreated() | events.ResponseDone():
+                self._response(event, now)
             case LocalEvent():
                 self._local(event, now)
 
+    def _response(self, event: events.ResponseCreated | events.ResponseDone, now: float) -> None:
+        response, response_id = event.response, event.response.id or ""
+        if isinstance(event, events.ResponseCreated):
+            self._silent[response_id] = None
+            if len(self._silent) > MOST_SILENT:
+                del self._silent[next(iter(self._silent))]
+            conversation_id = response.conversation_id or ""
+            began = ReplyBegan(time=now, response_id=response_id, conversation_id=conversation_id)
+            self._facts.tell(began)
+            return
+        self._silent.pop(response_id, None)
+        details = response.status_details
+        error = details.error if details is not None else None
+        reason = (error.code or error.type if error else None) or (details and details.reason)
+        self._facts.tell(
+            ReplyEnded(
+                time=now,
+                response_id=response_id,
+                status=response.status or "",
+                usage=response.usage,
+                reason=reason or "",
+            )
+        )
+
+    def _output(self, response_id: str, now: float) -> None:
+        if response_id in self._silent:
+            del self._silent[response_id]
+            self._facts.tell(ReplyOutput(time=now, response_id=response_id))
+
+    def _session(self, session: events.Session, now: float) -> None:
+        if session.id and session.id != self._session_id:
+            self._session_id = session.id
+            known = SessionKnown(time=now, session_id=session.id, model=session.model or "")
+            self._facts.tell(known)
+
     def _local(self, event: Any, now: float) -> None:
         tell = self._facts.tell
+        if isinstance(event, events.Reconnected):
+            self._session(self._session_in_force(), now)
         match event:
             case events.ToolStarted(name=name, call_id=call_id):
                 tell(ToolBegan(time=now, call_id=call_id, name=name, arguments=event.arguments))

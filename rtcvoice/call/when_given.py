@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from os import PathLike
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from rtcvoice.conversation.tools.toolset import ToolSet
     from rtcvoice.playout.sink import Sink
     from rtcvoice.recording.options import Recording
+    from rtcvoice.telemetry.options import Telemetry
 
 __all__ = [
     "check_limits_of",
@@ -21,8 +23,10 @@ __all__ = [
     "default_speaker",
     "given_guards",
     "given_recording",
+    "given_telemetry",
     "history_items",
     "tool_set",
+    "wanted_telemetry",
 ]
 
 
@@ -81,3 +85,24 @@ def given_recording(record: str | PathLike[str] | Recording | None) -> Recording
     from rtcvoice.recording.options import recording_of
 
     return recording_of(record)
+
+
+def given_telemetry(telemetry: Telemetry | bool | None) -> Telemetry | bool | None:
+    """Return what was given. Raises ConfigError if it cannot be, or the package is not there."""
+    if telemetry is None or telemetry is False:
+        return telemetry
+    from rtcvoice.telemetry.options import checked
+
+    return checked(telemetry)
+
+
+def wanted_telemetry(given: Telemetry | bool | None) -> Telemetry | None:
+    """Return where spans and metrics of a call go that begins now; None if there are none.
+
+    A program that wants them has imported OpenTelemetry; nothing is imported for the others.
+    """
+    if given is False or (given is None and "opentelemetry" not in sys.modules):
+        return None
+    from rtcvoice.telemetry.options import wanted
+
+    return wanted(given)

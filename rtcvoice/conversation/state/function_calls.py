@@ -10,9 +10,9 @@ the end of everything. `running_call` tells whoever would wait that it would wai
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from contextvars import ContextVar
+from contextvars import Context, ContextVar
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from rtcvoice import events
 
@@ -22,6 +22,7 @@ __all__ = [
     "CalledFunction",
     "CurrentCall",
     "FunctionCalls",
+    "OnStart",
     "running_call",
 ]
 
@@ -54,7 +55,18 @@ class CurrentCall:
     """Whether the model has an output of it: one that runs in the background was answered first."""
     report: Callable[[str, bool], None] | None = None
     """Tells the model how far it is, and whether to speak of it; None once it is over."""
+    enter: Callable[[], object] | None = None
+    """Called in each context that its code gets, and may set context variables there."""
 
+    def make_known(self, context: Context) -> None:
+        """Let code that runs in this context know whom it runs for."""
+        context.run(CURRENT_CALL.set, self)
+        if self.enter is not None:
+            context.run(self.enter)
+
+
+OnStart: TypeAlias = Callable[[CalledFunction, str], Callable[[], object] | None]
+"""Told a call, and its tool's name, just before it runs; returns what becomes its `enter`."""
 
 CURRENT_CALL: ContextVar[CurrentCall | None] = ContextVar("rtcvoice function call", default=None)
 """Set in the context of a tool; tasks and threads that it starts have it too."""

@@ -28,7 +28,12 @@ from typing import Any, Protocol
 import msgspec
 
 from rtcvoice.conversation.owner import context_of
-from rtcvoice.conversation.state.function_calls import CURRENT_CALL, CalledFunction, CurrentCall
+from rtcvoice.conversation.state.function_calls import (
+    CURRENT_CALL,
+    CalledFunction,
+    CurrentCall,
+    OnStart,
+)
 from rtcvoice.errors import one_line
 from rtcvoice.events import ToolCancelled, ToolFailed, ToolFailure, ToolFinished, ToolStarted
 from rtcvoice.masking import masked, masked_traceback
@@ -102,6 +107,7 @@ class ToolRunner:
         clock: Callable[[], float] = clock.now,
     ) -> None:
         self.owner: object = None
+        self.on_start: OnStart | None = None
         self._conversation = conversation
         self._publish = publish
         self._clock = clock
@@ -241,6 +247,8 @@ class ToolRunner:
                 item_id=call.item_id,
                 arguments=arguments.named,
             )
+            if self.on_start is not None and (current := CURRENT_CALL.get()):
+                current.enter = self.on_start(call, tool.name)
             self._publish(started)
             if tool.background:
                 self._give(call, as_output("running"), speak=tool.speak)
@@ -365,7 +373,8 @@ class ToolRunner:
     def _context_of_call(self) -> contextvars.Context:
         """Return a copy of the user's context in which the call that is being served is known."""
         context = self._context.copy().run(context_of, self.owner)
-        context.run(CURRENT_CALL.set, CURRENT_CALL.get())
+        if (current := CURRENT_CALL.get()) is not None:
+            current.make_known(context)
         return context
 
     def _fail(self, call: CalledFunction, failed: Failed) -> None:
