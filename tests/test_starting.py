@@ -161,7 +161,8 @@ import asyncio, json, sys
 import rtcvoice
 
 UNUSED = ["numpy", "dns", "rtcvoice.playout.engine", "rtcvoice.device",
-          "rtcvoice.capture.echo", "rtcvoice.capture.microphone", "rtcvoice.playout.speaker"]
+          "rtcvoice.capture.echo", "rtcvoice.capture.microphone", "rtcvoice.playout.speaker",
+          "rtcvoice.telemetry", "opentelemetry"]
 BEFORE_REQUEST = [*UNUSED, "aiortc", "av", "rtcvoice.conversation.road", "rtcvoice.events"]
 
 

@@ -28,7 +28,7 @@ class TalkTurn:
     """Whether the user's speech began it."""
     replies: int = 0
     awaits_follow_up: bool = False
-    """Whether a tool has ended whose output is to be answered."""
+    """Whether a tool was called, or has ended, whose output is to be answered."""
     span: Any = None
 
 
@@ -61,6 +61,7 @@ class Turns:
         turn = self.of("reply", response_id) or self._current
         if turn is None:
             turn = self._current = TalkTurn(began=time)
+        turn.awaits_follow_up = True  # one in the background is answered before it has ended
         self._remember("tool", call_id, turn)
         return turn
 

@@ -108,6 +108,7 @@ class ToolRunner:
     ) -> None:
         self.owner: object = None
         self.on_start: OnStart | None = None
+        """Told of each call just before its tool runs."""
         self._conversation = conversation
         self._publish = publish
         self._clock = clock
@@ -241,29 +242,17 @@ class ToolRunner:
         arguments = await self._bound(tool, call)
         async with self._place(tool):
             await self._approve(tool, call, arguments.named)
-            started = ToolStarted(
-                name=tool.name,
-                call_id=call.call_id,
-                item_id=call.item_id,
-                arguments=arguments.named,
-            )
+            about = {"name": tool.name, "call_id": call.call_id, "item_id": call.item_id}
             if self.on_start is not None and (current := CURRENT_CALL.get()):
                 current.enter = self.on_start(call, tool.name)
-            self._publish(started)
+            self._publish(ToolStarted(**about, arguments=arguments.named))
             if tool.background:
                 self._give(call, as_output("running"), speak=tool.speak)
                 self._later.begin(call, speak=tool.speak)
             began = self._clock()
             output = await self._result(tool, arguments)
             seconds = self._clock() - began
-        finished = ToolFinished(
-            name=tool.name,
-            call_id=call.call_id,
-            item_id=call.item_id,
-            output=output,
-            seconds=seconds,
-        )
-        self._publish(finished)
+        self._publish(ToolFinished(**about, output=output, seconds=seconds))
         return output
 
     async def _bound(self, tool: Tool, call: CalledFunction) -> Arguments:
