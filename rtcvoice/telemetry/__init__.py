@@ -3,6 +3,7 @@
 names.py         every name of a span, a metric and an attribute
 options.py       `Telemetry`, and whether anybody wants it
 turns.py         which turn of the talk a reply, a speech or a tool belongs to
+ids.py           the call and the session that a span belongs to
 listener.py      takes the facts of one call
 tracing.py       begins spans, under the turn they belong to
 spans.py         makes spans of facts; connect_span.py, replies.py and tool_spans.py are parts of it

@@ -36,7 +36,6 @@ class ConnectSpan:
 
     def take(self, fact: Fact) -> None:
         """Take the next fact."""
-        common = self._tracing.common
         match fact:
             case facts.CallStarted():
                 self.server = server_of(fact.options.get("base_url"))
@@ -52,20 +51,15 @@ class ConnectSpan:
                 self._running.pop(fact.stage, None)
                 self._tell_stage(fact.stage, fact.time, fact.seconds)
             case facts.LegUp():
-                if fact.leg_id:
-                    common[names.CALL_ID] = text(fact.leg_id)
-                else:
-                    common.pop(names.CALL_ID, None)
                 self._set({names.ROUTE: text(fact.route), names.VIA: text(fact.via)})
                 if fact.candidate_pair:
                     self._set({names.CANDIDATE_PAIR: text(fact.candidate_pair)})
             case facts.SessionKnown():
-                common[names.SESSION_ID] = text(fact.session_id)
                 if fact.model:
                     self.server[names.RESPONSE_MODEL] = text(fact.model, 128)
             case facts.CallReady():
                 self._ready = True
-                self._set({**common})
+                self._set(self._tracing.ids.now())
                 self._end(fact.time)
 
     def over(self, fact: facts.CallOver) -> None:
@@ -77,7 +71,7 @@ class ConnectSpan:
         if self._running:
             stages = sorted(self._running, key=lambda stage: self._running[stage])
             told[names.STAGE] = text(stages[-1])
-        self._set({**self._tracing.common, **told})
+        self._set({**self._tracing.ids.now(), **told})
         self._span.set_status(Status(StatusCode.ERROR, text(fact.reason)))
         self._end(fact.time)
 

@@ -67,20 +67,17 @@ class CallSpans:
 
     def take(self, fact: Fact) -> None:
         """Take the next fact."""
+        self._tracing.ids.take(fact)
         match fact:
             case (
                 facts.CallStarted()
                 | facts.StageBegan()
                 | facts.StageEnded()
+                | facts.LegUp()
                 | facts.SessionKnown()
                 | facts.CallReady()
             ):
                 self._connect.take(fact)
-            case facts.LegUp():
-                self._connect.take(fact)
-            case facts.EventReceived():
-                if fact.in_use and fact.leg_id and names.CALL_ID not in self._tracing.common:
-                    self._tracing.common[names.CALL_ID] = text(fact.leg_id)
             case facts.LegEnded():
                 self._leg_ended = fact.time, fact.reason
                 self._end_speeches(fact.time)
@@ -152,7 +149,7 @@ class CallSpans:
         """Return what is known of a response; one that is unknown begins now."""
         if (reply := self._replies.get(response_id)) is None:
             turn = self._turns.of("reply", response_id) or TalkTurn(began=at)
-            reply = Reply(turn, response_id, at, {**self._tracing.common})
+            reply = Reply(turn, response_id, at, self._tracing.ids.now())
             self._replies[response_id] = reply
             self._tracing.root(turn)
             self._roots.setdefault(turn, at)

@@ -75,6 +75,7 @@ class ToolSpans:
                 names.TOOL_NAME: shown,
                 names.TOOL_CALL_ID: text(call_id),
                 names.TOOL_TYPE: "function",
+                **self._turns.ids.now(),
             },
             turn=turn,
         )

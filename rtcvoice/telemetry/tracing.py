@@ -14,6 +14,7 @@ from rtcvoice.system import clock
 
 from . import names
 from .attributes import scope_version
+from .ids import Ids
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -49,8 +50,8 @@ class Tracing:
         self._told = False
         self._offset = time.time() - clock.now()
         self.context = context
-        self.common: Attributes = {}
-        """What every span says from now on."""
+        self.ids = Ids()
+        """What spans say that are begun without ids of their own."""
 
     def nanos(self, at: float) -> int:
         """Return a moment of our clock in nanoseconds since 1970."""
@@ -69,14 +70,18 @@ class Tracing:
         context = self.context
         if turn is not None:
             context = trace.set_span_in_context(self.root(turn), context)
-        return self._begin(name, at, context, {**self.common, **(attributes or {})}, kind)
+        return self._begin(name, at, context, {**self.ids.now(), **(attributes or {})}, kind)
 
     def root(self, turn: TalkTurn) -> Span:
         """Return the span of a turn, which is begun when it is first needed."""
         with self._lock:
             if turn.span is None:
                 turn.span = self._begin(
-                    names.TURN, turn.began, self.context, {**self.common}, SpanKind.INTERNAL
+                    names.TURN,
+                    turn.began,
+                    self.context,
+                    turn.ids or self.ids.now(),
+                    SpanKind.INTERNAL,
                 )
             span: Span = turn.span
             return span

@@ -8,10 +8,13 @@ asks later, on another thread.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from rtcvoice.call.facts import Fact, ReplyBegan, SpeechBegan, ToolEnded
+
+from .attributes import Attributes
+from .ids import Ids
 
 __all__ = ["TalkTurn", "Turns"]
 
@@ -24,6 +27,8 @@ class TalkTurn:
     """One turn: what the user says, and all that answers it. `span` is whoever makes spans'."""
 
     began: float
+    ids: Attributes = field(default_factory=dict)
+    """Of the call and the session in which it began."""
     spoken: bool = False
     """Whether the user's speech began it."""
     replies: int = 0
@@ -36,16 +41,18 @@ class Turns:
     """The turns of one call. `see` on the event loop only, `of` on any thread."""
 
     def __init__(self) -> None:
+        self.ids = Ids()
         self._current: TalkTurn | None = None
         self._turns: dict[tuple[str, str], TalkTurn] = {}
 
     def see(self, fact: Fact) -> None:
         """Take a fact at the moment when it is told. Cheap: most are none of its business."""
+        self.ids.take(fact)
         match fact:
             case SpeechBegan(side="user"):
                 current = self._current
                 if current is None or not current.spoken or current.replies:
-                    current = self._current = TalkTurn(began=fact.time, spoken=True)
+                    current = self._current = self._new(fact.time, spoken=True)
                 self._remember("user", fact.id, current)
             case ReplyBegan():
                 turn = self._answered(fact)
@@ -60,7 +67,7 @@ class Turns:
         """Return the turn of a tool that begins to run. Event loop only."""
         turn = self.of("reply", response_id) or self._current
         if turn is None:
-            turn = self._current = TalkTurn(began=time)
+            turn = self._current = self._new(time)
         turn.awaits_follow_up = True  # one in the background is answered before it has ended
         self._remember("tool", call_id, turn)
         return turn
@@ -77,8 +84,11 @@ class Turns:
         for turn in reversed(list(self._turns.values())[-20:]):
             if turn.awaits_follow_up:
                 return turn
-        self._current = TalkTurn(began=fact.time)
+        self._current = self._new(fact.time)
         return self._current
+
+    def _new(self, began: float, *, spoken: bool = False) -> TalkTurn:
+        return TalkTurn(began, self.ids.now(), spoken)
 
     def _remember(self, kind: str, name: str, turn: TalkTurn) -> None:
         self._turns[kind, name] = turn
