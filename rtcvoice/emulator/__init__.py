@@ -22,6 +22,7 @@ try:
     from rtcvoice.emulator.background import BackgroundEmulator
     from rtcvoice.emulator.faults import AnswerFault, Faults, HttpFault, Network, Strike
     from rtcvoice.emulator.joined import joined_audio
+    from rtcvoice.emulator.live.options import LiveOptions
     from rtcvoice.emulator.server import EmulatedCall, Emulator, LoggedEvent
     from rtcvoice.emulator.session.faults import SessionEnd
     from rtcvoice.emulator.session.plan import Failure
@@ -51,6 +52,7 @@ __all__ = [
     "Failure",
     "Faults",
     "HttpFault",
+    "LiveOptions",
     "LoggedEvent",
     "Network",
     "Pace",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -16,7 +17,7 @@ from aiortc import (
 from rtcvoice.emulator.ice_lite import be_ice_lite, gather_on_loopback
 from rtcvoice.wire import _aiortc, _media
 
-__all__ = ["CODECS", "new_connection"]
+__all__ = ["CODECS", "be_dtls_server", "new_connection"]
 
 CODECS = ("opus", "PCMU", "PCMA")
 """What is negotiated, best first, as the service does."""
@@ -41,3 +42,13 @@ def new_connection(
     if loopback:
         gather_on_loopback(ice)
     return peer
+
+
+def be_dtls_server(peer: RTCPeerConnection) -> None:
+    """Be the DTLS server where the offer, which was set, leaves that open (RFC 8842 §5.3)."""
+    transport = peer.getTransceivers()[0].receiver.transport
+    if not hasattr(transport, "_set_role") or not hasattr(transport, "_role"):
+        raise _aiortc.UnsupportedAiortc("RTCDtlsTransport._set_role, ._role")
+    remote = re.search(r"^a=setup:(\w+)", peer.remoteDescription.sdp, re.MULTILINE)
+    if remote is None or remote[1] != "passive":
+        transport._set_role("server")  # noqa: SLF001

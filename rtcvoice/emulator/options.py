@@ -8,6 +8,7 @@ from typing import Literal
 
 from rtcvoice.emulator.answer import AS_SEEN, AnswerShape
 from rtcvoice.emulator.faults import NO_FAULTS, Faults
+from rtcvoice.emulator.live.options import AS_KNOWN, LiveOptions
 from rtcvoice.emulator.peer import PATIENCE
 from rtcvoice.emulator.recording import RECORD_LIMIT
 from rtcvoice.emulator.session.checking import Options
@@ -31,7 +32,7 @@ class EmulatorOptions(Options):
     no_udp: bool = False
     pace: Pace | None = None
     shape: AnswerShape = AS_SEEN
-    duration: float = 3600.0
+    duration: float | None = None
     client_timeout: float = PATIENCE
     seed: int | None = None
     record: str | Path | None = None
@@ -39,6 +40,7 @@ class EmulatorOptions(Options):
     most_calls: int = 200
     origins: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
+    live: LiveOptions = AS_KNOWN
     faults: Faults = NO_FAULTS
 
     def __post_init__(self) -> None:

@@ -12,8 +12,11 @@ import asyncio
 import logging
 import re
 from collections import deque
-from typing import Any, TypeAlias
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol, TypeAlias
 
+from rtcvoice.emulator.answer import with_tcp
+from rtcvoice.emulator.relay import media_address
 from rtcvoice.rest.tunnels import Dialled
 from rtcvoice.wire.tcp_link import TcpLink
 
@@ -33,6 +36,14 @@ _USERNAME = 0x0006
 _HEADER = 20
 
 Address: TypeAlias = tuple[str, int]
+
+
+class Reached(Protocol):
+    """A call that is to be reached by TCP: a `Peer`."""
+
+    def at_end(self, clean_up: Callable[[], Awaitable[None]]) -> None:
+        """Have `clean_up` awaited when the call is over."""
+        ...
 
 
 def ice_ufrag(sdp: str) -> str:
@@ -70,6 +81,16 @@ class PassiveTcp:
         """Listen."""
         self._server = await asyncio.start_server(self._accept, self._host, 0)
         self.port = self._server.sockets[0].getsockname()[1]
+
+    def offered(self, call: Reached, answer: str, *, udp: bool) -> str:
+        """Let a call be reached by TCP, too, or by TCP alone; a spoilt answer stays as it is."""
+        port = self.port
+        if not port or not re.search(r"^a=candidate:\S+ 1 udp ", answer, re.MULTILINE):
+            return answer
+        username = ice_ufrag(answer)
+        self.serve(username, media_address(answer))
+        call.at_end(lambda: self.forget(username))
+        return with_tcp(answer, port, udp=udp)
 
     def serve(self, ufrag: str, address: Address) -> None:
         """Pass on to `address` what comes for the call with this user fragment."""

@@ -15,7 +15,7 @@ import asyncio
 import logging
 import os
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -25,6 +25,7 @@ from rtcvoice.capture.track import SourceTrack
 from rtcvoice.emulator.answer import AS_SEEN, AnswerShape, shape_answer, spoil_answer
 from rtcvoice.emulator.channel import EventChannel, Listener, parsed
 from rtcvoice.emulator.connection import new_connection
+from rtcvoice.emulator.core import Core
 from rtcvoice.emulator.ear import G711_DECODERS, Ear, OpusEar, ear_for
 from rtcvoice.emulator.failures import Failures
 from rtcvoice.emulator.faults import NO_FAULTS, Faults, Strike
@@ -49,7 +50,6 @@ from rtcvoice.emulator.session.outputs import (
     SendText,
     StopAudio,
 )
-from rtcvoice.emulator.session.session import Session
 from rtcvoice.emulator.wire import Wire, change_ssrc
 from rtcvoice.masking import log_error
 from rtcvoice.system import clock
@@ -83,7 +83,7 @@ class Peer:
 
     def __init__(
         self,
-        session: Session,
+        session: Core,
         *,
         loopback: bool = True,
         gap: bool = False,
@@ -119,7 +119,7 @@ class Peer:
         self._life: asyncio.Task[None] | None = None
         self._channel = EventChannel(
             on_text=self.receive_text,
-            on_close=self.end,
+            on_close=self._left,
             limit=lambda: _sctp.max_message_size(self._peer),
         )
         self._peer = new_connection(track, self._hear, ice_lite=shape.ice_lite, loopback=loopback)
@@ -147,6 +147,7 @@ class Peer:
             if self._peer.sctp is not None:
                 _channels.guard_channels(self._peer.sctp)
                 _wall_clock.measure_by_monotonic_clock(self._peer.sctp)
+            self._choose_dtls_role()
             description = await self._peer.createAnswer()
             self._speak(audio_codec(description.sdp))
             await self._peer.setLocalDescription(description)
@@ -160,6 +161,9 @@ class Peer:
         self._wire.attach(self._ice)
         self._life = asyncio.create_task(self._live(), name="rtcvoice emulator peer")
         return spoil_answer(answer, self._faults.answer) if self._faults.answer else answer
+
+    def _choose_dtls_role(self) -> None:
+        """Be the DTLS client, as aiortc does where the offer leaves it open."""
 
     def _speak(self, codec: str) -> None:
         """Use the codec that was negotiated; Opus is ready already."""
@@ -279,13 +283,20 @@ class Peer:
 
     def _open_channel(self, channel: Any) -> None:
         if self._channel.open(channel):
-            self._began = clock.now()
+            self._begin(clock.now())
             self._guarded(self._session.open)
+
+    def _begin(self, now: float) -> None:
+        self._began = now
 
     def _state_changed(self) -> None:
         logger.debug("= connection %s", self._peer.connectionState)
         if self._peer.connectionState in ("failed", "closed"):
-            self.end()
+            self._left()
+
+    def _left(self) -> None:
+        """Do what follows when the client is gone."""
+        self.end()
 
     def _guarded(
         self, step: Callable[..., None], *arguments: Any, client_event: object = None
@@ -327,21 +338,24 @@ class Peer:
             if self._connected_ticks == SETTLED_TICKS:
                 _media.stop_stock_decoder(self._peer.getTransceivers()[0].receiver)
                 if not self._offers_channel:
-                    self._began = now
-            heard = self._ear.listen(now)
-            self._recorder.heard(heard)
-            self._guarded(self._session.receive_audio, heard)
+                    self._begin(now)
+            self._listen(now)
         self._guarded(self._session.advance)
         self._strike_when_due(now)
         if now - self._heard_at > self._client_timeout and not self._may_be_without_media():
             logger.info("= nothing heard from the client for %g s", self._client_timeout)
-            self.end()
+            self._left()
+
+    def _listen(self, now: float) -> None:
+        heard = self._ear.listen(now)
+        self._recorder.heard(heard)
+        self._guarded(self._session.receive_audio, heard)
 
     def _may_be_without_media(self) -> bool:
         """A session lives from the offer on: a sideband client alone can use it."""
         return bool(self._channel.listeners) and not self._connected_ticks
 
-    def _carry_out(self, outputs: list[Output]) -> None:
+    def _carry_out(self, outputs: Iterable[Output]) -> None:
         for output in outputs:
             match output:
                 case SendEvent(event):

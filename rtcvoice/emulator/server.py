@@ -10,9 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import re
 import time
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Callable, Iterable, Sequence, Set
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -20,15 +19,17 @@ from typing import Any, Literal, Self
 
 from aiohttp import web
 
-from rtcvoice.emulator.answer import AS_SEEN, AnswerShape, with_tcp
+from rtcvoice.emulator.answer import AS_SEEN, AnswerShape
 from rtcvoice.emulator.emulated_call import CallNotes, EmulatedCall
 from rtcvoice.emulator.event_log import MOST_BYTES, LoggedEvent, LogRoom
 from rtcvoice.emulator.fault_parser import parse_faults
 from rtcvoice.emulator.faults import NO_FAULTS, Faults, Network, Strike
 from rtcvoice.emulator.listening import Door
+from rtcvoice.emulator.live.calls import LiveCalls
+from rtcvoice.emulator.live.options import AS_KNOWN, LiveOptions
 from rtcvoice.emulator.offer import OfferError
 from rtcvoice.emulator.options import EmulatorOptions
-from rtcvoice.emulator.passive_tcp import PassiveTcp, ice_ufrag
+from rtcvoice.emulator.passive_tcp import PassiveTcp
 from rtcvoice.emulator.peer import PATIENCE, Peer
 from rtcvoice.emulator.recording import RECORD_LIMIT, Room, check_folder
 from rtcvoice.emulator.relay import UdpRelay, media_address, relayed_answer, without_candidates
@@ -54,6 +55,9 @@ __all__ = ["EmulatedCall", "Emulator", "LoggedEvent"]
 
 logger = logging.getLogger(__name__)
 
+LONGEST_CALL = 3600.0
+"""Seconds that a session lasts, if nothing else is said."""
+
 CALL_LIMIT = 1000
 """Calls that stay readable after their end; then the oldest are forgotten."""
 
@@ -70,12 +74,13 @@ class Emulator:
     `call.send(audio=)` is then known at once; a source still speaks in real time. `gap`: send no
     RTP between answers instead of silence. `no_udp`: take media by TCP alone, as behind a firewall.
     `pace`: how fast answers come. `shape`: how SDP answers look. `client_timeout`: seconds without
-    a datagram after which a client is taken for gone. `duration`: seconds that a session may last.
-    `seed` makes ids repeatable. `record`: a folder for the events and the audio of each call
-    (`recording.py`), of at most `record_limit` bytes in all. `most_calls`: how many may run at a
-    time; further ones are refused (429). `origins`: whose web pages may call besides those of this
-    machine. `models`: names taken besides the service's, "*" for all. `faults`: what goes wrong;
-    those of a script hold unless some are given here.
+    a datagram after which a client is taken for gone. `duration`: seconds that a session may last;
+    if not given, 3600, of the Live dialect 7200. `live`: how Live sessions behave. `seed` makes ids
+    repeatable. `record`: a folder for the events and the audio of each call (`recording.py`), of at
+    most `record_limit` bytes in all. `most_calls`: how many may run at a time; further ones are
+    refused (429). `origins`: whose web pages may call besides those of this machine. `models`:
+    names taken besides the service's, "*" for all. `faults`: what goes wrong; those of a script
+    hold unless some are given here.
 
     Raises ConfigError for a script that cannot be played, a folder that cannot be made, and an
     address or an origin that cannot be used.
@@ -94,7 +99,7 @@ class Emulator:
         no_udp: bool = False,
         pace: Pace | None = None,
         shape: AnswerShape | None = None,
-        duration: float = 3600.0,
+        duration: float | None = None,
         client_timeout: float = PATIENCE,
         seed: int | None = None,
         record: str | Path | None = None,
@@ -102,6 +107,7 @@ class Emulator:
         most_calls: int = 200,
         origins: Iterable[str] = (),
         models: Iterable[str] = (),
+        live: LiveOptions | None = None,
         faults: Faults = NO_FAULTS,
     ) -> None:
         options: dict[str, Any] = {
@@ -123,6 +129,7 @@ class Emulator:
             "most_calls": most_calls,
             "origins": origins,
             "models": models,
+            "live": AS_KNOWN if live is None else live,
             "faults": faults,
         }
         given = EmulatorOptions(**options)
@@ -137,7 +144,7 @@ class Emulator:
                 self._faults = parse_faults(read.faults, source=f"{script}, faults")
         elif script is not None:
             self._turns = listed(script)
-        self._new_persona()  # a script that cannot be played is refused here, not in a call
+        self.new_persona()  # a script that cannot be played is refused here, not in a call
         self._random = random.Random(seed)  # noqa: S311  (ids need no secrecy)
         self._record = None if record is None else Path(record)
         self._record_room = Room(given.record_limit)
@@ -152,6 +159,7 @@ class Emulator:
             origins=given.origins,
             models=self._models,
             newcomers=newcomers,
+            live=LiveCalls(self, given, self._voice, self._random),
         )
         self._passive_tcp = PassiveTcp(given.host)
         self._door = Door(app, given.host, given.port, newcomers)
@@ -241,14 +249,23 @@ class Emulator:
 
     async def answer(self, offer_sdp: str, settings: Settings, call_id: str) -> str:
         """Start a call and return the SDP answer. Raises InvalidOffer, RestError (429)."""
-        self._check_room()
+
+        def new_peer(faults: Faults, notes: CallNotes, **given: Any) -> Peer:
+            session = self._new_session(settings, call_id, notes.began, faults)
+            return Peer(session, faults=faults, **given)
+
+        return await self.start(offer_sdp, call_id, new_peer)
+
+    async def start(self, offer_sdp: str, call_id: str, new_peer: Callable[..., Peer]) -> str:
+        """Start what `new_peer` makes, and return the SDP answer. As `answer`."""
+        self.check_room()
         self._answering += 1
         try:
-            return await self._start(offer_sdp, settings, call_id)
+            return await self._start(offer_sdp, call_id, new_peer)
         finally:
             self._answering -= 1
 
-    def _check_room(self) -> None:
+    def check_room(self) -> None:
         """Raise RestError (429) where as many calls run as may."""
         running = self._answering + self._running
         if running >= self._options.most_calls:
@@ -263,26 +280,26 @@ class Emulator:
     def _running(self) -> int:
         return sum(not call.ended for call in self.calls.values())
 
-    async def _start(self, offer_sdp: str, settings: Settings, call_id: str) -> str:
-        faults, notes = self._faults, self._new_notes(call_id)
-        peer = Peer(
-            self._new_session(settings, call_id, notes.began, faults),
+    async def _start(self, offer_sdp: str, call_id: str, new_peer: Callable[..., Peer]) -> str:
+        faults, notes = self._faults, self.new_notes(call_id)
+        peer = new_peer(
+            faults,
+            notes,
             loopback=is_loopback_host(self._options.host),
             gap=self._options.gap,
             shape=self._options.shape,
-            faults=faults,
             client_timeout=self._options.client_timeout,
             observe=notes.observe,
             recorder=notes.recorder,
         )
-        peer.on_strike(partial(self._struck, faults))
         try:
             if self._options.no_udp:
                 offer_sdp = without_candidates(offer_sdp)
-            answer = self._with_tcp(peer, await self._answer(peer, offer_sdp, faults))
+            answer = await self._answer(peer, offer_sdp, faults)
+            answer = self._passive_tcp.offered(peer, answer, udp=not self._options.no_udp)
         except OfferError as exc:
             raise InvalidOffer(str(exc)) from exc
-        self._keep(call_id, peer, notes)
+        self.keep(call_id, peer, notes, faults)
         return answer
 
     async def serve_socket(
@@ -290,15 +307,15 @@ class Emulator:
     ) -> web.StreamResponse:
         """Be a session on a WebSocket until it ends. Raises RestError (426, 429)."""
         socket = new_socket(request)
-        self._check_room()
-        faults, notes = self._faults, self._new_notes(call_id)
+        self.check_room()
+        faults, notes = self._faults, self.new_notes(call_id)
         session = self._new_session(settings, call_id, notes.began, faults, on_socket=True)
         call = SocketCall(session, faults=faults, observe=notes.observe, recorder=notes.recorder)
-        call.on_strike(partial(self._struck, faults))
-        self._keep(call_id, call, notes)
+        self.keep(call_id, call, notes, faults)
         return await call.serve(request, socket)
 
-    def _new_notes(self, call_id: str) -> CallNotes:
+    def new_notes(self, call_id: str) -> CallNotes:
+        """Return who takes notes of a call that begins now."""
         return CallNotes(call_id, self._log_room, self._record, self._record_room)
 
     async def _answer(self, peer: Peer, offer_sdp: str, faults: Faults) -> str:
@@ -322,16 +339,6 @@ class Emulator:
         )
         return relayed_answer(answer, relay.port)
 
-    def _with_tcp(self, peer: Peer, answer: str) -> str:
-        """Let the call be reached by TCP, too, or by TCP alone; a spoilt answer stays as it is."""
-        port = self._passive_tcp.port
-        if not port or not re.search(r"^a=candidate:\S+ 1 udp ", answer, re.MULTILINE):
-            return answer
-        username = ice_ufrag(answer)
-        self._passive_tcp.serve(username, media_address(answer))
-        peer.at_end(lambda: self._passive_tcp.forget(username))
-        return with_tcp(answer, port, udp=not self._options.no_udp)
-
     def _new_session(
         self,
         settings: Settings,
@@ -346,11 +353,11 @@ class Emulator:
             call_id=call_id,
             now=now,
             voice=self._voice,
-            persona=self._new_persona(),
+            persona=self.new_persona(),
             random=random.Random(self._random.getrandbits(64)),  # noqa: S311
             pace=self._options.pace,
             faults=faults.session(),
-            duration=self._options.duration,
+            duration=LONGEST_CALL if self._options.duration is None else self._options.duration,
             unix_time=time.time(),
             on_socket=on_socket,
             check_models=self._models.check,
@@ -371,7 +378,9 @@ class Emulator:
         await peer.aclose()
         return True
 
-    def _keep(self, call_id: str, peer: Peer | SocketCall, notes: CallNotes) -> None:
+    def keep(self, call_id: str, peer: Peer | SocketCall, notes: CallNotes, faults: Faults) -> None:
+        """Count a call among those that run, and keep it readable after its end."""
+        peer.on_strike(partial(self._struck, faults))
         self.calls[call_id] = EmulatedCall(call_id, peer, notes.events)
         peer.at_end(notes.ended)
         notes.begins(self._running)
@@ -385,5 +394,6 @@ class Emulator:
                 break
             old.events.clear()
 
-    def _new_persona(self) -> Persona:
+    def new_persona(self) -> Persona:
+        """Return who answers in a new call."""
         return Scripted(self._turns, self._voice) if self._turns else Assistant(self._voice)

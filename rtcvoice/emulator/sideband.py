@@ -73,8 +73,13 @@ class SidebandCall(Protocol):
         ...
 
 
-async def serve_sideband(request: web.Request, call: SidebandCall) -> web.StreamResponse:
-    """Be the sideband of `call` until either side leaves."""
+async def serve_sideband(
+    request: web.Request, call: SidebandCall, *, cut: bool = False
+) -> web.StreamResponse:
+    """Be the sideband of `call` until either side leaves.
+
+    `cut`: at the end of the call there is no closing handshake.
+    """
     socket = web.WebSocketResponse(
         protocols=("realtime",), max_msg_size=LARGEST_MESSAGE, heartbeat=HEARTBEAT
     )
@@ -105,6 +110,8 @@ async def serve_sideband(request: web.Request, call: SidebandCall) -> web.Stream
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+    if cut and not socket.closed and request.transport is not None:
+        request.transport.abort()
     await _close(socket, call, too_slow=overflowed.is_set())
     return socket
 

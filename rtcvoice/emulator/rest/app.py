@@ -21,9 +21,16 @@ from aiohttp import hdrs, web
 
 from rtcvoice.emulator.faults import NO_FAULTS, Faults
 from rtcvoice.emulator.log import log_request
-from rtcvoice.emulator.rest.body import MOST_BYTES, RestError, read_json, read_offer
+from rtcvoice.emulator.rest.body import (
+    MOST_BYTES,
+    InvalidOffer,
+    RestError,
+    read_json,
+    read_offer,
+)
 from rtcvoice.emulator.rest.faults import HttpFaults
 from rtcvoice.emulator.rest.guard import Guard
+from rtcvoice.emulator.rest.live import LiveSessions, live_routes
 from rtcvoice.emulator.rest.models import Models
 from rtcvoice.emulator.rest.newcomers import Newcomers
 from rtcvoice.emulator.rest.tokens import ExpiredTokenError, TokenBook, UnknownTokenError
@@ -52,10 +59,6 @@ _token_request = record(
 )
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-class InvalidOffer(Exception):  # noqa: N818  (the service's name for it)
-    """The offer cannot be answered; the text says why and goes to the client."""
 
 
 class Calls(Protocol):
@@ -90,6 +93,7 @@ def build_app(
     origins: Iterable[str] = (),
     models: Models | None = None,
     newcomers: Newcomers | None = None,
+    live: LiveSessions | None = None,
 ) -> web.Application:
     """Return the application; further routes may be added to its router before it runs.
 
@@ -97,7 +101,8 @@ def build_app(
     seconds, for the expiry of tokens. `random` makes tokens and call ids. `faults` is asked at
     every request what is to go wrong with it. `origins`: whose web pages may ask besides those of
     this machine (`guard.py`). `models`: what may be called, `Models()` if not given. `newcomers`:
-    told of each connection that makes a request.
+    told of each connection that makes a request. `live`: the sessions of the Live dialect, if it is
+    spoken.
     """
     shell = _Shell(calls, api_keys, clock, random or SystemRandom(), models or Models())
     http_faults = faults if isinstance(faults, HttpFaults) else HttpFaults(faults)
@@ -122,6 +127,8 @@ def build_app(
             ),
         ]
     )
+    if live is not None:
+        app.add_routes(live_routes(live, shell.require_api_key))
     return app
 
 
@@ -144,7 +151,7 @@ class _Shell:
         self._tokens = TokenBook(random)
 
     async def mint_token(self, request: web.Request) -> web.Response:
-        self._require_api_key(request)
+        self.require_api_key(request)
         body = await read_json(request)
         _token_request(body, "")
         settings = self._models.checked(validate(body.get("session", {"type": "realtime"})))
@@ -174,7 +181,7 @@ class _Shell:
         )
 
     async def hang_up(self, request: web.Request) -> web.Response:
-        self._require_api_key(request)
+        self.require_api_key(request)
         call_id = request.match_info["call_id"]
         if not await self._calls.hang_up(call_id):
             raise _unknown_call(call_id)
@@ -201,7 +208,7 @@ class _Shell:
         return await self._calls.serve_socket(request, settings, new_call_id(self._random))
 
     async def _sideband(self, request: web.Request, call_id: str) -> web.StreamResponse:
-        self._require_api_key(request)
+        self.require_api_key(request)
         call = self._calls.running(call_id)
         if call is None:
             raise _unknown_call(call_id)
@@ -209,10 +216,11 @@ class _Shell:
 
     async def sip_only(self, request: web.Request) -> web.Response:
         """Accept, reject, refer: for telephone calls, of which the emulator has none."""
-        self._require_api_key(request)
+        self.require_api_key(request)
         raise _unknown_call(request.match_info["call_id"])
 
-    def _require_api_key(self, request: web.Request) -> None:
+    def require_api_key(self, request: web.Request) -> None:
+        """Refuse a request without an API key. Raises RestError (401)."""
         key = _bearer(request)
         known = key.startswith("sk-") if self._api_keys is None else key in self._api_keys
         if not known:
@@ -222,7 +230,7 @@ class _Shell:
         """Return what the request's token stands for; an API key stands for the defaults."""
         value = _bearer(request)
         if not value.startswith("ek_"):
-            self._require_api_key(request)
+            self.require_api_key(request)
             return validate({"type": "realtime"})
         try:
             return self._tokens.settings(value, now=self._clock())
@@ -317,7 +325,9 @@ class _Border:
         origin = request.headers.get(hdrs.ORIGIN)
         if origin is not None and self._guard.knows(origin):
             response.headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = origin
-            response.headers[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = "Location, X-Request-Id"
+            is_live = request.path.startswith("/v1/live/")
+            exposed = "X-Request-Id, CF-Ray" if is_live else "Location, X-Request-Id"
+            response.headers[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = exposed
 
 
 def _from_aiohttp(request: web.Request, exc: web.HTTPException) -> RestError:

@@ -16,7 +16,15 @@ from aiohttp import BodyPartReader, web
 
 from rtcvoice.emulator.session.schema import RequestError
 
-__all__ = ["MOST_BYTES", "RestError", "read_body", "read_json", "read_offer"]
+__all__ = [
+    "MOST_BYTES",
+    "InvalidOffer",
+    "RestError",
+    "checked_offer",
+    "read_body",
+    "read_json",
+    "read_offer",
+]
 
 MOST_BYTES = 1024**2
 """Size of the largest body that is read."""
@@ -57,6 +65,10 @@ class RestError(Exception):
             "param": self.param,
             "code": self.code,
         }
+
+
+class InvalidOffer(Exception):  # noqa: N818  (the service's name for it)
+    """The offer cannot be answered; the text says why and goes to the client."""
 
 
 async def read_json(request: web.Request) -> dict[str, Any]:
@@ -158,6 +170,11 @@ def _offer(body: bytes) -> str:
         offer = body.decode()
     except UnicodeDecodeError as exc:
         raise _not_sdp() from exc
+    return checked_offer(offer)
+
+
+def checked_offer(offer: str) -> str:
+    """Return an offer that looks like SDP, and ends as it does. Raises RestError (400)."""
     if not offer.endswith("\n"):
         # What a stripped offer gets: the parser of the service wants every line to end.
         message = "Failed to parse offer: failed to unmarshal SDP: EOF"

@@ -20,7 +20,11 @@ __all__ = ["HttpFaults"]
 
 _Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-_PATHS = {"/v1/realtime/client_secrets": "token", "/v1/realtime/calls": "call"}
+_PATHS = {
+    "/v1/realtime/client_secrets": "token",
+    "/v1/realtime/calls": "call",
+    "/v1/live/sessions": "call",
+}
 _PAGE = "<!DOCTYPE html><html><head><title>{0}</title></head><body><h1>{0}</h1></body></html>"
 
 
@@ -92,6 +96,7 @@ def _what(request: web.Request) -> str | None:
     if request.method == hdrs.METH_POST:
         return _PATHS.get(request.path)
     begins = request.path == "/v1/realtime" and "call_id" not in request.query
+    begins = begins or request.path == "/v1/live/sessions"
     return "call" if begins and request.method == hdrs.METH_GET else None
 
 
@@ -103,7 +108,8 @@ async def _of_other_servers(request: web.Request, faults: Faults) -> web.Respons
     if faults.no_client_secrets and what == "token":
         await read_body(request)
         return web.Response(status=404, text="404 page not found\n")
-    if faults.raw_sdp_only and what == "call" and request.content_type != "application/sdp":
+    takes_sdp = request.path == "/v1/realtime/calls"
+    if faults.raw_sdp_only and takes_sdp and request.content_type != "application/sdp":
         await read_body(request)
         return web.json_response({"detail": "Unsupported media type"}, status=415)
     return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from rtcvoice.emulator.session.checking import Options
 from rtcvoice.emulator.session.clips import Speech
@@ -88,3 +88,13 @@ class Plan:
     """The session expires when the response is done."""
     heard_out: Callable[[], None] | None = None
     """Called when all of its sound was played, and nobody interrupted."""
+    yields: bool | None = None
+    """Live: whether the answer stops when the user talks over it; None: as the emulator has it."""
+    delegates: bool = False
+    """Live: whoever does the work is asked to."""
+    then: Plan | None = None
+    """Live: what the backend answers to work in which it calls no function."""
+    decides: tuple[Any, ...] = ()
+    """Live: what the questions of decisions are answered, in their order."""
+    pauses: bool = False
+    """Live: the session pauses when the answer was said, if it may."""

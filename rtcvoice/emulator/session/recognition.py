@@ -19,7 +19,15 @@ import numpy.typing as npt
 from rtcvoice.emulator.session.clips import Clip
 from rtcvoice.emulator.session.outputs import RATE_HZ, Pcm
 
-__all__ = ["CERTAIN", "LIKELY", "Match", "best_match", "likeness", "speech_seconds"]
+__all__ = [
+    "CERTAIN",
+    "LIKELY",
+    "Match",
+    "best_beginning",
+    "best_match",
+    "likeness",
+    "speech_seconds",
+]
 
 LIKELY = 0.68
 """A likeness from which on a clip that was expected was probably the one heard."""
@@ -41,6 +49,7 @@ _PIECE = 30  # frames, 0.6 s
 _SLACK = 20  # frames by which a piece may lie elsewhere
 _LENGTHS = (0.75, 1.33)  # heard / clip
 _SHORTEST = 10  # frames
+_LEAST_BEGINNING = 25  # frames
 _LONGEST = 60 * RATE_HZ
 _MOST_PADDING = 12 * RATE_HZ  # silence that turn detection may put around speech
 
@@ -133,6 +142,25 @@ def best_match(heard: Pcm, clips: Iterable[Clip]) -> Match | None:
     matches = [Match(clip, _compare(levels, _known(_Key(clip)))) for clip in clips]
     best = max(matches, key=lambda match: match.likeness, default=None)
     return best if best is not None and best.likeness >= CERTAIN else None
+
+
+def best_beginning(heard: Pcm, clips: Iterable[Clip]) -> Match | None:
+    """Return the clip that begins as what was heard so far, while it goes on; None: none does.
+
+    Takes a few milliseconds. Of less than half a second nothing can be said.
+    """
+    levels = _levels(heard)
+    if len(levels) < _LEAST_BEGINNING:
+        return None
+    matches = [Match(clip, _compare(levels, _beginning(clip, len(levels)))) for clip in clips]
+    best = max(matches, key=lambda match: match.likeness, default=None)
+    return best if best is not None and best.likeness >= CERTAIN else None
+
+
+def _beginning(clip: Clip, frames: int) -> Levels:
+    """Return the first frames of a clip, relative to their own means, as what was heard is."""
+    first = _known(_Key(clip))[:frames]
+    return first - first.mean(axis=0) if len(first) else first
 
 
 def _compare(heard: Levels, clip: Levels) -> float:

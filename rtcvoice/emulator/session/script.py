@@ -57,6 +57,17 @@ class Scripted:
         for number, turn in enumerate(self._turns, 1):
             check_turn(turn, voice, f"Turn {number}")
 
+    @property
+    def expected(self) -> Turn | None:
+        """The turn that the user's next words are; None where the script is over."""
+        following = self._position + 1
+        return self._turns[following] if following < len(self._turns) else None
+
+    @property
+    def within(self) -> bool:
+        """Whether the turn that goes on is one of the script."""
+        return 0 <= self._position < len(self._turns)
+
     def _turn(self) -> Turn:
         return self._turns[self._position] if self._position < len(self._turns) else Turn()
 
@@ -128,6 +139,7 @@ class Scripted:
             None,
             None,
         )
+        silent = silent or bool(turn.backchannel) or turn.delegates or turn.decides is not None
         if not outputs and not silent:
             outputs = self._assistant.respond(context).outputs
         return Plan(
@@ -139,7 +151,17 @@ class Scripted:
             refused=turn.refused,
             expires=turn.expires,
             heard_out=self._heard_out() if turn.interrupted else None,
+            yields=turn.yields,
+            delegates=turn.delegates,
+            then=self._worked(turn, context),
+            decides=turn.decisions(),
+            pauses=turn.pauses,
         )
+
+    def _worked(self, turn: Turn, context: Context) -> Plan | None:
+        if turn.then is None or not turn.delegates or turn.functions():
+            return None
+        return self._plan(turn.then, context)
 
     def _heard_out(self) -> Any:
         position = self._position
@@ -222,7 +244,10 @@ def _field(output: str, path: list[str]) -> str:
 def check_turn(turn: Turn, voice: Voice, place: str) -> None:
     """Raise ConfigError, which names `place`, for a turn that cannot be played."""
     known = voice.names()
-    named = [part for part in turn.prompts() if _is_sound(part)]
+    said = turn.prompts()
+    if isinstance(turn.backchannel, str):
+        said.append(turn.backchannel)
+    named = [part for part in said if _is_sound(part)]
     for name in [*named, *([str(turn.clip)] if turn.clip is not None else [])]:
         if name in known:
             continue

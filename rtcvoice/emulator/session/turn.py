@@ -70,6 +70,20 @@ class Turn:
     transcript: str | None = None
     """`before`, `middle` or `after` the response, or `fails`."""
 
+    # Of Live sessions alone
+    yields: bool | None = None
+    """Whether the answer stops when the user talks over it; None: as the emulator's options say."""
+    backchannel: bool | str | None = None
+    """`True`: what the user says is an acknowledgement, which stops nothing and is not answered. A
+    prompt or a text: the assistant says it while the user is still speaking."""
+    delegates: bool = False
+    """The work is handed over: to the client, to the backend, or to decisions."""
+    decides: Any = None
+    """What decisions answer: a choice, the number of a level, a probability, `refusal`; a list for
+    several questions."""
+    pauses: bool = False
+    """The session pauses when the answer was said, if its settings let it."""
+
     def __new__(cls, *args: Any, **given: Any) -> Self:
         """Refuse unknown names, which would be a bare TypeError a moment later."""
         known = [field.name for field in dataclasses.fields(cls)]
@@ -108,6 +122,12 @@ class Turn:
     def functions(self) -> tuple[Call, ...]:
         """Return the functions to call."""
         return cast("tuple[Call, ...]", self.calls)
+
+    def decisions(self) -> tuple[Any, ...]:
+        """Return what decisions answer, one by one."""
+        if self.decides is None:
+            return ()
+        return tuple(self.decides) if isinstance(self.decides, list | tuple) else (self.decides,)
 
     @property
     def failure(self) -> Failure | None:
@@ -234,7 +254,16 @@ def _count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
-_EXAMPLES = {"wait": 2.5, "stalls_after": 5, "refused": "server_error"}
+def _yes_no_or_text(value: Any) -> bool:
+    return isinstance(value, bool | str)
+
+
+def _decided(value: Any) -> bool:
+    plain = isinstance(value, str | bool | int | float)
+    return plain or (isinstance(value, list | tuple) and all(map(_decided, value)))
+
+
+_EXAMPLES = {"decides": "urgent", "wait": 2.5, "stalls_after": 5, "refused": "server_error"}
 _VALUES: Mapping[str, tuple[str, Callable[[Any], bool]]] = MappingProxyType(
     {
         "hears": ("not text", _text),
@@ -250,6 +279,11 @@ _VALUES: Mapping[str, tuple[str, Callable[[Any], bool]]] = MappingProxyType(
             "not a moment",
             lambda value: _text(value) and value in ("before", "middle", "after", "fails"),
         ),
+        "yields": ("not yes or no", _yes_or_no),
+        "backchannel": ("not yes, and nothing to say", _yes_no_or_text),
+        "delegates": ("not yes or no", _yes_or_no),
+        "decides": ("not an answer of decisions", _decided),
+        "pauses": ("not yes or no", _yes_or_no),
     }
 )
 VALUES = tuple(_VALUES)
