@@ -52,10 +52,11 @@ class Call:
         tracers.add_span_processor(SimpleSpanProcessor(self._spans))
         self.reader = InMemoryMetricReader()
         meters = MeterProvider([self.reader], shutdown_on_exit=False)
-        self.listener = TelemetryListener(
-            Telemetry(tracer_provider=tracers, meter_provider=meters, **given)
-        )
         self.now = 100.0
+        self.listener = TelemetryListener(
+            Telemetry(tracer_provider=tracers, meter_provider=meters, **given),
+            clock=lambda: self.now,
+        )
         self._meters = meters
         options = {"model": "m", "base_url": "https://api.openai.com/v1"}
         self.tell(facts.CallStarted, unix_time=0.0, options=options)

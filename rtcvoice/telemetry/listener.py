@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from opentelemetry import context
 
 from rtcvoice.masking import log_error
+from rtcvoice.system import clock
 
 from .call_metrics import CallMetrics
 from .metrics import instruments_of
@@ -38,8 +39,8 @@ class TelemetryListener:
 
     wants_audio = False
 
-    def __init__(self, options: Telemetry) -> None:
-        tracing = Tracing(options.tracer_provider, context.get_current())
+    def __init__(self, options: Telemetry, *, clock: Callable[[], float] = clock.now) -> None:
+        tracing = Tracing(options.tracer_provider, context.get_current(), clock)
         self._turns = Turns()
         self._tools = ToolSpans(tracing, self._turns)
         spans = CallSpans(tracing, self._turns, self._tools, said=options.holds_content)

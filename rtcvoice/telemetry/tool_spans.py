@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 
-from rtcvoice.system import clock
-
 from . import names
 from .attributes import text
 
@@ -52,7 +50,7 @@ class ToolSpans:
 
     def began(self, call: CalledFunction, name: str) -> Callable[[], object]:
         """Begin a tool's span; call what is returned in each context that the tool's code gets."""
-        now = clock.now()
+        now = self._tracing.now()
         turn = self._turns.tool_began(call.call_id, call.response_id, now)
         span = self.begin(name, call.call_id, turn, now)
         with self._lock:

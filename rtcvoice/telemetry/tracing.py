@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from opentelemetry import trace
@@ -42,13 +43,19 @@ class Tracing:
     below that one, without one each turn is a trace of its own.
     """
 
-    def __init__(self, provider: TracerProvider | None, context: Context) -> None:
+    def __init__(
+        self,
+        provider: TracerProvider | None,
+        context: Context,
+        clock: Callable[[], float] = clock.now,
+    ) -> None:
         provider = trace.get_tracer_provider() if provider is None else provider
         self._tracer = provider.get_tracer(names.SCOPE, scope_version())
         self._lock = threading.Lock()
-        self._left, self._refilled = float(SPANS_AT_ONCE), clock.now()
+        self.now = clock
+        self._left, self._refilled = float(SPANS_AT_ONCE), clock()
         self._told = False
-        self._offset = time.time() - clock.now()
+        self._offset = time.time() - clock()
         self.context = context
         self.ids = Ids()
         """What spans say that are begun without ids of their own."""
@@ -100,7 +107,7 @@ class Tracing:
         )
 
     def _may_begin(self) -> bool:
-        now = clock.now()
+        now = self.now()
         left = self._left + (now - self._refilled) * SPANS_PER_SECOND
         self._left, self._refilled = min(left, SPANS_AT_ONCE), now
         if self._left < 1:
