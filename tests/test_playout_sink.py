@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
+import time
 import wave
 from pathlib import Path
 
@@ -40,6 +42,14 @@ class Memory(HeadlessSink):
         if len(self.written) == self._fail_at:
             raise OSError("disk full")
         self.written.append(int(samples[0]))
+
+
+def soon(condition) -> None:
+    """Wait for a thread, in real time: that of the loop stands still."""
+    deadline = time.monotonic() + 5
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
 
 
 def loop() -> VirtualLoop:
@@ -168,8 +178,10 @@ def test_a_killed_process_leaves_all_but_the_last_second(tmp_path):
         sink = FileSink(path)
         await sink.open()
         sink.start(Counter())
+        soon(lambda: path.stat().st_size == 44)
         assert len(read_wav(path)) == 0
         await asyncio.sleep(5.5)
+        soon(lambda: sink._writer.written == 5 * 48000)
         heard = read_wav(path)  # as it is on disk, nobody having closed it
         assert len(heard) == 5 * 24000
         assert np.array_equal(heard[::240], np.arange(1, 501))
@@ -298,33 +310,112 @@ def test_other_formats_are_refused():
 def test_a_full_disk_keeps_what_is_there(tmp_path, caplog):
     path = tmp_path / "call.wav"
 
-    class FullDisk:
-        """The open file, once the disk is full."""
-
-        def __init__(self, file) -> None:
-            self._file = file
-
-        def write(self, data):
-            raise OSError(28, "No space left on device")
-
-        def __getattr__(self, name):
-            return getattr(self._file, name)
+    def full(data):
+        raise OSError(28, "No space left on device")
 
     async def main():
         sink, player = FileSink(path), Counter()
         await sink.open()
         sink.start(player)
         await asyncio.sleep(2.005)
-        sink._wave._file = FullDisk(sink._wave._file)
+        soon(lambda: sink._writer.written == 2 * 48000)
+        sink._writer._target._write = full
         await asyncio.sleep(3)
+        soon(lambda: sink.error)
         assert isinstance(sink.error, DeviceError)
         assert "No space left" in str(sink.error)
         assert len(player.times) == 500
+        assert sink.duration == 2.0
         await sink.aclose()
 
     run(main())
     assert np.array_equal(read_wav(path)[::240], np.arange(1, 201))
     assert len(caplog.records) == 1
+
+
+class SlowDisk:
+    """A file that takes nothing until the test lets it."""
+
+    def __init__(self, sink) -> None:
+        self.free, self.begun = threading.Event(), threading.Event()
+        self._write = sink._writer._target._write
+        sink._writer._target._write = self.write
+
+    def write(self, data) -> None:
+        self.begun.set()
+        assert self.free.wait(20)
+        self._write(data)
+
+
+def test_a_disk_that_blocks_for_ten_seconds_is_waited_for_and_nothing_is_lost(tmp_path):
+    path = tmp_path / "call.wav"
+
+    async def main():
+        sink, player = FileSink(path), Counter()
+        await sink.open()
+        sink.start(player)
+        soon(lambda: path.stat().st_size == 44)
+        disk = SlowDisk(sink)
+        await asyncio.sleep(1.105)
+        disk.begun.wait(5)
+        began = time.monotonic()
+        await asyncio.sleep(10)  # of the loop, which goes on meanwhile
+        assert time.monotonic() - began < 2
+        assert len(player.times) == 1110
+        disk.free.set()
+        await sink.aclose()
+        assert (sink.error, sink.dropped, sink.duration) == (None, 0, 11.1)
+
+    run(main())
+    assert np.array_equal(read_wav(path)[::240], np.arange(1, 1111))
+
+
+def test_after_a_minute_parts_are_silent_and_counted_and_the_rest_keeps_its_place(tmp_path, caplog):
+    path = tmp_path / "call.wav"
+
+    async def main():
+        sink = FileSink(path)
+        await sink.open()
+        sink.start(Counter())
+        soon(lambda: path.stat().st_size == 44)
+        disk = SlowDisk(sink)
+        await asyncio.sleep(1.005)
+        soon(disk.begun.is_set)
+        await asyncio.sleep(70)  # 60 s wait, 10 s are dropped
+        disk.free.set()
+        soon(lambda: sink._writer.written == 61 * 48000)
+        await asyncio.sleep(2)
+        await sink.aclose()
+        assert sink.error is None
+        assert sink.dropped == 10 * 24000
+        assert sink.duration == 73.0
+
+    run(main())
+    numbers = read_wav(path)[::240].tolist()
+    assert numbers == [*range(1, 6101), *[0] * 1000, *range(7101, 7301)]
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+
+def test_what_the_disk_has_not_taken_after_the_call_is_counted(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr("rtcvoice.playout.file.REST_TIMEOUT", 0.05)
+    path = tmp_path / "call.wav"
+
+    async def main():
+        sink = FileSink(path)
+        await sink.open()
+        sink.start(Counter())
+        await asyncio.sleep(1.005)
+        soon(lambda: sink._writer.written == 48000)
+        disk = SlowDisk(sink)
+        await asyncio.sleep(3)
+        await sink.aclose()
+        assert sink.dropped == 3 * 24000
+        disk.free.set()
+        soon(lambda: not sink._writer._thread.is_alive())
+
+    run(main())
+    assert len(read_wav(path)) >= 24000
+    assert "the last 3.0 s are not in" in caplog.text
 
 
 def test_a_file_that_is_moved_away_before_the_call_is_kept(tmp_path):
@@ -355,6 +446,7 @@ def test_a_place_that_is_gone_when_the_call_is_up_is_an_error_of_the_sink(tmp_pa
         (folder / "a.wav").unlink()
         folder.rmdir()
         sink.start(player)
+        soon(lambda: sink.error)
         await asyncio.sleep(0.1001)
         assert isinstance(sink.error, DeviceError)
         assert len(player.times) == 10

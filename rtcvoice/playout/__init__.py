@@ -15,6 +15,7 @@ and owns everything in between. THE ENGINE BELONGS TO WHOEVER PULLS.
     ticker.py          the one clock of all headless sinks of a loop
     ducking.py         softer while the user seems to speak over it
     speaker.py         Speaker: a sound device, through PortAudio (device/host.py)
-    file.py            FileSink: a WAV file on the call's timeline
-    pipe.py            PipeSink: WAV or raw PCM to stdout or another pipe; pipe_writer.py writes it
+    file.py            FileSink: a WAV file on the call's timeline; file_target.py is its file
+    pipe.py            PipeSink: WAV or raw PCM to stdout or another pipe; pipe_target.py is that
+    writer.py          the thread that writes for both, and what waits for it
 """

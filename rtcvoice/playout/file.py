@@ -1,32 +1,41 @@
 """The assistant's side of a call as a WAV file whose timeline is the call's.
 
-Silence is written as silence, so a moment in the file is a moment in the call. Audio is collected
-for a second and then written together with a corrected header, so that a killed process leaves a
-file that plays, short of its last second. A file that is there already is opened before the call
-and replaced only once the call is up: a call that fails leaves it as it was.
+Silence is written as silence, so a moment in the file is a moment in the call. A thread writes, a
+second at a time together with a corrected header: a slow disk holds up nobody, and a killed process
+leaves a file that plays, short of its last second. A file that is there already is opened before
+the call and replaced only once the call is up: a call that fails leaves it as it was.
 """
 
 from __future__ import annotations
 
-import errno
+import asyncio
+import logging
 import os
-import stat
-import wave
-from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO
 
 from rtcvoice.errors import ConfigError, DeviceError
+from rtcvoice.masking import masked
 from rtcvoice.sound.samples import DEFAULT_RATE, Samples
 from rtcvoice.system.files import FileKey, file_key
 from rtcvoice.system.public import public
+from rtcvoice.system.threads import in_thread
 
+from .file_target import FileTarget
 from .sink import HeadlessSink, Puller
+from .writer import Writer
 
 __all__ = ["FileSink"]
 
-# Not emptied, and without waiting for the reader of a pipe. Windows knows O_BINARY alone.
-_OPENING = os.O_WRONLY | os.O_CREAT | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+logger = logging.getLogger(__name__)
+
+CAPACITY = 6000
+"""Blocks of 10 ms that wait for a slow disk: a minute."""
+
+AT_ONCE = 100
+"""Blocks that are written at once: a second."""
+
+REST_TIMEOUT = 4.0
+"""Seconds that the disk has, after the call, to take what is left: within `close_timeout`."""
 
 
 @public
@@ -34,10 +43,14 @@ class FileSink(HeadlessSink):
     """Write what the assistant says to a 16-bit mono WAV file; an existing file is replaced.
 
     A path without `.wav` raises ConfigError. `open` raises DeviceError with the reason: a directory
-    by that name, a missing folder, no permission. An existing file is replaced at `start`; when the
-    call does not come about, it is left as it was, and no new file is left behind. When writing
+    by that name, a missing folder, no permission. An existing file is replaced once the call is up;
+    when it does not come about, it is left as it was, and no new file is left behind. When writing
     fails during the call (disk full), what was written stays and plays, and `error` is a
     DeviceError.
+
+    FULL: a minute waits for a slow disk; then what is new is dropped, silence of the same length
+    stands in its place, and `dropped` counts it (samples). What the disk has not taken 4 s after
+    the call is dropped, too.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, rate: int = DEFAULT_RATE) -> None:
@@ -54,16 +67,17 @@ class FileSink(HeadlessSink):
                 f"FileSink writes WAV files, not {self.path.name!r}",
                 hint=f"name it {self.path.stem}.wav and convert it afterwards",
             )
-        self._pending = bytearray()
-        self._written = 0
-        self._created = False
-        self._file: BinaryIO | None = None
-        self._wave: wave.Wave_write | None = None
+        self.dropped = 0
+        self._taken = 0
+        self._writer: Writer | None = None
+        self._is_open = False
 
     @property
     def duration(self) -> float:
         """Seconds of the call in the file, those not yet on disk included; final once closed."""
-        return (self._written + len(self._pending) // 2) / self.rate
+        if self._writer is not None and (self.error is not None or not self._is_open):
+            return self._writer.written / 2 / self.rate
+        return self._taken / 2 / self.rate
 
     @property
     def output_file(self) -> FileKey | None:
@@ -73,105 +87,81 @@ class FileSink(HeadlessSink):
     async def open(self) -> None:
         """Open the file, and leave it as it is."""
         await super().open()
-        if self._file is not None:
+        if self._is_open:
             return
-        try:
-            if not stat.S_ISREG(os.fstat(self._open_as_it_is().fileno()).st_mode):
-                raise OSError(errno.ESPIPE, "it is not a file")
-        except (OSError, ValueError) as exc:
-            self._abandon()
-            reason = getattr(exc, "strerror", None) or exc
-            raise DeviceError(
-                f"{self.path} cannot be written: {reason}", hint=self._cure()
-            ) from exc
+        target = FileTarget(self.path, self.rate)
+        opening = asyncio.ensure_future(in_thread(target.open))
+        cancelled: asyncio.CancelledError | None = None
+        while not opening.done():  # nobody else can close what the thread opens
+            try:
+                await asyncio.wait([opening])
+            except asyncio.CancelledError as exc:
+                cancelled = exc
+        failed = opening.exception()
+        if failed is not None or cancelled is not None:
+            await in_thread(target.close)
+            if isinstance(failed, OSError | ValueError):
+                cure = await in_thread(self._cure)
+                reason = getattr(failed, "strerror", None) or failed
+                raise DeviceError(f"{self.path} cannot be written: {reason}", hint=cure) from failed
+            raise cancelled or failed or AssertionError
+        self._taken = self.dropped = 0
+        self._writer = Writer(
+            target,
+            name="rtcvoice file out",
+            capacity=CAPACITY,
+            batch=AT_ONCE,
+            keeps_time=True,
+            on_error=self._failed,
+        )
+        self._is_open = True
 
     def start(self, player: Puller) -> None:
         """Replace what is in the file, and begin to write."""
         super().start(player)
-        file = self._file
-        if file is None or self._wave is not None:
-            return
-        self._written = 0
-        self._pending.clear()
-        try:
-            if file_key(file) != file_key(self.path):  # moved away: it is to be kept
-                self._file = None
-                file.close()
-                file = self._open_as_it_is()
-            file.truncate(0)
-            self._wave = wave.open(file, "wb")  # noqa: SIM115 - open as long as the call
-            self._wave.setnchannels(1)
-            self._wave.setsampwidth(2)
-            self._wave.setframerate(self.rate)
-            self._save()  # the header: even an empty call leaves a WAV file
-            self._created = False
-        except (OSError, DeviceError) as exc:
-            self._fail(exc if isinstance(exc, DeviceError) else self._full(exc))
+        if self._writer is not None:
+            self._writer.put(b"")
 
     def write(self, samples: Samples) -> None:
-        """Add 10 ms; a disk write once a second."""
-        self._pending += samples.tobytes()
-        if len(self._pending) >= 2 * self.rate:
-            self._save()
+        """Add 10 ms; never waits."""
+        if self._writer is None:
+            return
+        data = samples.astype("<i2", copy=False).tobytes()
+        lost = self._writer.put(data)
+        if lost and not self.dropped:
+            logger.warning("x the disk is too slow for %s: parts are silent in it", self.path)
+        self.dropped += lost // 2
+        self._taken += len(data)
 
     async def aclose(self) -> None:
         """Write the rest and close the file."""
         await super().aclose()
-        if self._file is None:
+        if not self._is_open or self._writer is None:
             return
-        if self.error is None and self._wave is not None:
-            try:
-                self._save()
-            except DeviceError as exc:
-                self._fail(exc)
-        self._abandon()
+        self._is_open = False
+        whole = self._taken
+        if not await self._writer.aclose(REST_TIMEOUT) or (
+            self.error is None and self._writer.written < whole
+        ):
+            missing = (whole - self._writer.written) / 2
+            self.dropped += round(missing)
+            logger.warning(
+                "x the disk is too slow: the last %.1f s are not in %s",
+                missing / self.rate,
+                self.path,
+            )
 
-    def _save(self) -> None:
-        """Append what is pending and make the header true."""
-        assert self._wave is not None
-        assert self._file is not None
-        try:
-            self._wave.writeframes(self._pending)
-            self._file.flush()
-        except OSError as exc:
-            raise self._full(exc) from exc
-        self._written += len(self._pending) // 2
-        self._pending.clear()
-
-    def _open_as_it_is(self) -> BinaryIO:
-        self._created = not self.path.exists()
-        self._file = os.fdopen(os.open(self.path, _OPENING, 0o666), "wb")
-        return self._file
-
-    def _full(self, reason: OSError) -> DeviceError:
-        saved = self._written / self.rate
+    def _failed(self, writer: Writer, reason: BaseException) -> None:
+        if writer is not self._writer:  # it hung since an earlier call
+            return
+        words = masked(str(getattr(reason, "strerror", None) or reason))
         error = DeviceError(
-            f"{self.path} cannot be written: {reason.strerror}",
-            hint=f"free some space; what it has, {saved:.0f} s, can be played",
+            f"{self.path} cannot be written: {words}",
+            hint=f"free some space; what it has, {self._writer.written / 2 / self.rate:.0f} s,"
+            " can be played",
         )
         error.__cause__ = reason
-        return error
-
-    def _abandon(self) -> None:
-        """Close what is open; a failure here has nothing left to save."""
-        if self._file is not None and self._created:
-            self._remove(self._file)
-        self._created = False
-        for closable in (self._wave, self._file):
-            try:
-                if closable is not None:
-                    closable.close()
-            except OSError:
-                pass
-        self._wave = self._file = None
-
-    def _remove(self, file: BinaryIO) -> None:
-        """Remove what `open` created and nothing was written to."""
-        path = self.path.resolve()
-        with suppress(OSError):
-            ours, there = os.fstat(file.fileno()), path.stat()
-            if os.path.samestat(ours, there) and not there.st_size:
-                path.unlink()
+        self._fail(error)
 
     def _cure(self) -> str:
         try:

@@ -22,12 +22,19 @@ from rtcvoice.sound.samples import DEFAULT_RATE, Samples
 from rtcvoice.system.files import FileKey, file_key
 from rtcvoice.system.public import public
 
-from .pipe_writer import PipeTarget, PipeWriter
+from .pipe_target import PipeTarget
 from .sink import HeadlessSink, Puller
+from .writer import Writer
 
 __all__ = ["PipeSink"]
 
 logger = logging.getLogger(__name__)
+
+CAPACITY = 200
+"""Blocks of 10 ms that wait for a slow reader: 2 s."""
+
+REST_TIMEOUT = 1.0
+"""Seconds that a reader has, after the call, to take what is left."""
 
 
 @public
@@ -55,7 +62,7 @@ class PipeSink(HeadlessSink):
         self.dropped = 0
         self._file = _writable(file)
         self._wav = wav
-        self._writer: PipeWriter | None = None
+        self._writer: Writer | None = None
         self._is_open = False
 
     @property
@@ -75,14 +82,15 @@ class PipeSink(HeadlessSink):
         await super().open()
         self.dropped = 0
         try:
-            target = PipeTarget(self._file)
+            target = PipeTarget(self._file, header_rate=self.rate if self._wav else None)
         except (OSError, ValueError) as exc:
             raise DeviceError(
                 f"the audio cannot be written: {_words(exc)}",
                 hint="pass a file that is open for writing, and leave it open during the call",
             ) from exc
-        header_rate = self.rate if self._wav else None
-        self._writer = PipeWriter(target, header_rate=header_rate, on_error=self._failed)
+        self._writer = Writer(
+            target, name="rtcvoice pipe out", capacity=CAPACITY, on_error=self._failed
+        )
         self._is_open = True
 
     def start(self, player: Puller) -> None:
@@ -106,10 +114,10 @@ class PipeSink(HeadlessSink):
         if not self._is_open or self._writer is None:
             return
         self._is_open = False
-        if not await self._writer.aclose():
+        if not await self._writer.aclose(REST_TIMEOUT):
             logger.warning("x a pipe that cannot be polled still holds a writing thread")
 
-    def _failed(self, writer: PipeWriter, reason: BaseException) -> None:
+    def _failed(self, writer: Writer, reason: BaseException) -> None:
         if writer is not self._writer:  # it hung since an earlier call
             return
         error = DeviceError(f"the audio cannot be written: {_words(reason)}")
