@@ -180,8 +180,10 @@ def test_a_killed_process_leaves_all_but_the_last_second(tmp_path):
         sink.start(Counter())
         soon(lambda: path.stat().st_size == 44)
         assert len(read_wav(path)) == 0
-        await asyncio.sleep(5.5)
-        soon(lambda: sink._writer.written == 5 * 48000)
+        for second in range(1, 6):
+            await asyncio.sleep(1.0 + 0.005 * (second == 1))
+            soon(lambda: sink._writer.written == second * 48000)  # noqa: B023
+        await asyncio.sleep(0.5)
         heard = read_wav(path)  # as it is on disk, nobody having closed it
         assert len(heard) == 5 * 24000
         assert np.array_equal(heard[::240], np.arange(1, 501))
@@ -317,8 +319,9 @@ def test_a_full_disk_keeps_what_is_there(tmp_path, caplog):
         sink, player = FileSink(path), Counter()
         await sink.open()
         sink.start(player)
-        await asyncio.sleep(2.005)
-        soon(lambda: sink._writer.written == 2 * 48000)
+        for second in (1, 2):
+            await asyncio.sleep(1.0 + 0.005 * (second == 1))
+            soon(lambda: sink._writer.written == second * 48000)  # noqa: B023
         sink._writer._target._write = full
         await asyncio.sleep(3)
         soon(lambda: sink.error)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol
 
-from rtcvoice.system.threads import settable_in_future
+from rtcvoice.system.threads import in_thread, settable_in_future
 
 __all__ = ["STOP_CHECK_EVERY", "Target", "Writer", "WritingStopped"]
 
@@ -106,10 +105,10 @@ class Writer:
         self._ended = True
         self._more.set()
         try:
-            await asyncio.to_thread(self._thread.join, rest)
+            await in_thread(self._thread.join, rest)
         finally:
             self._stop.set()
-        await asyncio.to_thread(self._thread.join, 2 * STOP_CHECK_EVERY)
+        await in_thread(self._thread.join, 2 * STOP_CHECK_EVERY)
         return not self._thread.is_alive()
 
     def _tell_missing(self) -> None:
