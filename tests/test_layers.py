@@ -115,6 +115,7 @@ ALLOWED: dict[str, set[str]] = {
     | {"conversation.state.function_calls"},
     "telemetry.options": {"errors", "system", "telemetry.names"},
     "telemetry.names": set(),
+    "telemetry.prometheus": {"errors", "masking", "telemetry"},
     "emulator": LEAVES
     | {
         "recording.format",
@@ -135,7 +136,7 @@ ALLOWED: dict[str, set[str]] = {
     "doctor": LEAVES | {"", "config", "rest", "wire", "call", "device", "doctor"},
     "cli": LEAVES
     | {"", "cli", "config", "conversation.accounts.prices", "doctor", "emulator"}
-    | {"config", "rest.addresses", "token_server"},
+    | {"config", "rest.addresses", "telemetry.names", "telemetry.prometheus", "token_server"},
     "__main__": {"cli", "system"},
     "pytest_plugin": {"emulator"},
     # Imported when its names are used, but for type checkers.

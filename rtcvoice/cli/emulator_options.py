@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from rtcvoice.cli.figures import add_metrics
 from rtcvoice.cli.parser import port
 
 __all__ = ["add_emulator"]
@@ -55,6 +56,7 @@ def add_emulator(parser: argparse.ArgumentParser) -> None:
         "--no-udp", action="store_true", help="take media by TCP alone, as behind a firewall"
     )
     parser.add_argument("--record", metavar="DIR", help="keep the events and audio of each call")
+    add_metrics(parser)
     parser.add_argument(
         "--origin",
         metavar="ORIGIN",

@@ -21,7 +21,7 @@ __all__ = [
     "session_from",
 ]
 
-_SAME_NAME = ("model", "voice", "instructions", "api_key", "connect_timeout", "record")
+_SAME_NAME = ("model", "voice", "instructions", "api_key", "connect_timeout", "record", "telemetry")
 """Options that `connect` knows by the same name."""
 
 MOST_BYTES = 64 << 10

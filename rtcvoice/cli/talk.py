@@ -25,6 +25,7 @@ from rtcvoice import (
 from rtcvoice.cli.call_ends import CallEnds, chosen_ends
 from rtcvoice.cli.demo_options import farewell
 from rtcvoice.cli.emulated import check_script, choose_output, use_emulator
+from rtcvoice.cli.figures import figures
 from rtcvoice.cli.keys import Keyboard
 from rtcvoice.cli.live import LiveScreen
 from rtcvoice.cli.parser import STDIO
@@ -53,6 +54,7 @@ async def run(options: argparse.Namespace) -> int:
                 _say_the_question(options)
                 await use_emulator(options, stack)
             await chosen
+            opened.enter_context(figures(options))
             ends = chosen_ends(options, opened)
             await _talk(options, pushed_ends(ends, options) if options.push_to_talk else ends)
     if options.demo and not options.json:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from rtcvoice.cli.figures import add_metrics
 from rtcvoice.cli.network_options import add_config, add_key, add_network, add_relay
 from rtcvoice.cli.parser import file_or_stdio, seconds, words
 from rtcvoice.cli.session_options import (
@@ -137,6 +138,7 @@ def add_shown(parser: argparse.ArgumentParser) -> None:
         help="hang up after N seconds, whatever is being said",
     )
     add_transcript(shown)
+    add_metrics(shown)
     add_config(shown)
     shown.add_argument(
         "--json", action="store_true", help="print the events as JSON lines instead of a transcript"

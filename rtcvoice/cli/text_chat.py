@@ -19,6 +19,7 @@ from rtcvoice import Call, CallEnded, RtcVoiceError
 from rtcvoice.cli.answers import AnswerScreen
 from rtcvoice.cli.chat_commands import HELP, HINT, Meant, meaning
 from rtcvoice.cli.emulated import check_script, use_emulator
+from rtcvoice.cli.figures import figures
 from rtcvoice.cli.keys import Keyboard, can_be_typed_at
 from rtcvoice.cli.live import LiveScreen
 from rtcvoice.cli.prompt import Prompt
@@ -45,6 +46,7 @@ async def run(options: argparse.Namespace) -> int:
     async with AsyncExitStack() as stack:
         if options.emulator:
             await use_emulator(options, stack)
+        stack.enter_context(figures(options))
         with transcript_file(options.transcript) as files:
             chat = _Chat(_screen(options), files, free=options.emulator)
             await chat.run(session_from(options))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from rtcvoice.cli.figures import add_metrics
 from rtcvoice.cli.network_options import add_config
 from rtcvoice.cli.session_options import add_assistant, add_limits, add_tools
 from rtcvoice.cli.talk_options import add_transcript, add_where
@@ -36,6 +37,7 @@ def add_text(parser: argparse.ArgumentParser) -> None:
     add_where(parser)
     shown = parser.add_argument_group("how it runs")
     add_transcript(shown)
+    add_metrics(shown)
     add_config(shown)
     shown.add_argument(
         "--json", action="store_true", help="print the events as JSON lines instead of the answers"

@@ -5,13 +5,16 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from rtcvoice.cli.figures import figures
 from rtcvoice.cli.network_options import network_from
 from rtcvoice.errors import ConfigError
 from rtcvoice.system.small_files import UnreadableFile, read_text
+from rtcvoice.telemetry import names
 
 if TYPE_CHECKING:
     from rtcvoice.token_server.server import TokenServer
@@ -28,7 +31,15 @@ async def run(options: argparse.Namespace) -> int:
     console = Console(highlight=False, soft_wrap=True)
     if not options.verbose:  # what a server refuses, and why, is worth a line
         logging.getLogger("rtcvoice.token_server.server").setLevel(logging.INFO)
-    async with server:
+    async with AsyncExitStack() as stack:
+        page = stack.enter_context(figures(options))
+        await stack.enter_async_context(server)
+        if page is not None:
+            page.show_count(
+                names.TOKEN_SERVER_REQUESTS,
+                "Requests for tokens that were answered",
+                lambda: [(n, {names.STATUS_CODE: s}) for s, n in list(server.answers.items())],
+            )
         console.print(f"token server at {server.url} (Ctrl-C stops it); to call:")
         console.print(f"  python -m rtcvoice --token-url {server.url} ...")
         if options.open:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from rtcvoice.cli.figures import add_metrics
 from rtcvoice.cli.network_options import add_key, add_network
 from rtcvoice.cli.parser import port, words
 
@@ -66,6 +67,7 @@ def add_token_server(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="with --host: give tokens to whoever reaches it, without client keys",
     )
+    add_metrics(who)
     what = parser.add_argument_group("what they get")
     what.add_argument("--session", metavar="FILE", help="session options (JSON, or YAML as .yaml)")
     what.add_argument("--model", type=words, help="default: gpt-realtime-2.1")

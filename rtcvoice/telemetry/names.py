@@ -93,6 +93,7 @@ GAP_MS = "rtcvoice.reconnect.gap_ms"
 RESULT = "rtcvoice.reconnect.result"
 BY = "rtcvoice.interruption.by"
 DIRECTION = "rtcvoice.direction"
+STATUS_CODE = "http.response.status_code"
 
 # -- metrics --------------------------------------------------------------------------------------
 
@@ -107,6 +108,9 @@ INTERRUPTIONS = "rtcvoice.interruptions"
 RECONNECTS = "rtcvoice.reconnects"
 ACTIVE_CALLS = "rtcvoice.calls.active"
 COST = "rtcvoice.cost"
+TOKEN_SERVER_REQUESTS = "rtcvoice.token_server.requests"  # noqa: S105
+EMULATED_CALLS = "rtcvoice.emulator.calls"
+EMULATED_ACTIVE_CALLS = "rtcvoice.emulator.calls.active"
 TOOL_DURATION = "gen_ai.execute_tool.duration"
 
 

@@ -18,6 +18,7 @@ import hmac
 import json
 import logging
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -111,6 +112,8 @@ class TokenServer:
         )
         self._signaling = _signaling_of(config)
         self._host, self._port = host, port
+        self.answers: Counter[int] = Counter()
+        """How many requests for tokens were answered, by HTTP status."""
         self._limit = RequestLimit(per_minute)
         self._token_seconds = token_seconds
         self._behind_proxy = behind_proxy
@@ -199,6 +202,8 @@ class TokenServer:
         except Exception as exc:
             log_error(logger, exc, "x a request failed")
             response = _error(500, "server_error", "The token server has a bug.", {})
+        if request.method == hdrs.METH_POST and request.path == "/token":
+            self.answers[response.status] += 1
         if origin is not None and self._access.knows(origin):
             response.headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = origin
             response.headers[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = hdrs.RETRY_AFTER
