@@ -17,8 +17,7 @@ from typing import Any, Self
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.metrics import CallbackOptions, Observation
 from opentelemetry.sdk.metrics import MeterProvider
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-from prometheus_client.process_collector import ProcessCollector
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
 
 from rtcvoice.errors import ConfigError
 from rtcvoice.masking import log_error
@@ -48,15 +47,13 @@ class MetricsPage:
     """
 
     def __init__(self, port: int) -> None:
-        self._registry = CollectorRegistry()
-        ProcessCollector(registry=self._registry)
-        reader = PrometheusMetricReader(registry=self._registry)
+        reader = PrometheusMetricReader()  # it writes into the registry of the whole process
         self.provider = MeterProvider([reader], shutdown_on_exit=False)
         self._meter = self.provider.get_meter(names.SCOPE, scope_version())
-        handler = type("Handler", (_Handler,), {"registry": self._registry})
         try:
-            self._server = ThreadingHTTPServer((HOST, port), handler)
+            self._server = ThreadingHTTPServer((HOST, port), _Handler)
         except (OSError, OverflowError) as exc:
+            self.provider.shutdown()
             raise ConfigError(
                 f"no figures can be shown on port {port}: {getattr(exc, 'strerror', None) or exc}",
                 hint="choose another port (0: any free port)",
@@ -108,7 +105,6 @@ def _observed(
 class _Handler(BaseHTTPRequestHandler):
     """Answers each request with the page, or says why not."""
 
-    registry: CollectorRegistry
     timeout = REQUEST_TIMEOUT
     server_version, sys_version = "rtcvoice", ""
 
@@ -119,7 +115,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(404, b"the figures are at /metrics\n")
         else:
             try:
-                page = generate_latest(self.registry)
+                page = generate_latest(REGISTRY)
             except Exception as exc:
                 log_error(logger, exc, "x the page of figures cannot be made")
                 self._answer(500, b"the page cannot be made\n")
