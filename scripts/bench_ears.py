@@ -4,7 +4,8 @@
                                               {"start": t} is answered by {"begin": t}
     python bench_ears.py client rtcvoice      prints {"offer": sdp}, reads {"answer": sdp}, prints
                                               {"connected": true}, reads {"begin", "end", "file"},
-                                              prints {"cpu": s} when `file` is written
+                                              prints {"cpu": s} when `file` is written; for a
+                                              WebSocket the offer is empty, the answer an address
 
 Times are of `time.monotonic()`, which all processes of a machine share: "begin" is when sample 0 of
 the programme is spoken.
@@ -13,6 +14,7 @@ the programme is spoken.
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import sys
 import time
@@ -151,6 +153,55 @@ class Ours:
         await self._transport.aclose()
 
 
+class OverSocket:
+    """rtcvoice's WebSocket, and the queue that its speech waits in, as a call joins them."""
+
+    def __init__(self, ear: Ear) -> None:
+        from rtcvoice.capture.event_track import EventTrack
+        from rtcvoice.playout.player import Player
+        from rtcvoice.playout.sink import HeadlessSink
+
+        class Sink(HeadlessSink):
+            def write(self, samples: np.ndarray) -> None:
+                ear.hear(samples, self.rate)
+
+        self._sink = Sink()
+        self.player = Player(self._sink.rate)
+        self._speech = self.player.play_speech()
+        self._track = EventTrack()
+
+    async def offer(self) -> str:
+        return ""
+
+    async def connect(self, answer: str) -> None:
+        from rtcvoice.wire.websocket import WebSocketTransport
+
+        self._transport = WebSocketTransport(
+            answer,
+            headers={},
+            tls=None,
+            on_text=self._hear,
+            on_lost=lambda error: print(error, file=sys.stderr),
+        )
+        await self._transport.connect()
+        self._track.send_by(self._transport)
+        self._track.start(Microphone())
+        await self._sink.open()
+        self._sink.start(self.player)
+
+    def _hear(self, text: str) -> None:
+        event = json.loads(text)
+        if event["type"] == "response.output_audio.delta":
+            self._speech.put(np.frombuffer(base64.b64decode(event["delta"]), np.int16))
+        else:
+            self._speech.ended()
+
+    async def close(self) -> None:
+        self._track.stop()
+        await self._sink.aclose()
+        await self._transport.aclose()
+
+
 class Microphone:
     """The programme, for our track."""
 
@@ -177,6 +228,8 @@ CLIENTS: dict[str, Callable[[Ear], Any]] = {
     "aiortc": stock,
     "libwebrtc": libwebrtc,
     "rtcvoice": Ours,
+    "websocket": OverSocket,
+    "websocket-ahead": OverSocket,
 }
 
 

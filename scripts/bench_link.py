@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from rtcvoice.emulator.netem import GilbertElliott, Link, LinkCounts, Stalls
+from rtcvoice.emulator.tcp_path import TcpPath
 from rtcvoice.emulator.trace import Trace
 
 BURST_PACKETS = 3
@@ -32,6 +33,30 @@ LINKS: dict[str, Callable[[int], Link]] = {
     "wifi": lambda seed: Link(trace=Trace.wifi(seed=seed), seed=seed),
 }
 """Makes a link from a seed. In one direction, media only; times from the first packet."""
+
+
+FAR: dict[str, dict[str, float]] = {
+    "far": {},
+    "far-loss2": {"loss": 0.02},
+    "far-loss5": {"loss": 0.05},
+    "far-jitter50": {"jitter": 0.050},
+}
+"""The same networks for UDP and for TCP, 30 ms away: to TCP, loss means a stall."""
+
+WAY = 0.03
+"""Seconds of one way there."""
+
+
+def far(options: dict[str, float]) -> Callable[[int], Link]:
+    return lambda seed: Link(delay=WAY, seed=seed, **options)
+
+
+LINKS |= {name: far(options) for name, options in FAR.items()}
+
+
+def tcp_path(name: str, seed: int) -> TcpPath:
+    """Return what a link of `FAR` is to a TCP connection."""
+    return TcpPath(delay=WAY, seed=seed, **FAR[name])
 
 
 class MediaLink:

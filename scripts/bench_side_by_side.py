@@ -2,8 +2,9 @@
 
 One sender process talks to every client at once; each call's media takes its own way through a
 `UdpRelay` of this process, by a link that treats the n-th packet of speech the same for each
-client. Clients are processes, one per call. What they heard is judged when all of them are done, so
-that judging disturbs nobody.
+client. What goes over a WebSocket has a server of its own and a `TcpRelay`, whose path makes stalls
+of as many losses. Clients are processes, one per call. What they heard is judged when all of them
+are done, so that judging disturbs nobody.
 """
 
 from __future__ import annotations
@@ -17,13 +18,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from bench_link import MediaLink
+from bench_link import MediaLink, tcp_path
 from bench_measure import Ear, Figures, Reference, measure
 from bench_speech import RATE, programme
 
 from rtcvoice.emulator.relay import UdpRelay, media_address, relayed_answer, without_candidates
+from rtcvoice.emulator.tcp_path import TcpPath
+from rtcvoice.emulator.tcp_relay import TcpRelay
 
 PROCESSES = Path(__file__).resolve().with_name("bench_ears.py")
+SOCKET_SERVER = PROCESSES.with_name("bench_socket.py")
 AFTER = 1.0
 SETTLE = 8.0
 """Seconds of silence over the impaired link before the programme: receivers adapt, and senders,
@@ -57,12 +61,12 @@ class Process:
         self._process = process
 
     @classmethod
-    async def start(cls, *arguments: str) -> Process:
+    async def start(cls, *arguments: str, program: Path = PROCESSES) -> Process:
         pipe = asyncio.subprocess.PIPE
         return cls(
             await asyncio.create_subprocess_exec(
                 sys.executable,
-                str(PROCESSES),
+                str(program),
                 *arguments,
                 stdin=pipe,
                 stdout=pipe,
@@ -98,6 +102,8 @@ class Call:
         self.task = task
         self.error: str | None = None
         self.media: list[MediaLink] = []
+        self._paths: list[TcpPath] = []
+        self._socket_server: Process | None = None
         self._process: Process | None = None
 
     async def connect(self, sender: Process, turn: asyncio.Lock, stack: AsyncExitStack) -> None:
@@ -106,6 +112,10 @@ class Call:
             process = self._process = await Process.start("client", self.task.client)
             stack.push_async_callback(process.close)
             offer = (await process.read())["offer"]
+            if not offer:
+                process.tell({"answer": await self._serve_socket(stack)})
+                await process.read()
+                return
             async with turn:  # the sender answers one at a time
                 sender.tell({"offer": without_candidates(offer)})
                 answer = (await sender.read())["answer"]
@@ -117,12 +127,23 @@ class Call:
         except Exception as exc:
             self.error = f"{type(exc).__name__}: {exc}"
 
+    async def _serve_socket(self, stack: AsyncExitStack) -> str:
+        """Start the server for a WebSocket; return the address that leads there."""
+        how = self.task.client.partition("-")[2] or "live"
+        server = self._socket_server = await Process.start(how, program=SOCKET_SERVER)
+        stack.push_async_callback(server.close)
+        port = (await server.read())["port"]
+        relay = TcpRelay(("127.0.0.1", port), delay=0.0, down=self._path)
+        return f"ws://127.0.0.1:{(await stack.enter_async_context(relay)).port}/"
+
     async def listen(self, begin: float, end: float, file: str) -> Heard:
         """Let the client hear the programme."""
         reply: dict[str, Any] = {}
         if self.error is None and self._process is not None:
             for link in self.media:
                 link.begin = begin - SETTLE
+            if self._socket_server is not None:
+                self._socket_server.tell({"begin": begin})
             self._process.tell({"begin": begin, "end": end, "file": file})
             try:
                 reply = await self._process.read(end - time.monotonic() + REPLY_TIMEOUT)
@@ -130,19 +151,27 @@ class Call:
                 self.error = f"{type(exc).__name__}: {exc}"
         counts = [link.counts for link in self.media]
         names = ("sent", "lost", "stalled", "reordered")
+        kept = {name: sum(getattr(each, name) for each in counts) for name in names}
+        for path in self._paths:
+            kept |= {"sent": path.sent, "lost": path.lost}
         return Heard(
             task=self.task,
             file=file,
             cpu=reply.get("cpu", float("nan")),
             stats=reply.get("stats"),
             error=self.error,
-            link_counts={name: sum(getattr(each, name) for each in counts) for name in names},
+            link_counts=kept,
         )
 
     def _link(self, number: int) -> Any:
         link = MediaLink(self.task.link, self.task.seed)
         self.media.append(link)
         return link
+
+    def _path(self, number: int) -> TcpPath:
+        path = tcp_path(self.task.link, self.task.seed)
+        self._paths.append(path)
+        return path
 
 
 async def batch(tasks: list[Task], sender_name: str, clips: int, folder: str) -> list[Heard]:

@@ -1,36 +1,50 @@
-"""A detour for HTTP that adds a round-trip time, in userspace and on loopback.
+"""A detour for TCP that adds a round-trip time or a bad network, in userspace and on loopback.
 
-A stream loses nothing, so all that a distant server means to it is delay. Each direction is a
-queue of chunks with the time at which each may be written.
+A stream loses nothing, so all that a network means to it is delay: `tcp_path.py` says how much.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeAlias
 
-__all__ = ["TcpRelay"]
+from rtcvoice.emulator.tcp_path import TcpPath
+
+__all__ = ["MakePath", "TcpRelay"]
 
 logger = logging.getLogger(__name__)
 
 CHUNK = 65536
-CHUNKS_UNDER_WAY = 64
+
+MakePath: TypeAlias = Callable[[int], TcpPath]
+"""Makes one connection's path in one direction from its number, 0 for the first."""
 
 
 class TcpRelay:
     """Passes connections on to `target`; every byte takes `delay` seconds more, in its order.
 
-    THE HANDSHAKE COUNTS: the kernel completes the client's own at once, so the first bytes are held
-    for the round trip that it would have taken. At most 4 MiB of a direction are under way; then
-    the relay reads no more until some have arrived, as a full TCP window does. Use as `async with`;
-    leaving the block cuts every connection.
+    `up`, `down`: where a direction has more to it than that. THE HANDSHAKE COUNTS: the kernel
+    completes the client's own at once, so the first bytes are held for the round trip of `delay`
+    that it would have taken. While a path is full the relay reads no more, as a full TCP window
+    does. Use as `async with`; leaving the block cuts every connection.
     """
 
-    def __init__(self, target: tuple[str, int], *, delay: float) -> None:
+    def __init__(
+        self,
+        target: tuple[str, int],
+        *,
+        delay: float = 0.0,
+        up: MakePath | None = None,
+        down: MakePath | None = None,
+    ) -> None:
         self._target = target
         self._delay = delay
+        self._make = up or self._plain, down or self._plain
+        self._count = 0
         self._server: asyncio.Server | None = None
         self._serving: set[asyncio.Task[None]] = set()
         self.port = 0
@@ -55,6 +69,9 @@ class TcpRelay:
         await self._server.wait_closed()
         await asyncio.sleep(0)  # transports close in the loop's next round
 
+    def _plain(self, number: int) -> TcpPath:
+        return TcpPath(delay=self._delay)
+
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.create_task(self._serve(reader, writer), name="rtcvoice relay connection")
         self._serving.add(task)
@@ -64,41 +81,52 @@ class TcpRelay:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         established = asyncio.get_running_loop().time() + 2 * self._delay
+        up, down = (make(self._count) for make in self._make)
+        self._count += 1
         target_writer = None
         try:
             target_reader, target_writer = await asyncio.open_connection(*self._target)
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._pipe(reader, target_writer, established))
-                group.create_task(self._pipe(target_reader, writer, established))
+                group.create_task(_pipe(reader, target_writer, up, established))
+                group.create_task(_pipe(target_reader, writer, down, established))
         except* OSError as group_of:  # somebody hung up, or nobody listens
             logger.debug("= relayed connection ends: %r", group_of.exceptions)
         finally:
             if target_writer is not None:
                 target_writer.close()
 
-    async def _pipe(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, established: float
-    ) -> None:
-        loop = asyncio.get_running_loop()
-        under_way: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(CHUNKS_UNDER_WAY)
-        async with asyncio.TaskGroup() as group:
-            group.create_task(_deliver(under_way, writer))
-            chunk = b"begin"
-            while chunk:
-                chunk = await reader.read(CHUNK)
-                await under_way.put((max(loop.time(), established) + self._delay, chunk))
 
-
-async def _deliver(
-    under_way: asyncio.Queue[tuple[float, bytes]], writer: asyncio.StreamWriter
+async def _pipe(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path: TcpPath, established: float
 ) -> None:
-    """Write each chunk when its time has come; the empty one ends the stream."""
+    """Carry one direction until it ends, and end the other side of it then."""
     loop = asyncio.get_running_loop()
-    while True:
-        due, chunk = await under_way.get()
-        await asyncio.sleep(due - loop.time())
-        if not chunk:
-            writer.write_eof()
-            return
-        writer.write(chunk)
-        await writer.drain()
+    came, went = asyncio.Event(), asyncio.Event()
+    ended = False
+
+    async def read() -> None:
+        nonlocal ended
+        while chunk := await reader.read(CHUNK):
+            path.send(chunk, max(loop.time(), established))
+            came.set()
+            while path.is_full:
+                went.clear()
+                await went.wait()
+        ended = True
+        came.set()
+
+    async def write() -> None:
+        while (due := path.next_deadline()) is not None or not ended:
+            came.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(due):  # what comes may tell of a hole, and be sooner
+                    await came.wait()
+            if data := path.due(loop.time()):
+                went.set()
+                writer.write(data)
+                await writer.drain()
+        writer.write_eof()
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(read())
+        group.create_task(write())
