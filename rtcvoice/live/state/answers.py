@@ -74,7 +74,7 @@ class Answers:
         self._heard_at = at
         ended, prompted = self._user.speech.loud_until, self._prompted_at
         self._prompted_at = None
-        user, assistant = self._user.open, self._assistant.open
+        user, assistant = self._user.latest, self._assistant.latest
         if user is None or assistant is None or user.first_sound is None:
             return
         if user.id == self._answered or (prompted is not None and prompted >= ended):

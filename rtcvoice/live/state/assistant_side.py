@@ -127,10 +127,10 @@ class AssistantSide(Side):
         if spoken is not None and now >= self._final_at(spoken):
             self._end(spoken)
 
-    def end(self) -> None:
-        """Close what is open as it stands: cut off, if it is being heard."""
+    def end(self, now: float) -> None:
+        """Close what is open as it stands: cut off, if it is being heard or was about to be."""
         if (spoken := self.open) is not None:
-            self._end(spoken, cut=self.speech.speaking)
+            self._end(spoken, cut=self.speech.speaking or self.is_to_be_heard(now))
 
     def next_deadline(self) -> float | None:
         """Return when `settle` may close something; None if never."""

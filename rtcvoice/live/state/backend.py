@@ -245,7 +245,11 @@ class Backend:
             response = _dict(inner.get("response"))
             self._asked.clear()
             self._model = _text(response.get("model")) or self._model
-            self._running[delegation] = _Running(_text(response.get("id")), now)
+            response_id = _text(response.get("id"))
+            before = self._running.get(delegation)
+            if before is not None and before.id not in ("", response_id):
+                self._calls.response_over(before.id, stopped=False)  # its end was not told
+            self._running[delegation] = _Running(response_id, now)
         elif kind in _OVER:
             self._over(delegation, kind, _dict(inner.get("response")))
         elif delegation in self._running:

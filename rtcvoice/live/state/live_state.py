@@ -255,7 +255,7 @@ class LiveState:
         """Note that the session is gone: what is open is final as it stands."""
         self._now = now
         self.user.end()
-        self.assistant.end()
+        self.assistant.end(now)
         self.turns.settle()
         self.clock.restart()
         self.backend.leave()

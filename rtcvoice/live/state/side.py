@@ -40,10 +40,14 @@ class Side:
         self._changed = changed
 
     @property
+    def latest(self) -> Spoken | None:
+        """The stretch that is open, or else the last one; None before any."""
+        return self.open or (self._recent[-1] if self._recent else None)
+
+    @property
     def turn_id(self) -> str:
-        """The id of the stretch that is open, or else of the last one; empty before any."""
-        spoken = self.open or (self._recent[-1] if self._recent else None)
-        return spoken.id if spoken else ""
+        """The id of the latest stretch; empty before any."""
+        return self.latest.id if self.latest else ""
 
     @property
     def last_word_at(self) -> float:

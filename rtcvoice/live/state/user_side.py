@@ -43,6 +43,9 @@ BACKCHANNEL = 1.0
 GOES_ON = 0.8
 """Seconds for which the other side must speak on for it to be one."""
 
+PAUSE = 0.25
+"""Seconds of silence that speech has in itself."""
+
 _BIN = 0.2
 _BINS = 300
 
@@ -94,7 +97,7 @@ class UserSide(Side):
         self.settle(now)
         self.stretches.append([change.at, self.speech.loud_until])
         spoken = self.open or self._begin(change.at, now)
-        if self._assistant.speaking and spoken.first_sound is None:
+        if self._assistant.loud_until >= change.at - PAUSE and spoken.first_sound is None:
             self._over_speech.add(spoken.id)
         self._sounding()
 
@@ -144,8 +147,9 @@ class UserSide(Side):
         )
 
     def spoke_since(self, at: float) -> float:
-        """Return the seconds of speech that began since then, a little before included."""
-        return sum(end - begin for begin, end in self.stretches if begin >= at - 0.3)
+        """Return the seconds of speech since a moment, a little before it included."""
+        since = at - PAUSE
+        return sum(max(0.0, end - max(begin, since)) for begin, end in self.stretches)
 
     def next_deadline(self) -> float | None:
         """Return when `settle` may close something; None if never."""
@@ -199,5 +203,6 @@ class UserSide(Side):
             spoken.id in self._over_speech
             and spoken.heard_so_far_ms <= BACKCHANNEL * 1000
             and is_acknowledgement(spoken.text)
+            and self._assistant.began < spoken.began
             and self._assistant.loud_until >= spoken.last_sound + GOES_ON
         )
