@@ -8,7 +8,7 @@ import os
 import re
 import time
 from contextlib import suppress
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 
 from rtcvoice.errors import ConfigError
@@ -48,9 +48,13 @@ class Recording:
     keep_days: float | None = None
     """Days after which a recorded call is deleted, when the next one begins. None: never."""
 
+    folder: Path = field(init=False, repr=False, compare=False)
+    """`dir` as an absolute path: a program may change its working directory."""
+
     def __post_init__(self) -> None:
         if not isinstance(self.dir, str | os.PathLike) or not str(self.dir):
             raise ConfigError(f"record={self.dir!r} is no folder", hint='record="calls/"')
+        object.__setattr__(self, "folder", _absolute(self.dir))
         for name in ("audio", "events", "raw"):
             if not isinstance(getattr(self, name), bool):
                 raise ConfigError(f"Recording: {name} is True or False")
@@ -60,11 +64,6 @@ class Recording:
         days = self.keep_days
         if days is not None and not (isinstance(days, int | float) and days > 0):
             raise ConfigError(f"Recording: keep_days={days!r} is no number of days above 0")
-
-    @property
-    def folder(self) -> Path:
-        """The folder as a path."""
-        return Path(self.dir).expanduser()
 
     def check(self) -> None:
         """Make the folder if need be; it may block. Raises ConfigError when it cannot be used."""
@@ -78,6 +77,13 @@ class Recording:
             raise ConfigError(
                 f"calls cannot be recorded in {self.folder}: {reason}", hint="name another folder"
             )
+
+
+def _absolute(folder: str | os.PathLike[str]) -> Path:
+    try:
+        return Path(folder).expanduser().absolute()
+    except (OSError, RuntimeError, TypeError) as exc:  # no working directory, no home, bytes
+        raise ConfigError(f"record={folder!r} is no folder: {exc}", hint='record="calls/"') from exc
 
 
 def recording_of(record: object) -> Recording | None:

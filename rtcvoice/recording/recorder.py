@@ -117,7 +117,7 @@ class Recorder:
         match fact:
             case facts.CallStarted():
                 self._began = fact.time
-                call |= _head(fact, audio=self.wants_audio)
+                call |= _head(fact, audio=self.wants_audio) | {"dropped": self._dropped}
             case facts.LegUp():
                 self._leg_known = bool(fact.leg_id)
                 if not call["call_id"]:
@@ -225,7 +225,7 @@ class Recorder:
             self._files = None
 
     def _at(self, moment: float) -> float:
-        return round(moment - self._began, 4)
+        return max(0.0, round(moment - self._began, 4))
 
 
 class _Files:

@@ -1,7 +1,7 @@
 """Both sides of a call on one clock, as stereo: left what was sent, right what was heard; pure.
 
 Blocks that follow each other are joined; where one is missing, or its clock and ours have drifted
-apart, the next one is placed by its time. What no block covers is silence.
+apart for a while, the next one is placed by its time. What no block covers is silence.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ LEFT, RIGHT = 0, 1
 
 DRIFT = 0.1
 """Seconds between a block's time and its place by count from which on its time counts."""
+
+LASTS = 25
+"""Blocks in a row of which that has to be so: what comes late, in a burst, has not drifted."""
 
 LATE = 0.5
 """Seconds behind the newest block that are finished: no side is told later than that."""
@@ -70,6 +73,7 @@ class _Side:
         self._resampler: Resampler = resampler(from_rate=rate, to_rate=rate)
         self._from_rate = rate
         self._next_index: int | None = None
+        self._off = 0  # blocks in a row that are not where their time is
 
     def put(self, samples: Samples, rate: int, index: int, time: float) -> None:
         place = max(0, round(time * self._rate))
@@ -77,8 +81,11 @@ class _Side:
         self._next_index = index + len(samples)
         if rate != self._from_rate:
             self._resampler, self._from_rate = resampler(from_rate=rate, to_rate=self._rate), rate
-        if not follows or abs(place - self.end) > DRIFT * self._rate:
-            self.end = max(self.end, place)
+        self._off = self._off + 1 if abs(place - self.end) > DRIFT * self._rate else 0
+        if not follows:
+            self.end, self._off = max(self.end, place), 0
+        elif self._off >= LASTS:
+            self.end, self._off = place, 0
         placed = self._resampler.process(samples)
         self._blocks.append((self.end, placed))
         self.end += len(placed)
