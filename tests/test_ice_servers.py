@@ -287,10 +287,10 @@ async def test_a_port_without_tls(emulator):
 
 
 async def test_a_host_that_does_not_exist(emulator, monkeypatch):
-    async def unknown(*arguments, **options):
+    def unknown(*arguments, **options):
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
-    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", unknown)
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
     told = await refusal(emulator, "turn:me:hunter2@no-such-host.invalid")
     assert "there is no host no-such-host.invalid" in told
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from importlib import import_module
@@ -1099,3 +1100,37 @@ async def test_a_call_that_is_closed_while_it_reconnects_leaves_nothing_behind()
             await closed_meanwhile(server, moment)
         await server.end_calls()
         await census.check()
+
+
+async def test_lookups_that_hang_hold_up_no_later_attempt(monkeypatch):
+    """As in a tunnel: each stays in its thread, long after the attempt was given up."""
+    network, over = threading.Event(), threading.Event()
+    ask = socket.getaddrinfo
+
+    def lookup(host, *args, **options):
+        if host == "localhost" and not network.is_set():
+            over.wait(20)
+            raise socket.gaierror(socket.EAI_AGAIN, "temporary failure")
+        return ask(host, *args, **options)
+
+    monkeypatch.setattr("rtcvoice.call.reconnecting.TCP_TIMEOUT", 0.05)
+    monkeypatch.setattr("rtcvoice.call.reconnect.INTERVAL", 0.05)
+    try:
+        async with BentEmulator(audio="instant") as server:
+            url = server.url.replace("127.0.0.1", "localhost")
+            options = {"reconnect": Reconnect(), "liveness_timeout": 0.3, "base_url": url}
+            async with calling(server, **options) as call:
+                monkeypatch.setattr(socket, "getaddrinfo", lookup)
+                server.last().strike(Strike.FREEZE)
+                events = call.events("rtcvoice.reconnecting")
+                for _ in range(12):
+                    await asyncio.wait_for(anext(events), 3)
+                network.set()
+                began = time.monotonic()
+                await back(call)
+                assert time.monotonic() - began < 1.5
+                assert await asyncio.wait_for(asyncio.to_thread(lambda: "a thread is free"), 1)
+                assert await (await call.ask("Still there?")).text()
+            await server.end_calls()
+    finally:
+        over.set()

@@ -24,6 +24,7 @@ from rtcvoice.call.connecting import first_failure
 from rtcvoice.call.doubt import LOOK, Doubt
 from rtcvoice.call.leg_time import NEAR_EXPIRY, LegTime
 from rtcvoice.call.life import Life
+from rtcvoice.call.names import looked_up, names_of
 from rtcvoice.call.reconnect import FATAL_CODES, LEAST_LIFE, Attempts, Reconnect
 from rtcvoice.call.roads import CallLeg, Roads
 from rtcvoice.call.spoken_turns import SpokenTurns
@@ -207,17 +208,19 @@ class Reconnector:
         if self._loss is not None:
             self._tell(number)
         round_trip = self._roads.leg.round_trip
+        tcp_timeout = TCP_TIMEOUT + 3 * round_trip
         connecting = self._making = connecting_for(
             self._config,
             Timings(),
             last_route=self._roads.legs[-1].route,
             session_updates=self._roads.conversation.session_updates,
-            tcp_timeout=TCP_TIMEOUT + 3 * round_trip,
+            tcp_timeout=tcp_timeout,
             on_answered=self._network_is_back,
         )
         timeout = ATTEMPT_TIMEOUT * 2.0 ** min(self._too_late, 10) + 8 * round_trip
         try:
             async with asyncio.timeout_at(self._window_ends) as self._window:
+                await looked_up(names_of(self._config), timeout=tcp_timeout)
                 await self._bring_up(connecting, timeout)
         except BaseException as exc:
             over = self._window is not None and self._window.expired()

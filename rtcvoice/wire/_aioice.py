@@ -26,6 +26,7 @@ from aioice.stun import TransactionError, TransactionFailed, TransactionTimeout
 from rtcvoice.errors import one_line
 from rtcvoice.rest.ice_servers import GatheringResult, IceServer, IceSettings
 from rtcvoice.system import clock
+from rtcvoice.system.threads import in_thread
 from rtcvoice.wire._aiortc import UnsupportedAiortc
 from rtcvoice.wire._wall_clock import relay_by_monotonic_clock
 
@@ -160,18 +161,16 @@ async def _relayed(
 
 
 async def _resolved(server: IceServer) -> tuple[str, int]:
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(
-        server.host, server.port, family=socket.AF_INET, type=socket.SOCK_DGRAM
+    found = await in_thread(  # no thread of the loop's: one that hangs would stay there
+        socket.getaddrinfo, server.host, server.port, socket.AF_INET, socket.SOCK_DGRAM
     )
     host, port = found[0][4][:2]
     return str(host), int(port)
 
 
 async def _has_ipv6(server: IceServer) -> bool:
-    loop = asyncio.get_running_loop()
     try:
-        return bool(await loop.getaddrinfo(server.host, server.port, family=socket.AF_INET6))
+        return bool(await in_thread(socket.getaddrinfo, server.host, server.port, socket.AF_INET6))
     except OSError:
         return False
 
