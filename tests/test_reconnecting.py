@@ -209,6 +209,7 @@ class Scene:
             await asyncio.Event().wait()
 
         monkeypatch.setattr(Connecting, "run", run_stages)
+        monkeypatch.setattr("rtcvoice.call.reconnecting.names_of", lambda config: set())
         monkeypatch.setattr(SocketConnecting, "run", never_open)
 
     def connect(self, **options: object) -> rtcvoice.connect:
