@@ -39,6 +39,7 @@ ROOMS = [
     "playout",
     "recording",
     "rest",
+    "telemetry",
     "token_server",
 ]
 
