@@ -84,6 +84,7 @@ if TYPE_CHECKING:
     from rtcvoice.conversation.state.records import Status
     from rtcvoice.conversation.state.turns import Turn
     from rtcvoice.conversation.tools.function_tool import ToolCall, tool
+    from rtcvoice.conversation.tools.later import tool_progress
     from rtcvoice.conversation.tools.toolset import ToolSet
     from rtcvoice.device.device import Device
     from rtcvoice.device.host import devices
