@@ -211,12 +211,13 @@ async def test_barge_in(after):
         await call.idle()
         turn = next(turn for turn in call.collected if turn.role == "assistant")
         assert turn.status is Status.INTERRUPTED
-        assert turn.heard_ms == pytest.approx((heard - HELD) * 1000, abs=60)
+        assert turn.heard_ms == pytest.approx((heard - call.held) * 1000, abs=60)
         assert turn.text.startswith(turn.heard_text)
         assert 0 < len(turn.heard_text) < len(turn.text)
         assert reply.status is Status.INTERRUPTED
         await reply.played()
-        assert call.sent("conversation.item.truncate") == []  # over WebRTC the server does that
+        truncated = call.sent("conversation.item.truncate")
+        assert len(truncated) == call.socket  # over WebRTC the server does that
         assert call.errors[1] == ()
 
 
@@ -237,7 +238,7 @@ async def test_interrupt(after):
         await call.idle()
         turn = call.collected[-1]
         assert turn.status is Status.INTERRUPTED
-        assert turn.heard_ms == pytest.approx((heard - HELD) * 1000, abs=60)
+        assert turn.heard_ms == pytest.approx((heard - call.held) * 1000, abs=60)
         assert call.errors[1] == ()
         assert len(call.sent("response.cancel")) == (1 if after < 1 else 0)
 

@@ -76,6 +76,37 @@ async def test_what_was_heard_of_an_answer_that_was_talked_over() -> None:
         assert not call.absorbed_errors
 
 
+async def test_push_to_talk_and_an_answer_stopped_by_hand() -> None:
+    mouth, ear = Mouth("stop"), Ear()
+    script = [Turn(hears="What is it?", says="jitter-buffer"), Turn(says="twenty")]
+    async with Emulator(script=script, pace=QUICK) as server:
+        options = {"source": mouth.source, "sink": ear, "turn_detection": None}
+        async with over_socket(server, **options) as call:
+            async with call.talk() as talk:
+                await mouth.speak()
+            await talk.reply.text()
+            await eventually(lambda: ear.heard.any())
+            await call.interrupt()
+            await talk.reply.played()
+            assert talk.reply.status is Status.INTERRUPTED
+            assert await (await call.ask("And how many?")).text() == "twenty"
+            assert [entry["role"] for entry in call.history] == ["user", "assistant"] * 2
+            assert 0 < call.history[1]["heard_ms"] < 2000
+
+
+async def test_dictation() -> None:
+    mouth = Mouth("stop")
+    async with Emulator(script=[Turn(hears="What is it?")], pace=QUICK) as server:  # noqa: SIM117
+        async with over_socket(server, type="transcription", source=mouth.source) as call:
+            await mouth.speak()
+            async with asyncio.timeout(10):
+                async for turn in call.turns():
+                    if turn.final:
+                        assert (turn.role, turn.text) == ("user", "What is it?")
+                        break
+            assert call.stats().transport.route == "websocket"
+
+
 @pytest.mark.parametrize(
     ("fault", "status", "code"),
     [

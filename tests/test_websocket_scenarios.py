@@ -6,17 +6,9 @@ import asyncio
 
 import numpy as np
 import pytest
-from test_conversation_scenarios import (  # noqa: F401  (once more, over a socket)
-    HEARING,
-    test_a_cancellation_that_comes_too_late_is_absorbed,
-    test_a_spoken_turn,
-    test_a_user_who_speaks_while_tools_run_gets_one_answer_to_both,
-    test_of_an_interrupted_answer_what_was_heard_is_brought_along,
-    test_once_closed_nothing_new_is_asked_and_what_is_being_said_is_said_to_its_end,
-    test_out_of_band_responses_run_beside_the_others,
-    test_what_was_stopped_by_hand_is_not_taken_up_again,
-    virtual,
-)
+import test_conversation_scenarios as scenarios
+import test_push_to_talk as push_to_talk
+from test_conversation_scenarios import HEARING, virtual
 from virtual_call import VirtualCall
 
 from rtcvoice import Status
@@ -24,6 +16,12 @@ from rtcvoice.emulator.session.shared import Pace
 from rtcvoice.emulator.session.turn import Turn
 
 pytestmark = pytest.mark.usefixtures("no_stray_errors")
+
+# All of them once more, over a socket.
+for scenes in (scenarios, push_to_talk):
+    globals().update(
+        {name: each for name, each in vars(scenes).items() if name.startswith("test_")}
+    )
 
 STORY = "There was once a man who lived in a house by the sea and he had a dog and a cat. " * 2
 

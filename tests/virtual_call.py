@@ -136,6 +136,11 @@ class VirtualCall(Call):
     socket = False
     """Whether audio goes in events, as over a WebSocket, and is played here."""
 
+    @property
+    def held(self):
+        """Seconds from when the server tells of a sound until it is heard; here we tell of it."""
+        return 0.0 if self.socket else HELD
+
     def __init__(
         self,
         *turns,
