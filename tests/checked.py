@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from rtcvoice.emulator import Emulator
+from rtcvoice.emulator import EmulatedCall, Emulator
 from rtcvoice.emulator.session.noise import Noise
 
 
@@ -17,6 +17,9 @@ def assert_events_are_correct(server: Emulator) -> None:
 
     problems = []
     for call in server.calls.values():
+        if call.id.startswith("live_"):
+            problems += _problems_of_live(call)
+            continue
         lint = OrderLint()
         lint.first = bool(call.from_server("session.created"))  # a sideband alone has none
         for entry in call.events:
@@ -26,6 +29,24 @@ def assert_events_are_correct(server: Emulator) -> None:
                 found = lint.feed(entry.event)
             problems += [f"{call.id} {entry.event.get('type')}: {problem}" for problem in found]
     assert not problems, "\n".join(problems)
+
+
+def _problems_of_live(call: EmulatedCall) -> list[str]:
+    """Return what is wrong with the events of a session of the Live dialect."""
+    from live_checks import LiveLint, accepts
+
+    lint, problems = LiveLint(), []
+    for entry in call.events:
+        kind = entry.event.get("type")
+        if entry.direction == "in":
+            if not accepts("client", entry.event):
+                problems.append(f"{call.id} {kind}: the types have no such client event")
+            continue
+        try:
+            lint.feed(entry.event)
+        except (AssertionError, KeyError, ValueError) as exc:
+            problems.append(f"{call.id} {kind}: {exc!r:.300}")
+    return problems
 
 
 def forget_refused_events(server: Emulator) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import fractions
 import json
+import re
 from contextlib import asynccontextmanager, suppress
 
 import aiohttp
@@ -72,13 +73,13 @@ class LiveClient:
         await self.peer.setLocalDescription(await self.peer.createOffer())
         return self.peer.localDescription.sdp
 
-    async def connect(self, session=None, **options):
+    async def connect(self, session=None, *, fork_of=None, largest=None, **options):
         sdp = await self.offer(**options)
-        body = {
-            "session": {"model": "gpt-live-1.1", **(session or {})},
-            "transport": {"type": "webrtc", "sdp": sdp},
-        }
-        status, made = await self.post("", body)
+        if largest is not None:
+            sdp = re.sub(r"a=max-message-size:\d+", f"a=max-message-size:{largest}", sdp)
+        given = dict(session or {}) if fork_of else {"model": "gpt-live-1.1", **(session or {})}
+        body = {"session": given, "transport": {"type": "webrtc", "sdp": sdp}}
+        status, made = await self.post(f"/{fork_of}/fork" if fork_of else "", body)
         assert status == 201, made
         self.id, self.answer = made["session"]["id"], made["transport"]["sdp"]
         await self.peer.setRemoteDescription(RTCSessionDescription(self.answer, "answer"))

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import re
+import wave
 
+import aiohttp
+import numpy as np
+import pytest
 from live import eventually
 from live_checks import LiveLint, accepts
-from live_client import live_call
+from live_client import KEY, LiveClient, live_call
 
-from rtcvoice.emulator import Emulator
+from rtcvoice.emulator import Emulator, LiveOptions
 from rtcvoice.emulator.voice import PromptVoice
 
 
@@ -85,3 +90,113 @@ async def test_hang_up_by_rest():
             },
         )
         await eventually(lambda: server.calls[call.id].ended)
+
+
+async def test_a_stored_session_is_forked_and_heard_again():
+    """Statement 8, and the recording: left the user, right the model."""
+    async with Emulator(seed=1) as server:
+        async with live_call(server, {"store": True, "instructions": "Be brief."}) as call:
+            call.send("session.commentary.append", content="reply-1", delegation_id=None)
+            await call.until("session.output_transcript.delta")
+            status, _ = await call.post(
+                f"/{call.id}/fork", {"transport": {"type": "webrtc", "sdp": await _offer(server)}}
+            )
+            assert status == 409  # it is not over
+            await eventually(lambda: max(call.heard[-50:], default=0) > 1000)
+            call.send("session.close")
+            await call.until("session.closed")
+        await eventually(lambda: server.calls[call.id].ended)
+        async with aiohttp.ClientSession() as http:
+            url = f"{server.url}/live/sessions/{call.id}/content"
+            async with http.get(url, headers=KEY) as response:
+                assert response.content_type == "audio/wav"
+                kept = io.BytesIO(await response.read())
+        with wave.open(kept) as sound:
+            assert (sound.getnchannels(), sound.getframerate()) == (2, 24000)
+            sides = np.frombuffer(sound.readframes(sound.getnframes()), "<i2").reshape(-1, 2)
+        assert np.abs(sides[:, 1].astype(int)).max() > 1000
+        fork = LiveClient(server)
+        try:
+            await fork.connect(fork_of=call.id, session={"store": False})
+            started = await fork.until("session.started")
+            assert fork.id != call.id
+            assert started["session"]["input"] == []
+            assert started["session"]["instructions"] == "Be brief."
+            history = server.calls[fork.id].peer._core.history
+            assert history[0]["content"][0]["text"].startswith("I heard")
+        finally:
+            await fork.close()
+
+
+async def _offer(server):
+    client = LiveClient(server)
+    try:
+        return await client.offer()
+    finally:
+        await client.close()
+
+
+async def test_a_sideband_sees_the_last_events_and_steers():
+    """Statement 46: replay, sound of both sides, commands, an abrupt end and a graceful one."""
+    async with (
+        Emulator(seed=1) as server,
+        live_call(server) as call,
+        aiohttp.ClientSession() as http,
+    ):
+        url = f"{server.url}/live/sessions/{call.id}/attach"
+        async with (
+            http.ws_connect(url, headers=KEY) as abrupt,
+            http.ws_connect(f"{url}?graceful_close=true", headers=KEY) as graceful,
+        ):
+            first = await abrupt.receive_json()
+            assert first == call.events[0]
+            await abrupt.send_json({"type": "session.update", "session": {}, "event_id": "u"})
+            seen = await _until(graceful, "session.updated")
+            assert seen[-1]["client_event_id"] == "u"
+            sound = await _until(abrupt, "session.output_audio.delta")
+            assert sound[-1]["end_ms"] - sound[-1]["start_ms"] == 200
+            await graceful.send_json({"type": "session.close"})
+            await _until(graceful, "session.closed")
+            async with asyncio.timeout(5):
+                while not (abrupt.closed and graceful.closed):
+                    await asyncio.gather(abrupt.receive(), graceful.receive())
+            assert (abrupt.close_code, graceful.close_code) == (1006, 1000)
+        async with http.get(url, headers=KEY) as response:
+            assert response.status == 404
+
+
+async def _until(socket, kind):
+    events = []
+    async with asyncio.timeout(5):
+        while not events or events[-1]["type"] != kind:
+            events.append(await socket.receive_json())
+    return events
+
+
+async def test_an_offer_without_a_channel_and_a_client_that_vanishes():
+    """Statements 6 and 35: a sideband alone follows the session, and sees it being given up."""
+    options = LiveOptions(lost_after=0.5)
+    async with Emulator(seed=1, live=options) as server, aiohttp.ClientSession() as http:
+        client = LiveClient(server)
+        await client.connect(channel=False)
+        url = f"{server.url}/live/sessions/{client.id}/attach"
+        async with http.ws_connect(url, headers=KEY) as socket:
+            await _until(socket, "session.started")
+            await client.close()
+            events = await _until(socket, "session.closed")
+        assert events[-1]["reason"] == "connection_lost"
+        await eventually(lambda: server.calls[client.id].ended)
+
+
+@pytest.mark.parametrize(("kept", "wanted"), [("close", "closed"), ("drop", "open")])
+async def test_a_session_that_is_too_large_for_the_clients_channel(kept, wanted):
+    """Statement 11."""
+    async with Emulator(seed=1, live=LiveOptions(large_events=kept)) as server:
+        client = LiveClient(server)
+        try:
+            await client.connect({"instructions": "x" * 20_000}, largest=16_384)
+            await eventually(lambda: client.peer.connectionState == "connected")
+            await eventually(lambda: client.channel.readyState == wanted)
+            assert client.events == []
+        finally:
+            await client.close()

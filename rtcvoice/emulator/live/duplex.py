@@ -6,14 +6,16 @@ words while they are being said, and what a script says of the turn that is bein
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from rtcvoice.emulator.live.hearing import Known
 from rtcvoice.emulator.live.hub import Hub
 from rtcvoice.emulator.session.clips import Clip, Voice
+from rtcvoice.emulator.session.faults import SessionFaults
 from rtcvoice.emulator.session.outputs import Pcm
 from rtcvoice.emulator.session.persona import Context, Hearing, Persona
-from rtcvoice.emulator.session.plan import Call, Plan
+from rtcvoice.emulator.session.plan import Call, Failure, Plan
 from rtcvoice.emulator.session.recognition import best_beginning
 from rtcvoice.emulator.session.script import UNRECOGNISED, Scripted
 from rtcvoice.emulator.session.turn import Turn
@@ -32,9 +34,10 @@ _LEAST_SPEECH = 0.4  # seconds of unknown speech that get a transcript
 class Duplex:
     """One session's persona, which hears and answers at the same time."""
 
-    def __init__(self, persona: Persona, voice: Voice) -> None:
+    def __init__(self, persona: Persona, voice: Voice, faults: SessionFaults) -> None:
         self._persona = persona
         self._voice = voice
+        self._faults = faults
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -49,6 +52,8 @@ class Duplex:
     def anticipate(self, sound: Pcm) -> Known | None:
         """Return the words of speech that has begun so, if a script or a clip tells them."""
         turn = self.expected
+        if self._faults.transcription_fails:
+            return None
         if turn is None:
             match = best_beginning(sound, map(self._voice.clip, self._voice.user_clips()))
             return None if match is None else _known(match.clip, match.clip.text)
@@ -62,6 +67,8 @@ class Duplex:
     def recognise(self, sound: Pcm, seconds: float) -> Hearing:
         """Return the words of speech that has ended; unknown ones are told to be unknown."""
         heard = self._persona.hear(sound)
+        if self._faults.transcription_fails:
+            return replace(heard, transcription_fails=True)
         if heard.text is None and not heard.transcription_fails and seconds >= _LEAST_SPEECH:
             return Hearing(UNRECOGNISED)
         return heard
@@ -76,10 +83,24 @@ class Duplex:
             spoken=spoken,
             session=_as_session(hub),
         )
-        plan = self._persona.respond(context)
+        plan = self._faulty(self._persona.respond(context))
         if hub.settings["delegation"]["type"] == "client" and self._wants_work(plan, text):
             return Plan(delegates=True)
         return plan
+
+    def _faulty(self, plan: Plan) -> Plan:
+        """Return the answer with what the faults of the session do to every answer."""
+        faults = self._faults
+        failure, stalls = plan.failure, plan.stalls_after
+        if failure is None and faults.reply_error is not None:
+            failure = Failure(faults.reply_error, faults.reply_error_after)
+        return replace(
+            plan,
+            delay=plan.delay + faults.reply_delay,
+            failure=failure,
+            stalls_after=faults.reply_stalls_after if stalls is None else stalls,
+            lost=plan.lost or faults.reply_lost,
+        )
 
     def _wants_work(self, plan: Plan, text: str | None) -> bool:
         if isinstance(self._persona, Scripted) and self._persona.within:

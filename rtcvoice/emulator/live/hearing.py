@@ -48,7 +48,7 @@ class Known:
 class Listener(Protocol):
     """Who is told of the user's speech, and knows the words."""
 
-    def anticipate(self, sound: Pcm) -> Known | None:
+    def anticipate(self, sound: Pcm, seconds: float) -> Known | None:
         """Return the words of speech that has begun so, if they can be known."""
         ...
 
@@ -141,8 +141,9 @@ class Ear:
     def frame(self, clock_ms: int) -> None:
         """Do what is due at the end of a frame."""
         if self._speech is not None:
-            self._anticipate(self._speech, clock_ms)
-            self._listener.user_speaks((clock_ms - self._speech.begin_ms) / 1000)
+            spoken = (clock_ms - self._speech.begin_ms - self._detector.silent_ms) / 1000
+            self._anticipate(self._speech, clock_ms, spoken)
+            self._listener.user_speaks(spoken)
         late = 0 if self._hub.instant else self._hub.options.hearing_delay * 1000
         while self._pending and self._pending[0].start_ms + FRAME_MS + late <= clock_ms:
             text, start_ms = self._pending.popleft()
@@ -152,9 +153,9 @@ class Ear:
             )
             self._on_delta(kind, sent, text)
 
-    def _anticipate(self, speech: _Speech, clock_ms: int) -> None:
+    def _anticipate(self, speech: _Speech, clock_ms: int, seconds: float) -> None:
         if speech.known is None and clock_ms - speech.begin_ms < _LATEST_GUESS:
-            speech.known = self._listener.anticipate(speech.whole())
+            speech.known = self._listener.anticipate(speech.whole(), seconds)
             if speech.known is not None:
                 speech.words = spread(speech.known.text, speech.known.seconds)
         said = [word for word in speech.words if speech.begin_ms + word[1] < clock_ms]

@@ -13,7 +13,8 @@ from enum import Enum, auto
 from rtcvoice.emulator.live.hub import Hub
 from rtcvoice.emulator.live.mind import Mind
 from rtcvoice.emulator.live.usage import Usage
-from rtcvoice.emulator.session.outputs import Close, StopAudio
+from rtcvoice.emulator.session.agenda import Timer
+from rtcvoice.emulator.session.outputs import Close
 from rtcvoice.emulator.session.schema import RequestError
 
 __all__ = ["Life", "LiveState"]
@@ -68,6 +69,7 @@ class Life:
         self._close_event: str | None = None
         self._close_asked = 0.0
         self._lost_at: float | None = None
+        self._gives_up: Timer | None = None
 
     def begin(self) -> bool:
         """Become active; False if that was before, or cannot be."""
@@ -111,7 +113,13 @@ class Life:
             self._hub.outbox.put(Close("client_left"))
         elif self._lost_at is None:
             self._lost_at = self._hub.wall.now
-            self._hub.wall.after(self._hub.options.lost_after, self._give_up)
+            self._gives_up = self._hub.wall.after(self._hub.options.lost_after, self._give_up)
+
+    def client_back(self) -> None:
+        """Go on: the client was not gone after all."""
+        self._lost_at = None
+        if self._gives_up is not None:
+            self._gives_up.cancel()
 
     def _give_up(self) -> None:
         if self._lost_at is not None and self.state is not LiveState.CLOSED:
@@ -147,8 +155,7 @@ class Life:
             if at_once:
                 self._hub.outbox.put(Close(leaves))
             return
-        if self._mind.speaker.busy:
-            self._hub.outbox.put(StopAudio())
+        self._mind.speaker.stop()
         self._go(LiveState.CLOSED)
         self._hub.outbox.send(
             "session.closed",

@@ -7,7 +7,7 @@ from rtcvoice.emulator.live.decisions import Decisions
 from rtcvoice.emulator.live.delegations import Delegations
 from rtcvoice.emulator.live.duplex import Duplex
 from rtcvoice.emulator.live.hearing import Ear, Known
-from rtcvoice.emulator.live.hub import FRAME_MS, Hub, message
+from rtcvoice.emulator.live.hub import Hub, message
 from rtcvoice.emulator.live.speaker import Speaker, Utterance
 from rtcvoice.emulator.live.usage import Usage
 from rtcvoice.emulator.session.outputs import Event, Pcm
@@ -43,7 +43,8 @@ class Mind:
         self.warnings: list[str] = []
         self.wants_pause = False
         """Whether a script has asked for a pause; whoever pauses resets it."""
-        self._both_ms = 0  # for how long user and model have been speaking at the same time
+        self.expires = False
+        """Whether a script has the session end when the answer was said."""
         self._hummed = False
         self._aside = False
         self._owed: Hearing | None = None
@@ -91,17 +92,19 @@ class Mind:
 
     # ---- the ear reports
 
-    def anticipate(self, sound: Pcm) -> Known | None:
+    def anticipate(self, sound: Pcm, seconds: float) -> Known | None:
         """Return the words of speech that has begun so (Listener)."""
+        if self._is_noise(seconds):
+            return None
         return self._duplex.anticipate(sound)
 
     def user_speaks(self, seconds: float) -> None:
         """Give way to the user, or say something beside what the user says (Listener)."""
         turn = self._duplex.expected
         aside = None if turn is None else turn.backchannel
-        if self.speaker.speaking and not aside:
-            self._both_ms += FRAME_MS
-            if self.speaker.yields and self._both_ms >= self._hub.options.yield_after * 1000:
+        if self.speaker.speaking and self.speaker.yields and not aside:
+            both = min(seconds, self.speaker.seconds)
+            if both >= self._hub.options.yield_after:
                 self.speaker.stop()
         if isinstance(aside, str) and not self._hummed and seconds >= _BACKCHANNEL_AFTER:
             self._hummed = True
@@ -113,15 +116,21 @@ class Mind:
 
         A script may say that it is an acknowledgement.
         """
-        turn = self._duplex.expected
-        aside = turn is not None and turn.backchannel is True
-        short = self.speaker.speaking and seconds < self._hub.options.yield_after
-        self._both_ms = 0
-        if short and not aside:
+        if self._is_noise(seconds):
             return None
         self._hummed = False
-        self._aside = aside
+        self._aside = self._is_aside
         return self._duplex.recognise(sound, seconds)
+
+    @property
+    def _is_aside(self) -> bool:
+        turn = self._duplex.expected
+        return turn is not None and turn.backchannel is True
+
+    def _is_noise(self, seconds: float) -> bool:
+        """Whether so short a sound beside the model's words counts for nothing."""
+        short = self.speaker.speaking and seconds < self._hub.options.yield_after
+        return short and not self._is_aside
 
     def user_stopped(self, heard: Hearing) -> None:
         """Answer, or when the model has finished what it says (Listener)."""
@@ -157,6 +166,7 @@ class Mind:
             self._hub.error(RequestError(plan.failure.code, plan.failure.words))
         for say in says:
             self._speak(say, plan)
+        self.expires = self.expires or plan.expires
         if (calls and owner == "responses") or plan.delegates:
             work = Plan(tuple(calls), plan.delay, plan.failure) if calls else plan.then or Plan()
             self.delegations.begin(work, acknowledged=bool(says))

@@ -51,6 +51,7 @@ class LivePeer(Peer):
         self._options = options
         self._failures = LiveFailures()
         self._packet_at = float("-inf")
+        self._lost = False
         self._channel = self._live_channel = LiveChannel(
             on_text=self._receive_untrusted,
             on_close=self._left,
@@ -123,11 +124,21 @@ class LivePeer(Peer):
             self._guarded(self._core.receive_audio, heard)
 
     def _left(self) -> None:
-        self._guarded(self._core.client_lost)
+        if self._peer.connectionState == "connecting":  # its client never came
+            self.end()
+        elif not self._lost:
+            self._lost = True
+            self._guarded(self._core.client_lost)
+
+    def _alive(self, size: int) -> None:
+        super()._alive(size)
+        if self._lost and self._peer.connectionState == "connected":
+            self._lost = False
+            self._guarded(self._core.client_back)
 
     def _may_be_without_media(self) -> bool:
-        """A session whose client never came is given up as any other is."""
-        return super()._may_be_without_media() and not self._core.finished
+        """Whether silence is no sign any more: that the client is gone is known."""
+        return self._lost or super()._may_be_without_media()
 
     def _carry_out(self, outputs: Iterable[LiveOutput]) -> None:
         for output in outputs:

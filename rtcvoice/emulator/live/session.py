@@ -93,7 +93,7 @@ class LiveSession:
         for each in settings["input"]:
             self._hub.items.append(message(each["role"], each["content"][0]["text"]))
         self._usage = Usage(self._hub)
-        self._duplex = Duplex(persona or Assistant(voice), voice)
+        self._duplex = Duplex(persona or Assistant(voice), voice, faults)
         self._mind = Mind(self._hub, self._duplex, self._usage)
         self._fixture = Fixture(self._hub)
         self._idle = Idle(self._hub)
@@ -239,6 +239,11 @@ class LiveSession:
         self._at(now)
         self._life.client_lost()
 
+    def client_back(self, now: float) -> None:
+        """Note that the client that seemed to be gone is there."""
+        self._at(now)
+        self._life.client_back()
+
     # ---- time
 
     def _at(self, now: float) -> None:
@@ -268,6 +273,8 @@ class LiveSession:
         if clock_ms == FRAME_MS:
             self._mind.started()
         self._mind.frame(clock_ms)
+        if self._mind.expires and not self._mind.speaker.busy:
+            self._life.expire()
         self._usage.tell_when_due()
         ear, speaker = self._mind.ear, self._mind.speaker
         since = max(ear.quiet_since_ms, speaker.quiet_since_ms)

@@ -89,6 +89,13 @@ class Speaker:
         return self._running is not None or bool(self._waiting)
 
     @property
+    def seconds(self) -> float:
+        """For how long what is being said has been heard."""
+        if self._running is None:
+            return 0.0
+        return max(0, self._hub.clock_ms - self._running.sound_ms) / 1000
+
+    @property
     def yields(self) -> bool:
         """Whether what is being said stops when the user talks over it."""
         own = None if self._running is None else self._running.said.yields

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from rtcvoice.emulator.session.checking import Options, guess
 from rtcvoice.errors import ConfigError
-from rtcvoice.events import SERVER_EVENTS
+from rtcvoice.events import SERVER_EVENTS, live
 
 __all__ = ["SessionEnd", "SessionFaults"]
 
@@ -84,7 +84,8 @@ class SessionFaults(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        known = [*SERVER_EVENTS, *live.SERVER_EVENTS]
         for pattern in self.leave_out:
-            if not fnmatch.filter(SERVER_EVENTS, pattern):
-                hint = guess(pattern, SERVER_EVENTS)
+            if not fnmatch.filter(known, pattern):
+                hint = guess(pattern, known)
                 raise ConfigError(f"leave_out: no event is called {pattern!r}", hint=hint)

@@ -108,6 +108,11 @@ class VoiceActivity:
         """Milliseconds of input audio since the session began."""
         return self.position * 1000 // RATE_HZ
 
+    @property
+    def silent_ms(self) -> int:
+        """For how long a turn that is going on has been silent."""
+        return self._unvoiced * FRAME_MS
+
     def process(self, samples: Pcm) -> Iterator[SpeechStarted | SpeechStopped]:
         """Take audio of any length; yield what is found in it. TO BE EXHAUSTED by the caller."""
         taken = 0
