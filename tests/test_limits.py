@@ -157,6 +157,29 @@ def test_the_accounts_watch_time_by_themselves() -> None:
     run(main())
 
 
+def test_the_accounts_look_for_silence_by_themselves() -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        idle = False
+        fixture = Fixture(limits=Limits(idle=20), is_idle=lambda: idle, clock=loop.time)
+        fixture.accounts.begin()
+        await asyncio.sleep(100)
+        idle = True
+        await asyncio.sleep(19)
+        assert names(fixture.told) == [("near", "idle")]
+        idle = False
+        await asyncio.sleep(5)
+        idle = True
+        await asyncio.sleep(19)
+        assert names(fixture.told) == [("near", "idle")] * 2
+        assert fixture.reached == []
+        await asyncio.sleep(4)
+        assert names(list(fixture.reached)) == [("reached", "idle")]
+        await fixture.accounts.aclose()
+
+    run(main())
+
+
 def test_tokens_and_cost_are_checked_when_a_response_is_over() -> None:
     async def main() -> None:
         fixture = Fixture(limits=Limits(tokens=1000, cost=1.0))

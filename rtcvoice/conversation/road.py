@@ -6,8 +6,7 @@
           -> what is final -> turn streams
 
 All that is known is in the pure `ConversationState`; this is its clock and its sender. After every
-event, and at the time it asks for, what is due is sent: in `send`, the one place where a command
-leaves. The leg may be exchanged for another, and everything else stays.
+event, and when it asks for it, what is due is sent, by `send` alone. Its leg may be exchanged.
 """
 
 from __future__ import annotations
@@ -111,6 +110,7 @@ class CallConversation(ConversationView, ConversationOfTools):
             model=model,
             limits=limits,
             price=price,
+            is_idle=lambda: not self.talking and self.state.is_idle(clock()),
             clock=clock,
         )
         self.talking = False

@@ -28,6 +28,9 @@ __all__ = ["Accounts", "check_limits"]
 
 logger = logging.getLogger(__name__)
 
+IDLE_LOOK = 2.0
+"""Seconds between two looks whether all is idle, where a limit says that it matters."""
+
 
 def check_limits(model: str, limits: Limits | None, price: ModelPrice | None) -> None:
     """Raise ConfigError for limits or a price that are none, or that can have no effect."""
@@ -54,7 +57,8 @@ class Accounts:
     """The accounts of one call. Event loop only.
 
     `publish` tells the user of an event; `reached` brings about the end when a limit is reached;
-    `output` is listened to for the first sound of an answer.
+    `output` is listened to for the first sound of an answer; `is_idle` tells whether nobody speaks
+    and nothing is being done.
     """
 
     def __init__(
@@ -66,6 +70,7 @@ class Accounts:
         model: str,
         limits: Limits | None = None,
         price: ModelPrice | None = None,
+        is_idle: Callable[[], bool] = lambda: False,
         clock: Callable[[], float] = clock.now,
     ) -> None:
         check_limits(model, limits, price)
@@ -81,6 +86,8 @@ class Accounts:
         self._watch = LimitWatch(limits or Limits())
         self._timer: asyncio.TimerHandle | None = None
         self._listening: asyncio.Task[None] | None = None
+        self._is_idle = is_idle
+        self._idle_since: float | None = None
         self._ended = False
         self._warned = False
 
@@ -172,13 +179,29 @@ class Accounts:
         self._warn_untold()
         cost = used.most_cost + self._untold.cost_range(used.price)[1]
         tokens = used.tokens.total + self._untold.total
-        for event in self._watch.check(now, cost=cost, tokens=tokens):
+        for event in self._watch.check(now, cost=cost, tokens=tokens, idle_since=self._idle(now)):
             self._publish(event)
             if isinstance(event, LimitReached):
                 self._reached(event)
-        if (when := self._watch.next_check()) is not None and not self._ended:
+        when = self._watch.next_check()
+        if self._watches_silence and not self._ended:
+            # Speech may end, and a tool begin, without any event.
+            when = min(when if when is not None else now + IDLE_LOOK, now + IDLE_LOOK)
+        if when is not None and not self._ended:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(max(0.0, when - now), self._check)
+
+    @property
+    def _watches_silence(self) -> bool:
+        return self._limits is not None and not isinstance(self._limits.idle, str | None)
+
+    def _idle(self, now: float) -> float | None:
+        """Return from when on all has been idle, as far as was looked; None if it is not."""
+        if not self._watches_silence or not self._is_idle():
+            self._idle_since = None
+        elif self._idle_since is None:
+            self._idle_since = now
+        return self._idle_since
 
     def _warn_untold(self) -> None:
         limits = self._limits
