@@ -123,6 +123,7 @@ if TYPE_CHECKING:
         UserStarted,
         UserStopped,
     )
+    from rtcvoice.live.delegations import DelegatedWork
     from rtcvoice.playout.file import FileSink
     from rtcvoice.playout.pipe import PipeSink
     from rtcvoice.playout.sink import Discard, HeadlessSink, Sink
@@ -140,6 +141,7 @@ if TYPE_CHECKING:
         TokenUrl,
     )
     from rtcvoice.rest.ice_servers import IceServer
+    from rtcvoice.rest.session_url import SessionUrl
     from rtcvoice.sound.samples import Block, Samples
     from rtcvoice.stats import CallStats, DeviceStats
     from rtcvoice.telemetry.options import Telemetry
@@ -163,6 +165,7 @@ __all__ = [
     "ConcurrencyError",
     "ConfigError",
     "CredentialsError",
+    "DelegatedWork",
     "Delegation",
     "Device",
     "DeviceChange",
@@ -214,6 +217,7 @@ __all__ = [
     "RtcVoiceError",
     "Samples",
     "ServerError",
+    "SessionUrl",
     "SignalingError",
     "Silence",
     "Sink",
@@ -270,6 +274,7 @@ _MODULE_OF = {
     "ConcurrencyError": "rtcvoice.errors",
     "ConfigError": "rtcvoice.errors",
     "CredentialsError": "rtcvoice.errors",
+    "DelegatedWork": "rtcvoice.live.delegations",
     "Delegation": "rtcvoice.events.local",
     "Device": "rtcvoice.device.device",
     "DeviceChange": "rtcvoice.events.local",
@@ -320,6 +325,7 @@ _MODULE_OF = {
     "RtcVoiceError": "rtcvoice.errors",
     "Samples": "rtcvoice.sound.samples",
     "ServerError": "rtcvoice.errors",
+    "SessionUrl": "rtcvoice.rest.session_url",
     "SignalingError": "rtcvoice.errors",
     "Silence": "rtcvoice.capture.source",
     "Sink": "rtcvoice.playout.sink",

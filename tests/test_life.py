@@ -56,6 +56,9 @@ class FakeCall:
     def detach(self, reason: CallEnded) -> None:
         self.happened.append("detach")
 
+    def farewell(self, reason: CallEnded, timeout: float) -> None:
+        return None
+
     def why_lost(self, error: TransportError) -> TransportError:
         return error
 

@@ -21,7 +21,8 @@ from test_signaling import serving
 
 from rtcvoice import ApiKeyFile, ConfigError, CredentialsError, SignalingError, TokenUrl
 from rtcvoice.token_server.rate_limit import RequestLimit, household
-from rtcvoice.token_server.server import TokenServer, session_options
+from rtcvoice.token_server.server import TokenServer
+from rtcvoice.token_server.session_file import session_options
 
 PAGE = "https://app.example"
 CLIENT_KEY = "client-key-4711"

@@ -10,11 +10,13 @@ import asyncio
 import contextvars
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Never, Unpack
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING, Never, Unpack, cast
 
 from rtcvoice.call.finishing import wait_finished
 from rtcvoice.call.legs import LegFacts
 from rtcvoice.call.life import CallState, Life
+from rtcvoice.call.live_verbs import LiveVerbs, only_live
 from rtcvoice.call.message import Clip, Image, message_items
 from rtcvoice.call.roads import Roads
 from rtcvoice.call.timings import Timings
@@ -38,11 +40,14 @@ from rtcvoice.playout.tee import BlockStream
 from rtcvoice.stats import CallStats
 from rtcvoice.system.public import public
 
+if TYPE_CHECKING:
+    from rtcvoice.conversation.road import CallConversation
+
 __all__ = ["Call"]
 
 
 @public
-class Call(EventVerbs):
+class Call(EventVerbs, LiveVerbs):
     """A call in progress; made by `rtcvoice.connect`. For use on its event loop only.
 
     Iterating over it yields the server's events from then on. Once the call has ended by itself,
@@ -52,8 +57,9 @@ class Call(EventVerbs):
     def __init__(self, roads: Roads, life: Life, timings: Timings) -> None:
         super().__init__(roads.conversation.dispatcher)
         self._roads = roads
-        self._conversation = roads.conversation
-        self._requests = roads.conversation.requests
+        # Of GPT-Live it is another; then every verb that needs this one is a `LiveCall`'s.
+        self._conversation = cast("CallConversation", roads.conversation)
+        self._requests = self._conversation.requests
         self._life = life
         self._after_noise = AfterNoise(self._conversation, self._conversation.dispatcher.publish)
         self._goodbye: asyncio.Task[None] | None = None
@@ -205,6 +211,14 @@ class Call(EventVerbs):
         conversation. Raises ConfigError, ServerError, TransportError when nothing comes.
         """
         return await self._requests.respond_to((), commands.response_params({**overrides}))
+
+    def fork(self, **options: object) -> AbstractAsyncContextManager[Call]:
+        """Return a call that goes on from the end of this one, knowing all of it; GPT-Live only.
+
+        `async with call.fork() as another`. This call has to be over, and begun with `store=True`.
+        `options` are added to those that it was begun with. Raises ConfigError.
+        """
+        raise only_live("fork", "connect(history=call.history) goes on from here")
 
     async def interrupt(self) -> None:
         """Stop the answer: nothing more of it is heard from the next 10 ms on.

@@ -18,9 +18,18 @@ from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import fields
 from os import PathLike
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Never
+from typing import TYPE_CHECKING, Any, Unpack
 
 from rtcvoice.call.connecting import first_failure, made_ready
+from rtcvoice.call.dialects import (
+    bring_in,
+    call_of,
+    check_guards,
+    conversation_for,
+    for_call,
+    rescue_for,
+    with_history,
+)
 from rtcvoice.call.ends import Default, Ends
 from rtcvoice.call.facts import CallReady, FactListener
 from rtcvoice.call.imports import (
@@ -49,6 +58,7 @@ from rtcvoice.call.when_given import (
 )
 from rtcvoice.capture.source import Source
 from rtcvoice.config.call_config import DEFAULT_MODEL, CallConfig
+from rtcvoice.config.dialect import config_for
 from rtcvoice.config.session_fields import UNSET, Unset
 from rtcvoice.errors import CallEnded, ConfigError, TransportError
 from rtcvoice.playout.sink import Sink
@@ -60,11 +70,11 @@ from rtcvoice.system.waiting import wait_done
 
 if TYPE_CHECKING:
     from rtcvoice.call.call import Call
-    from rtcvoice.call.roads import CallLeg, Roads
+    from rtcvoice.call.roads import AnyConversation, CallLeg, Roads
+    from rtcvoice.config.dialect import LiveOptions
     from rtcvoice.conversation.accounts.limits import Limits
     from rtcvoice.conversation.accounts.prices import ModelPrice
     from rtcvoice.conversation.listening.guards import Guard
-    from rtcvoice.conversation.road import CallConversation
     from rtcvoice.conversation.tools.toolset import ToolSet
     from rtcvoice.recording.options import Recording
     from rtcvoice.telemetry.options import Telemetry
@@ -101,8 +111,15 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
         call is ready.
         tools: functions that the model may call, plain or async, with typed parameters, and dicts
         as in the API; a `ToolSet` of them has options.
+    GPT-Live (model="gpt-live-1.1", or api="live" for a deployment of it):
+        backend, on_delegation: who does the work that the voice hands on: the text model that has
+        `tools`, or your function (see `DelegatedWork`). delegation, triggers, data_channel: as the
+        API has them. standby: seconds of silence after which the model pauses. acknowledge_after:
+        seconds of work after which it is asked to say that it takes a moment. store: keep a
+        recording, which `call.fork()` needs. What it lacks raises ConfigError, with what takes its
+        place; see the guide of rtcvoice/live.
     Bounds:
-        limits: `Limits(cost=, seconds=, tokens=)`, warned of and then hung up at.
+        limits: `Limits(cost=, seconds=, tokens=, idle=)`, warned of and then hung up at.
         price: a `ModelPrice`, where the model's own is not known or not what is paid.
         guards: what reads along while the model speaks, and may stop it: `Guard(check)`.
         reconnect: how the call goes on when its connection is lost, or the server's time for it is
@@ -117,7 +134,7 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
         project, safety_identifier; direct=True posts offer and session in one request with the
         key instead of minting a token first. credentials is an ApiKey, EphemeralToken, ApiKeyFile,
         TokenUrl, AzureApiKey, EntraToken, or a function, plain or async, that returns a key or
-        token; it is asked for every call.
+        token; it is asked for every call. For GPT-Live a SessionUrl in place of a token.
     Network:
         proxy (for HTTP, and for media by TCP; or HTTPS_PROXY), ca_file (trusted in addition; or
         SSL_CERT_FILE),
@@ -181,15 +198,16 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
         connect_timeout: float = 10.0,
         liveness_timeout: float = 10.0,
         close_timeout: float = 5.0,
-        **unknown: Never,
+        **live: Unpack[LiveOptions],
     ) -> None:
         given = locals()
-        options = {f.name: given[f.name] for f in fields(CallConfig)} | unknown
+        options = {f.name: given[f.name] for f in fields(CallConfig)} | live
         self._tools = None if tools is None else tool_set(tools)
         options["tools"] = UNSET if self._tools is None else self._tools.definitions
-        self._config = config = CallConfig.from_options(
-            {name: value for name, value in options.items() if value is not UNSET}
-        )
+        config = config_for({name: v for name, v in options.items() if v is not UNSET})
+        self._config, self._history = config, history_items(history)
+        if config.is_live:
+            self._config, self._history = with_history(config, self._history)
         if config.is_silent:  # nobody will be heard; and who writes does not want to be overheard
             sink = None if sink is Default.DEVICE else sink
             writes = source is Default.DEVICE and config.type == "realtime"
@@ -203,7 +221,7 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
             )
         self._reconnect = reconnect
         self._limits, self._price, self._guards = limits, price, given_guards(guards)
-        self._history = history_items(history)
+        check_guards(config, self._guards)
         self._ends = Ends(
             default_microphone() if source is Default.DEVICE else source,
             default_speaker() if sink is Default.DEVICE else sink,
@@ -276,8 +294,6 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
             raise connecting.too_late() from exc
         timings.total = clock.now() - begun
         logger.info("= connected in %.0f ms, call %s", timings.total * 1000, roads.leg.call_id)
-        from rtcvoice.call.call import Call  # late: see call/imports.py
-
         roads.begin()
         if are_imported(FOR_SOUND):
             self._start(roads, life)
@@ -286,14 +302,12 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
             roads.starting = asyncio.create_task(late, name="rtcvoice beginning of the sound")
         if facts:
             facts.tell(CallReady(time=facts.now(), timings=timings.as_dict()))
-        return Call(roads, life, timings)
+        return call_of(self._config, roads, life, timings)
 
     def _start(self, roads: Roads, life: Life) -> None:
-        from rtcvoice.call.reconnecting import Reconnector
-
-        roads.start(remember=self._reconnect is not None)
+        roads.start(remember=self._reconnect is not None and not self._config.is_live)
         if self._reconnect is not None:
-            life.outlive(Reconnector(self._reconnect, self._config, roads, life))
+            life.outlive(rescue_for(self._reconnect, self._config, roads, life))
 
     async def _start_late(self, roads: Roads, life: Life) -> None:
         """Start in a process that has never played: what is needed for it is imported first."""
@@ -317,18 +331,16 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
                 leg = side_by_side.create_task(_run(connecting))
                 side_by_side.create_task(self._open_ends(connecting, timings))
             from rtcvoice.call.roads import Output, Roads  # late: see call/imports.py
-            from rtcvoice.conversation.road import CallConversation
             from rtcvoice.playout.player import Player
 
             player = Player(self._ends.sink.rate)  # known only now
-            conversation = CallConversation(
+            conversation = conversation_for(
+                self._config,
                 Output(player, self._ends),
-                model=self._config.model,
                 tools=tool_set(self._tools),
                 limits=self._limits,
                 price=self._price,
                 guards=self._guards,
-                clock=clock.of_loop(asyncio.get_running_loop()),
             )
             conversation.tools.on_start = facts.on_tool
             return Roads(self._ends, player, conversation, leg.result(), facts)
@@ -344,12 +356,13 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
             if not are_imported(FOR_OFFER + FOR_CALL + FOR_SOUND):
                 await connecting.offered.wait()  # nothing may keep the first request waiting
                 by_socket = isinstance(connecting, SocketConnecting)
-                await imported(FOR_CALL + FOR_SOUND if by_socket else FOR_CALL)
+                needed = for_call(self._config)
+                await imported(needed + FOR_SOUND if by_socket else needed)
             await self._ends.open()
 
     async def _make_ready(
         self,
-        conversation: CallConversation,
+        conversation: AnyConversation,
         life: Life,
         connecting: AnyConnecting,
         timings: Timings,
@@ -361,7 +374,7 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
                 await life.unless_ended(conversation.ready(changes))
             if self._history:
                 with timings.stage("history"):
-                    await life.unless_ended(conversation.requests.add_history(self._history))
+                    await life.unless_ended(bring_in(conversation, self._history))
         except BaseException as exc:
             life.request_end(CallEnded("connecting failed", normal=False))
             await wait_done(asyncio.create_task(life.aclose()))

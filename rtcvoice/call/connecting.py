@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
 from rtcvoice.call.imports import FOR_OFFER, begin_importing, imported
@@ -69,6 +69,9 @@ class Connecting:
     Raises CredentialsError when there is no key to connect with.
     """
 
+    signaling_class: ClassVar[type[Signaling]] = Signaling
+    """What speaks to the server by REST."""
+
     def __init__(
         self,
         config: CallConfig,
@@ -97,7 +100,7 @@ class Connecting:
             relay_only=config.ice_transport_policy == "relay",
             tls=partial(tls_context, config.ca_file),
         )
-        self._signaling = Signaling(
+        self._signaling = self.signaling_class(
             base_url=config.base_url,
             credentials=config.credentials_source(),
             headers=config.headers,

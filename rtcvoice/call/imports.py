@@ -3,6 +3,7 @@
     FOR_OFFER   aiortc and what is built on it: while the token travels; the offer waits for it
     FOR_SOCKET  the same where the call goes over a WebSocket
     FOR_CALL    the conversation and the call: while the offer travels
+    FOR_LIVE    what a call of GPT-Live has in place of that, beside it
     FOR_SOUND   numpy and what plays and encodes: when the call is ready, before the first block
 
 The event loop goes on meanwhile. All imports take turns, in the order in which they were asked for:
@@ -20,6 +21,7 @@ from rtcvoice.system.threads import in_thread
 
 __all__ = [
     "FOR_CALL",
+    "FOR_LIVE",
     "FOR_OFFER",
     "FOR_SOCKET",
     "FOR_SOUND",
@@ -31,6 +33,7 @@ __all__ = [
 FOR_OFFER = ("rtcvoice.wire.leg", "rtcvoice.capture.track")
 FOR_SOCKET = ("rtcvoice.wire.websocket_leg", "rtcvoice.capture.event_track")
 FOR_CALL = ("rtcvoice.call.roads", "rtcvoice.call.call")
+FOR_LIVE = ("rtcvoice.live.road", "rtcvoice.call.live_call")
 FOR_SOUND = (
     *("numpy", "rtcvoice.sound.opus", "rtcvoice.sound.resampler", "rtcvoice.playout.engine"),
     "rtcvoice.call.reconnecting",

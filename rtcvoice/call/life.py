@@ -34,6 +34,9 @@ __all__ = ["TRANSITIONS", "CallState", "Life", "Rescue", "close_within"]
 logger = logging.getLogger(__name__)
 
 
+FAREWELL_SLACK = 0.1
+"""Seconds beyond its timeout that parting in due form gets to end by itself."""
+
 CANCEL_TIMEOUT = 1.0
 """Seconds that a closing which is too slow gets to react to its cancellation."""
 
@@ -215,6 +218,8 @@ class Life:
     async def _close(self) -> None:
         assert self.end is not None
         self._become(CallState.CLOSING)
+        if (farewell := self._roads.farewell(self.end, self._close_timeout)) is not None:
+            await close_within(self._close_timeout + FAREWELL_SLACK, farewell, clock=self._clock)
         try:
             self._roads.end(self.end)
         except Exception as exc:

@@ -17,6 +17,7 @@ import logging
 import random
 from collections.abc import Callable
 from contextlib import suppress
+from typing import cast
 
 from rtcvoice.call.attempt import drop, in_time, told
 from rtcvoice.call.beside import Beside, while_up
@@ -32,6 +33,7 @@ from rtcvoice.call.timings import Timings
 from rtcvoice.call.ways import AnyConnecting, connecting_for
 from rtcvoice.config.call_config import CallConfig
 from rtcvoice.conversation.moving import Move
+from rtcvoice.conversation.road import CallConversation
 from rtcvoice.errors import (
     CallEnded,
     RtcVoiceError,
@@ -88,7 +90,8 @@ class Reconnector:
         self._config = config
         self._roads = roads
         self._life = life
-        self._publish = roads.conversation.dispatcher.publish
+        self._talk = cast(CallConversation, roads.conversation)  # not of GPT-Live
+        self._publish = self._talk.dispatcher.publish
         self._clocks = Clocks.of_loop(asyncio.get_running_loop())
         self._attempts = Attempts(options, chance=chance)
         self._turns = SpokenTurns(roads.feed.memory, roads.conversation.dispatcher)
@@ -116,7 +119,7 @@ class Reconnector:
 
     def outlives(self, error: TransportError) -> bool:
         """Whether the call goes on after this loss: not when the server hung up in due form."""
-        talk = self._roads.conversation
+        talk = self._talk
         if talk.complaint is not None and talk.complaint.code in FATAL_CODES:
             return False
         if not isinstance(error, ConnectionLost) or not error.by.clean:
@@ -213,7 +216,7 @@ class Reconnector:
             self._config,
             Timings(),
             last_route=self._roads.legs[-1].route,
-            session_updates=self._roads.conversation.session_updates,
+            session_updates=self._talk.session_updates,
             tcp_timeout=tcp_timeout,
             on_answered=self._network_is_back,
         )
@@ -249,7 +252,7 @@ class Reconnector:
             async with asyncio.timeout(timeout):
                 leg = await connecting.run()
                 move = Move(
-                    self._roads.conversation,
+                    self._talk,
                     self._roads.telling.sending(leg),
                     kept_audio=self._turns.kept,
                     max_items=self._options.max_replay_items,
@@ -310,7 +313,7 @@ class Reconnector:
     def _may_leave(self, now: float) -> bool:
         """Whether this is the moment; not while the user has just begun to speak."""
         speaks = self._turns.begins and now < self._time.ends_at - NEAR_EXPIRY
-        return self._time.may_leave(now, self._roads.conversation) and not speaks
+        return self._time.may_leave(now, self._talk) and not speaks
 
     def _exchange(self, leg: CallLeg, move: Move) -> None:
         now, lost = self._clocks.elapsed(), self._loss is not None
@@ -337,7 +340,7 @@ class Reconnector:
 
         Of a leg that is left at a quiet moment that is what the server has not judged yet.
         """
-        talk = self._roads.conversation
+        talk = self._talk
         since = talk.unconfirmed_since
         if not lost and talk.is_quiet:
             since = max(since, self._clocks.awake() - NOT_JUDGED)
@@ -358,7 +361,7 @@ class Reconnector:
         self._doubt.watch(leg)
         return LegTime(
             began=self._clocks.elapsed(),
-            expires_at=self._roads.conversation.session.expires_at,
+            expires_at=self._talk.session.expires_at,
             server_time=leg.server_time,
             renew_after=self._options.renew_after,
         )

@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from rtcvoice.call.ends import Ends
 from rtcvoice.call.legs import LegFacts, added
@@ -35,7 +36,13 @@ from rtcvoice.stats import CallStats, TransportStats, UplinkStats
 from rtcvoice.system import sleep
 from rtcvoice.system.waiting import wait_done
 
-__all__ = ["CallLeg", "Output", "Roads"]
+if TYPE_CHECKING:
+    from rtcvoice.live.road import LiveConversation
+
+__all__ = ["AnyConversation", "CallLeg", "Output", "Roads"]
+
+AnyConversation: TypeAlias = "CallConversation | LiveConversation"
+"""The third road, of either API."""
 
 logger = logging.getLogger(__name__)
 
@@ -95,7 +102,7 @@ class Roads:
         self,
         ends: Ends,
         player: Player,
-        conversation: CallConversation,
+        conversation: AnyConversation,
         leg: CallLeg,
         facts: Facts,
     ) -> None:
@@ -113,6 +120,7 @@ class Roads:
         ends.on_change = conversation.dispatcher.publish
         self._facts = facts
         self.telling = Telling(facts, conversation, player, figures=self._figures)
+        player.on_peak = conversation.heard
         self._join(leg)
         conversation.attach(self.telling.sending(leg), self._ear_for(leg))
         receive = self.telling.receiving(leg, conversation.receive)
@@ -180,6 +188,8 @@ class Roads:
     def _join(self, leg: CallLeg) -> None:
         self.leg = leg
         leg.track.muted = self._muted
+        if not leg.audio_in_events:
+            leg.track.on_peak = self.conversation.sent_sound
         began = self._elapsed() - self._began if self._legs else 0.0
         self._legs.append(LegFacts(id=leg.call_id, began=began))
         self.telling.leg_up(leg)
@@ -189,7 +199,7 @@ class Roads:
         if not leg.audio_in_events:
             self.player.play_packets()
             return None
-        leg.track.encoding = lambda: self.conversation.state.input_format
+        leg.track.encoding = lambda: self.conversation.input_format
         return self.player.play_speech()
 
     def _leg_ended(self, why: str) -> None:
@@ -254,6 +264,21 @@ class Roads:
                 await asyncio.sleep(self.player.stats.jitter_buffer_target_delay + PLAYED_OUT)
 
     # -- the end: what a `Life` needs -------------------------------------------------------------
+
+    def farewell(self, reason: CallEnded, timeout: float) -> Coroutine[Any, Any, None] | None:
+        """Return what parts from the server in due form, while the leg is up.
+
+        None where its API has no such form, or nobody is there.
+        """
+        goodbye = self.conversation.goodbye
+        if goodbye is None or self.is_lost or self.leg.lost.done():
+            return None
+        self.player.flush()
+        return self._part(goodbye(self.leg.lost, timeout))
+
+    async def _part(self, goodbye: Coroutine[Any, Any, bool]) -> None:
+        if await goodbye:
+            self.leg.is_over()
 
     def why_lost(self, error: TransportError) -> TransportError:
         """Return why a leg was lost: what the server said before, if it said anything."""

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from rtcvoice.capture.event_track import EventTrack
     from rtcvoice.capture.track import SourceTrack
     from rtcvoice.conversation.road import CallConversation
+    from rtcvoice.live.road import LiveConversation
     from rtcvoice.playout.player import Player
     from rtcvoice.wire.leg import Leg
     from rtcvoice.wire.websocket_leg import WebSocketLeg
@@ -77,7 +78,7 @@ class Telling:
     def __init__(
         self,
         facts: Facts,
-        conversation: CallConversation,
+        conversation: CallConversation | LiveConversation,
         player: Player,
         *,
         figures: Callable[[], tuple[CallStats, float]],

@@ -46,6 +46,12 @@ def connecting_for(
             config, timings, session_updates=session_updates, on_answered=on_answered
         )
 
+    if config.is_live:
+        from rtcvoice.call.live_connecting import LiveConnecting  # late: few calls are
+
+        return LiveConnecting(
+            config, timings, session_updates=session_updates, on_answered=on_answered, **for_webrtc
+        )
     if config.transport == "websocket":
         return socket()
     webrtc = Connecting(

@@ -98,6 +98,8 @@ class SourceTrack(MediaStreamTrack):
         """While True, silence is sent; the source goes on and what it says is thrown away."""
         self.on_block: Callable[[Block, int], None] | None = None
         """Told of every block that is sent, as it is sent, and its rate: must not wait or raise."""
+        self.on_peak: Callable[[int, float], None] | None = None
+        """Told of the peak of every block that is sent, and of when it begins; as `on_block`."""
         self.error: Exception | None = None
         """What ended the source, when it failed; silence took its place."""
         self._reader: BlockReader = _NotStarted(rate=DEFAULT_RATE)
@@ -191,7 +193,9 @@ class SourceTrack(MediaStreamTrack):
                 data = NOTHING_YET
             else:
                 samples = self._silence if self.muted else block.samples
-                self._measure(samples)
+                peak = self._measure(samples)
+                if self.on_peak is not None:
+                    self.on_peak(peak, block.time)
                 data = self._encoder.encode(samples)
                 if self.on_block is not None:
                     self.on_block(block._replace(samples=samples), reader.rate)
@@ -207,10 +211,12 @@ class SourceTrack(MediaStreamTrack):
         packet.time_base = _TIME_BASE
         return packet
 
-    def _measure(self, samples: Samples) -> None:
-        self._loudest = max(self._loudest, int(samples.max()), -int(samples.min()))
+    def _measure(self, samples: Samples) -> int:
+        peak = max(int(samples.max()), -int(samples.min()))
+        self._loudest = max(self._loudest, peak)
         if self._packets_sent % LEVEL_PACKETS == 0:
             self._level, self._loudest = self._loudest / 32768, 0
+        return peak
 
     def _follow(self, index: int, rate: int) -> None:
         ticks = index * RTP_CLOCK // rate

@@ -50,7 +50,8 @@ async def run(options: argparse.Namespace) -> int:
 
 def _server(options: argparse.Namespace) -> TokenServer:
     try:
-        from rtcvoice.token_server.server import TokenServer, session_options
+        from rtcvoice.token_server.server import TokenServer
+        from rtcvoice.token_server.session_file import session_options
     except ModuleNotFoundError as exc:
         if exc.name not in ("aiohttp", "yaml"):
             raise

@@ -15,7 +15,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import date
-from typing import Any
+from typing import Any, ClassVar, Self
 
 from rtcvoice.config.checks import (
     check_kinds,
@@ -29,7 +29,7 @@ from rtcvoice.config.checks import (
 from rtcvoice.config.end_dates import BETA_FIELDS, ending_told
 from rtcvoice.config.keys import azure_key, check_credentials, openai_key
 from rtcvoice.config.session_fields import UNSET, Unset, merged, set_only, short_for, within
-from rtcvoice.errors import ConfigError
+from rtcvoice.errors import ConfigError, CredentialsError
 from rtcvoice.rest.addresses import (
     DEFAULT_BASE_URL,
     azure_root,
@@ -39,6 +39,7 @@ from rtcvoice.rest.addresses import (
 )
 from rtcvoice.rest.credentials import AzureApiKey, CredentialsSource, EntraToken
 from rtcvoice.rest.ice_servers import IceServer, ice_servers_from
+from rtcvoice.rest.session_url import SessionUrl
 from rtcvoice.system.environment import environment
 
 __all__ = ["CHANGEABLE", "DEFAULT_MODEL", "DEFAULT_TRANSCRIPTION", "CallConfig"]
@@ -130,6 +131,9 @@ class CallConfig:
     liveness_timeout: float = 10.0
     close_timeout: float = 5.0
 
+    is_live: ClassVar[bool] = False
+    """Whether it is a call of GPT-Live: a `LiveConfig`."""
+
     @classmethod
     def changes_from(cls, options: Mapping[str, Any]) -> dict[str, Any]:
         """Return the session fields that options of a running call set. Raises ConfigError."""
@@ -142,7 +146,7 @@ class CallConfig:
         return cls.from_options({**options, **_ELSEWHERE}).session_changes()
 
     @classmethod
-    def from_options(cls, options: Mapping[str, Any]) -> CallConfig:
+    def from_options(cls, options: Mapping[str, Any]) -> Self:
         """Check keyword options and complete them from the environment. Raises ConfigError."""
         known = {f.name for f in fields(cls)}
         for name in options:
@@ -184,17 +188,26 @@ class CallConfig:
             self._set("base_url", azure_root(self.base_url))
         self._check_network()
         check_credentials(self.api_key, self.credentials)
-        if self.direct and self.on_azure:
-            raise ConfigError(
-                "direct=True is not possible on Azure: it takes offers with ephemeral tokens only",
-                hint="leave it out; a token is minted with the key then",
-            )
+        self._check_where()
         for name in ("organization", "project", "safety_identifier"):
             if (value := getattr(self, name)) is not None:
                 self._set(name, header_value(f"{name}=", value))
         for name in ("connect_timeout", "liveness_timeout", "close_timeout"):
             self._set(name, seconds(name, getattr(self, name)))
         self._check_session()
+
+    def _check_where(self) -> None:
+        """Check what depends on how calls are begun there."""
+        if self.direct and self.on_azure:
+            raise ConfigError(
+                "direct=True is not possible on Azure: it takes offers with ephemeral tokens only",
+                hint="leave it out; a token is minted with the key then",
+            )
+        if isinstance(self.credentials, SessionUrl):
+            raise CredentialsError(
+                "SessionUrl begins sessions of GPT-Live only; this call speaks the Realtime API",
+                hint="TokenUrl(...) for this one, or model='gpt-live-1.1'",
+            )
 
     def _set(self, name: str, value: Any) -> None:
         """Replace an option by what it means, while this object is being made."""

@@ -17,13 +17,14 @@ from rtcvoice.rest.credentials import (
     credentials_from,
     for_azure,
 )
+from rtcvoice.rest.session_url import SessionUrl
 from rtcvoice.system.environment import environment
 
 __all__ = ["azure_key", "check_credentials", "openai_key"]
 
 _SOURCES = (
     *(ApiKey, AzureApiKey, AccessToken, EphemeralToken),
-    *(ApiKeyFile, TokenUrl, EntraToken),
+    *(ApiKeyFile, TokenUrl, EntraToken, SessionUrl),
 )
 
 

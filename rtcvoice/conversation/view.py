@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from rtcvoice import events
 from rtcvoice.errors import one_line
@@ -37,6 +37,11 @@ class ConversationView:
     _idle_askers: set[str]
     streams: TurnStreams
     tools: ToolRunner
+    goodbye: ClassVar[None] = None
+    """How a session is ended in due form: this API has no form for it."""
+    heard: ClassVar[None] = None
+    sent_sound: ClassVar[None] = None
+    """Who wants to know how loud it is: nobody, for the server tells who speaks."""
 
     # -- what it is -----------------------------------------------------------------------------
 
@@ -74,6 +79,11 @@ class ConversationView:
     def unconfirmed_since(self) -> float:
         """From when on, by the clock, the user's words may not have reached the conversation."""
         return self.state.confirmed_until
+
+    @property
+    def input_format(self) -> str:
+        """The encoding of the user's audio where it goes in events."""
+        return self.state.input_format
 
     @property
     def session_updates(self) -> dict[str, Any]:

@@ -98,6 +98,8 @@ class Player:
         rate = check_sink_rate(rate)
         self.on_block: Callable[[Block], None] | None = None
         """Told of every block pulled, on the puller's thread: must not wait or raise."""
+        self.on_peak: Callable[[int, float], None] | None = None
+        """Told of the peak of every block, and when it was pulled; as `on_block`."""
         self._rate = rate
         self._speech: SpeechQueue | None = None
         self._inbox: deque[RtpPacket | Command | Engine] = deque(maxlen=INBOX)
@@ -189,9 +191,11 @@ class Player:
             samples = self._render(now, count)
         except Exception as exc:
             samples = self._silence_instead(exc, count)
-        if peak_of(samples) >= AUDIBLE:
+        if (peak := peak_of(samples)) >= AUDIBLE:
             began, ended = self._sounded
             self._sounded = (now if now - ended > PAUSE else began, now)
+        if self.on_peak is not None:
+            self.on_peak(peak, now)
         block = Block(samples, index, now)
         for listener in self._listeners:
             if (stream := listener()) is not None:

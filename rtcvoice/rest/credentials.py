@@ -14,19 +14,19 @@ import functools
 import inspect
 import logging
 import os
-import re
 import stat
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
 from rtcvoice.errors import ConfigError, CredentialsError, RtcVoiceError
 from rtcvoice.masking import masked, shown
+from rtcvoice.rest.given_urls import check_headers, check_url, place_of
 from rtcvoice.rest.key_text import bare, is_placeholder, odd_in
+from rtcvoice.rest.session_url import SessionUrl
 from rtcvoice.system.public import public
 from rtcvoice.system.small_files import UnreadableFile, read_text
 from rtcvoice.system.threads import contained, in_thread
@@ -50,8 +50,6 @@ __all__ = [
 ]
 
 logger = logging.getLogger(__name__)
-
-_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 MOST_BYTES = 64 << 10
 """Of a key file; a larger one is some other file."""
@@ -203,22 +201,13 @@ class TokenUrl:
     body: Mapping[str, object] | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
-        parts = _web_address(self.url)
-        if parts is None:
-            raise CredentialsError(
-                "the token URL is not a web address", hint="for example https://my.server/token"
-            )
-        if parts.username or parts.password:  # not shown: it may be a secret
-            raise CredentialsError(
-                f"the token URL for {parts.hostname} holds a user name or password",
-                hint="send it in headers=",
-            )
+        check_url("token URL", self.url, "https://my.server/token")
         if self.method not in ("GET", "POST"):
             raise CredentialsError(
                 f"the token URL cannot be requested with the method {self.method!r}",
                 hint="use POST or GET",
             )
-        self._check_headers()
+        check_headers("token URL", self.headers)
         try:
             msgspec.json.encode(self.body)
         except (TypeError, ValueError, RecursionError, msgspec.MsgspecError) as exc:
@@ -227,43 +216,13 @@ class TokenUrl:
                 hint="use text, numbers, booleans, None, lists and dicts with text keys",
             ) from exc
 
-    def _check_headers(self) -> None:
-        """Check that HTTP can carry the headers; their values are not shown."""
-        if not isinstance(self.headers, Mapping):
-            raise CredentialsError(
-                f"headers= of the token URL is a {type(self.headers).__name__}", hint="pass a dict"
-            )
-        for name, value in self.headers.items():
-            if not isinstance(name, str) or not _HEADER.fullmatch(name):
-                raise CredentialsError(
-                    "a header of the token URL has a name that HTTP cannot carry"
-                )
-            if not isinstance(value, str) or not (value.isascii() and value.isprintable()):
-                raise CredentialsError(
-                    f"the header {name} of the token URL is not printable ASCII text",
-                    hint="is a variable missing, or a line break at its end?",
-                )
-
     @property
     def place(self) -> str:
         """The address without what may be secret in it."""
-        parts = urlsplit(self.url)
-        return f"{parts.scheme}://{parts.netloc}{parts.path}"
+        return place_of(self.url)
 
     def __repr__(self) -> str:
         return f"TokenUrl({self.place!r})"
-
-
-def _web_address(url: Any) -> SplitResult | None:
-    """Return the parts of a web address, None for anything else."""
-    if not isinstance(url, str) or url.split() != [url] or not url.isprintable():
-        return None
-    try:
-        parts = urlsplit(url)
-        fits = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:
-        return None
-    return parts if fits else None
 
 
 @public
@@ -298,6 +257,7 @@ CredentialsSource = (
     | ApiKeyFile
     | TokenUrl
     | EntraToken
+    | SessionUrl
     | Callable[[], str | Credentials]
     | Callable[[], Awaitable[str | Credentials]]
 )
@@ -340,6 +300,8 @@ async def resolved(
         case EntraToken():
             token = source.provider
             return AccessToken(token if isinstance(token, str) else await _asked(token))
+        case SessionUrl():
+            raise CredentialsError("a SessionUrl gives no key", hint=WAYS)
     got = await _asked(source)
     return credentials_from(got) if isinstance(got, str) else got
 
@@ -375,6 +337,8 @@ def waited_for(source: CredentialsSource | str | None) -> str:
             return f"the token server at {source.place}"
         case ApiKeyFile():
             return f"the key file {source.path}"
+        case SessionUrl():
+            return f"the token server at {source.place}"
         case EntraToken() if not isinstance(source.provider, str):
             return f"{_name_of(source.provider)}, which gives the key or token,"
         case EntraToken() | _Secret() | str() | None:

@@ -37,7 +37,7 @@ from rtcvoice.rest.credentials import (
     waited_for,
 )
 
-__all__ = ["Minted", "SdpAnswer", "Signaling", "fetch_token"]
+__all__ = ["Minted", "SdpAnswer", "Signaling", "fetch_token", "server_time"]
 
 logger = logging.getLogger(__name__)
 
@@ -335,10 +335,11 @@ def _answer(reply: HttpAnswer) -> SdpAnswer:
     call_id = one_line(path.rstrip("/").rpartition("/")[2], 200)
     if call_id in (".", ".."):  # no part of an address
         call_id = ""
-    return SdpAnswer(reply.text, call_id, _server_time(reply.headers.get("date", "")))
+    return SdpAnswer(reply.text, call_id, server_time(reply.headers.get("date", "")))
 
 
-def _server_time(date: str) -> float | None:
+def server_time(date: str) -> float | None:
+    """Return the Unix time of a Date header; None for what is none."""
     try:
         return parsedate_to_datetime(date).timestamp()
     except (ValueError, OverflowError):

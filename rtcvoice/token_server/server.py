@@ -1,6 +1,7 @@
 """A small server that keeps the API key and hands out ephemeral tokens, so that clients need none.
 
-    client -- POST /token --> here: who asks, how often, which session -- key --> the provider
+    client -- POST /token   --> here: who asks, how often, which session -- key --> the provider
+    client -- POST /session --> here: the same for GPT-Live, with the client's offer
 
 The session is fixed here; a client may choose only those options that are allowed by name. Browsers
 are let in by their origin, programs by a client key where there are such keys (`access.py`). Tokens
@@ -19,29 +20,32 @@ import json
 import logging
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Mapping
-from pathlib import Path
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, Self
 
-import yaml
 from aiohttp import hdrs, web
 
 from rtcvoice.config.call_config import CHANGEABLE, CallConfig
+from rtcvoice.config.dialect import config_for
+from rtcvoice.config.live_config import RELAYED
 from rtcvoice.errors import ConfigError, CredentialsError, RtcVoiceError, SignalingError, one_line
 from rtcvoice.masking import log_error
 from rtcvoice.rest.credentials import WAYS, EphemeralToken, TokenUrl
+from rtcvoice.rest.live_signaling import LiveSignaling
+from rtcvoice.rest.session_url import SessionUrl
 from rtcvoice.rest.signaling import Minted, Signaling
-from rtcvoice.system.small_files import UnreadableFile, read_text
 from rtcvoice.token_server.access import Access, Refusal, names_in
 from rtcvoice.token_server.rate_limit import RequestLimit, household
+from rtcvoice.token_server.sessions import MOST_BYTES_OF_OFFER, Sessions, offer_in
 
-__all__ = ["TokenServer", "session_options"]
+__all__ = ["TokenServer"]
 
 logger = logging.getLogger(__name__)
 
 MOST_BYTES = 16 << 10
-"""Of a client's request."""
+"""Of a client's request for a token."""
 
 UPSTREAM_TIMEOUT = 10.0
 LIFETIMES = range(10, 7201)
@@ -49,11 +53,11 @@ LIFETIMES = range(10, 7201)
 
 PORTS = range(65536)
 RATES = range(1, 1_000_001)
-MOST_OF_A_FILE = 1 << 20
-"""Bytes of a file with a session."""
-
 CHOOSABLE = tuple(sorted({"model", *CHANGEABLE} - {"session", "tools"}))
 """The options that clients can be allowed to choose."""
+
+LIVE_CHOOSABLE = tuple(sorted({"model", *RELAYED} - {"tools"}))
+"""The same for GPT-Live. A call that reconnects gives what was said as `input`."""
 
 _KEY_HINT = "set OPENAI_API_KEY to an API key, or put it into .env or a file (--api-key-file)"
 
@@ -93,8 +97,9 @@ class TokenServer:
         per_client_identifier: bool = False,
     ) -> None:
         self._options = dict(options)
-        config = CallConfig.from_options(self._options)
-        self._allow = _allowed(allow)
+        config = config_for(self._options)
+        self._live = config.is_live
+        self._allow = _allowed(allow, LIVE_CHOOSABLE if self._live else CHOOSABLE)
         if token_seconds is not None and not _is_count(token_seconds, LIFETIMES):
             raise ConfigError(f"a token cannot live {token_seconds!r} s", hint="10 to 7200 can")
         if not _is_count(per_minute, RATES):
@@ -118,11 +123,16 @@ class TokenServer:
         self._token_seconds = token_seconds
         self._behind_proxy = behind_proxy
         self._per_client_identifier = per_client_identifier
-        app = web.Application(client_max_size=MOST_BYTES, middlewares=[self._envelope])
+        self._sessions = Sessions(self._signaling)
+        app = web.Application(client_max_size=MOST_BYTES_OF_OFFER, middlewares=[self._envelope])
         app.add_routes(
             [
                 web.post("/token", self._token),
                 web.options("/token", self._preflight),
+                web.post("/session", self._session),
+                web.options("/session", self._preflight),
+                web.post("/session/{id}/hangup", self._hang_up),
+                web.options("/session/{id}/hangup", self._preflight),
                 web.get("/health", _health),
             ]
         )
@@ -130,9 +140,12 @@ class TokenServer:
 
     @property
     def url(self) -> str:
-        """Where tokens are handed out; for `rtcvoice.TokenUrl`."""
+        """Where tokens are handed out, for `rtcvoice.TokenUrl`.
+
+        With a model of GPT-Live: where sessions are begun, for `rtcvoice.SessionUrl`.
+        """
         host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"http://{host}:{self._port}/token"
+        return f"http://{host}:{self._port}/{'session' if self._live else 'token'}"
 
     async def __aenter__(self) -> Self:
         await self._runner.setup()
@@ -164,17 +177,46 @@ class TokenServer:
     # -- requests -------------------------------------------------------------------------------
 
     async def _token(self, request: web.Request) -> web.Response:
+        client = self._admitted(request, live=False)
+        session = self._session_for(await _chosen(request, MOST_BYTES))
+        minted = await self._minted(session, client)
+        logger.info("> token for %s", client)
+        return web.json_response({"value": minted.value, "expires_at": minted.expires_at})
+
+    async def _session(self, request: web.Request) -> web.StreamResponse:
+        """Begin a session of GPT-Live for the client, with our key and our session."""
+        client = self._admitted(request, live=True)
+        offer, chosen = offer_in(await _chosen(request, MOST_BYTES_OF_OFFER))
+        session = self._session_for(chosen)
+        async with self._upstream():
+            credentials = _fit(await self._signaling.authorize(again=True))
+            if identifier := self._identifier(client, credentials.value):
+                session["safety_identifier"] = next(iter(identifier.values()))
+            answer = await self._sessions.create(offer, session, client, gone=_gone(request))
+        logger.info("> session for %s", client)
+        return web.Response(status=201, body=answer, content_type="application/json")
+
+    async def _hang_up(self, request: web.Request) -> web.Response:
+        """End a session that was begun for this client."""
+        self._access.check_key(request.headers)
+        async with self._upstream():
+            await self._signaling.authorize(again=True)
+            await self._sessions.hang_up(request.match_info["id"], self._client(request))
+        return web.Response(status=200)
+
+    def _admitted(self, request: web.Request, *, live: bool) -> str:
+        """Return who asks, if it may; nobody upstream is asked before. Raises Refusal."""
         client = self._client(request)
         self._access.check_key(request.headers)
+        if live is not self._live:
+            there = "begins sessions of GPT-Live: /session" if self._live else "has tokens: /token"
+            raise Refusal(404, "not_here", f"This server {there}.")
         if wait := self._limit.take(household(client), time.monotonic()):
             seconds = str(int(wait) + 1)
             raise Refusal(
                 429, "rate_limit_exceeded", f"Try again in {seconds} s.", Retry_After=seconds
             )
-        session = self._session_for(await _chosen(request))
-        minted = await self._minted(session, client)
-        logger.info("> token for %s", client)
-        return web.json_response({"value": minted.value, "expires_at": minted.expires_at})
+        return client
 
     async def _preflight(self, request: web.Request) -> web.Response:
         return web.Response(
@@ -224,7 +266,7 @@ class TokenServer:
                     400, "option_not_allowed", f"{name[:50]!r} is not allowed; {allowed} is."
                 )
         try:
-            return CallConfig.from_options({**self._options, **chosen}).session_payload()
+            return config_for({**self._options, **chosen}).session_payload()
         except ConfigError as exc:
             raise Refusal(400, "invalid_value", exc.message) from exc
 
@@ -234,11 +276,19 @@ class TokenServer:
         request: dict[str, Any] = {"session": session}
         if self._token_seconds is not None:
             request["expires_after"] = {"anchor": "created_at", "seconds": self._token_seconds}
+        async with self._upstream():
+            credentials = _fit(await self._signaling.authorize(again=True))
+            headers = self._identifier(client, credentials.value)
+            return await self._signaling.mint(request, headers)
+
+    @asynccontextmanager
+    async def _upstream(self) -> AsyncIterator[None]:
+        """Ask the provider; a client is told no more of a failure than concerns it."""
         try:
             async with asyncio.timeout(UPSTREAM_TIMEOUT):
-                credentials = _fit(await self._signaling.authorize(again=True))
-                headers = self._identifier(client, credentials.value)
-                return await self._signaling.mint(request, headers)
+                yield
+        except Refusal:
+            raise
         except TimeoutError as exc:
             logger.error("x the provider did not answer within %g s", UPSTREAM_TIMEOUT)  # noqa: TRY400
             raise Refusal(504, "upstream_timeout", "The provider does not answer.") from exc
@@ -263,9 +313,10 @@ def _signaling_of(config: CallConfig) -> Signaling:
     except CredentialsError as exc:
         exc.hint = _KEY_HINT if exc.hint == WAYS else exc.hint
         raise
-    if isinstance(source, TokenUrl):
+    if isinstance(source, TokenUrl | SessionUrl):
         raise CredentialsError("a token server needs the API key itself", hint=_KEY_HINT)
-    return Signaling(
+    kind = LiveSignaling if config.is_live else Signaling
+    return kind(
         base_url=config.base_url,
         credentials=_fit(source),
         headers=config.headers,
@@ -291,9 +342,16 @@ def _upstream(exc: SignalingError) -> Refusal:
     return Refusal(502, "upstream_error", "The provider cannot be asked now.")
 
 
-async def _chosen(request: web.Request) -> dict[str, Any]:
-    """Return the options in a request's body; a body is not needed."""
+def _gone(request: web.Request) -> Callable[[], bool]:
+    """Return what tells whether the client has left."""
+    return lambda: request.transport is None or request.transport.is_closing()
+
+
+async def _chosen(request: web.Request, most: int) -> dict[str, Any]:
+    """Return the options in a request's body of at most `most` bytes; a body is not needed."""
     text = await request.text() if request.can_read_body else ""
+    if len(text.encode(errors="replace")) > most:
+        raise web.HTTPRequestEntityTooLarge(max_size=most, actual_size=len(text))
     try:
         chosen = json.loads(text) if text.strip() else {}
     except (ValueError, RecursionError) as exc:
@@ -312,43 +370,15 @@ def _error(status: int, code: str, message: str, headers: Mapping[str, str]) -> 
     return web.json_response(body, status=status, headers=headers)
 
 
-def _allowed(allow: Collection[str]) -> frozenset[str]:
+def _allowed(allow: Collection[str], choosable: Collection[str]) -> frozenset[str]:
     for name in names_in("allow", allow):
-        if name not in CHOOSABLE:
+        if name not in choosable:
             raise ConfigError(
                 f"clients cannot be allowed to choose {name!r}",
-                hint=f"what they can be: {', '.join(CHOOSABLE)}",
+                hint=f"what they can be: {', '.join(choosable)}",
             )
     return frozenset(allow)
 
 
 def _is_count(value: object, within: range) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value in within
-
-
-def session_options(path: str | Path) -> dict[str, Any]:
-    """Read session options from a JSON or YAML file (.yaml, .yml). Raises ConfigError.
-
-    It holds either options of `rtcvoice.connect` or a session as the API has it.
-    """
-    hint = "for example: voice: marin"
-    try:
-        text = read_text(path, most_bytes=MOST_OF_A_FILE)
-        data = yaml.safe_load(text) if Path(path).suffix in (".yaml", ".yml") else json.loads(text)
-    except UnreadableFile as exc:
-        raise ConfigError(f"{path} cannot be read: {exc}", hint="give a file in UTF-8") from exc
-    except (ValueError, RecursionError, yaml.YAMLError) as exc:
-        cause = " ".join(str(exc).split())[:200]
-        raise ConfigError(f"{path} cannot be understood: {cause}", hint=hint) from exc
-    if not isinstance(data, dict) or not all(isinstance(name, str) for name in data):
-        raise ConfigError(f"{path} holds no options", hint=hint)
-    if "type" not in data and "audio" not in data:
-        if "tools" not in data:
-            return data
-        inner = data.get("session", {})
-        if not isinstance(inner, dict):
-            raise ConfigError(f"session: in {path} is not a group of fields", hint=hint)
-        others = {name: value for name, value in data.items() if name != "tools"}
-        return others | {"session": {**inner, "tools": data["tools"]}}
-    session = {name: value for name, value in data.items() if name not in ("type", "model")}
-    return {"session": session} | ({"model": data["model"]} if "model" in data else {})

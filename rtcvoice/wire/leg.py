@@ -136,6 +136,10 @@ class Leg(Generic[TrackT]):
         self.track.stop()
         await self.transport.aclose()
 
+    def is_over(self) -> None:
+        """Note that the server has ended the call itself: it need not be told."""
+        self._told = True
+
     async def hang_up(self) -> None:
         """Tell the server by REST that the call is over, once, where the credentials allow it."""
         if self._told or not self.call_id or not self.signaling.can_hang_up:

@@ -132,6 +132,9 @@ class WebSocketLeg(Generic[TrackT]):
         self.track.stop()
         await self.transport.aclose()
 
+    def is_over(self) -> None:
+        """Note that the server has ended the call itself."""
+
     async def hang_up(self) -> None:
         """Do nothing: the end of the connection is the end of the session."""
 

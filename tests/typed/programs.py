@@ -104,14 +104,14 @@ async def prepares() -> None:
     async with rtcvoice.prepare(model="gpt-realtime-2.1") as prepared:
         async with prepared.connect(history=[{"role": "user", "text": "Hello"}]) as call:
             reveal_type(call)  # R: Call
-        prepared.connect(voise="marin")  # E: arg-type
-        rtcvoice.prepare(voise="marin")  # E: arg-type
+        prepared.connect(voise="marin")  # E: call-arg
+        rtcvoice.prepare(voise="marin")  # E: call-arg
 
 
 def misspells() -> None:
-    rtcvoice.connect(voise="marin")  # E: arg-type
+    rtcvoice.connect(voise="marin")  # E: call-arg
     rtcvoice.connect(speed="fast")  # E: arg-type
-    blocking_connect(voise="marin")  # E: arg-type
+    blocking_connect(voise="marin")  # E: call-arg
 
 
 def blocks() -> None:

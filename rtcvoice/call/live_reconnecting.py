@@ -1,0 +1,365 @@
+"""Makes another session of GPT-Live when the leg is lost, or its time is nearly over.
+
+    lost ── the old session is hung up ── forked, if it was stored and answers within 3 s
+                                       └─ else created anew, with what was said as its history
+    near its end ── created anew at a quiet moment ── exchanged ── the old one hung up
+
+Nothing resumes a session. Each one costs a quarter of a minute at once, so no more than a few are
+made within the window of `Reconnect`; when attempts are made is told by `Attempts`, as for the
+Realtime API.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any, cast
+
+from rtcvoice.call.attempt import drop, told
+from rtcvoice.call.beside import Beside, while_up
+from rtcvoice.call.connecting import first_failure
+from rtcvoice.call.leg_time import LegTime
+from rtcvoice.call.life import Life
+from rtcvoice.call.live_connecting import LiveConnecting
+from rtcvoice.call.reconnect import FATAL_CODES, LEAST_LIFE, Attempts, Reconnect
+from rtcvoice.call.roads import CallLeg, Roads
+from rtcvoice.call.timings import Timings
+from rtcvoice.config.live_config import LiveConfig
+from rtcvoice.config.session_fields import merged
+from rtcvoice.errors import RtcVoiceError, SignalingError, TransportError
+from rtcvoice.events import Reconnected, Reconnecting, live
+from rtcvoice.live.changes import over
+from rtcvoice.live.road import LiveConversation
+from rtcvoice.live.seeding import MOST_MESSAGES, messages_of_history
+from rtcvoice.masking import log_error
+from rtcvoice.rest.live_signaling import LiveSignaling
+from rtcvoice.rest.signaling import SdpAnswer
+from rtcvoice.system.sleep import Clocks
+from rtcvoice.system.waiting import wait_done
+from rtcvoice.wire.lost import ConnectionLost
+
+__all__ = ["MOST_CREATIONS", "LiveReconnector"]
+
+logger = logging.getLogger(__name__)
+
+MOST_CREATIONS = 5
+"""Sessions that are created within the window of `Reconnect`: each costs 15 s at once."""
+
+FORK_TIMEOUT = 3.0
+"""Seconds for a fork: its source has to be closed and put away before."""
+
+FORK_AGAIN = 0.5
+"""Seconds between two tries to fork."""
+
+ATTEMPT_TIMEOUT = 5.0
+"""Seconds, and eight round trips, that an attempt may take until the session has started."""
+
+LOOK = 0.1
+"""Seconds between two looks whether it is quiet, or another leg is needed."""
+
+QUIET_TIMEOUT = 10.0
+"""Seconds that a session which is ready waits for a quiet moment: it is billed meanwhile."""
+
+RENEW_AGAIN = 30.0
+"""Seconds after a renewal that came to nothing at which it is tried again."""
+
+GO_ON = (
+    "The connection was replaced in the middle of this conversation. Go on as if it had not been,"
+    " without greeting again and without mentioning it."
+)
+
+
+class LiveReconnector:
+    """The `Rescue` of one call of GPT-Live. Made inside a running event loop."""
+
+    def __init__(
+        self,
+        options: Reconnect,
+        config: LiveConfig,
+        roads: Roads,
+        life: Life,
+        *,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._options = options
+        self._config = config
+        self._roads = roads
+        self._life = life
+        self._talk = cast(LiveConversation, roads.conversation)
+        self._clocks = Clocks.of_loop(asyncio.get_running_loop())
+        self._attempts = Attempts(options, chance=chance)
+        self._creations: deque[float] = deque()
+        self._loss: TransportError | None = None
+        self._lost_at = 0.0
+        self._making: LiveConnecting | None = None
+        self._beside = Beside()
+        self._stirred = asyncio.Event()
+        self._time = self._watch(roads.leg)
+        self._hung_up: asyncio.Task[None] | None = None
+        self._task = asyncio.create_task(self._run(), name="rtcvoice reconnecting")
+
+    # -- what a life asks -----------------------------------------------------------------------
+
+    def outlives(self, error: TransportError) -> bool:
+        """Whether the call goes on after this loss: not when the server hung up in due form."""
+        complaint = self._talk.complaint
+        if complaint is not None and complaint.code in FATAL_CODES:
+            return False
+        if not isinstance(error, ConnectionLost) or not error.by.clean:
+            return True
+        expired = self._time.is_nearly_over(self._clocks.elapsed())
+        return self._options.on_server_close or expired
+
+    def lost(self, error: TransportError) -> None:
+        """Begin to reconnect; see `Rescue`."""
+        now = self._clocks.elapsed()
+        self._loss, self._lost_at = error, now
+        leg = self._roads.leg
+        self._roads.leave(error)
+        self._hung_up = asyncio.create_task(leg.hang_up(), name="rtcvoice hanging up what is lost")
+        self._beside.start(self._close_lost(leg, self._hung_up), "closing what is lost")
+        self._attempts.lost(now, lived=self._time.lived(now), error=error)
+        if self._making is not None:  # to renew
+            self._tell(self._attempts.begin())
+        self._stirred.set()
+
+    async def aclose(self) -> None:
+        """Stop, and close what was made; idempotent, never raises."""
+        self._task.cancel()
+        await wait_done(self._task)
+        making, self._making = self._making, None
+        if making is not None:
+            self._beside.start(making.aclose(), "closing what was being made")
+        await self._beside.finish()
+
+    # -- the task -------------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        try:
+            while True:
+                await self._until_needed()
+                await self._another_leg()
+        except RtcVoiceError as exc:
+            self._life.fail(exc)
+        except Exception as exc:
+            log_error(logger, exc, "x reconnecting failed")
+            self._life.fail(exc)
+
+    async def _until_needed(self) -> None:
+        """Return when the leg is lost, or is to be replaced and nobody speaks."""
+        while self._loss is None:
+            now = self._clocks.elapsed()
+            if now >= self._time.renew_at and self._time.may_leave(now, self._talk):
+                return
+            await self._sleep(LOOK if now >= self._time.renew_at else 1.0)
+
+    async def _another_leg(self) -> None:
+        """Try until there is another leg, or none is needed. Raises the error to give up with."""
+        if self._loss is None:
+            now = self._clocks.elapsed()
+            error = TransportError("its time is nearly over", stage="connected")
+            self._attempts.lost(now, lived=LEAST_LIFE, error=error)
+        while True:
+            now = self._clocks.elapsed()
+            due = self._attempts.due(now)
+            if due is None or self._too_many(now):
+                if self._loss is None:  # its end will tell
+                    break
+                assert self._attempts.error is not None
+                raise self._attempts.error
+            if due > now:
+                await self._sleep(due - now)
+            elif await self._attempt():
+                return
+            elif self._loss is None:
+                break
+        self._time.renew_at = self._clocks.elapsed() + RENEW_AGAIN
+
+    def _too_many(self, now: float) -> bool:
+        while self._creations and now - self._creations[0] > self._options.window:
+            self._creations.popleft()
+        return len(self._creations) >= MOST_CREATIONS
+
+    async def _attempt(self) -> bool:
+        """Try once; return whether there is another leg."""
+        begun = self._clocks.elapsed()
+        number = self._attempts.begin()
+        if self._loss is not None:
+            self._tell(number)
+        messages, left_out = self._seeds()
+        said = len(self._talk.history)
+        config = self._config_with(messages)
+        connecting = self._making = LiveConnecting(
+            config,
+            Timings(),
+            creating=self._fork_or_create(config) if self._may_fork else self._create(config),
+            last_route=self._roads.legs[-1].route,
+        )
+        try:
+            leg, early = await self._bring_up(connecting)
+        except BaseException as exc:
+            self._making = None
+            self._beside.start(connecting.aclose(), "closing an attempt")
+            error = first_failure(exc)
+            if not isinstance(error, RtcVoiceError):
+                raise
+            logger.info("x attempt %d failed: %s", number, error)
+            self._attempts.failed(told(self._config, error), self._clocks.elapsed(), begun=begun)
+            return False
+        self._attempts.up()
+        self._exchange(leg, early, replayed=len(messages), dropped=left_out, said=said)
+        return True
+
+    async def _bring_up(self, connecting: LiveConnecting) -> tuple[CallLeg, list[str]]:
+        """Return another leg whose session has started, and what came by it so far."""
+        timeout = ATTEMPT_TIMEOUT + 8 * self._roads.leg.round_trip
+        timeout += FORK_TIMEOUT if self._may_fork else 0.0
+        timeout = min(timeout, max(self._config.connect_timeout, ATTEMPT_TIMEOUT))
+        early: list[str] = []
+        try:
+            async with asyncio.timeout(timeout):
+                leg = await connecting.run()
+                started = asyncio.Event()
+
+                def receive(text: str) -> None:
+                    early.append(text)
+                    if isinstance(live.decode(text), live.SessionStarted):
+                        started.set()
+
+                leg.attach(on_text=receive, on_packet=drop)
+                await while_up(leg.lost, _wait(started))
+        except TimeoutError as exc:
+            raise connecting.too_late(timeout) from exc
+        deadline = self._clocks.elapsed() + QUIET_TIMEOUT
+        while self._loss is None and not self._talk.is_quiet:
+            if self._clocks.elapsed() >= deadline:
+                break
+            await while_up(leg.lost, self._sleep(LOOK))
+        return leg, early
+
+    def _exchange(
+        self, leg: CallLeg, early: list[str], *, replayed: int, dropped: int, said: int
+    ) -> None:
+        now, lost = self._clocks.elapsed(), self._loss is not None
+        if not lost:
+            self._talk.leave(TransportError("another session took its place", stage="connected"))
+        sender = self._roads.telling.sending(leg)
+        before = self._roads.exchange(
+            leg, lambda speech: self._talk.take_over(sender), why="another one took its place"
+        )
+        receive = self._roads.telling.receiving(leg, self._talk.receive)
+        for text in early:
+            receive(text)
+        gap = now - self._lost_at if lost else 0.0
+        self._loss, self._making = None, None
+        self._time = self._watch(leg)
+        self._life.resumed()
+        logger.info("= goes on after %.1f s, call %s", gap, leg.call_id)
+        self._talk.dispatcher.publish(
+            Reconnected(gap=gap, replayed=replayed, dropped=dropped, renewed=not lost)
+        )
+        self._beside.start(before.aclose(), "closing the leg before")
+        if missed := self._talk.said_since(said):
+            self._beside.start(self._talk.requests.think(missed), "telling what was said")
+
+    # -- how the session comes about ------------------------------------------------------------
+
+    @property
+    def _may_fork(self) -> bool:
+        """Whether the session that is lost can go on in another: it was stored, and is over."""
+        return self._loss is not None and bool(self._talk.live_session.store)
+
+    def _create(self, config: LiveConfig) -> Callable[[LiveSignaling, str], Any]:
+        async def create(signaling: LiveSignaling, offer: str) -> SdpAnswer:
+            self._creations.append(self._clocks.elapsed())
+            payload, chosen = config.session_payload(), config.relay_options()
+            try:
+                return await signaling.create(offer, payload, chosen=chosen)
+            except SignalingError as exc:
+                if exc.code != "option_not_allowed" or "input" not in chosen:
+                    raise
+                logger.warning("x the token server takes no history: the session begins anew")
+                del chosen["input"]
+                return await signaling.create(offer, payload, chosen=chosen)
+
+        return create
+
+    def _fork_or_create(self, config: LiveConfig) -> Callable[[LiveSignaling, str], Any]:
+        create, source = self._create(config), self._talk.session_id
+
+        async def fork(signaling: LiveSignaling, offer: str) -> SdpAnswer:
+            try:
+                async with asyncio.timeout(FORK_TIMEOUT):
+                    if self._hung_up is not None:
+                        await asyncio.wait({self._hung_up})
+                    self._creations.append(self._clocks.elapsed())
+                    return await _forked(signaling, source, offer)
+            except (TimeoutError, SignalingError) as exc:
+                logger.info("= the session is not forked, but told again: %s", exc)
+            answer: SdpAnswer = await create(signaling, offer)
+            return answer
+
+        return fork
+
+    def _seeds(self) -> tuple[list[dict[str, Any]], int]:
+        notes = [GO_ON, *self._talk.instructed]
+        room = MOST_MESSAGES - len(notes)
+        messages, left_out = messages_of_history(self._talk.history, most_messages=room)
+        return [*messages, *map(_developer, notes)], left_out
+
+    def _config_with(self, messages: list[dict[str, Any]]) -> LiveConfig:
+        session = {n: v for n, v in self._config.session.items() if n != "input"}
+        if self._talk.updates:
+            made = {n: self._config.session_payload().get(n) for n in self._talk.updates}
+            session = merged(session, over(made, self._talk.updates))
+        return replace(self._config, input=messages, session=session)
+
+    # -- inside ---------------------------------------------------------------------------------
+
+    async def _close_lost(self, leg: CallLeg, hung_up: asyncio.Task[None]) -> None:
+        await leg.disconnect()
+        await asyncio.wait({hung_up})
+
+    def _watch(self, leg: CallLeg) -> LegTime:
+        return LegTime(
+            began=self._clocks.elapsed(),
+            expires_at=self._talk.live_session.expires_at,
+            server_time=leg.server_time,
+            renew_after=self._options.renew_after,
+        )
+
+    def _tell(self, number: int) -> None:
+        assert self._loss is not None
+        self._talk.dispatcher.publish(Reconnecting(reason=self._loss.message, attempt=number))
+
+    async def _sleep(self, seconds: float) -> None:
+        """Wait so long, or until something happens."""
+        self._stirred.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stirred.wait()
+
+
+async def _wait(event: asyncio.Event) -> None:
+    await event.wait()
+
+
+async def _forked(signaling: LiveSignaling, source: str, offer: str) -> SdpAnswer:
+    """Fork until that is possible: the source has to be put away first."""
+    while True:
+        try:
+            return await signaling.fork(source, offer, {})
+        except SignalingError as exc:
+            if exc.status is None or exc.status in (401, 403) or not 400 <= exc.status < 500:
+                raise
+        await asyncio.sleep(FORK_AGAIN)
+
+
+def _developer(text: str) -> dict[str, Any]:
+    content = [{"type": "input_text", "text": text}]
+    return {"type": "message", "role": "developer", "content": content}

@@ -1,0 +1,64 @@
+"""How a session of GPT-Live begins and how it is ended in due form."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from rtcvoice.conversation.asking.confirmations import new_id
+from rtcvoice.conversation.ports import Sender
+from rtcvoice.errors import RtcVoiceError
+from rtcvoice.events import live
+
+__all__ = ["SessionEnds"]
+
+
+class SessionEnds:
+    """The part of a `LiveConversation` that waits for a session's first and last event."""
+
+    _session_known: asyncio.Event
+    _closed: asyncio.Event
+    _refused: asyncio.Future[None]
+    _farewell: Sender | None = None
+    """What the farewell is sent by, once nothing else is."""
+
+    async def ready(self, changes: dict[str, Any] | None = None) -> None:
+        """Wait until the session has started.
+
+        Raises ServerError when the server says why it does not, TransportError when it ends.
+        """
+        known = asyncio.ensure_future(self._session_known.wait())
+        try:
+            either: set[asyncio.Future[Any]] = {known, self._refused}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            known.cancel()
+        if not self._session_known.is_set():
+            self._refused.result()
+
+    async def goodbye(self, lost: asyncio.Future[Any], timeout: float) -> bool:
+        """Close the session in due form; return whether the server confirmed it, or had done so.
+
+        RTP goes on meanwhile. Where nobody confirms, the session is to be ended by REST.
+        """
+        if self._closed.is_set():
+            return True
+        if (sender := self._farewell) is None or not self._session_known.is_set():
+            return False
+        try:
+            sender.send(live.encode(live.SessionClose(event_id=new_id())))
+        except RtcVoiceError:
+            return False
+        closed = asyncio.ensure_future(self._closed.wait())
+        try:
+            either: set[asyncio.Future[Any]] = {closed, lost}
+            await asyncio.wait(either, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            closed.cancel()
+        return self._closed.is_set()
+
+    def _refuse(self, error: RtcVoiceError) -> None:
+        """Let whoever waits for the session know that it does not come."""
+        if not self._session_known.is_set() and not self._refused.done():
+            self._refused.set_exception(error)
+            self._refused.exception()  # seen, should nobody wait
