@@ -1,0 +1,164 @@
+"""The caller of a fleet's call: does one step after the other, in real time."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.resources
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from rtcvoice.call.call import Call
+from rtcvoice.capture.file import load_file
+from rtcvoice.capture.source import PacedSource
+from rtcvoice.errors import ConfigError, RtcVoiceError
+from rtcvoice.playout.sink import HeadlessSink
+from rtcvoice.sound.samples import DEFAULT_RATE, Samples, peak_of
+
+from .spans import PAUSE, AudibleSpans
+from .specs import Step
+
+__all__ = ["Caller", "CallerEar", "CallerSource", "StepFailed", "load_clips"]
+
+LONGEST_CLIP = 600.0
+"""Seconds of one clip."""
+
+PROMPT = "prompt:"
+
+ANSWER_WITHIN = 30.0
+"""Seconds that the answer to the last step may take."""
+
+QUIET = 1.0
+"""Seconds without speech and without an answer after which none will come."""
+
+LOOK = 0.02
+"""Seconds between two looks at the call."""
+
+
+class StepFailed(Exception):  # noqa: N818
+    """A step could not be done: the other side did not do its part."""
+
+
+class CallerEar(HeadlessSink):
+    """What the caller hears: kept are the stretches in which there was sound."""
+
+    def __init__(self) -> None:
+        super().__init__(rate=DEFAULT_RATE)
+        self.spans = AudibleSpans()
+
+    def write(self, samples: Samples) -> None:
+        """Take the next 10 ms."""
+        now = asyncio.get_running_loop().time()
+        self.spans.feed(peak_of(samples), now, now + len(samples) / self.rate)
+
+
+class CallerSource(PacedSource):
+    """What the caller says, and silence in between."""
+
+    has_end = False
+
+    def __init__(self) -> None:
+        super().__init__(rate=DEFAULT_RATE)
+        self.spans = AudibleSpans()
+        self._speech: Samples = np.zeros(0, np.int16)
+        self._spoken = asyncio.Event()
+
+    async def say(self, samples: Samples) -> None:
+        """Say it from the next 20 ms on; return when it is said."""
+        self._speech = samples
+        self._spoken.clear()
+        await self._spoken.wait()
+
+    def _next(self, count: int) -> Samples:
+        part, self._speech = self._speech[:count], self._speech[count:]
+        if not len(self._speech):
+            self._spoken.set()
+        if len(part):
+            now = asyncio.get_running_loop().time()
+            self.spans.feed(peak_of(part), now, now + len(part) / self.rate)
+        return np.concatenate((part, np.zeros(count - len(part), np.int16)))
+
+
+async def load_clips(steps: Iterable[Step]) -> dict[str, Samples]:
+    """Return the clips of all steps, by name. Raises DeviceError, ConfigError."""
+    names = dict.fromkeys(step.say for step in steps if step.say is not None)
+    return {name: await load_file(_path_of(name), longest=LONGEST_CLIP) for name in names if name}
+
+
+def _path_of(name: str) -> Path:
+    if not name.startswith(PROMPT):
+        return Path(name)
+    prompt = name.removeprefix(PROMPT)
+    shipped = Path(str(importlib.resources.files("rtcvoice.emulator") / "prompts"))
+    path = shipped / f"{prompt}.ogg"
+    if not prompt.replace("-", "").isalnum() or not path.is_file():
+        there = sorted(each.stem for each in shipped.glob("*.ogg"))
+        raise ConfigError(f"there is no clip {name!r:.100}", hint=f"one of {', '.join(there)}")
+    return path
+
+
+class Caller:
+    """One caller. `source` and `sink` are to be the call's; then `run(call)`."""
+
+    def __init__(self, steps: Iterable[Step], clips: Mapping[str, Samples]) -> None:
+        self.source = CallerSource()
+        self.sink = CallerEar()
+        self._steps = tuple(steps)
+        self._clips = clips
+        self.interruptions = 0
+        """How often the caller barged in while the other side spoke."""
+
+    async def run(self, call: Call) -> None:
+        """Do all steps, and wait for the answer to the last. Raises StepFailed, CallEnded.
+
+        Returns at once from a step that hangs up.
+        """
+        for number, step in enumerate(self._steps, 1):
+            try:
+                if step.hang_up:
+                    return
+                await self._do(step, call)
+            except StepFailed as failed:
+                raise StepFailed(f"step {number}: {failed}") from failed
+            except RtcVoiceError as exc:
+                if call.state is not call.state.ACTIVE:
+                    raise
+                raise StepFailed(f"step {number}: {exc}") from exc
+        if self._steps and self._steps[-1].listen is None and self._steps[-1].wait is None:
+            await self._listen(call, ANSWER_WITHIN)
+
+    async def _do(self, step: Step, call: Call) -> None:
+        if step.say is not None:
+            if step.after is not None:
+                await self._barge_in(step.after)
+            await self.source.say(self._clips[step.say])
+        elif step.write is not None:
+            await call.send(step.write)
+        elif step.wait is not None:
+            await asyncio.sleep(step.wait)
+        elif step.listen is not None:
+            await self._listen(call, step.listen)
+
+    async def _listen(self, call: Call, seconds: float) -> None:
+        """Wait until the other side has answered, and nothing more comes."""
+        loop = asyncio.get_running_loop()
+        deadline, quiet_since = loop.time() + seconds, loop.time()
+        while loop.time() - quiet_since < QUIET:
+            await asyncio.sleep(LOOK)
+            if not call.is_idle:
+                quiet_since = loop.time()
+            if loop.time() > deadline:
+                raise StepFailed(f"the answer is not over after {seconds:g} s")
+
+    async def _barge_in(self, after: float) -> None:
+        """Wait until the other side has been heard for so long."""
+        loop, heard = asyncio.get_running_loop(), self.sink.spans
+        deadline, before = loop.time() + ANSWER_WITHIN + after, heard.ended or 0.0
+        while heard.began is None or heard.ended == before or loop.time() - heard.began < after:
+            await asyncio.sleep(LOOK)
+            if loop.time() > deadline:
+                raise StepFailed("there was no answer to barge in on")
+        if heard.ended is None or loop.time() - heard.ended > PAUSE:
+            raise StepFailed(f"the answer was over before {after:g} s: nobody to barge in on")
+        self.interruptions += 1

@@ -1,0 +1,242 @@
+"""All calls of a run: starts them as the caps allow, repeats what failed for no fault of the agent.
+
+specs -> (done before?) -> gate -> workers -> result -> kept, or once more
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+from collections import Counter
+from collections.abc import Callable, Iterable
+from concurrent.futures import Executor
+from typing import Protocol
+
+import msgspec
+
+from rtcvoice.errors import ConfigError
+
+from .caps import Caps, Gate
+from .results import CallResult, Outcome
+from .specs import CallSpec
+from .workers import ExecutorWorkers, LocalWorkers, WorkerLost, Workers
+
+__all__ = ["CALLS_PER_PROCESS", "Keeper", "RunOfCalls", "cores", "run_calls"]
+
+CALLS_PER_PROCESS = 8
+"""Calls on one loop by default: half of what a core carries, so that none is late."""
+
+ATTEMPTS = 3
+"""How often a call is tried that fails for no fault of the other side's."""
+
+PAUSES = (1.0, 5.0)
+"""Seconds before the second and the third attempt, up to twice that."""
+
+EXECUTOR_CALLS = 32
+"""Calls that are handed to an executor at once where nothing else is said."""
+
+
+class Keeper(Protocol):
+    """Keeps results; `RunFolder` is one."""
+
+    def done(self, spec: CallSpec) -> CallResult | None:
+        """Return the result of a call that was made before, None if it is to be made."""
+
+    def keep(self, result: CallResult) -> None:
+        """Keep a result."""
+
+
+def cores() -> int:
+    """Return the processor cores that this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on every system
+        return os.cpu_count() or 1
+
+
+def run_calls(
+    specs: Iterable[CallSpec],
+    executor: Executor | None = None,
+    *,
+    processes: int | None = None,
+    calls_per_process: int = CALLS_PER_PROCESS,
+    caps: Caps | None = None,
+    on_result: Callable[[CallResult], None] = lambda result: None,
+    keeper: Keeper | None = None,
+) -> list[CallResult]:
+    """Make all calls; return their results in the order of the specs. Not for event loops.
+
+    executor: whoever makes the calls, one in each of its tasks: a `ProcessPoolExecutor`, Dask's
+        `client.get_executor()`. None: processes of ours, with several calls in each.
+    processes, calls_per_process: of ours; as many processes as there are cores, and 8 calls each.
+    caps: bounds of the run.
+    on_result: called with each result that counts; may not raise.
+    keeper: knows results of before, and keeps new ones: `RunFolder(...)`.
+
+    A call without a connection, one whose worker died and one that was late are tried three times;
+    what the other side does wrong is its result. KeyboardInterrupt hangs up what runs.
+    Raises ConfigError for two specs of the same run, scenario, trial and seed.
+    """
+    run = RunOfCalls(specs, caps=caps, on_result=on_result, keeper=keeper)
+    return asyncio.run(run.make(executor, processes=processes, calls_per_process=calls_per_process))
+
+
+class RunOfCalls:
+    """One run; `make` on an event loop, `stop` from it."""
+
+    def __init__(
+        self,
+        specs: Iterable[CallSpec],
+        *,
+        caps: Caps | None = None,
+        on_result: Callable[[CallResult], None] = lambda result: None,
+        keeper: Keeper | None = None,
+    ) -> None:
+        self._specs = list(specs)
+        for unit, times in Counter(spec.unit for spec in self._specs).items():
+            if times > 1:
+                raise ConfigError(
+                    f"the call {unit} is there {times} times",
+                    hint="give each its own scenario, trial or seed",
+                )
+        self._gate = Gate(caps or Caps())
+        self._on_result = on_result
+        self._keeper = keeper
+        self._results: dict[str, CallResult] = {}
+        self._waiting: list[tuple[float, int, CallSpec]] = []  # not before, attempt, spec
+        self._stop = asyncio.Event()
+        self.stopped = ""
+        """Why not all calls were made; empty while all are, or will be."""
+
+    @property
+    def running(self) -> int:
+        """Calls that are under way."""
+        return self._gate.running
+
+    @property
+    def cost(self) -> float:
+        """US dollars so far, as far as is known."""
+        return self._gate.cost
+
+    @property
+    def total(self) -> int:
+        """Calls of the run."""
+        return len(self._specs)
+
+    def stop(self, reason: str = "the run was stopped") -> None:
+        """Begin no more calls and hang up what runs; `make` returns soon."""
+        self.stopped = self.stopped or reason
+        self._stop.set()
+
+    async def make(
+        self,
+        executor: Executor | None = None,
+        *,
+        processes: int | None = None,
+        calls_per_process: int = CALLS_PER_PROCESS,
+    ) -> list[CallResult]:
+        """Make all calls; return the results there are, in the order of the specs."""
+        workers: Workers
+        if executor is not None:
+            workers = ExecutorWorkers(executor, calls=EXECUTOR_CALLS)
+        else:
+            workers = LocalWorkers(
+                processes=_checked("processes", processes or cores()),
+                calls_per_process=_checked("calls_per_process", calls_per_process),
+            )
+        for spec in self._specs:
+            known = self._keeper.done(spec) if self._keeper is not None else None
+            if known is None:
+                self._waiting.append((0.0, 1, spec))
+            else:
+                self._results[spec.unit] = known
+        try:
+            await self._make(workers)
+        finally:
+            await asyncio.shield(workers.aclose())
+        return [self._results[s.unit] for s in self._specs if s.unit in self._results]
+
+    async def _make(self, workers: Workers) -> None:
+        loop = asyncio.get_running_loop()
+        running: set[asyncio.Task[None]] = set()
+        stop = asyncio.create_task(self._stop.wait(), name="rtcvoice fleet stop")
+        try:
+            while (self._waiting or running) and not self._stop.is_set():
+                wait = self._start(workers, running, loop.time())
+                if not running and wait is None:
+                    break
+                await asyncio.wait(
+                    {*running, stop}, timeout=wait, return_when=asyncio.FIRST_COMPLETED
+                )
+                for task in [task for task in running if task.done()]:
+                    running.discard(task)
+                    task.result()
+        finally:
+            stop.cancel()
+            for task in running:
+                task.cancel()
+            if running:
+                await asyncio.wait(running)
+
+    def _start(
+        self, workers: Workers, running: set[asyncio.Task[None]], now: float
+    ) -> float | None:
+        """Start what may be started; return the seconds until more may be, None: at an end."""
+        while self._waiting:
+            if reason := self._gate.stopped:
+                self.stopped, self._waiting = reason, []
+                return None
+            if len(running) >= workers.capacity:
+                return None
+            self._waiting.sort(key=lambda each: each[0])
+            due, attempt, spec = self._waiting[0]
+            wait = self._gate.wait(now)
+            if wait is None:
+                return None
+            if (wait := max(wait, due - now)) > 0:
+                return wait
+            self._waiting.pop(0)
+            self._gate.started(now)
+            task = asyncio.create_task(self._one(workers, spec, attempt))
+            running.add(task)
+        return None
+
+    async def _one(self, workers: Workers, spec: CallSpec, attempt: int) -> None:
+        loop = asyncio.get_running_loop()
+        result = None
+        try:
+            result = await workers.run(spec)
+        except WorkerLost as lost:
+            result = _lost(spec, str(lost))
+        finally:
+            used = result or _lost(spec, "")
+            self._gate.ended(loop.time(), tokens=used.tokens, cost=used.cost)
+        result = msgspec.structs.replace(result, attempts=attempt)
+        again = result.outcome in (Outcome.INFRASTRUCTURE, Outcome.INVALID)
+        if again and attempt < ATTEMPTS and not self._stop.is_set():
+            pause = PAUSES[attempt - 1] * random.uniform(1, 2)  # noqa: S311
+            self._waiting.append((loop.time() + pause, attempt + 1, spec))
+            return
+        self._results[spec.unit] = result
+        if self._keeper is not None and result.outcome is not Outcome.STOPPED:
+            self._keeper.keep(result)
+        self._on_result(result)
+
+
+def _lost(spec: CallSpec, error: str) -> CallResult:
+    return CallResult(
+        run=spec.run,
+        scenario=spec.scenario,
+        trial=spec.trial,
+        seed=spec.seed,
+        outcome=Outcome.INFRASTRUCTURE,
+        error=error,
+        stage="worker",
+    )
+
+
+def _checked(name: str, value: int) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 1000:
+        raise ConfigError(f"{name}={value!r} is not a whole number from 1 to 1000")
+    return value

@@ -1,0 +1,250 @@
+"""One call from its spec to its result: a plain function with an event loop of its own.
+
+Whatever happens becomes a result; nothing is raised but what ends the process. What went wrong
+before there was a call, or with the connection, is told from what the other side did wrong: only
+the first is worth another try.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from rtcvoice.call.connect import connect
+from rtcvoice.conversation.accounts.limits import Limits
+from rtcvoice.errors import (
+    CallEnded,
+    ConfigError,
+    CredentialsError,
+    DeviceError,
+    RtcVoiceError,
+    ServerError,
+    SignalingError,
+    TransportError,
+    one_line,
+)
+from rtcvoice.events import ToolFailed, ToolFinished, ToolStarted
+from rtcvoice.masking import masked
+from rtcvoice.recording.options import Recording
+
+from .caller import Caller, StepFailed, load_clips
+from .mocks import MockedTools
+from .results import CallResult, Outcome, SaidTurn, ToolUse
+from .spans import compare
+from .specs import CallSpec
+
+if TYPE_CHECKING:
+    from rtcvoice.call.call import Call
+
+__all__ = ["LATE", "carry_out", "run_call"]
+
+LATE = 0.25
+"""Seconds by which the loop of a call may be late before what was measured counts as invalid."""
+
+TICK = 0.02
+"""Seconds between two looks at how late the loop is."""
+
+LONGEST_ERROR = 500
+
+EMULATOR_KEY = "sk-emulator"
+
+
+def run_call(spec: CallSpec) -> CallResult:
+    """Make one call and return what became of it; never raises an Exception.
+
+    Runs in an event loop of its own, so it may be called in any thread or process that has none:
+    `executor.map(run_call, specs)`. Keys come from the environment of the process it runs in
+    (`OPENAI_API_KEY`); a server on this machine needs none.
+    """
+    return asyncio.run(carry_out(spec))
+
+
+async def carry_out(spec: CallSpec) -> CallResult:
+    """Do the same on the running loop. Cancelled, it hangs up and raises CancelledError."""
+    lag = _Lag()
+    watching = asyncio.create_task(lag.watch(), name="rtcvoice fleet lag")
+    record = _Record(spec)
+    try:
+        await record.make()
+    finally:
+        watching.cancel()
+        with suppress(asyncio.CancelledError):
+            await watching
+    return record.result(late=lag.worst)
+
+
+class _Lag:
+    """How late the loop was at most."""
+
+    def __init__(self) -> None:
+        self.worst = 0.0
+
+    async def watch(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            due = loop.time() + TICK
+            await asyncio.sleep(TICK)
+            self.worst = max(self.worst, loop.time() - due)
+
+
+class _Record:
+    """What is found out about one call while it is made."""
+
+    def __init__(self, spec: CallSpec) -> None:
+        self._spec = spec
+        self._outcome = Outcome.COMPLETED
+        self._found: dict[str, Any] = {}
+        self._turns: list[SaidTurn] = []
+        self._tools: dict[str, ToolUse] = {}
+        self._began = 0.0
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def result(self, *, late: float) -> CallResult:
+        """Return it; `late`: the most by which the loop was late."""
+        spec, outcome = self._spec, self._outcome
+        if outcome in (Outcome.COMPLETED, Outcome.FAILED) and late > LATE:
+            outcome = Outcome.INVALID
+            late_text = f"this machine was too slow: the loop was {late:.2f} s late"
+            self._found["error"] = "; ".join(filter(None, [late_text, self._found.get("error")]))
+        return CallResult(
+            run=spec.run,
+            scenario=spec.scenario,
+            trial=spec.trial,
+            seed=spec.seed,
+            outcome=outcome,
+            late=round(late, 4),
+            turns=tuple(self._turns),
+            tools=tuple(self._tools.values()),
+            worker=f"{platform.node()}/{os.getpid()}",
+            **self._found,
+        )
+
+    async def make(self) -> None:
+        try:
+            async with asyncio.timeout(self._spec.seconds):
+                await self._call()
+        except TimeoutError:
+            self._fail(Outcome.FAILED, f"the call was not over after {self._spec.seconds:g} s")
+        except StepFailed as failed:
+            self._fail(Outcome.FAILED, str(failed))
+        except CallEnded as end:
+            lost = isinstance(end.__cause__, TransportError | SignalingError)
+            self._fail(Outcome.INFRASTRUCTURE if lost else Outcome.FAILED, str(end), end.__cause__)
+        except (SignalingError, TransportError, DeviceError) as exc:
+            self._fail(Outcome.INFRASTRUCTURE if _passes(exc) else Outcome.FAILED, str(exc), exc)
+        except (ConfigError, CredentialsError, ServerError, RtcVoiceError) as exc:
+            self._fail(Outcome.FAILED, str(exc), exc)
+        except Exception as exc:  # a bug of ours must not lose the other calls' results
+            self._fail(Outcome.FAILED, f"{type(exc).__name__}: {exc}", exc)
+
+    def _fail(self, outcome: Outcome, error: str, cause: BaseException | None = None) -> None:
+        self._outcome = outcome
+        self._found["error"] = masked(one_line(error, LONGEST_ERROR))
+        self._found["stage"] = one_line(str(getattr(cause, "stage", "") or ""), 100)
+        self._found["code"] = one_line(str(getattr(cause, "code", "") or ""), 100)
+
+    async def _call(self) -> None:
+        spec = self._spec
+        clips = await load_clips(spec.steps)
+        caller = Caller(spec.steps, clips)
+        began = time.monotonic()
+        async with connect(
+            **_options(spec),
+            source=caller.source,
+            sink=caller.sink,
+            tools=MockedTools(spec.tools, lambda name, arguments: None) if spec.tools else None,
+            limits=Limits(cost=spec.cost),
+            record=Recording(spec.record) if spec.record else None,
+        ) as call:
+            self._began = asyncio.get_running_loop().time()
+            self._found["connect_seconds"] = round(call.timings.total or 0.0, 4)
+            self._follow(call)
+            try:
+                await caller.run(call)
+                await call.hangup()
+            finally:
+                self._look(call, caller, began)
+        end = await call.wait_ended()
+        self._found["ended"] = one_line(end.reason, 200)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _follow(self, call: Call) -> None:
+        self._tasks = [asyncio.create_task(self._note_turns(call), name="rtcvoice fleet turns")]
+        call.on(ToolStarted, ToolFinished, ToolFailed)(self._note_tool)
+
+    async def _note_turns(self, call: Call) -> None:
+        with suppress(CallEnded):
+            async for turn in call.turns():
+                self._turns.append(
+                    SaidTurn(
+                        role=turn.role,
+                        text=turn.text,
+                        status=turn.status.value,
+                        began=round(turn.began - self._began, 3),
+                        heard_text=turn.heard_text if turn.heard_ms is not None else "",
+                    )
+                )
+
+    async def _note_tool(self, event: ToolStarted | ToolFinished | ToolFailed) -> None:
+        now = round(asyncio.get_running_loop().time() - self._began, 3)
+        use = self._tools.get(event.call_id) or ToolUse(name=event.name, arguments={}, at=now)
+        if isinstance(event, ToolStarted):
+            plain = msgspec.to_builtins(dict(event.arguments), enc_hook=str)
+            use = msgspec.structs.replace(use, arguments=plain)
+        elif isinstance(event, ToolFinished):
+            use = msgspec.structs.replace(use, output=event.output)
+        else:
+            use = msgspec.structs.replace(use, failure=f"{event.failure}: {event.message}")
+        self._tools[event.call_id] = use
+
+    def _look(self, call: Call, caller: Caller, began: float) -> None:
+        """Note what the call says of itself; at its end."""
+        stats, usage = call.stats(), call.usage
+        playout = stats.playout
+        played = max(1, playout.samples_played)
+        spoke = caller.source.spans.since(self._began)
+        heard = caller.sink.spans.since(self._began)
+        sides = compare(spoke, heard)
+        self._found |= {
+            "seconds": round(time.monotonic() - began, 3),
+            "call_id": one_line(call.id, 200),
+            "spoke": spoke,
+            "heard": heard,
+            "latencies": tuple(round(each, 3) for each in sides.latencies),
+            "talk_over": round(sides.talk_over, 3),
+            "interruptions": caller.interruptions,
+            "tokens": usage.tokens.total,
+            "cost": usage.cost,
+            "packets_lost": playout.packets_lost,
+            "packets_received": playout.packets_received,
+            "concealed": round(playout.concealed_samples / played, 5),
+            "playout_delay": round(playout.jitter_buffer_target_delay, 4),
+            "round_trip": stats.round_trip_time,
+            "legs": len(call.legs),
+            "route": stats.transport.route,
+        }
+
+
+def _options(spec: CallSpec) -> dict[str, Any]:
+    options = dict(spec.options)
+    host = urlsplit(str(options.get("base_url") or "")).hostname
+    if host in ("127.0.0.1", "localhost", "::1") and "OPENAI_API_KEY" not in os.environ:
+        options["api_key"] = EMULATOR_KEY
+    return options
+
+
+def _passes(exc: RtcVoiceError) -> bool:
+    """Whether a failure may be gone at the next try: not a request that is wrong."""
+    status = getattr(exc, "status", None)
+    return (
+        not isinstance(exc, SignalingError)
+        or status in (None, 408, 409, 425, 429)
+        or (isinstance(status, int) and status >= 500)
+    )

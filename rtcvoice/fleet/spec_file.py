@@ -1,0 +1,124 @@
+"""A file of calls: YAML or JSON with what all share written once, or JSON lines, a call in each.
+
+    run: nightly
+    trials: 3
+    options: {model: gpt-realtime-2.1, instructions: Be brief.}
+    calls:
+      - scenario: greeting
+        steps: [{say: hello.wav}, {listen: 20}]
+
+What stands beside `calls` holds for each call that does not say otherwise; `options` are put
+together. Sound files are looked for beside the file.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from rtcvoice.errors import ConfigError, one_line
+
+from .caller import PROMPT
+from .specs import CallSpec, spec_from_values
+
+__all__ = ["read_specs", "with_trials"]
+
+LARGEST_FILE = 64 * 1024 * 1024
+MOST_CALLS = 1_000_000
+
+
+def read_specs(file: str | Path) -> list[CallSpec]:
+    """Return the calls of a file. Raises ConfigError, which names the place."""
+    path = Path(file)
+    try:
+        if path.stat().st_size > LARGEST_FILE:
+            raise ConfigError(f"{path} is larger than {LARGEST_FILE >> 20} MiB")
+        text = path.read_text("utf-8")
+    except (OSError, ValueError) as exc:
+        words = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
+        raise ConfigError(f"{path} cannot be read: {words}") from exc
+    if path.suffix == ".jsonl":
+        values = _lines(text, str(path))
+    else:
+        values = _together(_parsed(text, path), str(path))
+    specs = [spec_from_values(_beside(each, path.parent), where=where) for where, each in values]
+    if not specs:
+        raise ConfigError(f"there is no call in {path}", hint="calls: [{scenario: ...}]")
+    return specs
+
+
+def with_trials(specs: Iterable[CallSpec], trials: int) -> list[CallSpec]:
+    """Return each call so many times, with seeds of their own."""
+    if not 1 <= trials <= 100_000:
+        raise ConfigError(f"trials={trials} is not from 1 to 100,000")
+    from msgspec.structs import replace
+
+    return [
+        replace(spec, trial=spec.trial + number, seed=spec.seed + number)
+        for spec in specs
+        for number in range(trials)
+    ]
+
+
+def _parsed(text: str, path: Path) -> Any:
+    try:
+        if path.suffix == ".json":
+            return json.loads(text)
+        import yaml
+    except ImportError as exc:
+        raise ConfigError(
+            f"{path} is YAML, which needs a package", hint='pip install "rtcvoice[emulator]"'
+        ) from exc
+    except (ValueError, RecursionError) as exc:
+        raise ConfigError(f"{path} is not JSON: {one_line(str(exc), 200)}") from exc
+    try:
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as exc:
+        raise ConfigError(f"{path} is not YAML: {one_line(str(exc), 300)}") from exc
+
+
+def _lines(text: str, name: str) -> Iterator[tuple[str, Any]]:
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.strip():
+            try:
+                yield f"{name}, line {number}", json.loads(line)
+            except (ValueError, RecursionError) as exc:
+                raise ConfigError(f"{name}, line {number} is not JSON: {exc}") from exc
+
+
+def _together(values: Any, name: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(values, list):
+        values = {"calls": values}
+    if not isinstance(values, Mapping) or not isinstance(values.get("calls"), list):
+        raise ConfigError(f"{name} has no list of calls", hint="calls: [{scenario: ...}]")
+    shared = {key: value for key, value in values.items() if key not in ("calls", "trials")}
+    trials = values.get("trials", 1)
+    if not isinstance(trials, int) or isinstance(trials, bool) or not 1 <= trials <= 100_000:
+        raise ConfigError(f"{name}: trials is {trials!r:.80}, not from 1 to 100,000")
+    if len(values["calls"]) * trials > MOST_CALLS:
+        raise ConfigError(f"{name} has more than {MOST_CALLS:,} calls")
+    for number, call in enumerate(values["calls"], 1):
+        where = f"{name}, call {number}"
+        if not isinstance(call, Mapping):
+            raise ConfigError(f"{where} is {call!r:.80}, not a mapping")
+        whole = {**shared, **call}
+        both = (shared.get("options"), call.get("options"))
+        if all(isinstance(each, Mapping) for each in both):
+            whole["options"] = {**both[0], **both[1]}  # type: ignore[dict-item]
+        for trial in range(trials):
+            numbers = {"trial": trial + 1, "seed": trial} if trials > 1 else {}
+            yield where, {**whole, **numbers}
+
+
+def _beside(call: Any, folder: Path) -> Any:
+    """Return a call with its sound files found beside its file."""
+    if not isinstance(call, Mapping) or not isinstance(call.get("steps"), list):
+        return call
+    steps = []
+    for step in call["steps"]:
+        said = step.get("say") if isinstance(step, Mapping) else None
+        named = isinstance(said, str) and not said.startswith(PROMPT)
+        steps.append({**step, "say": str(folder / said)} if named else step)
+    return {**call, "steps": steps}

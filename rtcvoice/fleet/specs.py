@@ -1,0 +1,164 @@
+"""What a call of a fleet is to be: values that travel as JSON or pickles, and no key among them."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from rtcvoice.errors import ConfigError, one_line
+
+__all__ = ["CallSpec", "Step", "ToolMock", "spec_from_json", "spec_to_json"]
+
+LONGEST_CALL = 7200.0
+"""Seconds: no service keeps a session for longer."""
+
+MOST_STEPS = 1000
+
+_KEY = re.compile(r"\b(sk|ek)[-_][A-Za-z0-9_-]{16,}")
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+class Step(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
+    """One thing that the caller does; the next begins when it is done. Exactly one of the fields.
+
+    say: a sound file, or `prompt:NAME` for a clip that rtcvoice ships, spoken in real time.
+    after: with `say`: barge in, once the other side has been heard for so many seconds.
+    write: a text, sent in writing.
+    wait: seconds of silence.
+    listen: wait until the other side has answered and nothing more comes; seconds at most.
+    hang_up: end the call now, whatever is being said.
+    """
+
+    say: str | None = None
+    after: float | None = None
+    write: str | None = None
+    wait: float | None = None
+    listen: float | None = None
+    hang_up: bool = False
+
+    def __post_init__(self) -> None:
+        said = [self.say, self.write, self.wait, self.listen, self.hang_up or None]
+        if len([each for each in said if each is not None]) != 1:
+            raise ValueError("a step is one of say, write, wait, listen, hang_up")
+        if self.after is not None and self.say is None:
+            raise ValueError("after belongs to say")
+        for name in ("after", "wait", "listen"):
+            value = getattr(self, name)
+            if value is not None and not (math.isfinite(value) and 0 <= value <= LONGEST_CALL):
+                raise ValueError(f"{name} is {value!r}, not from 0 to {LONGEST_CALL:g} s")
+
+
+class ToolMock(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
+    """A function that the model may call, and what it gives: no code, so that it can travel.
+
+    outputs: what the calls give, one after the other; the last one is repeated.
+    seconds: how long each call takes.
+    """
+
+    name: str
+    description: str = ""
+    parameters: dict[str, Any] = msgspec.field(
+        default_factory=lambda: {"type": "object", "properties": {}}
+    )
+    outputs: tuple[Any, ...] = ("done",)
+    seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not self.outputs:
+            raise ValueError(f"the tool {one_line(self.name, 64)} has no output")
+        if not 0 <= self.seconds <= 600:
+            raise ValueError(f"the tool takes {self.seconds!r} s, not from 0 to 600")
+
+
+class CallSpec(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
+    """One call. Raises ValueError (ConfigError from a file) for values that no call can have.
+
+    run, scenario, trial, seed: together they name it; letters, digits, `.`, `_` and `-`.
+    options: as `connect` takes them, those that are JSON values: `model`, `voice`, `instructions`,
+        `turn_detection` and so on. No keys: they come from the environment of whoever runs the
+        call, and an emulator on this machine needs none.
+    steps: what the caller does. After the last one the answer is awaited and the call hung up.
+    tools: functions with given results.
+    seconds: how long the call may take in all.
+    cost: US dollars that it may cost, None for no limit.
+    record: a folder for its recording, empty for none.
+    """
+
+    scenario: str
+    run: str = "run"
+    trial: int = 1
+    seed: int = 0
+    options: dict[str, Any] = {}
+    steps: tuple[Step, ...] = (Step(listen=30.0),)
+    tools: tuple[ToolMock, ...] = ()
+    seconds: float = 300.0
+    cost: float | None = None
+    record: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("run", "scenario"):
+            if not _NAME.fullmatch(getattr(self, name)):
+                raise ValueError(
+                    f"{name} is {getattr(self, name)!r:.80}: up to 100 letters, digits, . _ and -,"
+                    " the first one a letter or digit"
+                )
+        if not 1 <= self.trial <= 1_000_000:
+            raise ValueError(f"trial is {self.trial!r}, not from 1 to 1,000,000")
+        if not 0 < self.seconds <= LONGEST_CALL:
+            raise ValueError(f"seconds is {self.seconds!r}, not from 0 to {LONGEST_CALL:g}")
+        if self.cost is not None and not self.cost > 0:
+            raise ValueError(f"cost is {self.cost!r}, not above 0")
+        if len(self.steps) > MOST_STEPS:
+            raise ValueError(f"{len(self.steps)} steps are more than {MOST_STEPS}")
+        taken = sorted(set(self.options) & _NOT_OPTIONS)
+        if taken:
+            raise ValueError(f"options cannot hold {', '.join(taken)}: {_INSTEAD}")
+        if _KEY.search(msgspec.json.encode(self.options).decode()):
+            raise ValueError(
+                "options hold what looks like a key: set OPENAI_API_KEY where the calls run"
+            )
+
+    @property
+    def unit(self) -> str:
+        """What names it within its run, fit for a file name."""
+        return f"{self.scenario}.{self.trial}.{self.seed}"
+
+
+_NOT_OPTIONS = frozenset(
+    {"api_key", "credentials", "source", "sink", "tools", "record", "limits", "guards", "history"}
+    | {"ca_file", "price", "reconnect"}
+)
+_INSTEAD = "a spec has its own fields for what the caller, the tools and the limits are"
+
+
+def spec_from_json(text: bytes | str, *, where: str = "the spec") -> CallSpec:
+    """Return the spec that a JSON text is. Raises ConfigError."""
+    return _checked(lambda: msgspec.json.decode(text, type=CallSpec), where)
+
+
+def spec_from_values(values: Any, *, where: str = "the spec") -> CallSpec:
+    """Return the spec that plain values are. Raises ConfigError."""
+    return _checked(lambda: msgspec.convert(values, CallSpec), where)
+
+
+def spec_to_json(spec: CallSpec) -> bytes:
+    """Return a spec as JSON, on one line."""
+    return msgspec.json.encode(spec)
+
+
+def _checked(decode: Callable[[], CallSpec], where: str) -> CallSpec:
+    try:
+        return decode()
+    except (msgspec.MsgspecError, ValueError, RecursionError) as exc:
+        raise ConfigError(f"{where}: {one_line(str(exc), 500)}") from exc

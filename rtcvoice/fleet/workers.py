@@ -1,0 +1,254 @@
+"""Where the calls of a run are made: in processes of ours, or in somebody else's executor.
+
+A process has one event loop and as many calls on it as it is given. Specs and results go through
+its pipe as JSON, one by one, so whatever a process finished is kept when it is killed: lost are the
+calls that it was making. It ends when its pipe does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable
+from concurrent.futures import Executor
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from typing import Protocol, Self
+
+import msgspec
+
+from rtcvoice.errors import RtcVoiceError
+
+from .one_call import carry_out
+from .results import CallResult, Outcome, result_from_json, result_to_json
+from .specs import CallSpec, spec_from_json, spec_to_json
+
+__all__ = ["ExecutorWorkers", "LocalWorkers", "WorkerLost", "Workers", "run_json"]
+
+GRACE = 10.0
+"""Seconds that processes get to hang up what runs; then they are killed."""
+
+_STOP = b"stop"
+
+
+class WorkerLost(RtcVoiceError):  # noqa: N818
+    """Whoever was to make the call is gone; nobody knows what became of it."""
+
+
+class Workers(Protocol):
+    """Makes calls, as many at once as `capacity`."""
+
+    @property
+    def capacity(self) -> int:
+        """Calls that may be under way at once."""
+
+    async def run(self, spec: CallSpec) -> CallResult:
+        """Make one call. Raises WorkerLost."""
+
+    async def aclose(self) -> None:
+        """Hang up what runs, and end."""
+
+
+def run_json(spec: bytes) -> bytes:
+    """Make one call: what an executor's worker is sent, and what it sends back, is JSON."""
+    return result_to_json(asyncio.run(carry_out(spec_from_json(spec))))
+
+
+class ExecutorWorkers:
+    """Calls in any `concurrent.futures.Executor`; it stays its owner's."""
+
+    def __init__(self, executor: Executor, *, calls: int) -> None:
+        self._executor = executor
+        self.capacity = calls
+
+    async def run(self, spec: CallSpec) -> CallResult:
+        """Make one call, in one task of the executor."""
+        try:
+            future = self._executor.submit(run_json, spec_to_json(spec))
+            text: bytes = await asyncio.wrap_future(future)
+            return result_from_json(text)
+        except (asyncio.CancelledError, KeyboardInterrupt):
+            raise
+        except Exception as exc:  # each kind of executor has its own for a worker that died
+            raise WorkerLost(f"the executor lost the call: {type(exc).__name__}: {exc}") from exc
+
+    async def aclose(self) -> None:
+        """Do nothing: what runs was cancelled where the executor allows it."""
+
+
+class LocalWorkers:
+    """Calls in processes of this machine, `calls_per_process` on the loop of each."""
+
+    def __init__(self, *, processes: int, calls_per_process: int) -> None:
+        self.capacity = processes * calls_per_process
+        self._calls = calls_per_process
+        self._wanted = processes
+        self._children: list[_Child] = []
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.aclose()
+
+    async def run(self, spec: CallSpec) -> CallResult:
+        """Make one call in the process that makes the fewest."""
+        self._children = [child for child in self._children if child.alive]
+        least = min(self._children, key=lambda child: child.load, default=None)
+        if least is None or (least.load and len(self._children) < self._wanted):
+            least = _Child()
+            self._children.append(least)
+        return await least.run(spec)
+
+    async def aclose(self) -> None:
+        """Hang up what runs; after a while the processes are killed."""
+        children, self._children = self._children, []
+        await asyncio.gather(*(child.aclose() for child in children))
+
+
+class _Child:
+    """One process, seen from this one."""
+
+    def __init__(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(
+            target=_serve, args=(theirs,), name="rtcvoice fleet", daemon=True
+        )
+        try:
+            self._process.start()
+        except BaseException:
+            self._pipe.close()
+            raise
+        finally:
+            theirs.close()
+        self._loop = asyncio.get_running_loop()
+        self._waiting: dict[int, asyncio.Future[CallResult]] = {}
+        self._next = 0
+        self.alive = True
+        self._gone = asyncio.Event()
+        self._reader = threading.Thread(target=self._read, name="rtcvoice fleet", daemon=True)
+        self._reader.start()
+
+    @property
+    def load(self) -> int:
+        """Calls that it makes now."""
+        return len(self._waiting)
+
+    async def run(self, spec: CallSpec) -> CallResult:
+        number, self._next = self._next, self._next + 1
+        future: asyncio.Future[CallResult] = self._loop.create_future()
+        self._waiting[number] = future
+        try:
+            self._pipe.send_bytes(b"%d %s" % (number, spec_to_json(spec)))
+            return await future
+        except OSError as exc:
+            raise WorkerLost("the process that was to make the call is gone") from exc
+        finally:
+            self._waiting.pop(number, None)
+
+    async def aclose(self) -> None:
+        """Have it hang up and end."""
+        with suppress(OSError):
+            self._pipe.send_bytes(_STOP)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._gone.wait(), GRACE)
+        await asyncio.to_thread(self._end)
+
+    def _end(self) -> None:
+        self._process.join(1.0)
+        if self._process.is_alive():
+            self._process.kill()
+        self._process.join(5.0)
+        self._reader.join(5.0)
+        self._pipe.close()
+        self._process.close()
+
+    def _read(self) -> None:
+        """Take results until it is gone; in a thread."""
+        while True:
+            try:
+                message = self._pipe.recv_bytes()
+            except (EOFError, OSError):
+                break
+            self._tell(lambda message=message: self._take(message))  # type: ignore[misc]
+        self._tell(self._lost)
+
+    def _tell(self, news: Callable[[], None]) -> None:
+        with suppress(RuntimeError):  # the loop is closed: nobody waits
+            self._loop.call_soon_threadsafe(news)
+
+    def _take(self, message: bytes) -> None:
+        number, _, text = message.partition(b" ")
+        future = self._waiting.get(int(number))
+        if future is not None and not future.done():
+            try:
+                future.set_result(result_from_json(text))
+            except msgspec.MsgspecError as exc:
+                future.set_exception(WorkerLost(f"its result cannot be read: {exc}"))
+
+    def _lost(self) -> None:
+        self.alive = False
+        self._gone.set()
+        for future in self._waiting.values():
+            if not future.done():
+                future.set_exception(WorkerLost("the process that made the call died"))
+
+
+def _serve(pipe: Connection) -> None:
+    """Make calls until the pipe ends; the whole life of a process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the program that made us
+    asyncio.run(_serve_calls(pipe))
+    os._exit(0)  # a thread may still wait in the pipe
+
+
+async def _serve_calls(pipe: Connection) -> None:
+    loop = asyncio.get_running_loop()
+    orders: asyncio.Queue[bytes] = asyncio.Queue()
+    running: dict[asyncio.Task[None], CallSpec] = {}
+
+    def read() -> None:
+        order = b""
+        while order != _STOP:
+            try:
+                order = pipe.recv_bytes()
+            except (EOFError, OSError):
+                order = _STOP
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(orders.put_nowait, order)
+
+    async def make(number: bytes, spec: CallSpec) -> None:
+        try:
+            result = await carry_out(spec)
+        except asyncio.CancelledError:
+            result = _stopped(spec)
+        with suppress(OSError):  # nobody wants it any more
+            pipe.send_bytes(number + b" " + result_to_json(result))
+
+    threading.Thread(target=read, name="rtcvoice fleet orders", daemon=True).start()
+    with suppress(NotImplementedError):
+        loop.add_signal_handler(signal.SIGTERM, orders.put_nowait, _STOP)
+    while (order := await orders.get()) != _STOP:
+        number, _, text = order.partition(b" ")
+        spec = spec_from_json(text)
+        task = asyncio.create_task(make(number, spec), name=f"rtcvoice fleet {spec.unit}")
+        running[task] = spec
+        task.add_done_callback(lambda done: running.pop(done, None))
+    for task in list(running):
+        task.cancel()
+    if running:
+        await asyncio.wait(list(running), timeout=GRACE)
+
+
+def _stopped(spec: CallSpec) -> CallResult:
+    return CallResult(
+        run=spec.run,
+        scenario=spec.scenario,
+        trial=spec.trial,
+        seed=spec.seed,
+        outcome=Outcome.STOPPED,
+        error="the run was stopped",
+    )
