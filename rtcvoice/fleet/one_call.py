@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import os
 import platform
-import time
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -21,11 +21,7 @@ from rtcvoice.call.connect import connect
 from rtcvoice.conversation.accounts.limits import Limits
 from rtcvoice.errors import (
     CallEnded,
-    ConfigError,
-    CredentialsError,
-    DeviceError,
     RtcVoiceError,
-    ServerError,
     SignalingError,
     TransportError,
     one_line,
@@ -33,6 +29,7 @@ from rtcvoice.errors import (
 from rtcvoice.events import ToolFailed, ToolFinished, ToolStarted
 from rtcvoice.masking import masked
 from rtcvoice.recording.options import Recording
+from rtcvoice.system.environment import environment
 
 from .caller import Caller, StepFailed, load_clips
 from .mocks import MockedTools
@@ -70,14 +67,14 @@ async def carry_out(spec: CallSpec) -> CallResult:
     """Do the same on the running loop. Cancelled, it hangs up and raises CancelledError."""
     lag = _Lag()
     watching = asyncio.create_task(lag.watch(), name="rtcvoice fleet lag")
-    record = _Record(spec)
+    record = _Record(spec, lag)
     try:
         await record.make()
     finally:
         watching.cancel()
         with suppress(asyncio.CancelledError):
             await watching
-    return record.result(late=lag.worst)
+    return record.result()
 
 
 class _Lag:
@@ -97,8 +94,9 @@ class _Lag:
 class _Record:
     """What is found out about one call while it is made."""
 
-    def __init__(self, spec: CallSpec) -> None:
+    def __init__(self, spec: CallSpec, lag: _Lag) -> None:
         self._spec = spec
+        self._lag = lag
         self._outcome = Outcome.COMPLETED
         self._found: dict[str, Any] = {}
         self._turns: list[SaidTurn] = []
@@ -106,9 +104,8 @@ class _Record:
         self._began = 0.0
         self._tasks: list[asyncio.Task[None]] = []
 
-    def result(self, *, late: float) -> CallResult:
-        """Return it; `late`: the most by which the loop was late."""
-        spec, outcome = self._spec, self._outcome
+    def result(self) -> CallResult:
+        spec, outcome, late = self._spec, self._outcome, self._lag.worst
         if outcome in (Outcome.COMPLETED, Outcome.FAILED) and late > LATE:
             outcome = Outcome.INVALID
             late_text = f"this machine was too slow: the loop was {late:.2f} s late"
@@ -137,9 +134,9 @@ class _Record:
         except CallEnded as end:
             lost = isinstance(end.__cause__, TransportError | SignalingError)
             self._fail(Outcome.INFRASTRUCTURE if lost else Outcome.FAILED, str(end), end.__cause__)
-        except (SignalingError, TransportError, DeviceError) as exc:
+        except (SignalingError, TransportError) as exc:
             self._fail(Outcome.INFRASTRUCTURE if _passes(exc) else Outcome.FAILED, str(exc), exc)
-        except (ConfigError, CredentialsError, ServerError, RtcVoiceError) as exc:
+        except RtcVoiceError as exc:
             self._fail(Outcome.FAILED, str(exc), exc)
         except Exception as exc:  # a bug of ours must not lose the other calls' results
             self._fail(Outcome.FAILED, f"{type(exc).__name__}: {exc}", exc)
@@ -154,16 +151,17 @@ class _Record:
         spec = self._spec
         clips = await load_clips(spec.steps)
         caller = Caller(spec.steps, clips)
-        began = time.monotonic()
+        folder = Path(spec.record) / spec.unit if spec.record else None
+        began = asyncio.get_running_loop().time()
         async with connect(
             **_options(spec),
             source=caller.source,
             sink=caller.sink,
             tools=MockedTools(spec.tools, lambda name, arguments: None) if spec.tools else None,
             limits=Limits(cost=spec.cost),
-            record=Recording(spec.record) if spec.record else None,
+            record=Recording(folder) if folder is not None else None,
         ) as call:
-            self._began = asyncio.get_running_loop().time()
+            self._began, self._lag.worst = asyncio.get_running_loop().time(), 0.0
             self._found["connect_seconds"] = round(call.timings.total or 0.0, 4)
             self._follow(call)
             try:
@@ -174,6 +172,9 @@ class _Record:
         end = await call.wait_ended()
         self._found["ended"] = one_line(end.reason, 200)
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if folder is not None:
+            newest = max(folder.iterdir(), key=lambda each: each.name, default=folder)
+            self._found["recording"] = str(newest.relative_to(spec.record))
 
     def _follow(self, call: Call) -> None:
         self._tasks = [asyncio.create_task(self._note_turns(call), name="rtcvoice fleet turns")]
@@ -213,7 +214,7 @@ class _Record:
         heard = caller.sink.spans.since(self._began)
         sides = compare(spoke, heard)
         self._found |= {
-            "seconds": round(time.monotonic() - began, 3),
+            "seconds": round(asyncio.get_running_loop().time() - began, 3),
             "call_id": one_line(call.id, 200),
             "spoke": spoke,
             "heard": heard,
@@ -235,7 +236,7 @@ class _Record:
 def _options(spec: CallSpec) -> dict[str, Any]:
     options = dict(spec.options)
     host = urlsplit(str(options.get("base_url") or "")).hostname
-    if host in ("127.0.0.1", "localhost", "::1") and "OPENAI_API_KEY" not in os.environ:
+    if host in ("127.0.0.1", "localhost", "::1") and not environment("OPENAI_API_KEY"):
         options["api_key"] = EMULATOR_KEY
     return options
 

@@ -18,6 +18,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
 from rtcvoice.errors import ConfigError, one_line
 
 from .caller import PROMPT
@@ -53,8 +55,6 @@ def with_trials(specs: Iterable[CallSpec], trials: int) -> list[CallSpec]:
     """Return each call so many times, with seeds of their own."""
     if not 1 <= trials <= 100_000:
         raise ConfigError(f"trials={trials} is not from 1 to 100,000")
-    from msgspec.structs import replace
-
     return [
         replace(spec, trial=spec.trial + number, seed=spec.seed + number)
         for spec in specs
@@ -119,6 +119,7 @@ def _beside(call: Any, folder: Path) -> Any:
     steps = []
     for step in call["steps"]:
         said = step.get("say") if isinstance(step, Mapping) else None
-        named = isinstance(said, str) and not said.startswith(PROMPT)
-        steps.append({**step, "say": str(folder / said)} if named else step)
+        if isinstance(said, str) and not said.startswith(PROMPT):
+            step = {**step, "say": str(folder / said)}
+        steps.append(step)
     return {**call, "steps": steps}

@@ -1,0 +1,439 @@
+"""Many calls: what travels, when the next one starts, what is kept; and a few real ones."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+import json
+import os
+import pickle
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from functools import wraps
+from itertools import pairwise
+
+import msgspec
+import pytest
+import virtual_loop
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rtcvoice.emulator import BackgroundEmulator
+from rtcvoice.errors import ConfigError
+from rtcvoice.fleet import CallResult, CallSpec, Caps, Outcome, Step, ToolMock, run_call, run_calls
+from rtcvoice.fleet import many as many_module
+from rtcvoice.fleet.caps import Gate
+from rtcvoice.fleet.many import RunOfCalls
+from rtcvoice.fleet.results import result_from_json, result_to_json
+from rtcvoice.fleet.run_folder import RunFolder, table
+from rtcvoice.fleet.spans import AudibleSpans, compare
+from rtcvoice.fleet.spec_file import read_specs, with_trials
+from rtcvoice.fleet.specs import spec_from_json, spec_to_json
+from rtcvoice.fleet.summary import quantile, summary_of
+from rtcvoice.fleet.workers import WorkerLost
+
+SPOKEN = (Step(say="prompt:thanks"), Step(listen=20))
+
+
+def result(unit="hello", outcome=Outcome.COMPLETED, **fields):
+    return CallResult(
+        **{"run": "r", "scenario": unit, "trial": 1, "seed": 0, **fields}, outcome=outcome
+    )
+
+
+# -- what travels -------------------------------------------------------------------------------
+
+
+def test_a_spec_is_the_same_after_any_journey():
+    spec = CallSpec(
+        scenario="order-1.b",
+        trial=3,
+        options={"model": "gpt-realtime-2.1", "turn_detection": {"type": "semantic_vad"}},
+        steps=(Step(say="a.wav", after=1.5), Step(write="Hello"), Step(hang_up=True)),
+        tools=(ToolMock(name="weather", outputs=({"degrees": 21}, "gone")),),
+        cost=0.5,
+    )
+    assert spec_from_json(spec_to_json(spec)) == spec
+    assert pickle.loads(pickle.dumps(spec)) == spec
+    assert spec.unit == "order-1.b.3.0"
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"scenario": "../../etc"}, "letters, digits"),
+        ({"scenario": ""}, "letters, digits"),
+        ({"scenario": "a", "run": "a/b"}, "letters, digits"),
+        ({"scenario": "a", "trial": 0}, "from 1 to"),
+        ({"scenario": "a", "seconds": 0}, "seconds"),
+        ({"scenario": "a", "cost": -1}, "cost"),
+        ({"scenario": "a", "options": {"api_key": "x"}}, "api_key"),
+        ({"scenario": "a", "options": {"source": "x", "tools": []}}, "source, tools"),
+        ({"scenario": "a", "options": {"instructions": "sk-abcdefghijklmnopqrstuvwx"}}, "a key"),
+        ({"scenario": "a", "steps": [{"say": "a.wav", "write": "b"}]}, "a step is one of"),
+        ({"scenario": "a", "steps": [{}]}, "a step is one of"),
+        ({"scenario": "a", "steps": [{"wait": -1}]}, "wait is -1"),
+        ({"scenario": "a", "steps": [{"wait": 1e999}]}, "spec"),
+        ({"scenario": "a", "steps": [{"write": "a", "after": 1}]}, "after belongs"),
+        ({"scenario": "a", "steps": [{"sing": "a"}]}, "sing"),
+        ({"scenario": "a", "tools": [{"name": "t", "outputs": []}]}, "no output"),
+        ({"scenario": "a", "colour": "red"}, "colour"),
+    ],
+)
+def test_what_no_call_can_have_is_refused_with_its_place(fields, says):
+    with pytest.raises(ConfigError, match=says) as refused:
+        spec_from_json(json.dumps(fields))
+    assert "sk-abc" not in str(refused.value)
+
+
+def test_a_result_is_the_same_after_any_journey():
+    made = result(latencies=(0.5,), spoke=((0.0, 1.5),), cost=0.01, error="ünï")
+    assert result_from_json(result_to_json(made)) == made
+    assert pickle.loads(pickle.dumps(made)) == made
+
+
+# -- files --------------------------------------------------------------------------------------
+
+
+def test_what_stands_beside_the_calls_holds_for_all_of_them(tmp_path):
+    (tmp_path / "calls.yaml").write_text(
+        """
+run: nightly
+trials: 2
+options: {model: m, voice: marin}
+calls:
+  - scenario: one
+    steps: [{say: hello.wav}, {say: "prompt:thanks"}]
+  - scenario: two
+    options: {voice: cedar}
+    seconds: 9
+"""
+    )
+    specs = read_specs(tmp_path / "calls.yaml")
+    assert [spec.unit for spec in specs] == ["one.1.0", "one.2.1", "two.1.0", "two.2.1"]
+    assert specs[0].steps[0].say == str(tmp_path / "hello.wav")
+    assert specs[0].steps[1].say == "prompt:thanks"
+    assert specs[2].options == {"model": "m", "voice": "cedar"}
+    assert (specs[2].seconds, specs[0].run) == (9, "nightly")
+    assert len({spec.unit for spec in with_trials(specs[:1], 3)}) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "says"),
+    [
+        ("a.yaml", "calls: [", "not YAML"),
+        ("a.yaml", "calls: {}", "no list of calls"),
+        ("a.yaml", "calls: [1]", "call 1 is 1"),
+        ("a.yaml", "calls: []", "no call"),
+        ("a.yaml", "calls: [{scenario: a}]\ntrials: yes", "trials"),
+        ("a.yaml", "calls: [{scenario: a}, {scenario: a b}]", "call 2"),
+        ("a.yaml", "calls: !!python/object/apply:os.system ['true']", "not YAML"),
+        ("a.json", "{", "not JSON"),
+        ("a.json", "[" * 100_000, "not JSON"),
+        ("a.jsonl", '{"scenario": "a"}\n\n{', "line 3"),
+        ("a.jsonl", '{"scenario": "a"}\n{"scenario": 5}', "line 2"),
+    ],
+)
+def test_a_file_that_is_wrong_is_refused_with_the_place(tmp_path, name, text, says):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ConfigError, match=says):
+        read_specs(tmp_path / name)
+
+
+def test_a_file_that_is_not_there_or_no_text(tmp_path):
+    with pytest.raises(ConfigError, match="cannot be read"):
+        read_specs(tmp_path / "none.yaml")
+    (tmp_path / "a.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        read_specs(tmp_path / "a.yaml")
+
+
+# -- caps ---------------------------------------------------------------------------------------
+
+
+def test_starts_are_spread_and_calls_are_bounded():
+    gate = Gate(Caps(starts_per_second=2, calls=3))
+    starts = []
+    now = 0.0
+    for _ in range(3):
+        now += gate.wait(now)
+        gate.started(now)
+        starts.append(now)
+    assert starts == [0.0, 0.5, 1.0]
+    assert gate.wait(now) is None
+    gate.ended(1.2)
+    assert gate.wait(1.2) == pytest.approx(0.3)
+
+
+def test_tokens_of_the_last_minute_hold_up_the_next_call():
+    gate = Gate(Caps(tokens_per_minute=1000))
+    gate.started(0)
+    gate.ended(5, tokens=1200)
+    assert gate.wait(10) == pytest.approx(55)
+    assert gate.wait(65) == 0
+
+
+def test_nothing_starts_once_the_money_is_spent():
+    gate = Gate(Caps(cost=1.0))
+    for cost in (0.6, None, 0.5):
+        assert not gate.stopped
+        gate.started(0)
+        gate.ended(0, cost=cost)
+    assert "US$ 1.10" in gate.stopped
+    for wrong in ({"calls": 0}, {"cost": float("nan")}, {"starts_per_second": True}):
+        with pytest.raises(ConfigError):
+            Caps(**wrong)
+
+
+# -- what is heard ------------------------------------------------------------------------------
+
+
+def test_stretches_of_sound_tell_waits_and_talk_over():
+    caller, other = [(0.0, 2.0), (6.0, 7.0), (12.0, 13.0)], [(2.5, 6.4), (8.0, 10.0)]
+    sides = compare(caller, other)
+    assert sides.latencies == pytest.approx((0.5, 1.0))
+    assert sides.talk_over == pytest.approx(0.4)
+    assert sides.yields == pytest.approx((0.4,))
+    assert compare([], other).latencies == ()
+
+
+@given(st.lists(st.tuples(st.floats(0, 100), st.floats(0.1, 20)), max_size=20))
+def test_stretches_are_in_order_and_apart(blocks):
+    spans = AudibleSpans()
+    for begin, length in sorted(blocks):
+        spans.feed(5000, begin, begin + length)
+        spans.feed(5, begin + length, begin + length + 0.1)
+    found = spans.since(0.0)
+    assert all(a < b for a, b in found)
+    assert all(now[1] < later[0] for now, later in pairwise(found))
+
+
+# -- what is kept -------------------------------------------------------------------------------
+
+
+def test_a_run_is_resumed_where_it_was_left(tmp_path):
+    spec = CallSpec(scenario="a")
+    folder = RunFolder(tmp_path / "run", config={"version": "1"})
+    assert folder.done(spec) is None
+    folder.keep(result("a", Outcome.INFRASTRUCTURE, run="run"))
+    assert folder.done(spec) is None
+    folder.keep(result("a", Outcome.FAILED, run="run"))
+    with pytest.raises(ConfigError, match="--resume"):
+        RunFolder(tmp_path / "run", config={})
+    again = RunFolder(tmp_path / "run", config={}, resume=True)
+    assert again.done(spec).outcome is Outcome.FAILED
+    (tmp_path / "run/results/run.a.1.0.json").write_text("{broken")
+    assert again.done(spec) is None
+    assert oct((tmp_path / "run").stat().st_mode)[-3:] == "700"
+
+
+def test_other_peoples_folders_are_left_alone(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(ConfigError, match="other things"):
+        RunFolder(tmp_path, config={}, resume=True)
+    (tmp_path / "config.json").write_text("[]")
+    with pytest.raises(ConfigError, match="not of a run"):
+        RunFolder(tmp_path, config={}, resume=True)
+    with pytest.raises(ConfigError, match="cannot be kept"):
+        RunFolder(tmp_path / "notes.txt" / "run", config={})
+
+
+def test_a_spreadsheet_finds_no_formula(tmp_path):
+    rows = list(csv.reader(io.StringIO(table([result(error="=cmd()"), result(error="@x\n,")]))))
+    at = rows[0].index("error")
+    assert [row[at] for row in rows[1:]] == ["'=cmd()", "'@x\n,"]
+
+
+def test_the_summary_counts_trials_and_names_the_worst():
+    made = [
+        result("a", latencies=(0.5, 2.0), cost=0.1),
+        result("a", Outcome.FAILED, trial=2, error="late"),
+        result("b", latencies=(1.0,)),
+        result("c", Outcome.INFRASTRUCTURE),
+    ]
+    summary = summary_of(made, stopped="spent")
+    assert summary["outcomes"]["completed"] == 2
+    assert summary["scenarios"]["a"] == summary["scenarios"]["a"] | {
+        "pass_at_k": True,
+        "pass_all_k": False,
+    }
+    assert summary["scenarios"]["c"]["pass_all_k"] is False
+    assert (summary["cost"], summary["calls_of_unknown_cost"]) == (0.1, 3)
+    assert summary["latency"]["p50"] == 1.0
+    assert summary["worst"][0]["outcome"] != "completed"
+    assert quantile([], 0.5) is None
+    json.dumps(summary)
+
+
+# -- all calls of a run, in virtual time ---------------------------------------------------------
+
+
+def virtual(scene):
+    """Run a coroutine function in virtual time."""
+
+    @wraps(scene)
+    def test(*args, **kwargs):
+        virtual_loop.run(asyncio.wait_for(scene(*args, **kwargs), 5000))
+
+    return test
+
+
+class FakeWorkers:
+    """Makes calls of ten seconds; `outcomes` of a scenario are given one after the other."""
+
+    def __init__(self, capacity=4, **outcomes):
+        self.capacity = capacity
+        self.outcomes = {name: list(listed) for name, listed in outcomes.items()}
+        self.made = []
+        self.most = self.running = 0
+        self.closed = False
+
+    async def run(self, spec):
+        self.made.append((asyncio.get_running_loop().time(), spec.scenario))
+        self.running += 1
+        self.most = max(self.most, self.running)
+        try:
+            await asyncio.sleep(10)
+        finally:
+            self.running -= 1
+        outcome = self.outcomes.get(spec.scenario, [Outcome.COMPLETED]).pop(0)
+        if outcome is WorkerLost:
+            raise WorkerLost("gone")
+        return result(spec.scenario, outcome, run=spec.run, cost=0.5)
+
+    async def aclose(self):
+        self.closed = True
+
+
+async def made(workers, monkeypatch, specs, **options):
+    monkeypatch.setattr(many_module, "LocalWorkers", lambda **sizes: workers)
+    run = RunOfCalls(specs, **options)
+    return run, await run.make()
+
+
+@virtual
+async def test_failures_of_the_network_are_repeated_and_those_of_the_agent_are_not():
+    with pytest.MonkeyPatch.context() as patch:
+        lost, invalid = Outcome.INFRASTRUCTURE, Outcome.INVALID
+        done = Outcome.COMPLETED
+        workers = FakeWorkers(
+            a=[done],
+            b=[lost, WorkerLost, done],
+            c=[invalid, lost, lost],
+            d=[Outcome.FAILED],
+        )
+        told = []
+        specs = [CallSpec(scenario=name) for name in "abcd"]
+        _, results = await made(workers, patch, specs, on_result=told.append)
+        found = {each.scenario: (each.outcome, each.attempts) for each in results}
+        assert found == {
+            "a": (done, 1),
+            "b": (done, 3),
+            "c": (lost, 3),
+            "d": (Outcome.FAILED, 1),
+        }
+        assert [each.scenario for each in results] == list("abcd")
+        assert len(told) == 4
+        assert workers.closed
+
+
+@virtual
+async def test_a_run_ends_cleanly_when_its_money_is_spent():
+    with pytest.MonkeyPatch.context() as patch:
+        workers = FakeWorkers(capacity=2)
+        specs = [CallSpec(scenario=f"s{n}") for n in range(20)]
+        workers.outcomes = {spec.scenario: [Outcome.COMPLETED] for spec in specs}
+        run, results = await made(workers, patch, specs, caps=Caps(cost=2.0))
+        assert 4 <= len(results) <= 5
+        assert "US$ 2" in run.stopped
+        assert workers.most == 2
+
+
+@virtual
+async def test_a_run_that_is_stopped_cancels_what_runs():
+    with pytest.MonkeyPatch.context() as patch:
+        workers = FakeWorkers(capacity=2, a=[Outcome.COMPLETED], b=[Outcome.COMPLETED])
+        patch.setattr(many_module, "LocalWorkers", lambda **sizes: workers)
+        run = RunOfCalls([CallSpec(scenario=name) for name in "abc"])
+        asyncio.get_running_loop().call_later(5, run.stop)
+        assert await run.make() == []
+        assert run.stopped
+        assert workers.running == 0
+        assert workers.closed
+
+
+def test_a_call_that_is_there_twice_is_refused():
+    with pytest.raises(ConfigError, match="there 2 times"):
+        run_calls([CallSpec(scenario="a"), CallSpec(scenario="a")])
+    with pytest.raises(ConfigError, match="processes=-1"):
+        run_calls([CallSpec(scenario="a")], processes=-1)
+
+
+# -- real calls ---------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def server():
+    with BackgroundEmulator() as server:
+        yield server
+
+
+def specs_for(server, *names, **fields):
+    fields = {"options": {"base_url": server.url}, "steps": (Step(wait=0.2),), **fields}
+    return [CallSpec(scenario=name, **fields) for name in names]
+
+
+def test_one_call_from_its_spec_to_its_result(server, tmp_path):
+    (spec,) = specs_for(server, "hello", record=str(tmp_path), steps=SPOKEN)
+    made = run_call(spec)
+    assert (made.outcome, made.error) == (Outcome.COMPLETED, "")
+    assert [turn.role for turn in made.turns] == ["user", "assistant"]
+    assert [turn.status for turn in made.turns] == ["completed", "completed"]
+    (wait,) = made.latencies
+    assert 0.1 < wait < 5
+    assert made.tokens > 0
+    assert made.packets_received > 20
+    assert made.call_id.startswith("rtc_")
+    assert made.recording
+    assert (tmp_path / made.recording).is_dir()
+
+
+def test_what_cannot_be_called_is_no_fault_of_the_agents():
+    gone = CallSpec(
+        scenario="gone", options={"base_url": "http://127.0.0.1:9/v1", "connect_timeout": 2.0}
+    )
+    made = run_call(gone)
+    assert made.outcome is Outcome.INFRASTRUCTURE
+    assert made.error
+    assert made.stage or made.code or "refused" in made.error
+    wrong = run_call(msgspec.structs.replace(gone, options={"voice": 5}))
+    assert wrong.outcome is Outcome.FAILED
+    missing = run_call(msgspec.structs.replace(gone, steps=(Step(say="/nowhere.wav"),)))
+    assert missing.outcome is Outcome.FAILED
+    assert "/nowhere.wav" in missing.error
+
+
+def test_an_executor_of_any_kind_makes_the_calls(server):
+    with ThreadPoolExecutor(2) as executor:
+        results = run_calls(specs_for(server, "a", "b"), executor)
+    assert [(each.scenario, each.outcome.value) for each in results] == [
+        ("a", "completed"),
+        ("b", "completed"),
+    ]
+
+
+def test_a_process_that_is_killed_loses_only_what_it_was_doing(server):
+    killed = []
+
+    def kill_the_first(made):
+        if not killed:
+            pid = int(made.worker.rpartition("/")[2])
+            killed.append(pid)
+            os.kill(pid, signal.SIGKILL)
+
+    long = specs_for(server, "long", steps=(Step(wait=1.5),))
+    specs = [*specs_for(server, "short"), *long]
+    results = run_calls(specs, processes=1, calls_per_process=2, on_result=kill_the_first)
+    found = {each.scenario: (each.outcome.value, each.attempts) for each in results}
+    assert found == {"short": ("completed", 1), "long": ("completed", 2)}
