@@ -32,11 +32,11 @@ and how a call begins and ends.
       call/roads.py:Roads             where the roads meet, over one leg at a time
       call/life.py:Life               watches, and closes once
 
-What happens is told as facts (`call/facts.py`) to whoever listens: `recording/` writes them, and
-does recorded calls again. `rest/` is what is asked by HTTP; `sound/` is what is done to samples
-everywhere; `events` has every event of the API as a typed struct; `emulator` is a local server for
-tests, without key and network; `cli/` is the command line. Each folder that users meet has a guide,
-`README.md`.
+What happens is told as facts (`call/facts.py`) to whoever listens: `recording/` writes them, does
+recorded calls again, and shows them as a page. `rest/` is what is asked by HTTP; `sound/` is what
+is done to samples everywhere; `events` has every event of the API as a typed struct; `emulator` is
+a local server for tests, without key and network; `cli/` is the command line. Each folder that
+users meet has a guide, `README.md`.
 
 A public name is imported when it is first used. `import rtcvoice` takes almost no time, and what a
 call needs is imported while its first request travels.
@@ -132,6 +132,7 @@ if TYPE_CHECKING:
     from rtcvoice.recording.compared import ReplayResult
     from rtcvoice.recording.options import Recording
     from rtcvoice.recording.replay import ReplaySource
+    from rtcvoice.recording.report.write import report
     from rtcvoice.rest.credentials import (
         ApiKey,
         ApiKeyFile,
@@ -250,6 +251,7 @@ __all__ = [
     "devices",
     "end_call",
     "prepare",
+    "report",
     "tool",
     "tool_progress",
 ]
@@ -359,6 +361,7 @@ _MODULE_OF = {
     "devices": "rtcvoice.device.host",
     "end_call": "rtcvoice.call.end_call",
     "prepare": "rtcvoice.call.prepare",
+    "report": "rtcvoice.recording.report.write",
     "tool": "rtcvoice.conversation.tools.function_tool",
     "tool_progress": "rtcvoice.conversation.tools.later",
 }

@@ -116,6 +116,8 @@ ALLOWED: dict[str, set[str]] = {
         *("recording", "capture.source", "call.call", "config.call_config"),
         *("conversation.tools", "conversation.asking"),
     },
+    # What of a recording is shown: nothing of it is done again.
+    "recording.report": LEAVES | {"recording", "conversation.accounts", "conversation.state"},
     "recording.format": set(),
     "recording.masks": {"masking"},
     # Spans and metrics: of facts alone. What tokens are is read from the accounts; a tool that

@@ -24,6 +24,7 @@ from rtcvoice.cli.exit_codes import EXIT_CODES_TOLD
 from rtcvoice.cli.known import add_models, add_voices
 from rtcvoice.cli.parser import Parser, meant, program
 from rtcvoice.cli.replay_options import add_replay
+from rtcvoice.cli.report_options import add_report
 from rtcvoice.cli.talk_options import TALK, add_talk
 from rtcvoice.cli.text_options import add_text
 from rtcvoice.cli.token_server_options import add_token_server
@@ -150,6 +151,7 @@ COMMANDS = {
         add_token_server,
     ),
     "replay": _Command("do a recorded call again", "rtcvoice.cli.replay", add_replay),
+    "report": _Command("show a recorded call as a page", "rtcvoice.cli.report", add_report),
     "voices": _Command("list voices", "rtcvoice.cli.known", add_voices, "run_voices"),
     "models": _Command("list models and prices", "rtcvoice.cli.known", add_models, "run_models"),
     "completion": _Command("complete in your shell", "rtcvoice.cli.completion", add_completion),

@@ -6,4 +6,6 @@ options    `Recording`: what is kept, where, how much and how long
 recorder   takes the facts of a call and writes them, in a thread of its own
 timeline   both sides' audio on one clock
 reading    a recorded call, read bounded: it may be anybody's
+replay     does again what the user did, and compares
+report     shows all of it as one page
 """

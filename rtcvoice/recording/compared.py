@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import Any, NamedTuple
 
 from rtcvoice import events
 from rtcvoice.conversation.state.conversation import ConversationState
+from rtcvoice.conversation.state.turns import Turn
 from rtcvoice.errors import one_line
 from rtcvoice.system.public import public
 
 from .given_tools import runs_of
 from .marks import server_event
-from .reading import RecordedCall
+from .reading import EventLine, RecordedCall
 
-__all__ = ["Course", "ReplayResult", "Said", "course_of"]
+__all__ = ["Course", "ReplayResult", "Said", "course_of", "turns_made_out"]
 
 SLOWER = 0.5
 """Seconds by which waits have to differ to be told: networks and models vary."""
@@ -114,16 +116,20 @@ def course_of(recorded: RecordedCall) -> Course:
     for turn in turns.values():
         course.turn(*(str(turn.get(name) or "") for name in ("role", "text", "status")))
     if recorded.is_emulators:
-        _make_out_turns(recorded, course)
+        for made_out in turns_made_out(recorded.events()):
+            course.turn(made_out.role, made_out.text, made_out.status.value)
     course.waits = waits
     course.tools = [_called(run.name, run.arguments) for run in runs_of(recorded.events())]
     return course
 
 
-def _make_out_turns(recorded: RecordedCall, course: Course) -> None:
+def turns_made_out(lines: Iterable[EventLine]) -> list[Turn]:
+    """Return the turns that the events tell of, each as it was in the end, in order."""
     state, time = ConversationState(lambda: ""), 0.0
-    found: dict[str, Any] = {}
-    for line in recorded.events():
+    found: dict[str, Turn] = {}
+    for line in lines:
+        if line.leg:  # of a session that was being prepared: it repeats what was said
+            continue
         time = line.time
         if line.direction == "in":
             state.feed(server_event(line), time)
@@ -134,8 +140,7 @@ def _make_out_turns(recorded: RecordedCall, course: Course) -> None:
         found |= {turn.id: turn for turn in state.turns.take(time, partial=False) if turn.final}
     state.turns.end(time)
     found |= {turn.id: turn for turn in state.turns.take(time, partial=False)}
-    for turn in found.values():
-        course.turn(turn.role, turn.text, turn.status.value)
+    return list(found.values())
 
 
 def _alike(a: Said | None, b: Said | None) -> bool:

@@ -5,6 +5,7 @@
     stats.jsonl    {"time": 2.0, "stats": {...}, ...}               each second
     turns.jsonl    {"time": 3.4, "turn": {...}}                     final turns, as they become so
     audio.wav      stereo: left what the user said, right the assistant; then audio-2.wav, ...
+    report.html    all of it as a page, where somebody asked for one
 
 `time` counts seconds from `began_at` in `call.json`, which is Unix time, and so does the audio.
 `dir` is the client's view: "out" is what it sent, "in" what it was sent, "local" what it told
@@ -34,6 +35,7 @@ __all__ = [
     "EVENTS",
     "FILE_NAME",
     "FORMAT",
+    "REPORT",
     "STATS",
     "TURNS",
     "CallFolder",
@@ -54,7 +56,12 @@ AUDIO, CALL, EVENTS, STATS, TURNS = (
     "turns.jsonl",
 )
 
-FILE_NAME = re.compile(r"(call\.json|(events|stats|turns)\.jsonl|audio(-[1-9]\d{0,3})?\.wav)\Z")
+REPORT = "report.html"
+"""The page that is made of a recording: it holds all of it, so it is deleted with it."""
+
+FILE_NAME = re.compile(
+    r"(call\.json|(events|stats|turns)\.jsonl|audio(-[1-9]\d{0,3})?\.wav|report\.html)\Z"
+)
 """The files of a recording; there are no others."""
 
 LONGEST_ID = 64

@@ -12,7 +12,7 @@ import math
 import os
 import stat
 import wave
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, NoReturn
 
@@ -20,7 +20,7 @@ from rtcvoice.errors import ConfigError
 from rtcvoice.sound import numpy_later as np
 from rtcvoice.sound.samples import Samples
 
-from .format import CALL, EVENTS, FORMAT, STATS, TURNS, audio_name
+from .format import CALL, EVENTS, FILE_NAME, FORMAT, STATS, TURNS, audio_name
 
 __all__ = ["EventLine", "RecordedAudio", "RecordedCall"]
 
@@ -38,6 +38,9 @@ MOST_PARTS = 48
 
 LONGEST = 48 * 3600.0
 """Seconds of a call; a time beyond it is none."""
+
+HEADER_SIZE = 44
+"""Bytes of a WAV file before its samples."""
 
 DIRECTIONS = ("in", "out", "local")
 
@@ -64,16 +67,23 @@ class RecordedCall:
     """The folder of one recorded call. Raises ConfigError when there is none.
 
     `call` is `call.json`, a dict with anything in it; empty where that is missing.
+
+    A file that cannot be read raises ConfigError. Where there is a list for `problems`, it is told
+    there, a line each and without the folder, and what can be read is: the rest of the files, and
+    what comes before the bad place.
     """
 
-    def __init__(self, folder: str | os.PathLike[str]) -> None:
+    def __init__(
+        self, folder: str | os.PathLike[str], *, problems: list[str] | None = None
+    ) -> None:
         self.folder = Path(folder)
         self.bad_lines = 0
         """Lines that were left out so far."""
+        self._problems = problems
         if not self.folder.is_dir():
             raise ConfigError(f"{self.folder} is no recorded call", hint="name the call's folder")
         self.call = self._call()
-        if not self.call and not (self.folder / EVENTS).is_file():
+        if not self.call and not self._has_events() and not self._has_anything():
             raise ConfigError(
                 f"{self.folder} is no recorded call: it has neither {CALL} nor {EVENTS}",
                 hint="name the folder of one call, not the one that all of them are in",
@@ -122,14 +132,38 @@ class RecordedCall:
         written by a recorder."""
         parts = []
         for number in range(1, MOST_PARTS + 1):
-            if (file := self._open(audio_name(number))) is None:
+            try:
+                file = self._open(audio_name(number))
+            except ConfigError as exc:
+                self._tell(exc)
+                break
+            if file is None:
                 break
             parts.append(file)
-        return RecordedAudio(parts, self.folder)
+        return RecordedAudio(parts, self.folder, tell=self._tell)
 
     # -- inside -----------------------------------------------------------------------------------
 
+    def _has_events(self) -> bool:
+        return (self.folder / EVENTS).is_file()
+
+    def _has_anything(self) -> bool:
+        """Whether there is a file of a recording; of one that may be broken that is enough."""
+        if self._problems is None:
+            return False
+        try:
+            return any(FILE_NAME.match(each.name) for each in os.scandir(self.folder))
+        except OSError:
+            return False
+
     def _call(self) -> dict[str, Any]:
+        try:
+            return self._whole_call()
+        except (ConfigError, OSError) as exc:
+            self._tell(exc)
+            return {}
+
+    def _whole_call(self) -> dict[str, Any]:
         if (file := self._open(CALL)) is None:
             return {}
         with file:
@@ -144,6 +178,12 @@ class RecordedCall:
         return call
 
     def _lines(self, name: str) -> Iterator[dict[str, Any]]:
+        try:
+            yield from self._every_line(name)
+        except (ConfigError, OSError) as exc:
+            self._tell(exc)
+
+    def _every_line(self, name: str) -> Iterator[dict[str, Any]]:
         if (file := self._open(name)) is None:
             return
         with file:
@@ -175,6 +215,14 @@ class RecordedCall:
             self._refuse(name, "it is not a file")
         return os.fdopen(file, "rb")
 
+    def _tell(self, error: ConfigError | OSError) -> None:
+        """Raise the error, or put it with the problems."""
+        if self._problems is None:
+            raise error
+        told = str(error).replace(f"{self.folder}{os.sep}", "")
+        if told not in self._problems:
+            self._problems.append(told)
+
     def _refuse(self, name: str, why: str) -> NoReturn:
         raise ConfigError(f"{self.folder / name} cannot be read: {why}")
 
@@ -182,12 +230,16 @@ class RecordedCall:
 class RecordedAudio:
     """Both sides' audio: int16, left the user, right the assistant, from the call's beginning.
 
-    Use it as a context manager, or `close` it. Raises ConfigError for files that are no recording.
+    Use it as a context manager, or `close` it. Files that are no recording are told to `tell`; if
+    it returns, what comes before them is read.
     """
 
-    def __init__(self, parts: list[BinaryIO], folder: Path) -> None:
+    def __init__(
+        self, parts: list[BinaryIO], folder: Path, *, tell: Callable[[ConfigError], None]
+    ) -> None:
         self._files = parts
         self._parts: list[wave.Wave_read] = []
+        self._tell = tell
         self.rate = 0
         """Hz; 0 without audio."""
         self.frames = 0
@@ -195,9 +247,12 @@ class RecordedAudio:
         try:
             for number, file in enumerate(parts, 1):
                 self._add(file, f"{folder / audio_name(number)} cannot be read")
-        except BaseException:
-            self.close()
-            raise
+        except ConfigError as exc:
+            try:
+                tell(exc)
+            except ConfigError:
+                self.close()
+                raise
 
     @property
     def seconds(self) -> float:
@@ -242,10 +297,12 @@ class RecordedAudio:
         rate, form = part.getframerate(), (part.getnchannels(), part.getsampwidth())
         if form != (2, 2) or not 8000 <= rate <= 48000 or (self.rate and rate != self.rate):
             raise ConfigError(f"{failed}: it is not 16 bit stereo at one rate up to 48 kHz")
-        if part.getnframes() * 4 > os.fstat(file.fileno()).st_size:
-            raise ConfigError(f"{failed}: it is shorter than its header says")
+        there = max(0, os.fstat(file.fileno()).st_size - HEADER_SIZE) // 4
+        if part.getnframes() > there:
+            short = ConfigError(f"{failed} whole: it is shorter than its header says")
+            self._tell(short)
         self.rate = rate
-        self.frames += part.getnframes()
+        self.frames += min(part.getnframes(), there)
         self._parts.append(part)
 
 
