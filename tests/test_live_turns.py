@@ -178,6 +178,19 @@ def test_noise_is_no_turn_and_words_that_nobody_said_are_none() -> None:
     assert scene.state.user.phantoms == 1
 
 
+def test_noise_that_does_not_end_holds_no_turn_open() -> None:
+    scene = Scene()
+    scene.user("Turn the music on please", 1.0, 1.5)
+    scene.noise(2.5, 60.0)
+    scene.run(12.0)
+    assert scene.said == [("user", "Turn the music on please")]
+    scene.run(20.0)
+    assert scene.state.is_idle(scene.now)  # such noise does not keep a call alive
+    scene.user("Louder", 22.0, 0.5)
+    scene.run(31.0)
+    assert scene.said[1:] == [("user", "Louder")]
+
+
 def test_a_low_voice_in_a_loud_room_is_heard_by_its_words() -> None:
     scene = Scene(room=900)  # a fan, as loud as the voice
     scene.user("Can you hear me?", 3.0, 1.0)

@@ -97,6 +97,7 @@ class Answers:
         if self._prompted_at is not None:
             moments.append(self._prompted_at + SOON)
         speech = self._user.speech
-        if speech.length >= LEAST_SPEECH and speech.loud_until > self._heard_at:
+        said = speech.length >= LEAST_SPEECH and not self._user.is_noise
+        if said and speech.loud_until > self._heard_at:
             moments.append(speech.loud_until + SOON)
         return max(moments, default=None)

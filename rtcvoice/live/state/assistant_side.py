@@ -77,7 +77,7 @@ class AssistantSide(Side):
         if change is not None:
             self.noted(change, at)
         elif self.speech.speaking and self.open is not None:
-            self.open.sounds(self.speech.began, self.speech.loud_until)
+            self._sound(self.open)
         return change
 
     def noted(self, change: SpeechChange, now: float) -> None:

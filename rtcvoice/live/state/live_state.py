@@ -37,9 +37,6 @@ __all__ = ["LiveState"]
 REMEMBERED = 1000
 """Ids of events by which one that comes again is known."""
 
-NO_WORDS = 5.0
-"""Seconds of the user's sound without any words that are noise, however long it goes on."""
-
 
 class LiveState:
     """What is known of one call's Live conversation. `new_id` makes ids that are unique in it.
@@ -272,11 +269,8 @@ class LiveState:
 
     @property
     def _user_speaks(self) -> bool:
-        """Whether the user speaks: long sound without words is noise."""
-        speech, spoken = self.user.speech, self.user.open
-        if not speech.speaking or self.user.muted:
-            return False
-        return speech.length < NO_WORDS or bool(spoken and spoken.words)
+        """Whether the user speaks, and not only makes noise."""
+        return self.user.speech.speaking and not (self.user.muted or self.user.is_noise)
 
     def _session_event(self, event: Any, now: float) -> None:
         match event:

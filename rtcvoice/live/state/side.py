@@ -16,6 +16,10 @@ RECENT = 8
 """Stretches of talk of one side that late words may still belong to."""
 
 
+BEFORE_WORDS = 0.5
+"""Seconds by which sound may have begun before the place of its first words."""
+
+
 class Side:
     """One side. `speech` finds its speech; `clock` relates its words to it."""
 
@@ -54,6 +58,11 @@ class Side:
         """When it last was heard to speak with words, or words came; 0 before any."""
         spoken = [*self._recent, *([self.open] if self.open else [])]
         return max((max(s.last_sound, s.changed_at) for s in spoken if s.words), default=0.0)
+
+    def _sound(self, spoken: Spoken) -> None:
+        """Note that it is being heard; sound may have begun long before, and not for it."""
+        began = max(self.speech.began, spoken.began - BEFORE_WORDS)
+        spoken.sounds(began, self.speech.loud_until)
 
     def _begin(self, began: float, now: float) -> Spoken:
         spoken = Spoken(id=self._new_id(), role=self.role, began=began, changed_at=now)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field
 from typing import Literal
 
 from rtcvoice.conversation.state.records import STATUS, Status
 from rtcvoice.conversation.state.turns import Turn
 
-from .transcript import Words, insert, joined
+from .transcript import Words, continued, insert, joined
 
 __all__ = ["Spoken"]
 
@@ -45,11 +46,16 @@ class Spoken:
     given: bool = False
     """Readers have seen it."""
     text: str = ""
+    _raw: str = ""
 
     def add(self, words: Words, now: float) -> None:
         """Take more words, in any order."""
-        insert(self.words, words)
-        self.text = joined(self.words)
+        last = insert(self.words, words)
+        if last:  # as nearly always: long texts are not put together anew for each word
+            self._raw = continued(self._raw, words.text)
+        else:
+            self._raw = functools.reduce(continued, (each.text for each in self.words), "")
+        self.text = self._raw.strip()
         self.changed_at = now
 
     def sounds(self, began: float, until: float) -> None:

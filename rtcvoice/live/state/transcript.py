@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from collections.abc import Iterable
 from typing import NamedTuple
 
-__all__ = ["Words", "insert", "is_acknowledgement", "joined"]
+__all__ = ["Words", "continued", "insert", "is_acknowledgement", "joined"]
 
 
 class Words(NamedTuple):
@@ -17,23 +18,34 @@ class Words(NamedTuple):
     text: str
 
 
-def insert(words: list[Words], new: Words) -> None:
-    """Put words where they belong by their time; of the same time the later ones go behind."""
+def insert(words: list[Words], new: Words) -> bool:
+    """Put words where they belong by their time; of the same time the later ones go behind.
+
+    Return whether they are the last ones.
+    """
+    if not words or words[-1].start_ms <= new.start_ms:
+        words.append(new)
+        return True
     words.insert(bisect_right(words, new.start_ms, key=lambda each: each.start_ms), new)
+    return False
 
 
-def joined(words: list[Words]) -> str:
-    """Return the text of words in their order.
+def joined(words: Iterable[Words]) -> str:
+    """Return the text of words in their order."""
+    text = ""
+    for each in words:
+        text = continued(text, each.text)
+    return text.strip()
+
+
+def continued(text: str, more: str) -> str:
+    """Return a text with more of it.
 
     A space is added where a sentence would run into the next one: the first words of a stretch of
     speech may come without.
     """
-    text = ""
-    for each in words:
-        if text[-1:] in _ENDS and each.text[:1].isupper():
-            text += " "
-        text += each.text
-    return text.strip()
+    glued = text[-1:] in _ENDS and more[:1].isupper()
+    return f"{text} {more}" if glued else text + more
 
 
 _ENDS = frozenset(".!?\u2026")

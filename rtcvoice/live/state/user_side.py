@@ -28,6 +28,12 @@ LATEST_WORDS = 2.5
 NOISE_AFTER = 3.0
 """Seconds of silence after which sound without any words was noise."""
 
+NOISE_WITHOUT = 6.0
+"""Seconds without further words after which sound that goes on is noise."""
+
+NO_WORDS = 5.0
+"""Seconds of sound without any words that are noise, however long it goes on."""
+
 NEAR = 2.0
 """Seconds by which words may be off the sound that they belong to."""
 
@@ -137,6 +143,11 @@ class UserSide(Side):
         if (spoken := self.open) is not None:
             self._close(spoken, drop=not spoken.words)
 
+    @property
+    def is_noise(self) -> bool:
+        """Whether the latest sound has gone on for long without any words."""
+        return self.speech.length >= NO_WORDS and not (self.open and self.open.words)
+
     def may_be_backchannel(self, spoken: Spoken) -> bool:
         """Whether a stretch may turn out to be a sign of listening."""
         return (
@@ -161,7 +172,7 @@ class UserSide(Side):
         if self.stretches:
             self.stretches[-1][1] = max(self.stretches[-1][1], self.speech.loud_until)
         if self.open is not None:
-            self.open.sounds(self.speech.began, self.speech.loud_until)
+            self._sound(self.open)
 
     def _was_loud(self, at: float) -> bool:
         """Whether anything was sent around a moment, as far as is known."""
@@ -190,7 +201,7 @@ class UserSide(Side):
 
     def _final_at(self, spoken: Spoken) -> float | None:
         if self.speech.speaking and spoken.first_sound is not None:
-            return None
+            return spoken.changed_at + NOISE_WITHOUT if spoken.words else None
         quiet = spoken.last_sound or spoken.changed_at
         if not spoken.words:
             return quiet + NOISE_AFTER
