@@ -6,6 +6,7 @@ from random import Random
 
 from rtcvoice.emulator import EmulatedCall, Emulator
 from rtcvoice.emulator.session.noise import Noise
+from rtcvoice.emulator.socket_call import SocketCall
 
 
 def assert_events_are_correct(server: Emulator) -> None:
@@ -36,10 +37,11 @@ def _problems_of_live(call: EmulatedCall) -> list[str]:
     from live_checks import LiveLint, accepts
 
     lint, problems = LiveLint(), []
+    which = "socket" if isinstance(call.peer, SocketCall) else "client"
     for entry in call.events:
         kind = entry.event.get("type")
         if entry.direction == "in":
-            if not accepts("client", entry.event):
+            if not accepts(which, entry.event):
                 problems.append(f"{call.id} {kind}: the types have no such client event")
             continue
         try:

@@ -26,8 +26,10 @@ def _forbid_unknown() -> None:
 @functools.lru_cache(1)
 def _adapters() -> dict[str, pydantic.TypeAdapter[Any]]:
     _forbid_unknown()
+    from openai.types.live.client_event_param import ClientEventParam
     from openai.types.live.connect_client_event_param import ConnectClientEventParam
     from openai.types.live.connect_server_event import ConnectServerEvent
+    from openai.types.live.fork_client_event_param import ForkClientEventParam
     from openai.types.live.live_create_params import LiveCreateParams
     from openai.types.live.live_create_response import LiveCreateResponse
     from openai.types.responses import ResponseStreamEvent
@@ -35,6 +37,7 @@ def _adapters() -> dict[str, pydantic.TypeAdapter[Any]]:
     kinds = {
         "server": ConnectServerEvent,
         "client": ConnectClientEventParam,
+        "socket": ClientEventParam | ForkClientEventParam,
         "create": LiveCreateParams,
         "created": LiveCreateResponse,
         "inner": ResponseStreamEvent,

@@ -17,10 +17,15 @@ from live_client import KEY, LiveClient, live_call
 from rtcvoice.emulator import Emulator, LiveOptions
 from rtcvoice.emulator.voice import PromptVoice
 
+QUICKLY = LiveOptions(close_delay=0.05, leaves_after=0.1)
+
 
 async def test_a_call_from_the_offer_to_the_end():
     """Statements 1, 9, 10, 13, 15, 22, 23, 27 and 34: the answer, a greeting, a question, mute."""
-    async with Emulator(seed=1) as server, live_call(server, {"store": False}) as call:
+    async with (
+        Emulator(seed=1, live=QUICKLY) as server,
+        live_call(server, {"store": False}) as call,
+    ):
         assert re.fullmatch(r"live_u\d_[A-Za-z0-9]{32}", call.id)
         assert call.answer.count("a=setup:passive\r\n") == 2
         assert "a=ice-lite" in call.answer
@@ -55,14 +60,14 @@ async def test_a_call_from_the_offer_to_the_end():
 
 async def test_the_clock_stands_while_no_audio_comes():
     """Statement 12."""
-    async with Emulator(seed=1) as server, live_call(server) as call:
+    async with Emulator(seed=1, live=QUICKLY) as server, live_call(server) as call:
         session = server.calls[call.id].peer._core
         await eventually(lambda: session._hub.clock_ms > 200)
         call.microphone.stalled = True
-        await asyncio.sleep(0.8)
+        await asyncio.sleep(0.65)
         stood = session._hub.clock_ms
         call.send("session.commentary.append", content="reply-1", delegation_id=None)
-        await asyncio.sleep(0.4)
+        await asyncio.sleep(0.25)
         assert session._hub.clock_ms == stood
         assert not [e for e in call.events if e["type"] == "session.commentary.appended"]
         call.microphone.stalled = False
@@ -72,7 +77,7 @@ async def test_the_clock_stands_while_no_audio_comes():
 
 async def test_hang_up_by_rest():
     """Statement 7, and what is not stored."""
-    async with Emulator(seed=1) as server, live_call(server) as call:
+    async with Emulator(seed=1, live=QUICKLY) as server, live_call(server) as call:
         assert (await call.post(f"/{call.id}/fork", {"transport": {"type": "webrtc", "sdp": "x"}}))[
             0
         ] in range(400, 410)
@@ -94,7 +99,7 @@ async def test_hang_up_by_rest():
 
 async def test_a_stored_session_is_forked_and_heard_again():
     """Statement 8, and the recording: left the user, right the model."""
-    async with Emulator(seed=1) as server:
+    async with Emulator(seed=1, live=QUICKLY) as server:
         async with live_call(server, {"store": True, "instructions": "Be brief."}) as call:
             call.send("session.commentary.append", content="reply-1", delegation_id=None)
             await call.until("session.output_transcript.delta")

@@ -22,6 +22,7 @@ import numpy as np
 from aiohttp import WSMsgType, web
 
 from rtcvoice.emulator.channel import parsed
+from rtcvoice.emulator.core import Core
 from rtcvoice.emulator.failures import Failures
 from rtcvoice.emulator.faults import NO_FAULTS, Faults, Strike
 from rtcvoice.emulator.recording import NO_RECORDER, AudioRecorder
@@ -38,7 +39,6 @@ from rtcvoice.emulator.session.outputs import (
     SendText,
     StopAudio,
 )
-from rtcvoice.emulator.session.session import Session
 from rtcvoice.emulator.sideband import HEARTBEAT, LARGEST_MESSAGE
 from rtcvoice.system import clock
 
@@ -112,7 +112,7 @@ class SocketCall:
 
     def __init__(
         self,
-        session: Session,
+        session: Core,
         *,
         faults: Faults = NO_FAULTS,
         observe: Callable[[str, dict[str, Any]], None] = lambda direction, event: None,

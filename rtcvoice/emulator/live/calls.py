@@ -8,18 +8,24 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from aiohttp import web
+
 from rtcvoice.emulator.emulated_call import CallNotes, EmulatedCall
 from rtcvoice.emulator.faults import Faults
 from rtcvoice.emulator.live.peer import LivePeer
 from rtcvoice.emulator.live.session import LiveSession
-from rtcvoice.emulator.live.settings import Settings, forked
+from rtcvoice.emulator.live.settings import Settings, forked, validate
+from rtcvoice.emulator.live.socket_call import LiveSocketCall
+from rtcvoice.emulator.live.socket_core import SocketCore
 from rtcvoice.emulator.live.stored import SoundKept, Stored, StoredSessions
 from rtcvoice.emulator.options import EmulatorOptions
 from rtcvoice.emulator.peer import Peer
 from rtcvoice.emulator.rest.body import RestError
 from rtcvoice.emulator.session.clips import Voice
+from rtcvoice.emulator.session.ids import Ids
 from rtcvoice.emulator.session.items import Item
 from rtcvoice.emulator.session.persona import Persona
+from rtcvoice.emulator.socket_call import SocketCall, new_socket
 
 __all__ = ["LiveCalls"]
 
@@ -44,6 +50,23 @@ class Host(Protocol):
 
     def new_persona(self) -> Persona:
         """Return who answers in a new call."""
+        ...
+
+    @property
+    def faults(self) -> Faults:
+        """What goes wrong in new calls."""
+        ...
+
+    def check_room(self) -> None:
+        """Raise RestError (429) where as many calls run as may."""
+        ...
+
+    def new_notes(self, call_id: str) -> CallNotes:
+        """Return who takes notes of a call that begins now."""
+        ...
+
+    def keep(self, call_id: str, peer: Peer | SocketCall, notes: CallNotes, faults: Faults) -> None:
+        """Count a call among those that run."""
         ...
 
 
@@ -122,6 +145,41 @@ class LiveCalls:
         stored = self._find(session_id)
         settings = forked(stored.settings, overrides)
         return await self.create(offer, settings, stored.history)
+
+    async def serve_socket(
+        self, request: web.Request, source: str | None = None
+    ) -> web.StreamResponse:
+        """Be a session on a WebSocket until it ends; `source`: the one that it is a fork of.
+
+        Raises RestError before the upgrade.
+        """
+        stored = None if source is None else self._find(source)
+        socket = new_socket(request)
+        self._emulator.check_room()
+        session_id, faults = self._new_id(), self._emulator.faults
+        notes = self._emulator.new_notes(session_id)
+
+        sound = SoundKept(notes.recorder, keeps=False)
+
+        def new_session(given: Any, now: float) -> LiveSession:
+            if stored is not None:
+                settings = forked(stored.settings, given, on_socket=True)
+            else:
+                settings = validate(given, on_socket=True, count_tokens=self.count_tokens)
+            sound.keeps = bool(settings.get("store"))
+            history = () if stored is None else stored.history
+            return self._session(settings, session_id, now, faults, history)
+
+        core = SocketCore(new_session, Ids(self._random))
+        call = LiveSocketCall(core, faults=faults, observe=notes.observe, recorder=sound)
+
+        async def store() -> None:
+            if core.session is not None and sound.keeps:
+                await self._storing(core.session, sound)()
+
+        call.at_end(store)
+        self._emulator.keep(session_id, call, notes, faults)
+        return await call.serve(request, socket)
 
     def content(self, session_id: str) -> bytes:
         """Return the sound of a stored session as a WAV file. Raises RestError."""

@@ -103,6 +103,8 @@ class LiveSession:
         self._life = Life(
             self._hub, self._mind, self._usage, self.session_object, told=faults.session_end.told
         )
+        on_socket = "format" in settings["audio"]
+        self._kinds = client_events.ON_SOCKET if on_socket else client_events.ON_CHANNEL
         self._muted = False
         self._early: list[tuple[str, bool]] = []
         self._appends: list[Event] = []
@@ -173,12 +175,17 @@ class LiveSession:
         """Return what a sideband gets when it comes."""
         return self._outbox.replay() if self._options.replay else []
 
-    def open(self, now: float, *, sideband: bool = False) -> None:
-        """Begin, when the client's channel is open; a sideband alone begins nothing."""
+    def open(self, now: float, *, sideband: bool = False, client_event: str | None = None) -> None:
+        """Begin, when the client's channel is open; a sideband alone begins nothing.
+
+        `client_event`: the id of the `session.start` that a WebSocket begins with.
+        """
         self._at(now)
         if sideband or not self._life.begin():
             return
-        self._outbox.send("session.started", session=self.session_object())
+        self._outbox.send(
+            "session.started", client_event=client_event, session=self.session_object()
+        )
         if self._permissions.restricted:
             text = "The data channel is restricted to the events that the session allows."
             self._outbox.send("info", code="data_channel_permissions", message=text)
@@ -291,7 +298,7 @@ class LiveSession:
 
     def _obey(self, event: Event, *, trusted: bool) -> None:
         count = self._options.count_tokens
-        kind = client_events.check(event, client_events.ON_CHANNEL, count_tokens=count)
+        kind = client_events.check(event, self._kinds, count_tokens=count)
         if not trusted:
             self._check_channel(kind)
         if self._life.state is not LiveState.ACTIVE:

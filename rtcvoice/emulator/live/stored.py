@@ -25,9 +25,13 @@ LONGEST = 600 * RATE_HZ
 
 
 class SoundKept:
-    """Hears both sides of a session and keeps them; passes everything on to a recorder."""
+    """Hears both sides of a session and keeps them; passes everything on to a recorder.
 
-    def __init__(self, recorder: AudioRecorder) -> None:
+    `keeps`: whether it keeps anything; it may be set later.
+    """
+
+    def __init__(self, recorder: AudioRecorder, *, keeps: bool = True) -> None:
+        self.keeps = keeps
         self._recorder = recorder
         self._sides: tuple[list[Pcm], list[Pcm]] = ([], [])
         self._lengths = [0, 0]
@@ -43,7 +47,7 @@ class SoundKept:
         self._keep(1, samples)
 
     def _keep(self, side: int, samples: Pcm) -> None:
-        if self._lengths[side] < LONGEST:
+        if self.keeps and self._lengths[side] < LONGEST:
             self._sides[side].append(samples.copy())
             self._lengths[side] += len(samples)
 

@@ -39,6 +39,12 @@ class LiveSessions(Protocol):
         """Start one that goes on with a stored one. As `create`, and RequestError."""
         ...
 
+    async def serve_socket(
+        self, request: web.Request, source: str | None = None
+    ) -> web.StreamResponse:
+        """Be a session on a WebSocket, or a fork of `source`. Raises RestError."""
+        ...
+
     def hang_up(self, session_id: str) -> None:
         """End a session. Raises RestError (404)."""
         ...
@@ -60,6 +66,8 @@ def live_routes(
     one = "/v1/live/sessions/{session_id}"
     return [
         web.post("/v1/live/sessions", handlers.create),
+        web.get("/v1/live/sessions", handlers.socket),
+        web.get(f"{one}/fork", handlers.forked_socket),
         web.post(f"{one}/fork", handlers.fork),
         web.post(f"{one}/hangup", handlers.hang_up),
         web.get(f"{one}/content", handlers.content),
@@ -92,6 +100,16 @@ class _Handlers:
         except (RequestError, InvalidOffer) as exc:
             raise _refused(exc) from exc
         return _created(*made)
+
+    async def socket(self, request: web.Request) -> web.StreamResponse:
+        """Begin a session on a WebSocket; its settings come in its first event."""
+        self._require_key(request)
+        return await self._sessions.serve_socket(request)
+
+    async def forked_socket(self, request: web.Request) -> web.StreamResponse:
+        """Go on with a stored session on a WebSocket."""
+        self._require_key(request)
+        return await self._sessions.serve_socket(request, request.match_info["session_id"])
 
     async def fork(self, request: web.Request) -> web.Response:
         self._require_key(request)

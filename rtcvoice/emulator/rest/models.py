@@ -76,6 +76,9 @@ class Models:
         return [told for name in named if (told := ending_told(name, today))]
 
     def _known(self, name: str, known: tuple[str, ...], path: str) -> str:
+        if known is MODELS and name.startswith("gpt-live"):
+            message = f"The model '{name[:100]}' is not supported in realtime mode."
+            raise RequestError("invalid_model", message, path)
         if not self._also & {name, "*"} and _SNAPSHOT.sub("", name) not in known:
             near = difflib.get_close_matches(name, [*known, *self._also], 1)
             guess = f" Did you mean '{near[0]}'?" if near else ""
