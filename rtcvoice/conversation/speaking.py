@@ -32,6 +32,9 @@ logger = logging.getLogger(__name__)
 MOST_QUEUED = 600
 """Seconds of speech that may wait to be heard. FULL: the rest of that response is dropped."""
 
+MOST_PIECES = 60_000
+"""Events of which speech may wait: 10 ms in each would be as long. Each takes memory of its own."""
+
 
 class SpeechOutput(Protocol):
     """The player's queue of samples at 24 kHz, as a `SpeechQueue` is one. Event loop only."""
@@ -43,6 +46,10 @@ class SpeechOutput(Protocol):
     @property
     def played_index(self) -> int:
         """Index of the next sample to be handed to the sink."""
+
+    @property
+    def pieces(self) -> int:
+        """Pieces that wait."""
 
     def put(self, samples: Samples) -> None:
         """Add samples behind what waits."""
@@ -173,9 +180,16 @@ class PlayedByUs(PlayedByServer):
         if part != self._part or kind != self._reader.kind:
             self._part, self._reader = part, EventAudioReader(kind)
         samples = self._reader.read(event.delta)
+        if not len(samples):
+            return
         begin = self._queue.put_index
-        if begin - self._queue.played_index + len(samples) > MOST_QUEUED * DEFAULT_RATE:
-            logger.warning("x an answer is over %d s ahead: its rest is dropped", MOST_QUEUED)
+        waiting = begin - self._queue.played_index + len(samples)
+        if waiting > MOST_QUEUED * DEFAULT_RATE or self._queue.pieces >= MOST_PIECES:
+            logger.warning(
+                "x an answer is over %d s or %d events ahead: its rest is dropped",
+                MOST_QUEUED,
+                MOST_PIECES,
+            )
             self._delivery.drop(event.response_id)
             return
         self._queue.put(samples)

@@ -62,6 +62,11 @@ class SpeechQueue:
         """Index of the next sample to be taken; what was cut counts as taken."""
         return max(self._taken, self._cut_at)
 
+    @property
+    def pieces(self) -> int:
+        """Pieces that wait, however short."""
+        return len(self._pieces)
+
     def put(self, samples: Samples) -> None:
         """Add samples behind what waits."""
         if len(samples):

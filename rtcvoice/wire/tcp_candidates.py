@@ -79,11 +79,11 @@ def _refusal(words: list[str], host: str, port: int, reach: Reach) -> str:
     address = _meant(ipaddress.ip_address(host))
     if reach is Reach.LOOPBACK:
         return ""
-    if address.is_loopback or address.is_link_local:
+    if address.is_loopback or address.is_unspecified or address.is_link_local:
         return f"{at} is an address of this machine or of its link only"
     if reach is Reach.PRIVATE:
         return ""
-    if not address.is_global or address in _LOCAL_NAT64:
+    if not address.is_global or address.is_multicast or address in _LOCAL_NAT64:
         return f"{at} is a private address, and the server is a public one"
     if port not in PORTS:
         return f"{at} has another port than {' and '.join(map(str, PORTS))}"

@@ -53,6 +53,13 @@ CLOSE_TIMEOUT = 1.0
 _WRITE_LIMIT = 16 << 10
 """Bytes in asyncio's buffer, and unsent in the system's, before sending waits: 1/4 s of audio."""
 
+MOST_FRAGMENTS = 4096
+"""Pieces of one message, however small: each takes memory of its own, also an empty one."""
+
+MOST_UNSENT = 64 << 20
+"""Bytes that wait for a server which does not read. Events are bounded before (`outbox.py`), so
+they are answers to its pings: more of them end the call."""
+
 _FRAMES = 8
 """Messages that are read ahead."""
 
@@ -84,6 +91,10 @@ class UpgradeFailed(Exception):  # noqa: N818  (it is turned into one of ours at
         self.body = body
 
 
+class _TooManyFragmentsError(Exception):
+    """A message never ends."""
+
+
 class Closed(NamedTuple):
     """How the server closed; 1005 and 1006 where it did not say."""
 
@@ -92,13 +103,19 @@ class Closed(NamedTuple):
 
 
 class _Connection(ClientConnection):
-    """Tells of all that arrives, also of a part of a long message."""
+    """Tells of all that arrives, also of a part of a long message.
+
+    The package answers each ping at once, whether or not the answers leave.
+    """
 
     on_data: Callable[[int], None] = staticmethod(lambda size: None)
 
     def data_received(self, data: bytes) -> None:
         self.on_data(len(data))
         super().data_received(data)
+        refused = self.protocol.handshake_exc is not None  # the package waits for the server's end
+        if refused or self.transport.get_write_buffer_size() > MOST_UNSENT:
+            self.transport.abort()
 
 
 class _Connect(connect):
@@ -272,13 +289,18 @@ class WebSocketTransport:
     async def _read(self, opened: ClientConnection) -> None:
         try:
             while True:
-                message = await opened.recv(decode=True)
+                parts: list[str] = []
+                async for part in opened.recv_streaming(decode=True):
+                    if len(parts) >= MOST_FRAGMENTS:
+                        raise _TooManyFragmentsError
+                    parts.append(part)
                 self._messages_received += 1
-                self._on_text(message)
+                self._on_text("".join(parts))
         except ConnectionClosed as exc:
             self._ended(exc)
-        except UnicodeDecodeError:
-            self._lose(ConnectionLost("the server sent no UTF-8", by=LostBy.UNUSABLE), 1007)
+        except _TooManyFragmentsError:
+            text = f"the server sent a message in more than {MOST_FRAGMENTS} pieces"
+            self._lose(ConnectionLost(text, by=LostBy.UNUSABLE), 1009)
 
     async def _write(self, opened: ClientConnection) -> None:
         with suppress(ConnectionClosed):  # the reading side tells of it

@@ -87,6 +87,7 @@ class Delivery:
         match event:
             case events.ResponseCreated():
                 self._in_progress[event.response.id or ""] = None
+                _trim(self._in_progress)
             case events.ResponseDone():
                 self._in_progress.pop(event.response.id or "", None)
             case events.ResponseOutputAudioDone():
