@@ -17,6 +17,12 @@ KEPT = 50
 STALL = 1.0
 """Seconds by which the model's clock may be late before that is believed."""
 
+HINTED_STALL = 1.5
+"""The same, of events that come with a delay, beyond what is usual."""
+
+USUAL_DELAY = 0.7
+"""Seconds from the user's words to their text, and from what we give the model to its answer."""
+
 STALLED_EVENTS = 3
 """Events in a row that show so."""
 
@@ -35,6 +41,7 @@ class ClockMap:
         self._late: list[float] = []
         self._least: float | None = None
         self._earliest: float | None = None  # the clock cannot have begun before
+        self._stale = False  # the clock may have stood still since
         self._guessed = True  # no event of those that come at their place was there yet
         self._newest: dict[str, int] = {}
 
@@ -48,16 +55,15 @@ class ClockMap:
         self._distances.clear()
         self._late.clear()
         self._newest.clear()
-        self._least, self._guessed = None, True
+        self._least, self._guessed, self._stale = None, True, False
         if now is not None:
             self._earliest = now - AHEAD
             self._add(now)
 
     def resume(self) -> None:
         """Note that the model's clock may have stood still: the next event tells anew."""
-        self._distances.clear()
         self._late.clear()
-        self._guessed = True
+        self._stale = True
 
     def feed(self, end_ms: int, now: float, *, side: str = "", prompt: bool = False) -> None:
         """Take the place of an event that arrived at `now`.
@@ -73,12 +79,11 @@ class ClockMap:
                 self.restart()
             self._newest[side] = max(end_ms, self._newest.get(side, 0))
         if not prompt:
-            if self._guessed and (self._least is None or distance < self._least):
-                self._add(distance)
+            self._hint(distance)
             return
-        if self._guessed:
+        if self._guessed or self._stale:
             self._distances.clear()
-            self._least, self._guessed = None, False
+            self._least, self._guessed, self._stale = None, False, False
         if self._least is not None and distance > self._least + STALL:
             self._late.append(distance)
             if len(self._late) < STALLED_EVENTS:
@@ -86,6 +91,16 @@ class ClockMap:
             self._distances = deque(self._late, maxlen=KEPT)
         self._late.clear()
         self._add(distance)
+
+    def _hint(self, distance: float) -> None:
+        """Take the distance that an event with a delay tells: the clocks are nearer than that."""
+        usual = distance - USUAL_DELAY
+        if self._least is None or usual > self._least + HINTED_STALL or self._stale:
+            self._distances.clear()
+            self._guessed, self._stale = True, False
+            self._add(usual)
+        elif self._guessed and distance < self._least:
+            self._add(distance)
 
     def ours(self, ms: float) -> float | None:
         """Return the seconds of our clock at a place of the model's; None if that is unknown."""

@@ -179,7 +179,11 @@ class UserSide(Side):
         if not self.speech.heard_any:
             return not self.muted
         first, last = int((at - NEAR) / _BIN), int((at + NEAR / 2) / _BIN)
-        return any(first <= number <= last and peak >= QUIET for number, peak in self._energy)
+        recent = self._energy[-1][0] - int(LATEST_WORDS / _BIN)  # the clocks may be off
+        return any(
+            peak >= QUIET and (first <= number <= last or number >= recent)
+            for number, peak in self._energy
+        )
 
     def _turn_at(self, at: float, now: float) -> Spoken:
         """Return the stretch whose sound is nearest to a moment."""
