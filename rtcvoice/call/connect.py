@@ -27,6 +27,7 @@ from rtcvoice.call.dialects import (
     check_guards,
     conversation_for,
     for_call,
+    fork_of,
     rescue_for,
     with_history,
 )
@@ -66,10 +67,11 @@ from rtcvoice.rest.credentials import CredentialsSource
 from rtcvoice.rest.ice_servers import IceServer
 from rtcvoice.system import clock
 from rtcvoice.system.public import public
-from rtcvoice.system.waiting import wait_done
+from rtcvoice.system.waiting import being_cancelled, wait_done
 
 if TYPE_CHECKING:
     from rtcvoice.call.call import Call
+    from rtcvoice.call.live_connecting import ForkOf
     from rtcvoice.call.roads import AnyConversation, CallLeg, Roads
     from rtcvoice.config.dialect import LiveOptions
     from rtcvoice.conversation.accounts.limits import Limits
@@ -84,6 +86,7 @@ __all__ = ["connect"]
 logger = logging.getLogger(__name__)
 
 _RECONNECT = Reconnect()
+_NOT_OPTIONS = {"self", "live", "__class__"}
 
 
 @public
@@ -115,9 +118,8 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
         backend, on_delegation: who does the work that the voice hands on: the text model that has
         `tools`, or your function (see `DelegatedWork`). delegation, triggers, data_channel: as the
         API has them. standby: seconds of silence after which the model pauses. acknowledge_after:
-        seconds of work after which it is asked to say that it takes a moment. store: keep a
-        recording, which `call.fork()` needs. What it lacks raises ConfigError, with what takes its
-        place; see the guide of rtcvoice/live.
+        seconds of work after which it is asked to say so. store: keep a recording; `call.fork()`
+        needs it. What it lacks raises ConfigError; see the guide of rtcvoice/live.
     Bounds:
         limits: `Limits(cost=, seconds=, tokens=, idle=)`, warned of and then hung up at.
         price: a `ModelPrice`, where the model's own is not known or not what is paid.
@@ -201,6 +203,10 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
         **live: Unpack[LiveOptions],
     ) -> None:
         given = locals()
+        self._fork_of: ForkOf | None = None
+        self._given: dict[str, Any] = {
+            name: given[name] for name in given.keys() - _NOT_OPTIONS
+        } | live
         options = {f.name: given[f.name] for f in fields(CallConfig)} | live
         self._tools = None if tools is None else tool_set(tools)
         options["tools"] = UNSET if self._tools is None else self._tools.definitions
@@ -241,7 +247,7 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
-            if task.cancelled() and not _being_cancelled():  # as the end of asyncio.run does
+            if task.cancelled() and not being_cancelled():  # as the end of asyncio.run does
                 raise CallEnded("connecting was cancelled", normal=False) from None
             task.cancel()
             await wait_done(task)
@@ -302,7 +308,7 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
             roads.starting = asyncio.create_task(late, name="rtcvoice beginning of the sound")
         if facts:
             facts.tell(CallReady(time=facts.now(), timings=timings.as_dict()))
-        return call_of(self._config, roads, life, timings)
+        return call_of(self._config, roads, life, timings, forked=self._forked)
 
     def _start(self, roads: Roads, life: Life) -> None:
         roads.start(remember=self._reconnect is not None and not self._config.is_live)
@@ -318,7 +324,14 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
             life.request_end(CallEnded(f"sound cannot be played: {exc}", normal=False))
 
     def _connecting(self, timings: Timings) -> AnyConnecting:
-        return connecting_for(self._config, timings)
+        return connecting_for(self._config, timings, fork_of=self._fork_of)
+
+    def _forked(self, session_id: str, said: list[Any], options: dict[str, Any]) -> connect:
+        """Return the making of a call that goes on from the end of this one."""
+        given = {n: v for n, v in self._given.items() if n != "history"}
+        another = connect(**(given | options), history=said)
+        another._fork_of = fork_of(session_id, another._config, options)
+        return another
 
     def _session_changes(self, connecting: AnyConnecting) -> dict[str, Any]:
         """Return what of the session did not travel with the request that began the call."""
@@ -385,8 +398,3 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
 
 async def _run(connecting: AnyConnecting) -> CallLeg:
     return await connecting.run()
-
-
-def _being_cancelled() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

@@ -6,7 +6,7 @@ What both have in common is everything else: the leg, the ends, the player, the 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -18,6 +18,8 @@ from rtcvoice.system import clock
 if TYPE_CHECKING:
     from rtcvoice.call.call import Call
     from rtcvoice.call.life import Life, Rescue
+    from rtcvoice.call.live_call import Forking
+    from rtcvoice.call.live_connecting import ForkOf
     from rtcvoice.call.reconnect import Reconnect
     from rtcvoice.call.roads import AnyConversation, Output, Roads
     from rtcvoice.call.timings import Timings
@@ -34,9 +36,13 @@ __all__ = [
     "check_guards",
     "conversation_for",
     "for_call",
+    "fork_of",
     "rescue_for",
     "with_history",
 ]
+
+
+_KEPT_BY_FORKS = {"history", "instructions", "model", "voice"}
 
 
 def check_guards(config: CallConfig, guards: Sequence[Guard]) -> None:
@@ -90,6 +96,7 @@ def conversation_for(
             output,
             model=live.model,
             on_delegation=live.on_delegation,
+            seeds=live.input,
             tools=tools,
             limits=limits,
             price=price,
@@ -119,12 +126,32 @@ def rescue_for(options: Reconnect, config: CallConfig, roads: Roads, life: Life)
     return Reconnector(options, config, roads, life)
 
 
-def call_of(config: CallConfig, roads: Roads, life: Life, timings: Timings) -> Call:
-    """Return the call, made of its parts."""
+def fork_of(session_id: str, config: CallConfig, options: Mapping[str, object]) -> ForkOf:
+    """Return what is forked, and what is to differ. Raises ConfigError for what cannot."""
+    from rtcvoice.call.live_connecting import ForkOf
+
+    if wrong := sorted(_KEPT_BY_FORKS & options.keys()):
+        raise ConfigError(
+            f"{wrong[0]}= cannot differ in a fork: it goes on with that of the call before",
+            hint="connect(history=call.history) begins with the words alone",
+        )
+    session = config.session_payload()
+    changes: dict[str, Any] = {
+        name: session[name] for name in ("client", "store") if name in session
+    }
+    if options.keys() & {"backend", "tools"}:
+        changes["delegation"] = session["delegation"]
+    return ForkOf(session_id, changes)
+
+
+def call_of(
+    config: CallConfig, roads: Roads, life: Life, timings: Timings, *, forked: Forking
+) -> Call:
+    """Return the call, made of its parts; `forked` returns the making of one that goes on."""
     if config.is_live:
         from rtcvoice.call.live_call import LiveCall
 
-        return LiveCall(roads, life, timings)
+        return LiveCall(roads, life, timings, forked=forked)
     from rtcvoice.call.call import Call
 
     return Call(roads, life, timings)

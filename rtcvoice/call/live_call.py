@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Self, Unpack, cast
 
 from rtcvoice.call.call import Call
-from rtcvoice.call.life import Life
+from rtcvoice.call.life import CallState, Life
 from rtcvoice.call.message import Clip, Image, message_items
 from rtcvoice.call.roads import Roads
 from rtcvoice.call.timings import Timings
@@ -31,14 +31,18 @@ from rtcvoice.wire.lost import ConnectionLost, LostBy
 __all__ = ["LiveCall"]
 
 
+Forking = Callable[[str, list[Any], dict[str, Any]], AbstractAsyncContextManager[Call]]
+"""Returns the making of a call that goes on: of which session, what was said, other options."""
+
+
 class LiveCall(Call):
     """A `Call` whose conversation is GPT-Live's."""
 
-    def __init__(self, roads: Roads, life: Life, timings: Timings) -> None:
+    def __init__(self, roads: Roads, life: Life, timings: Timings, *, forked: Forking) -> None:
         super().__init__(roads, life, timings)
         self._live = cast(LiveConversation, roads.conversation)
         self._live.on_closed = self._closed_by_server
-        self._forking: Callable[..., AbstractAsyncContextManager[Call]] | None = None
+        self._forked = forked
 
     # -- what is said ---------------------------------------------------------------------------
 
@@ -170,9 +174,9 @@ class LiveCall(Call):
         """Return a call that goes on from the end of this one, knowing all of it."""
         if not self._live.live_session.store:
             raise ConfigError("this call was not stored: nothing of it can be forked", hint=_STORE)
-        if self._forking is None or self.state.name != "ENDED":
+        if self.state is not CallState.ENDED:
             raise ConfigError("a call can be forked once it is over", hint="await call.hangup()")
-        return self._forking(self._live.session_id, options)
+        return self._forked(self._live.session_id, list(self._live.history), dict(options))
 
     # -- inside -------------------------------------------------------------------------------
 

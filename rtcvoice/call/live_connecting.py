@@ -8,24 +8,54 @@ ours to begin; aiortc does as the answer says.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, cast
 
 from rtcvoice.call.connecting import Connecting
 from rtcvoice.call.timings import Timings
 from rtcvoice.config.call_config import CallConfig
 from rtcvoice.config.live_config import LiveConfig, check_size
+from rtcvoice.errors import SignalingError
 from rtcvoice.rest.live_signaling import LiveSignaling
 from rtcvoice.rest.signaling import SdpAnswer, Signaling
 
-__all__ = ["Creating", "LiveConnecting"]
+__all__ = ["Creating", "ForkOf", "LiveConnecting"]
 
 Creating = Callable[[LiveSignaling, str], Awaitable[SdpAnswer]]
 """Creates the session with an offer, otherwise than `connect` does: of another session."""
 
+FORK_AGAIN = 0.5
+"""Seconds between two tries to fork."""
+
+NOT_YET = (400, 404, 409, 423, 425)
+"""HTTP statuses of a session that may be forked later."""
+
 DEFAULT_MESSAGE = 64 * 1024
 """Bytes of a message where the offer names no limit (RFC 8841 §6.1)."""
+
+
+@dataclass(frozen=True)
+class ForkOf:
+    """A session that another one goes on from; `changes` are what differs in that."""
+
+    session_id: str
+    changes: Mapping[str, Any] = field(default_factory=dict)
+
+    async def create(self, signaling: LiveSignaling, offer: str) -> SdpAnswer:
+        """Fork it once that is possible: it has to be put away first. Raises SignalingError.
+
+        A fork that is refused was not made: asking again costs nothing.
+        """
+        while True:
+            try:
+                return await signaling.fork(self.session_id, offer, self.changes)
+            except SignalingError as exc:
+                if exc.status not in NOT_YET:
+                    raise
+            await asyncio.sleep(FORK_AGAIN)
 
 
 class LiveConnecting(Connecting):

@@ -25,7 +25,7 @@ from rtcvoice.call.beside import Beside, while_up
 from rtcvoice.call.connecting import first_failure
 from rtcvoice.call.leg_time import LegTime
 from rtcvoice.call.life import Life
-from rtcvoice.call.live_connecting import LiveConnecting
+from rtcvoice.call.live_connecting import ForkOf, LiveConnecting
 from rtcvoice.call.reconnect import FATAL_CODES, LEAST_LIFE, Attempts, Reconnect
 from rtcvoice.call.roads import CallLeg, Roads
 from rtcvoice.call.timings import Timings
@@ -41,7 +41,6 @@ from rtcvoice.rest.live_signaling import LiveSignaling
 from rtcvoice.rest.signaling import SdpAnswer
 from rtcvoice.system.sleep import Clocks
 from rtcvoice.system.waiting import wait_done
-from rtcvoice.wire.lost import ConnectionLost
 
 __all__ = ["MOST_CREATIONS", "LiveReconnector"]
 
@@ -52,9 +51,6 @@ MOST_CREATIONS = 5
 
 FORK_TIMEOUT = 3.0
 """Seconds for a fork: its source has to be closed and put away before."""
-
-FORK_AGAIN = 0.5
-"""Seconds between two tries to fork."""
 
 ATTEMPT_TIMEOUT = 5.0
 """Seconds, and eight round trips, that an attempt may take until the session has started."""
@@ -106,14 +102,12 @@ class LiveReconnector:
     # -- what a life asks -----------------------------------------------------------------------
 
     def outlives(self, error: TransportError) -> bool:
-        """Whether the call goes on after this loss: not when the server hung up in due form."""
+        """Whether the call goes on after this loss: not where another session meets the same.
+
+        A server that ends a session in due form says so, which ends the call: it is no loss.
+        """
         complaint = self._talk.complaint
-        if complaint is not None and complaint.code in FATAL_CODES:
-            return False
-        if not isinstance(error, ConnectionLost) or not error.by.clean:
-            return True
-        expired = self._time.is_nearly_over(self._clocks.elapsed())
-        return self._options.on_server_close or expired
+        return complaint is None or complaint.code not in FATAL_CODES
 
     def lost(self, error: TransportError) -> None:
         """Begin to reconnect; see `Rescue`."""
@@ -298,7 +292,7 @@ class LiveReconnector:
                     if self._hung_up is not None:
                         await asyncio.wait({self._hung_up})
                     self._creations.append(self._clocks.elapsed())
-                    return await _forked(signaling, source, offer)
+                    return await ForkOf(source).create(signaling, offer)
             except (TimeoutError, SignalingError) as exc:
                 logger.info("= the session is not forked, but told again: %s", exc)
             answer: SdpAnswer = await create(signaling, offer)
@@ -347,17 +341,6 @@ class LiveReconnector:
 
 async def _wait(event: asyncio.Event) -> None:
     await event.wait()
-
-
-async def _forked(signaling: LiveSignaling, source: str, offer: str) -> SdpAnswer:
-    """Fork until that is possible: the source has to be put away first."""
-    while True:
-        try:
-            return await signaling.fork(source, offer, {})
-        except SignalingError as exc:
-            if exc.status is None or exc.status in (401, 403) or not 400 <= exc.status < 500:
-                raise
-        await asyncio.sleep(FORK_AGAIN)
 
 
 def _developer(text: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from rtcvoice.call.timings import Timings
 from rtcvoice.config.call_config import CallConfig
 
 if TYPE_CHECKING:
+    from rtcvoice.call.live_connecting import ForkOf
     from rtcvoice.wire.leg import Ways
 
 __all__ = ["AnyConnecting", "connecting_for"]
@@ -37,6 +38,7 @@ def connecting_for(
     *,
     session_updates: Mapping[str, Any] = {},
     on_answered: Callable[[], None] = lambda: None,
+    fork_of: ForkOf | None = None,
     **for_webrtc: Unpack[WebRtcOptions],
 ) -> AnyConnecting:
     """Return the making of a leg by the way that `config` names; see `Connecting`."""
@@ -50,7 +52,12 @@ def connecting_for(
         from rtcvoice.call.live_connecting import LiveConnecting  # late: few calls are
 
         return LiveConnecting(
-            config, timings, session_updates=session_updates, on_answered=on_answered, **for_webrtc
+            config,
+            timings,
+            creating=None if fork_of is None else fork_of.create,
+            session_updates=session_updates,
+            on_answered=on_answered,
+            **for_webrtc,
         )
     if config.transport == "websocket":
         return socket()

@@ -121,6 +121,7 @@ class LiveConfig(CallConfig):
         self._check_owner()
         if not isinstance(self.store, bool | Unset):
             raise ConfigError(f"store={short(self.store)} is neither True nor False")
+        self._check_channel()
         payload = self.session_payload()
         check_sendable(payload)
         self._check_payload(payload)
@@ -144,6 +145,17 @@ class LiveConfig(CallConfig):
                 hint="tools= and backend=: a text model that calls your functions;"
                 " on_delegation=: your own function does all of it",
             )
+
+    def _check_channel(self) -> None:
+        """Check that this client gets the event without which no call is ready."""
+        allowed = within(self.data_channel, "allowed_server_events")
+        if isinstance(allowed, Sequence) and not isinstance(allowed, str):
+            names = [within(each, "type") for each in allowed]
+            if "session.started" not in names:
+                raise ConfigError(
+                    "data_channel= keeps session.started from this client: it would wait for it",
+                    hint="add {'type': 'session.started'} to allowed_server_events",
+                )
 
     @property
     def _client_alone(self) -> bool:

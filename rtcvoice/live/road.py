@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 from rtcvoice import events
@@ -34,14 +34,15 @@ from rtcvoice.masking import log_error
 from rtcvoice.system import clock
 
 from .accounts import LiveAccounts
-from .acks import Acks, refused
+from .acks import Acks
 from .by_hand import checked
 from .changes import over
 from .delegations import Delegations, Handler
 from .gate import Gate
 from .of_tools import LiveOfTools
 from .requests import STOP, LiveRequests
-from .session_ends import SessionEnds
+from .seeding import said_in
+from .session_ends import SessionEnds, not_started
 from .state.delegations import DelegationState
 from .state.live_state import LiveState
 from .view import LiveView
@@ -73,7 +74,8 @@ class LiveConversation(LiveView, LiveOfTools, SessionEnds):
     """The conversation of one call of GPT-Live. Made and used on its event loop only.
 
     `output` is where the assistant's voice is heard. Nothing can be sent before `attach`.
-    `on_delegation`: your function that does the work which the voice hands on.
+    `on_delegation`: your function that does the work which the voice hands on. `seeds`: the
+    messages that the session begins with.
     """
 
     def __init__(
@@ -82,12 +84,15 @@ class LiveConversation(LiveView, LiveOfTools, SessionEnds):
         *,
         model: str,
         on_delegation: Handler | None = None,
+        seeds: Sequence[Mapping[str, Any]] = (),
         tools: ToolSet | None = None,
         limits: Limits | None = None,
         price: ModelPrice | None = None,
         clock: Callable[[], float] = clock.now,
     ) -> None:
         self.state = LiveState(new_id, model=model, price=price)
+        for role, text in said_in(seeds):
+            self.state.write(text, clock(), seeded=True, role=role)
         self.dispatcher = Dispatcher()
         self.streams = TurnStreams()
         self.on_calls: Callable[[list[CalledFunction]], None] = lambda calls: None
@@ -295,7 +300,7 @@ class LiveConversation(LiveView, LiveOfTools, SessionEnds):
                 self._refuse(TransportError(why, stage="session"))
                 self.on_closed(event.reason, why)
             case live.ErrorEvent() if not self._session_known.is_set():
-                self._refuse(refused("to start the session", event))
+                self._refuse(not_started(event))
             case live.OutputTranscriptDelta():
                 self._gate.words(self._clock())
                 if not self._gate.is_closed:

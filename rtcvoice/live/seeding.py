@@ -8,7 +8,7 @@ be. Of an interrupted answer goes in what was heard.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from rtcvoice import events
@@ -17,7 +17,7 @@ from rtcvoice.conversation.state import history as histories
 
 from .appends import estimated_tokens
 
-__all__ = ["messages_of", "messages_of_history"]
+__all__ = ["messages_of", "messages_of_history", "said_in"]
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +55,16 @@ def messages_of(seeds: Iterable[events.ConversationItemCreate]) -> list[dict[str
             *(left_out, len(items), MOST_MESSAGES, MOST_TOKENS),
         )
     return messages
+
+
+def said_in(messages: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+    """Return who said what in messages that a session begins with."""
+    for message in messages:
+        role = message.get("role")
+        content = message.get("content")
+        part = content[0] if isinstance(content, list) and content else {}
+        if isinstance(part, Mapping) and isinstance(text := part.get("text"), str):
+            yield "system" if role == "developer" else str(role), text
 
 
 def _newest(items: list[events.Item], most_messages: int) -> tuple[list[dict[str, Any]], int]:

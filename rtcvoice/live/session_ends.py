@@ -7,10 +7,19 @@ from typing import Any
 
 from rtcvoice.conversation.asking.confirmations import new_id
 from rtcvoice.conversation.ports import Sender
-from rtcvoice.errors import RtcVoiceError
+from rtcvoice.errors import RtcVoiceError, TransportError
 from rtcvoice.events import live
 
-__all__ = ["SessionEnds"]
+__all__ = ["SessionEnds", "not_started"]
+
+_HINTS = {
+    "account_deactivated": "the account is closed: see the provider's mail about it",
+    "billing_hard_limit_reached": "the account's spending limit is reached: see the billing page",
+    "credit_balance_exhausted": "the account has no credit left: see the provider's billing page",
+    "forbidden": "the project may not use this model or voice",
+    "insufficient_quota": "the account has no credit left: see the provider's billing page",
+    "unsupported_model": "a model of the Realtime API needs api='realtime'",
+}
 
 
 class SessionEnds:
@@ -25,7 +34,7 @@ class SessionEnds:
     async def ready(self, changes: dict[str, Any] | None = None) -> None:
         """Wait until the session has started.
 
-        Raises ServerError when the server says why it does not, TransportError when it ends.
+        Raises TransportError when the server says why it does not, or it ends.
         """
         known = asyncio.ensure_future(self._session_known.wait())
         try:
@@ -62,3 +71,12 @@ class SessionEnds:
         if not self._session_known.is_set() and not self._refused.done():
             self._refused.set_exception(error)
             self._refused.exception()  # seen, should nobody wait
+
+
+def not_started(event: live.ErrorEvent) -> TransportError:
+    """Return the error of a session that the server refuses to start."""
+    return TransportError(
+        f"the server does not start the session: {event.error.message}",
+        stage="session",
+        hint=_HINTS.get(event.error.code or "", ""),
+    )

@@ -15,7 +15,7 @@ from typing import Any
 
 from rtcvoice.system.clock import now
 
-__all__ = ["wait_done"]
+__all__ = ["being_cancelled", "wait_done"]
 
 
 async def wait_done(
@@ -46,3 +46,9 @@ def _shield() -> AbstractContextManager[Any]:
     anyio = sys.modules.get("anyio")  # whoever has a cancel scope has imported it
     scope = getattr(anyio, "CancelScope", None)
     return nullcontext() if scope is None else scope(shield=True)
+
+
+def being_cancelled() -> bool:
+    """Whether the task that asks is being cancelled."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

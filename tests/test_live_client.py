@@ -1,0 +1,169 @@
+"""Calls of GPT-Live to the emulator, over real WebRTC: the verbs, the end, another session."""
+
+from __future__ import annotations
+
+import pytest
+from live import Ear, calling
+
+import rtcvoice
+from rtcvoice import events
+from rtcvoice.emulator import Emulator
+from rtcvoice.emulator.live.options import LiveOptions
+from rtcvoice.events import live
+
+QUICK = LiveOptions(close_delay=0.05, leaves_after=0.2)
+
+
+def live_calling(server, **options):
+    return calling(server, model="gpt-live-1.1", **options)
+
+
+def sent(server, call):
+    """Return the types of what the server was sent, in order."""
+    return [event["type"] for event in server.calls[call.id].from_client()]
+
+
+async def test_a_call_says_is_silenced_muted_changed_and_closed():
+    ear = Ear()
+    async with Emulator(seed=1, live=QUICK) as server:
+        async with live_calling(server, sink=ear, backend="gpt-6-sol", voice="cedar") as call:
+            assert call.session.audio.output.voice == "cedar"
+            assert call.id.startswith("live_u")
+            async with call.expect(events.AssistantStarted, timeout=5) as started:
+                reply = await call.say("Please tell me a very long story about a jitter buffer.")
+                await started
+            call.mute()
+            await call.wait_for(live.InputAudioMuted, timeout=5)
+            assert call.muted
+            session = await call.update(backend="gpt-6-luna", acknowledge_after=0.5)
+            assert session.model == "gpt-live-1.1"
+            await call.think("The user likes tea.")
+            await call.interrupt()
+            assert reply.status is rtcvoice.Status.INTERRUPTED
+            await call.wait_for(live.InstructionsAppended, timeout=5)
+            call.unmute()
+            await call.wait_for(live.InputAudioUnmuted, timeout=5)
+            call_id = call.id
+        end = await call.wait_ended()
+        assert (end.normal, end.reason) == (True, "hung up")
+        emulated = server.calls[call_id]
+        assert sent(server, call) == [
+            "session.commentary.append",
+            "session.input_audio.mute",
+            "session.update",
+            "session.thinking.append",
+            "session.instructions.append",
+            "session.input_audio.unmute",
+            "session.close",
+        ]
+        assert emulated.ended
+        assert call.usage.seconds > 0.5
+        assert call.usage.cost == pytest.approx(call.usage.seconds / 60 * 0.05)
+
+
+async def test_verbs_that_gpt_live_lacks_say_what_there_is():
+    async with Emulator(seed=1, live=QUICK) as server, live_calling(server) as call:
+        for verb, hint in (
+            (call.seed([]), "history="),
+            (call.delete("item"), "instruct"),
+            (call.ask("Hello", metadata={"a": "b"}), "text"),
+            (call.respond(conversation="none"), "instructions"),
+            (call.send("Look", images=[b"\x89PNG\r\n\x1a\n"]), "backend"),
+            (call.update(instructions="Be brief."), "instruct"),
+            (call.update(voice="cedar"), "backend"),
+            (call.update(backend="gpt-6-sol"), "backend"),
+            (call.say(" "), ""),
+            (call.send_event({"type": "response.cancel"}), "session.close"),
+        ):
+            with pytest.raises(rtcvoice.ConfigError) as error:
+                await verb
+            assert hint in error.value.hint
+        with pytest.raises(rtcvoice.ConfigError):
+            call.talk(respond=False)
+        with pytest.raises(rtcvoice.ConfigError, match="not stored"):
+            call.fork()
+        assert sent(server, call) == []
+
+
+async def test_verbs_of_gpt_live_on_a_call_of_the_realtime_api(emulator):
+    async with calling(emulator) as call:
+        for verb in (call.think("x"), call.instruct("x")):
+            with pytest.raises(rtcvoice.ConfigError, match="GPT-Live"):
+                await verb
+        with pytest.raises(rtcvoice.ConfigError, match="GPT-Live"):
+            call.fork()
+
+
+async def test_a_call_that_is_lost_goes_on_in_another_session_which_knows_what_was_said():
+    async with Emulator(seed=1, live=QUICK) as server:
+        history = [{"role": "user", "text": "My name is Ada."}]
+        async with live_calling(
+            server, reconnect=rtcvoice.Reconnect(window=20), history=history
+        ) as call:
+            first = call.id
+            assert server.calls[first].peer._core.settings["input"][0]["role"] == "user"
+            await call.instruct("Speak slowly.")
+            await (await call.say("Hello Ada.")).text()
+            async with call.expect(events.Reconnected, timeout=10) as back:
+                await server.calls[first].peer.aclose()
+                call_back = await back
+            assert call.id != first
+            assert not call_back.renewed
+            said = [part["content"][0]["text"] for part in _input(server, call)]
+            assert "My name is Ada." in said
+            assert "Hello Ada." in said
+            assert "Speak slowly." in said
+            assert len(call.legs) == 2
+            assert [entry["text"] for entry in call.history] == ["My name is Ada.", "Hello Ada."]
+
+
+def _input(server, call):
+    return server.calls[call.id].peer._core.settings["input"]
+
+
+async def test_a_stored_call_goes_on_in_a_fork():
+    async with Emulator(seed=1, live=QUICK) as server:
+        async with live_calling(server, store=True, instructions="Be brief.") as call:
+            await call.say("Hello Ada.")
+            with pytest.raises(rtcvoice.ConfigError, match="over"):
+                call.fork()
+        with pytest.raises(rtcvoice.ConfigError, match="voice="):
+            call.fork(voice="cedar")
+        async with call.fork(store=False) as another:
+            assert another.id != call.id
+            assert another.session.instructions == "Be brief."
+            assert [entry["text"] for entry in another.history] == [
+                entry["text"] for entry in call.history
+            ]
+
+
+async def test_a_session_that_is_lost_is_forked_where_it_was_stored():
+    async with Emulator(seed=1, live=QUICK) as server:
+        reconnect = rtcvoice.Reconnect(window=20)
+        async with live_calling(server, store=True, reconnect=reconnect) as call:
+            first = call.id
+            async with call.expect(events.Reconnected, timeout=10) as back:
+                await server.calls[first].peer.aclose()
+                await back
+            assert _input(server, call) == []
+            assert call.id != first
+
+
+async def test_a_session_that_does_not_come_about_is_hung_up():
+    """It exists, and costs, from the answer on: here its first event may not come."""
+    async with Emulator(seed=1) as server:
+        mute = {"client": {"data_channel": {"allowed_server_events": []}}}
+        with pytest.raises(rtcvoice.TransportError) as error:
+            async with live_calling(server, connect_timeout=0.5, session=mute):
+                pass
+        assert error.value.stage == "session"
+        (call,) = server.calls.values()
+        assert call.ended
+
+
+async def test_a_session_that_the_server_refuses_to_start():
+    async with Emulator(seed=1, live=LiveOptions(no_credit=True)) as server:
+        with pytest.raises(rtcvoice.TransportError, match="does not start") as error:
+            async with live_calling(server):
+                pass
+        assert "no credit" in error.value.hint
