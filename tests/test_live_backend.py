@@ -365,12 +365,25 @@ def test_what_nobody_answers_is_overdue_once() -> None:
     assert state.next_deadline(3.0) == 1.0 + ANSWER_TIMEOUT
     assert state.delegations.overdue(1.0 + ANSWER_TIMEOUT) == ["d1"]
     assert state.delegations.overdue(900.0) == []
+    assert state.delegations.open == []  # the classifier's is not waited for either
     state.sent(live.CommentaryAppend(content="I cannot do that.", delegation_id="d1"), 61.0)
     answered = live.DecisionEvent(
         event=live.DecisionResult(decision=live.Decision()), delegation_id="d2"
     )
     state.feed(answered, 62.0)
     assert state.delegations.open == []
+
+
+def test_work_that_goes_on_is_open_whatever_was_said_meanwhile() -> None:
+    state = new_state()
+    handed(state, "d1", 1.0)
+    state.listen(3.0)
+    state.delegations.at_work("d1", on=True)
+    state.sent(live.CommentaryAppend(content="One moment.", delegation_id="d1"), 3.0)
+    assert state.delegations.overdue(500.0) == []
+    assert not state.is_idle(500.0)
+    state.delegations.at_work("d1", on=False)
+    assert state.is_idle(500.0)
 
 
 def test_a_lost_session_leaves_nothing_open() -> None:

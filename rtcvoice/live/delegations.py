@@ -12,7 +12,7 @@ import inspect
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from rtcvoice.conversation.owner import context_of
 from rtcvoice.errors import RtcVoiceError
@@ -64,6 +64,13 @@ class DelegatedWork:
         await self._append(self.id, text, False)
 
 
+class AtWork(Protocol):
+    """Told that your function begins with a piece of work, and that it is done with it."""
+
+    def __call__(self, delegation_id: str, *, on: bool) -> None:
+        """Note it."""
+
+
 Handler = Callable[[DelegatedWork], object]
 """`on_delegation=`: plain or async; returns text to be spoken, or None if it said all itself."""
 
@@ -72,6 +79,7 @@ class Delegations:
     """Your function at work. Event loop only; nothing here raises to its caller.
 
     `append` gives the model a text. `is_answered`: whether anything was said for a piece of work.
+    `at_work` is told what your function is at.
     """
 
     def __init__(
@@ -80,11 +88,13 @@ class Delegations:
         *,
         append: Append,
         is_answered: Callable[[str], bool],
+        at_work: AtWork,
     ) -> None:
         self.owner: object = None
         self._handler = handler
         self._append = append
         self._is_answered = is_answered
+        self._at_work = at_work
         self._threads = DaemonThreads(MOST)
         self._working: dict[str, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -134,6 +144,13 @@ class Delegations:
                 logger.warning("x delegated work does not stop: %s", task.get_name())
 
     async def _serve(self, handler: Handler, given: DelegatedWork) -> None:
+        self._at_work(given.id, on=True)
+        try:
+            await self._serve_and_tell(handler, given)
+        finally:
+            self._at_work(given.id, on=False)
+
+    async def _serve_and_tell(self, handler: Handler, given: DelegatedWork) -> None:
         try:
             text = await self._answer(handler, given)
         except Exception as exc:

@@ -121,6 +121,7 @@ class LiveConversation(LiveView, LiveOfTools, SessionEnds):
             on_delegation,
             append=self.requests.append_for,
             is_answered=self._is_answered,
+            at_work=self.state.delegations.at_work,
         )
         self.state.delegations.answer_timeout = self._delegations.answer_timeout
         self.tools = ToolRunner(tools or ToolSet(), self, self.dispatcher.publish, clock=clock)

@@ -83,6 +83,7 @@ class Delegations:
         self.answer_timeout = answer_timeout
         self._said = said
         self._all: dict[str, Delegated] = {}
+        self._at_work: set[str] = set()
         self._told_until = -1.0
         self._words_at = 0.0
 
@@ -92,7 +93,8 @@ class Delegations:
         return [
             each
             for each in self._all.values()
-            if each.state is DelegationState.OPEN and each.target != "responses"
+            if (each.state is DelegationState.OPEN or each.id in self._at_work)
+            and each.target != "responses"
         ]
 
     @property
@@ -130,9 +132,17 @@ class Delegations:
                 if (delegated := self._all.get(event.delegation_id or "")) is not None:
                     delegated.news_at = now
 
+    def at_work(self, delegation_id: str, *, on: bool) -> None:
+        """Note that a function of the user's is at a piece of work, whatever it has said so far."""
+        if on:
+            self._at_work.add(delegation_id)
+        else:
+            self._at_work.discard(delegation_id)
+
     def leave(self) -> None:
         """Forget what is open: the session is gone."""
         self._all.clear()
+        self._at_work.clear()
 
     def due(self, now: float) -> list[events.Delegation]:
         """Return the word of what was handed on, once the words that it is about are in."""
@@ -151,16 +161,22 @@ class Delegations:
     def overdue(self, now: float) -> list[str]:
         """Return the ids of this program's work that nobody answered in time, each once."""
         found = []
-        for each in self.open:
-            if each.target == "client" and now >= each.news_at + self.answer_timeout:
+        for each in self._unanswered:
+            if now >= each.news_at + self.answer_timeout:
                 each.state = DELEGATION.change(each.state, DelegationState.OVERDUE, "delegation")
-                found.append(each.id)
+                self._at_work.discard(each.id)
+                if each.target == "client":
+                    found.append(each.id)
         return found
+
+    @property
+    def _unanswered(self) -> list[Delegated]:
+        return [each for each in self.open if each.state is DelegationState.OPEN]
 
     def next_deadline(self) -> float | None:
         """Return when `due` or `overdue` have something by time alone; None if never."""
         times = [self._tell_at(each) for each in self._all.values() if not each.told]
-        times += [e.news_at + self.answer_timeout for e in self.open if e.target == "client"]
+        times += [each.news_at + self.answer_timeout for each in self._unanswered]
         return min(times, default=None)
 
     def _tell_at(self, delegated: Delegated) -> float:
