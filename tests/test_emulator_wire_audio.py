@@ -11,8 +11,10 @@ from emulator_driver import Driver, error_of, in_order, silence, speech, types, 
 
 from rtcvoice.emulator.session import wire_audio
 from rtcvoice.emulator.session.outputs import RATE_HZ, StopAudio
+from rtcvoice.emulator.session.recognition import best_match
 from rtcvoice.emulator.session.schema import RequestError
 from rtcvoice.emulator.session.wire_audio import AudioReader, AudioWriter
+from rtcvoice.emulator.voice import PromptVoice
 from rtcvoice.sound import g711
 
 PCM = {"type": "audio/pcm", "rate": 24_000}
@@ -227,3 +229,15 @@ def test_how_it_is_parted_changes_nothing(format_, piece):
 def test_a_reader_names_what_is_wrong():
     with pytest.raises(RequestError, match="At most 15 MiB"):
         AudioReader(PCM).read("A" * (21 << 20))
+
+
+@pytest.mark.parametrize("kind", ["audio/pcmu", "audio/pcma"])
+def test_every_clip_is_known_again_at_the_quality_of_a_telephone(kind):
+    voice = PromptVoice()
+    clips = [voice.clip(name) for name in voice.user_clips()]
+    for clip in clips:
+        reader, writer = AudioReader({"type": kind}), AudioWriter({"type": kind})
+        heard = reader.read(writer.write(clip.samples))
+        match = best_match(heard, clips)
+        assert match is not None, clip.text
+        assert match.clip is clip

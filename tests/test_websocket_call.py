@@ -94,17 +94,20 @@ async def test_push_to_talk_and_an_answer_stopped_by_hand() -> None:
             assert 0 < call.history[1]["heard_ms"] < 2000
 
 
-async def test_dictation() -> None:
+async def test_dictation_at_the_quality_of_a_telephone() -> None:
     mouth = Mouth("stop")
-    async with Emulator(script=[Turn(hears="What is it?")], pace=QUICK) as server:  # noqa: SIM117
-        async with over_socket(server, type="transcription", source=mouth.source) as call:
+    session = {"audio": {"input": {"format": {"type": "audio/pcmu"}}}}
+    options = {"type": "transcription", "source": mouth.source, "session": session}
+    async with Emulator(pace=QUICK) as server:  # noqa: SIM117
+        async with over_socket(server, **options) as call:
             await mouth.speak()
             async with asyncio.timeout(10):
                 async for turn in call.turns():
                     if turn.final:
-                        assert (turn.role, turn.text) == ("user", "What is it?")
+                        assert (turn.role, turn.text) == ("user", "Stop, please.")
                         break
             assert call.stats().transport.route == "websocket"
+            assert call.stats().uplink.bitrate == 64_000
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,7 @@ _HOP = RATE_HZ // 50
 _FRAME = 768
 _BANDS = 10
 _LOWEST_HZ, _HIGHEST_HZ = 150.0, 5000.0
+_TELEPHONE = 3400 * _FRAME // RATE_HZ  # bins that G.711 carries: by them speech begins and ends
 _DYNAMICS_DB = 35.0  # what lies further below the loudest frame is silence
 _SPEECH_DB = 28.0
 _CLEAR_DB = 10.0
@@ -83,7 +84,7 @@ def _levels(samples: Pcm) -> Levels:
     frames = np.lib.stride_tricks.sliding_window_view(samples, _FRAME)[::_HOP]
     spectrum = np.fft.rfft(frames * np.hanning(_FRAME).astype(np.float32))
     power = (np.abs(spectrum) ** 2).astype(np.float32)
-    loudness = 10 * np.log10(power.sum(axis=1) + 1.0)
+    loudness = 10 * np.log10(power[:, :_TELEPHONE].sum(axis=1) + 1.0)
     floor = float(np.percentile(loudness, 10))  # what is there between words and around them
     gate = max(loudness.max() - _SPEECH_DB, min(floor + _CLEAR_DB, loudness.max() - 12), 60.0)
     spoken = np.flatnonzero(loudness > gate)
