@@ -244,7 +244,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(steps=STEPS)
 def test_in_any_order_each_call_is_answered_at_most_once(
     steps: list[tuple[str, int, int]],
@@ -284,7 +284,7 @@ ODD = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_no_inner_event_breaks_anything(data: st.DataObject) -> None:
     ids = itertools.count(1)

@@ -264,7 +264,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(line=st.sampled_from(FROM_SERVER), data=st.data())
 def test_no_text_makes_decode_raise(line: str, data: st.DataObject) -> None:
     event = json.loads(line)

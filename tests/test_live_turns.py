@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import math
 import random
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from live_samples import FROM_SERVER
 from live_scene import START, Scene
 
 from rtcvoice import events
@@ -250,6 +253,32 @@ def test_the_end_lets_everything_be_final() -> None:
     assert scene.state.turns.settled
 
 
+def test_another_session_begins_its_clock_anew() -> None:
+    scene = Scene()
+    scene.user("Where were we", 60.0, 1.0)
+    scene.assistant("We spoke of horses and the weather", 62.0, 3.0)
+    scene.run(63.0)
+    scene.state.left(scene.now)
+    state, now = scene.state, scene.now + 2.0
+    state.feed(live.SessionStarted(session=live.Session(id="live_2")), now)
+    for start, text in ((62400, "Back"), (62600, " again.")):  # as far as the old one, by then
+        words = live.OutputTranscriptDelta(delta=text, start_ms=start, end_ms=start + 200)
+        state.feed(words, now + start / 1000 + 0.25)
+    state.end(now + 70)
+    scene.turns += state.turns.take(now + 70)
+    assert [turn.text for turn in scene.final][0::2] == ["Where were we", "Back again."]
+    assert scene.final[1].status is Status.INTERRUPTED
+
+
+def test_words_from_the_end_of_time_are_of_now() -> None:
+    scene = Scene(hears=False)
+    wild = live.OutputTranscriptDelta(delta="Wild.", start_ms=2**53 - 200, end_ms=2**53)
+    scene.event(1.0, wild)
+    scene.assistant("And now the weather.", 6.0, 1.0)
+    scene.run(12.0)
+    assert scene.said == [("assistant", "Wild."), ("assistant", "And now the weather.")]
+
+
 def test_a_clip_that_we_asked_for_is_no_answer() -> None:
     scene = Scene()
     scene.user("Hello there friend", 1.0, 1.0)
@@ -348,6 +377,45 @@ def test_a_model_that_was_frozen_keeps_words_and_sound_together() -> None:
 
 # ---- properties
 
+ODD: st.SearchStrategy[object] = st.one_of(
+    st.none(), st.booleans(), st.integers(-(2**60), 2**60), st.floats(), st.text(max_size=4)
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_no_event_breaks_the_state(data: st.DataObject) -> None:
+    ids = iter(range(10**6))
+    state, now = LiveState(lambda: f"id_{next(ids)}", model="gpt-live-1.1"), 100.0
+    for _ in range(12):
+        event = json.loads(data.draw(st.sampled_from(FROM_SERVER)))
+        event.pop("event_id", None)
+        place = event
+        for _ in range(data.draw(st.integers(0, 3))):
+            name = data.draw(st.sampled_from(sorted(place)))
+            if not isinstance(place[name], dict) or not place[name]:
+                place[name] = data.draw(ODD)
+                break
+            place = place[name]
+        now += data.draw(st.floats(0, 20))
+        state.feed(live.decode(json.dumps(event)), now)
+        state.assistant_heard(data.draw(st.integers(0, 32768)), now)
+        state.user_sent(data.draw(st.integers(0, 32768)), now)
+        state.listen(now)
+        state.due(now)
+        state.turns.take(now)
+        deadline = state.next_deadline(now)
+        assert deadline is None or now < deadline < now + 1000
+        usage = state.usage(now)
+        assert usage.seconds is not None
+        assert usage.seconds >= 0
+        assert math.isfinite(usage.known_cost)
+        json.dumps(state.history)
+    state.end(now)
+    state.turns.take(now)
+    assert state.turns.settled
+
+
 DELTAS = st.lists(
     st.tuples(
         st.sampled_from(("user", "assistant")),
@@ -358,7 +426,7 @@ DELTAS = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(deltas=DELTAS, loud=st.lists(st.booleans(), max_size=30), order=st.randoms())
 def test_no_order_of_words_loses_or_doubles_any(
     deltas: list[tuple[str, int, float]], loud: list[bool], order: random.Random

@@ -139,6 +139,12 @@ class AssistantSide(Side):
         final_at = self._final_at(self.open)
         return final_at if final_at < float("inf") else None
 
+    def forget(self) -> None:
+        """Let no words belong to what was said so far: they are of another session."""
+        super().forget()
+        self._newest_ms = 0
+        self.flushed = False
+
     # -- inside ---------------------------------------------------------------------------------
 
     def _late_for(self, start_ms: int) -> Spoken | None:
@@ -149,7 +155,8 @@ class AssistantSide(Side):
             belongs = start_ms < self.open.words[0].start_ms
         else:
             belongs = True
-        return last if belongs and start_ms <= last.words[-1].end_ms else None
+        inside = last.words[0].start_ms <= start_ms <= last.words[-1].end_ms
+        return last if belongs and inside else None
 
     def _is_pause(self, spoken: Spoken, start_ms: int) -> bool:
         """Whether words that begin there are of another turn."""

@@ -50,6 +50,10 @@ class ClockMap:
         """Whether any event had a place."""
         return self._least is not None
 
+    def is_possible(self, ms: int, now: float) -> bool:
+        """Whether the model's clock can be there by now."""
+        return self._earliest is None or now - ms / 1000 >= self._earliest
+
     def restart(self, now: float | None = None) -> None:
         """Begin anew; `now`: the model's clock is at 0 now, as far as is known."""
         self._distances.clear()
@@ -72,7 +76,7 @@ class ClockMap:
         prompt: whether such an event comes at its place, without a delay that varies.
         """
         distance = now - end_ms / 1000
-        if self._earliest is not None and distance < self._earliest:
+        if not self.is_possible(end_ms, now):
             return
         if side:
             if end_ms < self._newest.get(side, 0) - BACK:

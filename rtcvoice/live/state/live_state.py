@@ -14,6 +14,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Any
 
+import msgspec
+
 from rtcvoice import events
 from rtcvoice.conversation.accounts.latency import TurnLatency
 from rtcvoice.conversation.accounts.prices import ModelPrice
@@ -158,6 +160,7 @@ class LiveState:
         if self._is_repeated(event):
             return False
         self._now = now
+        event = self._believed(event, now)
         self._session_event(event, now)
         match event:
             case live.OutputTranscriptDelta():
@@ -253,6 +256,8 @@ class LiveState:
         self._now = now
         self.user.end()
         self.assistant.end(now)
+        self.user.forget()
+        self.assistant.forget()
         self.turns.settle()
         self.clock.restart()
         self.backend.leave()
@@ -293,6 +298,14 @@ class LiveState:
     ) -> None:
         if end_ms is not None:
             self.clock.feed(end_ms, now, side=side, prompt=prompt)
+
+    def _believed(self, event: Any, now: float) -> Any:
+        """Return words without their place where that cannot be."""
+        if isinstance(event, live.InputTranscriptDelta | live.OutputTranscriptDelta):
+            latest = max(event.start_ms or 0, event.end_ms or 0)
+            if not self.clock.is_possible(latest, now):
+                return msgspec.structs.replace(event, start_ms=None, end_ms=None)
+        return event
 
     def _is_repeated(self, event: Any) -> bool:
         """Whether an event came before: a sideband gets the latest ones again."""

@@ -59,6 +59,10 @@ class Side:
         spoken = [*self._recent, *([self.open] if self.open else [])]
         return max((max(s.last_sound, s.changed_at) for s in spoken if s.words), default=0.0)
 
+    def forget(self) -> None:
+        """Let no words belong to what was said so far: they are of another session."""
+        self._recent.clear()
+
     def _sound(self, spoken: Spoken) -> None:
         """Note that it is being heard; sound may have begun long before, and not for it."""
         began = max(self.speech.began, spoken.began - BEFORE_WORDS)

@@ -148,6 +148,11 @@ class UserSide(Side):
         """Whether the latest sound has gone on for long without any words."""
         return self.speech.length >= NO_WORDS and not (self.open and self.open.words)
 
+    def forget(self) -> None:
+        """Let no words belong to what was said so far: they are of another session."""
+        super().forget()
+        self.newest_ms = 0
+
     def may_be_backchannel(self, spoken: Spoken) -> bool:
         """Whether a stretch may turn out to be a sign of listening."""
         return (
