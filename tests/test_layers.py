@@ -147,6 +147,7 @@ ALLOWED: dict[str, set[str]] = {
     | {"capture.source", "capture.track", "playout.engine"},
     # Many calls: a caller of the public doors, and what travels between processes.
     "fleet": LEAVES | {"fleet"},
+    "fleet.dry_run": {"errors", "emulator"},
     "fleet.caller": LEAVES
     | {"call.call", "capture.file", "capture.source", "playout.sink"}
     | {"fleet.spans", "fleet.specs"},
@@ -157,7 +158,7 @@ ALLOWED: dict[str, set[str]] = {
     "blocking": LEAVES | ROADS | {"call", "blocking"},
     "doctor": LEAVES | {"", "config", "rest", "wire", "call", "device", "doctor"},
     "cli": LEAVES
-    | {"", "cli", "config", "conversation.accounts.prices", "doctor", "emulator"}
+    | {"", "cli", "config", "conversation.accounts.prices", "doctor", "emulator", "fleet"}
     | {"config", "rest.addresses", "telemetry.names", "telemetry.prometheus", "token_server"},
     "__main__": {"cli", "system"},
     "pytest_plugin": {"emulator"},

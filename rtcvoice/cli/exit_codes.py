@@ -13,7 +13,7 @@ from rtcvoice.errors import (
     TransportError,
 )
 
-__all__ = ["DIFFERENT", "EXIT_CODES", "EXIT_CODES_TOLD", "exit_code"]
+__all__ = ["DIFFERENT", "EXIT_CODES", "EXIT_CODES_TOLD", "NOT_ALL", "exit_code"]
 
 EXIT_CODES: tuple[tuple[type[RtcVoiceError], int], ...] = (
     (ConfigError, 2),
@@ -29,10 +29,14 @@ EXIT_CODES: tuple[tuple[type[RtcVoiceError], int], ...] = (
 DIFFERENT = 8
 """The exit code of a replay that went otherwise than the recorded call."""
 
+NOT_ALL = 9
+"""The exit code of a run of many calls of which not all completed."""
+
 EXIT_CODES_TOLD = """\
 exit codes: 0 done, 1 a broken installation, 2 wrong options, 3 no usable key,
   4 refused or unreachable (HTTP), 5 no connection (WebRTC), 6 audio device or
   file, or no room for the output, 7 ended by the server, 8 a replay differs,
+  9 not all calls of a run completed,
   129 SIGHUP, 130 Ctrl-C, 141 the reader of stdout left, 143 SIGTERM
 """
 

@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import Any, NamedTuple
 
 from rtcvoice import __version__
+from rtcvoice.cli.batch_options import add_batch, add_load
 from rtcvoice.cli.completion import add_completion
 from rtcvoice.cli.demo_options import add_demo
 from rtcvoice.cli.devices_options import add_devices
@@ -152,6 +153,8 @@ COMMANDS = {
     ),
     "replay": _Command("do a recorded call again", "rtcvoice.cli.replay", add_replay),
     "report": _Command("show a recorded call as a page", "rtcvoice.cli.report", add_report),
+    "batch": _Command("make many calls, and keep them", "rtcvoice.cli.batch", add_batch),
+    "load": _Command("load your own server", "rtcvoice.cli.batch", add_load, "run_load"),
     "voices": _Command("list voices", "rtcvoice.cli.known", add_voices, "run_voices"),
     "models": _Command("list models and prices", "rtcvoice.cli.known", add_models, "run_models"),
     "completion": _Command("complete in your shell", "rtcvoice.cli.completion", add_completion),

@@ -103,6 +103,7 @@ class _Record:
         self._tools: dict[str, ToolUse] = {}
         self._began = 0.0
         self._tasks: list[asyncio.Task[None]] = []
+        self._folder = Path(spec.record) / spec.unit if spec.record else None
 
     def result(self) -> CallResult:
         spec, outcome, late = self._spec, self._outcome, self._lag.worst
@@ -110,6 +111,9 @@ class _Record:
             outcome = Outcome.INVALID
             late_text = f"this machine was too slow: the loop was {late:.2f} s late"
             self._found["error"] = "; ".join(filter(None, [late_text, self._found.get("error")]))
+        if self._folder is not None and self._folder.is_dir():
+            newest = max(self._folder.iterdir(), key=lambda each: each.name, default=self._folder)
+            self._found["recording"] = str(newest.relative_to(spec.record))
         return CallResult(
             run=spec.run,
             scenario=spec.scenario,
@@ -151,7 +155,7 @@ class _Record:
         spec = self._spec
         clips = await load_clips(spec.steps)
         caller = Caller(spec.steps, clips)
-        folder = Path(spec.record) / spec.unit if spec.record else None
+        folder = self._folder
         began = asyncio.get_running_loop().time()
         async with connect(
             **_options(spec),
@@ -172,9 +176,6 @@ class _Record:
         end = await call.wait_ended()
         self._found["ended"] = one_line(end.reason, 200)
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        if folder is not None:
-            newest = max(folder.iterdir(), key=lambda each: each.name, default=folder)
-            self._found["recording"] = str(newest.relative_to(spec.record))
 
     def _follow(self, call: Call) -> None:
         self._tasks = [asyncio.create_task(self._note_turns(call), name="rtcvoice fleet turns")]

@@ -1,0 +1,163 @@
+"""`batch` and `load`: many calls, seen while they are made, and kept."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import math
+import sys
+from collections.abc import Iterator
+from concurrent.futures import Executor
+from contextlib import AsyncExitStack, contextmanager
+from datetime import datetime
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from msgspec.structs import replace
+
+from rtcvoice import __version__
+from rtcvoice.cli.batch_progress import Progress
+from rtcvoice.cli.exit_codes import NOT_ALL
+from rtcvoice.cli.output import write_line
+from rtcvoice.errors import ConfigError, clean
+from rtcvoice.fleet.caps import Caps
+from rtcvoice.fleet.dry_run import EmulatorProcess
+from rtcvoice.fleet.many import CALLS_PER_PROCESS, RunOfCalls, cores
+from rtcvoice.fleet.page import page_of
+from rtcvoice.fleet.run_folder import RunFolder
+from rtcvoice.fleet.spec_file import read_specs, with_trials
+from rtcvoice.fleet.specs import CallSpec, Step
+
+__all__ = ["run", "run_load"]
+
+_VENDORS = ("openai.com", "openai.azure.com", "cognitiveservices.azure.com")
+
+SPEECH = "prompt:question"
+"""What each caller of `load` says again and again."""
+
+
+async def run(options: argparse.Namespace) -> int:
+    """Make the calls of a file; return the exit code."""
+    if options.script is not None and not options.emulator:
+        raise ConfigError("--script works only with --emulator", hint="add --emulator")
+    if options.dask and options.emulator:
+        raise ConfigError("--dask and --emulator: the cluster does not reach an emulator here")
+    specs = read_specs(options.file)
+    if options.trials is not None:
+        specs = with_trials(specs, options.trials)
+    async with AsyncExitStack() as stack:
+        url = options.base_url
+        if options.emulator:
+            url = (await stack.enter_async_context(EmulatorProcess(script=options.script))).url
+        executor = stack.enter_context(_dask(options.dask)) if options.dask else None
+        caps = Caps(
+            starts_per_second=options.starts,
+            calls=options.calls,
+            tokens_per_minute=options.tokens_per_minute,
+            cost=options.max_cost,
+        )
+        return await _make(specs, options, caps, url=url, executor=executor)
+
+
+async def run_load(options: argparse.Namespace) -> int:
+    """Load a server of the user's own; return the exit code."""
+    _check_server(options.base_url, allowed=options.i_may_load_this_server)
+    if options.file:
+        read = read_specs(options.file)
+        specs = with_trials(read, math.ceil(options.calls / len(read)))[: options.calls]
+    else:
+        turns = max(1, round(options.seconds / 20))
+        steps = (Step(say=SPEECH), Step(listen=60.0)) * turns
+        specs = with_trials([CallSpec(scenario="load", steps=steps)], options.calls)
+    caps = Caps(starts_per_second=options.ramp, calls=options.calls)
+    return await _make(specs, options, caps, url=options.base_url, resume=False)
+
+
+async def _make(
+    specs: list[CallSpec],
+    options: argparse.Namespace,
+    caps: Caps,
+    *,
+    url: str | None,
+    executor: Executor | None = None,
+    resume: bool | None = None,
+) -> int:
+    out = Path(options.out or Path("runs") / datetime.now().strftime("%Y%m%d-%H%M%S"))
+    config = {
+        "rtcvoice": __version__,
+        "calls": len(specs),
+        "file": str(getattr(options, "file", None) or ""),
+        "base_url": url or "",
+    }
+    resumed = options.resume if resume is None else resume
+    folder = RunFolder(out, config=config, resume=resumed)
+    given: dict[str, Any] = {"base_url": url, "model": options.model}
+    given = {name: value for name, value in given.items() if value is not None}
+    record = "" if options.no_record else str(Path.cwd() / out / "calls")
+    specs = [replace(s, options={**s.options, **given}, record=record) for s in specs]
+    processes = options.processes or cores()
+    per_process = math.ceil(options.calls / processes) if options.calls else CALLS_PER_PROCESS
+    with Progress(len(specs)) as progress:
+        run = RunOfCalls(specs, caps=caps, on_result=progress.take, keeper=folder)
+        progress.watch(run)
+        try:
+            await run.make(executor, processes=processes, calls_per_process=per_process)
+        except asyncio.CancelledError:
+            run.stopped = run.stopped or "the run was stopped"
+            raise
+        finally:
+            summary = folder.finish(stopped=run.stopped)
+            page = page_of(summary, list(folder.results()), title=out.name)
+            (out / "report.html").write_text(page, "utf-8")
+    _tell(summary, out)
+    completed = summary["outcomes"]["completed"]
+    return 0 if completed == len(specs) else NOT_ALL
+
+
+def _tell(summary: dict[str, Any], out: Path) -> None:
+    counts = ", ".join(f"{n} {name}" for name, n in summary["outcomes"].items() if n)
+    write_line(sys.stdout, f"{summary['calls']} calls: {counts or 'none'}")
+    waits = summary["latency"]
+    if waits["count"]:
+        told = ", ".join(f"{name} {waits[name]:.2f} s" for name in ("p50", "p90", "p95"))
+        write_line(sys.stdout, f"answers after: {told}")
+    unknown = summary["calls_of_unknown_cost"]
+    beside = f", and {unknown} calls of unknown cost" if unknown else ""
+    write_line(sys.stdout, f"cost: US$ {summary['cost']:.2f}{beside}")
+    for worst in summary["worst"][:3]:
+        if worst["outcome"] != "completed":
+            write_line(sys.stdout, clean(f"{worst['unit']}: {worst['outcome']}: {worst['error']}"))
+    if summary["stopped"]:
+        write_line(sys.stdout, f"stopped: {summary['stopped']}; --resume goes on")
+    write_line(sys.stdout, f"all of it: {out / 'report.html'}")
+
+
+def _check_server(url: str, *, allowed: bool) -> None:
+    """Refuse to load a server that is nobody's to load. Raises ConfigError."""
+    parts = urlsplit(url)
+    host = (parts.hostname or "").rstrip(".").lower()
+    if parts.scheme not in ("http", "https") or not host:
+        raise ConfigError(f"--base-url {url!r:.200} is not an address", hint="http://HOST:PORT/v1")
+    if any(host == vendor or host.endswith(f".{vendor}") for vendor in _VENDORS):
+        raise ConfigError(
+            f"{host} is the vendor's: loading it would be charged, and is forbidden",
+            hint="use batch for tests against it, with --max-cost",
+        )
+    if host not in ("127.0.0.1", "localhost", "::1") and not allowed:
+        raise ConfigError(f"{host} is another machine", hint="--i-may-load-this-server, if you may")
+
+
+@contextmanager
+def _dask(address: str) -> Iterator[Executor]:
+    try:
+        distributed: Any = import_module("distributed")
+    except ImportError as exc:
+        raise ConfigError("--dask needs a package", hint='pip install "rtcvoice[dask]"') from exc
+    try:
+        client = distributed.Client(address, timeout=10)
+    except (OSError, ValueError, TimeoutError) as exc:
+        raise ConfigError(f"there is no Dask scheduler at {clean(address)}: {exc}") from exc
+    with client, client.get_executor() as executor:
+        yield executor

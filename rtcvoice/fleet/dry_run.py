@@ -1,0 +1,86 @@
+"""An emulator in a process of its own: a whole run without a key, a network or costs."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import signal
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from types import TracebackType
+from typing import Self
+
+from rtcvoice.errors import ConfigError
+
+__all__ = ["EmulatorProcess"]
+
+START_TIMEOUT = 60.0
+STOP_TIMEOUT = 10.0
+
+
+class EmulatorProcess:
+    """`async with EmulatorProcess(script=...) as server:`; it listens at `server.url`.
+
+    Raises ConfigError for a script that cannot be played.
+    """
+
+    def __init__(self, *, script: str | None = None) -> None:
+        self._script = script
+        self.url = ""
+
+    async def __aenter__(self) -> Self:
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(
+            target=_serve, args=(theirs, self._script), name="rtcvoice emulator", daemon=True
+        )
+        self._process.start()
+        theirs.close()
+        try:
+            told = await asyncio.to_thread(self._told)
+        except BaseException:
+            await self._stop()
+            raise
+        if not told.startswith("http"):
+            await self._stop()
+            raise ConfigError(f"the emulator does not start: {told}")
+        self.url = told
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._stop()
+
+    def _told(self) -> str:
+        try:
+            if self._pipe.poll(START_TIMEOUT):
+                return str(self._pipe.recv())
+        except EOFError:
+            return "its process died"
+        return f"it took longer than {START_TIMEOUT:g} s"
+
+    async def _stop(self) -> None:
+        self._pipe.close()  # which it takes for its end
+        await asyncio.to_thread(self._process.join, STOP_TIMEOUT)
+        if self._process.is_alive():
+            self._process.kill()
+        self._process.join(1.0)
+
+
+def _serve(pipe: Connection, script: str | None) -> None:
+    """Serve until the pipe ends; the whole life of the process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the program that made us
+    from rtcvoice.emulator import BackgroundEmulator
+
+    try:
+        with BackgroundEmulator(script=script) as server:
+            pipe.send(server.url)
+            with suppress(EOFError, OSError):
+                pipe.recv()
+    except ConfigError as exc:
+        with suppress(OSError):
+            pipe.send(str(exc))
