@@ -60,9 +60,14 @@ async def run_models(options: argparse.Namespace) -> int:
     from rtcvoice.conversation.accounts.prices import PRICES, PRICES_DATE, TRANSCRIPTION_PRICES
 
     today = date.today()
-    write_line(sys.stdout, "to talk with (US$ for a million tokens of audio, in and out)")
+    write_line(
+        sys.stdout, "to talk with (US$ for a million tokens of audio, in and out; or a minute)"
+    )
     for name, price in PRICES.items():
-        told = f"{price.audio_input:g}, {price.audio_output:g}"
+        if price.active_minute is not None:
+            told = f"{price.active_minute:g} min"
+        else:
+            told = f"{price.audio_input:g}, {price.audio_output:g}"
         _print(name, told, name == DEFAULT_MODEL, ending_told(name, today))
     write_line(sys.stdout, "to transcribe what the user says (US$ a minute, about)")
     for name, minute in TRANSCRIPTION_PRICES.items():
