@@ -123,14 +123,14 @@ class Backend:
         self._running = None
         self._last_response = response.id
         failed = response.state is ResponseState.FAILED
-        for call_id, call in response.calls.items():
+        calls = {} if failed else response.calls  # nobody waits for those of a failed one
+        for call_id, call in calls.items():
             self._known.add(call_id)
             self._unanswered.add(call_id)
             self._hub.items.append(
                 {"type": "function_call", "call_id": call_id, "name": call.name, "arguments": ""}
             )
         if failed:
-            self._unanswered.clear()
             self._tell("I am sorry, that did not work.", failed)
         elif not response.calls:
             self._hub.items.append(message("assistant", response.text))

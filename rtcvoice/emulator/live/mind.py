@@ -24,6 +24,8 @@ COMMENTARY_DELAY_MS = 200
 _BACKCHANNEL_AFTER = 0.8  # seconds of the user's speech
 _STOPS = frozenset(("stop", "quiet", "silent", "silence"))
 _GREETS = frozenset(("greet", "greeting", "greetings"))
+_ORDERS = frozenset(("answer", "greet", "reply", "respond"))
+_PEOPLE = frozenset(("caller", "callers", "user", "users"))
 
 
 class Mind:
@@ -86,9 +88,14 @@ class Mind:
             self._hub.items.append(message("developer", text))
             return
         self.speaker.drop_acknowledgements()
-        if words & _GREETS:
-            text = "greeting"
-        self._say(text)
+        is_order = plain_words(text)[:1] and plain_words(text)[0] in _ORDERS
+        if not (is_order and words & _PEOPLE):
+            self._say(text)
+        elif words & _GREETS:
+            self._say("greeting")
+        else:  # it is told to speak, not what to say; what was typed is in the last paragraph
+            *_, asked = text.split("\n\n")
+            self._do(self._duplex.respond(self._hub, asked, spoken=False))
 
     # ---- the ear reports
 

@@ -81,6 +81,8 @@ class Assistant:
             return [_call(tool, text) for tool in tools if tool["name"] == choice.get("name")][:1]
         if choice == "none" or not tools or context.user_silent:
             return []
+        if choice == "auto" and self._voice.answer_to(text) is not None:
+            return []  # it has the very answer, whatever else the words sound like
         # What was said once is done once; only `required` insists on a call each time.
         named = [] if context.called and choice == "auto" else _named(tools, text)
         if not named and choice == "required":
