@@ -182,6 +182,7 @@ async def test_a_call_with_all_that_happens_in_calls_is_told_as_a_tree(receiver)
     asks, _says, answers = kept.named("realtime_inference")
     assert asks.kind is trace.SpanKind.CLIENT
     assert asks.attributes["gen_ai.usage.input_tokens"] > 0
+    assert [event.name for event in asks.events] == ["rtcvoice.first_output"]
     assert asks.attributes["gen_ai.response.finish_reasons"] == ("stop",)
     (again_span,) = kept.named("rtcvoice.reconnect")
     assert again_span.attributes["rtcvoice.reconnect.result"] == "success"

@@ -47,10 +47,17 @@ class TelemetryListener:
         metrics = CallMetrics(instruments_of(options.meter_provider))
         self._takers: tuple[Callable[[Fact], None], ...] = (spans.take, metrics.take)
         self._complained = False
+        self._dropped = 0
 
     def see(self, fact: Fact) -> None:
-        """Note which turn a fact belongs to, at the moment when it is told. Event loop only."""
-        self._turns.see(fact)
+        """Note which turn a fact belongs to, at the moment when it is told.
+
+        Event loop only. Never raises.
+        """
+        try:
+            self._turns.see(fact)
+        except Exception as exc:
+            self._complain(exc)
 
     def tool_began(self, call: CalledFunction, name: str) -> Callable[[], object] | None:
         """Begin a tool's span; call what is returned in each context that the tool's code gets.
@@ -65,8 +72,9 @@ class TelemetryListener:
 
     def take(self, batch: Sequence[Fact], dropped: int) -> None:
         """Make spans and metrics of facts; see `FactListener.take`. Never raises."""
-        if dropped:
-            logger.warning("x telemetry is too slow: %d facts are missing in it", dropped)
+        if dropped and not self._dropped:
+            logger.warning("x telemetry is too slow: some of the call is missing in it")
+        self._dropped += dropped
         for fact in batch:
             for take in self._takers:
                 try:

@@ -45,7 +45,10 @@ CONVERSATION_ID = "gen_ai.conversation.id"
 MAX_TOKENS = "gen_ai.request.max_tokens"
 TOKEN_TYPE = "gen_ai.token.type"  # noqa: S105
 TOOL_NAME = "gen_ai.tool.name"
-TOOL_CALL_ID = "gen_ai.tool.call.id"
+TOOL_FIRST_OUTPUT = "rtcvoice.first_output"
+"""An event of the span of inference: the first word, sound, or part of a function call."""
+
+CALL_ID = "gen_ai.tool.call.id"
 TOOL_TYPE = "gen_ai.tool.type"
 SERVER_ADDRESS = "server.address"
 SERVER_PORT = "server.port"

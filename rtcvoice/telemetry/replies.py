@@ -36,6 +36,8 @@ class Reply:
     began: float
     ids: Attributes
     """Of the call and the session in which it was made."""
+    told: bool = False
+    """Whether the server told of its beginning: some only let it be heard."""
     conversation_id: str = ""
     output_at: float | None = None
     ended: float | None = None

@@ -86,14 +86,16 @@ class CallSpans:
             case facts.SpeechEnded(side="user"):
                 self._user_ended(fact)
             case facts.SpeechBegan():
+                self._end_namesake(fact.id, fact.time, speaks=True)
                 self._reply(fact.id, fact.time).speech_began = fact.time
             case facts.SpeechEnded():
                 reply = self._reply(fact.id, fact.time)
                 if reply.speech_ended is None:
                     reply.speech_ended, reply.cut = fact.time, fact.cut
             case facts.ReplyBegan():
+                self._end_namesake(fact.response_id, fact.time, speaks=False)
                 reply = self._reply(fact.response_id, fact.time)
-                reply.conversation_id = fact.conversation_id
+                reply.told, reply.conversation_id = True, fact.conversation_id
             case facts.ReplyOutput():
                 self._reply(fact.response_id, fact.time).output_at = fact.time
             case facts.ReplyEnded():
@@ -157,6 +159,13 @@ class CallSpans:
                 del self._replies[next(iter(self._replies))]
         return reply
 
+    def _end_namesake(self, response_id: str, at: float, *, speaks: bool) -> None:
+        """Tell all of an earlier response that is called the same: some servers name none."""
+        reply = self._replies.get(response_id)
+        if reply is not None and (reply.speech_ended if speaks else reply.ended) is not None:
+            self._tell_all(reply, at)
+            del self._replies[response_id]
+
     def _turn_ended(self, fact: facts.TurnEnded) -> None:
         turn = fact.turn
         if turn.role == "assistant":
@@ -191,6 +200,8 @@ class CallSpans:
             turn=reply.turn,
             kind=SpanKind.CLIENT,
         )
+        if reply.output_at is not None:
+            span.add_event(names.FIRST_OUTPUT, None, self._tracing.nanos(reply.output_at))
         if names.ERROR_TYPE in told:
             span.set_status(Status(StatusCode.ERROR))
         self._tracing.end(span, ended)
@@ -264,7 +275,9 @@ class CallSpans:
         for response_id, reply in list(self._replies.items()):
             self._tell_reply(reply, now)
             heard = reply.spoken or reply.speech_began is None
-            if reply.inferred and heard and now - (reply.ended or now) >= QUIET:
+            made = reply.inferred or not reply.told
+            since = reply.ended or reply.speech_ended or now
+            if made and heard and now - since >= QUIET:
                 del self._replies[response_id]  # until then its speech may begin
         for item_id, (_, silent) in list(self._heard_speeches.items()):
             if now - silent >= ANSWER_TIMEOUT:
@@ -291,18 +304,22 @@ class CallSpans:
         del self._roots[turn]
         self._tracing.end(self._tracing.root(turn), at)
 
+    def _tell_all(self, reply: Reply, at: float) -> None:
+        """Tell what is left to tell of a response of which no more will be known."""
+        if not reply.inferred and (reply.told or reply.ended is not None):
+            reply.status = reply.status or "cancelled"
+            reply.reason = reply.reason or "call_ended"
+            self._tell_inference(reply, reply.ended or at)
+        if reply.speech_began is not None and not reply.spoken:
+            reply.cut = reply.cut or reply.speech_ended is None
+            self._tell_speech(reply, reply.speech_ended or at)
+
     def _over(self, fact: facts.CallOver) -> None:
         """End everything: a call may end at any moment, also before it is ready."""
         self._connect.over(fact)
         self._end_speeches(fact.time)
         for reply in self._replies.values():
-            if not reply.inferred:
-                reply.status = reply.status or "cancelled"
-                reply.reason = reply.reason or "call_ended"
-                self._tell_inference(reply, reply.ended or fact.time)
-            if reply.speech_began is not None and not reply.spoken:
-                reply.cut = reply.cut or reply.speech_ended is None
-                self._tell_speech(reply, reply.speech_ended or fact.time)
+            self._tell_all(reply, fact.time)
         self._replies.clear()
         for tool in self._tools.take_all():
             tool.span.set_attribute(names.ERROR_TYPE, "cancelled")
