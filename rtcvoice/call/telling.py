@@ -185,6 +185,14 @@ class Telling:
                 self._output(event.response_id, now)
             case events.SessionCreated() | events.SessionUpdated():
                 self._session(event.session, now)
+            case events.UserStarted():
+                self._facts.tell(SpeechBegan(time=event.at, side="user", id=event.turn_id))
+            case events.UserStopped():
+                self._facts.tell(SpeechEnded(time=event.at, side="user", id=event.turn_id))
+            case events.AssistantStarted():
+                self._facts.tell(SpeechBegan(time=event.at, side="assistant", id=event.turn_id))
+            case events.AssistantStopped():
+                self._facts.tell(SpeechEnded(time=event.at, side="assistant", id=event.turn_id))
             case events.OutputAudioBufferStarted():
                 self._output(event.response_id or "", now)
                 began = SpeechBegan(time=now, side="assistant", id=event.response_id or "")

@@ -220,7 +220,7 @@ class LiveConfig(CallConfig):
     def relay_options(self) -> dict[str, Any]:
         """Return the options that were set, for a server that has the key and the session."""
         given = {name: getattr(self, name) for name in RELAYED}
-        options = {name: value for name, value in given.items() if value is not UNSET and value}
+        options = {name: value for name, value in given.items() if value not in (UNSET, (), [])}
         if self.session:
             options["session"] = dict(self.session)
         return options
