@@ -7,16 +7,22 @@ Every event is held against the vendor's types and against what has to hold of a
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 from emulator_driver import silence, speech
 from live_driver import BACKEND, LiveDriver, pcm
 
+import rtcvoice.emulator
 from rtcvoice.emulator import Turn
+from rtcvoice.emulator.fault_parser import parse_live
 from rtcvoice.emulator.live.options import LiveOptions
 from rtcvoice.emulator.session.faults import SessionEnd, SessionFaults
 from rtcvoice.emulator.session.outputs import StopAudio
+from rtcvoice.emulator.session.script_file import parse_script
+from rtcvoice.emulator.voice import PromptVoice
 from rtcvoice.errors import ConfigError
 
 LONG = Turn(hears="tell me a long story please", says="talk")
@@ -605,3 +611,30 @@ def test_the_words_of_scripts_are_checked():
         with pytest.raises(ConfigError, match=name):
             Turn(**{name: value})
     assert json.dumps(Turn(decides=["urgent", 2]).decisions()) == '["urgent", 2]'
+
+
+def test_a_script_file_has_the_words_of_live():
+    guide = Path(rtcvoice.emulator.__file__).parent / "README.md"
+    (block,) = re.findall(
+        r"^```yaml\n(- hears: Tell me about.*?)^```", guide.read_text(), re.M | re.S
+    )
+    turns = parse_script(block, voice=PromptVoice()).turns
+    assert (turns[0].yields, turns[1].backchannel, turns[2].backchannel) == (False, True, "I see.")
+    assert turns[3].delegates
+    assert turns[4].decisions() == ("urgent", 0.9)
+    assert turns[5].pauses
+    for text, says in (
+        ("- yields: 3", "line 1: yields is not yes or no"),
+        ("- says: reply-1\n  backchannel: nothing-like-it", "nothing-like-it"),
+        ("- decides: {a: 1}", "decides is not an answer"),
+    ):
+        with pytest.raises(ConfigError, match=says):
+            parse_script(text, voice=PromptVoice())
+
+
+def test_switches_from_the_command_line():
+    options = parse_live(["yields=false", "hearing_delay=1.2", "large_events=drop"])
+    assert options == LiveOptions(yields=False, hearing_delay=1.2, large_events="drop")
+    for wrong in ("yields", "yeilds=no", "hearing_delay=x", "large_events=[", "pause_clock=walks"):
+        with pytest.raises(ConfigError, match="--gpt-live"):
+            parse_live([wrong])

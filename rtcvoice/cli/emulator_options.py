@@ -78,3 +78,10 @@ def add_emulator(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="make something go wrong (may be repeated); a wrong NAME lists all",
     )
+    parser.add_argument(
+        "--gpt-live",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help="how GPT-Live sessions behave (may be repeated); a wrong NAME lists all",
+    )

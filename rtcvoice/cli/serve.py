@@ -11,7 +11,7 @@ from rich.console import Console
 
 from rtcvoice.cli.figures import figures
 from rtcvoice.emulator import ABOUT, Emulator
-from rtcvoice.emulator.fault_parser import parse_options
+from rtcvoice.emulator.fault_parser import parse_live, parse_options
 from rtcvoice.telemetry import names
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ async def _serve(options: argparse.Namespace, page: MetricsPage | None) -> None:
         record=options.record,
         origins=options.origin,
         models=options.model,
+        live=parse_live(options.gpt_live),
         faults=parse_options(options.fault),
     ) as server:
         if page is not None:

@@ -1,7 +1,7 @@
-"""Reads `Faults` from a YAML mapping or the command line, with errors that name what is wrong.
+"""Reads `Faults`, and the switches of Live, from YAML or the command line.
 
-The fields' own annotations are the grammar (`session/checking.py`): a fault added to the vocabulary
-can be written in a script without a line here.
+Errors name what is wrong. The fields' own annotations are the grammar (`session/checking.py`): what
+is added to the vocabulary can be written in a script without a line here.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from typing import Any
 import yaml
 
 from rtcvoice.emulator.faults import Faults
+from rtcvoice.emulator.live.options import LiveOptions
 from rtcvoice.emulator.session.checking import parse
 from rtcvoice.errors import ConfigError
 
-__all__ = ["parse_faults", "parse_options"]
+__all__ = ["parse_faults", "parse_live", "parse_options"]
 
 
 def parse_faults(value: Any, *, source: str = "faults") -> Faults:
@@ -31,14 +32,25 @@ def parse_options(options: Sequence[str]) -> Faults:
 
     Raises ConfigError.
     """
-    given = {}
+    given = _given(options, "--fault", ("frozen_after=2", "downlink={loss: 0.05}"))
+    return parse_faults(given, source="--fault")
+
+
+def parse_live(options: Sequence[str]) -> LiveOptions:
+    """Return how Live sessions behave, of options such as `yields=false`. Raises ConfigError."""
+    given = _given(options, "--gpt-live", ("yields=false", "hearing_delay=1.2"))
+    return parse(LiveOptions, given, "--gpt-live")
+
+
+def _given(options: Sequence[str], flag: str, examples: tuple[str, str]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
     for option in options:
         name, equals, value = option.partition("=")
         if not equals:
-            raise ConfigError(f"--fault {option} has no value", hint="--fault frozen_after=2")
+            raise ConfigError(f"{flag} {option} has no value", hint=f"{flag} {examples[0]}")
         try:
             given[name.strip()] = yaml.safe_load(value)
         except (yaml.YAMLError, ValueError, RecursionError) as exc:
-            hint = "such as 'downlink={loss: 0.05}'"
-            raise ConfigError(f"--fault {option}: the value is not YAML", hint=hint) from exc
-    return parse_faults(given, source="--fault")
+            hint = f"such as '{examples[1]}'"
+            raise ConfigError(f"{flag} {option}: the value is not YAML", hint=hint) from exc
+    return given
