@@ -347,6 +347,19 @@ async def test_calls_of_one_program_share_their_instruments(caplog) -> None:
     assert "already" not in caplog.text  # the SDK's warning of instruments that are made twice
 
 
+async def test_a_program_that_has_set_a_provider_gets_spans_without_asking(monkeypatch) -> None:
+    kept = Kept()
+    monkeypatch.setattr(trace, "get_tracer_provider", lambda: kept.tracers)
+    async with BentEmulator(audio="instant") as server:
+        async with calling(server) as call:
+            await (await call.ask("Hello!")).text()
+        assert len(kept.named("realtime_inference")) == 1
+        before = len(kept.spans)
+        async with calling(server, telemetry=False) as call:
+            await (await call.ask("Hello!")).text()
+    assert len(kept.spans) == before
+
+
 def test_there_is_telemetry_where_a_provider_is_set_or_it_is_asked_for(monkeypatch) -> None:
     assert options.wanted(None) is None  # the API alone, which does nothing
     monkeypatch.setattr(trace, "get_tracer_provider", lambda: TracerProvider())
