@@ -907,6 +907,56 @@ def test_words_in_the_gap_are_posted_and_answered_once(scene, spoken, answers):
     run(main())
 
 
+def test_a_turn_that_is_split_over_two_legs_is_posted_once_as_its_sound(scene):
+    """In the last 30 s quiet is not waited for: the exchange comes in the middle of a sentence."""
+
+    class Device(Microphone):
+        async def read(self):
+            block = await super().read()
+            loud = self.from_ <= now() < self.until
+            samples = SAID[self.index % len(SAID) :][:480] if loud else np.zeros(480, np.int16)
+            return Block(samples, block.index, block.time)
+
+    detection = {"type": "server_vad", "create_response": True}
+    scene.fields = {"audio": {"input": {"turn_detection": detection}}, "expires_at": 5081}
+
+    async def main():
+        source = Device()
+        source.from_, source.until = now() + 55, now() + 70  # the session ends after 80 s
+        async with scene.connect(source=source) as call:
+            old = scene.legs[0]
+            await asyncio.sleep(56)
+            turn = {"item_id": "item_1", "previous_item_id": None}
+            old.say({"type": "input_audio_buffer.speech_started", "audio_start_ms": 0, **turn})
+            event = await back(call)
+            assert event.renewed
+            new = scene.legs[1]
+            at = now() - source.from_
+            assert at == pytest.approx(5.0, abs=0.5)
+            # The server of the new leg hears the rest of it, and answers all of it by itself.
+            await asyncio.sleep(0.3)
+            turn = {"item_id": "item_2", "previous_item_id": None}
+            new.say({"type": "input_audio_buffer.speech_started", "audio_start_ms": 0, **turn})
+            await asyncio.sleep(10)
+            new.say({"type": "input_audio_buffer.speech_stopped", "audio_end_ms": 0, **turn})
+            new.say({"type": "input_audio_buffer.committed", **turn})
+            new.say({"type": "response.created", "response": {"id": "resp_1"}})
+            await asyncio.sleep(5)
+            parts = [
+                part
+                for sent in new.sent
+                if sent["type"] == "conversation.item.create"
+                for part in sent["item"]["content"]
+            ]
+            assert {part["type"] for part in parts} == {"input_audio"}
+            seconds = sum(len(part["audio"]) for part in parts) * 3 / 4 / 48000
+            assert seconds == pytest.approx(at, abs=0.6)
+            assert not [sent for sent in new.sent if sent["type"] == "response.create"]
+            assert not [sent for sent in old.sent if sent["type"] == "response.create"]
+
+    run(main())
+
+
 def test_a_turn_without_a_transcript_is_replayed_as_its_sound(scene):
     scene.fields = {"audio": {"input": {"turn_detection": {"type": "server_vad"}}}}
 

@@ -64,6 +64,9 @@ LOOK_FOR_QUIET = 0.1
 NOT_JUDGED = 1.5
 """Seconds of sound of which the server may not have said whether somebody speaks."""
 
+GOES_ON = 1.0
+"""Seconds in which a server hears that the user, who was speaking at the exchange, still is."""
+
 RENEW_AGAIN = 30.0
 """Seconds after a renewal that came to nothing at which it is tried again."""
 
@@ -331,7 +334,8 @@ class Reconnector:
             Reconnected(gap=gap, replayed=report.replayed, dropped=report.dropped, renewed=not lost)
         )
         self._beside.start(before.aclose(), "closing the leg before")
-        self._beside.start(move.finish(), "words in the gap")
+        patience = GOES_ON if self._turns.begins else 0.0
+        self._beside.start(move.finish(patience=patience), "words in the gap")
 
     # -- inside ---------------------------------------------------------------------------------
 

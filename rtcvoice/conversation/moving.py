@@ -58,8 +58,7 @@ _LEFT = CallEnded("this session is no longer wanted", normal=False)
 class Move:
     """One new session that is being prepared. Event loop only.
 
-    kept_audio: what the user said, as int16 mono at 24 kHz, by the id of the item; None where it is
-        not kept. Asked for turns without a transcript only.
+    kept_audio: the sound of a user's turn without a transcript, int16 mono at 24 kHz, by its id.
     max_items, max_tokens: how much is given to the new session; the oldest is left out.
     """
 
@@ -215,8 +214,9 @@ class Move:
             conversation.state.sequencer.modalities = ["audio"]
         conversation.take_over(self._sender, self._taken, self._session, speech)
 
-    async def finish(self) -> None:
-        """Put the words from the gap into the conversation; they are answered like speech, once.
+    async def finish(self, *, patience: float = 0.0) -> None:
+        """Put the words from the gap into the conversation; they are answered like speech, once:
+        not for `patience` seconds, in which the server may hear that the user goes on speaking.
 
         Never raises for what the server does; await it after `take_over`.
         """
@@ -231,6 +231,7 @@ class Move:
                 await conversation.requests.put(items)
             else:
                 await conversation.requests.send(items)
+            await asyncio.sleep(patience)
         except (RtcVoiceError, ConfigError) as exc:
             logger.warning("x what was said in the gap is lost: %s", exc)
         finally:
