@@ -171,7 +171,7 @@ def test_two_calls_are_compared():
         "wait 2: 2.00 s -> 4.00 s",
     ]
     assert not result.same_turns
-    assert str(result).startswith("= recorded  user: What time is it?")
+    assert str(result).startswith("= turn 1   recorded  user: What time is it?")
     assert ReplayResult(then, then).differences == []
 
 
@@ -304,8 +304,8 @@ def test_from_the_command_line_a_replay_shows_what_differs(tmp_path, capsys):
         code = main(["replay", str(folder), "--emulator", "--script", str(script)])
         shown = capsys.readouterr().out
         assert code == wanted, shown
-        assert "= recorded  user: Hello?" in shown
-    assert "! recorded  assistant: Good night." in shown
+        assert "= turn 1   recorded  user: Hello?" in shown
+    assert "! turn 2   recorded  assistant: Good night." in shown
     assert main(["replay", str(tmp_path), "--emulator"]) == 2
     assert "no recorded call" in capsys.readouterr().err
 

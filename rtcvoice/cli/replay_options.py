@@ -21,7 +21,8 @@ examples:
   %(prog)s calls/20261129-101500-000_rtc_abc --record calls
       keep the new call, too
 
-The exit code is 8 when the turns or the tools differ.
+The exit code is 8 when the turns or the tools differ: for tests, and for CI.
+Waits are shown, and do not count: networks and models vary.
 """
 
 
@@ -41,6 +42,7 @@ def add_replay(parser: argparse.ArgumentParser) -> None:
         metavar="FILE|demo",
         help="run these functions; without it, recorded results are given back",
     )
+    how.add_argument("--json", action="store_true", help="print one JSON object a line")
     how.add_argument("--model", help="another model than the recorded one")
     how.add_argument("--record", metavar="DIR", help="keep the new call in a folder of its own")
     where = parser.add_argument_group("where")

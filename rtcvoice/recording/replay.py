@@ -63,6 +63,9 @@ QUIET_AFTER_SPEECH, QUIET_AFTER_TEXT = 1.5, 0.3
 NOTICED_WITHIN = 0.5
 """Seconds around the end of the user's words within which the server notices that it is one."""
 
+LONGEST_SILENCE = 60.0
+"""Seconds without an event after which an answer that has begun is given up."""
+
 LONGEST_WAIT = 120.0
 """Seconds that one act waits at most, whatever the recording says."""
 
@@ -118,6 +121,17 @@ class ReplaySource(PacedSource):
         self._under_way: set[asyncio.Task[None]] = set()
         self._ended: CallEnded | None = None
         self._now = clock.now
+
+    @property
+    def acts(self) -> int:
+        """How many things the user did."""
+        return len(self._acts)
+
+    @property
+    def seconds(self) -> float:
+        """How long the recorded user took for them."""
+        ready = self._marks_then.times.get(READY, 0.0)
+        return max((act.end - ready for act in self._acts), default=0.0)
 
     async def replay(self, call: Call) -> ReplayResult:
         """Do everything that the user did; return how both calls went, once all is answered.
@@ -189,12 +203,17 @@ class ReplaySource(PacedSource):
         """Return when the call is idle and stays so, or has ended normally."""
         wrote = all(act.kind in _IN_WRITING for act in self._acts[-3:])
         quiet = QUIET_AFTER_TEXT if wrote else QUIET_AFTER_SPEECH
+        last = self._now()
         try:
             while True:
                 with suppress(TimeoutError):
                     await call.wait_for("*", timeout=quiet)
+                    last = self._now()
                     continue
                 if call.is_idle:
+                    return
+                if self._now() - last > LONGEST_SILENCE:
+                    logger.warning("x the last answer does not come to its end: the replay ends")
                     return
         except CallEnded as end:
             if not end.normal:
