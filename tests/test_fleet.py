@@ -437,3 +437,17 @@ def test_a_process_that_is_killed_loses_only_what_it_was_doing(server):
     results = run_calls(specs, processes=1, calls_per_process=2, on_result=kill_the_first)
     found = {each.scenario: (each.outcome.value, each.attempts) for each in results}
     assert found == {"short": ("completed", 1), "long": ("completed", 2)}
+
+
+def test_a_dask_cluster_makes_the_calls(server):
+    from distributed import Client, LocalCluster
+
+    with (
+        LocalCluster(
+            n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None
+        ) as cluster,
+        Client(cluster) as client,
+        client.get_executor() as executor,
+    ):
+        results = run_calls(specs_for(server, "a", "b"), executor)
+    assert [each.outcome for each in results] == [Outcome.COMPLETED] * 2
