@@ -99,7 +99,14 @@ ALLOWED: dict[str, set[str]] = {
     },
     "call.call": LEAVES
     | {"config", "conversation", "playout.tee"}
-    | {"call.finishing", "call.legs", "call.life", "call.live_verbs", "call.message"}
+    | {
+        "call.polite_ends",
+        "call.finishing",
+        "call.legs",
+        "call.life",
+        "call.live_verbs",
+        "call.message",
+    }
     | {"call.roads", "call.timings"},
     "call": LEAVES
     | ROADS

@@ -230,3 +230,27 @@ def test_limits_see_responses_of_which_no_usage_is_told(
         await fixture.accounts.aclose()
 
     run(main())
+
+
+def test_a_nudge_does_not_end_the_silence_that_it_speaks_of() -> None:
+    watch = LimitWatch(Limits(idle=100, nudge="Are you there?"))
+    watch.begin(0.0)
+    (near,) = watch.check(90.0, cost=0, tokens=0, idle_since=10.0)
+    assert near.nudge == "Are you there?"  # type: ignore[union-attr]
+    assert watch.check(95.0, cost=0, tokens=0, idle_since=None) == []  # it is being said
+    assert watch.check(100.0, cost=0, tokens=0, idle_since=97.0) == []
+    assert names(watch.check(110.0, cost=0, tokens=0, idle_since=97.0)) == [("reached", "idle")]
+
+
+def test_a_user_who_answers_a_nudge_has_all_the_time_again() -> None:
+    watch = LimitWatch(Limits(idle=100, nudge="Are you there?"))
+    watch.begin(0.0)
+    assert len(watch.check(90.0, cost=0, tokens=0, idle_since=10.0)) == 1
+    assert watch.check(99.0, cost=0, tokens=0, idle_since=None, user_at=98.0) == []
+    assert watch.check(115.0, cost=0, tokens=0, idle_since=105.0, user_at=98.0) == []
+    assert watch.next_check() == 185.0
+    (near,) = watch.check(185.0, cost=0, tokens=0, idle_since=105.0, user_at=98.0)
+    assert near.nudge  # type: ignore[union-attr]
+    for wrong in ({"nudge": 5, "idle": 5}, {"nudge": "a", "idle": None}):
+        with pytest.raises(ConfigError, match="nudge"):
+            Limits(**wrong)  # type: ignore[arg-type]

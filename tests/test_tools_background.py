@@ -272,7 +272,7 @@ class TwoMessages:
 
 
 class Thinking(BentEmulator):
-    def _new_persona(self):
+    def new_persona(self):
         return TwoMessages()
 
 

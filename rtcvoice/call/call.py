@@ -6,8 +6,6 @@ the conversation, what is heard is the player's, the end is brought about by the
 
 from __future__ import annotations
 
-import asyncio
-import contextvars
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -18,6 +16,7 @@ from rtcvoice.call.legs import LegFacts
 from rtcvoice.call.life import CallState, Life
 from rtcvoice.call.live_verbs import LiveVerbs, only_live
 from rtcvoice.call.message import Clip, Image, message_items
+from rtcvoice.call.polite_ends import PoliteEnds
 from rtcvoice.call.roads import Roads
 from rtcvoice.call.timings import Timings
 from rtcvoice.config.call_config import CHANGEABLE, CallConfig
@@ -35,7 +34,7 @@ from rtcvoice.conversation.owner import OWNER
 from rtcvoice.conversation.state.history_entries import HistoryEntry
 from rtcvoice.conversation.tools.toolset import ToolSet
 from rtcvoice.errors import CallEnded
-from rtcvoice.events import ClientEvent, Item, LimitReached, Session
+from rtcvoice.events import ClientEvent, Item, Session
 from rtcvoice.playout.tee import BlockStream
 from rtcvoice.stats import CallStats
 from rtcvoice.system.public import public
@@ -62,12 +61,17 @@ class Call(EventVerbs, LiveVerbs):
         self._requests = self._conversation.requests
         self._life = life
         self._after_noise = AfterNoise(self._conversation, self._conversation.dispatcher.publish)
-        self._goodbye: asyncio.Task[None] | None = None
-        self._ending: asyncio.Task[None] | None = None
+        self._polite_ends = PoliteEnds(
+            mute=self.mute,
+            close=lambda end: self._requests.close(end),
+            say=self.say,
+            drain=lambda end: self._end_with(end, drain=True),
+        )
         self.timings = timings
         """How long each stage of connecting took, in seconds."""
-        roads.conversation.on_limit = self._limit_reached
+        roads.conversation.on_limit = self._polite_ends.limit_reached
         roads.conversation.work_for(self)
+        roads.conversation.dispatcher.listeners.append(self._polite_ends.look)
 
     # -- what it is ---------------------------------------------------------------------------
 
@@ -318,7 +322,7 @@ class Call(EventVerbs, LiveVerbs):
 
         Once a limit is reached the call stays muted.
         """
-        if self._goodbye is None:
+        if not self._polite_ends.at_limit:
             self._roads.muted = False
 
     async def finished(self) -> None:
@@ -364,21 +368,7 @@ class Call(EventVerbs, LiveVerbs):
 
     def end_after_answer(self, reason: CallEnded) -> None:
         """Hang up once all is said and heard, the answer to the tool that asks this included."""
-        if self._ending is None:
-            self._ending = asyncio.create_task(
-                self._end_with(reason, drain=True),
-                name="rtcvoice hanging up after the answer",
-                context=contextvars.Context(),  # not the tool's, which would not wait for itself
-            )
-
-    def _limit_reached(self, limit: LimitReached) -> None:
-        """Hang up politely: nothing new is begun, what is being said is said to its end."""
-        self.mute()
-        end = CallEnded(str(limit), normal=True)
-        self._requests.close(end)
-        self._goodbye = asyncio.create_task(
-            self._end_with(end, drain=True), name="rtcvoice hanging up at a limit"
-        )
+        self._polite_ends.after_answer(reason)
 
     async def _end_with(self, reason: CallEnded, *, drain: bool) -> None:
         if drain and self.state is CallState.ACTIVE:

@@ -207,10 +207,6 @@ class LiveCall(Call):
         else:
             self._life.request_end(CallEnded(why, normal=reason in _WANTED))
 
-    def _limit_reached(self, limit: Any) -> None:
-        self._live.requests.close(CallEnded(str(limit), normal=True))
-        super()._limit_reached(limit)
-
 
 _WANTED = ("close_requested", "remote_hangup")
 _STORE = "connect(store=True)"

@@ -174,11 +174,15 @@ LimitName: TypeAlias = Literal["cost", "idle", "seconds", "tokens"]
 
 @public
 class LimitNear(LocalEvent, tag="rtcvoice.limit_near"):
-    """The call has used `share` of its limit on `limit`."""
+    """The call has used `share` of its limit on `limit`.
+
+    `nudge`: what the assistant is asked to say about it, of silence alone; empty for nothing.
+    """
 
     limit: LimitName
     used: float
     maximum: float
+    nudge: str = ""
 
     @property
     def share(self) -> float:

@@ -50,6 +50,7 @@ class LiveAccounts:
         self._watch = LimitWatch(live_limits(limits))
         self._timer: asyncio.TimerHandle | None = None
         self._began = self._ended = False
+        self._heard_at = 0.0
 
     @property
     def usage(self) -> CallUsage:
@@ -81,12 +82,19 @@ class LiveAccounts:
             cost=billing.most_cost(now),
             tokens=billing.tokens.total,
             idle_since=self._state.idle_since(now),
+            user_at=self._user_at(now),
         ):
             self._publish(event)
             if isinstance(event, LimitReached):
                 self._reached(event)
         if not self._ended:
             self._timer = asyncio.get_running_loop().call_later(LOOK, self.check)
+
+    def _user_at(self, now: float) -> float:
+        """Return when the user was last heard."""
+        if self._state.user_speaks:
+            self._heard_at = now
+        return self._heard_at
 
     def end(self) -> None:
         """Stop counting; the accounts can still be read."""

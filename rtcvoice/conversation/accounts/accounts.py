@@ -88,6 +88,7 @@ class Accounts:
         self._listening: asyncio.Task[None] | None = None
         self._is_idle = is_idle
         self._idle_since: float | None = None
+        self._user_at = 0.0
         self._ended = False
         self._warned = False
 
@@ -132,6 +133,8 @@ class Accounts:
 
     def sent(self, event: Any) -> None:
         """Take an event that was sent."""
+        if _is_the_users(event):
+            self._user_at = self._clock()
         self._latency.sent(event, self._clock())
 
     def feed(self, event: Any, *, round_trip: float = 0.0) -> None:
@@ -141,6 +144,8 @@ class Accounts:
             self._listening is None or self._listening.done()
         ):
             self._listening = asyncio.create_task(self._listen(), name="rtcvoice first sound")
+        if isinstance(event, events.InputAudioBufferSpeechStarted):
+            self._user_at = self._clock()
         untold = self._usage.untold
         self._usage.feed(event)
         self._estimate.feed(event)
@@ -179,7 +184,10 @@ class Accounts:
         self._warn_untold()
         cost = used.most_cost + self._untold.cost_range(used.price)[1]
         tokens = used.tokens.total + self._untold.total
-        for event in self._watch.check(now, cost=cost, tokens=tokens, idle_since=self._idle(now)):
+        idle = self._idle(now)
+        for event in self._watch.check(
+            now, cost=cost, tokens=tokens, idle_since=idle, user_at=self._user_at
+        ):
             self._publish(event)
             if isinstance(event, LimitReached):
                 self._reached(event)
@@ -224,3 +232,11 @@ class Accounts:
                 at = block.time + first / rate + self._output.latency
                 self._latency.heard(awaited, at)
                 return
+
+
+def _is_the_users(event: Any) -> bool:
+    """Whether an event that was sent is something that the user does."""
+    if isinstance(event, events.InputAudioBufferCommit):
+        return True
+    item = event.item if isinstance(event, events.ConversationItemCreate) else None
+    return isinstance(item, events.Message) and item.role == "user"

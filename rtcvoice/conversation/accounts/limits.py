@@ -33,6 +33,8 @@ class Limits:
         each response.
     idle: seconds in which nobody speaks, and nothing is being done or answered. "default" is 300
         with GPT-Live, which costs by the minute whether anybody speaks or not, and none otherwise.
+    nudge: what the assistant says when `idle` comes near, such as "Are you still there?"; what it
+        says then does not count as an end of the silence: only the user ends it.
     warn_at: the share of a limit at which `rtcvoice.limit_near` warns, 0 to 1.
 
     Cost and tokens are known when a response is over, so the last one may exceed the limit.
@@ -42,6 +44,7 @@ class Limits:
     seconds: float | None = None
     tokens: int | None = None
     idle: float | Literal["default"] | None = "default"
+    nudge: str = ""
     warn_at: float = 0.8
 
     def __post_init__(self) -> None:
@@ -56,6 +59,10 @@ class Limits:
                 f"Limits: idle={self.idle!r} must be a number above 0",
                 hint="None for no limit",
             )
+        if not isinstance(self.nudge, str):
+            raise ConfigError(f"Limits: nudge={self.nudge!r:.80} is not text")
+        if self.nudge and self.idle is None:
+            raise ConfigError("Limits: nudge= without idle=", hint="Limits(idle=60, nudge=...)")
         if not isinstance(self.warn_at, int | float) or not 0 <= self.warn_at <= 1:
             raise ConfigError(f"Limits: warn_at={self.warn_at!r} must be a number from 0 to 1")
 
@@ -76,6 +83,7 @@ class LimitWatch:
         self._limits = limits
         self._began: float | None = None
         self._idle_since: float | None = None
+        self._nudged_at: float | None = None  # in the silence that goes on
         self._warned: set[LimitName] = set()
         self._reached = False
 
@@ -84,14 +92,25 @@ class LimitWatch:
         self._began = now
 
     def check(
-        self, now: float, *, cost: float, tokens: int, idle_since: float | None = None
+        self,
+        now: float,
+        *,
+        cost: float,
+        tokens: int,
+        idle_since: float | None = None,
+        user_at: float = 0.0,
     ) -> list[LimitNear | LimitReached]:
         """Return what has happened since the last check; nothing once a limit was reached.
 
         idle_since: from when on nobody has spoken and nothing was done; None if that is not so.
+        user_at: when the user last did something. Only that ends a silence in which was nudged.
         """
         if self._reached:
             return []
+        if self._nudged_at is not None and user_at > self._nudged_at:
+            self._nudged_at = None
+        elif self._nudged_at is not None:
+            idle_since = self._idle_since
         if idle_since != self._idle_since:
             self._idle_since = idle_since
             self._warned.discard("idle")
@@ -102,7 +121,10 @@ class LimitWatch:
                 return [*found, LimitReached(limit=name, used=used, maximum=maximum)]
             if used >= maximum * self._limits.warn_at and name not in self._warned:
                 self._warned.add(name)
-                found.append(LimitNear(limit=name, used=used, maximum=maximum))
+                nudge = self._limits.nudge if name == "idle" else ""
+                if nudge:
+                    self._nudged_at = now
+                found.append(LimitNear(limit=name, used=used, maximum=maximum, nudge=nudge))
         return found
 
     def next_check(self) -> float | None:

@@ -121,7 +121,7 @@ class LiveState:
 
     def is_quiet(self, now: float) -> bool:
         """Whether nobody speaks, or is about to. Tools may run."""
-        return not (self._user_speaks or self.is_answering(now) or self.answers.is_awaited(now))
+        return not (self.user_speaks or self.is_answering(now) or self.answers.is_awaited(now))
 
     def is_answering(self, now: float) -> bool:
         """Whether the assistant is heard, or is to be heard in a moment."""
@@ -273,7 +273,7 @@ class LiveState:
     # -- inside ---------------------------------------------------------------------------------
 
     @property
-    def _user_speaks(self) -> bool:
+    def user_speaks(self) -> bool:
         """Whether the user speaks, and not only makes noise."""
         return self.user.speech.speaking and not (self.user.muted or self.user.is_noise)
 
