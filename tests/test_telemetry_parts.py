@@ -305,6 +305,23 @@ def test_a_turn_goes_on_through_its_tools_and_ends_when_all_is_quiet() -> None:
     assert speech.attributes["rtcvoice.generated_ms"] == 1000
 
 
+def test_a_tool_in_the_background_and_both_its_answers_are_one_turn() -> None:
+    call = Call()
+    call.reply("resp_1")
+    called = CalledFunction(
+        item_id="i", call_id="c", name="look", arguments="{}", response_id="resp_1"
+    )
+    call.listener.tool_began(called, "look")
+    call.reply("resp_2")  # to the word that it runs
+    call.seconds(30)
+    call.tell(facts.ToolEnded, call_id="c", name="look", output="done", seconds=30.0)
+    call.reply("resp_3")  # to what it found
+    call.seconds(4)
+    inference = "realtime_inference m"
+    (below,) = call.below("rtcvoice.turn")
+    assert below == [inference, "execute_tool look", inference, inference]
+
+
 def test_another_turn_begins_with_words_over_the_answer_or_an_answer_to_nothing_spoken() -> None:
     call = Call()
     call.user_speaks("item_1", 0.5)
