@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from live import Ear, calling
 
@@ -9,7 +11,10 @@ import rtcvoice
 from rtcvoice import events
 from rtcvoice.emulator import Emulator
 from rtcvoice.emulator.live.options import LiveOptions
+from rtcvoice.emulator.voice import PromptVoice
 from rtcvoice.events import live
+from rtcvoice.rest.credentials import ApiKey
+from rtcvoice.rest.live_signaling import LiveSignaling
 
 QUICK = LiveOptions(close_delay=0.05, leaves_after=0.2)
 
@@ -85,8 +90,8 @@ async def test_verbs_that_gpt_live_lacks_say_what_there_is():
         assert sent(server, call) == []
 
 
-async def test_verbs_of_gpt_live_on_a_call_of_the_realtime_api(emulator):
-    async with calling(emulator) as call:
+async def test_verbs_of_gpt_live_on_a_call_of_the_realtime_api():
+    async with Emulator(seed=1) as server, calling(server) as call:
         for verb in (call.think("x"), call.instruct("x")):
             with pytest.raises(rtcvoice.ConfigError, match="GPT-Live"):
                 await verb
@@ -167,3 +172,77 @@ async def test_a_session_that_the_server_refuses_to_start():
             async with live_calling(server):
                 pass
         assert "no credit" in error.value.hint
+
+
+async def test_a_prepared_call_has_the_options_that_it_is_made_with():
+    async with Emulator(seed=1, live=QUICK) as server:
+        given = {"api_key": "sk-any", "base_url": server.url, "source": None, "sink": None}
+        async with rtcvoice.prepare(model="gpt-live-1.1", **given) as prepared:
+            assert prepared.is_ready
+            assert not server.calls  # a session that is created costs
+            async with prepared.connect(voice="cedar", reconnect=None) as call:
+                assert call.session.audio.output.voice == "cedar"
+                assert call.timings.offer is None
+
+
+async def test_somebody_ends_the_session():
+    async with Emulator(seed=1, live=QUICK) as server, live_calling(server) as call:
+        signaling = LiveSignaling(base_url=server.url, credentials=ApiKey("sk-any"))
+        await signaling.hang_up(call.id)
+        await signaling.aclose()
+        end = await call.wait_ended()
+        assert (end.normal, end.reason) == (True, "the session was closed")
+
+
+async def test_a_session_whose_time_is_over_goes_on_in_another():
+    async with Emulator(seed=1, live=QUICK) as server:
+        reconnect = rtcvoice.Reconnect(window=20)
+        async with live_calling(server, reconnect=reconnect, tools=[lucky]) as call:
+            await call.update(backend="gpt-6-sol")
+            first = call.id
+            async with call.expect(events.Reconnected, timeout=10) as back:
+                server.calls[first].peer._core._life.expire()
+                await back
+            assert call.legs[0].why == "the server's time for the session is over"
+            delegation = server.calls[call.id].peer._core.settings["delegation"]
+            assert delegation["responses"]["model"] == "gpt-6-sol"
+            assert [tool["name"] for tool in delegation["responses"]["tools"]] == ["lucky"]
+
+
+async def test_a_tool_behind_the_backend():
+    async with (
+        Emulator(seed=1, live=QUICK) as server,
+        live_calling(server, tools=[lucky]) as call,
+        call.expect(events.ToolFinished, timeout=5) as finished,
+        call.expect(live.OutputTranscriptDelta, timeout=5) as spoken,
+    ):
+        reply = await call.ask("What is my lucky number?")
+        assert (await finished).output == "7"
+        await spoken
+        assert reply.status is rtcvoice.Status.IN_PROGRESS
+        kinds = [entry["type"] for entry in call.history]
+        assert kinds[:3] == ["message", "function_call", "function_call_output"]
+
+
+def lucky() -> int:
+    """Return the lucky number."""
+    return 7
+
+
+async def test_a_call_that_stands_by_and_wakes():
+    async def voice():
+        await silent.wait()
+        yield PromptVoice().clip("question").samples
+        await asyncio.Event().wait()
+
+    silent = asyncio.Event()
+    source = rtcvoice.PcmSource(voice(), rate=24000)
+    async with (
+        Emulator(seed=1, live=QUICK) as server,
+        live_calling(server, source=source, standby=1) as call,
+    ):
+        await call.wait_for(live.SessionPaused, timeout=5)
+        async with call.expect(live.SessionResumed, timeout=5) as resumed:
+            silent.set()
+            await resumed
+        assert call.usage.standby_seconds > 0

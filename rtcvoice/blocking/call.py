@@ -105,6 +105,8 @@ class Call(Linked):
     seed = Waiting(lambda call: call.seed)
     delete = Waiting(lambda call: call.delete)
     interrupt = Waiting(lambda call: call.interrupt)
+    think = Waiting(lambda call: call.think)
+    instruct = Waiting(lambda call: call.instruct)
     update = Waiting(lambda call: call.update)
     send_event = Waiting(lambda call: call.send_event)
     finished = Waiting(lambda call: call.finished)

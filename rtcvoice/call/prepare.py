@@ -16,7 +16,7 @@ import logging
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast
 
 from rtcvoice.call.connect import connect
 from rtcvoice.call.connecting import first_failure, made_ready
@@ -33,6 +33,7 @@ from rtcvoice.system.waiting import wait_done
 
 if TYPE_CHECKING:
     from rtcvoice.call.call import Call
+    from rtcvoice.call.live_connecting import LiveConnecting
 
 __all__ = ["Prepared", "prepare"]
 
@@ -55,6 +56,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 2.0, 60.0
 """Seconds between attempts to prepare again."""
 
 _FIXED = {
+    "api",
     "api_key",
     "base_url",
     "ca_file",
@@ -249,6 +251,8 @@ class _Connect(connect):
         if ready is None:
             return super()._connecting(timings)
         ready.note_in(timings)
+        if self._config.is_live:  # its session travels only now
+            cast("LiveConnecting", ready).use(self._config)
         return ready
 
     def _session_changes(self, connecting: AnyConnecting) -> dict[str, Any]:

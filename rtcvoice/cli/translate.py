@@ -14,6 +14,7 @@ from typing import Any
 
 from rtcvoice import Call, CallEnded, ConfigError, RtcVoiceError, events
 from rtcvoice.cli.screen import Screen
+from rtcvoice.config.dialect import LIVE_PREFIX
 
 __all__ = ["instructions_for", "interpreter", "translate_turns"]
 
@@ -34,6 +35,12 @@ _RULES = (
 
 def interpreter(options: argparse.Namespace) -> dict[str, Any]:
     """Return what makes an interpreter of a session. Raises ConfigError."""
+    if str(options.model or "").startswith(LIVE_PREFIX):
+        raise ConfigError(
+            f"{options.model} cannot interpret: it answers by itself, and not turn by turn",
+            hint="leave --model out for a Realtime model; the service's own translation model is"
+            " gpt-realtime-translate",
+        )
     if options.both and options.from_language is None:
         raise ConfigError("--both needs to know the other language", hint="add --from LANG")
     text = instructions_for(options.to, source=options.from_language, both=options.both)
