@@ -64,17 +64,21 @@ class LiveClient:
         self._news = asyncio.Event()
         self._listening = None
 
-    async def offer(self, *, channel=True):
+    async def offer(self, *, channel=True, label="oai-events"):
         self.peer.addTrack(self.microphone)
         self.peer.on("track", self._listen)
         if channel:
-            self.channel = self.peer.createDataChannel("oai-events")
+            self.channel = self.peer.createDataChannel(label)
             self.channel.on("message", self._receive)
         await self.peer.setLocalDescription(await self.peer.createOffer())
         return self.peer.localDescription.sdp
 
-    async def connect(self, session=None, *, fork_of=None, largest=None, **options):
+    async def connect(
+        self, session=None, *, fork_of=None, largest=None, candidates=True, **options
+    ):
         sdp = await self.offer(**options)
+        if not candidates:
+            sdp = re.sub(r"a=(candidate|end-of-candidates).*\r\n", "", sdp)
         if largest is not None:
             sdp = re.sub(r"a=max-message-size:\d+", f"a=max-message-size:{largest}", sdp)
         given = dict(session or {}) if fork_of else {"model": "gpt-live-1.1", **(session or {})}

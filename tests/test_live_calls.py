@@ -14,7 +14,7 @@ from live import eventually
 from live_checks import LiveLint, accepts
 from live_client import KEY, LiveClient, live_call
 
-from rtcvoice.emulator import Emulator, LiveOptions
+from rtcvoice.emulator import Emulator, Faults, HttpFault, LiveOptions
 from rtcvoice.emulator.voice import PromptVoice
 
 QUICKLY = LiveOptions(close_delay=0.05, leaves_after=0.1)
@@ -76,8 +76,12 @@ async def test_the_clock_stands_while_no_audio_comes():
 
 
 async def test_hang_up_by_rest():
-    """Statement 7, and what is not stored."""
-    async with Emulator(seed=1, live=QUICKLY) as server, live_call(server) as call:
+    """Statements 7, 14 and 30: any label, what is no event, and what is not stored."""
+    async with Emulator(seed=1, live=QUICKLY) as server, live_call(server, label="x") as call:
+        call.channel.send(b"\xff\x00")
+        assert (await call.until("error"))["error"]["code"] == "invalid_event"
+        second = call.peer.createDataChannel("oai-events")
+        second.on("message", lambda _: pytest.fail("a second channel is used"))
         assert (await call.post(f"/{call.id}/fork", {"transport": {"type": "webrtc", "sdp": "x"}}))[
             0
         ] in range(400, 410)
@@ -95,6 +99,10 @@ async def test_hang_up_by_rest():
             },
         )
         await eventually(lambda: server.calls[call.id].ended)
+        async with aiohttp.ClientSession() as http:
+            url = f"{server.url}/live/sessions/{call.id}/content"
+            async with http.get(url, headers=KEY) as response:
+                assert (await response.json())["error"]["code"] == "session_not_stored"
 
 
 async def test_a_stored_session_is_forked_and_heard_again():
@@ -183,7 +191,7 @@ async def test_an_offer_without_a_channel_and_a_client_that_vanishes():
     options = LiveOptions(lost_after=0.5)
     async with Emulator(seed=1, live=options) as server, aiohttp.ClientSession() as http:
         client = LiveClient(server)
-        await client.connect(channel=False)
+        await client.connect(channel=False, candidates=False)
         url = f"{server.url}/live/sessions/{client.id}/attach"
         async with http.ws_connect(url, headers=KEY) as socket:
             await _until(socket, "session.started")
@@ -205,3 +213,21 @@ async def test_a_session_that_is_too_large_for_the_clients_channel(kept, wanted)
             assert client.events == []
         finally:
             await client.close()
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "kind"),
+    [
+        (HttpFault.RATE_LIMIT, 429, "application/json"),
+        (HttpFault.SERVER_ERROR, 500, "application/json"),
+        (HttpFault.HTML_OK, 200, "text/html"),
+    ],
+)
+async def test_http_goes_wrong(fault, status, kind):
+    """Statement 9; "201 and then no ICE" is the fault `ice_silent`."""
+    async with (
+        Emulator(faults=Faults(http=fault, http_delay=0.05)) as server,
+        aiohttp.ClientSession() as http,
+        http.post(f"{server.url}/live/sessions", json={}, headers=KEY) as response,
+    ):
+        assert (response.status, response.content_type) == (status, kind)

@@ -15,11 +15,15 @@ from rtcvoice.emulator.live.hub import Hub
 from rtcvoice.emulator.session.items import text_tokens
 from rtcvoice.emulator.session.outputs import Event
 from rtcvoice.emulator.session.schema import RequestError, invalid
+from rtcvoice.emulator.session.sizes import weight
 from rtcvoice.emulator.session.wording import plain_words
 
 __all__ = ["Decisions"]
 
 MOST_ITEMS = 256
+MOST_WEIGHT = 4 << 20
+"""Bytes in memory, roughly, of all items for decisions."""
+
 MOST_IDS = 10_000
 """Ids of `decision.create` that are remembered; then the session takes no more."""
 
@@ -33,6 +37,7 @@ class Decisions:
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
         self._items: dict[str, dict[str, Any]] = {}
+        self._weight = 0
         self._used: set[str] = set()
         self.scripted: Sequence[Any] = ()
 
@@ -77,13 +82,15 @@ class Decisions:
 
     def add_item(self, event: Event) -> None:
         """Obey `decision.item.create`. Raises RequestError."""
-        if len(self._items) >= MOST_ITEMS:
-            raise invalid("item", f"At most {MOST_ITEMS} items are kept for decisions.")
         item = deepcopy(event["item"])
+        size = self._weight + weight(item)
+        if len(self._items) >= MOST_ITEMS or size > MOST_WEIGHT:
+            raise invalid("item", f"At most {MOST_ITEMS} items are kept for decisions.")
         item["id"] = item.get("id") or self._hub.ids.item()
         if item["id"] in self._items:
             raise invalid("item.id", f"There is an item {item['id'][:100]!r} already.")
         item.setdefault("type", "message")
+        self._weight = size
         self._items[item["id"]] = item
         self._hub.outbox.send(
             "decision.item.created", client_event=event.get("event_id"), item=deepcopy(item)
@@ -91,9 +98,11 @@ class Decisions:
 
     def delete_item(self, event: Event) -> None:
         """Obey `decision.item.delete`. Raises RequestError."""
-        if self._items.pop(event["item_id"], None) is None:
+        item = self._items.pop(event["item_id"], None)
+        if item is None:
             message = f"There is no item {event['item_id'][:100]!r}."
             raise RequestError("item_not_found", message, "item_id")
+        self._weight = max(0, self._weight - weight(item))
         self._hub.outbox.send(
             "decision.item.deleted", client_event=event.get("event_id"), item_id=event["item_id"]
         )

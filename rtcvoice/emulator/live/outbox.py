@@ -10,6 +10,7 @@ from rtcvoice.emulator.live.permissions import Permissions
 from rtcvoice.emulator.session import outputs
 from rtcvoice.emulator.session.ids import Ids
 from rtcvoice.emulator.session.outputs import Close, Event, SendEvent
+from rtcvoice.emulator.session.sizes import weight
 
 __all__ = ["LiveOutbox", "LiveOutput", "SendAside"]
 
@@ -17,6 +18,8 @@ REPLAYED = 10.0
 """Seconds of events that a sideband gets when it comes."""
 
 MOST_REPLAYED = 1000
+MOST_WEIGHT = 4 << 20
+"""Bytes in memory, roughly, of the events that are kept for that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,8 @@ class LiveOutbox:
         self._ids = ids
         self._permissions = permissions
         self._outputs: list[LiveOutput] = []
-        self._last: deque[tuple[float, Event]] = deque(maxlen=MOST_REPLAYED)
+        self._last: deque[tuple[float, Event, int]] = deque()
+        self._weight = 0
         self._ended = False
 
     def send(self, kind: str, /, *, client_event: str | None = None, **fields: Any) -> str:
@@ -54,11 +58,18 @@ class LiveOutbox:
             event["client_event_id"] = client_event
         event |= fields
         if not self._ended:
-            self._last.append((self.now, event))
+            self._keep(event)
             seen = self._permissions.may_see(event)
             self.put(SendEvent(event) if seen else SendAside(event))
         self._ended = self._ended or kind == "session.closed"
         return str(event["event_id"])
+
+    def _keep(self, event: Event) -> None:
+        size = weight(event)
+        self._last.append((self.now, event, size))
+        self._weight += size
+        while self._weight > MOST_WEIGHT or len(self._last) > MOST_REPLAYED:
+            self._weight -= self._last.popleft()[2]
 
     def reflect(self, event: Event) -> None:
         """Add sound that goes to the sidebands: it has no id, and is not replayed."""
@@ -78,4 +89,4 @@ class LiveOutbox:
 
     def replay(self) -> list[Event]:
         """Return the events of the last seconds, oldest first, under the ids that they had."""
-        return [event for at, event in self._last if self.now - at <= REPLAYED]
+        return [event for at, event, _ in self._last if self.now - at <= REPLAYED]

@@ -41,7 +41,9 @@ from rtcvoice.emulator.session.shared import AT_ONCE, Pace
 __all__ = ["LiveSession"]
 
 MOST_EARLY = 128
-"""Commands that wait for the session's start."""
+"""Commands that wait for the session's start, or appends for the model."""
+
+MOST_EARLY_CHARACTERS = 1 << 20
 
 
 class LiveSession:
@@ -292,7 +294,9 @@ class LiveSession:
     # ---- commands; each either does all it is asked, or raises and does nothing
 
     def _wait_for_start(self, text: str, *, trusted: bool) -> None:
-        if self._options.commands_before_start == "refused" or len(self._early) >= MOST_EARLY:
+        refused = self._options.commands_before_start == "refused"
+        length = len(text) + sum(len(each) for each, _ in self._early)
+        if refused or len(self._early) >= MOST_EARLY or length > MOST_EARLY_CHARACTERS:
             raise invalid("type", "The session has not started yet.")
         self._early.append((text, trusted))
 
