@@ -312,6 +312,7 @@ def test_a_tool_in_the_background_and_both_its_answers_are_one_turn() -> None:
         item_id="i", call_id="c", name="look", arguments="{}", response_id="resp_1"
     )
     call.listener.tool_began(called, "look")
+    call.now += 0.1
     call.reply("resp_2")  # to the word that it runs
     call.seconds(30)
     call.tell(facts.ToolEnded, call_id="c", name="look", output="done", seconds=30.0)
