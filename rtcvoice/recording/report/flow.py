@@ -20,6 +20,10 @@ MOST = 20_000
 """Spans, tools and marks of each kind."""
 
 
+LATEST = 2.0
+"""Seconds by which a server may be late to notice that somebody speaks."""
+
+
 @dataclass
 class Span:
     """From when to when somebody was heard; `end` is None where nothing told it."""
@@ -68,6 +72,8 @@ class Flow:
     marks: list[Mark] = field(default_factory=list)
     legs: list[dict[str, Any]] = field(default_factory=list)
     """As in `call.json`, for recordings without it."""
+    _heard_from: dict[str, int] = field(default_factory=dict)
+    """Where the speech of an item begins in what was sent, in milliseconds."""
 
     def feed(self, line: EventLine, event: Any) -> None:
         """Take the next line; `event` is it decoded, of the server's."""
@@ -82,8 +88,11 @@ class Flow:
         match event:
             case events.InputAudioBufferSpeechStarted():
                 _begin(self.user, event.item_id, time)
+                if event.audio_start_ms is not None and len(self._heard_from) < MOST:
+                    self._heard_from[event.item_id or ""] = event.audio_start_ms
             case events.InputAudioBufferSpeechStopped():
                 _end(self.user, event.item_id, time)
+                self._measure(event, time)
             case events.OutputAudioBufferStarted():
                 _begin(self.assistant, event.response_id, time)
             case events.OutputAudioBufferStopped() | events.OutputAudioBufferCleared():
@@ -102,6 +111,15 @@ class Flow:
             case events.ErrorEvent():
                 self._mark(time, "trouble", f"The server complains: {event.error.message}")
 
+    def _measure(self, event: events.InputAudioBufferSpeechStopped, time: float) -> None:
+        """Put the begin of speech where it was: it is noticed late."""
+        span, name = self.user.get(event.item_id or ""), event.item_id or ""
+        if span is None or name not in self._heard_from or event.audio_end_ms is None:
+            return
+        begin = time - (event.audio_end_ms - self._heard_from[name]) / 1000
+        if span.begin - LATEST <= begin <= span.begin:
+            span.begin = max(0.0, begin)
+
     def _send(self, event: Any, time: float) -> None:
         match event:
             case events.ConversationItemCreate(item=events.FunctionCallOutput() as output):
@@ -113,6 +131,10 @@ class Flow:
         """Take what the call told itself."""
         call_id = text(event.get("call_id"), 200)
         match kind.removeprefix("rtcvoice."):
+            case "speech_began":
+                _begin(self.assistant, text(event.get("id"), 200), time)
+            case "speech_ended":
+                _end(self.assistant, text(event.get("id"), 200), time, cut=event.get("cut") is True)
             case "tool_started":
                 arguments = json.dumps(event.get("arguments"), ensure_ascii=False)
                 tool = self._tool(call_id, text(event.get("name")), arguments, time)

@@ -52,8 +52,8 @@ def gather(recorded: RecordedCall, problems: list[str]) -> Gathered:
     said, waits = Said(), list[Wait]()
     for fields in recorded.turns():
         said.feed(fields.get("turn"), fields["time"])
-        if (wait := wait_of(fields.get("latency"))) and len(waits) < MOST_WAITS:
-            waits.append(wait)
+        if (told := wait_of(fields.get("latency"))) and len(waits) < MOST_WAITS:
+            waits.append(told)
     network = Network()
     for fields in recorded.stats():
         network.feed(fields)
@@ -64,8 +64,12 @@ def gather(recorded: RecordedCall, problems: list[str]) -> Gathered:
     with recorded.audio() as audio:
         sound = sound_of(audio, problems)
     call = recorded.call
-    rows = WaitTable(flow, network.round_trips())
     is_told = bool(waits) or (not recorded.is_emulators and bool(call))
+    waits = waits if is_told else reckoner.waits()
+    for each in waits:  # where speech ended, not where that was noticed
+        if (span := flow.user.get(each.item_id)) and span.begin < each.ended:
+            span.end = each.ended
+    rows = WaitTable(flow, network.round_trips())
     ended = number(as_dict(call.get("end")).get("time")) or 0.0
     usage = call.get("usage") or network.usage or told_by(meter.snapshot())
     facts = {
@@ -80,7 +84,7 @@ def gather(recorded: RecordedCall, problems: list[str]) -> Gathered:
         "tools": [_tool(tool) for tool in sorted(flow.tools.values(), key=lambda each: each.begin)],
         "marks": [asdict(mark) for mark in flow.marks],
         "legs": _legs(call.get("legs")) or flow.legs,
-        "waits": [rows.row(wait) for wait in (waits if is_told else reckoner.waits())],
+        "waits": [rows.row(each) for each in waits],
         "waits_are_reckoned": not is_told,
         "parts": PARTS,
         "network": network.columns(),

@@ -55,6 +55,7 @@ class Events {
     this.nearest = -1;
     $('detail').hidden = true;
     this.list.removeAttribute('aria-activedescendant');
+    $('list').style.height = `${this.shown.length * ROW + 2}px`;
     $('rows').style.height = `${this.shown.length * ROW}px`;
     this.clear();
     this.list.scrollTop = 0;

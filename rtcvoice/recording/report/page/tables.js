@@ -23,6 +23,7 @@ class Said {
       entry.button = button;
       list.append(put(make('li'), button));
     }
+    list.classList.toggle('many', this.entries.length > 400);
     if (!this.entries.length) list.append(make('li', 'none', 'Nothing is known of what was said.'));
     this.list = list;
     this.current = null;
@@ -68,9 +69,11 @@ function wordsOf(turn) {
   const why = turn.reason ? `: ${turn.reason}` : '';
   if (turn.cut) {
     const after = turn.heard_s === null ? '' : ` after ${turn.heard_s.toFixed(1)} s`;
-    parts.push(make('span', 'bad', `  cut off${after}${why}`));
-  } else if (turn.status !== 'completed' || why) {
-    parts.push(make('span', 'bad', `  ${turn.status}${why}`));
+    parts.push(make('span', 'bad', `cut off${after}${why}`));
+  } else if (turn.status === 'failed' || turn.status === 'interrupted') {
+    parts.push(make('span', 'bad', `${turn.status}${why}`));
+  } else if (why) {
+    parts.push(make('span', 'note', turn.reason));
   }
   return parts;
 }
@@ -96,6 +99,7 @@ function fillWaits(seek) {
   $('waits-summary').textContent = `${waits.length} ${waits.length === 1 ? 'answer' : 'answers'}: `
     + `${wait(totals[Math.floor(totals.length / 2)])} in the middle, ${wait(totals[totals.length - 1])} at most. ${how}`;
   for (const part of parts) put($('waits-legend'), put(make('li', `key ${part}`), make('span', '', PART_NAMES[part])));
+  $('waits').classList.toggle('many', waits.length > 400);
   const longest = totals[totals.length - 1] || 1;
   for (const each of waits) {
     const button = make('button');
