@@ -24,7 +24,7 @@ from rtcvoice.recording.format import CallFolder
 from rtcvoice.recording.options import remove_old
 from rtcvoice.recording.reading import EventLine, RecordedCall
 from rtcvoice.recording.report import document as documents
-from rtcvoice.recording.report import event_table
+from rtcvoice.recording.report import event_table, gathered
 from rtcvoice.recording.report.document import BEGINNING, embedded
 from rtcvoice.recording.report.event_table import EventTable
 from rtcvoice.recording.report.flow import Flow, ToolSpan
@@ -113,7 +113,9 @@ STATS = [
 ]
 
 
-def recording(folder, *, call=CALL, events=EVENTS, turns=TURNS, seconds_of_stats=STATS, audio=1.0):
+def recording(
+    folder, *, call=CALL, events=EVENTS, turns=TURNS, seconds_of_stats=STATS, audio=1.0, rate=RATE
+):
     """Make a recorded call, of what is not None."""
     place = CallFolder(folder.parent, folder.name)
     if call is not None:
@@ -127,8 +129,8 @@ def recording(folder, *, call=CALL, events=EVENTS, turns=TURNS, seconds_of_stats
             lines.flush()
             lines.close()
     if audio is not None:
-        wave = place.wave("audio.wav", rate=RATE)
-        frames = np.zeros((round(audio * RATE), 2), "<i2")
+        wave = place.wave("audio.wav", rate=rate)
+        frames = np.zeros((round(audio * rate), 2), "<i2")
         frames[: len(frames) // 2, 0] = 10_000
         wave.write(frames.tobytes())
         wave.close()
@@ -267,6 +269,14 @@ def test_the_list_of_events_is_bounded(monkeypatch):
     assert table.as_json()["names"] == ["", "?", "x", "leg"]
 
 
+def test_very_long_words_are_cut(tmp_path, monkeypatch):
+    monkeypatch.setattr(gathered, "MOST_WORDS", 3000)
+    turns = [turn(1.0, f"t{n}", "user", "x" * 1000) for n in range(5)]
+    texts = [each["text"] for each in facts_of(recording(tmp_path / "a", turns=turns))["turns"]]
+    assert [len(each) for each in texts][:2] == [1000, 1000]
+    assert all(len(each) < 300 for each in texts[2:])
+
+
 # -- the page -------------------------------------------------------------------------------------
 
 
@@ -327,13 +337,15 @@ def test_what_happened_stands_on_the_page(tmp_path):
     assert facts["notes"] == []
 
 
-def test_the_sound_is_opus_in_webm(tmp_path):
+@pytest.mark.parametrize("rate", [RATE, 8000, 44100])
+def test_the_sound_is_opus_in_webm(tmp_path, rate):
     import av
 
     problems = []
-    gathered = gather(RecordedCall(recording(tmp_path / "call"), problems=problems), problems)
+    folder = recording(tmp_path / "call", rate=rate)
+    found = gather(RecordedCall(folder, problems=problems), problems)
     path = tmp_path / "sound.webm"
-    path.write_bytes(gathered.opus)
+    path.write_bytes(found.opus)
     with av.open(path) as container:
         (stream,) = container.streams
         assert (stream.codec_context.name, stream.channels) == ("opus", 2)
@@ -358,14 +370,14 @@ def test_a_killed_program_leaves_a_report(tmp_path):
     ("file", "content", "told"),
     [
         ("call.json", None, "call.json is missing."),
-        ("call.json", b"{", "Call.json cannot be read: it is not a JSON object."),
+        ("call.json", b"{", "call.json cannot be read: it is not a JSON object."),
         ("events.jsonl", None, "events.jsonl is missing."),
         ("events.jsonl", b"\0\xff\n[]\n{}\n", "3 lines could not be understood"),
         ("turns.jsonl", None, "turns.jsonl is missing."),
         ("stats.jsonl", b"[[[", "1 line could not be understood"),
         ("audio.wav", None, "audio.wav is missing: there is no sound."),
-        ("audio.wav", b"", "Audio.wav cannot be read: it is no WAV file"),
-        ("audio.wav", b"RIFF....", "Audio.wav cannot be read: it is no WAV file"),
+        ("audio.wav", b"", "audio.wav cannot be read: it is no WAV file"),
+        ("audio.wav", b"RIFF....", "audio.wav cannot be read: it is no WAV file"),
     ],
 )
 def test_what_is_missing_is_said_and_the_rest_is_there(tmp_path, file, content, told):

@@ -72,6 +72,7 @@ try {
       return new Set(new Uint32Array(data.buffer)).size;
     });
     check(colours > 20, `${colours} colours`);
+    await page.screenshot({ path: join(folder, 'opened.png') });
     return `${colours} colours`;
   });
   const hasSound = await page.locator('#play').isEnabled();

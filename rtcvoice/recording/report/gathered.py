@@ -26,6 +26,12 @@ __all__ = ["Gathered", "gather"]
 
 MOST_WAITS = 20_000
 
+MOST_WORDS = 6_000_000
+"""Characters of all turns, and of all tools; from then on a text has few."""
+
+FEW = 200
+"""Characters of a text once there is no more room."""
+
 
 class Gathered:
     """What the page shows: `facts`, `events` and the sound as `opus`."""
@@ -80,8 +86,11 @@ def gather(recorded: RecordedCall, problems: list[str]) -> Gathered:
             *map(_told, problems),
         ],
         "sound": _sound(sound),
-        "turns": said.placed(flow),
-        "tools": [_tool(tool) for tool in sorted(flow.tools.values(), key=lambda each: each.begin)],
+        "turns": _bounded(said.placed(flow), ("text", "heard")),
+        "tools": _bounded(
+            [_tool(tool) for tool in sorted(flow.tools.values(), key=lambda each: each.begin)],
+            ("arguments", "output"),
+        ),
         "marks": [asdict(mark) for mark in flow.marks],
         "legs": _legs(call.get("legs")) or flow.legs,
         "waits": [rows.row(each) for each in waits],
@@ -140,8 +149,7 @@ def _is_date(moment: float) -> bool:
 
 
 def _told(problem: str) -> str:
-    told = text(problem, 500)
-    return f"{told[:1].upper()}{told[1:]}."
+    return f"{text(problem, 500)}."
 
 
 def _sound(sound: Sound) -> dict[str, Any]:
@@ -159,6 +167,17 @@ def _tool(tool: ToolSpan) -> dict[str, Any]:
         "failed": tool.failed,
         "by_server": tool.by_server,
     }
+
+
+def _bounded(entries: list[dict[str, Any]], names: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Return the entries, with their texts cut once together they are very long."""
+    length = 0
+    for entry in entries:
+        for name in names:
+            if length > MOST_WORDS:
+                entry[name] = text(entry[name], FEW)
+            length += len(entry[name])
+    return entries
 
 
 def _legs(value: object) -> list[dict[str, Any]]:

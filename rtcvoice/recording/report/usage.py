@@ -28,7 +28,9 @@ _KINDS = (
 
 
 def told_by(usage: CallUsage) -> dict[str, Any]:
-    """Return the usage in the form that recordings have it."""
+    """Return the usage in the form that recordings have it; empty where nothing was used."""
+    if not usage.responses and not usage.transcription.turns:
+        return {}
     return {
         "model": usage.model,
         "responses": len(usage.responses),

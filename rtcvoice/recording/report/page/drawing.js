@@ -213,7 +213,7 @@ class Drawing {
       pen.fillStyle = colours[`${side}-fill`];
       pen.fillRect(x, top, wide, height);
       pen.fillStyle = colours[side];
-      pen.fillRect(x, top, 2, height);
+      pen.fillRect(x, top, wide > 8 ? 2 : 1, height);
       const left = Math.max(x, 0) + 6;
       const room = Math.min(x + wide, width) - left - 4;
       if (room > 22) {
@@ -316,8 +316,11 @@ class Drawing {
       if (!turn.cut || turn.role !== 'assistant') continue;
       const x = Math.round(this.x(turn.end, width));
       if (x < -2 || x > width) continue;
-      pen.fillRect(x - 1, top, 2, last + height - top);
-      pen.fillRect(x - 4, last + height - 3, 8, 3);
+      const isNear = this.view.span < 300;
+      pen.globalAlpha = isNear ? 1 : 0.55;
+      pen.fillRect(x - 1, top, isNear ? 2 : 1, last + height - top);
+      pen.globalAlpha = 1;
+      pen.fillRect(x - 3, last + height - 3, 6, 3);
     }
   }
 

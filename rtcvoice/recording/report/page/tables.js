@@ -96,8 +96,10 @@ function fillWaits(seek) {
   const how = facts.waits_are_reckoned
     ? 'Reckoned from the events: until the server began to send sound.'
     : 'From the end of speech, as reckoned, to the first sound in the ear.';
-  $('waits-summary').textContent = `${waits.length} ${waits.length === 1 ? 'answer' : 'answers'}: `
-    + `${wait(totals[Math.floor(totals.length / 2)])} in the middle, ${wait(totals[totals.length - 1])} at most. ${how}`;
+  const most = wait(totals[totals.length - 1]);
+  const summary = waits.length === 1 ? `One answer, after ${most}.`
+    : `${waits.length} answers: median ${wait(totals[Math.floor(totals.length / 2)])}, at most ${most}.`;
+  $('waits-summary').textContent = `${summary} ${how}`;
   for (const part of parts) put($('waits-legend'), put(make('li', `key ${part}`), make('span', '', PART_NAMES[part])));
   $('waits').classList.toggle('many', waits.length > 400);
   const longest = totals[totals.length - 1] || 1;
