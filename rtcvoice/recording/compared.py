@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ from rtcvoice.conversation.state.turns import Turn
 from rtcvoice.errors import one_line
 from rtcvoice.system.public import public
 
-from .marks import server_event
+from .marks import client_event, server_event
 from .reading import LONGEST, EventLine, RecordedCall
 
 __all__ = ["Course", "Pair", "ReplayResult", "Said", "course_of", "turns_made_out"]
@@ -173,7 +172,7 @@ def turns_made_out(lines: Iterable[EventLine]) -> list[Turn]:
         if line.direction == "in":
             state.feed(server_event(line), time)
         elif line.direction == "out":
-            sent = events.decode_client(json.dumps(line.event))
+            sent = client_event(line)
             if not isinstance(sent, events.UnknownEvent):
                 state.sent(sent, time)
         found |= {turn.id: turn for turn in state.turns.take(time, partial=False) if turn.final}

@@ -14,10 +14,14 @@ from rtcvoice.conversation.tools.function_tool import NAME, Tool
 from rtcvoice.conversation.tools.schema import Arguments
 from rtcvoice.conversation.tools.toolset import MOST_TOOLS, TIMEOUT, ToolSet
 
-from .marks import server_event
+from .marks import client_event, server_event
 from .reading import EventLine
 
 __all__ = ["GivenTools", "ToolRun", "runs_of"]
+
+MOST_RUNS = 10_000
+MOST_OUTPUT = 1_000_000
+"""Characters of what one call gave."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,22 +118,26 @@ def runs_of(lines: Iterable[EventLine]) -> list[ToolRun]:
             continue
         if line.direction == "in":
             event = server_event(line)
-            if isinstance(event, events.ResponseOutputItemDone) and isinstance(
-                call := event.item, events.FunctionCall
+            if (
+                isinstance(event, events.ResponseOutputItemDone)
+                and isinstance(call := event.item, events.FunctionCall)
+                and len(asked) < MOST_RUNS
             ):
                 asked[call.call_id or ""] = (line.time, call)
         elif line.direction == "out":
-            sent = events.decode_client(json.dumps(line.event))
+            sent = client_event(line)
             if not isinstance(sent, events.ConversationItemCreate):
                 continue
             output = sent.item
+            if len(runs) >= MOST_RUNS:
+                break
             if isinstance(output, events.FunctionCallOutput) and output.call_id in asked:
                 since, call = asked.pop(output.call_id)
                 runs.append(
                     ToolRun(
                         name=call.name,
                         arguments=call.arguments,
-                        output=output.output,
+                        output=output.output[:MOST_OUTPUT],
                         seconds=max(0.0, line.time - since),
                     )
                 )

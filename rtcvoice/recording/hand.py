@@ -103,7 +103,8 @@ class Hand:
                 self._heard_out = True
             case events.ResponseCreated():
                 self._settle()
-                self._responding.add(event.response.id or "")
+                if len(self._responding) < MOST_CALLS:
+                    self._responding.add(event.response.id or "")
                 self._asked = self._heard_out = False
                 self._unanswered.clear()
             case events.ResponseDone():
@@ -151,6 +152,8 @@ class Hand:
     # -- inside ---------------------------------------------------------------------------------
 
     def _puts(self, item: Any, time: float) -> None:
+        if len(self._loose) > MOST_CALLS:
+            self._settle()
         match item:
             case events.Message(role="user"):
                 act = self._message(item, time)
@@ -167,7 +170,8 @@ class Hand:
                 entry = {"role": item.role or "", "text": _text_of(item)}
                 self._loose.append(_history(time, entry))
             case events.FunctionCall():
-                self._created.add(item.call_id or "")
+                if len(self._created) < MOST_CALLS:
+                    self._created.add(item.call_id or "")
                 call = {"name": item.name, "arguments": item.arguments}
                 entry = {"type": "function_call", "call_id": item.call_id or "", **call}
                 self._loose.append(_history(time, entry))
@@ -207,7 +211,8 @@ class Hand:
         if isinstance(tag, str):
             if tag in self._tags:
                 return  # once more, for it lost a race with the server's own response
-            self._tags.add(tag)
+            if len(self._tags) < MOST_CALLS:
+                self._tags.add(tag)
         options = response_taken(params)
         beside = options.get("conversation") == "none"
         if self._outputs_due and not beside:

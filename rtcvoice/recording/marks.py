@@ -17,7 +17,7 @@ from .local_events import SPEECH_BEGAN, SPEECH_ENDED
 from .masks import sound_size
 from .reading import EventLine
 
-__all__ = ["MOST_MARKS", "READY", "Mark", "MarkKind", "Marks", "server_event"]
+__all__ = ["MOST_MARKS", "READY", "Mark", "MarkKind", "Marks", "client_event", "server_event"]
 
 MOST_MARKS = 10_000
 
@@ -146,4 +146,16 @@ class Marks:
 
 def server_event(line: EventLine) -> Any:
     """Return what a line holds as an event of the server."""
-    return events.decode(json.dumps(line.event))
+    return events.decode(_text(line))
+
+
+def client_event(line: EventLine) -> Any:
+    """Return what a line holds as an event of the client."""
+    return events.decode_client(_text(line))
+
+
+def _text(line: EventLine) -> str:
+    try:
+        return json.dumps(line.event)
+    except (RecursionError, ValueError):  # read as it was, but too deep to be written
+        return "{}"

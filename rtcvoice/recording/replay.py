@@ -125,7 +125,7 @@ class ReplaySource(PacedSource):
     @property
     def acts(self) -> int:
         """How many things the user did."""
-        return len(self._acts)
+        return sum(act.kind not in (ActKind.LISTENS, ActKind.HANGS_UP) for act in self._acts)
 
     @property
     def seconds(self) -> float:

@@ -27,6 +27,8 @@ _RESPONSE_FIELDS = {
 _HEARING = ("turn_detection", "transcription", "noise_reduction")
 
 MOST_TEXT = 200_000
+MOST_NAME = 200
+"""Characters of the name of a model or a voice."""
 
 
 class Taken(NamedTuple):
@@ -46,6 +48,8 @@ def session_taken(recorded: RecordedCall) -> Taken:
 def settings_taken(session: dict[str, Any]) -> Taken:
     """Return what of a session's fields another call may have."""
     options: dict[str, Any] = _known(session, _FIELDS)
+    if len(options.get("model", "")) > MOST_NAME:
+        del options["model"]
     if session.get("output_modalities") in (["text"], ["audio"]):
         options["output_modalities"] = session["output_modalities"]
     audio = _dict(session.get("audio"))
@@ -54,7 +58,7 @@ def settings_taken(session: dict[str, Any]) -> Taken:
         if name in hearing:
             value = hearing[name]
             options[name] = None if value is None else _plain(_dict(value))
-    if isinstance(voice := speaking.get("voice"), str):
+    if isinstance(voice := speaking.get("voice"), str) and len(voice) < MOST_NAME:
         options["voice"] = voice
     if isinstance(speed := speaking.get("speed"), int | float) and not isinstance(speed, bool):
         options["speed"] = float(speed)

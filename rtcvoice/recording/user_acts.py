@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -10,7 +9,7 @@ from rtcvoice import events
 
 from .acts import Act, ActKind
 from .hand import Hand
-from .marks import READY, Mark, MarkKind, Marks, server_event
+from .marks import READY, Mark, MarkKind, Marks, client_event, server_event
 from .reading import EventLine
 
 __all__ = ["acts_of"]
@@ -38,7 +37,7 @@ def acts_of(
             marks.feed(event, line.time)
             hand.hears(event, line.time)
         elif line.direction == "out":
-            sent = events.decode_client(json.dumps(line.event))
+            sent = client_event(line)
             if isinstance(sent, events.ConversationItemTruncate):
                 marks.cut(line.time)
             hand.sends(sent, line.event, line.time)
