@@ -85,6 +85,8 @@ async def test_verbs_that_gpt_live_lacks_say_what_there_is():
             assert hint in error.value.hint
         with pytest.raises(rtcvoice.ConfigError):
             call.talk(respond=False)
+        with pytest.raises(rtcvoice.ConfigError, match="by itself"):
+            call.resume_after_noise()
         with pytest.raises(rtcvoice.ConfigError, match="not stored"):
             call.fork()
         assert sent(server, call) == []

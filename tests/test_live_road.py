@@ -326,6 +326,24 @@ def test_silence_ends_a_call_after_a_warning():
     run(main())
 
 
+def test_a_silence_is_spoken_of_before_it_ends_the_call():
+    async def main():
+        stage = Scene(limits=Limits(idle=20, nudge="Are you still there?"))
+        await stage.start()
+        reached = []
+        stage.talk.on_limit = reached.append
+        await asyncio.sleep(17)
+        (near,) = stage.of(events.LimitNear)
+        assert near.nudge == "Are you still there?"
+        stage.says(near.nudge)  # which does not begin the silence anew
+        await stage.sound(0.2, heard=LOUD)
+        await asyncio.sleep(5)
+        assert [limit.limit for limit in reached] == ["idle"]
+        stage.talk.end(CallEnded("over", normal=True))
+
+    run(main())
+
+
 def work(*answers):
     """Return a handler that gives the next answer, and what it was given."""
     given, left = [], list(answers)

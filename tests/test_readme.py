@@ -36,6 +36,7 @@ ROOMS = [
     "doctor",
     "emulator",
     "events",
+    "live",
     "playout",
     "recording",
     "rest",

@@ -108,6 +108,13 @@ class LiveCall(Call):
             )
         return _LiveTalk(self._live, self._open_microphone)
 
+    def resume_after_noise(self, *, on: bool = True) -> None:
+        """Raise ConfigError: the model decides by itself whether a sound is meant for it."""
+        raise ConfigError(
+            "resume_after_noise() is not possible with GPT-Live: it listens while it speaks, and"
+            " decides by itself whether a sound stops it"
+        )
+
     async def seed(self, history: Iterable[Mapping[str, object]]) -> None:
         """Raise ConfigError: a session of GPT-Live gets its history when it is created."""
         raise ConfigError(

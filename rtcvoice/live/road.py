@@ -291,6 +291,8 @@ class LiveConversation(LiveView, LiveOfTools, SessionEnds):
     def _consequences(self, event: Any) -> None:
         match event:
             case live.SessionStarted():
+                if backend := self.backend_model:
+                    logger.info("= the backend is %s", backend)
                 self._session_known.set()
                 self._closed.clear()
                 self._acks.resumed()

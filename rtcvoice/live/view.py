@@ -69,6 +69,13 @@ class LiveView:
         delegation = self.live_session.delegation
         return (delegation and delegation.type) or "client"
 
+    @property
+    def backend_model(self) -> str:
+        """The text model that has the tools, cleaned; empty where there is none."""
+        delegation = self.live_session.delegation
+        responses = delegation.responses if delegation else None
+        return one_line((responses and responses.model) or "", 100)
+
     async def connected(self) -> None:
         """Wait until there is a session to send to. Raises CallEnded when the call ends first."""
         await self._acks.connected()
