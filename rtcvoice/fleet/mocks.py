@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -20,16 +20,15 @@ __all__ = ["MockedTools"]
 
 
 class MockedTools(ToolSet):
-    """The functions of a spec. `on_call` is told of each call's name and arguments."""
+    """The functions of a spec; what they leave behind is in `state`."""
 
-    def __init__(
-        self, mocks: Iterable[ToolMock], on_call: Callable[[str, dict[str, Any]], None]
-    ) -> None:
+    def __init__(self, mocks: Iterable[ToolMock], state: Mapping[str, Any]) -> None:
         super().__init__()
+        self.state = dict(state)
         for mock in mocks:
             if mock.name in self._tools:
                 raise ConfigError(f"two tools are called {mock.name!r}")
-            self._tools[mock.name] = _MockedTool(mock, on_call)
+            self._tools[mock.name] = _MockedTool(mock, self.state)
         if len(self) > MOST_TOOLS:
             raise ConfigError(f"{len(self)} tools are more than the {MOST_TOOLS} of a session")
 
@@ -37,7 +36,7 @@ class MockedTools(ToolSet):
 class _MockedTool(Tool):
     """One function that gives what it was told to give."""
 
-    def __init__(self, mock: ToolMock, on_call: Callable[[str, dict[str, Any]], None]) -> None:
+    def __init__(self, mock: ToolMock, state: dict[str, Any]) -> None:
         # Not Tool's own: there is no function with a signature to be read.
         self.name = mock.name
         self.function = self._give
@@ -50,7 +49,7 @@ class _MockedTool(Tool):
         self.tell_errors = True
         self.is_async = True
         self._mock = mock
-        self._on_call = on_call
+        self._state = state
         self._calls = 0
         self._description = mock.description
         self._check()
@@ -63,11 +62,18 @@ class _MockedTool(Tool):
         return {"type": "function", "name": mock.name, **described, "parameters": mock.parameters}
 
     async def _give(self, **arguments: Any) -> str:
-        self._on_call(self.name, arguments)
+        self._state |= {name: _filled(v, arguments) for name, v in self._mock.sets.items()}
         output = self._mock.outputs[min(self._calls, len(self._mock.outputs) - 1)]
         self._calls += 1
         await asyncio.sleep(self._mock.seconds)
         return output if isinstance(output, str) else msgspec.json.encode(output).decode()
+
+
+def _filled(value: Any, arguments: Mapping[str, Any]) -> Any:
+    """Return a value with what stands for an argument replaced by it."""
+    if isinstance(value, str) and value[:1] == "{" and value[-1:] == "}":
+        return arguments.get(value[1:-1])
+    return value
 
 
 class _AnyArguments:

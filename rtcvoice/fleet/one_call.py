@@ -32,6 +32,7 @@ from rtcvoice.recording.options import Recording
 from rtcvoice.system.environment import environment
 
 from .caller import Caller, StepFailed, load_clips
+from .checks import judge
 from .mocks import MockedTools
 from .results import CallResult, Outcome, SaidTurn, ToolUse
 from .spans import compare
@@ -114,7 +115,7 @@ class _Record:
         if self._folder is not None and self._folder.is_dir():
             newest = max(self._folder.iterdir(), key=lambda each: each.name, default=self._folder)
             self._found["recording"] = str(newest.relative_to(spec.record))
-        return CallResult(
+        made = CallResult(
             run=spec.run,
             scenario=spec.scenario,
             trial=spec.trial,
@@ -126,6 +127,7 @@ class _Record:
             worker=f"{platform.node()}/{os.getpid()}",
             **self._found,
         )
+        return _judged(made, spec) if outcome is Outcome.COMPLETED else made
 
     async def make(self) -> None:
         try:
@@ -156,12 +158,13 @@ class _Record:
         clips = await load_clips(spec.steps)
         caller = Caller(spec.steps, clips)
         folder = self._folder
+        tools = MockedTools(spec.tools, spec.state) if spec.tools else None
         began = asyncio.get_running_loop().time()
         async with connect(
             **_options(spec),
             source=caller.source,
             sink=caller.sink,
-            tools=MockedTools(spec.tools, lambda name, arguments: None) if spec.tools else None,
+            tools=tools,
             limits=Limits(cost=spec.cost),
             record=Recording(folder) if folder is not None else None,
         ) as call:
@@ -173,6 +176,8 @@ class _Record:
                 await call.hangup()
             finally:
                 self._look(call, caller, began)
+                if tools is not None:
+                    self._found["state"] = tools.state
         end = await call.wait_ended()
         self._found["ended"] = one_line(end.reason, 200)
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -232,6 +237,17 @@ class _Record:
             "legs": len(call.legs),
             "route": stats.transport.route,
         }
+
+
+def _judged(made: CallResult, spec: CallSpec) -> CallResult:
+    """Return a result with what it is held to; one that does not pass has failed."""
+    checks = tuple(judge(check, made) for check in spec.checks)
+    wrong = [each for each in checks if not each.passed]
+    if not wrong:
+        return msgspec.structs.replace(made, checks=checks)
+    told = "; ".join(f"{each.check} (found: {each.found})" for each in wrong)
+    error = masked(one_line(f"{len(wrong)} of {len(checks)} checks: {told}", LONGEST_ERROR))
+    return msgspec.structs.replace(made, checks=checks, outcome=Outcome.FAILED, error=error)
 
 
 def _options(spec: CallSpec) -> dict[str, Any]:

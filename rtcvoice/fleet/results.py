@@ -7,7 +7,15 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["CallResult", "Outcome", "SaidTurn", "ToolUse", "result_from_json", "result_to_json"]
+__all__ = [
+    "CallResult",
+    "CheckResult",
+    "Outcome",
+    "SaidTurn",
+    "ToolUse",
+    "result_from_json",
+    "result_to_json",
+]
 
 
 class Outcome(enum.StrEnum):
@@ -16,7 +24,8 @@ class Outcome(enum.StrEnum):
     COMPLETED = "completed"
     """The caller did all of its steps, and the call ended as it should."""
     FAILED = "failed"
-    """The other side failed: it ended the call, was late, or refused a step. Never repeated."""
+    """The other side failed: it ended the call, was late, refused a step or passed not every check.
+    Never repeated."""
     INFRASTRUCTURE = "infrastructure"
     """There was no call, or it was lost: the network, a rate limit, a worker. Repeated."""
     INVALID = "invalid"
@@ -43,6 +52,14 @@ class ToolUse(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     at: float
     output: str = ""
     failure: str = ""
+
+
+class CheckResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One check of a call: what was wanted, whether it is so, and what was found."""
+
+    check: str
+    passed: bool
+    found: str = ""
 
 
 class CallResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -84,6 +101,9 @@ class CallResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     round_trip: float | None = None
     route: str = ""
     legs: int = 1
+    checks: tuple[CheckResult, ...] = ()
+    state: dict[str, Any] = {}
+    """What the tools left behind."""
     late: float = 0.0
     attempts: int = 1
     call_id: str = ""

@@ -11,6 +11,8 @@ import msgspec
 
 from rtcvoice.errors import ConfigError, one_line
 
+from .checks import Check
+
 __all__ = ["CallSpec", "Step", "ToolMock", "spec_from_json", "spec_to_json"]
 
 LONGEST_CALL = 7200.0
@@ -61,6 +63,7 @@ class ToolMock(
     """A function that the model may call, and what it gives: no code, so that it can travel.
 
     outputs: what the calls give, one after the other; the last one is repeated.
+    sets: what it leaves behind, by name, for `Check(state=)`; `"{city}"` stands for an argument.
     seconds: how long each call takes.
     """
 
@@ -70,6 +73,7 @@ class ToolMock(
         default_factory=lambda: {"type": "object", "properties": {}}
     )
     outputs: tuple[Any, ...] = ("done",)
+    sets: dict[str, Any] = {}
     seconds: float = 0.0
 
     def __post_init__(self) -> None:
@@ -89,7 +93,8 @@ class CallSpec(
         `turn_detection` and so on. No keys: they come from the environment of whoever runs the
         call, and an emulator on this machine needs none.
     steps: what the caller does. After the last one the answer is awaited and the call hung up.
-    tools: functions with given results.
+    tools: functions with given results; `state`: what they find, and change by `sets`.
+    checks: what the call is held to; one that it does not pass makes it a failed one.
     seconds: how long the call may take in all.
     cost: US dollars that it may cost, None for no limit.
     record: a folder for its recording, empty for none.
@@ -102,6 +107,8 @@ class CallSpec(
     options: dict[str, Any] = {}
     steps: tuple[Step, ...] = (Step(listen=30.0),)
     tools: tuple[ToolMock, ...] = ()
+    state: dict[str, Any] = {}
+    checks: tuple[Check, ...] = ()
     seconds: float = 300.0
     cost: float | None = None
     record: str = ""
