@@ -166,7 +166,8 @@ ALLOWED: dict[str, set[str]] = {
     "doctor": LEAVES | {"", "config", "rest", "wire", "call", "device", "doctor"},
     "cli": LEAVES
     | {"", "cli", "config", "conversation.accounts.prices", "doctor", "emulator", "fleet"}
-    | {"config", "rest.addresses", "telemetry.names", "telemetry.prometheus", "token_server"},
+    | {"config", "recording.report.write", "rest.addresses", "telemetry.names"}
+    | {"telemetry.prometheus", "token_server"},
     "__main__": {"cli", "system"},
     "pytest_plugin": {"emulator"},
     # Imported when its names are used, but for type checkers.

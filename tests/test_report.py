@@ -393,6 +393,16 @@ def test_what_is_missing_is_said_and_the_rest_is_there(tmp_path, file, content, 
     assert documents.document(gather(RecordedCall(folder, problems=[]), []))
 
 
+@pytest.mark.parametrize("depth", [150, 300, 950, 100_000])
+def test_what_is_nested_deeply_is_no_event(tmp_path, depth):
+    folder = recording(tmp_path / "call", audio=None)
+    with (folder / "events.jsonl").open("a") as file:
+        nested = "[" * depth + "]" * depth
+        file.write(f'{{"time": 7.0, "dir": "in", "event": {{"type": "x", "y": {nested}}}}}\n')
+    page = rtcvoice.report(folder).read_text()
+    assert ("1 line could not be understood" in page) == (depth > 200)
+
+
 def test_a_truncated_sound_is_there_as_far_as_it_goes(tmp_path):
     folder = recording(tmp_path / "call")
     os.truncate(folder / "audio.wav", 44 + RATE * 2)
@@ -428,7 +438,7 @@ def test_files_of_others_are_not_followed_to(tmp_path):
 
 NAMES = "type id item response text turn latency stats playout time usage tokens role began"
 NAMES += " ended_at noticed_at heard_at call_id cost spoken status model"
-ODD = st.sampled_from([1e308, -1e308, EVIL, "response.done", "function_call"])
+ODD = st.sampled_from([1e308, -1e308, EVIL, "\ud800", "response.done", "function_call"])
 PLAIN = st.none() | st.booleans() | st.integers(-(10**20), 10**20) | st.text(max_size=5) | ODD
 ANYTHING = st.recursive(
     PLAIN,
@@ -515,8 +525,19 @@ def test_from_the_command_line(tmp_path, capsys, monkeypatch):
     assert main(["report", str(folder), "-o", str(tmp_path / "a.html"), "--open"]) == 0
     assert capsys.readouterr().out == f"{tmp_path / 'a.html'}\n"
     assert opened == [(tmp_path / "a.html").as_uri()]
-    assert main(["report", str(tmp_path)]) == 2
-    assert "no recorded call" in capsys.readouterr().err
+    (tmp_path / "calls").mkdir()
+    folder.rename(tmp_path / "calls" / "20261129-101500-000_rtc_a")
+    assert main(["report", str(tmp_path / "calls")]) == 2
+    assert "the newest is" in (shown := " ".join(capsys.readouterr().err.split()))
+    assert "20261129-101500-000_rtc_a" in shown
+
+
+def test_a_page_goes_to_stdout(tmp_path, capfdbinary):
+    folder = recording(tmp_path / "call")
+    assert main(["report", str(folder), "-o", "-"]) == 0
+    assert capfdbinary.readouterr().out.startswith(BEGINNING)
+    assert main(["report", str(folder), "-o", "-", "--open"]) == 2
+    assert not (folder / "report.html").exists()
 
 
 async def test_a_call_and_what_the_emulator_saw_of_it(tmp_path):

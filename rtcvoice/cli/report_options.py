@@ -27,6 +27,9 @@ def add_report(parser: argparse.ArgumentParser) -> None:
     parser.usage = "%(prog)s DIR [options]"
     parser.add_argument("folder", metavar="DIR", help="the folder of one recorded call")
     parser.add_argument(
-        "-o", "--output", metavar="FILE", help="the page; default: report.html in DIR"
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="the page (- for stdout); default: report.html in DIR",
     )
     parser.add_argument("--open", action="store_true", help="open it in the browser")

@@ -38,6 +38,10 @@ MOST_PARTS = 48
 LONGEST = 48 * 3600.0
 """Seconds of a call; a time beyond it is none."""
 
+MOST_DEPTH = 200
+"""Objects and lists inside each other; what is deeper is no event, and may end the interpreter's
+stack in whoever looks at it."""
+
 HEADER_SIZE = 44
 """Bytes of a WAV file before its samples."""
 
@@ -83,9 +87,10 @@ class RecordedCall:
             raise ConfigError(f"{self.folder} is no recorded call", hint="name the call's folder")
         self.call = self._call()
         if not self.call and not self._has_events() and not self._has_anything():
+            newest = _newest(self.folder)
             raise ConfigError(
                 f"{self.folder} is no recorded call: it has neither {CALL} nor {EVENTS}",
-                hint="name the folder of one call, not the one that all of them are in",
+                hint=f"name the folder of one call, not the one that all of them are in{newest}",
             )
 
     @property
@@ -305,6 +310,15 @@ class RecordedAudio:
         self._parts.append(part)
 
 
+def _newest(folder: Path) -> str:
+    """Return which call in a folder of calls is the newest, for a hint; empty if there is none."""
+    try:
+        calls = [each.name for each in os.scandir(folder) if each.name[:8].isdecimal()]
+    except OSError:
+        return ""
+    return f"; the newest is {folder / max(calls)}" if calls else ""
+
+
 def _frames(data: bytes) -> Samples:
     frames: Samples = np.frombuffer(data[: len(data) // 4 * 4], "<i2").astype(np.int16)
     return frames.reshape(-1, 2)
@@ -315,7 +329,24 @@ def _object(data: bytes) -> dict[str, Any] | None:
         value = json.loads(data, parse_constant=_no_number)
     except (ValueError, RecursionError):
         return None
-    return value if isinstance(value, dict) else None
+    if not isinstance(value, dict):
+        return None
+    may_be_deep = data.count(b"{") + data.count(b"[") > MOST_DEPTH
+    return None if may_be_deep and _is_deep(value) else value
+
+
+def _is_deep(value: object) -> bool:
+    level = [value]
+    for _ in range(MOST_DEPTH):
+        level = [
+            inner
+            for each in level
+            if isinstance(each, dict | list)
+            for inner in (each.values() if isinstance(each, dict) else each)
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _no_number(name: str) -> NoReturn:

@@ -15,7 +15,7 @@ from rtcvoice.recording.reading import RecordedCall
 from .document import BEGINNING, document
 from .gathered import gather
 
-__all__ = ["report"]
+__all__ = ["page_of", "report"]
 
 _BINARY = getattr(os, "O_BINARY", 0)
 
@@ -33,10 +33,8 @@ def report(folder: str | os.PathLike[str], out: str | os.PathLike[str] | None = 
     It takes about half a minute for an hour of sound. Raises ConfigError when there is no recorded
     call, or the file cannot be written.
     """
-    problems: list[str] = []
-    recorded = RecordedCall(folder, problems=problems)
-    place = _place(recorded.folder, out)
-    page = document(gather(recorded, problems))
+    place = _place(Path(folder), out)
+    page = page_of(folder)
     try:
         _write(place, page, in_recording=out is None)
     except OSError as exc:
@@ -44,6 +42,13 @@ def report(folder: str | os.PathLike[str], out: str | os.PathLike[str] | None = 
             f"the report cannot be written to {place}: {exc.strerror}", hint="name another file"
         ) from exc
     return place
+
+
+def page_of(folder: str | os.PathLike[str]) -> bytes:
+    """Return the page of a recorded call. Raises ConfigError when there is none."""
+    problems: list[str] = []
+    recorded = RecordedCall(folder, problems=problems)
+    return document(gather(recorded, problems))
 
 
 def _place(folder: Path, out: str | os.PathLike[str] | None) -> Path:
