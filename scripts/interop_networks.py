@@ -340,8 +340,8 @@ async def serve(host: str, folder: str, how: str = "") -> None:
     log = Path(folder) / DELAYS
 
     class Measuring(Emulator):
-        def _keep(self, call_id: str, peer: Any, notes: Any) -> None:
-            super()._keep(call_id, peer, notes)
+        def keep(self, call_id: str, peer: Any, *notes: Any) -> None:
+            super().keep(call_id, peer, *notes)
             if not hasattr(peer, "_ear"):  # a WebSocket has no packets
                 return
             packets: list[tuple[float, int]] = []

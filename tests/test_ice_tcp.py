@@ -157,6 +157,24 @@ def test_what_waits_too_long_for_the_network_is_dropped_and_the_newest_is_sent()
     assert dropped == 20 - len(sent)
 
 
+def test_of_what_waits_speech_leaves_first():
+    async def main():
+        net = Net()
+        link = TcpLink(("20.1.2.3", 443), net.dial, on_datagram=lambda data, address: None)
+        await link.open()
+        (pipe,) = net.pipes
+        pipe.is_full = True
+        for datagram in (b"\0check", b"\x17event", b"\x80one", b"\x17image", b"\x80two"):
+            link.send(datagram)
+        pipe.drain()
+        link.close()
+        return pipe.sent
+
+    first, *others = run(main())
+    assert first == b"\0check"  # the system's already
+    assert others == [b"\x80one", b"\x80two", b"\x17event", b"\x17image"]
+
+
 def test_a_queue_has_an_end_whatever_the_clock_says():
     async def main():
         net = Net()

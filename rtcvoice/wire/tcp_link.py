@@ -2,8 +2,9 @@
 
 TCP delivers everything, late: what waits for a slow network is soon too old to be heard, and delays
 all that follows. So a datagram that could not leave within `MOST_WAITING` seconds is dropped, the
-system is asked to keep little of its own, and nothing is sent while the network is late. Whoever
-sends speech, DTLS or SCTP by UDP is prepared for that.
+system is asked to keep little of its own, and nothing is sent while the network is late. Of what
+waits, speech leaves first: events bear to be late. Whoever sends speech, DTLS or SCTP by UDP is
+prepared for that.
 
 RFC 4571 (framing), RFC 6544 (ICE).
 """
@@ -36,7 +37,7 @@ MOST_WAITING = 0.2
 """Seconds that a datagram may wait for the network before it is dropped."""
 
 MOST_QUEUED = 64
-"""Datagrams that may wait, in whatever time: speech has 10 in 0.2 s."""
+"""Datagrams of speech that may wait, in whatever time, and as many others: it has 10 in 0.2 s."""
 
 MOST_UNSENT = 2048
 """Bytes that the system may hold back unsent (TCP_NOTSENT_LOWAT): 160 ms at 100 kbit/s."""
@@ -46,6 +47,9 @@ ONE_SEGMENT = 1200
 
 LOOK = 0.02
 """Seconds after which is looked again whether the network has taken what was sent."""
+
+_RTP_AND_RTCP = frozenset(bytes([first]) for first in range(128, 192))
+"""First bytes of RTP and RTCP (RFC 7983)."""
 
 Address = tuple[str, int]
 Dial = Callable[[str, int], Awaitable[Dialled]]
@@ -108,7 +112,8 @@ class TcpLink(asyncio.Protocol):
         self._in_flight = InFlight()
         self._backlog: Backlog | None = None  # where the system tells how much is under way
         self._looking: asyncio.TimerHandle | None = None
-        self._waiting: deque[tuple[float, bytes]] = deque()
+        self._speech: deque[tuple[float, bytes]] = deque()
+        self._rest: deque[tuple[float, bytes]] = deque()
         self._now = asyncio.get_running_loop().time
 
     async def open(self) -> None:
@@ -147,7 +152,8 @@ class TcpLink(asyncio.Protocol):
         if self._transport is None:
             return
         now = self._now()
-        self._waiting.append((now, datagram))
+        is_speech = datagram[:1] in _RTP_AND_RTCP
+        (self._speech if is_speech else self._rest).append((now, datagram))
         self._send_waiting(now)
 
     def close(self) -> None:
@@ -182,16 +188,20 @@ class TcpLink(asyncio.Protocol):
     def _send_waiting(self, now: float) -> None:
         """Send what waits, while the network takes it in time; look again soon if it does not."""
         self._drop_old(now)
-        while self._waiting and not self._is_full and self._transport is not None:
+        while self._next() and not self._is_full and self._transport is not None:
             if self._backlog is not None and self._in_flight.is_late(self._backlog(), now):
                 self._look_again()
                 return
             frames = b""
-            while self._waiting and len(frames) < ONE_SEGMENT:
-                frames += self._framed(self._waiting.popleft()[1])
+            while (queue := self._next()) and len(frames) < ONE_SEGMENT:
+                frames += self._framed(queue.popleft()[1])
             if self._backlog is not None:
                 self._in_flight.give(len(frames), now)
             self._transport.write(frames)
+
+    def _next(self) -> deque[tuple[float, bytes]]:
+        """Return what the next datagram leaves from; empty if nothing waits."""
+        return self._speech or self._rest
 
     def _look_again(self) -> None:
         if self._looking is None:
@@ -210,11 +220,10 @@ class TcpLink(asyncio.Protocol):
             return b""
 
     def _drop_old(self, now: float) -> None:
-        while self._waiting and (
-            now - self._waiting[0][0] > MOST_WAITING or len(self._waiting) > MOST_QUEUED
-        ):
-            self._waiting.popleft()
-            self.dropped += 1
+        for queue in (self._speech, self._rest):
+            while queue and (now - queue[0][0] > MOST_WAITING or len(queue) > MOST_QUEUED):
+                queue.popleft()
+                self.dropped += 1
 
     def _lose(self, reason: str) -> None:
         if self.state is LinkState.UP:
@@ -226,7 +235,8 @@ class TcpLink(asyncio.Protocol):
             return
         self._become(LinkState.CLOSED)
         self.trouble = trouble
-        self._waiting.clear()
+        self._speech.clear()
+        self._rest.clear()
         if self._looking is not None:
             self._looking.cancel()
         transport, self._transport = self._transport, None
