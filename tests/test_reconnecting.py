@@ -842,6 +842,25 @@ def test_a_process_that_stood_still_looks_for_the_server_at_once(scene, alive):
     run(main())
 
 
+@pytest.mark.parametrize(
+    ("pause", "after", "goes_on"),
+    [(15.0, 0.0, True), (15.0, 2.0, True), (15.0, 20.0, False), (3.5, 0.1, False)],
+)
+def test_a_server_that_gave_up_while_the_process_stood_still_has_not_hung_up(
+    scene, pause, after, goes_on
+):
+    async def main():
+        async with scene.connect() as call:
+            await asyncio.sleep(15.5)
+            asyncio.get_running_loop().block(pause)
+            await asyncio.sleep(after)
+            scene.legs[0].lost.set_result(CLOSED)
+            await asyncio.sleep(1)
+            assert call.state is (CallState.ACTIVE if goes_on else CallState.ENDED)
+
+    run(main())
+
+
 def test_sleep_is_told_by_clocks_and_not_by_the_time_of_day():
     at = {"awake": 100.0, "elapsed": 100.0}
     clocks = sleep.Clocks(lambda: at["awake"], lambda: at["elapsed"])

@@ -32,6 +32,10 @@ IN_FLIGHT = 0.1
 and what comes in as many after that proves that the leg lives."""
 
 
+AFTER_PAUSE = 5.0
+"""Seconds after a pause in which a close is taken for the server's answer to our silence."""
+
+
 class Doubt:
     """The doubt about the leg of `roads`; false while there is none. Event loop only.
 
@@ -84,6 +88,12 @@ class Doubt:
         self._beside.start(self._check(self._roads.leg), "checking a connection")
         if pause is not None:
             await asyncio.sleep(GRACE)
+
+    @property
+    def explains_close(self) -> bool:
+        """Whether a server that closes has given up on this machine, which was silent, rather than
+        hung up."""
+        return self._signs.stood_still(AFTER_PAUSE)
 
     @property
     def is_refuted(self) -> bool:

@@ -128,7 +128,7 @@ class Reconnector:
         if not isinstance(error, ConnectionLost) or not error.by.clean:
             return True
         expired = self._time.is_nearly_over(self._clocks.elapsed())
-        explained = bool(talk.fault) or talk.complaint is not None
+        explained = bool(talk.fault) or talk.complaint is not None or self._doubt.explains_close
         return self._options.on_server_close or expired or explained
 
     def lost(self, error: TransportError) -> None:

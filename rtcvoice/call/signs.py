@@ -46,6 +46,7 @@ class Signs:
 
     def begin(self) -> None:
         """Note that another leg is in use: its address is the right one."""
+        self._pauses.begin()
         self._address = self._local_address()
         self._trouble = ""
 
@@ -55,6 +56,10 @@ class Signs:
             self._trouble = f"the network failed: {error.strerror or error}"
             return True
         return False
+
+    def stood_still(self, seconds: float) -> bool:
+        """Whether a pause in which the server may have given up ended in the last `seconds`."""
+        return self._pauses.long_one_ended(seconds)
 
     def look(self) -> tuple[str, Pause | None]:
         """Return why the leg is to be doubted since the last look, or nothing; and what paused."""

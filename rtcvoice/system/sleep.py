@@ -23,6 +23,9 @@ LEAST_SLEEP = 1.0
 LEAST_STOP = 2.0
 """Seconds by which a look that is due comes late before it is said that the process stood still."""
 
+LONG_STOP = 5.0
+"""Seconds without a sign of life after which the other side may have given up."""
+
 
 def counting_sleep(platform: str) -> Callable[[], float]:
     """Return the clock of a system (`sys.platform`) that goes on while the machine sleeps."""
@@ -67,13 +70,26 @@ class Pauses:
     def __init__(self, interval: float, clocks: Clocks) -> None:
         self._interval = interval
         self._clocks = clocks
-        self._awake, self._elapsed = clocks.awake(), clocks.elapsed()
+        self.begin()
+
+    def begin(self) -> None:
+        """Count from now on: until now nobody was to look."""
+        self._awake, self._elapsed = self._clocks.awake(), self._clocks.elapsed()
+        self._long_until = float("-inf")
+
+    def long_one_ended(self, seconds: float) -> bool:
+        """Whether a long pause has ended in the last `seconds`, looked at or not."""
+        now = self._clocks.elapsed()
+        not_looked_at = now - self._elapsed - self._interval > LONG_STOP
+        return not_looked_at or now - self._long_until < seconds
 
     def look(self) -> Pause | None:
         """Return what kind of pause there was since the last look, if there was one."""
         awake, elapsed = self._clocks.awake(), self._clocks.elapsed()
         slept = (elapsed - self._elapsed) - (awake - self._awake)
         late = elapsed - self._elapsed - self._interval
+        if late > LONG_STOP:
+            self._long_until = elapsed
         self._awake, self._elapsed = awake, elapsed
         if slept >= LEAST_SLEEP:
             return Pause.SLEPT
