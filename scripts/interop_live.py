@@ -1,15 +1,16 @@
 """Clients of GPT-Live that others wrote, against the emulator: run by `scripts/interop live`.
 
-    PYTHON interop_live.py openai|livekit|pydantic URL QUESTION.pcm
+    PYTHON interop_live.py openai|livekit|pydantic|webrtc URL QUESTION.pcm
 
-in an environment that has the package; otherwise as `interop_sockets`. All of them speak it over a
-WebSocket, and stream silence where nobody speaks: the audio is the model's clock.
+in an environment that has the package; otherwise as `interop_sockets`. All but the last speak it
+over a WebSocket, and stream silence where nobody speaks: the audio is the model's clock.
 """
 
 from __future__ import annotations
 
 import asyncio
 import base64
+import json
 import sys
 from collections.abc import Callable
 from contextlib import asynccontextmanager, suppress
@@ -296,10 +297,63 @@ async def pydantic_client(url: str, question: bytes) -> None:
         tell("wrong key", "401" in str(exc), exc)
 
 
+async def webrtc_client(url: str, question: bytes) -> None:
+    """`client.live.create`, `sideband` and `sessions` of `openai`, the call by stock `aiortc`."""
+    from aiortc import RTCPeerConnection, RTCSessionDescription
+    from aiortc.mediastreams import AudioStreamTrack
+    from openai import AsyncOpenAI
+
+    client = AsyncOpenAI(api_key=KEY, base_url=url, max_retries=0)
+    peer = RTCPeerConnection()
+    peer.addTrack(AudioStreamTrack())
+    channel = peer.createDataChannel("oai-events")
+    texts: asyncio.Queue[str] = asyncio.Queue()
+    channel.on("message", texts.put_nowait)
+
+    async def told(kind: str) -> dict[str, Any]:
+        async with asyncio.timeout(TIMEOUT):
+            while True:
+                event = json.loads(await texts.get())
+                if event["type"] == kind:
+                    return event
+
+    await peer.setLocalDescription(await peer.createOffer())
+    made = await client.live.create(
+        session={"model": MODEL, "store": True},
+        transport={"type": "webrtc", "sdp": peer.localDescription.sdp},
+    )
+    answer = made.transport.sdp
+    await peer.setRemoteDescription(RTCSessionDescription(answer, "answer"))
+    started = await told("session.started")
+    passive = answer.count("a=setup:passive")
+    tell("create", passive == 2 and started["session"]["id"] == made.session.id, made.session.id)
+    async with client.live.sideband.connect(session_id=made.session.id) as sideband:
+        events = aiter(sideband)
+        seen = await until(events, "session.started")
+        tell("sideband", seen[-1].event_id == started["event_id"], "replayed under its id")
+        await sideband.session.commentary.append(content="reply-2", delegation_id=None)
+        text = (await told("session.output_transcript.delta"))["delta"]
+        seen = []
+        async with asyncio.timeout(TIMEOUT):
+            while not sounds(seen):
+                seen += await until(events, "session.output_audio.delta")
+        tell("steers", text, f"{text!r}, heard up to {seen[-1].end_ms} ms")
+        await client.live.sessions.hangup(made.session.id)
+        closed = await told("session.closed")
+        seen = await until(events, "session.closed")
+        tell("hang-up", closed["reason"] == "close_requested", f"{seen[-1].usage.seconds} s")
+    await peer.close()
+    await asyncio.sleep(1.5)  # until it is finalized
+    recording = await client.live.sessions.download_recording(made.session.id)
+    size = len(await recording.aread())
+    tell("recording", size > 10_000, f"{size} bytes")
+
+
 CLIENTS: dict[str, Callable[[str, bytes], Any]] = {
     "openai": openai_client,
     "livekit": livekit_client,
     "pydantic": pydantic_client,
+    "webrtc": webrtc_client,
 }
 
 

@@ -91,6 +91,7 @@ class LiveSiege:
 
     def __init__(self, seed: int) -> None:
         self.random = Random(seed)
+        self.events = 0
 
     def session(self, steps: int) -> LiveDriver:
         driver = LiveDriver(self.random.choice(SESSIONS), fixtures_on_channel=True)
@@ -103,6 +104,7 @@ class LiveSiege:
         return driver
 
     def step(self, driver: LiveDriver) -> None:
+        self.events += 1
         random = self.random
         match random.randrange(10):
             case 0:

@@ -106,8 +106,8 @@ async def test_hang_up_by_rest():
 
 
 async def test_a_stored_session_is_forked_and_heard_again():
-    """Statement 8, and the recording: left the user, right the model."""
-    async with Emulator(seed=1, live=QUICKLY) as server:
+    """Statements 8 and 13 (gaps), and the recording: left the user, right the model."""
+    async with Emulator(seed=1, live=QUICKLY, gap=True) as server:
         async with live_call(server, {"store": True, "instructions": "Be brief."}) as call:
             call.send("session.commentary.append", content="reply-1", delegation_id=None)
             await call.until("session.output_transcript.delta")

@@ -20,6 +20,7 @@ from rtcvoice.emulator.live.hub import FRAME, FRAME_MS, Hub, message
 from rtcvoice.emulator.live.words import Delta, deltas, spread
 from rtcvoice.emulator.session.clips import Speech
 from rtcvoice.emulator.session.outputs import RATE_HZ, Pcm, PlayAudio, StopAudio
+from rtcvoice.emulator.session.speaking import hum
 
 __all__ = ["Speaker", "Utterance"]
 
@@ -146,8 +147,8 @@ class Speaker:
             return
         said = self._waiting.popleft()
         lead = max(1, round(self._hub.options.text_lead * 1000 / FRAME_MS)) * FRAME_MS
-        if self._hub.instant:
-            sound, seconds = np.zeros(0, np.int16), 0.0
+        if self._hub.instant:  # as short as can be: sound is all that shows that it speaks
+            sound, seconds = hum("a")[:FRAME], 0.0
         else:
             speech = said.speech or self._hub.voice.say(said.text)
             sound = speech.samples
