@@ -11,6 +11,7 @@ from live import BentEmulator, calling
 import rtcvoice
 from rtcvoice import ReplaySource
 from rtcvoice.cli import main
+from rtcvoice.cli import replay as replay_command
 from rtcvoice.emulator import Strike, Turn
 from rtcvoice.emulator.voice import prompt_path
 from rtcvoice.recording.acts import ActKind
@@ -328,3 +329,54 @@ async def test_a_call_that_was_reconnected_is_one_recording_in_which_nothing_is_
     assert [turn.role for turn in source.recorded.turns] == ["user", "assistant"] * 2
     legs = json.loads((folder / "call.json").read_text())["legs"]
     assert [leg["ended"] is None for leg in legs] == [False, True]
+
+
+def test_turns_that_only_one_call_has_do_not_shift_the_others():
+    then, now = Course(), Course()
+    for text in ("One.", "Two.", "Three."):
+        then.turn("user", text, "completed")
+        if text != "Two.":
+            now.turn("user", text, "completed")
+    result = ReplayResult(then, now)
+    assert result.differences == ["turn 2: user: Two. -> -"]
+    assert [pair.same for pair in result.pairs] == [True, False, True]
+
+
+def test_of_answers_that_were_cut_the_shorter_one_decides():
+    then, now = Course(), Course()
+    then.turn("assistant", "There was once a man", "interrupted")
+    now.turn("assistant", "There was once a man who", "interrupted")
+    assert ReplayResult(then, now).same_turns
+    now.turns[0] = now.turns[0]._replace(status="completed")
+    assert not ReplayResult(then, now).same_turns
+
+
+@pytest.mark.parametrize("kind", ["terminal", "json"])
+def test_both_calls_are_shown_beside_each_other(kind, capsys, monkeypatch):
+    then, now = Course(), Course()
+    then.turn("user", "What time is it?", "completed")
+    now.turn("user", "What time is it?", "completed")
+    then.turn("assistant", "It is [bold]noon[/bold].", "completed")
+    then.tools = now.tools = ["clock({})"]
+    then.waits, now.waits = [1.0], [3.0]
+    result = ReplayResult(then, now, ("an image: the call was recorded without",))
+    if kind == "json":
+        replay_command._show_json(result)
+        *pairs, left_out, verdict = map(json.loads, capsys.readouterr().out.splitlines())
+        assert [(each["what"], each["same"]) for each in pairs] == [
+            ("turn", True),
+            ("turn", False),
+            ("tool", True),
+            ("wait", False),
+        ]
+        assert left_out["what"] == "left out"
+        assert verdict["same"] is False
+    else:
+        monkeypatch.setenv("COLUMNS", "90")
+        replay_command._show_table(result)
+        shown = capsys.readouterr().out
+        assert "= turn 1   user: What time is it?" in shown
+        assert "! turn 2   assistant: It is [bold]noon[/bold]." in shown
+        assert "left out: an image" in shown
+    text = replay_command._verdict(result)
+    assert text.startswith("2 turns recorded: 1 of 3 turns and tools differ; waits that differ")

@@ -66,7 +66,7 @@ def _verdict(result: rtcvoice.ReplayResult) -> str:
     if differ:
         whole = sum(each.what != "wait" for each in result.pairs)
         told = f"{len(differ)} of {whole} turns and tools {'differs' if whole == 1 else 'differ'}"
-    longer = f"; {len(waits)} waits differ by half a second or more" if waits else ""
+    longer = f"; waits that differ by half a second or more: {len(waits)}" if waits else ""
     return f"{len(result.recorded.turns)} turns recorded: {told}{longer}"
 
 
