@@ -162,7 +162,8 @@ import rtcvoice
 
 UNUSED = ["numpy", "dns", "rtcvoice.playout.engine", "rtcvoice.device",
           "rtcvoice.capture.echo", "rtcvoice.capture.microphone", "rtcvoice.playout.speaker",
-          "rtcvoice.telemetry", "opentelemetry"]
+          "rtcvoice.telemetry", "opentelemetry", "rtcvoice.live", "rtcvoice.events.live",
+          "rtcvoice.config.live_config", "rtcvoice.call.live_call"]
 BEFORE_REQUEST = [*UNUSED, "aiortc", "av", "rtcvoice.conversation.road", "rtcvoice.events"]
 
 

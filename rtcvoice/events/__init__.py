@@ -20,7 +20,8 @@ text, optional fields are `| None`, unknown fields are ignored. An event that ca
 an `UnknownEvent`, an item that cannot be an `UnknownItem`: `decode` raises nothing.
 """
 
-from rtcvoice.events import live
+from typing import TYPE_CHECKING
+
 from rtcvoice.events.base import FromServer, UnknownEvent
 from rtcvoice.events.codec import BETA_NAMES, as_dict, decode, decode_client, encode, is_beta
 from rtcvoice.events.conversation_events import (
@@ -168,6 +169,9 @@ from rtcvoice.events.to_server import (
     SessionUpdate,
 )
 
+if TYPE_CHECKING:
+    from rtcvoice.events import live
+
 __all__ = [
     "BETA_NAMES",
     "CLIENT_EVENTS",
@@ -307,3 +311,13 @@ __all__ = [
     "is_beta",
     "live",
 ]
+
+if not TYPE_CHECKING:  # a checker would take every name for one that is there
+
+    def __getattr__(name: str) -> object:
+        """Import `live` when it is asked for: few calls are of that API."""
+        if name != "live":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name)
+        from importlib import import_module
+
+        return import_module(f"{__name__}.live")

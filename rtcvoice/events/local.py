@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from typing import Any, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from rtcvoice.events.base import Tagged
 from rtcvoice.events.from_server import ReceivedEvent
-from rtcvoice.events.live.from_server import KnownLiveEvent
 from rtcvoice.system.public import public
+
+if TYPE_CHECKING:
+    from rtcvoice.events.live.from_server import KnownLiveEvent
 
 __all__ = [
     "LOCAL_EVENTS",
@@ -344,7 +346,7 @@ KnownLocalEvent: TypeAlias = (
     | UserStopped
 )
 
-ServerEvent: TypeAlias = ReceivedEvent | KnownLiveEvent | KnownLocalEvent
+ServerEvent: TypeAlias = "ReceivedEvent | KnownLiveEvent | KnownLocalEvent"
 """Whatever a reader of a call's events may get, with either API."""
 
 LOCAL_EVENTS: dict[str, type[LocalEvent]] = {cls.type: cls for cls in get_args(KnownLocalEvent)}

@@ -88,7 +88,9 @@ class LiveAccounts:
             if isinstance(event, LimitReached):
                 self._reached(event)
         if not self._ended:
-            self._timer = asyncio.get_running_loop().call_later(LOOK, self.check)
+            due = self._watch.next_check()
+            wait = LOOK if due is None else min(LOOK, max(0.0, due - now))
+            self._timer = asyncio.get_running_loop().call_later(wait, self.check)
 
     def _user_at(self, now: float) -> float:
         """Return when the user was last heard."""
