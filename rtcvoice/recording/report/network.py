@@ -128,7 +128,7 @@ def _scaled(value: float | None, by: float) -> float | None:
 def _share(part: float | None, whole: float | None, by: float) -> float | None:
     if part is None or whole is None:
         return None
-    return round(part / whole * by, 1) if whole > 0 else 0.0
+    return round(part / whole * by, 1) if whole > 0 else None
 
 
 def _percent(value: float | None) -> float | None:

@@ -281,20 +281,34 @@ class Drawing {
       pen.beginPath();
       let pixel = null;
       let most = 0;
+      let broken = true;
       const values = facts.network[column];
+      const flush = () => {
+        if (pixel === null) return;
+        const y = top + height - (most / chart.top) * height;
+        if (broken) {
+          pen.moveTo(pixel, y);
+          pen.lineTo(pixel + 0.5, y); // a figure alone is a dot
+        } else {
+          pen.lineTo(pixel, y);
+        }
+        broken = false;
+        pixel = null;
+        most = 0;
+      };
       for (let at = first; at < times.length; at += 1) {
         const x = this.x(times[at], width);
-        if (values[at] !== null) {
-          if (pixel !== null && Math.round(x) > Math.round(pixel)) {
-            pen.lineTo(pixel, top + height - (most / chart.top) * height);
-            most = 0;
-          }
+        if (values[at] === null) {
+          flush();
+          broken = true;
+        } else {
+          if (pixel !== null && Math.round(x) > Math.round(pixel)) flush();
           pixel = x;
           most = Math.max(most, values[at]);
         }
         if (x > width) break;
       }
-      if (pixel !== null) pen.lineTo(pixel, top + height - (most / chart.top) * height);
+      flush();
       pen.stroke();
     }
     if (chart.row === 'loss') {
@@ -388,7 +402,7 @@ function twoLines(pen, text, room) {
   if (pen.measureText(line).width <= room) return [line, ''];
   let end = short(pen, line, room).length - 1;
   const space = line.lastIndexOf(' ', end);
-  if (space > end / 2) end = space;
+  if (space > 0) end = space;
   return [line.slice(0, end), short(pen, line.slice(end).trim(), room)];
 }
 
