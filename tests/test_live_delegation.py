@@ -377,3 +377,29 @@ def test_triggers_fire_at_every_delta_of_their_side():  # 44
     count = len(fired)
     driver.say(1.0, 3.0)
     assert len(driver.events(kind="decision.event")) == count
+
+
+def test_results_are_answered_as_their_own_turn_says_whatever_came_between():
+    between = Turn(hears="and how are you", says="reply-2")
+    driver = LiveDriver({"delegation": BACKEND}, script=[ASK, between])
+    driver.say(2.0, 3.0)
+    driver.say(1.0, 5.0)
+    (call,) = calls(driver)
+    output(driver, call["call_id"])
+    driver.send("response.create")
+    driver.quiet(5.0)
+    assert driver.text().endswith("It is 18 degrees.")
+    assert driver.voice.texts["reply-2"] in driver.text()
+
+
+def test_a_request_waits_while_a_call_is_unanswered():
+    again = Turn(hears="and in rome", calls={"get_weather": {"city": "Rome"}})
+    driver = LiveDriver({"delegation": BACKEND}, script=[ASK, again])
+    driver.say(2.0, 3.0)
+    driver.say(1.0, 3.0)
+    assert len(driver.events(kind="session.delegation.created")) == 1
+    output(driver, calls(driver)[0]["call_id"])
+    driver.send("response.create")
+    driver.quiet(4.0)
+    assert len(driver.events(kind="session.delegation.created")) == 2
+    assert [json.loads(call["arguments"])["city"] for call in calls(driver)] == ["Paris", "Rome"]

@@ -323,6 +323,13 @@ def test_it_greets_where_the_instructions_say_so():
     driver = LiveDriver({"instructions": "Greet the caller."})
     driver.quiet(2.0)
     assert driver.text() == "Hello there."
+    script = [Turn(says="reply-1"), Turn(hears="a b", says="reply-2")]
+    driver = LiveDriver({"instructions": "Greet the caller."}, script=script)
+    driver.quiet(4.0)
+    assert driver.text() == driver.voice.texts["reply-1"]
+    driver = LiveDriver({"instructions": "Greet the caller."}, script=script[1:])
+    driver.quiet(2.0)
+    assert driver.text() == "Hello there."
     driver = LiveDriver({"input": [_message("user", "Hello.")]})
     assert driver.quiet(2.0) == []
 

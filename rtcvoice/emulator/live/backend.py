@@ -27,16 +27,17 @@ MOST_BYTES = 32_768
 class Backend:
     """One session's backend: at most one response at a time.
 
-    `answer(spoken)` is asked what the backend does next; `tell(text)` has its answer spoken;
-    `idle()` hears that it has nothing to do any more.
+    `answer(after)` is asked what the backend does next: after a plan whose functions have given
+    their results, or None after something typed. `tell(text)` has its answer spoken; `idle()` hears
+    that it has nothing to do any more.
     """
 
     def __init__(
         self,
         hub: Hub,
         *,
-        answer: Callable[[], Plan],
-        tell: Callable[[str, bool], None],
+        answer: Callable[[Plan | None], Plan],
+        tell: Callable[[str], None],
         idle: Callable[[], None],
     ) -> None:
         self._hub = hub
@@ -46,12 +47,12 @@ class Backend:
         self._buffer: list[dict[str, Any]] = []
         self._bytes = 0
         self._delegation = ""
+        self._plan: Plan | None = None  # what the delegation's last response did
         self._running: BackendResponse | None = None
         self._unanswered: set[str] = set()
         self._known: set[str] = set()
         self._last_response: str | None = None
         self._create_waits = False
-        self._typed = False
         self._cancelled = False
 
     @property
@@ -84,6 +85,7 @@ class Backend:
         hosted = [call for call in calls if self._is_hosted(call.name)]
         own = [call for call in calls if call not in hosted]
         delegation = self._delegation
+        self._plan = plan
 
         def told(kind: str, **fields: Any) -> None:
             event = {"type": kind, **fields}
@@ -131,10 +133,10 @@ class Backend:
                 {"type": "function_call", "call_id": call_id, "name": call.name, "arguments": ""}
             )
         if failed:
-            self._tell("I am sorry, that did not work.", failed)
+            self._tell("I am sorry, that did not work.")
         elif not response.calls:
             self._hub.items.append(message("assistant", response.text))
-            self._tell(response.text, failed)
+            self._tell(response.text)
         for item in list(self._buffer):
             self._unanswered.discard(str(item.get("call_id")))
         if self._create_waits and not self._unanswered:
@@ -164,7 +166,6 @@ class Backend:
             self._unanswered.discard(item["call_id"])
         elif not isinstance(item.get("role"), str) or "content" not in item:
             raise RequestError("missing_required_parameter", "A message has a role and content.")
-        self._typed = self._typed or kind == "message"
         self._bytes += size
         self._buffer.append({**item, "type": kind})
 
@@ -195,9 +196,7 @@ class Backend:
         self._continue(client_event)
 
     def _continue(self, client_event: str | None = None) -> None:
-        typed = self._typed and not any(
-            item["type"] == "function_call_output" for item in self._buffer
-        )
+        answered = any(item["type"] == "function_call_output" for item in self._buffer)
         for item in self._buffer:
             text = item_text(item)
             if item["type"] == "message":
@@ -209,12 +208,10 @@ class Backend:
                 )
         self._buffer.clear()
         self._bytes = 0
-        self._typed = False
-        plan = self._answer()
-        if typed or not self._delegation:
-            self.delegate(plan, client_event=client_event)
+        if answered and self._plan is not None:
+            self._begin(self._answer(self._plan))
         else:
-            self._begin(plan)
+            self.delegate(self._answer(None), client_event=client_event)
 
     def _require_responses(self, kind: str) -> None:
         if self._hub.settings["delegation"]["type"] != "responses":

@@ -21,6 +21,7 @@ from rtcvoice.emulator.live.stored import SoundKept, Stored, StoredSessions
 from rtcvoice.emulator.options import EmulatorOptions
 from rtcvoice.emulator.peer import Peer
 from rtcvoice.emulator.rest.body import RestError
+from rtcvoice.emulator.rest.live import unknown_session
 from rtcvoice.emulator.session.clips import Voice
 from rtcvoice.emulator.session.ids import Ids
 from rtcvoice.emulator.session.items import Item
@@ -208,13 +209,3 @@ class LiveCalls:
         if peer is None:
             raise unknown_session()
         peer.hang_up()
-
-
-def unknown_session() -> RestError:
-    """Return the refusal of what is no session, or none any more."""
-    return RestError(
-        404,
-        "No session found for the provided session_id",
-        code="session_id_not_found",
-        param="session_id",
-    )

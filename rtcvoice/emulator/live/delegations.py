@@ -60,7 +60,7 @@ class Delegations:
             self._plan_acknowledgement()
 
     def _to_backend(self, plan: Plan) -> None:
-        if self._backend.running:  # nothing is cancelled: it waits until the first is done
+        if self._backend.busy:  # nothing is cancelled: it waits until the first is done
             if len(self._held) < _MOST_HELD:
                 self._held.append(plan)
             return

@@ -11,11 +11,12 @@ from typing import Any
 
 from rtcvoice.emulator.live.hearing import Known
 from rtcvoice.emulator.live.hub import Hub
+from rtcvoice.emulator.session.assistant import telling
 from rtcvoice.emulator.session.clips import Clip, Voice
 from rtcvoice.emulator.session.faults import SessionFaults
 from rtcvoice.emulator.session.outputs import Pcm
 from rtcvoice.emulator.session.persona import Context, Hearing, Persona
-from rtcvoice.emulator.session.plan import Call, Failure, Plan
+from rtcvoice.emulator.session.plan import Call, Failure, Plan, Say
 from rtcvoice.emulator.session.recognition import best_beginning
 from rtcvoice.emulator.session.script import UNRECOGNISED, Scripted
 from rtcvoice.emulator.session.turn import Turn
@@ -75,18 +76,23 @@ class Duplex:
 
     def respond(self, hub: Hub, text: str | None, *, spoken: bool, new_turn: bool = True) -> Plan:
         """Return the answer to what was said last."""
-        unknown = text is None or text == UNRECOGNISED
-        context = Context(
-            items=list(hub.items),
-            user_text=None if unknown else text,
-            new_turn=new_turn,
-            spoken=spoken,
-            session=_as_session(hub),
-        )
+        context = _context(hub, text, spoken=spoken, new_turn=new_turn)
         plan = self._faulty(self._persona.respond(context))
         if hub.settings["delegation"]["type"] == "client" and self._wants_work(plan, text):
             return Plan(delegates=True)
         return plan
+
+    def resume(self, hub: Hub, after: Plan) -> Plan:
+        """Return the answer to what the functions gave that `after` called.
+
+        The user may have spoken meanwhile; that has an answer of its own.
+        """
+        context = _context(hub, None, spoken=False, new_turn=False)
+        if isinstance(self._persona, Scripted) and isinstance(after.stage, Turn):
+            return self._faulty(self._persona.resume(after.stage, context))
+        if context.results and context.tool_choice == "auto":
+            return self._faulty(Plan((Say(telling(context.results)),)))
+        return self._faulty(self._persona.respond(context))
 
     def _faulty(self, plan: Plan) -> Plan:
         """Return the answer with what the faults of the session do to every answer."""
@@ -114,6 +120,17 @@ class Duplex:
             clip = self._voice.clip(name)
             return clip.text, clip
         return name, None
+
+
+def _context(hub: Hub, text: str | None, *, spoken: bool, new_turn: bool) -> Context:
+    unknown = text is None or text == UNRECOGNISED
+    return Context(
+        items=list(hub.items),
+        user_text=None if unknown else text,
+        new_turn=new_turn,
+        spoken=spoken,
+        session=_as_session(hub),
+    )
 
 
 def _known(clip: Clip, text: str) -> Known | None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from rtcvoice.emulator.live.backend import Backend
+from rtcvoice.emulator.live.client_events import item_text
 from rtcvoice.emulator.live.decisions import Decisions
 from rtcvoice.emulator.live.delegations import Delegations
 from rtcvoice.emulator.live.duplex import Duplex
@@ -10,6 +13,7 @@ from rtcvoice.emulator.live.hearing import Ear, Known
 from rtcvoice.emulator.live.hub import Hub, message
 from rtcvoice.emulator.live.speaker import Speaker, Utterance
 from rtcvoice.emulator.live.usage import Usage
+from rtcvoice.emulator.session.items import Item
 from rtcvoice.emulator.session.outputs import Event, Pcm
 from rtcvoice.emulator.session.persona import Hearing
 from rtcvoice.emulator.session.plan import Call, Plan, Say
@@ -58,7 +62,12 @@ class Mind:
 
     def started(self) -> None:
         """Greet, where the instructions say so."""
-        if _GREETS & set(plain_words(str(self._hub.settings.get("instructions") or ""))):
+        if not _GREETS & set(plain_words(str(self._hub.settings.get("instructions") or ""))):
+            return
+        turn = self._duplex.expected
+        if turn is not None and (turn.hears, turn.clip) != (None, None):
+            self._say("greeting")  # the script begins with the user
+        else:
             self._do(self._duplex.respond(self._hub, None, spoken=False, new_turn=False))
 
     def frame(self, clock_ms: int) -> None:
@@ -175,7 +184,7 @@ class Mind:
             self._speak(say, plan)
         self.expires = self.expires or plan.expires
         if (calls and owner == "responses") or plan.delegates:
-            work = Plan(tuple(calls), plan.delay, plan.failure) if calls else plan.then or Plan()
+            work = replace(plan, outputs=tuple(calls)) if calls else plan.then or Plan()
             self.delegations.begin(work, acknowledged=bool(says))
 
     def _speak(self, say: Say, plan: Plan) -> None:
@@ -200,20 +209,14 @@ class Mind:
 
     # ---- the backend
 
-    def _backend_answer(self) -> Plan:
-        text = next(
-            (
-                item["content"][0]["text"]
-                for item in reversed(self._hub.items)
-                if item.get("role") == "user"
-            ),
-            None,
-        )
-        new = bool(self._hub.items) and self._hub.items[-1].get("role") == "user"
-        plan = self._duplex.respond(self._hub, text, spoken=False, new_turn=new)
+    def _backend_answer(self, after: Plan | None) -> Plan:
+        if after is not None:
+            return self._duplex.resume(self._hub, after)
+        written = (item_text(item) for item in reversed(self._hub.items) if _is_users(item))
+        plan = self._duplex.respond(self._hub, next(written, None), spoken=False)
         return plan.then if plan.then is not None else plan
 
-    def _tell(self, text: str, failed: bool) -> None:
+    def _tell(self, text: str) -> None:
         self.speaker.drop_acknowledgements()
         self._say(text)
 
@@ -225,3 +228,7 @@ class Mind:
 
     def _warn(self, text: str) -> None:
         self.warnings = [*self.warnings[-999:], text]
+
+
+def _is_users(item: Item) -> bool:
+    return item.get("role") == "user"

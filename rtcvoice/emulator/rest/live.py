@@ -16,7 +16,7 @@ from rtcvoice.emulator.live.sideband import serve_live_sideband
 from rtcvoice.emulator.rest.body import InvalidOffer, RestError, checked_offer, read_json
 from rtcvoice.emulator.session.schema import RequestError, anything, one_of, record, string
 
-__all__ = ["LiveSessions", "live_routes"]
+__all__ = ["LiveSessions", "live_routes", "unknown_session"]
 
 _transport = record({"type": one_of("webrtc"), "sdp": string()}, required=("type", "sdp"))
 _create = record({"session": anything, "transport": _transport}, required=("session", "transport"))
@@ -137,14 +137,14 @@ class _Handlers:
         self._require_key(request)
         session = self._sessions.running(request.match_info["session_id"])
         if session is None:
-            raise _unknown()
+            raise unknown_session()
         asked = request.query.get("graceful_close", "").lower()
         return await serve_live_sideband(request, session, graceful=asked in ("true", "1"))
 
     async def telephone_only(self, request: web.Request) -> web.Response:
         """Accept, reject, refer: for telephone calls, of which the emulator has none."""
         self._require_key(request)
-        raise _unknown()
+        raise unknown_session()
 
 
 def _created(session_id: str, answer: str) -> web.Response:
@@ -162,7 +162,8 @@ def _refused(exc: RequestError | InvalidOffer) -> RestError:
     return RestError(status, exc.message, code=exc.code, param=exc.param)
 
 
-def _unknown() -> RestError:
+def unknown_session() -> RestError:
+    """Return the refusal of what is no session, or none any more."""
     return RestError(
         404,
         "No session found for the provided session_id",

@@ -98,3 +98,5 @@ class Plan:
     """Live: what the questions of decisions are answered, in their order."""
     pauses: bool = False
     """Live: the session pauses when the answer was said, if it may."""
+    stage: object = None
+    """Live: the turn of a script that this is, so that what follows it can be found."""

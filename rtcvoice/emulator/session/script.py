@@ -128,6 +128,10 @@ class Scripted:
         self._stage = None if beyond else self._turn()
         return self._assistant.respond(context) if beyond else self._plan(self._turn(), context)
 
+    def resume(self, stage: Turn, context: Context) -> Plan:
+        """Answer to what the functions of `stage` gave, whatever was said in between."""
+        return self._plan(stage.then or Turn(says=telling(context.results)), context)
+
     def _plan(self, turn: Turn, context: Context) -> Plan:
         outputs: tuple[Output, ...] = (
             *self._spoken(turn, context.results),
@@ -156,6 +160,7 @@ class Scripted:
             then=self._worked(turn, context),
             decides=turn.decisions(),
             pauses=turn.pauses,
+            stage=turn,
         )
 
     def _worked(self, turn: Turn, context: Context) -> Plan | None:
