@@ -876,6 +876,10 @@ def test_sleep_is_told_by_clocks_and_not_by_the_time_of_day():
     assert later(1.0, 31.0) is sleep.Pause.SLEPT
     assert later(1.0, 1.0) is None
     assert later(20.0, 20.0) is sleep.Pause.STOPPED
+    at["awake"] += 60.0
+    at["elapsed"] += 60.0
+    pauses.begin()  # nobody was to look meanwhile
+    assert later(1.0, 1.0) is None
     for platform in ("linux", "darwin", "win32"):
         if platform == "linux" and not hasattr(time, "CLOCK_BOOTTIME"):
             continue
