@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -31,6 +33,7 @@ from rtcvoice.recording.timeline import LEFT, RIGHT, Timeline
 pytestmark = pytest.mark.usefixtures("no_stray_errors")
 
 RATE = 24000
+SOUND = ("audio.delta", "audio_buffer.append")
 SECRET = "sk-proj-abcdefghijklmnopqrstuvwxyz"
 
 
@@ -403,3 +406,37 @@ def test_a_connection_whose_id_comes_later_has_it_then(tmp_path):
     call = json.loads((folder / "call.json").read_text())
     assert (call["call_id"], call["legs"][0]["id"]) == ("rtc_1", "rtc_1")
     assert not any("leg" in line for line in lines(folder, "events.jsonl"))
+
+
+def test_sound_inside_events_is_in_the_audio_alone(tmp_path):
+    """Of 20 ms of G.711 as of a second of PCM: over a WebSocket there are hundreds a second."""
+    for size in (160, 960, 48000):
+        sound_64 = base64.b64encode(bytes(size)).decode()
+        append = {"type": "input_audio_buffer.append", "audio": sound_64}
+        delta = {"type": "response.output_audio.delta", "response_id": "r", "delta": sound_64}
+        words = {"type": "response.output_audio_transcript.delta", "delta": "A" * 400}
+        for raw in (False, True):
+            root = tmp_path / f"{size}-{raw}"
+            recorder = Recorder(Recording(root, audio=False, raw=raw))
+            sent = facts.EventSent(time=101.0, leg_id="rtc_1", text=json.dumps(append))
+            told = [received(json.dumps(each)) for each in (delta, words)]
+            recorder.take([started(), leg_up(), sent, *told, over()], 0)
+            events = [line["event"] for line in lines(the_folder(root), "events.jsonl")[1:]]
+            told = sound_64 if raw else f"<{size} bytes>"
+            assert [events[0]["audio"], events[1]["delta"]] == [told, told]
+            assert events[2] == words
+
+
+async def test_over_a_websocket_both_recordings_hold_the_sound_once(tmp_path):
+    async with (
+        BentEmulator(audio="instant", record=tmp_path / "server") as server,
+        calling(server, record=tmp_path / "client", transport="websocket") as call,
+    ):
+        await (await call.ask("Hello!")).played()
+    for side in ("client", "server"):
+        folder = the_folder(tmp_path / side)
+        events = [line["event"] for line in lines(folder, "events.jsonl")]
+        carried = [e.get("audio") or e["delta"] for e in events if e["type"].endswith(SOUND)]
+        assert carried or side == "client"  # which sends its sound beside the events it records
+        assert all(re.fullmatch(r"<\d+ bytes>", each) for each in carried)
+        assert (folder / "audio.wav").stat().st_size > 44
