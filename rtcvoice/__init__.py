@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from rtcvoice import emulator as emulator
     from rtcvoice import errors as errors
     from rtcvoice import events as events
+    from rtcvoice.call.bridge import Bridge
     from rtcvoice.call.call import Call
     from rtcvoice.call.connect import connect
     from rtcvoice.call.current import current_call
@@ -157,6 +158,7 @@ __all__ = [
     "AzureApiKey",
     "Block",
     "BlockStream",
+    "Bridge",
     "Call",
     "CallEnded",
     "CallState",
@@ -267,6 +269,7 @@ _MODULE_OF = {
     "AzureApiKey": "rtcvoice.rest.credentials",
     "Block": "rtcvoice.sound.samples",
     "BlockStream": "rtcvoice.playout.tee",
+    "Bridge": "rtcvoice.call.bridge",
     "Call": "rtcvoice.call.call",
     "CallEnded": "rtcvoice.errors",
     "CallState": "rtcvoice.call.life",
