@@ -432,7 +432,7 @@ async def test_over_a_websocket_both_recordings_hold_the_sound_once(tmp_path):
         BentEmulator(audio="instant", record=tmp_path / "server") as server,
         calling(server, record=tmp_path / "client", transport="websocket") as call,
     ):
-        await (await call.ask("Hello!")).played()
+        await (await call.ask("Hello!")).text()
     for side in ("client", "server"):
         folder = the_folder(tmp_path / side)
         events = [line["event"] for line in lines(folder, "events.jsonl")]
