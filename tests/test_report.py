@@ -25,6 +25,7 @@ from rtcvoice.recording.options import remove_old
 from rtcvoice.recording.reading import EventLine, RecordedCall
 from rtcvoice.recording.report import document as documents
 from rtcvoice.recording.report import event_table, gathered
+from rtcvoice.recording.report import said as saying
 from rtcvoice.recording.report.document import BEGINNING, embedded
 from rtcvoice.recording.report.event_table import EventTable
 from rtcvoice.recording.report.flow import Flow, ToolSpan
@@ -275,6 +276,14 @@ def test_very_long_words_are_cut(tmp_path, monkeypatch):
     texts = [each["text"] for each in facts_of(recording(tmp_path / "a", turns=turns))["turns"]]
     assert [len(each) for each in texts][:2] == [1000, 1000]
     assert all(len(each) < 300 for each in texts[2:])
+
+
+def test_turns_for_which_there_is_no_room_are_counted(tmp_path, monkeypatch):
+    monkeypatch.setattr(saying, "MOST", 3)
+    turns = [turn(1.0, f"t{n % 5}", "user", "x") for n in range(10)]
+    facts = facts_of(recording(tmp_path / "a", turns=turns, audio=None))
+    assert len(facts["turns"]) == 3
+    assert "4 turns are not shown: there are too many." in facts["notes"]
 
 
 # -- the page -------------------------------------------------------------------------------------

@@ -17,7 +17,10 @@ from .checked import number, text
 __all__ = ["Flow", "Mark", "Span", "ToolSpan"]
 
 MOST = 20_000
-"""Spans, tools and marks of each kind."""
+"""Spans, and connections."""
+
+MOST_SHOWN = 2_000
+"""Tools, and marks."""
 
 
 LATEST = 2.0
@@ -178,7 +181,7 @@ class Flow:
     def _tool(
         self, call_id: str, name: str, arguments: str, time: float, *, by_server: bool = False
     ) -> ToolSpan | None:
-        if call_id not in self.tools and len(self.tools) < MOST:
+        if call_id not in self.tools and len(self.tools) < MOST_SHOWN:
             self.tools[call_id] = ToolSpan(name, arguments, time, by_server=by_server)
         elif by_server and call_id in self.tools:  # they are there in full only at the end
             self.tools[call_id].arguments = arguments
@@ -189,7 +192,7 @@ class Flow:
             tool.end, tool.output, tool.failed = time, output, failed
 
     def _mark(self, time: float, kind: str, told: str) -> None:
-        if len(self.marks) < MOST:
+        if len(self.marks) < MOST_SHOWN:
             self.marks.append(Mark(time, kind, text(told, 600)))
 
 

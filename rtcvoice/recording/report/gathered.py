@@ -24,7 +24,7 @@ from .waits import PARTS, Reckoner, Wait, WaitTable, wait_of
 
 __all__ = ["Gathered", "gather"]
 
-MOST_WAITS = 20_000
+MOST_WAITS = 5_000
 
 MOST_WORDS = 6_000_000
 """Characters of all turns, and of all tools; from then on a text has few."""
@@ -83,6 +83,10 @@ def gather(recorded: RecordedCall, problems: list[str]) -> Gathered:
         "duration": round(max(last, sound.seconds, ended, 0.1), 3),
         "notes": [
             *notes_on(recorded, table, bad_lines=bad_lines, has_sound=bool(sound.levels)),
+            *(
+                [f"{said.left_out:,} turns are not shown: there are too many."]
+                * bool(said.left_out)
+            ),
             *map(_told, problems),
         ],
         "sound": _sound(sound),

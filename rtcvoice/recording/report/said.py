@@ -13,8 +13,8 @@ from .flow import Flow, Span
 
 __all__ = ["SHORTEST", "Said", "said_in"]
 
-MOST = 20_000
-"""Turns."""
+MOST = 5_000
+"""Turns: many hours of talk."""
 
 SHORTEST = 0.3
 """Seconds that a text takes on the page: it comes at one moment."""
@@ -24,14 +24,20 @@ class Said:
     """Gathers the turns of `turns.jsonl`, in which the last line of each counts."""
 
     def __init__(self) -> None:
+        self.left_out = 0
+        """Turns for which there was no room."""
         self._turns: dict[str, tuple[dict[str, Any], float]] = {}
 
     def feed(self, turn: object, time: float) -> None:
         """Take the next turn of the file, which was final at `time`."""
         fields = as_dict(turn)
         name = text(fields.get("id"), 200)
-        if fields and (name in self._turns or len(self._turns) < MOST):
+        if not fields:
+            return
+        if name in self._turns or len(self._turns) < MOST:
             self._turns[name] = (fields, time)
+        else:
+            self.left_out += 1
 
     def made_out(self, turns: Iterable[Turn]) -> None:
         """Take turns that were made out from the events."""
