@@ -44,7 +44,7 @@ class Speaker:
         hearing = asyncio.create_task(self._hear(socket))
         with suppress(ConnectionClosed):  # who has heard enough
             await self._say_all(socket, await self.begin)
-        await hearing
+            await hearing
 
     async def _say_all(self, socket: ServerConnection, begin: float) -> None:
         for first, last in self._clips:
