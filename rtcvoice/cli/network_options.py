@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 import rtcvoice
+from rtcvoice.config.dialect import is_live
 from rtcvoice.errors import ConfigError
 
 __all__ = ["add_config", "add_key", "add_network", "add_relay", "network_from"]
@@ -17,7 +18,9 @@ def add_key(group: Any, *, token_url: bool = True) -> None:
     group.add_argument("--api-key-file", metavar="FILE", help="where the key is, alone")
     if token_url:
         group.add_argument(
-            "--token-url", metavar="URL", help="ask this address for a token; no key is needed"
+            "--token-url",
+            metavar="URL",
+            help="ask this address for a token, or with GPT-Live for a session; no key is needed",
         )
 
 
@@ -78,5 +81,7 @@ def network_from(options: argparse.Namespace) -> dict[str, Any]:
     if key_file is not None:
         given["credentials"] = rtcvoice.ApiKeyFile(key_file)
     if token_url is not None:
-        given["credentials"] = rtcvoice.TokenUrl(token_url)
+        live = is_live({"model": getattr(options, "model", None)})
+        kind = rtcvoice.SessionUrl if live else rtcvoice.TokenUrl
+        given["credentials"] = kind(token_url)
     return given

@@ -41,7 +41,8 @@ async def run(options: argparse.Namespace) -> int:
                 lambda: [(n, {names.STATUS_CODE: s}) for s, n in list(server.answers.items())],
             )
         console.print(f"token server at {server.url} (Ctrl-C stops it); to call:")
-        console.print(f"  python -m rtcvoice --token-url {server.url} ...")
+        model = f" --model {options.model}" if server.begins_sessions else ""
+        console.print(f"  python -m rtcvoice --token-url {server.url}{model} ...")
         if options.open:
             console.print("  whoever reaches this address gets tokens at your expense")
         await asyncio.Event().wait()

@@ -139,6 +139,11 @@ class TokenServer:
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=UPSTREAM_TIMEOUT)
 
     @property
+    def begins_sessions(self) -> bool:
+        """Whether it begins sessions of GPT-Live, for which there are no tokens."""
+        return self._live
+
+    @property
     def url(self) -> str:
         """Where tokens are handed out, for `rtcvoice.TokenUrl`.
 
