@@ -36,6 +36,7 @@ from rtcvoice.cli.summary import Summary
 from rtcvoice.cli.transcript_file import transcript_file
 from rtcvoice.cli.translate import interpreter, translate_turns
 from rtcvoice.cli.watch import Ear, obey_keys, show_events, show_status, watching
+from rtcvoice.config.dialect import is_live
 from rtcvoice.errors import clean
 
 __all__ = ["run"]
@@ -147,7 +148,9 @@ async def _say_everything(call: Call, ends: CallEnds, options: argparse.Namespac
     with suppress(TimeoutError, CallEnded):
         async with asyncio.timeout(options.seconds):
             if options.text is not None:
-                await call.send(options.text)
+                # GPT-Live would take note of what is sent, and not answer it.
+                live = is_live({"model": options.model})
+                await (call.ask(options.text) if live else call.send(options.text))
             if ends.live:
                 await call.wait_ended()
             if isinstance(ends.source, FileSource | PipeSource):

@@ -111,7 +111,7 @@ class LiveSignaling(Signaling):
     async def fork(self, session_id: str, offer: str, changes: Mapping[str, Any]) -> SdpAnswer:
         """Create a session that knows all of another, which was stored and is over."""
         if self._relay is not None:
-            raise SignalingError(f"{self._relay.place} forks no sessions", status=404)
+            raise SignalingError(f"{self._relay.place} forks no sessions")
         path = f"/live/sessions/{quote(session_id, safe='')}/fork"
         return await self._created(path, offer, {"session": changes} if changes else {})
 
