@@ -9,7 +9,7 @@ from typing import Any
 from test_live_road import Ear, Leg, tell
 from virtual_loop import run
 
-from rtcvoice import events
+from rtcvoice import Limits, events
 from rtcvoice.call import live_reconnecting
 from rtcvoice.call.live_reconnecting import MOST_CREATIONS, LiveReconnector
 from rtcvoice.call.reconnect import Reconnect
@@ -52,13 +52,15 @@ class World:
 
     early = ('{"type":"session.started","session":{"id":"live_u1_b","store":true}}',)
 
-    def __init__(self, monkeypatch, *server, store=False):
+    def __init__(self, monkeypatch, *server, store=False, cost=None):
         loop = asyncio.get_running_loop()
         self.server = list(server)
         self.requests: list[Any] = []
         self.happened: list[str] = []
         self.failed = loop.create_future()
-        self.talk = LiveConversation(Ear(), model="gpt-live-1.1", clock=loop.time)
+        self.talk = LiveConversation(
+            Ear(), model="gpt-live-1.1", clock=loop.time, limits=Limits(cost=cost)
+        )
         self.leg = FakeLeg(self.talk, self)
         self.talk.attach(self.leg)
         tell(self.talk, "session.started", session=SESSION | {"store": store})
@@ -92,7 +94,7 @@ class World:
         self.failed.set_result(error)
 
     def request_end(self, reason):
-        raise AssertionError(reason)
+        self.failed.set_result(reason)
 
     # -- the server ---------------------------------------------------------------------------
 
@@ -180,6 +182,14 @@ async def test_sessions_are_not_created_without_end(world):
 async def test_a_refusal_that_stays_ends_the_call(world):
     assert (await world.failed).status == 403
     assert world.requests == ["create"]
+
+
+@in_world("ok", cost=0.02)
+async def test_another_session_that_would_cost_too_much_is_not_created(world):
+    end = await world.failed
+    assert (end.normal, world.requests) == (True, [])
+    assert "limits" in end.reason
+    await asyncio.sleep(10)  # in which nothing more happens
 
 
 @in_world(refusal(503), refusal(503), "ok")

@@ -31,7 +31,7 @@ from rtcvoice.call.roads import CallLeg, Roads
 from rtcvoice.call.timings import Timings
 from rtcvoice.config.live_config import LiveConfig
 from rtcvoice.config.session_fields import merged
-from rtcvoice.errors import RtcVoiceError, SignalingError, TransportError
+from rtcvoice.errors import CallEnded, RtcVoiceError, SignalingError, TransportError
 from rtcvoice.events import Reconnected, Reconnecting, live
 from rtcvoice.live.changes import over
 from rtcvoice.live.road import LiveConversation
@@ -160,6 +160,9 @@ class LiveReconnector:
             self._attempts.lost(now, lived=LEAST_LIFE, error=error)
         while True:
             now = self._clocks.elapsed()
+            if not self._talk.accounts.affords_another:
+                await self._end_for_cost()
+                break
             due = self._attempts.due(now)
             if due is None or self._too_many(now):
                 if self._loss is None:  # its end will tell
@@ -173,6 +176,14 @@ class LiveReconnector:
             elif self._loss is None:
                 break
         self._time.renew_at = self._clocks.elapsed() + RENEW_AGAIN
+
+    async def _end_for_cost(self) -> None:
+        """End the call rather than pay more than it may cost; one that still talks ends later."""
+        why = "to go on in another session would cost more than the call's limits allow"
+        logger.warning("x %s", why)
+        if self._loss is not None:
+            self._life.request_end(CallEnded(why, normal=True))
+            await asyncio.Event().wait()  # until the life ends this, too
 
     def _too_many(self, now: float) -> bool:
         while self._creations and now - self._creations[0] > self._options.window:
@@ -302,8 +313,11 @@ class LiveReconnector:
 
     def _seeds(self) -> tuple[list[dict[str, Any]], int]:
         notes = [GO_ON, *self._talk.instructed]
-        room = MOST_MESSAGES - len(notes)
-        messages, left_out = messages_of_history(self._talk.history, most_messages=room)
+        messages, left_out = messages_of_history(
+            self._talk.history,
+            most_messages=min(MOST_MESSAGES - len(notes), self._options.max_replay_items),
+            most_tokens=self._options.max_replay_tokens,
+        )
         return [*messages, *map(_developer, notes)], left_out
 
     def _config_with(self, messages: list[dict[str, Any]]) -> LiveConfig:

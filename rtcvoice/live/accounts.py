@@ -17,6 +17,7 @@ from rtcvoice.conversation.accounts.prices import ModelPrice
 from rtcvoice.conversation.accounts.usage import CallUsage
 from rtcvoice.events import LimitReached
 
+from .state.billing import PREPAID
 from .state.live_state import LiveState
 
 __all__ = ["LiveAccounts"]
@@ -47,7 +48,8 @@ class LiveAccounts:
         self._publish = publish
         self._reached = reached
         self._clock = clock
-        self._watch = LimitWatch(live_limits(limits))
+        self._limits = live_limits(limits)
+        self._watch = LimitWatch(self._limits)
         self._timer: asyncio.TimerHandle | None = None
         self._began = self._ended = False
         self._heard_at = 0.0
@@ -97,6 +99,15 @@ class LiveAccounts:
         if self._state.user_speaks:
             self._heard_at = now
         return self._heard_at
+
+    @property
+    def affords_another(self) -> bool:
+        """Whether the creation of another session stays within the limit on cost."""
+        price = self._state.billing.price
+        if self._limits.cost is None or price is None or price.active_minute is None:
+            return True
+        creation = PREPAID / 60 * price.active_minute
+        return self._state.billing.most_cost(self._clock()) + creation < self._limits.cost
 
     def end(self) -> None:
         """Stop counting; the accounts can still be read."""

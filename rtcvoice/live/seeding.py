@@ -35,12 +35,19 @@ _ROLES = {"user": "user", "assistant": "assistant", "system": "developer"}
 
 
 def messages_of_history(
-    history: Iterable[Mapping[str, Any]], *, most_messages: int = MOST_MESSAGES
+    history: Iterable[Mapping[str, Any]],
+    *,
+    most_messages: int = MOST_MESSAGES,
+    most_tokens: int = MOST_TOKENS,
 ) -> tuple[list[dict[str, Any]], int]:
-    """Return the messages for `call.history`, and how many of its entries are left out."""
+    """Return the messages for `call.history`, and how many of its entries are left out.
+
+    At most so many of the newest, and so many tokens of them, as far as the service takes them.
+    """
     entries = list(history)
     seeds = histories.seed(entries, new_id)
-    messages, _ = _newest([seed.item for seed in seeds], most_messages)
+    most_tokens = min(most_tokens, MOST_TOKENS)
+    messages, _ = _newest([seed.item for seed in seeds], most_messages, most_tokens)
     return messages, len(entries) - len(messages)
 
 
@@ -67,7 +74,9 @@ def said_in(messages: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
             yield "system" if role == "developer" else str(role), text
 
 
-def _newest(items: list[events.Item], most_messages: int) -> tuple[list[dict[str, Any]], int]:
+def _newest(
+    items: list[events.Item], most_messages: int, most_tokens: int = MOST_TOKENS
+) -> tuple[list[dict[str, Any]], int]:
     found: list[dict[str, Any]] = []
     tokens, images = 0, False
     for item in reversed(items):
@@ -76,7 +85,7 @@ def _newest(items: list[events.Item], most_messages: int) -> tuple[list[dict[str
         if message is None:
             continue
         cost = estimated_tokens(message["content"][0]["text"]) + PER_MESSAGE
-        if len(found) >= most_messages or tokens + cost > MOST_TOKENS:
+        if len(found) >= most_messages or tokens + cost > most_tokens:
             break
         tokens += cost
         found.append(message)
