@@ -451,3 +451,21 @@ def test_a_dask_cluster_makes_the_calls(server):
     ):
         results = run_calls(specs_for(server, "a", "b"), executor)
     assert [each.outcome for each in results] == [Outcome.COMPLETED] * 2
+
+
+def test_a_second_model_plays_the_caller():
+    from rtcvoice.emulator import Turn
+    from rtcvoice.fleet import Persona
+
+    with BackgroundEmulator(script=[Turn(says="reply-1")] * 3) as server:
+        options = {"base_url": server.url}
+        persona = Persona(options=options, until="little more")
+        made = run_call(CallSpec(scenario="talk", options=options, persona=persona))
+    assert (made.outcome, made.error) == (Outcome.COMPLETED, "")
+    assert made.turns[0].role == "assistant"
+    assert made.heard
+    assert made.tokens > 0
+    with pytest.raises(ValueError, match="steps and persona"):
+        CallSpec(scenario="a", steps=SPOKEN, persona=persona)
+    with pytest.raises(ValueError, match="persona: options"):
+        Persona(options={"api_key": "a"})

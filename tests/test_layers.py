@@ -158,6 +158,8 @@ ALLOWED: dict[str, set[str]] = {
     "fleet.caller": LEAVES
     | {"call.call", "capture.file", "capture.source", "playout.sink"}
     | {"fleet.spans", "fleet.specs"},
+    "fleet.persona": LEAVES
+    | {"call.bridge", "call.call", "call.connect", "fleet.spans", "fleet.specs"},
     "fleet.mocks": LEAVES | {"conversation.tools", "fleet.specs"},
     "fleet.one_call": LEAVES
     | {"call.call", "call.connect", "conversation.accounts.limits", "recording.options"}

@@ -25,7 +25,7 @@ from rtcvoice.system.public import public
 if TYPE_CHECKING:
     from rtcvoice.call.call import Call
 
-__all__ = ["Bridge", "Crossing"]
+__all__ = ["Bridge", "BridgeSink", "BridgeSource", "Crossing"]
 
 logger = logging.getLogger(__name__)
 
@@ -91,7 +91,7 @@ class Crossing:
         return np.concatenate(taken)
 
 
-class _BridgeSink(HeadlessSink):
+class BridgeSink(HeadlessSink):
     """The end of one call at which its model is heard."""
 
     def __init__(self, crossing: Crossing) -> None:
@@ -103,7 +103,7 @@ class _BridgeSink(HeadlessSink):
         self._crossing.write(samples.copy())
 
 
-class _BridgeSource(PacedSource):
+class BridgeSource(PacedSource):
     """The end of the other call, which is spoken into."""
 
     has_end = False
@@ -132,20 +132,20 @@ class Bridge:
     """
 
     def __init__(self) -> None:
-        self._there, self._back = Crossing(DEFAULT_RATE), Crossing(DEFAULT_RATE)
+        self.there, self.back = Crossing(DEFAULT_RATE), Crossing(DEFAULT_RATE)
         self.first: dict[str, Any] = {
-            "source": _BridgeSource(self._back),
-            "sink": _BridgeSink(self._there),
+            "source": BridgeSource(self.back),
+            "sink": BridgeSink(self.there),
         }
         self.second: dict[str, Any] = {
-            "source": _BridgeSource(self._there),
-            "sink": _BridgeSink(self._back),
+            "source": BridgeSource(self.there),
+            "sink": BridgeSink(self.back),
         }
 
     @property
     def delay(self) -> float:
         """Seconds that sound waits between the calls now, in the direction where it is more."""
-        return max(self._there.level, self._back.level)
+        return max(self.there.level, self.back.level)
 
     async def run(
         self,

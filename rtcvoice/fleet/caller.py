@@ -99,13 +99,15 @@ def _path_of(name: str) -> Path:
 
 
 class Caller:
-    """One caller. `source` and `sink` are to be the call's; then `run(call)`."""
+    """One caller that does steps. `source` and `sink` are to be the call's; then `run(call)`."""
 
     def __init__(self, steps: Iterable[Step], clips: Mapping[str, Samples]) -> None:
         self.source = CallerSource()
         self.sink = CallerEar()
         self._steps = tuple(steps)
         self._clips = clips
+        self.tokens, self.cost = 0, 0.0
+        """What the caller itself used: nothing."""
         self.interruptions = 0
         """How often the caller barged in while the other side spoke."""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import platform
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,7 @@ from rtcvoice.system.environment import environment
 from .caller import Caller, StepFailed, load_clips
 from .checks import judge
 from .mocks import MockedTools
+from .persona import ModelCaller
 from .results import CallResult, Outcome, SaidTurn, ToolUse
 from .spans import compare
 from .specs import CallSpec
@@ -155,13 +157,16 @@ class _Record:
 
     async def _call(self) -> None:
         spec = self._spec
-        clips = await load_clips(spec.steps)
-        caller = Caller(spec.steps, clips)
+        caller: Caller | ModelCaller
+        if spec.persona is not None:
+            caller = ModelCaller(spec.persona, _options(spec.persona.options))
+        else:
+            caller = Caller(spec.steps, await load_clips(spec.steps))
         folder = self._folder
         tools = MockedTools(spec.tools, spec.state) if spec.tools else None
         began = asyncio.get_running_loop().time()
         async with connect(
-            **_options(spec),
+            **_options(spec.options),
             source=caller.source,
             sink=caller.sink,
             tools=tools,
@@ -211,7 +216,7 @@ class _Record:
             use = msgspec.structs.replace(use, failure=f"{event.failure}: {event.message}")
         self._tools[event.call_id] = use
 
-    def _look(self, call: Call, caller: Caller, began: float) -> None:
+    def _look(self, call: Call, caller: Caller | ModelCaller, began: float) -> None:
         """Note what the call says of itself; at its end."""
         stats, usage = call.stats(), call.usage
         playout = stats.playout
@@ -227,8 +232,8 @@ class _Record:
             "latencies": tuple(round(each, 3) for each in sides.latencies),
             "talk_over": round(sides.talk_over, 3),
             "interruptions": caller.interruptions,
-            "tokens": usage.tokens.total,
-            "cost": usage.cost,
+            "tokens": usage.tokens.total + caller.tokens,
+            "cost": _both(usage.cost, caller.cost),
             "packets_lost": playout.packets_lost,
             "packets_received": playout.packets_received,
             "concealed": round(playout.concealed_samples / played, 5),
@@ -237,6 +242,11 @@ class _Record:
             "legs": len(call.legs),
             "route": stats.transport.route,
         }
+
+
+def _both(one: float | None, other: float | None) -> float | None:
+    """Return the sum of two costs, None where one is unknown."""
+    return None if one is None or other is None else one + other
 
 
 def _judged(made: CallResult, spec: CallSpec) -> CallResult:
@@ -250,8 +260,8 @@ def _judged(made: CallResult, spec: CallSpec) -> CallResult:
     return msgspec.structs.replace(made, checks=checks, outcome=Outcome.FAILED, error=error)
 
 
-def _options(spec: CallSpec) -> dict[str, Any]:
-    options = dict(spec.options)
+def _options(given: Mapping[str, Any]) -> dict[str, Any]:
+    options = dict(given)
     host = urlsplit(str(options.get("base_url") or "")).hostname
     if host in ("127.0.0.1", "localhost", "::1") and not environment("OPENAI_API_KEY"):
         options["api_key"] = EMULATOR_KEY

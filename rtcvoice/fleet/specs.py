@@ -13,7 +13,7 @@ from rtcvoice.errors import ConfigError, one_line
 
 from .checks import Check
 
-__all__ = ["CallSpec", "Step", "ToolMock", "spec_from_json", "spec_to_json"]
+__all__ = ["CallSpec", "Persona", "Step", "ToolMock", "spec_from_json", "spec_to_json"]
 
 LONGEST_CALL = 7200.0
 """Seconds: no service keeps a session for longer."""
@@ -83,6 +83,31 @@ class ToolMock(
             raise ValueError(f"the tool takes {self.seconds!r} s, not from 0 to 600")
 
 
+_LISTEN = (Step(listen=30.0),)
+
+
+class Persona(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
+    """A second model as the caller, in place of steps: its call and the agent's hear each other.
+
+    options: as `connect` takes them; `instructions` say who calls, and what for.
+    begins: whether the caller speaks first; else the agent does.
+    until: a pattern (regular expression): once a turn of either matches it, both are hung up.
+    """
+
+    options: dict[str, Any] = {}
+    begins: bool = False
+    until: str = "goodbye"
+
+    def __post_init__(self) -> None:
+        _check_options("persona: options", self.options)
+        try:
+            re.compile(self.until)
+        except (re.error, RecursionError, OverflowError) as exc:
+            raise ValueError(f"persona: until is not a pattern: {exc}") from exc
+
+
 class CallSpec(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
 ):
@@ -92,6 +117,7 @@ class CallSpec(
     options: as `connect` takes them, those that are JSON values: `model`, `voice`, `instructions`,
         `turn_detection` and so on. No keys: they come from the environment of whoever runs the
         call, and an emulator on this machine needs none.
+    persona: a model that plays the caller, in place of steps.
     steps: what the caller does. After the last one the answer is awaited and the call hung up.
     tools: functions with given results; `state`: what they find, and change by `sets`.
     checks: what the call is held to; one that it does not pass makes it a failed one.
@@ -105,7 +131,8 @@ class CallSpec(
     trial: int = 1
     seed: int = 0
     options: dict[str, Any] = {}
-    steps: tuple[Step, ...] = (Step(listen=30.0),)
+    steps: tuple[Step, ...] = _LISTEN
+    persona: Persona | None = None
     tools: tuple[ToolMock, ...] = ()
     state: dict[str, Any] = {}
     checks: tuple[Check, ...] = ()
@@ -128,13 +155,9 @@ class CallSpec(
             raise ValueError(f"cost is {self.cost!r}, not above 0")
         if len(self.steps) > MOST_STEPS:
             raise ValueError(f"{len(self.steps)} steps are more than {MOST_STEPS}")
-        taken = sorted(set(self.options) & _NOT_OPTIONS)
-        if taken:
-            raise ValueError(f"options cannot hold {', '.join(taken)}: {_INSTEAD}")
-        if _KEY.search(msgspec.json.encode(self.options).decode()):
-            raise ValueError(
-                "options hold what looks like a key: set OPENAI_API_KEY where the calls run"
-            )
+        if self.persona is not None and self.steps != _LISTEN:
+            raise ValueError("steps and persona are both given: a model does no steps")
+        _check_options("options", self.options)
 
     @property
     def unit(self) -> str:
@@ -147,6 +170,16 @@ _NOT_OPTIONS = frozenset(
     | {"ca_file", "price", "reconnect"}
 )
 _INSTEAD = "a spec has its own fields for what the caller, the tools and the limits are"
+
+
+def _check_options(name: str, options: dict[str, Any]) -> None:
+    taken = sorted(set(options) & _NOT_OPTIONS)
+    if taken:
+        raise ValueError(f"{name} cannot hold {', '.join(taken)}: {_INSTEAD}")
+    if _KEY.search(msgspec.json.encode(options).decode()):
+        raise ValueError(
+            f"{name} hold what looks like a key: set OPENAI_API_KEY where the calls run"
+        )
 
 
 def spec_from_json(text: bytes | str, *, where: str = "the spec") -> CallSpec:
