@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from rtcvoice import emulator as emulator
     from rtcvoice import errors as errors
     from rtcvoice import events as events
+    from rtcvoice.call.attach import attach
     from rtcvoice.call.bridge import Bridge
     from rtcvoice.call.call import Call
     from rtcvoice.call.connect import connect
@@ -248,6 +249,7 @@ __all__ = [
     "TurnStream",
     "UserStarted",
     "UserStopped",
+    "attach",
     "connect",
     "current_call",
     "devices",
@@ -359,6 +361,7 @@ _MODULE_OF = {
     "TurnStream": "rtcvoice.conversation.listening.turn_stream",
     "UserStarted": "rtcvoice.events.local",
     "UserStopped": "rtcvoice.events.local",
+    "attach": "rtcvoice.call.attach",
     "connect": "rtcvoice.call.connect",
     "current_call": "rtcvoice.call.current",
     "devices": "rtcvoice.device.host",

@@ -71,7 +71,22 @@ ALLOWED: dict[str, set[str]] = {
     | {"call.imports", "call.media_ways", "call.timings", "system"},
     "call.socket_connecting": {"errors", "masking", "config", "rest", "system"}
     | {"wire.websocket", "wire.websocket_leg", "capture.event_track"}
+    | {"wire.sideband_leg", "capture.no_track"}
     | {"call.imports", "call.timings"},
+    # A call that is only attached to: other parts in the same places.
+    "call.attaching": {"errors", "config", "rest", "live.side_sound"}
+    | {"wire.websocket", "wire.sideband_leg", "capture.no_track"}
+    | {"call.imports", "call.socket_connecting", "call.timings"},
+    "call.attached_roads": {"errors", "capture.no_track", "wire.sideband_leg"}
+    | {"call.roads", "call.telling"},
+    "call.attached_call": {"errors", "playout.tee"}
+    | {"call.attached_roads", "call.call", "call.life", "call.live_call", "call.roads"}
+    | {"call.timings"},
+    "call.reattaching": LEAVES | {"conversation", "live", "wire.lost", "call"},
+    "call.attach": LEAVES
+    | {"config", "rest", "conversation", "live", "call"}
+    | {"playout.player", "recording.options", "telemetry.options"},
+    "call.entering": {"errors", "system", "call.call"},
     "call.racing": {"errors", "config", "call.connecting", "call.socket_connecting"}
     | {"call.telling", "call.timings"},
     "call.ways": {"config", "call.connecting", "call.racing", "call.socket_connecting"}
@@ -83,8 +98,9 @@ ALLOWED: dict[str, set[str]] = {
     "call.live_verbs": {"errors"},
     "call.dialects": {"errors", "config", "system", "conversation", "live", "call"},
     "call.telling": LEAVES
-    | {"capture.event_track", "capture.track", "conversation", "live", "playout.player"}
-    | {"wire.leg", "wire.websocket_leg", "call.facts", "call.listeners"},
+    | {"capture.event_track", "capture.no_track", "capture.track"}
+    | {"conversation", "live", "playout.player"}
+    | {"wire.leg", "wire.sideband_leg", "wire.websocket_leg", "call.facts", "call.listeners"},
     "call.ends": LEAVES | {"capture.source", "playout.ducking", "playout.sink"},
     "call.roads": LEAVES
     | ROADS

@@ -11,7 +11,7 @@ from virtual_loop import run
 from rtcvoice import ConfigError, SignalingError, TransportError
 from rtcvoice.call.connecting import Connecting
 from rtcvoice.call.racing import RacingConnecting
-from rtcvoice.call.socket_connecting import SocketConnecting, _address
+from rtcvoice.call.socket_connecting import SocketConnecting
 from rtcvoice.call.timings import Timings
 from rtcvoice.call.ways import connecting_for
 from rtcvoice.config.call_config import CallConfig
@@ -182,7 +182,8 @@ async def test_which_ways_are_tried(options, kind):
     ],
 )
 def test_where_the_socket_is_opened(options, address):
-    assert _address(CallConfig.from_options({"api_key": "sk-any", **options})) == address
+    config = CallConfig.from_options({"api_key": "sk-any", **options})
+    assert SocketConnecting(config, Timings())._address == address
 
 
 def test_a_way_that_is_none():

@@ -13,12 +13,22 @@ verbs.py         makes a verb that waits of one that is awaited
 streams.py       events, turns, audio, text: what is iterated over
 reply.py         an answer, and the block of push to talk
 call.py          the call
-connection.py    `connect`, `current_call`
+connection.py    `connect`, `attach`, `current_call`
 """
 
 from rtcvoice.blocking.call import Call
-from rtcvoice.blocking.connection import Connection, connect, current_call
+from rtcvoice.blocking.connection import Connection, attach, connect, current_call
 from rtcvoice.blocking.reply import Reply, Talk
 from rtcvoice.blocking.streams import Expected, Stream
 
-__all__ = ["Call", "Connection", "Expected", "Reply", "Stream", "Talk", "connect", "current_call"]
+__all__ = [
+    "Call",
+    "Connection",
+    "Expected",
+    "Reply",
+    "Stream",
+    "Talk",
+    "attach",
+    "connect",
+    "current_call",
+]

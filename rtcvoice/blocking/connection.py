@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import ParamSpec
 
 from rtcvoice.call import current
+from rtcvoice.call.attach import attach as async_attach
 from rtcvoice.call.call import Call as AsyncCall
 from rtcvoice.call.connect import connect as async_connect
 from rtcvoice.errors import ConfigError
@@ -19,7 +20,7 @@ from rtcvoice.system.other_loop import refuse_running_loop
 from .call import Call
 from .loop_thread import Link, LoopThread
 
-__all__ = ["Connection", "connect", "current_call"]
+__all__ = ["Connection", "attach", "connect", "current_call"]
 
 logger = logging.getLogger(__name__)
 
@@ -88,21 +89,23 @@ def _close_all() -> None:
 
 
 def _blocking(
-    factory: Callable[P, AbstractAsyncContextManager[AsyncCall, None]],
+    factory: Callable[P, AbstractAsyncContextManager[AsyncCall, None]], name: str, doing: str
 ) -> Callable[P, Connection]:
     """Return a function with the parameters of `factory`."""
 
     def connect(*args: P.args, **kwargs: P.kwargs) -> Connection:
         return Connection(factory(*args, **kwargs))
 
+    connect.__name__ = connect.__qualname__ = name
     connect.__doc__ = (
-        f"Connect to a realtime voice model: `with rtcvoice.blocking.connect(...) as call`.\n\n"
-        f"All options are those of `rtcvoice.connect`:\n\n{factory.__doc__}"
+        f"{doing}: `with rtcvoice.blocking.{name}(...) as call`.\n\n"
+        f"All options are those of `rtcvoice.{name}`:\n\n{factory.__doc__}"
     )
     return connect
 
 
-connect = _blocking(async_connect)
+connect = _blocking(async_connect, "connect", "Connect to a realtime voice model")
+attach = _blocking(async_attach, "attach", "Attach to a call that goes on already")
 
 
 def current_call() -> Call:

@@ -62,7 +62,7 @@ class Call(EventVerbs, LiveVerbs):
         self._life = life
         self._after_noise = AfterNoise(self._conversation, self._conversation.dispatcher.publish)
         self._polite_ends = PoliteEnds(
-            mute=self.mute,
+            mute=lambda: self._open_microphone(False),
             close=lambda end: self._requests.close(end),
             say=self.say,
             drain=lambda end: self._end_with(end, drain=True),

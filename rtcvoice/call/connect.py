@@ -14,10 +14,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from os import PathLike
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Unpack
 
 from rtcvoice.call.connecting import first_failure, made_ready
@@ -32,6 +31,7 @@ from rtcvoice.call.dialects import (
     with_history,
 )
 from rtcvoice.call.ends import Default, Ends
+from rtcvoice.call.entering import Entering
 from rtcvoice.call.facts import CallReady, FactListener
 from rtcvoice.call.imports import (
     FOR_CALL,
@@ -67,12 +67,12 @@ from rtcvoice.rest.credentials import CredentialsSource
 from rtcvoice.rest.ice_servers import IceServer
 from rtcvoice.system import clock
 from rtcvoice.system.public import public
-from rtcvoice.system.waiting import being_cancelled, wait_done
+from rtcvoice.system.waiting import wait_done
 
 if TYPE_CHECKING:
     from rtcvoice.call.call import Call
     from rtcvoice.call.live_connecting import ForkOf
-    from rtcvoice.call.roads import AnyConversation, CallLeg, Roads
+    from rtcvoice.call.roads import AnyConversation, CallLeg, Output, Roads
     from rtcvoice.config.dialect import LiveOptions
     from rtcvoice.conversation.accounts.limits import Limits
     from rtcvoice.conversation.accounts.prices import ModelPrice
@@ -90,7 +90,7 @@ _NOT_OPTIONS = {"self", "live", "__class__"}
 
 
 @public
-class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
+class connect(Entering):  # noqa: N801  (reads as the verb it is: async with connect(...))
     """Connect to a realtime voice model: `async with rtcvoice.connect(...) as call`.
 
     On entering the block the call is ready: the event channel is open and the session configured.
@@ -203,6 +203,7 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
         **live: Unpack[LiveOptions],
     ) -> None:
         given = locals()
+        super().__init__()
         self._fork_of: ForkOf | None = None
         self._given: dict[str, Any] = {
             name: given[name] for name in given.keys() - _NOT_OPTIONS
@@ -235,34 +236,6 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
         self._listeners: list[FactListener] = []
         self._recording = given_recording(record)
         self._telemetry = given_telemetry(telemetry)
-        self._task: asyncio.Task[Call] | None = None
-
-    def __await__(self) -> Generator[Any, None, Call]:
-        return self.__aenter__().__await__()
-
-    async def __aenter__(self) -> Call:
-        if self._task is not None:
-            raise ConfigError("this connect(...) was used before", hint="call connect(...) again")
-        task = self._task = asyncio.create_task(self._connect(), name="rtcvoice connecting")
-        try:
-            return await asyncio.shield(task)
-        except asyncio.CancelledError:
-            if task.cancelled() and not being_cancelled():  # as the end of asyncio.run does
-                raise CallEnded("connecting was cancelled", normal=False) from None
-            task.cancel()
-            await wait_done(task)
-            if not task.cancelled() and task.exception() is None:  # it was faster
-                await wait_done(asyncio.create_task(task.result().aclose()))
-            raise
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self._task is not None:
-            await self._task.result().aclose()
 
     async def _connect(self) -> Call:
         """Get the call up, and tell whoever listens to its facts, also when it fails."""
@@ -301,14 +274,21 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
         timings.total = clock.now() - begun
         logger.info("= connected in %.0f ms, call %s", timings.total * 1000, roads.leg.call_id)
         roads.begin()
+        self._begin_sound(roads, life)
+        if facts:
+            facts.tell(CallReady(time=facts.now(), timings=timings.as_dict()))
+        return self._call(roads, life, timings)
+
+    def _call(self, roads: Roads, life: Life, timings: Timings) -> Call:
+        """Return the call, made of its parts."""
+        return call_of(self._config, roads, life, timings, forked=self._forked)
+
+    def _begin_sound(self, roads: Roads, life: Life) -> None:
         if are_imported(FOR_SOUND):
             self._start(roads, life)
         else:
             late = self._start_late(roads, life)
             roads.starting = asyncio.create_task(late, name="rtcvoice beginning of the sound")
-        if facts:
-            facts.tell(CallReady(time=facts.now(), timings=timings.as_dict()))
-        return call_of(self._config, roads, life, timings, forked=self._forked)
 
     def _start(self, roads: Roads, life: Life) -> None:
         roads.start(remember=self._reconnect is not None and not self._config.is_live)
@@ -343,26 +323,34 @@ class connect:  # noqa: N801  (reads as the verb it is: async with connect(...))
             async with asyncio.TaskGroup() as side_by_side:
                 leg = side_by_side.create_task(_run(connecting))
                 side_by_side.create_task(self._open_ends(connecting, timings))
-            from rtcvoice.call.roads import Output, Roads  # late: see call/imports.py
-            from rtcvoice.playout.player import Player
-
-            player = Player(self._ends.sink.rate)  # known only now
-            conversation = conversation_for(
-                self._config,
-                Output(player, self._ends),
-                tools=tool_set(self._tools),
-                limits=self._limits,
-                price=self._price,
-                guards=self._guards,
-            )
-            conversation.tools.on_start = facts.on_tool
-            return Roads(self._ends, player, conversation, leg.result(), facts)
+            return self._roads(leg.result(), facts)
         except BaseException as exc:
             await close_within(self._config.close_timeout, connecting.aclose(), self._ends.aclose())
             first = first_failure(exc)
             if first is exc:
                 raise
             raise first from first.__cause__
+
+    def _roads(self, leg: CallLeg, facts: Facts) -> Roads:
+        """Join the roads at a leg."""
+        from rtcvoice.call.roads import Output, Roads  # late: see call/imports.py
+        from rtcvoice.playout.player import Player
+
+        player = Player(self._ends.sink.rate)  # known only now
+        conversation = self._conversation(Output(player, self._ends), facts)
+        return Roads(self._ends, player, conversation, leg, facts)
+
+    def _conversation(self, output: Output, facts: Facts) -> AnyConversation:
+        conversation = conversation_for(
+            self._config,
+            output,
+            tools=tool_set(self._tools),
+            limits=self._limits,
+            price=self._price,
+            guards=self._guards,
+        )
+        conversation.tools.on_start = facts.on_tool
+        return conversation
 
     async def _open_ends(self, connecting: AnyConnecting, timings: Timings) -> None:
         with timings.stage("devices"):

@@ -2,6 +2,7 @@
 
     FOR_OFFER   aiortc and what is built on it: while the token travels; the offer waits for it
     FOR_SOCKET  the same where the call goes over a WebSocket
+    FOR_SIDEBAND  the same where a call is only attached to, and all that differs then
     FOR_CALL    the conversation and the call: while the offer travels
     FOR_LIVE    what a call of GPT-Live has in place of that, beside it
     FOR_SOUND   numpy and what plays and encodes: when the call is ready, before the first block
@@ -23,6 +24,7 @@ __all__ = [
     "FOR_CALL",
     "FOR_LIVE",
     "FOR_OFFER",
+    "FOR_SIDEBAND",
     "FOR_SOCKET",
     "FOR_SOUND",
     "are_imported",
@@ -32,6 +34,10 @@ __all__ = [
 
 FOR_OFFER = ("rtcvoice.wire.leg", "rtcvoice.capture.track")
 FOR_SOCKET = ("rtcvoice.wire.websocket_leg", "rtcvoice.capture.event_track")
+FOR_SIDEBAND = (
+    *("rtcvoice.wire.sideband_leg", "rtcvoice.capture.no_track"),
+    *("rtcvoice.call.attached_call", "rtcvoice.call.reattaching"),
+)
 FOR_CALL = ("rtcvoice.call.roads", "rtcvoice.call.call")
 FOR_LIVE = ("rtcvoice.live.road", "rtcvoice.call.live_call")
 FOR_SOUND = (

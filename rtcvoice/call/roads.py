@@ -85,8 +85,8 @@ class Output:
         return self._player.stats.jitter_buffer_level + self._ends.latency
 
     @property
-    def sound(self) -> Sound:
-        """The latest sound, as it leaves the loudspeaker."""
+    def sound(self) -> Sound | None:
+        """The latest sound, as it leaves the loudspeaker; None where that is unknown."""
         began, ended = self._player.sounded
         latency = self._ends.latency
         return Sound(began + latency, ended + latency)

@@ -8,9 +8,10 @@ server's defaults and is configured whole by one `session.update`.
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 from urllib.parse import quote, urlsplit
 
 from rtcvoice.call.imports import FOR_SOCKET, imported
@@ -28,10 +29,15 @@ from rtcvoice.rest.tunnels import Dialled, TunnelError, dial
 
 if TYPE_CHECKING:
     from rtcvoice.capture.event_track import EventTrack
+    from rtcvoice.capture.no_track import NoTrack
+    from rtcvoice.wire.sideband_leg import SidebandLeg
     from rtcvoice.wire.websocket import UpgradeFailed
     from rtcvoice.wire.websocket_leg import WebSocketLeg
 
-__all__ = ["SocketConnecting"]
+__all__ = ["CallSocket", "SocketConnecting", "socket_root"]
+
+CallSocket: TypeAlias = "WebSocketLeg[EventTrack] | SidebandLeg[NoTrack]"
+"""A leg by a WebSocket: the call itself, or beside a call."""
 
 _PCM = {"type": "audio/pcm", "rate": 24000}
 
@@ -52,6 +58,9 @@ class SocketConnecting:
     Raises CredentialsError when there is no key to connect with.
     """
 
+    signaling_class: ClassVar[type[Signaling]] = Signaling
+    """What speaks to the server by REST."""
+
     def __init__(
         self,
         config: CallConfig,
@@ -65,7 +74,7 @@ class SocketConnecting:
         self._updates = session_updates
         self._on_answered = on_answered
         self._timings = timings
-        self._signaling = Signaling(
+        self._signaling = self.signaling_class(
             base_url=config.base_url,
             credentials=config.credentials_source(),
             headers=config.headers,
@@ -73,30 +82,19 @@ class SocketConnecting:
             ca_file=config.ca_file,
         )
         self._proxy = proxy_for(config.base_url, config.proxy)
-        self._legs: list[WebSocketLeg[EventTrack]] = []
+        self._legs: list[CallSocket] = []
         self.offered = asyncio.Event()
         """Set when the request that begins the call leaves."""
 
-    async def run(self) -> WebSocketLeg[EventTrack]:
+    async def run(self) -> CallSocket:
         """Open the socket and return the leg; it is the caller's then.
 
         Raises the errors named at `connect`; `aclose` afterwards.
         """
         credentials = await self.begin()
-        from rtcvoice.capture.event_track import EventTrack
-        from rtcvoice.wire.websocket import PULSE, UpgradeFailed
-        from rtcvoice.wire.websocket_leg import WebSocketLeg
+        from rtcvoice.wire.websocket import UpgradeFailed
 
-        config = self._config
-        secure = urlsplit(config.base_url).scheme == "https"
-        leg = WebSocketLeg(
-            self._signaling,
-            EventTrack(),
-            url=_address(config),
-            headers={**config.headers, **credentials.headers},
-            tls=tls_context(config.ca_file) if secure else None,
-            pulse=min(PULSE, config.liveness_timeout / 3),  # else silence would look like a loss
-        )
+        leg = self._new_leg({**self._config.headers, **credentials.headers})
         self._legs.append(leg)
         self.offered.set()
         with self._timings.stage("websocket"):
@@ -106,6 +104,39 @@ class SocketConnecting:
                 raise self._failed(exc, credentials) from exc
         self._on_answered()
         return leg
+
+    def _new_leg(self, headers: Mapping[str, str]) -> CallSocket:
+        from rtcvoice.capture.event_track import EventTrack
+        from rtcvoice.wire.websocket_leg import WebSocketLeg
+
+        return WebSocketLeg(
+            self._signaling,
+            EventTrack(),
+            url=self._address,
+            headers=headers,
+            tls=self._tls,
+            pulse=self._pulse,
+        )
+
+    @property
+    def _tls(self) -> ssl.SSLContext | None:
+        secure = urlsplit(self._config.base_url).scheme == "https"
+        return tls_context(self._config.ca_file) if secure else None
+
+    @property
+    def _pulse(self) -> float:
+        """Seconds between two pings: else the server's silence would look like a loss."""
+        from rtcvoice.wire.websocket import PULSE
+
+        return min(PULSE, self._config.liveness_timeout / 3)
+
+    @property
+    def _address(self) -> str:
+        """Where the session is opened."""
+        config, root = self._config, socket_root(self._config.base_url)
+        if config.type == "transcription":
+            return f"{root}/realtime?intent=transcription"
+        return f"{root}/realtime?model={quote(config.model, safe='')}"
 
     async def begin(self) -> Credentials:
         """Import what is needed and get the key or token; `run` goes on from there."""
@@ -195,10 +226,7 @@ class SocketConnecting:
         return SignalingError(f"{_DOING} failed: cannot talk to {host}: {what}", hint=hint)
 
 
-def _address(config: CallConfig) -> str:
-    """Return where the session is opened."""
-    scheme = urlsplit(config.base_url).scheme
-    root = ("wss" if scheme == "https" else "ws") + config.base_url.rstrip("/")[len(scheme) :]
-    if config.type == "transcription":
-        return f"{root}/realtime?intent=transcription"
-    return f"{root}/realtime?model={quote(config.model, safe='')}"
+def socket_root(base_url: str) -> str:
+    """Return what the addresses of WebSockets begin with."""
+    scheme = urlsplit(base_url).scheme
+    return ("wss" if scheme == "https" else "ws") + base_url.rstrip("/")[len(scheme) :]

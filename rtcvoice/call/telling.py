@@ -46,16 +46,18 @@ from rtcvoice.stats import CallStats
 
 if TYPE_CHECKING:
     from rtcvoice.capture.event_track import EventTrack
+    from rtcvoice.capture.no_track import NoTrack
     from rtcvoice.capture.track import SourceTrack
     from rtcvoice.conversation.road import CallConversation
     from rtcvoice.live.road import LiveConversation
     from rtcvoice.playout.player import Player
     from rtcvoice.wire.leg import Leg
+    from rtcvoice.wire.sideband_leg import SidebandLeg
     from rtcvoice.wire.websocket_leg import WebSocketLeg
 
 __all__ = ["CallLeg", "Telling"]
 
-CallLeg: TypeAlias = "Leg[SourceTrack] | WebSocketLeg[EventTrack]"
+CallLeg: TypeAlias = "Leg[SourceTrack] | WebSocketLeg[EventTrack] | SidebandLeg[NoTrack]"
 
 TICK = 1.0
 """Seconds between two looks at the figures."""

@@ -276,6 +276,11 @@ class CallConfig:
 
     @property
     def may_open_socket(self) -> bool:
+        """Whether the call may go over a WebSocket."""
+        return self.keeps_key
+
+    @property
+    def keeps_key(self) -> bool:
         """Whether a WebSocket keeps the key to itself: by encryption, or on this machine."""
         here = is_loopback(self.base_url) and (self.proxy is None or is_loopback(str(self.proxy)))
         return self.base_url.lower().startswith("https:") or here

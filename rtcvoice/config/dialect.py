@@ -14,7 +14,7 @@ from rtcvoice.config.call_config import DEFAULT_MODEL, CallConfig
 from rtcvoice.config.checks import short
 from rtcvoice.errors import ConfigError
 
-__all__ = ["LIVE_PREFIX", "LiveOptions", "config_for", "is_live"]
+__all__ = ["LIVE_PREFIX", "AttachOptions", "LiveOptions", "config_for", "is_live"]
 
 LIVE_PREFIX = "gpt-live"
 _NO_VOICE = ("gpt-live-transcribe", "gpt-live-translate")
@@ -43,6 +43,16 @@ class LiveOptions(TypedDict, total=False):
     """Questions that a classifier answers with each piece of transcript, as the API has them."""
     data_channel: Mapping[str, object]
     """What this client may send and gets: `session.client.data_channel` of the API."""
+
+
+class AttachOptions(TypedDict, total=False):
+    """Those of them that `rtcvoice.attach` takes."""
+
+    api: str | None
+    backend: str | Mapping[str, object]
+    on_delegation: Callable[..., object]
+    acknowledge_after: float
+    triggers: Sequence[Mapping[str, object]]
 
 
 def is_live(options: Mapping[str, Any]) -> bool:

@@ -164,14 +164,14 @@ class CallConversation(ConversationView, ConversationOfTools):
     def take_over(
         self,
         sender: Sender,
-        session: TakenOver,
-        known: Session | None,
-        speech: SpeechOutput | None,
+        session: TakenOver | None = None,
+        known: Session | None = None,
+        speech: SpeechOutput | None = None,
     ) -> None:
-        """Live in another session from now on, which has the conversation; see `Move`."""
+        """Live in another session from now on, or in the same; it has the conversation: `Move`."""
         if self._end is not None:
             return
-        self._sender, self._session = sender, session
+        self._sender, self._session = sender, session or self._session
         self._speaking = self._player_of(speech)
         if known is not None:
             self._take(events.SessionUpdated(session=known), self._clock())

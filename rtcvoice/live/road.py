@@ -290,7 +290,7 @@ class LiveConversation(LiveView, LiveOfTools, SessionEnds):
 
     def _consequences(self, event: Any) -> None:
         match event:
-            case live.SessionStarted():
+            case live.SessionStarted() | live.SessionUpdated() if self._begins(event):
                 if backend := self.backend_model:
                     logger.info("= the backend is %s", backend)
                 self._session_known.set()

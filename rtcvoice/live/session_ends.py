@@ -10,6 +10,8 @@ from rtcvoice.conversation.ports import Sender
 from rtcvoice.errors import RtcVoiceError, TransportError
 from rtcvoice.events import live
 
+from .acks import Acks
+
 __all__ = ["SessionEnds", "not_started"]
 
 _HINTS = {
@@ -25,6 +27,7 @@ _HINTS = {
 class SessionEnds:
     """The part of a `LiveConversation` that waits for a session's first and last event."""
 
+    _acks: Acks
     _session_known: asyncio.Event
     _closed: asyncio.Event
     _refused: asyncio.Future[None]
@@ -44,6 +47,22 @@ class SessionEnds:
             known.cancel()
         if not self._session_known.is_set():
             self._refused.result()
+
+    async def attached(self) -> None:
+        """Have a session that goes on already tell what it is.
+
+        Raises ServerError, TransportError when nothing comes, CallEnded.
+        """
+        event = live.SessionUpdate(event_id=new_id(), session={})
+        await self._acks.confirm(event, self.send, what="to tell of the session")
+
+    def _begins(self, event: object) -> bool:
+        """Whether a session is known by this event: one that goes on already does not start."""
+        return isinstance(event, live.SessionStarted) or not self._session_known.is_set()
+
+    def send(self, event: live.LiveClientEvent, text: str | None = None) -> None:
+        """Send an event now: the part of the whole conversation."""
+        raise NotImplementedError
 
     async def goodbye(self, lost: asyncio.Future[Any], timeout: float) -> bool:
         """Close the session in due form; return whether the server confirmed it, or had done so.

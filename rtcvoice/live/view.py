@@ -38,6 +38,7 @@ class LiveView:
     _acks: Acks
     _delegations: Delegations
     _idle_askers: set[str]
+    _muted: bool
     _told_muted = False
 
     @property
@@ -75,6 +76,11 @@ class LiveView:
         delegation = self.live_session.delegation
         responses = delegation.responses if delegation else None
         return one_line((responses and responses.model) or "", 100)
+
+    @property
+    def muted(self) -> bool:
+        """Whether the model is told to hear silence in place of the user."""
+        return self._muted
 
     async def connected(self) -> None:
         """Wait until there is a session to send to. Raises CallEnded when the call ends first."""
