@@ -24,6 +24,7 @@ from rtcvoice.recording.given_tools import runs_of
 from rtcvoice.recording.options import Recording
 from rtcvoice.recording.reading import RecordedCall
 from rtcvoice.recording.recorder import Recorder
+from rtcvoice.stats import CallStats
 
 VirtualCall = virtual_call.VirtualCall
 
@@ -67,16 +68,15 @@ class RecordedVirtualCall(VirtualCall):
         self._facts.tell(
             facts.LegUp(time=self._loop.time(), leg_id="rtc_1", route="udp", via="direct")
         )
-        telling = Telling.__new__(Telling)
-        telling._facts, telling._accounts = self._facts, self._conversation.accounts
-        self._conversation.streams.on_final = telling._turn
-        self._conversation.dispatcher.on_event = telling._event
+        self._telling = Telling(
+            self._facts, self._conversation, None, figures=lambda: (CallStats(), 0.0)
+        )
         self.made.append(self)
 
     async def __aexit__(self, *exc_info):
         reason = self._ended or CallEnded("over", normal=True)
         await super().__aexit__(*exc_info)
-        self._facts.end(reason, None)
+        self._telling.end(reason)
         Recorder(Recording(self.root, raw=True)).take(self._facts.told, 0)
 
     def _transmit(self, text):

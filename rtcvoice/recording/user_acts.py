@@ -47,7 +47,8 @@ def acts_of(
             hand.left_out.append(f"what follows after {MOST_ACTS} acts")
             break
     acts = hand.finished()
-    if end is not None and end >= time and (marks.open or hand.is_busy):
+    is_heard = end is not None and marks.last_end > end
+    if end is not None and end >= time and (marks.open or hand.is_busy or is_heard):
         acts.append(Act(kind=ActKind.HANGS_UP, begin=end, end=end))
     elif acts and marks.last_end > acts[-1].end:
         acts.append(Act(kind=ActKind.LISTENS, begin=marks.last_end, end=marks.last_end))
