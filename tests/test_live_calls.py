@@ -85,6 +85,11 @@ async def test_hang_up_by_rest():
         assert (await call.post(f"/{call.id}/fork", {"transport": {"type": "webrtc", "sdp": "x"}}))[
             0
         ] in range(400, 410)
+        async with (
+            aiohttp.ClientSession() as http,
+            http.post(f"{server.url}/realtime/calls/{call.id}/hangup", headers=KEY) as response,
+        ):
+            assert response.status == 404  # it is no call of the other dialect
         assert await call.post(f"/{call.id}/hangup") == (200, None)
         assert (await call.until("session.closed"))["reason"] == "close_requested"
         assert await call.post(f"/{call.id}/hangup") == (

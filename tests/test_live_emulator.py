@@ -459,6 +459,13 @@ def test_close_is_answered_and_nothing_follows():  # 34
     assert driver.closed_for == "closed"
 
 
+def test_a_session_that_nobody_came_to_ends_without_a_word():
+    driver = LiveDriver(opened=False)
+    driver.session.hang_up(driver.now)
+    driver.run(0.1)
+    assert (driver.log, driver.closed_for) == ([], "closed")
+
+
 def test_close_may_stay_unanswered():  # 34, the switch
     driver = LiveDriver(closes=False)
     driver.send("session.close")

@@ -10,9 +10,9 @@ from rtcvoice.cli.parser import port
 __all__ = ["add_emulator"]
 
 _DESCRIPTION = """\
-Run a local Realtime server over real WebRTC. Any key that begins with sk- is
-accepted. It speaks in recorded prompts, and knows from its script what is
-said.
+Run a local Realtime and GPT-Live server over real WebRTC. Any key that begins
+with sk- is accepted. It speaks in recorded prompts, and knows from its script
+what is said.
 
 examples:
   %(prog)s

@@ -27,6 +27,7 @@ from rtcvoice.emulator.faults import NO_FAULTS, Faults, Network, Strike
 from rtcvoice.emulator.listening import Door
 from rtcvoice.emulator.live.calls import LiveCalls
 from rtcvoice.emulator.live.options import AS_KNOWN, LiveOptions
+from rtcvoice.emulator.live.peer import LivePeer
 from rtcvoice.emulator.offer import OfferError
 from rtcvoice.emulator.options import EmulatorOptions
 from rtcvoice.emulator.passive_tcp import PassiveTcp
@@ -365,10 +366,10 @@ class Emulator:
         )
 
     def running(self, call_id: str) -> Peer | None:
-        """Return the WebRTC call with that id while it goes on."""
+        """Return the WebRTC call with that id while it goes on; none of the Live dialect."""
         call = self.calls.get(call_id)
         peer = None if call is None or call.ended else call.peer
-        return peer if isinstance(peer, Peer) else None
+        return peer if isinstance(peer, Peer) and not isinstance(peer, LivePeer) else None
 
     async def hang_up(self, call_id: str) -> bool:
         """End a call; False if there is none with that id that still goes on."""

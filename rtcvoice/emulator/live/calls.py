@@ -45,10 +45,6 @@ class Host(Protocol):
         """Start what `new_peer` makes, and return the SDP answer."""
         ...
 
-    def running(self, call_id: str) -> Peer | None:
-        """Return the WebRTC call with that id while it goes on."""
-        ...
-
     def new_persona(self) -> Persona:
         """Return who answers in a new call."""
         ...
@@ -200,7 +196,8 @@ class LiveCalls:
 
     def running(self, session_id: str) -> LivePeer | None:
         """Return the WebRTC session with that id while it goes on."""
-        peer = self._emulator.running(session_id)
+        call = self._emulator.calls.get(session_id)
+        peer = None if call is None or call.ended else call.peer
         return peer if isinstance(peer, LivePeer) and not peer.finished else None
 
     def hang_up(self, session_id: str) -> None:

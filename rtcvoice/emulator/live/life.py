@@ -155,8 +155,12 @@ class Life:
             if at_once:
                 self._hub.outbox.put(Close(leaves))
             return
+        began = self.state is not LiveState.WAITING
         self._mind.speaker.stop()
         self._go(LiveState.CLOSED)
+        if not began:  # nobody ever came: there is nothing to tell, and nobody to tell it
+            self._leave(leaves, 0.0)
+            return
         self._hub.outbox.send(
             "session.closed",
             client_event=client_event,
