@@ -18,6 +18,7 @@ from rich.console import Console
 
 from rtcvoice import (
     CallStats,
+    Delegation,
     DeviceChange,
     DeviceChanged,
     EventsDropped,
@@ -360,6 +361,15 @@ def test_clean_keeps_every_language() -> None:
             "connected again after 3.2 s",
         ),
         (Reconnected(gap=0.0, replayed=7, dropped=0, renewed=True), ""),
+        (
+            Delegation(id="d", target="responses", transcript="", at=0.0),
+            "the voice hands work to the text model behind it",
+        ),
+        (
+            events.live.SessionPaused(),
+            "the model pauses, which costs less; speech wakes it",
+        ),
+        (events.live.SessionResumed(), "the model listens again"),
         (added("a"), ""),
     ],
 )

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rtcvoice import (
+    Delegation,
     DeviceChange,
     DeviceChanged,
     EventsDropped,
@@ -34,6 +35,18 @@ _STAGES = {
 }
 """The stages of connecting, as a user knows them."""
 
+_OWNERS = {
+    "client": "this program",
+    "decisions": "the classifier",
+    "responses": "the text model behind it",
+}
+
+_LIVE = {
+    "SessionPaused": "the model pauses, which costs less; speech wakes it",
+    "SessionResumed": "the model listens again",
+}
+"""Events of GPT-Live by their names: few calls load its classes."""
+
 LONGEST = 400
 """Characters of a server's complaint that are shown."""
 
@@ -55,7 +68,9 @@ def notice_of(event: Any) -> str:
             return f"the connection is lost, connecting again: {event.reason[:LONGEST]}"
         case Reconnected(renewed=False):
             return f"connected again after {event.gap:.1f} s"
-    return ""
+        case Delegation():
+            return f"the voice hands work to {_OWNERS.get(event.target, 'somebody')}"
+    return _LIVE.get(type(event).__name__, "")
 
 
 def connected_line(timings: Mapping[str, float]) -> str:

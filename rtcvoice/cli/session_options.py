@@ -15,13 +15,17 @@ __all__ = [
     "add_assistant",
     "add_hearing",
     "add_limits",
+    "add_live",
     "add_push_to_talk",
     "add_tools",
     "add_turns",
     "session_from",
 ]
 
-_SAME_NAME = ("model", "voice", "instructions", "api_key", "connect_timeout", "record", "telemetry")
+_SAME_NAME = (
+    *("model", "voice", "instructions", "api_key", "connect_timeout", "record", "telemetry"),
+    *("backend", "standby"),
+)
 """Options that `connect` knows by the same name."""
 
 MOST_BYTES = 64 << 10
@@ -89,6 +93,22 @@ def add_tools(group: Any) -> None:
         "--tools",
         metavar="FILE|demo",
         help="let it call the functions in a Python file; demo: weather, add, remember",
+    )
+
+
+def add_live(group: Any) -> None:
+    """Add what only GPT-Live has."""
+    group.add_argument(
+        "--backend",
+        type=words,
+        metavar="MODEL",
+        help="with gpt-live-...: the text model that calls the functions",
+    )
+    group.add_argument(
+        "--standby",
+        type=_whole_seconds,
+        metavar="SECONDS",
+        help="with gpt-live-...: pause after so long a silence, until somebody speaks",
     )
 
 
@@ -164,6 +184,13 @@ def _speed(text: str) -> float:
 
 def _seconds_or_0(text: str) -> float:
     return 0.0 if text.strip() in ("0", "0.0") else seconds(text)
+
+
+def _whole_seconds(text: str) -> int:
+    try:
+        return _count(text)
+    except argparse.ArgumentTypeError as exc:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of seconds") from exc
 
 
 def _count(text: str) -> int:

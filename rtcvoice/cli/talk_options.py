@@ -12,6 +12,7 @@ from rtcvoice.cli.session_options import (
     add_assistant,
     add_hearing,
     add_limits,
+    add_live,
     add_tools,
     add_turns,
 )
@@ -48,6 +49,7 @@ def add_talk(parser: argparse.ArgumentParser) -> None:
     add_hearing(session)
     add_turns(session)
     add_tools(session)
+    add_live(session)
     add_limits(session)
     add_where(parser)
     add_shown(parser)

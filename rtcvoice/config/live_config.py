@@ -55,13 +55,13 @@ MOST_MESSAGES = 128
 NO_TOKENS = "GPT-Live has no ephemeral tokens: use SessionUrl(...) of a token server"
 
 _INSTEAD = {
+    "output_modalities": "it always speaks; for text alone use a Realtime model",
     "turn_detection": "the model listens while it speaks and decides by itself when to answer",
     "transcription": "both sides are transcribed, always",
     "noise_reduction": "the microphone's own processing stays; see Microphone(...)",
     "speed": "ask for a pace in instructions=",
     "max_output_tokens": "for the text model behind it: backend={'model': ...,"
     " 'max_output_tokens': ...}",
-    "output_modalities": "it always speaks; for text alone use a Realtime model",
 }
 """Options that only the Realtime API has, and what takes their place."""
 
