@@ -17,7 +17,7 @@ from live_client import KEY, LiveClient, live_call
 from rtcvoice.emulator import Emulator, Faults, HttpFault, LiveOptions
 from rtcvoice.emulator.voice import PromptVoice
 
-QUICKLY = LiveOptions(close_delay=0.05, leaves_after=0.1)
+QUICKLY = LiveOptions(close_delay=0.05, leaves_after=0.1, hearing_delay=0.1)
 
 
 async def test_a_call_from_the_offer_to_the_end():

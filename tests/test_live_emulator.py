@@ -653,3 +653,25 @@ def test_switches_from_the_command_line():
     for wrong in ("yields", "yeilds=no", "hearing_delay=x", "large_events=[", "pause_clock=walks"):
         with pytest.raises(ConfigError, match="--gpt-live"):
             parse_live([wrong])
+
+
+def test_the_faults_of_the_other_dialect_strike_here_too():
+    script = [Turn(hears="one two", says="reply-1"), Turn(hears="three four", says="reply-2")]
+
+    def said(**faults):
+        driver = LiveDriver(script=script, faults=SessionFaults(**faults))
+        driver.say(1.0, 3.0)
+        return driver
+
+    assert said(reply_lost=True).text() == ""
+    assert said(reply_delay=60.0).text() == ""
+    assert said(reply_stalls_after=2).text() == "This is"
+    unheard = said(transcription_fails=True)
+    assert unheard.text("input") == ""
+    assert unheard.text() != ""
+    left_out = said(leave_out=("session.input_transcript.delta",))
+    assert left_out.text("input") == ""
+    failed = said(reply_error="server_error").events(kind="error")
+    assert failed[0]["error"]["code"] == "server_error"
+    with pytest.raises(ConfigError, match="no event is called"):
+        SessionFaults(leave_out=("session.input_transcript.detla",))

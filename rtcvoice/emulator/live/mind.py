@@ -194,8 +194,11 @@ class Mind:
             self.wants_pause = self.wants_pause or plan.pauses
 
         after = self._hub.clock_ms + round(plan.delay * 1000)
+        text, speech = say.text, say.speech
+        if plan.stalls_after is not None:  # it breaks off, and nobody says why
+            text, speech = " ".join(text.split()[: plan.stalls_after]), None
         self.speaker.say(
-            Utterance(say.text, say.speech, yields=plan.yields, not_before_ms=after, on_end=ended)
+            Utterance(text, speech, yields=plan.yields, not_before_ms=after, on_end=ended)
         )
 
     def _say(self, text: str) -> None:
