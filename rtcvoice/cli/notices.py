@@ -12,6 +12,7 @@ from rtcvoice import (
     EventsDropped,
     LimitNear,
     LimitReached,
+    McpServerFailed,
     Reconnected,
     Reconnecting,
     events,
@@ -64,6 +65,8 @@ def notice_of(event: Any) -> str:
             return f"{event.share:.0%} of the limit on {event.limit} is used"
         case LimitReached():
             return f"{event}; what is being said is finished first"
+        case McpServerFailed():
+            return f"the MCP server {event.server or 'of this call'}: {event.message[:LONGEST]}"
         case Reconnecting(attempt=1):
             return f"the connection is lost, connecting again: {event.reason[:LONGEST]}"
         case Reconnected(renewed=False):

@@ -23,6 +23,11 @@ LONGEST = 200
 
 def tool_line(event: ToolEvent) -> str:
     """Return one line that tells what happened, such as `add(a=2, b=3)` or `add gave 5`."""
+    place = f"{event.server}: " if not isinstance(event, ToolProgress) and event.server else ""
+    return f"{place}{_told(event)}"
+
+
+def _told(event: ToolEvent) -> str:
     match event:
         case ToolStarted():
             return f"{event.name}({_arguments(event.arguments)})"

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from rtcvoice import events
+from rtcvoice.errors import RtcVoiceError
 
-from .asking.confirmations import new_id
+from .asking.confirmations import Confirmations, new_id
 from .asking.requesting import Requester
 from .asking.session_commands import SessionCommands
+from .ending import HANDLER_GRACE, close_each, end_each
 from .listening.dispatcher import Dispatcher
-from .listening.guards import Guards
+from .listening.guards import Guard, Guards
 from .state.conversation import ConversationState
 from .state.sequencer import CalledFunction
+from .state.taken_over import TakenOver
+from .tools.hosted import GiveVerdict, HostedCalls
 from .tools.runner import ToolRunner
+from .tools.toolset import ToolSet
 
 __all__ = ["ConversationOfTools"]
 
@@ -31,6 +37,7 @@ class ConversationOfTools:
     state: ConversationState
     dispatcher: Dispatcher
     tools: ToolRunner
+    hosted: HostedCalls
     guards: Guards
     commands: SessionCommands
     requests: Requester
@@ -40,6 +47,43 @@ class ConversationOfTools:
     """Told of finished function calls, if `want_calls` says so."""
     _idle_askers: set[str]
     _proceed: Callable[[], None]
+    _clock: Callable[[], float]
+    _confirmations: Confirmations
+    _session: TakenOver
+
+    def _join(self, tools: ToolSet | None, guards: Sequence[Guard]) -> None:
+        """Join the user's code to the conversation."""
+        publish = self.dispatcher.publish
+        self.tools = ToolRunner(tools or ToolSet(), self, publish, clock=self._clock)
+        self.hosted = HostedCalls(self.tools, self.await_verdict, publish, clock=self._clock)
+        self.guards = Guards(guards, self, publish)
+
+    def _publish(self, event: Any) -> None:
+        """Tell the user, and what of the user's watches, of an event of the server's."""
+        self.guards.feed(event)
+        self.dispatcher.publish(event)
+        self.hosted.feed(event)
+
+    def _end_users_code(self) -> None:
+        end_each(self.tools.end, self.hosted.end, self.guards.end)
+
+    async def _close_users_code(self) -> None:
+        await close_each(
+            self.dispatcher.aclose(timeout=HANDLER_GRACE),
+            self.tools.aclose(timeout=HANDLER_GRACE),
+            self.hosted.aclose(timeout=HANDLER_GRACE),
+            self.guards.aclose(timeout=HANDLER_GRACE),
+        )
+
+    @property
+    def function_names(self) -> set[str]:
+        """The functions that the session knows, as far as the server tells."""
+        raise NotImplementedError
+
+    @property
+    def message_limit(self) -> int:
+        """The largest message in bytes that the server takes."""
+        raise NotImplementedError
 
     @property
     def now(self) -> float:
@@ -82,6 +126,40 @@ class ConversationOfTools:
         part = events.ContentPart(type="input_text", text=text)
         message = events.Message(id=new_id(), role="system", content=[part])
         await (self.requests.send([message]) if answer else self.requests.put([message]))
+
+    def await_verdict(self, response_id: str) -> GiveVerdict:
+        """Keep an answer open whose response asks whether a hosted MCP server may be called.
+
+        Returns what sends the verdict. The service then goes on by itself; should it not, it is
+        asked to. A verdict on what another session asked is not sent; that answer was asked for
+        again when the session was lost.
+        """
+        item_id, session = new_id(), self._session
+        sequencer = self.state.sequencer
+        request = sequencer.follow_ups.after_verdict(response_id, item_id)
+        sequencer.add(request)
+
+        async def give(request_id: str, approve: bool, reason: str) -> None:
+            while sequencer.responding and self._session is session:  # noqa: ASYNC110
+                await asyncio.sleep(LOOK)
+            if self._session is not session or self._confirmations.paused:
+                return
+            verdict = events.McpApprovalResponse(
+                id=item_id,
+                approval_request_id=request_id,
+                approve=approve,
+                reason=reason or None,
+            )
+            self.state.expect_answer(self.now)
+            try:
+                await self.requests.put([verdict])
+            except RtcVoiceError:
+                sequencer.withdraw(request)
+                raise
+            finally:
+                self._proceed()
+
+        return give
 
     async def stop(self) -> None:
         """Interrupt the answer, and let nothing follow it of itself."""

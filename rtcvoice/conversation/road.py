@@ -34,9 +34,9 @@ from .asking.reply import Reply
 from .asking.requesting import Requester
 from .asking.session_commands import SessionCommands
 from .asking.under_way import UnderWay
-from .ending import HANDLER_GRACE, close_each, end_each
+from .ending import close_each, end_each
 from .listening.dispatcher import Dispatcher
-from .listening.guards import Guard, Guards
+from .listening.guards import Guard
 from .listening.turn_stream import TurnStreams
 from .of_tools import ConversationOfTools
 from .ports import AudioOutput, NotSending, Sender
@@ -46,7 +46,6 @@ from .state.missed import NEWS_TIMEOUT
 from .state.sequencer import CalledFunction
 from .state.session_updates import SessionUpdates
 from .state.taken_over import TakenOver
-from .tools.runner import ToolRunner
 from .tools.toolset import ToolSet
 from .view import ConversationView
 
@@ -101,8 +100,7 @@ class CallConversation(ConversationView, ConversationOfTools):
         )
         parts = (self.state, self._confirmations, self._replies)
         self.commands = SessionCommands(*parts, send=self.send, clock=clock)
-        self.tools = ToolRunner(tools or ToolSet(), self, self.dispatcher.publish, clock=clock)
-        self.guards = Guards(guards, self, self.dispatcher.publish)
+        self._join(tools, guards)
         self.accounts = Accounts(
             output,
             publish=self.dispatcher.publish,
@@ -158,6 +156,7 @@ class CallConversation(ConversationView, ConversationOfTools):
         for ended in leaving.end_all(self.state, self._output, now, self._take, self._replies):
             self.accounts.feed(ended)
             self.dispatcher.publish(ended)
+        self.hosted.leave()
         self.accounts.left()
         self._proceed()
 
@@ -205,8 +204,7 @@ class CallConversation(ConversationView, ConversationOfTools):
             hidden = self.feed(event)
             self.accounts.feed(event, round_trip=self._sender.round_trip)
             if not hidden:
-                self.guards.feed(event)
-                self.dispatcher.publish(event)
+                self._publish(event)
             self.accounts.check()
         except Exception as exc:
             log_error(logger, exc, "x handling an event failed")
@@ -277,8 +275,7 @@ class CallConversation(ConversationView, ConversationOfTools):
         if self._timer is not None:
             self._timer.cancel()
         end_each(
-            self.tools.end,
-            self.guards.end,
+            self._end_users_code,
             self.accounts.end,
             lambda: self._confirmations.end(reason),
             lambda: self.state.turns.end(self._clock()),
@@ -291,9 +288,7 @@ class CallConversation(ConversationView, ConversationOfTools):
     async def aclose(self) -> None:
         """Wait for handlers and tools to stop, for a short time each."""
         await close_each(
-            self.dispatcher.aclose(timeout=HANDLER_GRACE),
-            self.tools.aclose(timeout=HANDLER_GRACE),
-            self.guards.aclose(timeout=HANDLER_GRACE),
+            self._close_users_code(),
             self._replies.aclose(),
             self.accounts.aclose(),
         )

@@ -33,6 +33,7 @@ __all__ = [
     "LimitNear",
     "LimitReached",
     "LocalEvent",
+    "McpServerFailed",
     "Reconnected",
     "Reconnecting",
     "ResumedAfterNoise",
@@ -228,6 +229,8 @@ class ToolFailure(enum.StrEnum):
     """The result cannot be written as JSON."""
     TOO_LARGE = "too_large"
     """The result is larger than the limit."""
+    MCP_SERVER = "mcp_server"
+    """The MCP server that has it could not be reached, or broke the protocol."""
 
 
 @public
@@ -238,6 +241,8 @@ class ToolStarted(LocalEvent, tag="rtcvoice.tool_started"):
     call_id: str
     item_id: str
     arguments: Mapping[str, Any]
+    server: str = ""
+    """The label of the hosted MCP server that runs it; empty for your own functions."""
 
 
 @public
@@ -259,6 +264,7 @@ class ToolFinished(LocalEvent, tag="rtcvoice.tool_finished"):
     item_id: str
     output: str
     seconds: float
+    server: str = ""
 
 
 @public
@@ -277,15 +283,31 @@ class ToolFailed(LocalEvent, tag="rtcvoice.tool_failed"):
     failure: ToolFailure
     message: str
     exception: BaseException | None = None
+    server: str = ""
 
 
 @public
 class ToolCancelled(LocalEvent, tag="rtcvoice.tool_cancelled"):
-    """The call ended while a tool was running, or waiting to; nobody gets its result."""
+    """The call ended while a tool was running, or waiting to; nobody gets its result.
+
+    At a hosted MCP server also: the answer that it ran for was cut off.
+    """
 
     name: str
     call_id: str
     item_id: str
+    server: str = ""
+
+
+@public
+class McpServerFailed(LocalEvent, tag="rtcvoice.mcp_server_failed"):
+    """An MCP server is of no use now; `message` says why. The call goes on without its tools.
+
+    `server`: its label; empty where the service does not say which it is.
+    """
+
+    server: str
+    message: str
 
 
 # -- guards ---------------------------------------------------------------------------------------
@@ -334,6 +356,7 @@ KnownLocalEvent: TypeAlias = (
     | HandlerError
     | LimitNear
     | LimitReached
+    | McpServerFailed
     | Reconnected
     | Reconnecting
     | ResumedAfterNoise

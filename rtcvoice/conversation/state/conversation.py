@@ -238,6 +238,10 @@ class ConversationState:
             for i, inside in self.sequencer.in_progress.items()
         )
 
+    def expect_answer(self, now: float) -> None:
+        """Say that the server is about to answer by itself."""
+        self._expected_since = now
+
     def was_heard(self, response_id: str) -> bool:
         """Whether anything of a response was heard, or read where it is written; or it was stopped.
 

@@ -63,6 +63,21 @@ class FollowUps:
             changed=self.changed,
         )
 
+    def after_verdict(self, response_id: str, item_id: str) -> Request:
+        """Return the request to go on once a verdict is in, which `item_id` will be.
+
+        A response asked for the verdict. A service that goes on by itself answers this request.
+        """
+        return Request(
+            tag=self._new_id(),
+            params=self._params(response_id),
+            items=frozenset({item_id}),
+            after_items=True,
+            shared=True,
+            follows=response_id,
+            changed=self.changed,
+        )
+
     def _rounds_of(self, response_id: str) -> int:
         """Return the rounds that led to a response; 0 for one that follows up none."""
         return self._rounds.get(response_id, 0)

@@ -105,6 +105,14 @@ class Request:
             event_id=self.event_id, response=msgspec.structs.replace(params, metadata=metadata)
         )
 
+    def leave(self) -> None:
+        """Wait for no verdict any more on what a hosted MCP server was to do: its session is gone.
+
+        The next one is asked to answer, and asks again.
+        """
+        if self.after_items and self.follows:
+            self.after_items, self.items = False, frozenset()
+
     def become(self, state: RequestState) -> None:
         """Change the state and call `changed`."""
         self.state = REQUEST.change(self.state, state, f"request {self.tag}")

@@ -214,16 +214,15 @@ class Sequencer:
         self._covered = [request for request in self._covered if request.response_id]
 
     def leave(self) -> None:
-        """Let everything wait again that was asked for and has not begun; the session is gone.
-
-        What is in progress must have been ended before.
-        """
+        """Let wait again what has not begun: the session is gone, and what it made was ended."""
         for request in reversed(list(self._sent.values())):
             self._wait_again(request)
         if (untracked := self._untracked) is not None:
             self._untracked = None
             tag = untracked.event_id or self._new_id()
             self._queue.insert(0, Request(tag=tag, params=untracked.response))
+        for request in self._queue:
+            request.leave()
         self._untracked_out_of_band, self._hold_until = 0, 0.0
 
     def _wait_again(self, request: Request) -> None:

@@ -55,6 +55,8 @@ class ToolCall:
     name: str
     arguments: Mapping[str, Any]
     call_id: str
+    server: str = ""
+    """The label of the hosted MCP server that is to run it; empty for your own functions."""
 
 
 Approval = Callable[[ToolCall], bool | str | Awaitable[bool | str]]

@@ -116,7 +116,7 @@ class ToolRunner:
         self._threads = DaemonThreads(THREADS)
         self._processes = Processes()
         self._calls: dict[asyncio.Task[None], CalledFunction] = {}
-        self._later = Later(conversation, publish, self._spawn)
+        self._later = Later(conversation, publish, self.spawn)
         self._jobs: set[asyncio.Future[Any]] = set()
         self._ended = False
 
@@ -151,7 +151,7 @@ class ToolRunner:
         if len(self._calls) >= WAITING:
             self._fail(call, Failed(ToolFailure.BUSY, f"{WAITING} calls are waiting already"))
             return
-        task = self._spawn(self._serve(call), f"rtcvoice tool {_name_of(call)}")
+        task = self.spawn(self._serve(call), f"rtcvoice tool {_name_of(call)}")
         self._calls[task] = call
         task.add_done_callback(lambda done: self._calls.pop(done, None))
 
@@ -279,7 +279,7 @@ class ToolRunner:
             return
         asked = ToolCall(name=tool.name, arguments=named, call_id=call.call_id)
         try:
-            verdict = await self._verdict(tool.approve, asked)
+            verdict = await self.verdict(tool.approve, asked)
         except Exception as exc:
             raise Failed(ToolFailure.REFUSED, "the approval of this call failed", exc) from exc
         if isinstance(verdict, str):
@@ -287,7 +287,8 @@ class ToolRunner:
         if verdict is not True:
             raise Failed(ToolFailure.REFUSED, "not approved")
 
-    async def _verdict(self, hook: Approval, asked: ToolCall) -> Any:
+    async def verdict(self, hook: Approval, asked: ToolCall) -> Any:
+        """Ask a hook, as long as that takes; raises what it raises."""
         if inspect.iscoroutinefunction(hook):
             return await self._await(hook(asked), None)
         work = partial(hook, asked)
@@ -330,7 +331,7 @@ class ToolRunner:
         return await self._wait(job, tool.timeout)
 
     async def _await(self, awaitable: Awaitable[Any], timeout: float | None) -> Any:
-        return await self._wait(self._spawn(contained(awaitable), "rtcvoice tool"), timeout)
+        return await self._wait(self.spawn(contained(awaitable), "rtcvoice tool"), timeout)
 
     async def _wait(self, job: asyncio.Future[Any], timeout: float | None) -> Any:
         """Return a job's result; raises LateError after `timeout` s, with the job cancelled.
@@ -356,7 +357,8 @@ class ToolRunner:
         if not job.cancelled():
             job.exception()  # seen: what comes after its time is dropped
 
-    def _spawn(self, coroutine: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
+    def spawn(self, coroutine: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
+        """Start a task in the user's context."""
         return asyncio.create_task(coroutine, name=name, context=self._context_of_call())
 
     def _context_of_call(self) -> contextvars.Context:

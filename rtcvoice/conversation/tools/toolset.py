@@ -38,8 +38,9 @@ MOST_TOOLS = 128
 class ToolSet:
     """The tools of a call: functions, and definitions (dicts) of what is handled elsewhere.
 
-    A dict is sent as it is, such as `{"type": "mcp", ...}`; calls of a function that is defined
-    by a dict are left to you, as events.
+    A dict is sent as it is; calls of a function that is defined by a dict are left to you, as
+    events. `{"type": "mcp", ...}` is a hosted MCP server, whose tools the service runs: `approve`
+    is asked where the service wants an approval, and without it such a call is declined.
 
     timeout: seconds that a call may take, unless the tool says otherwise (30). A function that is
         late is cancelled; in a thread it runs on, and what it returns is dropped.
@@ -70,6 +71,8 @@ class ToolSet:
         check_number("output_limit", output_limit, least=100, most=LARGEST_OUTPUT)
         self.concurrency = concurrency
         self.output_limit = output_limit
+        self.approve = approve
+        """Asked before each call, also before those at hosted MCP servers that want an approval."""
         self._tools: dict[str, Tool] = {}
         self._foreign: list[dict[str, Any]] = []
         for each in _listed(tools):
@@ -98,6 +101,12 @@ class ToolSet:
     def definitions(self) -> list[dict[str, Any]]:
         """What the session is told: the value of its `tools`."""
         return [*(each.definition for each in self), *self._foreign]
+
+    @property
+    def hosted_labels(self) -> set[str]:
+        """The labels of the hosted MCP servers."""
+        labels = (each.get("server_label") for each in self._foreign if each["type"] == "mcp")
+        return {label for label in labels if isinstance(label, str)}
 
     def get(self, name: str) -> Tool | None:
         """Return the tool of that name, None when there is none here."""

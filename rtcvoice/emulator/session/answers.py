@@ -16,11 +16,17 @@ from rtcvoice.emulator.session.clips import Voice
 from rtcvoice.emulator.session.conversation import Entry
 from rtcvoice.emulator.session.faults import SessionFaults
 from rtcvoice.emulator.session.function_calls import CallWriter
+from rtcvoice.emulator.session.hosted_calls import (
+    ApprovalWriter,
+    HostedCallWriter,
+    needs_approval,
+)
+from rtcvoice.emulator.session.hosted_tools import HostedTools
 from rtcvoice.emulator.session.items import Item, Tokens, create, text_of, text_tokens
 from rtcvoice.emulator.session.messages import MessageWriter
 from rtcvoice.emulator.session.output_items import OutputItem
 from rtcvoice.emulator.session.persona import Context, Persona
-from rtcvoice.emulator.session.plan import Call, Failure, Plan, Say
+from rtcvoice.emulator.session.plan import Call, Failure, HostedCall, Output, Plan, Say
 from rtcvoice.emulator.session.responses import Listener, Response, ResponseOptions
 from rtcvoice.emulator.session.schema import RequestError, invalid
 from rtcvoice.emulator.session.settings import Settings, has_phases
@@ -39,6 +45,7 @@ class Answers:
         voice: Voice,
         faults: SessionFaults,
         listener: Listener,
+        hosted: HostedTools,
     ) -> None:
         self.default: Response | None = None
         """The response in progress in the default conversation."""
@@ -47,6 +54,7 @@ class Answers:
         self._voice = voice
         self._faults = faults
         self._listener = listener
+        self._hosted = hosted
         self._active: dict[str, Response] = {}
         self._answered: str | None = None  # id of the newest user item that got an answer
 
@@ -60,9 +68,16 @@ class Answers:
             )
 
     def create(
-        self, settings: Settings, request: dict[str, Any], *, user_silent: bool = False
+        self,
+        settings: Settings,
+        request: dict[str, Any],
+        *,
+        user_silent: bool = False,
+        planned: Plan | None = None,
     ) -> Response | None:
         """Begin a response; `request` is the checked `response` of a `response.create`, or {}.
+
+        `planned`: what it is to be, where the persona has said so before.
 
         Return None if it is to be lost. Raises RequestError if the conversation is busy, the input
         names an unknown item, or the persona refuses; then nothing was sent.
@@ -74,7 +89,7 @@ class Answers:
         instructions: str = {**settings, **request}["instructions"]
         prompt = sum((e.tokens for e in entries), Tokens(text_tokens(instructions)))
         context = self._context(entries, settings, request, user_silent=user_silent)
-        plan = self._plan(context, sum(prompt))
+        plan = self._plan(context, sum(prompt), planned)
         if plan.refused is not None:
             raise RequestError(plan.refused, Failure(plan.refused).words)
         if plan.lost:
@@ -84,18 +99,19 @@ class Answers:
         if response.in_conversation:
             self.default = response
         writers = self._writers(response, plan, context, settings)
-        mixed = len({type(writer) for writer in writers}) > 1
+        hosted = any(isinstance(writer, ApprovalWriter | HostedCallWriter) for writer in writers)
+        mixed = len({type(writer) for writer in writers}) > 1 and not hosted
         response.begin(writers, plan, interleaved=mixed and has_phases(settings))
         return response
 
-    def _plan(self, context: Context, tokens: int) -> Plan:
+    def _plan(self, context: Context, tokens: int, planned: Plan | None) -> Plan:
         """Return what the persona plans; it is not asked where the faults leave it no choice."""
         faults = self._faults
         if faults.reply_lost:
             return Plan(lost=True)
         if (refusal := self._shared.budget.refusal(tokens, self._shared.agenda.now)) is not None:
             return Plan(failure=refusal)
-        plan = self._persona.respond(context)
+        plan = planned or self._persona.respond(context)
         if not context.out_of_band:
             self._answered = context.user_id
         failure, stalls_after = plan.failure, plan.stalls_after
@@ -111,16 +127,22 @@ class Answers:
     ) -> list[OutputItem]:
         calling = any(isinstance(output, Call) for output in plan.outputs)
         phase = "commentary" if calling else "final_answer" if context.results else None
-        return [
-            CallWriter(response, output)
-            if isinstance(output, Call)
-            else MessageWriter(
-                response,
-                self._voiced(output, response),
-                phase if has_phases(settings) else None,
-            )
-            for output in plan.outputs
-        ]
+        writers: list[OutputItem] = []
+        for number, output in enumerate(plan.outputs):
+            if isinstance(output, HostedCall) and needs_approval(settings, output):
+                question = ApprovalWriter(response, output)
+                self._hosted.ask(question.id, plan.outputs[number:])
+                return [*writers, question]
+            writers.append(self._writer(response, output, phase if has_phases(settings) else None))
+        return writers
+
+    def _writer(self, response: Response, output: Output, phase: str | None) -> OutputItem:
+        match output:
+            case Call():
+                return CallWriter(response, output)
+            case HostedCall():
+                return HostedCallWriter(response, output)
+        return MessageWriter(response, self._voiced(output, response), phase)
 
     def _voiced(self, say: Say, response: Response) -> Say:
         if say.speech is not None or response.modality != "audio":

@@ -60,6 +60,8 @@ class SessionFaults(Options):
     """A token budget: responses beyond it fail with `rate_limit_exceeded` until it has refilled."""
     transcription_fails: bool = False
     """Every transcription of the user's speech fails."""
+    mcp_tools_fail: bool = False
+    """Hosted MCP servers do not tell their tools."""
     unknown_events: bool = False
     """Between the events come some of types that no client knows."""
     unknown_fields: bool = False

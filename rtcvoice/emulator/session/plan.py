@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from rtcvoice.emulator.session.checking import Options
 from rtcvoice.emulator.session.clips import Speech
 
-__all__ = ["Call", "Failure", "Output", "Plan", "Say"]
+__all__ = ["Call", "Failure", "HostedCall", "Output", "Plan", "Say"]
 
 _MESSAGES = {
     "server_error": "The server had an error while processing your request. Sorry about that!",
@@ -37,7 +37,22 @@ class Call:
     arguments: str = "{}"
 
 
-Output: TypeAlias = Say | Call
+@dataclass(frozen=True)
+class HostedCall:
+    """A call that the service makes itself, at a hosted MCP server, with what comes of it."""
+
+    server: str
+    """The server's label in the session's tools."""
+    tool: str
+    arguments: str = "{}"
+    gives: str = ""
+    fails: str = ""
+    """What the tool says went wrong; empty where it gives its result."""
+    approval_request_id: str | None = None
+    """The question that was answered with yes, where one was asked."""
+
+
+Output: TypeAlias = Say | Call | HostedCall
 """One output item of a response."""
 
 

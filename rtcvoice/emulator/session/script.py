@@ -19,7 +19,7 @@ from rtcvoice.emulator.session.assistant import Assistant, telling
 from rtcvoice.emulator.session.clips import Clip, Voice, join
 from rtcvoice.emulator.session.outputs import RATE_HZ, Pcm
 from rtcvoice.emulator.session.persona import Context, Hearing, Result
-from rtcvoice.emulator.session.plan import Output, Plan, Say
+from rtcvoice.emulator.session.plan import HostedCall, Output, Plan, Say
 from rtcvoice.emulator.session.recognition import LIKELY, likeness, speech_seconds
 from rtcvoice.emulator.session.transcript_order import TranscriptOrder
 from rtcvoice.emulator.session.turn import Turn
@@ -67,6 +67,19 @@ class Scripted:
     def within(self) -> bool:
         """Whether the turn that goes on is one of the script."""
         return 0 <= self._position < len(self._turns)
+
+    @property
+    def hosted_tools(self) -> dict[str, list[str]]:
+        """The tools of hosted MCP servers that the script calls, by the server's label."""
+        found: dict[str, list[str]] = {}
+        for turn in self._turns:
+            each: Turn | None = turn
+            while each is not None:
+                for call in each.hosted_calls():
+                    names = found.setdefault(call.server, [])
+                    names += [call.tool] if call.tool not in names else []
+                each = each.then
+        return found
 
     def _turn(self) -> Turn:
         return self._turns[self._position] if self._position < len(self._turns) else Turn()
@@ -136,6 +149,7 @@ class Scripted:
         outputs: tuple[Output, ...] = (
             *self._spoken(turn, context.results),
             *turn.functions(),
+            *self._hosted(turn),
         )
         silent = (turn.lost, turn.refused, turn.failure, turn.stalls_after) != (
             False,
@@ -162,6 +176,15 @@ class Scripted:
             pauses=turn.pauses,
             stage=turn,
         )
+
+    def _hosted(self, turn: Turn) -> list[HostedCall | Say]:
+        """Return the calls at hosted MCP servers, and what is said of them in the same response."""
+        calls = turn.hosted_calls()
+        if not calls:
+            return []
+        results = [Result(call.tool, call.fails or call.gives) for call in calls]
+        then = turn.then or Turn(says=telling(results))
+        return [*calls, *self._spoken(then, results), *self._hosted(then)]
 
     def _worked(self, turn: Turn, context: Context) -> Plan | None:
         if turn.then is None or not turn.delegates or turn.functions():

@@ -31,6 +31,7 @@ from rtcvoice.emulator.session.clips import Voice
 from rtcvoice.emulator.session.conversation import Conversation, Entry
 from rtcvoice.emulator.session.delta_buffer import DeltaBuffer
 from rtcvoice.emulator.session.faults import SessionFaults
+from rtcvoice.emulator.session.hosted_tools import HostedTools
 from rtcvoice.emulator.session.ids import Ids, session_id
 from rtcvoice.emulator.session.item_commands import ItemCommands
 from rtcvoice.emulator.session.noise import Noise
@@ -46,6 +47,7 @@ from rtcvoice.emulator.session.outputs import (
     StopAudio,
 )
 from rtcvoice.emulator.session.persona import Hearing, Persona
+from rtcvoice.emulator.session.plan import Plan
 from rtcvoice.emulator.session.responses import Response
 from rtcvoice.emulator.session.schema import RequestError, invalid
 from rtcvoice.emulator.session.settings import Settings, public, update
@@ -127,7 +129,9 @@ class Session:
             pace=pace or (AT_ONCE if instant else Pace()),
         )
         self._turns = Turns(self._shared, settings["audio"]["input"]["turn_detection"], self)
-        self._answers = Answers(self._shared, self._persona, voice, faults, self)
+        tools_of = getattr(self._persona, "hosted_tools", {})
+        self._hosted = HostedTools(self._shared, tools_of, fails=faults.mcp_tools_fail)
+        self._answers = Answers(self._shared, self._persona, voice, faults, self, self._hosted)
         self._items = ItemCommands(self._shared)
         self._transcriber = Transcriber(
             self._shared,
@@ -138,7 +142,7 @@ class Session:
         self._agenda.after(duration, self._expire)
         self._handlers: dict[str, Callable[[Event], None]] = {
             "session.update": self._session_update,
-            "conversation.item.create": self._items.create,
+            "conversation.item.create": self._item_create,
             "conversation.item.retrieve": self._items.retrieve,
             "conversation.item.delete": self._items.delete,
             "conversation.item.truncate": self._items.truncate,
@@ -176,6 +180,7 @@ class Session:
         self._outbox.listening = True
         if not sideband:
             self._outbox.send("session.created", session=self.session_object())
+            self._hosted.configure(self._settings)
 
     def receive_text(self, text: str, now: float) -> None:
         """Take one client event. Whatever it is, the answer is events, never an exception."""
@@ -263,6 +268,8 @@ class Session:
         self._transcriber.response_ended()
         if response.expires:
             self._expire()
+        elif self._go_on_after_verdict():
+            pass
         elif self._answer_owed:
             self._answer_owed = False
             self._answer_unasked()
@@ -303,6 +310,22 @@ class Session:
         self._settings = changed
         self._turns.configure(self._settings["audio"]["input"]["turn_detection"])
         self._outbox.send("session.updated", session=self.session_object())
+        self._hosted.configure(self._settings)
+
+    def _item_create(self, event: Event) -> None:
+        verdict = event["item"]["type"] == "mcp_approval_response"
+        if verdict:
+            self._hosted.check(event["item"])
+        self._items.create(event)
+        if verdict:
+            self._hosted.decide(event["item"])
+            self._go_on_after_verdict()
+
+    def _go_on_after_verdict(self) -> bool:
+        """Go on with a call at a hosted MCP server that was decided on; return whether one was."""
+        if self._answers.default is not None:
+            return False
+        return self._hosted.take(lambda plan: self._answer_unasked(planned=plan))
 
     def _input_append(self, event: Event) -> None:
         if not self._on_socket:
@@ -330,15 +353,23 @@ class Session:
 
     # ---- shared by several of them
 
-    def _answer(self, request: dict[str, Any], *, user_silent: bool = False) -> None:
-        response = self._answers.create(self._settings, request, user_silent=user_silent)
+    def _answer(
+        self,
+        request: dict[str, Any],
+        *,
+        user_silent: bool = False,
+        planned: Plan | None = None,
+    ) -> None:
+        response = self._answers.create(
+            self._settings, request, user_silent=user_silent, planned=planned
+        )
         if response is not None and response.in_conversation:
             self._turns.stay_awake()
 
-    def _answer_unasked(self, *, user_silent: bool = False) -> None:
-        """Answer a spoken turn; there is no client's event to refuse."""
+    def _answer_unasked(self, *, user_silent: bool = False, planned: Plan | None = None) -> None:
+        """Answer a spoken turn, or a verdict; there is no client's event to refuse."""
         try:
-            self._answer({}, user_silent=user_silent)
+            self._answer({}, user_silent=user_silent, planned=planned)
         except RequestError as exc:
             self._send_error(exc, None)
 

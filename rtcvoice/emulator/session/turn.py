@@ -18,7 +18,8 @@ from types import MappingProxyType
 from typing import Any, Self, TypeAlias, cast
 
 from rtcvoice.emulator.session.checking import guess
-from rtcvoice.emulator.session.plan import Call, Failure
+from rtcvoice.emulator.session.hosted_script import hosted_calls, is_hosted
+from rtcvoice.emulator.session.plan import Call, Failure, HostedCall
 from rtcvoice.errors import ConfigError
 
 __all__ = ["DEEPEST", "VALUES", "Calls", "Turn", "check_value", "function_call"]
@@ -50,6 +51,9 @@ class Turn:
     calls `{result}` stands for what they gave, `{result.field}` for a part of it."""
     calls: Calls = ()
     """Functions to call: `{"get_weather": {"city": "Rome"}}`; several, or one twice, as a list."""
+    mcp: Any = ()
+    """Calls that the service makes at hosted MCP servers: `{"server": "docs", "tool": "search",
+    "arguments": {"for": "cats"}, "gives": "three cats"}`, or with `fails`; several as a list."""
     then: Turn | None = None
     """The answer when the functions have given their results; None: the assistant tells them."""
     wait: float = 0.0
@@ -101,6 +105,7 @@ class Turn:
             if value is not None:
                 check_value(name, value, "Turn", partial(_written, name))
         object.__setattr__(self, "calls", tuple(_calls(self.calls)))
+        object.__setattr__(self, "mcp", hosted_calls(self.mcp))
         object.__setattr__(self, "fails", _failure(self.fails))
         self._check_then()
 
@@ -122,6 +127,10 @@ class Turn:
     def functions(self) -> tuple[Call, ...]:
         """Return the functions to call."""
         return cast("tuple[Call, ...]", self.calls)
+
+    def hosted_calls(self) -> tuple[HostedCall, ...]:
+        """Return the calls at hosted MCP servers."""
+        return cast("tuple[HostedCall, ...]", self.mcp)
 
     def decisions(self) -> tuple[Any, ...]:
         """Return what decisions answer, one by one."""
@@ -263,12 +272,19 @@ def _decided(value: Any) -> bool:
     return plain or (isinstance(value, list | tuple) and all(map(_decided, value)))
 
 
-_EXAMPLES = {"decides": "urgent", "wait": 2.5, "stalls_after": 5, "refused": "server_error"}
+_EXAMPLES = {
+    "mcp": {"server": "docs", "tool": "search", "gives": "three cats"},
+    "decides": "urgent",
+    "wait": 2.5,
+    "stalls_after": 5,
+    "refused": "server_error",
+}
 _VALUES: Mapping[str, tuple[str, Callable[[Any], bool]]] = MappingProxyType(
     {
         "hears": ("not text", _text),
         "clip": ("not the name of a prompt or file", _text),
         "says": ("not something to say", _texts),
+        "mcp": ("not a call of an MCP server, with a server and a tool", is_hosted),
         "wait": ("not a number of seconds", _seconds),
         "interrupted": ("not yes or no", _yes_or_no),
         "stalls_after": ("not a number of words", _count),
