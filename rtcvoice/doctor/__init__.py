@@ -12,7 +12,7 @@ raises: what goes wrong is what it has found.
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
-from rtcvoice.config.call_config import CallConfig
+from rtcvoice.config.dialect import config_for
 from rtcvoice.doctor.finding import Finding, Severity, of_error
 from rtcvoice.doctor.machine import look_at_devices, look_at_machine
 from rtcvoice.doctor.network import look_at_network
@@ -29,7 +29,7 @@ async def examine(options: Mapping[str, Any]) -> AsyncIterator[Finding]:
     async for finding in look_at_devices():
         yield finding
     try:
-        config = CallConfig.from_options(options)
+        config = config_for(options)
     except RtcVoiceError as exc:
         yield of_error("options", exc)
         return

@@ -25,6 +25,7 @@ from rtcvoice.rest.credentials import (
     TokenUrl,
     is_open_to_others,
 )
+from rtcvoice.rest.session_url import SessionUrl
 from rtcvoice.rest.signaling import Signaling
 from rtcvoice.system.threads import in_thread
 
@@ -55,6 +56,12 @@ async def look_at_call(config: CallConfig, options: Mapping[str, Any]) -> AsyncI
     if key.level is Severity.FAIL:
         yield Finding("call", Severity.SKIP, "not tried: it needs a key", "see key above")
         return
+    if config.is_live:  # which has no tokens, and one way
+        what = "none: GPT-Live begins with the key, or by a server that has it (SessionUrl)"
+        yield Finding("token", Severity.SKIP, what, "a session of 15 s is charged for this trial")
+        async for finding in _call({**options, "reconnect": None}):
+            yield finding
+        return
     token, minted = await _token(config)
     yield token
     if minted is None:
@@ -79,6 +86,8 @@ async def _key(config: CallConfig) -> Finding:
             return await in_thread(_key_file, source)
     except RtcVoiceError as exc:
         return of_error("key", exc)
+    if isinstance(source, SessionUrl):
+        return Finding("key", Severity.OK, f"sessions come from {source.place}")
     if isinstance(source, TokenUrl):
         return Finding("key", Severity.OK, f"tokens come from {source.place}")
     text = f"{_KINDS.get(type(source), 'asked for as')} {_masked_secret(source)}"
