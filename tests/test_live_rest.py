@@ -145,6 +145,19 @@ async def test_only_an_api_key_opens(site, key):  # 2
     assert not site.sessions.made
 
 
+async def test_a_key_of_azure_opens_where_the_address_is_azures(site):  # 2
+    for headers, status in (({"api-key": "sk-any"}, 201), (KEY, 201), ({"api-key": "x"}, 401)):
+        path = "/openai/v1/live/sessions"
+        assert (await site.post(path, json=body(), headers=headers)).status == status
+
+
+async def test_the_other_dialect_has_no_live_models(site):
+    session = {"type": "realtime", "model": "gpt-live-1.1"}
+    answer = await site.post("/v1/realtime/client_secrets", json={"session": session}, headers=KEY)
+    told = await error(answer, 400, "invalid_model")
+    assert "realtime mode" in told["message"]
+
+
 TEXT = {"text": "x"}
 LONG = {"role": "user", "content": [{"text": "x" * 40_000}]}
 

@@ -129,6 +129,7 @@ def build_app(
     )
     if live is not None:
         app.add_routes(live_routes(live, shell.require_api_key))
+        app.add_routes(live_routes(live, shell.require_azure_key, base="/openai/v1"))
     return app
 
 
@@ -221,7 +222,13 @@ class _Shell:
 
     def require_api_key(self, request: web.Request) -> None:
         """Refuse a request without an API key. Raises RestError (401)."""
-        key = _bearer(request)
+        self._check_key(_bearer(request))
+
+    def require_azure_key(self, request: web.Request) -> None:
+        """Refuse a request without a key as Azure takes it, which may have a header of its own."""
+        self._check_key(request.headers.get("api-key") or _bearer(request))
+
+    def _check_key(self, key: str) -> None:
         known = key.startswith("sk-") if self._api_keys is None else key in self._api_keys
         if not known:
             raise _unauthorized("Incorrect API key provided.")

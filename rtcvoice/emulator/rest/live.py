@@ -59,14 +59,18 @@ class LiveSessions(Protocol):
 
 
 def live_routes(
-    sessions: LiveSessions, require_key: Callable[[web.Request], None]
+    sessions: LiveSessions,
+    require_key: Callable[[web.Request], None],
+    *,
+    base: str = "/v1",
 ) -> list[web.RouteDef]:
-    """Return the routes. `require_key` raises RestError (401) for a request without a key."""
+    """Return the routes under `base`. `require_key` raises RestError (401) for a wrong key."""
     handlers = _Handlers(sessions, require_key)
-    one = "/v1/live/sessions/{session_id}"
+    every = f"{base}/live/sessions"
+    one = f"{every}/{{session_id}}"
     return [
-        web.post("/v1/live/sessions", handlers.create),
-        web.get("/v1/live/sessions", handlers.socket),
+        web.post(every, handlers.create),
+        web.get(every, handlers.socket),
         web.get(f"{one}/fork", handlers.forked_socket),
         web.post(f"{one}/fork", handlers.fork),
         web.post(f"{one}/hangup", handlers.hang_up),

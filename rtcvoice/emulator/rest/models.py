@@ -51,11 +51,12 @@ class Models:
         self._also = frozenset([also] if isinstance(also, str) else also)
 
     def checked(self, settings: Settings) -> Settings:
-        """Return complete settings as they are. Raises RestError (404) for an unknown model."""
+        """Return complete settings as they are. Raises RestError for an unknown model."""
         try:
             endings = self.check(settings)
         except RequestError as exc:
-            raise RestError(404, exc.message, code=exc.code, param=exc.param) from exc
+            status = 400 if exc.code == "invalid_model" else 404
+            raise RestError(status, exc.message, code=exc.code, param=exc.param) from exc
         for told in endings:
             logger.warning("x %s", told)
         return settings
