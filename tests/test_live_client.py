@@ -214,6 +214,18 @@ async def test_a_session_whose_time_is_over_goes_on_in_another():
             assert [tool["name"] for tool in delegation["responses"]["tools"]] == ["lucky"]
 
 
+async def test_a_recorded_call_says_that_it_cannot_be_done_again(tmp_path):
+    async with Emulator(seed=1, live=QUICK) as server:
+        async with live_calling(server, record=tmp_path) as call:
+            await call.think("The user likes tea.")
+        (folder,) = tmp_path.iterdir()
+        lines = (folder / "events.jsonl").read_text()
+        assert "session.thinking.append" in lines
+        assert "session.closed" in lines
+        with pytest.raises(rtcvoice.ConfigError, match="GPT-Live"):
+            rtcvoice.ReplaySource(folder)
+
+
 async def test_a_tool_behind_the_backend():
     async with (
         Emulator(seed=1, live=QUICK) as server,

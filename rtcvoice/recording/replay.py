@@ -89,6 +89,11 @@ class ReplaySource(PacedSource):
         tools: ToolSet | Iterable[Callable[..., object] | Mapping[str, object]] | None = None,
     ) -> None:
         recorded = RecordedCall(folder)
+        if _is_live(recorded):
+            raise ConfigError(
+                f"{folder} is a call of GPT-Live: it has no turns that could be waited for",
+                hint="its sound is audio.wav: connect(source=FileSource(...)) speaks it again",
+            )
         with recorded.audio() as audio:
             rate = audio.rate or DEFAULT_RATE
         if rate not in OPUS_RATES:
@@ -372,3 +377,10 @@ async def _note_turns(call: Call, course: Course) -> None:
     with suppress(CallEnded):
         async for turn in call.turns():
             course.turn(turn.role, turn.text, turn.status.value)
+
+
+def _is_live(recorded: RecordedCall) -> bool:
+    """Whether it is a call of GPT-Live, by the name of its model."""
+    options = recorded.call.get("options")
+    model = options.get("model") if isinstance(options, dict) else None
+    return isinstance(model, str) and model.startswith("gpt-live")
