@@ -14,7 +14,7 @@ from live import eventually
 from live_checks import LiveLint, accepts
 from live_client import KEY, LiveClient, live_call
 
-from rtcvoice.emulator import Emulator, Faults, HttpFault, LiveOptions
+from rtcvoice.emulator import AnswerShape, Emulator, Faults, HttpFault, LiveOptions
 from rtcvoice.emulator.voice import PromptVoice
 
 QUICKLY = LiveOptions(close_delay=0.05, leaves_after=0.1, hearing_delay=0.1)
@@ -76,8 +76,15 @@ async def test_the_clock_stands_while_no_audio_comes():
 
 
 async def test_hang_up_by_rest():
-    """Statements 7, 14 and 30: any label, what is no event, and what is not stored."""
-    async with Emulator(seed=1, live=QUICKLY) as server, live_call(server, label="x") as call:
+    """Statements 7, 10, 14 and 30: any label, what is no event, and what is not stored."""
+    seen = AnswerShape(tcp_candidates=True, max_message_size=1073741823)
+    async with (
+        Emulator(seed=1, live=QUICKLY, shape=seen) as server,
+        live_call(server, label="x") as call,
+    ):
+        assert re.search(r"^a=candidate:\S+ 1 udp .* typ host\r$", call.answer, re.MULTILINE)
+        assert re.search(r"^a=candidate:\S+ 1 tcp .* tcptype passive\r$", call.answer, re.MULTILINE)
+        assert "a=max-message-size:1073741823\r\n" in call.answer
         call.channel.send(b"\xff\x00")
         assert (await call.until("error"))["error"]["code"] == "invalid_event"
         second = call.peer.createDataChannel("oai-events")
