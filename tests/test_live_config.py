@@ -143,6 +143,12 @@ def test_options_of_gpt_live_are_told_to_be_that(name):
     assert "gpt-live" in error.value.hint
 
 
+def test_none_leaves_an_option_out():
+    nothing = dict.fromkeys(("api", "backend", "on_delegation", "store", "standby", "triggers"))
+    assert live(**nothing).session_payload() == live().session_payload()
+    assert not config_for({"api_key": "sk-any", **nothing}).is_live
+
+
 def test_there_are_no_ephemeral_tokens():
     for credentials in (EphemeralToken("ek_abc"), TokenUrl("https://a.example/token")):
         with pytest.raises(CredentialsError, match="SessionUrl"):

@@ -7,7 +7,6 @@ GPT-Live is imported only for it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
 from typing import Any, TypedDict
 
 from rtcvoice.config.call_config import DEFAULT_MODEL, CallConfig
@@ -26,22 +25,22 @@ class LiveOptions(TypedDict, total=False):
 
     api: str | None
     """"live" or "realtime", where the model's name does not say it, such as a deployment's."""
-    backend: str | Mapping[str, object]
+    backend: str | Mapping[str, object] | None
     """The text model that the voice hands work to: its name, or `delegation.responses`."""
-    on_delegation: Callable[..., object]
+    on_delegation: Callable[..., object] | None
     """Your function that does the work instead; see `rtcvoice.DelegatedWork`."""
     delegation: Mapping[str, object] | str | None
     """`session.delegation` of the API as it is, in place of the two above."""
-    store: bool
+    store: bool | None
     """Whether the session is recorded by the service, and may be forked; False."""
     standby: float | None
     """Whole seconds of silence after which the model pauses, at a lower price, until somebody
     speaks; None: never."""
-    acknowledge_after: float
+    acknowledge_after: float | None
     """Seconds of work after which the voice is asked to say that it takes a moment."""
-    triggers: Sequence[Mapping[str, object]]
+    triggers: Sequence[Mapping[str, object]] | None
     """Questions that a classifier answers with each piece of transcript, as the API has them."""
-    data_channel: Mapping[str, object]
+    data_channel: Mapping[str, object] | None
     """What this client may send and gets: `session.client.data_channel` of the API."""
 
 
@@ -71,7 +70,9 @@ def config_for(options: Mapping[str, Any]) -> CallConfig:
     A call of GPT-Live gets a `LiveConfig`.
     """
     live = is_live(options)
-    given = {name: value for name, value in options.items() if name != "api"}
+    only_live = LiveOptions.__annotations__.keys()
+    given = {n: v for n, v in options.items() if not (n in only_live and v is None)}
+    given.pop("api", None)
     if live:
         from rtcvoice.config.live_config import LiveConfig
 
@@ -79,7 +80,7 @@ def config_for(options: Mapping[str, Any]) -> CallConfig:
             del given["model"]
         return LiveConfig.from_options(given)
     for name in given:
-        if name in LiveOptions.__annotations__ and name not in {f.name for f in fields(CallConfig)}:
+        if name in only_live:
             raise ConfigError(
                 f"{name}= is an option of GPT-Live; this call speaks the Realtime API",
                 hint="model='gpt-live-1.1'; for a deployment of it, api='live'",
