@@ -14,6 +14,7 @@ from functools import wraps
 from itertools import pairwise
 
 import msgspec
+import numpy as np
 import pytest
 import virtual_loop
 from hypothesis import given
@@ -21,9 +22,20 @@ from hypothesis import strategies as st
 
 from rtcvoice.emulator import BackgroundEmulator
 from rtcvoice.errors import ConfigError
-from rtcvoice.fleet import CallResult, CallSpec, Caps, Outcome, Step, ToolMock, run_call, run_calls
+from rtcvoice.fleet import (
+    CallResult,
+    CallSpec,
+    Caps,
+    Line,
+    Outcome,
+    Step,
+    ToolMock,
+    run_call,
+    run_calls,
+)
 from rtcvoice.fleet import many as many_module
 from rtcvoice.fleet.caps import Gate
+from rtcvoice.fleet.line import LineEffects
 from rtcvoice.fleet.many import RunOfCalls
 from rtcvoice.fleet.results import result_from_json, result_to_json
 from rtcvoice.fleet.run_folder import RunFolder, table
@@ -207,6 +219,38 @@ def test_stretches_are_in_order_and_apart(blocks):
     found = spans.since(0.0)
     assert all(a < b for a, b in found)
     assert all(now[1] < later[0] for now, later in pairwise(found))
+
+
+def spectrum(samples, low, high):
+    power = np.abs(np.fft.rfft(samples * np.hanning(len(samples)))) ** 2
+    hz = np.fft.rfftfreq(len(samples), 1 / 24000)
+    return 10 * np.log10(power[(hz >= low) & (hz < high)].sum() + 1e-9)
+
+
+def through(line, sound, seed=1):
+    effects = LineEffects(line, rate=24000, seed=seed)
+    blocks = [effects.process(sound[at : at + 480]) for at in range(0, len(sound), 480)]
+    return np.concatenate(blocks)
+
+
+def test_a_telephone_lets_a_narrow_band_through_and_noise_is_made_by_the_seed():
+    silence = np.zeros(48000, np.int16)
+    noisy = through(Line(noise=-40), silence)
+    assert 20 * np.log10(np.std(noisy) / 32768) == pytest.approx(-40, abs=0.5)
+    assert np.array_equal(noisy, through(Line(noise=-40), silence))
+    assert not np.array_equal(noisy, through(Line(noise=-40), silence, seed=2))
+    called = through(Line(telephone=True), noisy)
+    assert len(called) == len(noisy)
+    for low, high, loss in ((500, 3000, 0), (20, 120, 20), (4500, 12000, 20)):
+        lost = spectrum(noisy, low, high) - spectrum(called, low, high)
+        assert lost > loss - 2
+        assert loss or abs(lost) < 2
+    assert np.array_equal(through(Line(), noisy), noisy)
+    louder = through(Line(level=6), noisy)
+    assert np.std(louder) / np.std(noisy) == pytest.approx(2, abs=0.02)
+    for wrong in ({"noise": 0}, {"level": 99}):
+        with pytest.raises(ValueError, match="is "):
+            Line(**wrong)
 
 
 # -- what is kept -------------------------------------------------------------------------------

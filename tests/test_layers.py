@@ -173,7 +173,7 @@ ALLOWED: dict[str, set[str]] = {
     "fleet.dry_run": {"errors", "emulator"},
     "fleet.caller": LEAVES
     | {"call.call", "capture.file", "capture.source", "playout.sink"}
-    | {"fleet.spans", "fleet.specs"},
+    | {"fleet.line", "fleet.spans", "fleet.specs"},
     "fleet.persona": LEAVES
     | {"call.bridge", "call.call", "call.connect", "fleet.spans", "fleet.specs"},
     "fleet.mocks": LEAVES | {"conversation.tools", "fleet.specs"},

@@ -15,7 +15,7 @@ from rtcvoice.fleet.checks import Called, Check, Transcript, Within
 from rtcvoice.fleet.many import run_calls
 from rtcvoice.fleet.one_call import run_call
 from rtcvoice.fleet.results import CallResult, CheckResult, Outcome, SaidTurn, ToolUse
-from rtcvoice.fleet.specs import CallSpec, Persona, Step, ToolMock
+from rtcvoice.fleet.specs import CallSpec, Line, Persona, Step, ToolMock
 
 __all__ = [
     "CallResult",
@@ -24,6 +24,7 @@ __all__ = [
     "Caps",
     "Check",
     "CheckResult",
+    "Line",
     "Outcome",
     "Persona",
     "SaidTurn",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.resources
+import subprocess
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -15,9 +16,12 @@ from rtcvoice.capture.source import PacedSource
 from rtcvoice.errors import ConfigError, RtcVoiceError
 from rtcvoice.playout.sink import HeadlessSink
 from rtcvoice.sound.samples import DEFAULT_RATE, Samples, peak_of
+from rtcvoice.sound.synthesizer import checked_synthesizer, synthesized
+from rtcvoice.system.threads import in_thread
 
+from .line import LineEffects
 from .spans import PAUSE, AudibleSpans
-from .specs import Step
+from .specs import Line, Step
 
 __all__ = ["Caller", "CallerEar", "CallerSource", "StepFailed", "load_clips"]
 
@@ -58,9 +62,10 @@ class CallerSource(PacedSource):
 
     has_end = False
 
-    def __init__(self) -> None:
+    def __init__(self, line: Line, seed: int) -> None:
         super().__init__(rate=DEFAULT_RATE)
         self.spans = AudibleSpans()
+        self._line = LineEffects(line, rate=self.rate, seed=seed)
         self._speech: Samples = np.zeros(0, np.int16)
         self._spoken = asyncio.Event()
 
@@ -77,13 +82,24 @@ class CallerSource(PacedSource):
         if len(part):
             now = asyncio.get_running_loop().time()
             self.spans.feed(peak_of(part), now, now + len(part) / self.rate)
-        return np.concatenate((part, np.zeros(count - len(part), np.int16)))
+        whole = np.concatenate((part, np.zeros(count - len(part), np.int16)))
+        return self._line.process(whole)
 
 
 async def load_clips(steps: Iterable[Step]) -> dict[str, Samples]:
-    """Return the clips of all steps, by name. Raises DeviceError, ConfigError."""
-    names = dict.fromkeys(step.say for step in steps if step.say is not None)
-    return {name: await load_file(_path_of(name), longest=LONGEST_CLIP) for name in names if name}
+    """Return what all steps say, by name or text. Raises DeviceError, ConfigError."""
+    steps = tuple(steps)
+    texts = dict.fromkeys(step.speak for step in steps if step.speak is not None)
+    found: dict[str, Samples] = {}
+    program = checked_synthesizer() if texts else ""
+    for text in texts:
+        try:
+            found[text] = await in_thread(synthesized, program, text)
+        except (OSError, subprocess.SubprocessError) as exc:
+            raise ConfigError(f"{program} did not speak {text!r:.80}: {exc}") from exc
+    for name in dict.fromkeys(step.say for step in steps if step.say is not None):
+        found[name] = await load_file(_path_of(name), longest=LONGEST_CLIP)
+    return found
 
 
 def _path_of(name: str) -> Path:
@@ -101,8 +117,10 @@ def _path_of(name: str) -> Path:
 class Caller:
     """One caller that does steps. `source` and `sink` are to be the call's; then `run(call)`."""
 
-    def __init__(self, steps: Iterable[Step], clips: Mapping[str, Samples]) -> None:
-        self.source = CallerSource()
+    def __init__(
+        self, steps: Iterable[Step], clips: Mapping[str, Samples], *, line: Line, seed: int
+    ) -> None:
+        self.source = CallerSource(line, seed)
         self.sink = CallerEar()
         self._steps = tuple(steps)
         self._clips = clips
@@ -131,10 +149,11 @@ class Caller:
             await self._listen(call, ANSWER_WITHIN)
 
     async def _do(self, step: Step, call: Call) -> None:
-        if step.say is not None:
+        said = step.say if step.say is not None else step.speak
+        if said is not None:
             if step.after is not None:
                 await self._barge_in(step.after)
-            await self.source.say(self._clips[step.say])
+            await self.source.say(self._clips[said])
         elif step.write is not None:
             await call.send(step.write)
         elif step.wait is not None:

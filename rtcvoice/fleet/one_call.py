@@ -161,7 +161,8 @@ class _Record:
         if spec.persona is not None:
             caller = ModelCaller(spec.persona, _options(spec.persona.options))
         else:
-            caller = Caller(spec.steps, await load_clips(spec.steps))
+            clips = await load_clips(spec.steps)
+            caller = Caller(spec.steps, clips, line=spec.line, seed=spec.seed)
         folder = self._folder
         tools = MockedTools(spec.tools, spec.state) if spec.tools else None
         began = asyncio.get_running_loop().time()

@@ -13,7 +13,7 @@ from rtcvoice.errors import ConfigError, one_line
 
 from .checks import Check
 
-__all__ = ["CallSpec", "Persona", "Step", "ToolMock", "spec_from_json", "spec_to_json"]
+__all__ = ["CallSpec", "Line", "Persona", "Step", "ToolMock", "spec_from_json", "spec_to_json"]
 
 LONGEST_CALL = 7200.0
 """Seconds: no service keeps a session for longer."""
@@ -31,7 +31,8 @@ class Step(
     """One thing that the caller does; the next begins when it is done. Exactly one of the fields.
 
     say: a sound file, or `prompt:NAME` for a clip that rtcvoice ships, spoken in real time.
-    after: with `say`: barge in, once the other side has been heard for so many seconds.
+    speak: a text, spoken by a synthesizer that is installed (flite, espeak-ng, say).
+    after: with `say` or `speak`: barge in, once the other side has been heard for so many seconds.
     write: a text, sent in writing.
     wait: seconds of silence.
     listen: wait until the other side has answered and nothing more comes; seconds at most.
@@ -39,6 +40,7 @@ class Step(
     """
 
     say: str | None = None
+    speak: str | None = None
     after: float | None = None
     write: str | None = None
     wait: float | None = None
@@ -46,15 +48,36 @@ class Step(
     hang_up: bool = False
 
     def __post_init__(self) -> None:
-        said = [self.say, self.write, self.wait, self.listen, self.hang_up or None]
+        said = [self.say, self.speak, self.write, self.wait, self.listen, self.hang_up or None]
         if len([each for each in said if each is not None]) != 1:
-            raise ValueError("a step is one of say, write, wait, listen, hang_up")
-        if self.after is not None and self.say is None:
-            raise ValueError("after belongs to say")
+            raise ValueError("a step is one of say, speak, write, wait, listen, hang_up")
+        if self.after is not None and self.say is None and self.speak is None:
+            raise ValueError("after belongs to say or speak")
         for name in ("after", "wait", "listen"):
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and 0 <= value <= LONGEST_CALL):
                 raise ValueError(f"{name} is {value!r}, not from 0 to {LONGEST_CALL:g} s")
+
+
+class Line(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
+    """Where the caller calls from: what is done to its voice before it is sent.
+
+    noise: a steady noise, made by the seed of the call, in dBFS (RMS), such as -45.
+    telephone: through a narrow band, 300 to 3,400 Hz, and mu-law.
+    level: dB louder (or softer, below 0).
+    """
+
+    noise: float | None = None
+    telephone: bool = False
+    level: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.noise is not None and not -100 <= self.noise <= -6:
+            raise ValueError(f"noise is {self.noise!r} dBFS, not from -100 to -6")
+        if not -60 <= self.level <= 40:
+            raise ValueError(f"level is {self.level!r} dB, not from -60 to 40")
 
 
 class ToolMock(
@@ -119,6 +142,7 @@ class CallSpec(
         call, and an emulator on this machine needs none.
     persona: a model that plays the caller, in place of steps.
     steps: what the caller does. After the last one the answer is awaited and the call hung up.
+    line: where the caller calls from: noise, a telephone.
     tools: functions with given results; `state`: what they find, and change by `sets`.
     checks: what the call is held to; one that it does not pass makes it a failed one.
     seconds: how long the call may take in all.
@@ -133,6 +157,7 @@ class CallSpec(
     options: dict[str, Any] = {}
     steps: tuple[Step, ...] = _LISTEN
     persona: Persona | None = None
+    line: Line = Line()
     tools: tuple[ToolMock, ...] = ()
     state: dict[str, Any] = {}
     checks: tuple[Check, ...] = ()
