@@ -187,6 +187,23 @@ def test_outputs_may_come_before_the_response_has_completed():  # 5.6
     refused(driver.send("response.create"), "function_call_outputs_required")
     output(driver, second["call_id"])
     assert driver.send("response.create")
+    driver.quiet(6.0)
+    created = [e for e in driver.inner() if e["type"] == "response.created"]
+    assert len(created) == 2  # the create that was kept is not obeyed twice
+
+
+def test_the_last_output_may_come_before_the_end_of_the_response():  # 5.6
+    driver = LiveDriver({"delegation": BACKEND}, script=[ASK], pace=SLOW)
+    driver.say(2.0, 0.8)
+    while not calls(driver):
+        driver.run(0.02)
+    assert driver.inner()[-1]["type"] == "response.output_item.done"
+    output(driver, calls(driver)[0]["call_id"])
+    assert driver.send("response.create") == []
+    driver.quiet(5.0)
+    kinds = [e["type"] for e in driver.inner()]
+    assert kinds.count("response.created") == kinds.count("response.completed") == 2
+    assert driver.text().endswith("It is 18 degrees.")
 
 
 def test_what_only_responses_delegation_has():  # 40

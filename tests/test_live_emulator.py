@@ -338,6 +338,19 @@ def _message(role, text):
     return {"role": role, "content": [{"text": text, "type": "input_text"}]}
 
 
+def test_an_order_to_speak_is_obeyed_not_read_out():
+    order = "Reply to the caller now. After that, pause and listen."
+    driver = LiveDriver(script=[Turn(hears="Hello.", says="reply-1")])
+    commentary(driver, f"{order}\n\nHello.")
+    driver.quiet(3.0)
+    assert driver.text() == driver.voice.texts["reply-1"]
+    assert driver.session.warnings == ()
+    greeted = LiveDriver()
+    commentary(greeted, "Greet the user.")
+    greeted.quiet(2.0)
+    assert greeted.text() == "Hello there."
+
+
 def test_an_order_to_stop_is_obeyed_or_not():
     for obeyed in (True, False):
         driver = LiveDriver(script=[LONG], stop_obeyed=obeyed)

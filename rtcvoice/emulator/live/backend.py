@@ -140,7 +140,6 @@ class Backend:
         for item in list(self._buffer):
             self._unanswered.discard(str(item.get("call_id")))
         if self._create_waits and not self._unanswered:
-            self._create_waits = False
             self._continue()
         elif not self.busy:
             self._idle()
@@ -196,6 +195,7 @@ class Backend:
         self._continue(client_event)
 
     def _continue(self, client_event: str | None = None) -> None:
+        self._create_waits = False
         answered = any(item["type"] == "function_call_output" for item in self._buffer)
         for item in self._buffer:
             text = item_text(item)

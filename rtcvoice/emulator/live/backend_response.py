@@ -101,6 +101,7 @@ class BackendResponse:
                 return
         if not self._wanted:
             yield from self._say()
+        yield pace.delta_interval  # a quick client answers the last call before the end
         if self._failure is not None:
             self._fail(self._failure)
         if self.state is ResponseState.RUNNING:
