@@ -122,10 +122,11 @@ def test_a_faulty_script_says_where_and_how_to_mend_it(text, place):
 def test_the_script_in_the_guide_can_be_played():
     page = Path(__file__).parent.parent / "rtcvoice" / "emulator" / "README.md"
     guide = page.read_text(encoding="utf-8")
-    (text,) = re.findall(r"^```yaml\n(- hears: .*?)^```", guide, re.DOTALL | re.MULTILINE)
-    turns = parse_script(text, voice=PromptVoice()).turns
+    scripts = re.findall(r"^```yaml\n(- hears: .*?)^```", guide, re.DOTALL | re.MULTILINE)
+    turns, *others = [parse_script(text, voice=PromptVoice()).turns for text in scripts]
     assert [call.name for call in turns[0].calls] == ["get_weather"]
     assert len(turns) == 7
+    assert all(others)
 
 
 def test_the_faults_of_a_file_are_the_emulators_unless_it_is_given_others(tmp_path):

@@ -279,7 +279,7 @@ async def test_plain_and_coroutine_functions_answer_and_are_told_of() -> None:
         (np.arange(3), "[0,1,2]"),
         (
             ToolCall(name="n", arguments={}, call_id="c"),
-            '{"name":"n","arguments":{},"call_id":"c"}',
+            '{"name":"n","arguments":{},"call_id":"c","server":""}',
         ),
     ],
 )

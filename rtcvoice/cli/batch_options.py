@@ -37,9 +37,11 @@ _LOAD = """\
 Load your own server with calls, and see how well each of them was heard.
 
 examples:
-  %(prog)s --calls 200 --ramp 10 --base-url http://127.0.0.1:8080/v1
+  %(prog)s --calls 200 --ramp 10 \\
+      --base-url http://127.0.0.1:8080/v1
       200 calls at once, ten more each second
-  %(prog)s --calls 20 --file talk.yaml --base-url http://127.0.0.1:8080/v1
+  %(prog)s --calls 20 --file talk.yaml \\
+      --base-url http://127.0.0.1:8080/v1
       what each caller does is in a file, as for batch
 
 The service of the model's vendor is not yours: it is refused. A server on

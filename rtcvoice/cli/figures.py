@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from rtcvoice import Telemetry
 from rtcvoice.cli.output import write_line
 from rtcvoice.cli.parser import port
 from rtcvoice.errors import ConfigError
@@ -48,6 +47,8 @@ def figures(options: argparse.Namespace) -> Iterator[MetricsPage | None]:
             f"--metrics needs packages that are not installed: {exc.name}",
             hint='pip install "rtcvoice[metrics]"',
         ) from exc
+    from rtcvoice import Telemetry
+
     with MetricsPage(options.metrics) as page:
         options.telemetry = Telemetry(meter_provider=page.provider)
         write_line(sys.stderr, f"figures at {page.url}")

@@ -6,7 +6,6 @@ import argparse
 from typing import Any
 
 import rtcvoice
-from rtcvoice.config.dialect import is_live
 from rtcvoice.errors import ConfigError
 
 __all__ = ["add_config", "add_key", "add_network", "add_relay", "network_from"]
@@ -70,6 +69,8 @@ def add_config(group: Any) -> None:
 
 def network_from(options: argparse.Namespace) -> dict[str, Any]:
     """Return the options above, as far as they were given, as `rtcvoice.connect` takes them."""
+    from rtcvoice.config.dialect import is_live  # late: --help need not wait for it
+
     names = (
         *("base_url", "direct", "proxy", "ca_file"),
         *("ice_servers", "ice_transport_policy", "transport"),

@@ -16,8 +16,8 @@ examples:
   %(prog)s calls/20261129-101500-000_rtc_abc -o friday.html
       into a file of your choice; it is replaced if it is there
 
-Without -o it becomes report.html in the folder of the call, and is deleted with
-it (keep_days). The page holds all that was said: only you can read it.
+Without -o it becomes report.html in the folder of the call, and is deleted
+with it (keep_days). The page holds all that was said: only you can read it.
 """
 
 

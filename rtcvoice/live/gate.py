@@ -11,7 +11,7 @@ import enum
 
 from rtcvoice.system.states import StateTable
 
-__all__ = ["Gate", "GateState"]
+__all__ = ["Gate", "SilencingState"]
 
 QUIET = 0.8
 """Seconds without words that end what is being said."""
@@ -20,32 +20,34 @@ LONGEST = 5.0
 """Seconds for which the ear is closed at most."""
 
 
-class GateState(enum.Enum):
+class SilencingState(enum.Enum):
     """Whether what arrives is heard."""
 
     OPEN = "What arrives is played."
     CLOSED = "What arrives belongs to speech that was interrupted: it is not played."
 
 
-_STATES = StateTable({GateState.OPEN: {GateState.CLOSED}, GateState.CLOSED: {GateState.OPEN}})
+_STATES = StateTable(
+    {SilencingState.OPEN: {SilencingState.CLOSED}, SilencingState.CLOSED: {SilencingState.OPEN}}
+)
 
 
 class Gate:
     """The gate before the ear. Times in seconds of one clock."""
 
     def __init__(self) -> None:
-        self.state = GateState.OPEN
+        self.state = SilencingState.OPEN
         self._closed_at = self._words_at = 0.0
 
     @property
     def is_closed(self) -> bool:
         """Whether what arrives is not heard."""
-        return self.state is GateState.CLOSED
+        return self.state is SilencingState.CLOSED
 
     def close(self, now: float) -> None:
         """Hear nothing more of what is being said."""
         if not self.is_closed:
-            self.state = _STATES.change(self.state, GateState.CLOSED, "the ear")
+            self.state = _STATES.change(self.state, SilencingState.CLOSED, "the ear")
         self._closed_at = self._words_at = now
 
     def words(self, now: float) -> None:
@@ -70,5 +72,5 @@ class Gate:
     def _open(self) -> bool:
         if not self.is_closed:
             return False
-        self.state = _STATES.change(self.state, GateState.OPEN, "the ear")
+        self.state = _STATES.change(self.state, SilencingState.OPEN, "the ear")
         return True
