@@ -181,6 +181,11 @@ ALLOWED: dict[str, set[str]] = {
     | {"call.call", "call.connect", "conversation.accounts.limits", "recording.options"}
     | {"fleet"},
     "blocking": LEAVES | ROADS | {"call", "blocking"},
+    # Other people's frameworks: callers of the public doors, imported by their users alone.
+    "integrations": {"integrations"},
+    "integrations.openai_agents": LEAVES
+    | {"", "integrations.openai_agents"}
+    | {"config.call_config", "config.dialect", "config.session_fields", "rest.credentials"},
     "doctor": LEAVES | {"", "config", "rest", "wire", "call", "device", "doctor"},
     "cli": LEAVES
     | {"", "cli", "config", "conversation.accounts.prices", "doctor", "emulator", "fleet"}
@@ -209,6 +214,8 @@ ONLY_IMPORTERS = {
     "sounddevice": {"rtcvoice.device.portaudio"},
     "websockets": {"rtcvoice.wire.websocket"},
     "pywebrtc_audio": {"rtcvoice.capture.echo.canceller"},
+    "agents": {"rtcvoice.integrations."},
+    "openai": {"rtcvoice.integrations."},
     "opentelemetry": {"rtcvoice.telemetry."},
     "prometheus_client": {"rtcvoice.telemetry.prometheus"},
     "aioice": {

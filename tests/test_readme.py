@@ -36,6 +36,7 @@ ROOMS = [
     "doctor",
     "emulator",
     "events",
+    "integrations",
     "live",
     "playout",
     "recording",

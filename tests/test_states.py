@@ -15,7 +15,9 @@ import rtcvoice
 from rtcvoice.system.states import TABLES, IllegalTransition, StateTable
 
 for _module in pkgutil.walk_packages(rtcvoice.__path__, "rtcvoice."):
-    if not _module.name.startswith(("rtcvoice.emulator", "rtcvoice.cli", "rtcvoice.__main__")):
+    if not _module.name.startswith(
+        ("rtcvoice.emulator", "rtcvoice.cli", "rtcvoice.integrations", "rtcvoice.__main__")
+    ):
         importlib.import_module(_module.name)
 
 NAMES = [table.states.__name__ for table in TABLES]
