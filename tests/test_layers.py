@@ -229,6 +229,7 @@ ONLY_IMPORTERS = {
         "rtcvoice.wire._aiortc",
         "rtcvoice.wire._channels",
         "rtcvoice.wire._media",
+        "rtcvoice.wire._rtp_receiver",
         "rtcvoice.wire._sctp",
         "rtcvoice.wire._wall_clock",
         "rtcvoice.wire.transport",

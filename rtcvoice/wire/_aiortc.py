@@ -4,9 +4,10 @@ aiortc gives no public way to keep consent checks acceptable to ICE-lite servers
 nothing is heard any more, or to stop connecting cleanly. Each of the functions below reaches for as
 few private names as it can on one *instance* (no class or module is patched, other users of aiortc
 in the process are not affected), checks that they are there and raises `UnsupportedAiortc` when
-they are not. The same do `_media.py` for packets and reports, `_sctp.py` and `_channels.py` for
-data channels, `_ice.py` for the path, `_aioice.py` for STUN and TURN servers, `_wall_clock.py` for
-the clock. `tests/test_aiortc_contract.py` holds them against the installed release.
+they are not. The same do `_media.py` for packets and reports, `_rtp_receiver.py` for the short way
+of packets, `_sctp.py` and `_channels.py` for data channels, `_ice.py` for the path, `_aioice.py`
+for STUN and TURN servers, `_wall_clock.py` for the clock. `tests/test_aiortc_contract.py` holds
+them against the installed release.
 """
 
 from __future__ import annotations
@@ -174,21 +175,31 @@ def quick_checks(connection: Any) -> None:
     connection._check_periodic = check_periodic
 
 
-def watch_datagrams(connection: Any, on_datagram: Callable[[int], None]) -> None:
+def watch_datagrams(
+    connection: Any,
+    on_datagram: Callable[[int], None],
+    take: Callable[[bytes], bool] = lambda data: False,
+) -> None:
     """Call `on_datagram` with the size of each datagram that arrives: RTP, RTCP, DTLS and STUN.
 
     To be called after gathering, when the sockets exist; again for sockets that came later. Anybody
-    who knows the port may have sent them.
+    who knows the port may have sent them. `take` gets each one that is not STUN, and returns
+    whether it has taken it: aiortc gets the others.
     """
     protocols = getattr(connection, "_protocols", None)
     if protocols is None or not hasattr(connection, "_queue"):
         raise UnsupportedAiortc("Connection._protocols, ._queue")
     for protocol in protocols:
         if "watched" not in vars(protocol):
-            _watch(protocol, connection._queue, on_datagram)
+            _watch(protocol, connection._queue, on_datagram, take)
 
 
-def _watch(protocol: Any, queue: Any, on_datagram: Callable[[int], None]) -> None:
+def _watch(
+    protocol: Any,
+    queue: Any,
+    on_datagram: Callable[[int], None],
+    take: Callable[[bytes], bool],
+) -> None:
     receive = getattr(protocol, "datagram_received", None)
     pass_on = getattr(getattr(protocol, "receiver", None), "data_received", None)
     if receive is None or pass_on is None or not hasattr(protocol, "local_candidate"):
@@ -202,7 +213,7 @@ def _watch(protocol: Any, queue: Any, on_datagram: Callable[[int], None]) -> Non
         # STUN begins with 0 to 3 (RFC 7983 §7). aioice would take media for STUN, too, and learn
         # better from an exception per packet.
         if data[0] > 3:
-            if queue.qsize() < MOST_UNREAD:
+            if not take(data) and queue.qsize() < MOST_UNREAD:
                 pass_on(data, component)
             return
         try:

@@ -37,39 +37,41 @@ class _PacketTap:
         self.errors = 0
 
     def add(self, packet: Any) -> tuple[bool, None]:
-        """Take one packet, after aiortc counted it for its RTCP reports.
+        """Take one packet, after aiortc counted it for its RTCP reports."""
+        numbers = packet.ssrc, packet.sequence_number, packet.timestamp
+        self.hand_on(RtpPacket(*numbers, packet.payload, clock.now()))
+        return False, None  # (no picture loss, no frame for the stock decoder)
+
+    def hand_on(self, packet: RtpPacket) -> None:
+        """Hand one packet on.
 
         An exception here would end aiortc's DTLS pump and with it the call, so none may leave.
         """
         try:
-            self._on_packet(
-                RtpPacket(
-                    packet.ssrc,
-                    packet.sequence_number,
-                    packet.timestamp,
-                    packet.payload,
-                    clock.now(),
-                )
-            )
+            self._on_packet(packet)
         except Exception as exc:
             self.errors += 1
             if self.errors == 1:
                 log_error(
                     logger, exc, "x RTP packet handler failed; further failures are only counted"
                 )
-        return False, None  # (no picture loss, no frame for the stock decoder)
 
 
-def take_packets(receiver: RTCRtpReceiver, on_packet: Callable[[RtpPacket], None]) -> None:
+def take_packets(
+    receiver: RTCRtpReceiver, on_packet: Callable[[RtpPacket], None]
+) -> Callable[[RtpPacket], None]:
     """Hand every RTP packet of `receiver` to `on_packet` instead of aiortc's own playout.
 
     aiortc's audio jitter buffer turns one lost packet into 320 ms of silence and 200 ms of delay
     for the rest of the call. Its RTCP reports, statistics and SSRC routing stay in place.
-    `on_packet` runs on the event loop, once per packet as it arrives.
+    `on_packet` runs on the event loop, once per packet as it arrives. Returned is what hands on
+    packets that come another way: it never raises.
     """
     if not callable(getattr(getattr(receiver, _JITTER_BUFFER, None), "add", None)):
         raise UnsupportedAiortc(f"RTCRtpReceiver.{_JITTER_BUFFER}.add")
-    setattr(receiver, _JITTER_BUFFER, _PacketTap(on_packet))
+    tap = _PacketTap(on_packet)
+    setattr(receiver, _JITTER_BUFFER, tap)
+    return tap.hand_on
 
 
 def stop_stock_decoder(receiver: RTCRtpReceiver) -> None:

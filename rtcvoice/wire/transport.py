@@ -34,6 +34,7 @@ from rtcvoice.stats import TransportStats
 from rtcvoice.system import clock
 from rtcvoice.wire import _aioice, _aiortc, _channels, _ice, _media, _sctp, _wall_clock, sdp
 from rtcvoice.wire._ice_tcp import TcpPaths, Ways
+from rtcvoice.wire._rtp_receiver import DirectReceiver
 from rtcvoice.wire.answer import UsableAnswer, answer_errors, usable_answer
 from rtcvoice.wire.closing import close_or_park
 from rtcvoice.wire.lost import ConnectionLost, LostBy, closed
@@ -126,7 +127,8 @@ class Transport:
         transceiver.setCodecPreferences(opus)
         _wall_clock.report_by_monotonic_clock(transceiver.sender, transceiver.receiver)
         _media.guard_media(transceiver.receiver.transport, self._heard)
-        _media.take_packets(transceiver.receiver, on_packet)
+        hand_on = _media.take_packets(transceiver.receiver, on_packet)
+        self._short_way = DirectReceiver(transceiver.receiver, hand_on, self._heard)
         _media.watch_reports(transceiver.sender, on_report)
 
     def _mend_ice(self, *, loopback: bool) -> Any:
@@ -242,7 +244,7 @@ class Transport:
         return self._gathering.cure or (self._tcp.cure if self._tcp else "")
 
     def _watch_sockets(self) -> None:
-        _aiortc.watch_datagrams(self._ice, self._count)
+        _aiortc.watch_datagrams(self._ice, self._count, self._short_way.take)
         _ice.watch_answers(self._ice, self._heard)
         _ice.watch_errors(self._ice, self._socket_failed)
         _ice.keep_reading(self._ice, asyncio.get_running_loop().call_later)

@@ -1,0 +1,262 @@
+"""The short ways of RTP, in and out, against aiortc's own: the same packets, counters and reports.
+
+Two receivers (or senders) with the same keys get the same, one by aiortc's own way, one by ours.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import struct
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import pylibsrtp
+import pytest
+from aiortc import RTCRtpReceiver
+from aiortc.rtcdtlstransport import RTCCertificate, RTCDtlsTransport, State
+from aiortc.rtcrtpparameters import (
+    RTCRtpCodecParameters,
+    RTCRtpHeaderExtensionParameters,
+    RTCRtpReceiveParameters,
+)
+
+from rtcvoice.system import clock
+from rtcvoice.wire import _media, _wall_clock
+from rtcvoice.wire._aiortc import UnsupportedAiortc
+from rtcvoice.wire._rtp_receiver import LARGEST_PACKET, DirectReceiver
+from rtcvoice.wire.rtp import RtpPacket
+
+KEY = bytes(range(30))
+OPUS, OTHER_TYPE = 96, 0
+SSRC = 0x1234_5678
+
+CERTIFICATE = RTCCertificate.generateCertificate()
+
+
+def session(ssrc_type: int) -> pylibsrtp.Session:
+    policy = pylibsrtp.Policy(
+        key=KEY,
+        ssrc_type=ssrc_type,
+        srtp_profile=pylibsrtp.Policy.SRTP_PROFILE_AES128_CM_SHA1_80,
+    )
+    policy.allow_repeat_tx = True
+    policy.window_size = 1024
+    return pylibsrtp.Session(policy)
+
+
+class Ice:
+    """Where a DTLS transport gets its datagrams from, and sends them to."""
+
+    role = "controlling"
+
+    def __init__(self) -> None:
+        self.coming: list[bytes] = []
+        self.sent: list[bytes] = []
+
+    async def _recv(self) -> bytes:
+        return self.coming.pop(0)
+
+    async def _send(self, data: bytes) -> None:
+        self.sent.append(data)
+
+
+class Way:
+    """One receiver, behind a DTLS transport that is up; `direct`: with the short way before it."""
+
+    def __init__(
+        self, *, direct: bool, on_packet: Callable[[RtpPacket], None] | None = None
+    ) -> None:
+        self.ice = Ice()
+        self.dtls = RTCDtlsTransport(self.ice, [CERTIFICATE])
+        self.dtls._rx_srtp = session(pylibsrtp.Policy.SSRC_ANY_INBOUND)
+        self.dtls._tx_srtp = session(pylibsrtp.Policy.SSRC_ANY_OUTBOUND)
+        self.dtls._RTCDtlsTransport__handshake_done = True
+        self.dtls._state = State.CONNECTED
+        self.packets: list[RtpPacket] = []
+        self.heard = self.short = 0
+        self.receiver = RTCRtpReceiver("audio", self.dtls)
+        self.receiver._track = SimpleNamespace(_queue=asyncio.Queue())
+        _wall_clock.use_monotonic_clock(self.receiver, "_run_rtcp", "_handle_rtp_packet")
+        _media.guard_media(self.dtls, self._heard)
+        hand_on = _media.take_packets(self.receiver, on_packet or self.packets.append)
+        short_way = DirectReceiver(self.receiver, hand_on, self._heard)
+        self._take = short_way.take if direct else lambda data: False
+
+    async def start(self) -> None:
+        parameters = RTCRtpReceiveParameters(
+            codecs=[
+                RTCRtpCodecParameters("audio/opus", 48000, 2, payloadType=OPUS),
+                RTCRtpCodecParameters("audio/PCMU", 8000, 1, payloadType=OTHER_TYPE),
+            ],
+            headerExtensions=[
+                RTCRtpHeaderExtensionParameters(1, "urn:ietf:params:rtp-hdrext:sdes:mid"),
+                RTCRtpHeaderExtensionParameters(2, "urn:ietf:params:rtp-hdrext:ssrc-audio-level"),
+            ],
+            muxId="0",
+        )
+        await self.receiver.receive(parameters)
+        self.receiver._set_rtcp_ssrc(77)
+        _media.stop_stock_decoder(self.receiver)
+
+    def _heard(self) -> None:
+        self.heard += 1
+
+    async def take(self, data: bytes) -> None:
+        if self._take(data):
+            self.short += 1
+            return
+        self.ice.coming.append(data)
+        await self.dtls._recv_next()
+
+    async def report(self) -> bytes:
+        """The first receiver report, as it leaves; by a task that `start` began."""
+        sent = asyncio.get_running_loop().create_future()
+
+        async def send(data: bytes) -> None:
+            sent.set_result(data)
+            await sent.get_loop().create_future()
+
+        self.dtls._send_rtp = send
+        return await sent
+
+    def counted(self) -> object:
+        streams = self.receiver._RTCRtpReceiver__remote_streams
+        dtls = self.dtls
+        return (
+            {ssrc: vars(stream) for ssrc, stream in streams.items()},
+            dtls._RTCDtlsTransport__rx_bytes,
+            dtls._RTCDtlsTransport__rx_packets,
+            dtls._rtp_router.ssrc_table.keys(),
+            self.heard,
+            self.packets,
+        )
+
+
+EXTENSIONS = [
+    b"",
+    b"\xbe\xde\x00\x01\x100\x00\x00",  # mid 0
+    b"\xbe\xde\x00\x02\x100\x20\x85\x00\x00\x00\x00",  # and a level
+    b"\x10\x00\x00\x01\x01\x010\x00",  # with two-byte headers
+    b"\xbe\xde\x00\x01\x1f0\x00\x00",  # longer than it is
+    b"\xbe\xde\x00\x01\x10\xff\x00\x00",  # no UTF-8
+    b"\xbe\xde\x00\x01\x21\x01\x02\x00",  # a level of two bytes
+    b"\xbe\xde\xff\xff",  # longer than the packet
+    b"\xbe",
+]
+
+
+def odd_packet(chance: random.Random, number: int) -> bytes:
+    """A plain RTP packet, ordinary half of the time."""
+    usual = chance.random() < 0.5
+    pick = chance.choice
+    extension = pick(EXTENSIONS[:3]) if usual else pick(EXTENSIONS)
+    sources = 0 if usual else pick([0, 0, 0, 1, 2, 15])
+    padding = b"" if usual else pick([b"", b"", b"\0\0\3", b"\1", b"\0", b"\xff"])
+    kind = OPUS if usual else pick([OPUS, OPUS, OPUS | 0x80, OTHER_TYPE, 45])
+    ssrc = SSRC if usual else pick([SSRC, SSRC, SSRC, 1, 2])
+    first = 0x80 | bool(padding) << 5 | bool(extension) << 4 | sources
+    sequence_number = number if usual else number + pick([0, -1, 1, 5, -200, 300])
+    header = struct.pack("!BBHLL", first, kind, sequence_number % 2**16, number * 960 % 2**32, ssrc)
+    payload = chance.randbytes(0 if not usual and chance.random() < 0.2 else 40)
+    return header + chance.randbytes(4 * sources) + extension + payload + padding
+
+
+def datagrams(seed: int) -> list[bytes]:
+    """What may come from the network: packets, reports, packets that were changed on the way."""
+    chance = random.Random(seed)
+    other_end = session(pylibsrtp.Policy.SSRC_ANY_OUTBOUND)
+    found = []
+    for number in range(65400, 65400 + 300):  # the sequence numbers wrap
+        plain = odd_packet(chance, number)
+        try:
+            data = other_end.protect(plain)
+        except pylibsrtp.Error:  # a header that libsrtp does not take: garbage it is
+            data = plain
+        odds = chance.random()
+        if odds < 0.03:
+            report = struct.pack("!BBHLQLLL", 0x80, 200, 6, SSRC, number << 32, 1, 2, 3)
+            data = other_end.protect_rtcp(report)
+        elif odds < 0.06:
+            data = bytes([data[0]]) + chance.randbytes(chance.randrange(60))
+        elif odds < 0.09:
+            where = chance.randrange(len(data))
+            data = (
+                data[:where] + bytes([data[where] ^ 1 << chance.randrange(8)]) + data[where + 1 :]
+            )
+        elif odds < 0.1 and found:
+            data = chance.choice(found)
+        if odds > 0.03 or number % 2:
+            found.append(data)
+        if odds > 0.97:
+            found[-2:] = reversed(found[-2:])
+    return [data for data in found if data and not 20 <= data[0] < 64]
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_the_short_way_in_counts_as_aiortc_does(seed, monkeypatch):
+    now = 1000.0
+    monkeypatch.setattr(clock, "now", lambda: now)
+    monkeypatch.setattr(_wall_clock._STEADY_TIME, "time", lambda: now)
+    stock, ours = Way(direct=False), Way(direct=True)
+    for way in (stock, ours):
+        await way.start()
+    chance = random.Random(seed)
+    for data in datagrams(seed):
+        now += chance.choice([0.0, 0.019, 0.02, 0.021, 0.3])
+        for way in (stock, ours):
+            await way.take(data)
+        assert ours.counted() == stock.counted()
+    assert stock.short == 0
+    assert ours.short > 120  # half of them are ordinary
+    assert len(ours.packets) > 120
+    monkeypatch.setattr(random, "random", lambda: -0.5)  # the first report leaves at once
+    first, second = await asyncio.gather(stock.report(), ours.report())
+    assert first == second
+    for way in (stock, ours):
+        await way.receiver.stop()
+
+
+async def test_a_packet_that_is_too_long_for_libsrtp_ends_nothing():
+    way = Way(direct=True)
+    await way.start()
+    for first in (0x80, 0x9F, 0xBF):
+        await way.take(bytes([first, OPUS]) + bytes(LARGEST_PACKET))
+    await way.take(bytes([0x80, 200]) + bytes(LARGEST_PACKET))
+    assert way.short == 4
+    assert not way.packets
+    await way.receiver.stop()
+
+
+async def test_a_handler_that_fails_is_told_of_once(caplog):
+    def broken(packet: RtpPacket) -> None:
+        raise ZeroDivisionError("a bug")
+
+    way = Way(direct=True, on_packet=broken)
+    await way.start()
+    other_end = session(pylibsrtp.Policy.SSRC_ANY_OUTBOUND)
+    for number in range(3):
+        header = struct.pack("!BBHLL", 0x80, OPUS, number, number * 960, SSRC)
+        await way.take(other_end.protect(header + b"\x78"))
+    assert way.short == 2  # the first of a stream is aiortc's to route
+    assert caplog.text.count("x RTP packet handler failed") == 1
+    await way.receiver.stop()
+
+
+async def test_a_receiver_that_is_stopped_gets_nothing():
+    way = Way(direct=True)
+    await way.start()
+    other_end = session(pylibsrtp.Policy.SSRC_ANY_OUTBOUND)
+    header = struct.pack("!BBHLL", 0x80, OPUS, 1, 960, SSRC)
+    await way.take(other_end.protect(header + b"\x78"))
+    await way.receiver.stop()
+    await way.take(other_end.protect(header + b"\x78"))
+    assert len(way.packets) == 1
+
+
+def test_a_name_that_the_short_way_in_needs_is_named():
+    with pytest.raises(UnsupportedAiortc, match="_enabled"):
+        DirectReceiver(SimpleNamespace(transport=None), print, print)
+    receiver = RTCRtpReceiver("audio", SimpleNamespace(state="new"))
+    with pytest.raises(UnsupportedAiortc, match=r"SimpleNamespace\._state"):
+        DirectReceiver(receiver, print, print)
