@@ -60,6 +60,9 @@ if TYPE_CHECKING:
     from rtcvoice.call.prepare import Prepared, prepare
     from rtcvoice.call.reconnect import Reconnect
     from rtcvoice.call.timings import Timings
+    from rtcvoice.call_server.callers import CallerLimits
+    from rtcvoice.call_server.http import CallerRequest
+    from rtcvoice.call_server.server import CallServer
     from rtcvoice.capture.file import FileSource
     from rtcvoice.capture.microphone import Microphone
     from rtcvoice.capture.pipe import PipeSource
@@ -163,9 +166,12 @@ __all__ = [
     "Bridge",
     "Call",
     "CallEnded",
+    "CallServer",
     "CallState",
     "CallStats",
     "CallUsage",
+    "CallerLimits",
+    "CallerRequest",
     "Clip",
     "ConcurrencyError",
     "ConfigError",
@@ -265,17 +271,26 @@ __all__ = [
 _MODULES = ("blocking", "emulator", "errors", "events")
 """There without being imported by name, too: `rtcvoice.events.ResponseDone`."""
 
-_MODULE_OF = {
+_LOCAL_EVENTS = (
+    *("AssistantStarted", "AssistantStopped", "Delegation", "DeviceChange", "DeviceChanged"),
+    *("EventsDropped", "GuardFailed", "GuardTripped", "HandlerError", "LimitNear"),
+    *("LimitReached", "McpServerFailed", "Reconnected", "Reconnecting", "ResumedAfterNoise"),
+    *("ToolCancelled", "ToolFailed", "ToolFailure", "ToolFinished", "ToolProgress"),
+    *("ToolStarted", "UserStarted", "UserStopped"),
+)
+
+_MODULE_OF = dict.fromkeys(_LOCAL_EVENTS, "rtcvoice.events.local") | {
     "ApiKey": "rtcvoice.rest.credentials",
     "ApiKeyFile": "rtcvoice.rest.credentials",
-    "AssistantStarted": "rtcvoice.events.local",
-    "AssistantStopped": "rtcvoice.events.local",
     "AzureApiKey": "rtcvoice.rest.credentials",
     "Block": "rtcvoice.sound.samples",
     "BlockStream": "rtcvoice.playout.tee",
     "Bridge": "rtcvoice.call.bridge",
     "Call": "rtcvoice.call.call",
     "CallEnded": "rtcvoice.errors",
+    "CallServer": "rtcvoice.call_server.server",
+    "CallerLimits": "rtcvoice.call_server.callers",
+    "CallerRequest": "rtcvoice.call_server.http",
     "CallState": "rtcvoice.call.life",
     "CallStats": "rtcvoice.stats",
     "CallUsage": "rtcvoice.conversation.accounts.usage",
@@ -284,23 +299,16 @@ _MODULE_OF = {
     "ConfigError": "rtcvoice.errors",
     "CredentialsError": "rtcvoice.errors",
     "DelegatedWork": "rtcvoice.live.delegations",
-    "Delegation": "rtcvoice.events.local",
     "Device": "rtcvoice.device.device",
-    "DeviceChange": "rtcvoice.events.local",
-    "DeviceChanged": "rtcvoice.events.local",
     "DeviceError": "rtcvoice.errors",
     "DeviceStats": "rtcvoice.stats",
     "Discard": "rtcvoice.playout.sink",
     "EntraToken": "rtcvoice.rest.credentials",
     "EphemeralToken": "rtcvoice.rest.credentials",
-    "EventsDropped": "rtcvoice.events.local",
     "Expected": "rtcvoice.conversation.listening.expected",
     "FileSink": "rtcvoice.playout.file",
     "FileSource": "rtcvoice.capture.file",
     "Guard": "rtcvoice.conversation.listening.guards",
-    "GuardFailed": "rtcvoice.events.local",
-    "GuardTripped": "rtcvoice.events.local",
-    "HandlerError": "rtcvoice.events.local",
     "HeadlessSink": "rtcvoice.playout.sink",
     "HistoryEntry": "rtcvoice.conversation.state.history_entries",
     "HistoryFunctionCall": "rtcvoice.conversation.state.history_entries",
@@ -311,9 +319,6 @@ _MODULE_OF = {
     "IceServer": "rtcvoice.rest.ice_servers",
     "Image": "rtcvoice.call.message",
     "LegFacts": "rtcvoice.call.legs",
-    "LimitNear": "rtcvoice.events.local",
-    "LimitReached": "rtcvoice.events.local",
-    "McpServerFailed": "rtcvoice.events.local",
     "Limits": "rtcvoice.conversation.accounts.limits",
     "Microphone": "rtcvoice.capture.microphone",
     "ModelPrice": "rtcvoice.conversation.accounts.prices",
@@ -324,8 +329,6 @@ _MODULE_OF = {
     "PipeSource": "rtcvoice.capture.pipe",
     "Prepared": "rtcvoice.call.prepare",
     "Reconnect": "rtcvoice.call.reconnect",
-    "Reconnected": "rtcvoice.events.local",
-    "Reconnecting": "rtcvoice.events.local",
     "Recording": "rtcvoice.recording.options",
     "ReplayResult": "rtcvoice.recording.compared",
     "ReplaySource": "rtcvoice.recording.replay",
@@ -350,20 +353,11 @@ _MODULE_OF = {
     "TokenCounts": "rtcvoice.conversation.accounts.usage",
     "TokenUrl": "rtcvoice.rest.credentials",
     "ToolCall": "rtcvoice.conversation.tools.function_tool",
-    "ResumedAfterNoise": "rtcvoice.events.local",
-    "ToolCancelled": "rtcvoice.events.local",
-    "ToolFailed": "rtcvoice.events.local",
-    "ToolFailure": "rtcvoice.events.local",
-    "ToolFinished": "rtcvoice.events.local",
-    "ToolProgress": "rtcvoice.events.local",
     "ToolSet": "rtcvoice.conversation.tools.toolset",
-    "ToolStarted": "rtcvoice.events.local",
     "TransportError": "rtcvoice.errors",
     "Turn": "rtcvoice.conversation.state.turns",
     "TurnLatency": "rtcvoice.conversation.accounts.latency",
     "TurnStream": "rtcvoice.conversation.listening.turn_stream",
-    "UserStarted": "rtcvoice.events.local",
-    "UserStopped": "rtcvoice.events.local",
     "attach": "rtcvoice.call.attach",
     "connect": "rtcvoice.call.connect",
     "current_call": "rtcvoice.call.current",

@@ -92,7 +92,8 @@ class Census:
 
     @staticmethod
     def _count():
-        here = Counter(thread.name for thread in threading.enumerate())
+        names = (thread.name for thread in threading.enumerate())
+        here = Counter(name for name in names if not name.startswith("asyncio_"))  # the loop's own
         here.update(
             f"task {task.get_name()}: {task.get_coro()}"
             for task in asyncio.all_tasks()

@@ -85,7 +85,7 @@ ALLOWED: dict[str, set[str]] = {
     "call.reattaching": LEAVES | {"conversation", "live", "wire.lost", "call"},
     "call.attach": LEAVES
     | {"config", "rest", "conversation", "live", "call"}
-    | {"playout.player", "recording.options", "telemetry.options"},
+    | {"playout.player", "recording.options", "telemetry.options", "wire.sideband_leg"},
     "call.entering": {"errors", "system", "call.call"},
     "call.racing": {"errors", "config", "call.connecting", "call.socket_connecting"}
     | {"call.telling", "call.timings"},
@@ -180,6 +180,13 @@ ALLOWED: dict[str, set[str]] = {
     "fleet.one_call": LEAVES
     | {"call.call", "call.connect", "conversation.accounts.limits", "recording.options"}
     | {"fleet"},
+    # Pages' calls: a caller of `attach`, and of the REST side; rules shared with the token server.
+    "call_server": LEAVES
+    | {"config", "rest", "call_server"}
+    | {"token_server.access", "token_server.rate_limit"}
+    | {"call.attach", "call.call", "call.reconnect", "call.ways", "conversation"}
+    | {"recording.options", "telemetry.options", "wire.sideband_leg"},
+    "call_server.session_guard": set(),
     "blocking": LEAVES | ROADS | {"call", "blocking"},
     # Other people's frameworks: callers of the public doors, imported by their users alone.
     "integrations": {"integrations"},
@@ -197,12 +204,18 @@ ALLOWED: dict[str, set[str]] = {
     "": LEAVES
     | ROADS
     | {"live"}
-    | {"recording", "telemetry", "blocking", "config", "rest", "call", "device", "emulator"},
+    | {"recording", "telemetry", "blocking", "config", "rest", "call", "device", "emulator"}
+    | {"call_server"},
 }
 
 ONLY_IMPORTERS = {
     "httpx": {"rtcvoice.rest.client"},
-    "aiohttp": {"rtcvoice.emulator.", "rtcvoice.token_server.server"},
+    "aiohttp": {
+        "rtcvoice.call_server.server",  # as a type
+        "rtcvoice.call_server.web_app",
+        "rtcvoice.emulator.",
+        "rtcvoice.token_server.server",
+    },
     "yaml": {
         "rtcvoice.emulator.",
         "rtcvoice.fleet.spec_file",
@@ -252,6 +265,7 @@ SPEAKERS = (
     "rtcvoice.config.live_config",  # which events a client may get is an option of GPT-Live
     "rtcvoice.rest.signaling",
     "rtcvoice.emulator",
+    "rtcvoice.call_server.session_guard",  # it reads along what goes by the channel
 )
 
 

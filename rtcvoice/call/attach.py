@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from rtcvoice.live.road import LiveConversation
     from rtcvoice.recording.options import Recording
     from rtcvoice.telemetry.options import Telemetry
+    from rtcvoice.wire.sideband_leg import Watch
 
 __all__ = ["attach"]
 
@@ -125,7 +126,7 @@ class attach(connect):  # noqa: N801  (reads as the verb it is: async with attac
         options: dict[str, Any] = {name: given[name] for name in names} | live
         options["api"] = live.get("api") or _api_of(self._call_id)
         super().__init__(source=None, sink=None, **options)
-        self._changes = _live_changes(options) if self._config.is_live else {}
+        self._changes = self._changes_of(options)
         if isinstance(credentials, EphemeralToken | TokenUrl | SessionUrl):
             raise CredentialsError(NO_TOKEN, hint="api_key=, or OPENAI_API_KEY")
         if not self._config.keeps_key:
@@ -135,13 +136,20 @@ class attach(connect):  # noqa: N801  (reads as the verb it is: async with attac
             )
         self._ends_by_itself = self._config.is_live or _has_idle(limits)
 
+    _watch: Watch | None = None
+    """Who reads along."""
+
     # -- the parts that differ ------------------------------------------------------------------
+
+    def _changes_of(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the options that change a session of GPT-Live. Raises ConfigError."""
+        return _live_changes(options) if self._config.is_live else {}
 
     def _connecting(self, timings: Timings) -> AnyConnecting:
         return self._attaching(timings)
 
     def _attaching(self, timings: Timings) -> Attaching:
-        return attaching_for(self._call_id, self._config, timings)
+        return attaching_for(self._call_id, self._config, timings, self._watch)
 
     def _roads(self, leg: CallLeg, facts: Facts) -> Roads:
         from rtcvoice.call.attached_roads import AttachedRoads, UnheardOutput

@@ -21,6 +21,7 @@ from rtcvoice.rest.signaling import Signaling
 
 if TYPE_CHECKING:
     from rtcvoice.capture.no_track import NoTrack
+    from rtcvoice.wire.sideband_leg import Watch
     from rtcvoice.wire.websocket import UpgradeFailed
 
 __all__ = ["NO_TOKEN", "Attaching", "attaching_for", "is_gone"]
@@ -33,9 +34,12 @@ GONE = 404
 class Attaching(SocketConnecting):
     """The making of one socket to a call of the Realtime API; see `SocketConnecting`."""
 
-    def __init__(self, call_id: str, config: CallConfig, timings: Timings) -> None:
+    def __init__(
+        self, call_id: str, config: CallConfig, timings: Timings, watch: Watch | None = None
+    ) -> None:
         super().__init__(config, timings)
         self._call_id = call_id
+        self._watch = watch
 
     async def begin(self) -> Credentials:
         """Import what is needed and get the key. Raises CredentialsError for a token."""
@@ -59,6 +63,7 @@ class Attaching(SocketConnecting):
             tls=self._tls,
             pulse=self._pulse,
             on_sound=self._reader_of(track),
+            watch=self._watch,
         )
 
     def _reader_of(self, track: NoTrack) -> Callable[[str], bool] | None:
@@ -100,9 +105,11 @@ class LiveAttaching(Attaching):
         return f"{root}/live/sessions/{name}/attach?graceful_close=true"
 
 
-def attaching_for(call_id: str, config: CallConfig, timings: Timings) -> Attaching:
-    """Return the making of a socket to this call."""
-    return (LiveAttaching if config.is_live else Attaching)(call_id, config, timings)
+def attaching_for(
+    call_id: str, config: CallConfig, timings: Timings, watch: Watch | None = None
+) -> Attaching:
+    """Return the making of a socket to this call; `watch` reads along what goes by it."""
+    return (LiveAttaching if config.is_live else Attaching)(call_id, config, timings, watch)
 
 
 def is_gone(error: BaseException) -> bool:

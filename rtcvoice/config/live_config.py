@@ -23,6 +23,7 @@ from rtcvoice.rest.credentials import EphemeralToken, TokenUrl
 
 __all__ = [
     "DEFAULT_BACKEND",
+    "DEVICE_CHANNEL",
     "LIVE_CHANGEABLE",
     "RELAYED",
     "LiveConfig",
@@ -51,6 +52,12 @@ SHARE_OF_MESSAGE = 0.78
 
 MOST_MESSAGES = 128
 """Messages of a history."""
+
+DEVICE_CHANNEL: dict[str, Any] = {
+    "allowed_client_events": [],
+    "allowed_server_events": [{"type": "session.started"}, {"type": "session.closed"}],
+}
+"""`data_channel` of a device that nobody trusts, whose server does the rest."""
 
 NO_TOKENS = "GPT-Live has no ephemeral tokens: use SessionUrl(...) of a token server"
 

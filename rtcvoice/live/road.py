@@ -302,7 +302,7 @@ class LiveConversation(LiveView, LiveOfTools, SessionEnds):
                 why = _ENDINGS.get(event.reason, "the server ended the session")
                 self._refuse(TransportError(why, stage="session"))
                 self.on_closed(event.reason, why)
-            case live.ErrorEvent() if not self._session_known.is_set():
+            case live.ErrorEvent() if not self._session_known.is_set() and not event.caused_by:
                 self._refuse(not_started(event))
             case live.OutputTranscriptDelta():
                 self._gate.words(self._clock())

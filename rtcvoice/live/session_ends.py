@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 from rtcvoice.conversation.asking.confirmations import new_id
 from rtcvoice.conversation.ports import Sender
 from rtcvoice.errors import RtcVoiceError, TransportError
 from rtcvoice.events import live
-
-from .acks import Acks
 
 __all__ = ["SessionEnds", "not_started"]
 
@@ -24,10 +23,13 @@ _HINTS = {
 }
 
 
+ASK_AGAIN = 1.0
+"""Seconds after which a session is asked again what it is."""
+
+
 class SessionEnds:
     """The part of a `LiveConversation` that waits for a session's first and last event."""
 
-    _acks: Acks
     _session_known: asyncio.Event
     _closed: asyncio.Event
     _refused: asyncio.Future[None]
@@ -49,12 +51,16 @@ class SessionEnds:
             self._refused.result()
 
     async def attached(self) -> None:
-        """Have a session that goes on already tell what it is.
+        """Wait until the session of somebody else is known: one that goes on is asked what it is.
 
-        Raises ServerError, TransportError when nothing comes, CallEnded.
+        One that has not started takes no question; so it is asked again. Raises TransportError when
+        the server says why it does not start, or it ends, CallEnded.
         """
-        event = live.SessionUpdate(event_id=new_id(), session={})
-        await self._acks.confirm(event, self.send, what="to tell of the session")
+        while not self._session_known.is_set():
+            self.send(live.SessionUpdate(event_id=new_id(), session={}))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(ASK_AGAIN):
+                    await self.ready()
 
     def _begins(self, event: object) -> bool:
         """Whether a session is known by this event: one that goes on already does not start."""

@@ -174,7 +174,21 @@ class Signaling:
         """Post the offer as bare SDP with an ephemeral token."""
         return await self._offered(offer, EphemeralToken(token))
 
-    async def call_directly(self, offer: str, session: dict[str, Any]) -> SdpAnswer:
+    async def call_for(
+        self, offer: str, session: dict[str, Any], headers: Mapping[str, str] = {}
+    ) -> SdpAnswer:
+        """Post somebody else's offer with the key, or with a token where only that is taken.
+
+        headers: what names that somebody.
+        """
+        if self._azure:
+            token = (await self.mint({"session": session}, headers)).value
+            return await self.call(offer, token)
+        return await self.call_directly(offer, session, headers)
+
+    async def call_directly(
+        self, offer: str, session: dict[str, Any], headers: Mapping[str, str] = {}
+    ) -> SdpAnswer:
         """Post the offer with the API key, in the form that the server takes.
 
         That is one multipart request with the session in it; where no tokens are minted or that
@@ -185,18 +199,20 @@ class Signaling:
             forms.reverse()
         try:
             try:
-                return await forms[0](offer, session)
+                return await forms[0](offer, session, headers)
             except SignalingError as exc:
                 if self._azure or exc.status != WRONG_FORM:
                     raise
                 logger.info("= the offer goes in another form: HTTP 415")
-                return await forms[1](offer, session)
+                return await forms[1](offer, session, headers)
         except SignalingError as exc:
             if self._mints_none is not None and exc.status in NO_SUCH_PLACE:
                 raise self._mints_none from None  # nothing is there: it is the wrong address
             raise
 
-    async def _with_session(self, offer: str, session: dict[str, Any]) -> SdpAnswer:
+    async def _with_session(
+        self, offer: str, session: dict[str, Any], named: Mapping[str, str]
+    ) -> SdpAnswer:
         reply = await self._post(
             "/realtime/calls",
             "offering the call",
@@ -205,23 +221,27 @@ class Signaling:
                 "sdp": (None, offer.encode(), "application/sdp"),
                 "session": (None, msgspec.json.encode(session), "application/json"),
             },
-            headers={"Accept": "application/sdp"},
+            headers={"Accept": "application/sdp", **named},
         )
         self._offered_raw = False
         return _answer(reply)
 
-    async def _bare(self, offer: str, session: dict[str, Any]) -> SdpAnswer:
-        answer = await self._offered(offer, self._credentials)
+    async def _bare(
+        self, offer: str, session: dict[str, Any], named: Mapping[str, str]
+    ) -> SdpAnswer:
+        answer = await self._offered(offer, self._credentials, named)
         self._offered_raw = True
         return answer
 
-    async def _offered(self, offer: str, shown: Credentials) -> SdpAnswer:
+    async def _offered(
+        self, offer: str, shown: Credentials, named: Mapping[str, str] = {}
+    ) -> SdpAnswer:
         reply = await self._post(
             "/realtime/calls",
             "offering the call",
             shown,
             content=offer.encode(),
-            headers={"Content-Type": "application/sdp", "Accept": "application/sdp"},
+            headers={"Content-Type": "application/sdp", "Accept": "application/sdp", **named},
         )
         return _answer(reply)
 

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from rtcvoice.errors import ConfigError, one_line
 from rtcvoice.system.hosts import is_ip_address, is_loopback_host
 
-__all__ = ["Access", "Refusal", "names_in"]
+__all__ = ["Access", "Refusal", "names_in", "origin_of"]
 
 
 class Refusal(Exception):  # noqa: N818  (its name in the docstrings)
@@ -46,7 +46,7 @@ class Access:
         public_hosts: Collection[str],
         open_to_all: bool,
     ) -> None:
-        self._origins = {_origin(name) for name in names_in("origins", origins)}
+        self._origins = {origin_of(name) for name in names_in("origins", origins)}
         self._keys = [key.encode() for key in names_in("client_keys", client_keys)]
         self._local = is_loopback_host(host)
         self._names = {name.lower() for name in (*names_in("public_hosts", public_hosts), host)}
@@ -112,7 +112,7 @@ def names_in(option: str, names: Collection[str]) -> list[str]:
     return list(names)
 
 
-def _origin(name: str) -> str:
+def origin_of(name: str) -> str:
     """Return the origin as browsers send it. Raises ConfigError for what none ever sends."""
     origin = name.rstrip("/").lower()
     if origin not in ("*", "null") and not _ORIGIN.fullmatch(origin):

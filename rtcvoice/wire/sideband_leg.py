@@ -18,7 +18,7 @@ from rtcvoice.wire.early_texts import EarlyTexts
 from rtcvoice.wire.rtp import RtpPacket
 from rtcvoice.wire.websocket import PULSE, WebSocketTransport
 
-__all__ = ["SidebandLeg", "SilentTrack"]
+__all__ = ["SidebandLeg", "SilentTrack", "Watch"]
 
 logger = logging.getLogger(__name__)
 
@@ -36,11 +36,21 @@ class SilentTrack(Protocol):
 TrackT = TypeVar("TrackT", bound=SilentTrack)
 
 
+class Watch(Protocol):
+    """Who reads along, both ways; must not wait or raise."""
+
+    def sent(self, text: str) -> None:
+        """Take an event that was sent."""
+
+    def received(self, text: str) -> None:
+        """Take a message, before anybody else has it."""
+
+
 class SidebandLeg(Generic[TrackT]):
     """The socket to one call; `aclose()` closes it, and the call goes on. Event loop only.
 
     It takes over `signaling` and closes it. `headers` hold the key. `on_sound` gets each text
-    first, and returns whether it was sound, of which nobody else is told.
+    first, and returns whether it was sound, of which nobody else is told. `watch` reads along.
     """
 
     audio_in_events: Literal[False] = False
@@ -57,12 +67,14 @@ class SidebandLeg(Generic[TrackT]):
         tls: ssl.SSLContext | None = None,
         pulse: float = PULSE,
         on_sound: Callable[[str], bool] | None = None,
+        watch: Watch | None = None,
     ) -> None:
         self.signaling = signaling
         self.track = track
         self.call_id = call_id
         """The server's id of the call."""
         self._on_sound = on_sound
+        self._watch = watch
         self._early = EarlyTexts(self._lost)
         self.transport = WebSocketTransport(
             url,
@@ -84,14 +96,17 @@ class SidebandLeg(Generic[TrackT]):
         self, *, on_text: Callable[[str], None], on_packet: Callable[[RtpPacket], None]
     ) -> None:
         """Hand every text to `on_text` from now on, first those that wait; it may not raise."""
-        on_sound = self._on_sound
-        if on_sound is None:
+        on_sound, watch = self._on_sound, self._watch
+        if on_sound is None and watch is None:
             self._early.attach(on_text)
             return
 
         def receive(text: str) -> None:
-            if not on_sound(text):
-                on_text(text)
+            if on_sound is not None and on_sound(text):
+                return
+            if watch is not None:
+                watch.received(text)
+            on_text(text)
 
         self._early.attach(receive)
 
@@ -104,6 +119,8 @@ class SidebandLeg(Generic[TrackT]):
     def send(self, text: str) -> None:
         """Send one event. Raises TransportError; see `WebSocketTransport.send_text`."""
         self.transport.send_text(text)
+        if self._watch is not None:
+            self._watch.sent(text)
 
     @property
     def progress(self) -> tuple[int, int]:
