@@ -284,6 +284,7 @@ async def test_the_page_and_its_options_are_there(emulator):
             ("", "text/html"),
             ("page.js", "text/javascript"),
             ("page.css", "text/css"),
+            ("icon.svg", "image/svg+xml"),
         ):
             async with page.http.get(server.url + name) as answer:
                 assert (answer.status, answer.content_type) == (200, kind)

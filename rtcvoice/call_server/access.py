@@ -90,6 +90,8 @@ class Access:
                 403, "origin_not_allowed", f"Pages of {one_line(origin, 100)} may not ask here."
             )
         site = request.headers.get("sec-fetch-site", "none")
+        if origin is None and _follows_link(request):
+            return
         if origin is None and site not in ("none", "same-origin"):
             raise Refusal(403, "origin_not_allowed", "Other pages may not ask here.")
 
@@ -133,6 +135,15 @@ class Access:
         if name in self._names or is_loopback_host(name):
             return True
         return not self._local and is_ip_address(name)
+
+
+def _follows_link(request: CallerRequest) -> bool:
+    """Whether somebody came to the page itself by a link, which no page can read the answer of."""
+    headers = request.headers
+    opens = (
+        headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") == "document"
+    )
+    return opens and request.method == "GET" and request.path in ("", "/")
 
 
 def _name_in(host: str) -> str:

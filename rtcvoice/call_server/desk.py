@@ -1,6 +1,6 @@
 """The requests of pages, by whichever web server they came: who may, what is asked, what is done.
 
-    GET    /                    the page;  /page.js, /page.css, /options
+    GET    /                    the page, and its files;  /options
     POST   /call                an SDP offer -> 201, the answer, Location: /call/HANDLE
     GET    /call/HANDLE/events  a WebSocket: turns, tools, cost, the end; and what the page asks for
     DELETE /call/HANDLE         hang up;  POST /call/HANDLE/bye  the same, for a page that closes
@@ -43,14 +43,15 @@ CLOSE_TIMEOUT = 15.0
 """Seconds that the calls get to be hung up when the server stops."""
 
 PAGE = Path(__file__).with_name("page")
-_FILES = {
-    "/": ("index.html", "text/html; charset=utf-8"),
-    "/page.js": ("page.js", "text/javascript; charset=utf-8"),
-    "/page.css": ("page.css", "text/css; charset=utf-8"),
+_KINDS = {
+    ".css": "text/css",
+    ".html": "text/html",
+    ".js": "text/javascript",
+    ".svg": "image/svg+xml",
 }
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self';"
-    " media-src 'self' blob:; img-src 'self' data:; base-uri 'none'; form-action 'none';"
+    " img-src 'self'; media-src 'self' blob:; base-uri 'none'; form-action 'none';"
     " frame-ancestors 'none'"
 )
 _HEADERS = {
@@ -83,11 +84,7 @@ class Desk:
         self._callers = callers
         self._making = making
         self._options = dict(options)
-        self._files = {
-            path: (kind, (PAGE / name).read_bytes())
-            for path, (name, kind) in _FILES.items()
-            if with_page
-        }
+        self._files = _files_of(PAGE) if with_page else {}
         self.calls: dict[str, ServedCall] = {}
         """The calls that go on, by their handles."""
         self._uses: dict[str, Use] = {}
@@ -104,6 +101,9 @@ class Desk:
         except Refusal as exc:
             logger.info("x %s %s: %s", self._access.address(request), exc.code, exc)
             answer = refused(exc)
+            if request.method == "GET" and request.path == "/":  # for people
+                kind = {"Content-Type": "text/plain; charset=utf-8"}
+                answer = Answer(status=exc.status, body=str(exc).encode(), headers=kind)
         except Exception as exc:
             log_error(logger, exc, "x a request failed")
             answer = refused(Refusal(500, "server_error", "The call server has a bug."))
@@ -126,9 +126,6 @@ class Desk:
     async def listen(self, served: ServedCall, socket: Socket) -> None:
         """Serve the socket of a page until it closes."""
         page = served.attach_page(socket)
-        if page is None:
-            await socket.close(1013)
-            return
         sending = asyncio.create_task(page.send_all(), name="rtcvoice page socket")
         try:
             await serve_page(served, page, socket)
@@ -158,7 +155,9 @@ class Desk:
             return Answer(status=204)
         if method in ("GET", "HEAD") and path in self._files:
             kind, body = self._files[path]
-            return Answer(body=body, headers={"Content-Type": kind})
+            return Answer(body=body, headers={"Content-Type": kind, "Cache-Control": "no-cache"})
+        if method in ("GET", "HEAD") and not path and self._files:
+            return Answer(status=308, headers={"Location": f"{request.root}/"})
         if method == "GET" and path == "/options":
             return as_json(self._options)
         if path == "/call":
@@ -265,6 +264,16 @@ class Desk:
             "Access-Control-Expose-Headers": "Location, Retry-After",
             "Access-Control-Max-Age": "600",
         }
+
+
+def _files_of(folder: Path) -> dict[str, tuple[str, bytes]]:
+    """Return the page's files by their paths: their type, and what they hold."""
+    found = {
+        f"/{file.name}": (f"{_KINDS[file.suffix]}; charset=utf-8", file.read_bytes())
+        for file in sorted(folder.iterdir())
+        if file.suffix in _KINDS
+    }
+    return {"/": found.pop("/index.html")} | found
 
 
 async def _result(call: Call) -> Call:

@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 Agent = Callable[["Call"], Awaitable[object]]
 
-PAGE_GRACE = 5.0
+PAGE_GRACE = 8.0
 """Seconds that a page whose socket closed has to open another."""
 
 AGENT_GRACE = 3.0
@@ -41,9 +41,6 @@ AGENT_GRACE = 3.0
 
 MOST_UNDONE = 20
 """Times that what a page did to the session is undone; then its call is ended."""
-
-MOST_SOCKETS = 4
-"""Sockets of one page at a time."""
 
 MOST_WAITING = 2000
 """Messages that wait for a page that reads slowly; then its socket is closed."""
@@ -118,7 +115,7 @@ class ServedCall:
         self._reason: CallEnded | None = None
         self._undone = 0
         self._undoing: set[asyncio.Task[None]] = set()
-        self._sockets: set[PageSocket] = set()
+        self._page: PageSocket | None = None
         self._leaving: asyncio.TimerHandle | None = None
         self._events: PageEvents | None = None
         self._attaching: asyncio.Future[Call] | None = None
@@ -142,14 +139,13 @@ class ServedCall:
 
     # -- the page -------------------------------------------------------------------------------
 
-    def attach_page(self, socket: Socket) -> PageSocket | None:
-        """Return the page's socket with all it has to know; None where it has too many."""
-        if len(self._sockets) >= MOST_SOCKETS:
-            return None
-        page = PageSocket(socket)
+    def attach_page(self, socket: Socket) -> PageSocket:
+        """Return the page's socket with all it has to know; it takes the place of another."""
+        if self._page is not None:
+            self._page.end()
+        page = self._page = PageSocket(socket)
         for message in self._events.told_at_once() if self._events is not None else ():
             page.put(message)
-        self._sockets.add(page)
         if self._leaving is not None:
             self._leaving.cancel()
             self._leaving = None
@@ -159,15 +155,17 @@ class ServedCall:
 
     def detach_page(self, page: PageSocket) -> None:
         """Note that a socket has closed: the page has left if it does not come back."""
-        self._sockets.discard(page)
         page.end()
-        if not self._sockets and self._reason is None and self._leaving is None:
+        if page is not self._page:
+            return
+        self._page = None
+        if self._reason is None:
             loop = asyncio.get_running_loop()
             self._leaving = loop.call_later(PAGE_GRACE, self._end_soon, "the page has left")
 
     def _tell(self, message: dict[str, Any]) -> None:
-        for page in self._sockets:
-            page.put(message)
+        if self._page is not None:
+            self._page.put(message)
 
     def _dismiss(self, page: PageSocket) -> None:
         assert self._reason is not None
@@ -250,8 +248,8 @@ class ServedCall:
             self._leaving.cancel()
         self._reason = self._reason or CallEnded("the call failed", normal=False)
         logger.info("= call %s of %s ended: %s", self.handle[:6], self.caller, self._reason)
-        for page in list(self._sockets):
-            self._dismiss(page)
+        if self._page is not None:
+            self._dismiss(self._page)
         await self._line.hang_up()
         await self._line.aclose()
         for task in list(self._undoing):
