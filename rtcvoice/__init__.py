@@ -90,6 +90,7 @@ if TYPE_CHECKING:
     from rtcvoice.conversation.state.turns import Turn
     from rtcvoice.conversation.tools.function_tool import ToolCall, tool
     from rtcvoice.conversation.tools.later import tool_progress
+    from rtcvoice.conversation.tools.mcp.server import McpServer
     from rtcvoice.conversation.tools.toolset import ToolSet
     from rtcvoice.device.device import Device
     from rtcvoice.device.host import devices
@@ -207,6 +208,7 @@ __all__ = [
     "LimitNear",
     "LimitReached",
     "Limits",
+    "McpServer",
     "McpServerFailed",
     "Microphone",
     "ModelPrice",
@@ -320,6 +322,7 @@ _MODULE_OF = dict.fromkeys(_LOCAL_EVENTS, "rtcvoice.events.local") | {
     "Image": "rtcvoice.call.message",
     "LegFacts": "rtcvoice.call.legs",
     "Limits": "rtcvoice.conversation.accounts.limits",
+    "McpServer": "rtcvoice.conversation.tools.mcp.server",
     "Microphone": "rtcvoice.capture.microphone",
     "ModelPrice": "rtcvoice.conversation.accounts.prices",
     "PacedSource": "rtcvoice.capture.source",

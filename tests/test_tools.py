@@ -278,8 +278,8 @@ async def test_plain_and_coroutine_functions_answer_and_are_told_of() -> None:
         (np.float32(0.5), "0.5"),
         (np.arange(3), "[0,1,2]"),
         (
-            ToolCall(name="n", arguments={}, call_id="c"),
-            '{"name":"n","arguments":{},"call_id":"c","server":""}',
+            ToolCall(name="n", arguments={}, call_id="c", server="s"),
+            '{"name":"n","arguments":{},"call_id":"c","server":"s"}',
         ),
     ],
 )

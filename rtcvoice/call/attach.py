@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Unpack, cast
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from rtcvoice.conversation.accounts.prices import ModelPrice
     from rtcvoice.conversation.listening.guards import Guard
     from rtcvoice.conversation.road import CallConversation
-    from rtcvoice.conversation.tools.toolset import ToolSet
+    from rtcvoice.conversation.tools.toolset import AnyTool, ToolSet
     from rtcvoice.live.road import LiveConversation
     from rtcvoice.recording.options import Recording
     from rtcvoice.telemetry.options import Telemetry
@@ -94,7 +94,7 @@ class attach(connect):  # noqa: N801  (reads as the verb it is: async with attac
         transcription: Mapping[str, object] | str | Unset | None = UNSET,
         noise_reduction: Mapping[str, object] | str | Unset | None = UNSET,
         max_output_tokens: int | str | Unset = UNSET,
-        tools: ToolSet | Iterable[Callable[..., object] | Mapping[str, object]] | None = None,
+        tools: ToolSet | Iterable[AnyTool] | None = None,
         tool_choice: str | dict[str, object] | Unset = UNSET,
         session: Mapping[str, object] | Unset = UNSET,
         # Bounds

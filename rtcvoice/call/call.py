@@ -7,7 +7,7 @@ the conversation, what is heard is the player's, the end is brought about by the
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Never, Unpack, cast
 
@@ -32,7 +32,7 @@ from rtcvoice.conversation.listening.event_verbs import EventVerbs
 from rtcvoice.conversation.listening.turn_stream import TurnStream
 from rtcvoice.conversation.owner import OWNER
 from rtcvoice.conversation.state.history_entries import HistoryEntry
-from rtcvoice.conversation.tools.toolset import ToolSet
+from rtcvoice.conversation.tools.toolset import AnyTool, ToolSet
 from rtcvoice.errors import CallEnded
 from rtcvoice.events import ClientEvent, Item, Session
 from rtcvoice.playout.tee import BlockStream
@@ -61,6 +61,7 @@ class Call(EventVerbs, LiveVerbs):
         self._requests = self._conversation.requests
         self._life = life
         self._after_noise = AfterNoise(self._conversation, self._conversation.dispatcher.publish)
+        self._conversation.tools.follow(self.update)
         self._polite_ends = PoliteEnds(
             mute=lambda: self._open_microphone(False),
             close=lambda end: self._requests.close(end),
@@ -287,10 +288,7 @@ class Call(EventVerbs, LiveVerbs):
         turn_detection: Mapping[str, object] | str | Unset | None = UNSET,
         transcription: Mapping[str, object] | str | Unset | None = UNSET,
         noise_reduction: Mapping[str, object] | str | Unset | None = UNSET,
-        tools: ToolSet
-        | Iterable[Callable[..., object] | Mapping[str, object]]
-        | Unset
-        | None = UNSET,
+        tools: ToolSet | Iterable[AnyTool] | Unset | None = UNSET,
         tool_choice: str | dict[str, object] | Unset = UNSET,
         session: Mapping[str, object] | Unset = UNSET,
         **fixed: Never,
@@ -304,7 +302,8 @@ class Call(EventVerbs, LiveVerbs):
         given = locals()
         options = {name: given[name] for name in CHANGEABLE} | fixed
         changes = {name: value for name, value in options.items() if value is not UNSET}
-        tool_set = None if isinstance(tools, Unset) else ToolSet.of(tools)
+        given_tools = None if isinstance(tools, Unset) else ToolSet.of(tools)
+        tool_set = await self._conversation.tools.started(given_tools)
         if tool_set is not None:
             changes["tools"] = tool_set.definitions
         await self._conversation.commands.update(

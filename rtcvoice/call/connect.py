@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Unpack
@@ -55,6 +55,7 @@ from rtcvoice.call.when_given import (
     given_recording,
     given_telemetry,
     history_items,
+    served,
     tool_set,
 )
 from rtcvoice.capture.source import Source
@@ -77,7 +78,8 @@ if TYPE_CHECKING:
     from rtcvoice.conversation.accounts.limits import Limits
     from rtcvoice.conversation.accounts.prices import ModelPrice
     from rtcvoice.conversation.listening.guards import Guard
-    from rtcvoice.conversation.tools.toolset import ToolSet
+    from rtcvoice.conversation.tools.mcp.servers import McpServers
+    from rtcvoice.conversation.tools.toolset import AnyTool, ToolSet
     from rtcvoice.recording.options import Recording
     from rtcvoice.telemetry.options import Telemetry
 
@@ -170,7 +172,7 @@ class connect(Entering):  # noqa: N801  (reads as the verb it is: async with con
         transcription: Mapping[str, object] | str | Unset | None = UNSET,
         noise_reduction: Mapping[str, object] | str | Unset | None = UNSET,
         max_output_tokens: int | str | Unset = UNSET,
-        tools: ToolSet | Iterable[Callable[..., object] | Mapping[str, object]] | None = None,
+        tools: ToolSet | Iterable[AnyTool] | None = None,
         tool_choice: str | dict[str, object] | Unset = UNSET,
         session: Mapping[str, object] | Unset = UNSET,
         history: Iterable[Mapping[str, object]] = (),
@@ -205,6 +207,7 @@ class connect(Entering):  # noqa: N801  (reads as the verb it is: async with con
         given = locals()
         super().__init__()
         self._fork_of: ForkOf | None = None
+        self._servers: McpServers | None = None
         self._given: dict[str, Any] = {
             name: given[name] for name in given.keys() - _NOT_OPTIONS
         } | live
@@ -239,10 +242,13 @@ class connect(Entering):  # noqa: N801  (reads as the verb it is: async with con
 
     async def _connect(self) -> Call:
         """Get the call up, and tell whoever listens to its facts, also when it fails."""
+        self._servers, self._tools, self._config = await served(self._tools, self._config)
         facts = await facts_of(self._config, self._listeners, self._recording, self._telemetry)
         try:
             return await self._connected(facts)
         except BaseException as exc:
+            if self._servers is not None:
+                await self._servers.aclose(timeout=FACTS_TIMEOUT)
             reason = CallEnded(f"connecting failed: {exc or type(exc).__name__}", normal=False)
             reason.__cause__ = exc
             facts.end(reason, None)
@@ -350,6 +356,8 @@ class connect(Entering):  # noqa: N801  (reads as the verb it is: async with con
             guards=self._guards,
         )
         conversation.tools.on_start = facts.on_tool
+        if self._servers is not None:
+            conversation.tools.serve(self._servers)
         return conversation
 
     async def _open_ends(self, connecting: AnyConnecting, timings: Timings) -> None:

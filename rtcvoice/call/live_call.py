@@ -21,7 +21,7 @@ from rtcvoice.config.session_fields import UNSET, Unset
 from rtcvoice.conversation.asking.reply import Reply
 from rtcvoice.conversation.asking.response_options import ResponseOptions, SpokenOptions
 from rtcvoice.conversation.asking.talk import TAIL, Talk
-from rtcvoice.conversation.tools.toolset import ToolSet
+from rtcvoice.conversation.tools.toolset import AnyTool, ToolSet
 from rtcvoice.errors import CallEnded, ConfigError
 from rtcvoice.events import ClientEvent, Session
 from rtcvoice.live.requests import backend_items
@@ -147,10 +147,7 @@ class LiveCall(Call):
         turn_detection: Mapping[str, object] | str | Unset | None = UNSET,
         transcription: Mapping[str, object] | str | Unset | None = UNSET,
         noise_reduction: Mapping[str, object] | str | Unset | None = UNSET,
-        tools: ToolSet
-        | Iterable[Callable[..., object] | Mapping[str, object]]
-        | Unset
-        | None = UNSET,
+        tools: ToolSet | Iterable[AnyTool] | Unset | None = UNSET,
         tool_choice: str | dict[str, object] | Unset = UNSET,
         session: Mapping[str, object] | Unset = UNSET,
         **more: Any,
@@ -159,7 +156,8 @@ class LiveCall(Call):
         given = locals()
         names = given.keys() - {"self", "more", "__class__"}
         changes = {name: given[name] for name in names if given[name] is not UNSET} | more
-        tool_set = None if isinstance(tools, Unset) else ToolSet.of(tools)
+        given_tools = None if isinstance(tools, Unset) else ToolSet.of(tools)
+        tool_set = await self._live.tools.started(given_tools)
         if tool_set is not None:
             changes["tools"] = tool_set.definitions
         message = live_changes(changes, owner=self._live.owner)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rtcvoice.capture.source import Source
+    from rtcvoice.config.call_config import CallConfig
     from rtcvoice.conversation.accounts.limits import Limits
     from rtcvoice.conversation.accounts.prices import ModelPrice
     from rtcvoice.conversation.listening.guards import Guard
-    from rtcvoice.conversation.tools.toolset import ToolSet
+    from rtcvoice.conversation.tools.mcp.servers import McpServers
+    from rtcvoice.conversation.tools.toolset import AnyTool, ToolSet
     from rtcvoice.playout.sink import Sink
     from rtcvoice.recording.options import Recording
     from rtcvoice.telemetry.options import Telemetry
@@ -25,18 +28,35 @@ __all__ = [
     "given_recording",
     "given_telemetry",
     "history_items",
+    "served",
     "tool_set",
     "wanted_telemetry",
 ]
 
 
 def tool_set(
-    tools: ToolSet | Iterable[Callable[..., object] | Mapping[str, object]] | None,
+    tools: ToolSet | Iterable[AnyTool] | None,
 ) -> ToolSet:
     """Return what the model may call, as a ToolSet. Raises ConfigError."""
     from rtcvoice.conversation.tools.toolset import ToolSet
 
     return ToolSet.of(tools)
+
+
+async def served(
+    tools: ToolSet | None, config: CallConfig
+) -> tuple[McpServers | None, ToolSet | None, CallConfig]:
+    """Start the MCP servers among the tools: before the call, which is to know their tools.
+
+    Returns them, and tools and configuration with what they offer. Raises ConfigError.
+    """
+    if tools is None or not tools.servers:
+        return None, tools, config
+    from rtcvoice.conversation.tools.mcp.servers import McpServers
+
+    servers = McpServers()
+    tools = await servers.started(tools)
+    return servers, tools, replace(config, tools=tools.definitions)
 
 
 def check_limits_of(model: str, limits: Limits | None, price: ModelPrice | None) -> None:

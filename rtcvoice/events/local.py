@@ -242,7 +242,7 @@ class ToolStarted(LocalEvent, tag="rtcvoice.tool_started"):
     item_id: str
     arguments: Mapping[str, Any]
     server: str = ""
-    """The label of the hosted MCP server that runs it; empty for your own functions."""
+    """The MCP server that runs it; empty for your own functions."""
 
 
 @public
@@ -301,9 +301,9 @@ class ToolCancelled(LocalEvent, tag="rtcvoice.tool_cancelled"):
 
 @public
 class McpServerFailed(LocalEvent, tag="rtcvoice.mcp_server_failed"):
-    """An MCP server is of no use now; `message` says why. The call goes on without its tools.
+    """An MCP server, or a tool of it, is of no use; `message` says why. The call goes on without.
 
-    `server`: its label; empty where the service does not say which it is.
+    `server`: its name or label; empty where the service does not say which it is.
     """
 
     server: str

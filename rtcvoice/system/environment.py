@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
-__all__ = ["complete_environment", "environment"]
+__all__ = ["complete_environment", "environment", "seen_environment"]
 
 
 def environment(name: str) -> str | None:
@@ -17,6 +17,11 @@ def environment(name: str) -> str | None:
     if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
         text = text[1:-1].strip()
     return text or None
+
+
+def seen_environment(names: Container[str]) -> dict[str, str]:
+    """Return the variables of these names, written in capitals."""
+    return {name: value for name, value in os.environ.items() if name.upper() in names}
 
 
 def complete_environment(values: Mapping[str, str]) -> None:

@@ -44,10 +44,10 @@ def failures(tool: Tool) -> Iterator[None]:
     try:
         yield
     except Exception as exc:
-        failed = _failed(tool, exc)
+        failed = exc if isinstance(exc, Failed) else _failed(tool, exc)
         if not tool.tell_errors and failed.failure in _SAYS_MUCH:
             failed.for_model = "the function failed"
-        raise failed from exc
+        raise failed from (None if failed is exc else exc)
 
 
 def readable(text: str) -> str:

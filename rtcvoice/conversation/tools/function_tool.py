@@ -56,7 +56,7 @@ class ToolCall:
     arguments: Mapping[str, Any]
     call_id: str
     server: str = ""
-    """The label of the hosted MCP server that is to run it; empty for your own functions."""
+    """The MCP server that is to run it; empty for your own functions."""
 
 
 Approval = Callable[[ToolCall], bool | str | Awaitable[bool | str]]
@@ -154,6 +154,8 @@ class Tool:
         options = _options_of(function)
         self.function = function
         self.name = _name_of(function, options)
+        self.server = ""
+        """The MCP server that has it; empty for your own functions."""
         self.signature = Signature(function, self.name)
         self.background = options.background
         self.speak = options.speak

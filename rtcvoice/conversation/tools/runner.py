@@ -23,7 +23,7 @@ from contextlib import (
     nullcontext,
 )
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
@@ -35,20 +35,28 @@ from rtcvoice.conversation.state.function_calls import (
     OnStart,
 )
 from rtcvoice.errors import one_line
-from rtcvoice.events import ToolCancelled, ToolFailed, ToolFailure, ToolFinished, ToolStarted
+from rtcvoice.events import (
+    ToolCancelled,
+    ToolFailed,
+    ToolFailure,
+    ToolFinished,
+    ToolStarted,
+)
 from rtcvoice.masking import masked, masked_traceback
 from rtcvoice.system import clock
 from rtcvoice.system.threads import DaemonThreads, contained, settable_in_future
 
+from .answering import Answering
 from .failures import Failed, LateError, failures, readable
 from .function_tool import Approval, Tool, ToolCall
 from .later import Later, as_output
 from .results import called, encoded
 from .schema import Arguments
+from .served import ServedTools
 from .toolset import ToolSet
 from .work import Processes
 
-__all__ = ["Answering", "ToolRunner"]
+__all__ = ["ToolRunner"]
 
 logger = logging.getLogger(__name__)
 
@@ -62,34 +70,7 @@ ENVELOPE = 1024
 """Bytes of a message that are around the result in it."""
 
 
-class Answering(Protocol):
-    """What a runner needs of the conversation: a `CallConversation`."""
-
-    on_calls: Callable[[list[CalledFunction]], None]
-    """Told of finished function calls."""
-
-    @property
-    def function_names(self) -> set[str]:
-        """The functions that the session knows."""
-
-    @property
-    def message_limit(self) -> int:
-        """The largest message in bytes that the server takes."""
-
-    def want_calls(self, on: bool) -> None:
-        """Have function calls told, or leave all of them to the user."""
-
-    def answer_call(self, call_id: str, output: str, *, speak: bool = True) -> None:
-        """Give the output of a call; without `speak` the model is not asked to go on."""
-
-    async def tell_later(self, news: Callable[[], tuple[str, bool]]) -> None:
-        """Tell the model something at a moment when nobody speaks; see `later.Telling`."""
-
-    def ignore_call(self, call_id: str) -> None:
-        """Leave a call to the user."""
-
-
-class ToolRunner:
+class ToolRunner(ServedTools):
     """Runs the calls of one session. Event loop only; nothing here raises to its caller.
 
     conversation: where calls come from and outputs go.
@@ -168,12 +149,10 @@ class ToolRunner:
             return
         self._ended = True
         self._later.end()
+        self._end_servers()
         for task, call in list(self._calls.items()):
             task.cancel()
-            cancelled = ToolCancelled(
-                name=_name_of(call), call_id=call.call_id, item_id=call.item_id
-            )
-            self._publish(cancelled)
+            self._publish(ToolCancelled(**self._about(call)))
 
     async def aclose(self, *, timeout: float) -> None:
         """Wait up to `timeout` s for what `end` cancelled; what does not stop then is logged."""
@@ -184,6 +163,7 @@ class ToolRunner:
             for task in stuck:
                 name = task.get_name() if isinstance(task, asyncio.Task) else "a thread"
                 logger.warning("x a tool does not stop: %s", name)
+        await self._close_servers(timeout)
         if self._processes:
             close = self._threads.start(
                 self._processes.close, name="tool close", context=self._context_of_call()
@@ -195,6 +175,7 @@ class ToolRunner:
         self._places = asyncio.Semaphore(tools.concurrency)
         self._places_of: dict[str, asyncio.Semaphore] = {}
         self._conversation.want_calls(len(tools) > 0)
+        self._keep_servers(tools)
 
     def _called(self, calls: list[CalledFunction]) -> None:
         for call in calls:
@@ -242,7 +223,7 @@ class ToolRunner:
         arguments = await self._bound(tool, call)
         async with self._place(tool):
             await self._approve(tool, call, arguments.named)
-            about = {"name": tool.name, "call_id": call.call_id, "item_id": call.item_id}
+            about = self._about(call)
             if self.on_start is not None and (current := CURRENT_CALL.get()):
                 current.enter = self.on_start(call, tool.name)
             self._publish(ToolStarted(**about, arguments=arguments.named))
@@ -277,7 +258,7 @@ class ToolRunner:
         """Return if the call may run. An approval has no timeout: a person may be asked."""
         if tool.approve is None:
             return
-        asked = ToolCall(name=tool.name, arguments=named, call_id=call.call_id)
+        asked = ToolCall(name=tool.name, arguments=named, call_id=call.call_id, server=tool.server)
         try:
             verdict = await self.verdict(tool.approve, asked)
         except Exception as exc:
@@ -371,6 +352,12 @@ class ToolRunner:
     def _fail(self, call: CalledFunction, failed: Failed) -> None:
         self._give(call, self._failure_output(call, failed), speak=True)
 
+    def _about(self, call: CalledFunction) -> dict[str, str]:
+        """Return the fields of an event that say which call it is about."""
+        tool = self._tool(call.name)
+        shown = {"name": _name_of(call), "server": tool.server if tool is not None else ""}
+        return {**shown, "call_id": call.call_id, "item_id": call.item_id}
+
     def _failure_output(self, call: CalledFunction, failed: Failed) -> str:
         """Tell the user of a failure; return what the model is told."""
         message = readable(failed.message)
@@ -379,15 +366,8 @@ class ToolRunner:
         else:
             shown = masked_traceback(failed.cause)
             logger.error("x tool %r: %s\n%s", _name_of(call), message, shown)
-        event = ToolFailed(
-            name=_name_of(call),
-            call_id=call.call_id,
-            item_id=call.item_id,
-            failure=failed.failure,
-            message=message,
-            exception=failed.cause,
-        )
-        self._publish(event)
+        about, cause = self._about(call), failed.cause
+        self._publish(ToolFailed(**about, failure=failed.failure, message=message, exception=cause))
         return msgspec.json.encode({"error": failed.for_model or message}).decode()
 
 

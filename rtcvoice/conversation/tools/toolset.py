@@ -5,9 +5,10 @@ A `ToolSet` checks everything when it is made, which is before anything is sent.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import NoneType
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -15,8 +16,12 @@ from rtcvoice.errors import ConfigError
 from rtcvoice.system.public import public
 
 from .function_tool import NAME, Approval, Tool, check_hook, check_number, shown
+from .mcp.server import McpServer
 
-__all__ = ["ToolSet"]
+__all__ = ["AnyTool", "ToolSet"]
+
+AnyTool: TypeAlias = Callable[..., object] | Mapping[str, object] | McpServer
+"""What may stand in `tools=`: a function, a definition as in the API, an MCP server."""
 
 TIMEOUT = 30.0
 """Seconds that a tool may take: the user waits in silence for it."""
@@ -36,7 +41,7 @@ MOST_TOOLS = 128
 
 @public
 class ToolSet:
-    """The tools of a call: functions, and definitions (dicts) of what is handled elsewhere.
+    """The tools of a call: functions, MCP servers, and definitions of what is handled elsewhere.
 
     A dict is sent as it is; calls of a function that is defined by a dict are left to you, as
     events. `{"type": "mcp", ...}` is a hosted MCP server, whose tools the service runs: `approve`
@@ -57,7 +62,7 @@ class ToolSet:
 
     def __init__(
         self,
-        tools: Iterable[Callable[..., object] | Mapping[str, object]] = (),
+        tools: Iterable[AnyTool] = (),
         *,
         timeout: float = TIMEOUT,
         concurrency: int = CONCURRENCY,
@@ -71,12 +76,19 @@ class ToolSet:
         check_number("output_limit", output_limit, least=100, most=LARGEST_OUTPUT)
         self.concurrency = concurrency
         self.output_limit = output_limit
+        self.timeout = timeout
+        self.tell_errors = tell_errors
         self.approve = approve
         """Asked before each call, also before those at hosted MCP servers that want an approval."""
         self._tools: dict[str, Tool] = {}
         self._foreign: list[dict[str, Any]] = []
+        self._served: dict[str, Tool] = {}
+        self.servers: list[McpServer] = []
+        """The MCP servers among them, which a call starts."""
         for each in _listed(tools):
-            if isinstance(each, Mapping):
+            if isinstance(each, McpServer):
+                self._add_server(each)
+            elif isinstance(each, Mapping):
                 self._add_definition(dict(each))
             else:
                 new = Tool(
@@ -91,9 +103,7 @@ class ToolSet:
             )
 
     @classmethod
-    def of(
-        cls, tools: ToolSet | Iterable[Callable[..., object] | Mapping[str, object]] | None
-    ) -> ToolSet:
+    def of(cls, tools: ToolSet | Iterable[AnyTool] | None) -> ToolSet:
         """Return `tools` as a ToolSet: itself, or a new one with the default options."""
         return tools if isinstance(tools, ToolSet) else cls(tools or ())
 
@@ -103,6 +113,41 @@ class ToolSet:
         return [*(each.definition for each in self), *self._foreign]
 
     @property
+    def room(self) -> int:
+        """How many tools of MCP servers a session has room for beside these."""
+        return MOST_TOOLS - len(self._tools) - len(self._foreign)
+
+    @property
+    def own_names(self) -> list[str]:
+        """The names of the functions among them, without those of MCP servers."""
+        foreign = [each["name"] for each in self._foreign if each["type"] == "function"]
+        return [*self._tools, *foreign]
+
+    def with_served(self, tools: Iterable[Tool]) -> ToolSet:
+        """Return these tools and, in place of earlier ones, those of MCP servers that run."""
+        made = copy.copy(self)
+        made.__dict__["_served"] = {each.name: each for each in tools}
+        return made
+
+    def asking(self, approve: Approval) -> ToolSet:
+        """Return these tools with a hook for those of MCP servers that have none."""
+        if self.approve is not None:
+            return self
+        made = copy.copy(self)
+        made.approve = approve
+        return made
+
+    def check_servers(self) -> None:
+        """Raise ConfigError where nobody approves the calls of an MCP server."""
+        for server in self.servers:
+            if server.approve is None and self.approve is None:
+                raise ConfigError(
+                    f"nobody approves what the MCP server {server.name} is to do",
+                    hint="ToolSet([...], approve=hook); McpServer(..., approve=True) if every"
+                    " call may run",
+                )
+
+    @property
     def hosted_labels(self) -> set[str]:
         """The labels of the hosted MCP servers."""
         labels = (each.get("server_label") for each in self._foreign if each["type"] == "mcp")
@@ -110,20 +155,24 @@ class ToolSet:
 
     def get(self, name: str) -> Tool | None:
         """Return the tool of that name, None when there is none here."""
-        return self._tools.get(name)
+        return self._tools.get(name) or self._served.get(name)
 
     def __iter__(self) -> Iterator[Tool]:
-        return iter(self._tools.values())
+        return iter([*self._tools.values(), *self._served.values()])
 
     def __len__(self) -> int:
-        return len(self._tools)
+        return len(self._tools) + len(self._served)
 
     def __repr__(self) -> str:
-        return f"<ToolSet {', '.join(self._names()) or 'without tools'}>"
+        names = [*self.own_names, *self._served] or ["without tools"]
+        return f"<ToolSet {', '.join(names)}>"
 
-    def _names(self) -> list[str]:
-        foreign = [each["name"] for each in self._foreign if each["type"] == "function"]
-        return [*self._tools, *foreign]
+    def _add_server(self, server: McpServer) -> None:
+        if server.name in (each.name for each in self.servers):
+            raise ConfigError(
+                f"two MCP servers are called {server.name!r}", hint="McpServer(name=...)"
+            )
+        self.servers.append(server)
 
     def _add(self, new: Tool) -> None:
         self._claim(new.name)
@@ -153,7 +202,7 @@ class ToolSet:
         self._foreign.append(definition)
 
     def _claim(self, name: str) -> None:
-        if name in self._names():
+        if name in self.own_names:
             raise ConfigError(
                 f"two tools are called {name!r}", hint="@rtcvoice.tool(name=...) renames one"
             )
@@ -171,6 +220,7 @@ def _listed(tools: Any) -> list[Any]:
 def _checked(function: Any) -> Callable[..., Any]:
     if isinstance(function, type) or not callable(function):
         raise ConfigError(
-            f"{shown(function)} is not a tool", hint="pass functions, or dicts as in the API"
+            f"{shown(function)} is not a tool",
+            hint="pass functions, MCP servers, or dicts as in the API",
         )
     return function  # type: ignore[no-any-return]

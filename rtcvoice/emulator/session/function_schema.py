@@ -1,81 +1,16 @@
-"""What the service refuses in the JSON Schema of a function's parameters, in its words.
-
-It looks at these schemas when a session is configured, and refuses the whole session for one that
-it cannot turn into a grammar: an array that does not say of what, a type that there is not.
-"""
+"""Refuses a session with a function whose parameters the service refuses."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from rtcvoice.emulator.session.schema import RequestError
+from rtcvoice.events.function_schema import schema_fault
 
 __all__ = ["check_parameters"]
-
-_TYPES = ("array", "boolean", "integer", "null", "number", "object", "string")
-_DEEPEST = 100
-_NAMED = ("properties", "$defs", "definitions", "patternProperties")
-"""Keys whose values are schemas by name."""
-_LISTED = ("anyOf", "oneOf", "allOf", "prefixItems")
-_SINGLE = ("items", "additionalProperties", "not")
 
 
 def check_parameters(name: str, schema: dict[str, Any], path: str) -> None:
     """Refuse the `parameters` of the function `name`; raises RequestError."""
-    if schema.get("type") != "object":
-        kind = schema.get("type")
-        wrong = f"""schema must be a JSON Schema of 'type: "object"', got 'type: "{kind}"'."""
-    else:
-        wrong = next(_faults(schema, ()), "")
-    if wrong:
-        message = f"Invalid schema for function '{name}': {wrong}"
+    if message := schema_fault(name, schema):
         raise RequestError("invalid_function_parameters", message, path)
-
-
-def _faults(node: Any, context: tuple[str, ...]) -> Iterator[str]:
-    """Yield what is wrong in a schema and below it."""
-    if len(context) > _DEEPEST:
-        yield f"In context={context[:8]}, the schema is nested too deeply."
-        return
-    if isinstance(node, bool) and context[-1:] != ("items",):
-        return
-    if not isinstance(node, dict):
-        yield f"In context={context}, {node!r:.80} is not of type 'object'."
-        return
-    for wrong in _own_faults(node):
-        yield f"In context={context}, {wrong}"
-    for key in _NAMED:
-        for name, inner in _entries(node.get(key)):
-            yield from _faults(inner, (*context, key, name))
-    for key in _LISTED:
-        for number, inner in enumerate(node[key] if isinstance(node.get(key), list) else ()):
-            yield from _faults(inner, (*context, key, str(number)))
-    for key in _SINGLE:
-        if key in node:
-            yield from _faults(node[key], (*context, key))
-
-
-def _own_faults(node: dict[str, Any]) -> Iterator[str]:
-    kinds = node.get("type", [])
-    for kind in kinds if isinstance(kinds, list) else [kinds]:
-        if kind not in _TYPES:
-            yield f"{kind!r:.80} is not valid under any of the given schemas."
-        elif kind == "array" and "items" not in node:
-            yield "array schema missing items."
-    enum = node.get("enum", [None])
-    if not isinstance(enum, list) or not enum:
-        yield f"enum {enum!r:.80} is not a list of at least one value."
-    required = node.get("required", [])
-    if not isinstance(required, list) or not all(isinstance(each, str) for each in required):
-        yield f"required {required!r:.80} is not a list of names."
-    for key in _NAMED:
-        if key in node and not isinstance(node[key], dict):
-            yield f"{node[key]!r:.80} is not of type 'object'."
-    for key in _LISTED:
-        if key in node and not (isinstance(node[key], list) and node[key]):
-            yield f"{key} {node[key]!r:.80} is not a list of schemas."
-
-
-def _entries(node: Any) -> list[tuple[str, Any]]:
-    return list(node.items()) if isinstance(node, dict) else []
