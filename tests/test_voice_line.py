@@ -1,0 +1,53 @@
+"""The line that other people's harnesses speak into: bytes in, bytes out. Their own packages are
+tried in `scripts/interop evals`."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import numpy as np
+import pytest
+from live import KEY, BentEmulator
+
+from rtcvoice.emulator import prompt_path
+from rtcvoice.errors import ConfigError
+from rtcvoice.integrations.voice_line import VoiceLine, pcm_samples
+from rtcvoice.sound.sound_file import read_sound
+
+pytestmark = pytest.mark.usefixtures("no_stray_errors")
+
+
+def test_samples_of_any_rate_become_ours():
+    sound = (8000 * np.sin(np.arange(16000) * 2 * np.pi * 440 / 16000)).astype("<i2")
+    ours = pcm_samples(sound.tobytes(), 16000)
+    assert len(ours) == 24000
+    spectrum = np.abs(np.fft.rfft(ours))
+    assert np.argmax(spectrum) == 440
+    assert pcm_samples(b"", 16000).size == 0
+    with pytest.raises(ConfigError, match="half a sample"):
+        pcm_samples(b"abc", 24000)
+
+
+async def test_a_harness_says_something_and_hears_the_answer():
+    with pytest.raises(ConfigError, match="sink"):
+        VoiceLine({"sink": None})
+    async with BentEmulator() as server:
+        line = VoiceLine({"base_url": server.url, "api_key": KEY, "transport": "webrtc"})
+        with pytest.raises(ConfigError, match="no call yet"):
+            _ = line.call
+        await line.open()
+        clip = read_sound(str(prompt_path("thanks")), rate=24000, longest=9)
+        await line.say(clip.astype("<i2").tobytes())
+        heard = b""
+        with suppress(TimeoutError):
+            while piece := await line.hear(1.0 if heard else 5.0):  # until it is silent
+                heard += piece.pcm
+        assert len(heard) / 48000 > 0.5
+        call = line.call
+        await call.hangup()
+        assert await line.hear(2.0) is None
+        assert await line.hear(2.0) is None
+        assert line.end is not None
+        await line.close()
+        await line.close()
+        assert not line.is_open
