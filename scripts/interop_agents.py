@@ -10,6 +10,7 @@ each step: its name, whether it went well, what was seen.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import re
@@ -20,7 +21,9 @@ from typing import Any
 
 from agents import GuardrailFunctionOutput, OutputGuardrail, function_tool, set_tracing_disabled
 from agents.realtime import (
+    OpenAIRealtimeWebSocketModel,
     RealtimeAgent,
+    RealtimeModel,
     RealtimeModelSendRawMessage,
     RealtimePlaybackTracker,
     RealtimeRunner,
@@ -29,7 +32,10 @@ from agents.realtime import (
 )
 
 import rtcvoice
+from rtcvoice.emulator import Emulator
+from rtcvoice.events import decode
 from rtcvoice.integrations.openai_agents import WebRTCModel
+from rtcvoice.integrations.openai_agents.received import Received
 
 KEY = "sk-interop"
 TIMEOUT = 20.0
@@ -37,7 +43,7 @@ GUIDE = Path(rtcvoice.__file__).parent / "integrations" / "README.md"
 
 
 def tell(step: str, ok: object, seen: object) -> None:
-    print(json.dumps([step, bool(ok), str(seen)[:300]]), flush=True)
+    print(json.dumps([step, bool(ok), str(seen)[:2000]]), flush=True)
 
 
 async def until(events: AsyncIterator[Any], *kinds: str) -> list[Any]:
@@ -136,7 +142,8 @@ async def documentation(url: str, question: bytes) -> None:
     for program in programs:
         silent = program.replace("WebRTCModel()", "WebRTCModel(source=None, sink=None)")
         code = compile(silent, "guide", "exec")
-        await asyncio.to_thread(exec, code, {"__name__": "__main__"})
+        with contextlib.redirect_stdout(sys.stderr):
+            await asyncio.to_thread(exec, code, {"__name__": "__main__"})
     tell("the programs of the guide", programs, f"{len(programs)} ran")
 
 
@@ -278,6 +285,109 @@ async def interruption(url: str, question: bytes) -> None:
         tell("and is answered", words(session, "assistant")[-1], words(session, "assistant")[-1])
 
 
+async def parity(url: str, question: bytes) -> None:
+    """The SDK's own model over a WebSocket, and ours: the same talk, the same events."""
+
+    async def talk(
+        model: RealtimeModel, config: dict[str, Any]
+    ) -> tuple[list[Any], RealtimeSession]:
+        billing = RealtimeAgent(name="Billing", instructions="You know about bills.")
+        tools = [get_weather]
+        agent = RealtimeAgent(name="Front", tools=tools, handoffs=[realtime_handoff(billing)])
+        session = await runner(agent, model).run(model_config=config)
+        seen: list[Any] = []
+        async with session:
+            events = aiter(session)
+            for text in ("Hello.", "What is the weather in Paris?", "Transfer me to billing."):
+                await session.send_message(text)
+                seen += await until(events, "audio_end")
+        return seen, session
+
+    own = OpenAIRealtimeWebSocketModel()
+    address = f"{url.replace('http', 'ws', 1)}/realtime?model=gpt-realtime-2.1"
+    theirs, their_session = await talk(own, {"api_key": KEY, "url": address})
+    ours, our_session = await talk(WebRTCModel(source=None, sink=None), {})
+    kinds = [sorted({e.type for e in seen} - {"audio"}) for seen in (theirs, ours)]
+    tell("session events of the same kinds", kinds[0] == kinds[1], kinds)
+    said = [
+        [(w, r) for r in ("user", "assistant") for w in words(s, r)]
+        for s in (their_session, our_session)
+    ]
+    tell("the same history", said[0] == said[1], said[1])
+
+    received, wrong, count = Received(), [], 0
+    told = [event.data for event in theirs if event.type == "raw_model_event"]
+    derived: list[Any] = []
+    expected: list[Any] = []
+    for event in [*told, None]:  # what follows a raw event was made of it
+        if event is not None and event.type != "raw_server_event":
+            derived.append(event)
+            continue
+        made = [plain(e) for e in derived if not (e.type.startswith("audio") or is_output(e))]
+        if count and made != expected:
+            wrong.append((made, expected))
+        derived, count = [], count + 1
+        if event is not None:
+            expected = [plain(e) for e in received.take(decode(json.dumps(event.data)))[1:]]
+    tell("events mean the same", not wrong, f"{count} events" if not wrong else f"{wrong[0]}")
+
+
+def plain(event: Any) -> dict[str, Any]:
+    """Return what a model's event says, without what it leaves open."""
+    told = dict(vars(event))
+    if (item := told.get("item")) is not None:
+        told["item"] = item.model_dump(exclude_none=True)
+    if told["type"] == "error":
+        told["error"] = vars(told["error"])
+    return told
+
+
+def is_output(event: Any) -> bool:
+    """Whether a model's event tells of a tool's output, which no event of the server's does."""
+    item = getattr(event, "item", None)
+    return item is not None and getattr(item, "output", None) is not None
+
+
+async def outage(url: str, question: bytes) -> None:
+    """The server goes away after a handoff, with an approval waiting, and comes back."""
+    billing = RealtimeAgent(
+        name="Billing", instructions="You know about bills.", tools=[cancel_subscription]
+    )
+    agent = RealtimeAgent(name="Front", handoffs=[realtime_handoff(billing)])
+    model = WebRTCModel(source=None, sink=None, liveness_timeout=2)
+    async with Emulator() as server:
+        config = {"url": f"{server.url.replace('http', 'ws', 1)}/realtime?model=m"}
+        session = await runner(agent, model).run(model_config=config)
+        async with session:
+            events = aiter(session)
+            await session.send_message("Transfer me to billing.")
+            await until(events, "audio_end")
+            await session.send_message("Please cancel my subscription.")
+            asked = (await until(events, "tool_approval_required"))[-1]
+            await server.restart(down=0.5)
+            await status_until(events, "connected")
+            made = model.call.session
+            ok = made.instructions == billing.instructions and len(model.call.legs) == 2
+            names = [each["name"] for each in made.tools or []]
+            tell("another session, of the same agent", ok and len(names) == 1, names)
+            tell("and its tracing", made.tracing == "auto", made.tracing)
+            await session.approve_tool_call(asked.call_id)
+            seen = await until(events, "audio_end")
+            errors = [e for e in seen if e.type == "error"]
+            said = words(session, "assistant")[-1]
+            tell("the approved call's result", "is gone" in said and not errors, said)
+            history = [item.item_id for item in session._history]
+            tell("the history has nothing twice", len(history) == len(set(history)), len(history))
+
+
+async def status_until(events: AsyncIterator[Any], status: str) -> None:
+    async with asyncio.timeout(TIMEOUT):
+        async for event in events:
+            model = event.data if event.type == "raw_model_event" else None
+            if model and model.type == "connection_status" and model.status == status:
+                return
+
+
 async def ends(url: str, question: bytes) -> None:
     """What goes wrong, and sessions one after the other."""
     agent = RealtimeAgent(name="a", instructions="Be brief.")
@@ -305,6 +415,8 @@ PROGRAMS: dict[str, Callable[[str, bytes], Any]] = {
     "tools": tools,
     "guardrail": guardrail,
     "interruption": interruption,
+    "parity": parity,
+    "outage": outage,
     "ends": ends,
 }
 

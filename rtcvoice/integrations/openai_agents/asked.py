@@ -12,6 +12,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from agents.exceptions import UserError
+
 from rtcvoice import Call, CallEnded, RtcVoiceError
 
 __all__ = ["Asked"]
@@ -61,7 +63,7 @@ class Asked:
         if event is None and None in self._waiting:
             return
         if len(self._waiting) >= MOST_WAITING:
-            raise RuntimeError(f"{MOST_WAITING} requests for answers wait already")
+            raise UserError(f"{MOST_WAITING} requests for answers wait already")
         self._waiting.append(event)
         if not self.waits:
             self._task = asyncio.create_task(self._run(), name="rtcvoice answers for the SDK")

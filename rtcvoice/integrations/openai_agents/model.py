@@ -32,6 +32,12 @@ logger = logging.getLogger(__name__)
 
 OF_THE_SESSION = "session"
 
+SMALL = 10_000
+"""Bytes of a tool's result that every server takes in one event."""
+
+TOO_LARGE = '{{"error": "the result has {} bytes, which is too large to be sent"}}'
+"""What the model gets in place of a result that no event can hold."""
+
 
 class WebRTCModel(RealtimeModel):
     """`RealtimeRunner(agent, model=WebRTCModel())`: the agent by WebRTC, on this machine's devices.
@@ -232,8 +238,16 @@ class WebRTCModel(RealtimeModel):
 
     async def _send_output(self, event: from_sdk.RealtimeModelSendToolOutput) -> None:
         called = event.tool_call
-        output = events.FunctionCallOutput(call_id=called.call_id, output=event.output)
-        await self.call.send_event(events.ConversationItemCreate(item=output))
+        try:
+            await self.call.send_event(_output(called.call_id, event.output))
+        except rtcvoice.TransportError as exc:
+            # The most that an event can hold is less here than over a WebSocket. The model must not
+            # wait for ever: it is told.
+            size = len(event.output.encode(errors="replace"))
+            if size < SMALL:
+                raise
+            await self.call.send_event(_output(called.call_id, TOO_LARGE.format(size)))
+            await self._refused(exc)
         item = RealtimeToolCallItem(
             item_id=called.id or "",
             previous_item_id=called.previous_item_id,
@@ -343,6 +357,11 @@ class WebRTCModel(RealtimeModel):
                 self._heard.interrupted()
             case _:
                 pass
+
+
+def _output(call_id: str, output: str) -> events.ConversationItemCreate:
+    item = events.FunctionCallOutput(call_id=call_id, output=output)
+    return events.ConversationItemCreate(item=item)
 
 
 def _text(said: object) -> dict[str, Any]:

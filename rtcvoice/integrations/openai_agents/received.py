@@ -101,7 +101,10 @@ class Received:
             {
                 "item_id": turn.id,
                 "status": "incomplete",
-                "content": [{"type": "audio", "transcript": turn.heard_text}],
+                # An empty transcript the SDK would take for one that is not known, and keep all.
+                "content": [{"type": "audio", "transcript": turn.heard_text}]
+                if turn.heard_text
+                else [],
             }
         )
         return [to_sdk.RealtimeModelItemUpdatedEvent(item=item)]
@@ -130,12 +133,13 @@ class Received:
                 return self._done(event.response)
             case events.ResponseOutputItemAdded() | events.ResponseOutputItemDone():
                 return _item(event.item, final=isinstance(event, events.ResponseOutputItemDone))
+            case events.ConversationItemCreated(item=events.Message() as item):
+                return _message(item, event.previous_item_id)
             case (
-                events.ConversationItemAdded()
-                | events.ConversationItemCreated()
-                | events.ConversationItemRetrieved()
-            ) if isinstance(event.item, events.Message):
-                return _message(event.item, getattr(event, "previous_item_id", None))
+                events.ConversationItemAdded(item=events.Message() as item)
+                | events.ConversationItemRetrieved(item=events.Message() as item)
+            ):
+                return _message(item, None)  # the SDK places them by when they come
             case events.ConversationItemDeleted():
                 return [to_sdk.RealtimeModelItemDeletedEvent(item_id=event.item_id)]
             case events.ConversationItemInputAudioTranscriptionCompleted():
