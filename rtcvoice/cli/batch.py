@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import math
 import sys
 from collections.abc import Iterator
@@ -17,11 +18,12 @@ from urllib.parse import urlsplit
 
 from msgspec.structs import replace
 
+import rtcvoice
 from rtcvoice import __version__
 from rtcvoice.cli.batch_progress import Progress
 from rtcvoice.cli.exit_codes import NOT_ALL
 from rtcvoice.cli.output import write_line
-from rtcvoice.errors import ConfigError, clean
+from rtcvoice.errors import ConfigError, RtcVoiceError, clean
 from rtcvoice.fleet.caps import Caps
 from rtcvoice.fleet.dry_run import EmulatorProcess
 from rtcvoice.fleet.many import CALLS_PER_PROCESS, RunOfCalls, cores
@@ -29,8 +31,11 @@ from rtcvoice.fleet.page import page_of
 from rtcvoice.fleet.run_folder import RunFolder
 from rtcvoice.fleet.spec_file import read_specs, with_trials
 from rtcvoice.fleet.specs import CallSpec, Step
+from rtcvoice.system.threads import in_thread
 
 __all__ = ["run", "run_load"]
+
+logger = logging.getLogger(__name__)
 
 _VENDORS = ("openai.com", "openai.azure.com", "cognitiveservices.azure.com")
 
@@ -109,11 +114,26 @@ async def _make(
             raise
         finally:
             summary = folder.finish(stopped=run.stopped)
-            page = page_of(summary, list(folder.results()), title=out.name)
+            results = list(folder.results())
+            reported = await in_thread(_report_worst, summary, out / "calls")
+            page = page_of(summary, results, title=out.name, reported=reported)
             (out / "report.html").write_text(page, "utf-8")
     _tell(summary, out)
     completed = summary["outcomes"]["completed"]
     return 0 if completed == len(specs) else NOT_ALL
+
+
+def _report_worst(summary: dict[str, Any], calls: Path) -> set[str]:
+    """Make a report of each of the worst calls that has a recording; return those recordings."""
+    reported = set()
+    for recording in filter(None, (worst["recording"] for worst in summary["worst"])):
+        try:
+            rtcvoice.report(calls / recording)
+        except RtcVoiceError as exc:
+            logger.warning("x no report of %s: %s", recording, exc)
+        else:
+            reported.add(recording)
+    return reported
 
 
 def _tell(summary: dict[str, Any], out: Path) -> None:

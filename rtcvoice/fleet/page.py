@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from html import escape
 from typing import Any
 from urllib.parse import quote
@@ -37,8 +37,17 @@ figure{margin:0}figcaption{font-size:.85rem;opacity:.8}
 """
 
 
-def page_of(summary: dict[str, Any], results: Sequence[CallResult], *, title: str) -> str:
-    """Return the page; recordings are linked where they are, beside it."""
+def page_of(
+    summary: dict[str, Any],
+    results: Sequence[CallResult],
+    *,
+    title: str,
+    reported: Collection[str] = (),
+) -> str:
+    """Return the page; recordings are linked where they are, beside it.
+
+    reported: the recordings, as results name them, that have a report of their own.
+    """
     digest = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'"
     body = "".join(
@@ -48,8 +57,8 @@ def page_of(summary: dict[str, Any], results: Sequence[CallResult], *, title: st
             _cards(summary),
             _charts(results),
             _scenarios(summary),
-            _worst(summary, results),
-            _table(results),
+            _worst(summary, results, reported),
+            _table(results, reported),
         ]
     )
     return (
@@ -121,9 +130,12 @@ def _scenarios(summary: dict[str, Any]) -> str:
     return f'<h2>Scenarios</h2><div class="wide"><table><tr>{head}</tr>{rows}</table></div>'
 
 
-def _worst(summary: dict[str, Any], results: Sequence[CallResult]) -> str:
+def _worst(
+    summary: dict[str, Any], results: Sequence[CallResult], reported: Collection[str]
+) -> str:
     by_unit = {result.unit: result for result in results}
-    rows = "".join(_row(by_unit[w["unit"]]) for w in summary["worst"] if w["unit"] in by_unit)
+    worst = (by_unit[each["unit"]] for each in summary["worst"] if each["unit"] in by_unit)
+    rows = "".join(_row(result, reported) for result in worst)
     return f'<h2>The worst</h2><div class="wide"><table>{_HEAD}{rows}</table></div>' if rows else ""
 
 
@@ -133,16 +145,18 @@ _HEAD = (
 )
 
 
-def _table(results: Sequence[CallResult]) -> str:
-    rows = "".join(map(_row, results[:MOST_ROWS]))
+def _table(results: Sequence[CallResult], reported: Collection[str]) -> str:
+    rows = "".join(_row(result, reported) for result in results[:MOST_ROWS])
     more = len(results) - MOST_ROWS
     told = f"<p>{more:,} more are in results.csv.</p>" if more > 0 else ""
     return f'<h2>All calls</h2><div class="wide"><table>{_HEAD}{rows}</table></div>{told}'
 
 
-def _row(result: CallResult) -> str:
+def _row(result: CallResult, reported: Collection[str]) -> str:
     link = ""
-    if result.recording:
+    if result.recording in reported:
+        link = f'<a href="calls/{quote(result.recording)}/report.html">report</a>'
+    elif result.recording:
         link = f'<a href="calls/{quote(result.recording)}/">recording</a>'
     cost = "" if result.cost is None else f"{result.cost:.4f}"
     said = result.error or (result.ended if result.outcome is not Outcome.COMPLETED else "")
