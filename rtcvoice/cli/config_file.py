@@ -37,7 +37,7 @@ NONE = "none"
 _NOT_HERE = {"help", "version", "config", "verbose"}
 _DEVICES = {"microphone", "speaker"}
 _WITH_PASSWORD = {"ice-server", "proxy"}
-_REPEATED = {"ice_servers", "fault", "origin", "allow", "allow_origin", "public_host"}
+_REPEATED = {"ice_servers", "fault", "mcp", "origin", "allow", "allow_origin", "public_host"}
 """Options that may be given more than once, by where argparse puts them."""
 
 _CURE = 'it holds lines like voice = "cedar", in TOML'

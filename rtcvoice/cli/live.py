@@ -63,6 +63,8 @@ class LiveScreen(TranscriptScreen):
         self._finished: list[str] = []
         self.prompt = Text()
         """What the user should know, or writes, just now: shown above the status."""
+        self.question = ""
+        """What is asked; see `ask`."""
         self._away = ""
         self.hint = ""
         """A line of help where there is no status."""
@@ -164,6 +166,13 @@ class LiveScreen(TranscriptScreen):
         if threading.get_ident() == self._thread:  # otherwise with the next tick
             self._draw()
 
+    def ask(self, question: str) -> None:
+        """Show a question until it is answered; an empty one is none."""
+        if question and question != self.question:
+            self.notice(question)
+        self.question = question
+        self._draw()
+
     def toggle_keys(self) -> None:
         """Show or hide what the keys do."""
         self._keys_shown = not self._keys_shown
@@ -207,6 +216,9 @@ class LiveScreen(TranscriptScreen):
         if self._connecting:
             return [Text("connecting ...", "dim")]
         lower: list[Text] = []
+        if self.question:
+            asked = Text(clean(self.question), "bold yellow").wrap(self._console, width - 1)
+            lower += asked[: max(2, height // 3)]
         if self._away:
             lower.append(Text(clean(self._away), "bold red"))
         if self.prompt:

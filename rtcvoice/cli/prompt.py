@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from rich.text import Text
 
@@ -20,7 +20,11 @@ WAITING = 16
 class Prompt:
     """Iterate over it for the messages, until Ctrl-D on an empty line."""
 
-    def __init__(self, screen: LiveScreen) -> None:
+    def __init__(
+        self, screen: LiveScreen, take: Callable[[str], bool] = lambda line: False
+    ) -> None:
+        """`take` is given each line first; what it takes is no message."""
+        self._take = take
         self._screen = screen
         self._editor = LineEditor()
         self._waiting: deque[str] = deque()
@@ -34,6 +38,8 @@ class Prompt:
     def typed(self, text: str) -> None:
         """Take what was typed."""
         for line in self._editor.feed(text):
+            if self._take(line):
+                continue
             if len(self._waiting) < WAITING:
                 self._waiting.append(line)
             else:

@@ -12,7 +12,7 @@ import argparse
 import asyncio
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -198,15 +198,20 @@ def _clips(path: Path, options: argparse.Namespace) -> list[Path]:
 
 
 async def obey_push_keys(
-    call: Call, keyboard: Keyboard, screen: LiveScreen, source: Source | None
+    call: Call,
+    keyboard: Keyboard,
+    screen: LiveScreen,
+    source: Source | None,
+    others: Mapping[str, Callable[[], object]],
 ) -> None:
     """Do what is pressed until the call ends. The microphone is closed but for the presses."""
+    keys = {**others, "m": _explain_mute(screen)}
     call.mute()
     screen.keys, screen.shows_muted = PUSH_KEYS, False
     button = _Button(call, screen, source.begin if isinstance(source, Clips) else lambda: None)
     talking = asyncio.create_task(button.run())
     try:
-        await obey_keys(call, keyboard, screen, {" ": button.press, "m": _explain_mute(screen)})
+        await obey_keys(call, keyboard, screen, {**keys, " ": button.press})
     finally:
         talking.cancel()
         await asyncio.gather(talking, return_exceptions=True)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import rtcvoice
 from rtcvoice.cli.network_options import network_from
 from rtcvoice.cli.parser import seconds, words
 from rtcvoice.errors import ConfigError
 from rtcvoice.system.small_files import UnreadableFile, read_text
+
+if TYPE_CHECKING:
+    from rtcvoice.cli.approval import Person
 
 __all__ = [
     "add_assistant",
@@ -94,6 +97,19 @@ def add_tools(group: Any) -> None:
         metavar="FILE|demo",
         help="let it call the functions in a Python file; demo: weather, add, remember",
     )
+    group.add_argument(
+        "--mcp",
+        type=words,
+        action="append",
+        metavar="COMMAND|URL",
+        help="let it use the tools of an MCP server, such as 'uvx mcp-server-time'; each call is"
+        " asked for: y or n. May be given more than once",
+    )
+    group.add_argument(
+        "--allow-mcp",
+        action="store_true",
+        help="let every call of an MCP server run without asking",
+    )
 
 
 def add_live(group: Any) -> None:
@@ -138,15 +154,28 @@ def add_limits(group: Any) -> None:
     )
 
 
-def session_from(options: argparse.Namespace) -> dict[str, Any]:
-    """Return the options that were given, as `rtcvoice.connect` takes them. Raises ConfigError."""
+def session_from(options: argparse.Namespace, person: Person | None = None) -> dict[str, Any]:
+    """Return the options that were given, as `rtcvoice.connect` takes them. Raises ConfigError.
+
+    person: who is asked what an MCP server may do.
+    """
     given = {name: getattr(options, name, None) for name in _SAME_NAME}
     named: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    if (path := getattr(options, "tools", None)) is not None:
-        from rtcvoice.cli.tool_files import load_tools  # late: --help needs none
-
-        named["tools"] = load_tools(path)
+    if (tools := _tools(options, person)) is not None:
+        named["tools"] = tools
     return named | _spoken(options) | _limits(options) | network_from(options)
+
+
+def _tools(options: argparse.Namespace, person: Person | None) -> rtcvoice.ToolSet | None:
+    path, servers = getattr(options, "tools", None), getattr(options, "mcp", None)
+    if path is None and not servers:
+        return None
+    from rtcvoice.cli.approval import asked, mcp_servers  # late: --help needs none
+    from rtcvoice.cli.tool_files import load_tools
+
+    tools = rtcvoice.ToolSet() if path is None else load_tools(path)
+    allow = getattr(options, "allow_mcp", False)
+    return asked(tools.with_servers(mcp_servers(servers or ())), person, allow=allow)
 
 
 def _spoken(options: argparse.Namespace) -> dict[str, Any]:

@@ -22,11 +22,12 @@ from rtcvoice import (
     Sink,
     Source,
 )
+from rtcvoice.cli.approval import Person
 from rtcvoice.cli.call_ends import CallEnds, chosen_ends
 from rtcvoice.cli.demo_options import farewell
 from rtcvoice.cli.emulated import check_script, choose_output, use_emulator
 from rtcvoice.cli.figures import figures
-from rtcvoice.cli.keys import Keyboard
+from rtcvoice.cli.keys import Keyboard, can_be_typed_at
 from rtcvoice.cli.live import LiveScreen
 from rtcvoice.cli.parser import STDIO
 from rtcvoice.cli.push_to_talk import obey_push_keys, pushed_ends
@@ -74,7 +75,9 @@ def _say_the_question(options: argparse.Namespace) -> None:
 
 
 async def _talk(options: argparse.Namespace, ends: CallEnds) -> None:
-    connecting = rtcvoice.connect(source=ends.source, sink=ends.sink, **_session(options))
+    person = Person()
+    session = _session(options, person)
+    connecting = rtcvoice.connect(source=ends.source, sink=ends.sink, **session)
     replaced = _replaced(ends.sink)
     with transcript_file(options.transcript) as files, _screen(options) as screen:
         async with connecting as call:
@@ -84,7 +87,7 @@ async def _talk(options: argparse.Namespace, ends: CallEnds) -> None:
             if replaced:
                 screen.notice(replaced)
             try:
-                await _hold(call, ends, screens, options)
+                await _hold(call, ends, screens, options, person)
             finally:  # also when interrupted: that is how most live calls end
                 reason = await call.wait_ended()
                 waits = [turn.seconds for turn in call.latency]
@@ -94,9 +97,9 @@ async def _talk(options: argparse.Namespace, ends: CallEnds) -> None:
     _raise_failure(ends, reason)
 
 
-def _session(options: argparse.Namespace) -> dict[str, Any]:
+def _session(options: argparse.Namespace, person: Person) -> dict[str, Any]:
     """Return what `connect` is to know of the session."""
-    session = session_from(options)
+    session = session_from(options, person)
     if options.to is not None:
         session |= interpreter(options)
     if options.push_to_talk:
@@ -115,7 +118,11 @@ def _screen(options: argparse.Namespace) -> Screen:
 
 
 async def _hold(
-    call: Call, ends: CallEnds, screens: Sequence[Screen], options: argparse.Namespace
+    call: Call,
+    ends: CallEnds,
+    screens: Sequence[Screen],
+    options: argparse.Namespace,
+    person: Person,
 ) -> None:
     """Return when everything was said, or the call has ended; and everything was shown."""
     ear, screen = Ear(), screens[0]
@@ -133,12 +140,14 @@ async def _hold(
         on_return=screen.come_back,
         is_ours=screen.is_ours,
     )
+    if can_be_typed_at():
+        person.sit_down(screen.ask)
     with keyboard:
         watchers += [show_status(call, ends, screen, ear, keyboard), ear.listen(call)]
         if options.push_to_talk:
-            watchers.append(obey_push_keys(call, keyboard, screen, ends.source))
+            watchers.append(obey_push_keys(call, keyboard, screen, ends.source, person.keys))
         else:
-            watchers.append(obey_keys(call, keyboard, screen))
+            watchers.append(obey_keys(call, keyboard, screen, person.keys))
         async with watching(call, *watchers):
             await _say_everything(call, ends, options)
 

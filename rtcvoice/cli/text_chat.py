@@ -17,6 +17,7 @@ from typing import Any
 import rtcvoice
 from rtcvoice import Call, CallEnded, RtcVoiceError
 from rtcvoice.cli.answers import AnswerScreen
+from rtcvoice.cli.approval import Person
 from rtcvoice.cli.chat_commands import HELP, HINT, Meant, meaning
 from rtcvoice.cli.emulated import check_script, use_emulator
 from rtcvoice.cli.figures import figures
@@ -48,8 +49,9 @@ async def run(options: argparse.Namespace) -> int:
             await use_emulator(options, stack)
         stack.enter_context(figures(options))
         with transcript_file(options.transcript) as files:
-            chat = _Chat(_screen(options), files, free=options.emulator)
-            await chat.run(session_from(options))
+            person = Person()
+            chat = _Chat(_screen(options), files, person, free=options.emulator)
+            await chat.run(session_from(options, person))
     return 0
 
 
@@ -64,9 +66,12 @@ def _screen(options: argparse.Namespace) -> Screen:
 class _Chat:
     """One chat, on one screen."""
 
-    def __init__(self, screen: Screen, files: Sequence[Screen], *, free: bool) -> None:
+    def __init__(
+        self, screen: Screen, files: Sequence[Screen], person: Person, *, free: bool
+    ) -> None:
         self._screen = screen
         self._screens = [screen, *files]
+        self._person = person
         self._free = free
         self._waits: list[float] = []  # seconds to the first word of each answer
         self._answering = False
@@ -98,7 +103,8 @@ class _Chat:
                 await _unless_ended(call, self._answer_all(call, piped_lines()))
             return
         screen = self._screen
-        prompt, stopping = Prompt(screen), set[asyncio.Task[None]]()
+        prompt, stopping = Prompt(screen, self._person.take_line), set[asyncio.Task[None]]()
+        self._person.sit_down(screen.ask)
         screen.hint = HINT
 
         def stop() -> bool:

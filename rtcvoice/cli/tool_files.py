@@ -102,7 +102,7 @@ def _place(error: BaseException, file: Path) -> str:
 def _tools_of(module: ModuleType, path: str) -> ToolSet:
     listed = getattr(module, "TOOLS", None)
     tools = ToolSet.of(_functions(module, path) if listed is None else listed)
-    if not tools.definitions:
+    if not tools.definitions and not tools.servers:
         raise ConfigError(
             f"--tools {path} has no tools", hint="define functions, with types on all parameters"
         )

@@ -10,7 +10,7 @@ import msgspec
 
 from rtcvoice import ToolCancelled, ToolFailed, ToolFinished, ToolProgress, ToolStarted
 
-__all__ = ["TOOL_EVENTS", "ToolEvent", "tool_line"]
+__all__ = ["TOOL_EVENTS", "ToolEvent", "call_line", "tool_line"]
 
 ToolEvent: TypeAlias = ToolStarted | ToolProgress | ToolFinished | ToolFailed | ToolCancelled
 
@@ -30,7 +30,7 @@ def tool_line(event: ToolEvent) -> str:
 def _told(event: ToolEvent) -> str:
     match event:
         case ToolStarted():
-            return f"{event.name}({_arguments(event.arguments)})"
+            return call_line(event.name, event.arguments)
         case ToolProgress():
             return f"{event.name} reports: {_short(event.text)}"
         case ToolFinished():
@@ -39,6 +39,11 @@ def _told(event: ToolEvent) -> str:
             return f"{event.name} failed: {_short(event.message)}"
         case ToolCancelled():
             return f"{event.name} was given up: the call is over"
+
+
+def call_line(name: str, arguments: Any) -> str:
+    """Return a call as one line, such as `add(a=2, b=3)`."""
+    return f"{name}({_arguments(arguments)})"
 
 
 def _arguments(arguments: Any) -> str:

@@ -125,7 +125,7 @@ async def obey_keys(
     call: Call,
     keyboard: Keyboard,
     screen: LiveScreen,
-    others: Mapping[str, Callable[[], None]] = MappingProxyType({}),
+    others: Mapping[str, Callable[[], object]] = MappingProxyType({}),
 ) -> None:
     """Do what is pressed until the call ends; `others` are keys that mean something else here."""
     async for key in keyboard:

@@ -54,7 +54,7 @@ class ConversationOfTools:
     def _join(self, tools: ToolSet | None, guards: Sequence[Guard]) -> None:
         """Join the user's code to the conversation."""
         publish = self.dispatcher.publish
-        self.tools = ToolRunner(tools or ToolSet(), self, publish, clock=self._clock)
+        self.tools = ToolRunner(ToolSet.of(tools), self, publish, clock=self._clock)
         self.hosted = HostedCalls(self.tools, self.await_verdict, publish, clock=self._clock)
         self.guards = Guards(guards, self, publish)
 

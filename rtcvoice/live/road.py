@@ -124,7 +124,7 @@ class LiveConversation(LiveView, LiveOfTools, SessionEnds):
             at_work=self.state.delegations.at_work,
         )
         self.state.delegations.answer_timeout = self._delegations.answer_timeout
-        self.tools = ToolRunner(tools or ToolSet(), self, self.dispatcher.publish, clock=clock)
+        self.tools = ToolRunner(ToolSet.of(tools), self, self.dispatcher.publish, clock=clock)
         self.accounts = LiveAccounts(
             self.state,
             publish=self.dispatcher.publish,

@@ -87,7 +87,7 @@ class ToolSet:
         """The MCP servers among them, which a call starts."""
         for each in _listed(tools):
             if isinstance(each, McpServer):
-                self._add_server(each)
+                self.add_server(each)
             elif isinstance(each, Mapping):
                 self._add_definition(dict(each))
             else:
@@ -129,6 +129,14 @@ class ToolSet:
         made.__dict__["_served"] = {each.name: each for each in tools}
         return made
 
+    def with_servers(self, servers: Iterable[McpServer]) -> ToolSet:
+        """Return these tools and more MCP servers. Raises ConfigError for names that are taken."""
+        made = copy.copy(self)
+        made.servers = []
+        for each in (*self.servers, *servers):
+            made.add_server(each)
+        return made
+
     def asking(self, approve: Approval) -> ToolSet:
         """Return these tools with a hook for those of MCP servers that have none."""
         if self.approve is not None:
@@ -164,10 +172,13 @@ class ToolSet:
         return len(self._tools) + len(self._served)
 
     def __repr__(self) -> str:
-        names = [*self.own_names, *self._served] or ["without tools"]
+        servers = [*(each.name for each in self.servers), *sorted(self.hosted_labels)]
+        names = [*self.own_names, *self._served, *(f"MCP server {each}" for each in servers)]
+        names = names or ["without tools"]
         return f"<ToolSet {', '.join(names)}>"
 
-    def _add_server(self, server: McpServer) -> None:
+    def add_server(self, server: McpServer) -> None:
+        """Take one more. Raises ConfigError for a name that is taken."""
         if server.name in (each.name for each in self.servers):
             raise ConfigError(
                 f"two MCP servers are called {server.name!r}", hint="McpServer(name=...)"
