@@ -147,6 +147,13 @@ def add_limits(group: Any) -> None:
         " ends a call in the middle of a word",
     )
     group.add_argument(
+        "--idle",
+        type=_seconds_or_0,
+        metavar="SECONDS",
+        help="hang up when nobody has spoken for so long (300 with gpt-live-..., else never);"
+        " 0: never",
+    )
+    group.add_argument(
         "--reconnect",
         type=_seconds_or_0,
         metavar="SECONDS",
@@ -198,7 +205,10 @@ def _spoken(options: argparse.Namespace) -> dict[str, Any]:
 
 def _limits(options: argparse.Namespace) -> dict[str, Any]:
     wanted: dict[str, Any] = {name: getattr(options, f"limit_{name}", None) for name in _LIMITS}
-    given: dict[str, Any] = {"limits": rtcvoice.Limits(**wanted)} if any(wanted.values()) else {}
+    wanted = {name: value for name, value in wanted.items() if value is not None}
+    if (idle := getattr(options, "idle", None)) is not None:
+        wanted["idle"] = idle or None
+    given: dict[str, Any] = {"limits": rtcvoice.Limits(**wanted)} if wanted else {}
     if (window := getattr(options, "reconnect", None)) is not None:
         given["reconnect"] = rtcvoice.Reconnect(window=window) if window else None
     return given

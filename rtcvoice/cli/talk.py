@@ -102,9 +102,13 @@ def _session(options: argparse.Namespace, person: Person) -> dict[str, Any]:
     session = session_from(options, person)
     if options.to is not None:
         session |= interpreter(options)
-    if options.push_to_talk:
+    if options.push_to_talk and not _is_live(options):  # GPT-Live has none to switch off
         session["turn_detection"] = None
     return session
+
+
+def _is_live(options: argparse.Namespace) -> bool:
+    return is_live({"model": options.model})
 
 
 def _screen(options: argparse.Namespace) -> Screen:
@@ -158,8 +162,7 @@ async def _say_everything(call: Call, ends: CallEnds, options: argparse.Namespac
         async with asyncio.timeout(options.seconds):
             if options.text is not None:
                 # GPT-Live would take note of what is sent, and not answer it.
-                live = is_live({"model": options.model})
-                await (call.ask(options.text) if live else call.send(options.text))
+                await (call.ask if _is_live(options) else call.send)(options.text)
             if ends.live:
                 await call.wait_ended()
             if isinstance(ends.source, FileSource | PipeSource):
