@@ -33,6 +33,10 @@ class FakeLeg(Leg):
         self.lost = asyncio.get_running_loop().create_future()
         self._world = world
 
+    @property
+    def transport(self):
+        return self._world
+
     def attach(self, *, on_text, on_packet):
         for text in self._world.early:
             on_text(text)
@@ -50,6 +54,9 @@ class FakeLeg(Leg):
 class World:
     """Roads, a life and a server, in which each request does what `server` says next."""
 
+    local_address = "192.0.2.1"
+    answers = True
+    """Whether the server answers checks."""
     early = ('{"type":"session.started","session":{"id":"live_u1_b","store":true}}',)
 
     def __init__(self, monkeypatch, *server, store=False, cost=None):
@@ -57,6 +64,9 @@ class World:
         self.server = list(server)
         self.requests: list[Any] = []
         self.happened: list[str] = []
+        self.is_lost = False
+        self.heard_at = loop.time()
+        self.checks = 0
         self.failed = loop.create_future()
         self.talk = LiveConversation(
             Ear(), model="gpt-live-1.1", clock=loop.time, limits=Limits(cost=cost)
@@ -80,12 +90,20 @@ class World:
     # -- roads and life -----------------------------------------------------------------------
 
     def leave(self, error):
+        self.is_lost = True
         self.talk.leave(error)
 
     def exchange(self, leg, take_over, *, why):
-        before, self.leg = self.leg, leg
+        before, self.leg, self.is_lost = self.leg, leg, False
         take_over(None)
         return before
+
+    def be_patient(self):
+        self.happened.append("patience")
+
+    def lose(self, error):
+        self.happened.append(f"lost: {error.message}")
+        self.reconnector.lost(error)
 
     def resumed(self):
         self.happened.append("resumed")
@@ -95,6 +113,12 @@ class World:
 
     def request_end(self, reason):
         self.failed.set_result(reason)
+
+    async def check(self):
+        self.checks += 1
+        if self.answers:
+            await asyncio.sleep(0.02)
+            self.heard_at = asyncio.get_running_loop().time()
 
     # -- the server ---------------------------------------------------------------------------
 
@@ -265,3 +289,53 @@ def test_before_its_time_is_over_a_session_is_replaced_while_nobody_speaks(monke
             world.talk._timer.cancel()
 
     run(main())
+
+
+def in_peace(test):
+    """Run a test in a world whose leg is up."""
+
+    def wrapped(monkeypatch):
+        async def main():
+            world = World(monkeypatch, "ok")
+            await test(world)
+            await world.reconnector.aclose()
+            if world.talk._timer is not None:
+                world.talk._timer.cancel()
+
+        run(main())
+
+    wrapped.__name__ = test.__name__
+    return wrapped
+
+
+@in_peace
+async def test_a_leg_in_doubt_that_does_not_answer_is_lost_soon(world):
+    await asyncio.sleep(5)
+    assert world.checks == 0
+    world.answers, world.local_address = False, "198.51.100.7"
+    await asyncio.sleep(1.9)
+    assert world.requests == []  # it is asked first: another session costs
+    await asyncio.sleep(2)
+    (lost,) = [each for each in world.happened if each.startswith("lost")]
+    assert "192.0.2.1 -> 198.51.100.7" in lost
+    assert world.requests == ["create"]
+    await asyncio.sleep(60)
+    assert world.requests == ["create"]
+
+
+@in_peace
+async def test_a_leg_in_doubt_that_answers_costs_nothing(world):
+    for trouble in (OSError(101, "Network is unreachable"), OSError(98, "x"), ValueError("x")):
+        world.leg.on_trouble(trouble)
+        await asyncio.sleep(5)
+    assert world.checks == 1
+    assert (world.requests, world.happened) == ([], [])
+
+
+@in_peace
+async def test_after_a_stop_the_leg_is_asked_before_anything_is_concluded(world):
+    await asyncio.sleep(1)
+    asyncio.get_running_loop().block(30)
+    await asyncio.sleep(5)
+    assert (world.requests, world.happened) == ([], ["patience"])
+    assert world.checks == 1

@@ -11,7 +11,7 @@ from virtual_loop import run
 
 from rtcvoice import Limits, events
 from rtcvoice.conversation.state.records import Status
-from rtcvoice.errors import CallEnded, ServerError, TransportError
+from rtcvoice.errors import CallEnded, ConfigError, ServerError, TransportError
 from rtcvoice.events import live
 from rtcvoice.live.road import LiveConversation
 
@@ -165,7 +165,7 @@ async def test_a_refused_text_raises_and_leaves_no_reply(stage):
     stage.leg.refusal = "Context append text must not exceed 500 tokens."
     with pytest.raises(ServerError, match="500 tokens"):
         await stage.talk.requests.say("Greet the user.")
-    assert not stage.talk.requests.awaits
+    assert not stage.talk.requests.awaits()
     assert not stage.of(live.ErrorEvent)  # it was meant for the one who asked
 
 
@@ -484,6 +484,132 @@ def test_tools_behind_a_backend_are_answered_together_and_once():
         outputs = [event.item["output"] for event in stage.leg.sent[:2]]
         assert outputs == ["2", "4"]
         assert [event.name for event in stage.of(events.ToolFinished)] == ["add", "add"]
+        stage.talk.end(CallEnded("over", normal=True))
+
+    run(main())
+
+
+def calls(stage, name):
+    """Let the backend call a function without arguments, and wait for its output."""
+    delegated(stage, target="responses")
+    response(stage, "created", response={"id": "resp_1"})
+    item = {"type": "function_call", "call_id": "call_1", "name": name, "arguments": "{}"}
+    response(stage, "output_item.done", item=item)
+    response(stage, "completed", response={"id": "resp_1", "output": []})
+
+
+@pytest.mark.parametrize("verb", ["ask", "say"])
+def test_a_tool_may_wait_for_what_it_has_the_voice_say(verb):
+    """Its backend takes nothing before it has returned, so the voice answers."""
+
+    async def main():
+        async def look() -> str:
+            """Look."""
+            asked = ([], "Which city?") if verb == "ask" else ("Which city?",)
+            reply = await getattr(stage.talk.requests, verb)(*asked)
+            await reply.played()
+            return await reply.text()
+
+        from rtcvoice import ToolSet
+
+        stage = Scene(tools=ToolSet([look]))
+        await stage.start(delegation=BACKEND)
+        outer = stage.talk.requests.next_reply()
+        stage.says("One moment.")
+        await stage.sound(0.4, heard=LOUD)
+        calls(stage, "look")
+        await stage.sound(1.5)
+        assert stage.leg.types[-1] == "session.commentary.append"
+        stage.says(" In Paris?")
+        await stage.sound(0.4, heard=LOUD)
+        await stage.sound(1.5)
+        (finished,) = stage.of(events.ToolFinished)
+        assert finished.output == " In Paris?"
+        assert stage.leg.types[-2:] == ["response.item.create", "response.create"]
+        stage.says(" It rains.")
+        await stage.sound(0.4, heard=LOUD)
+        response(stage, "created", response={"id": "resp_2"})
+        response(stage, "completed", response={"id": "resp_2", "output": []})
+        await stage.sound(3.0)
+        assert await outer.text() == "One moment. It rains."
+        stage.talk.end(CallEnded("over", normal=True))
+
+    run(main())
+
+
+@pytest.mark.parametrize("how", ["text", "played", "idle"])
+def test_a_tool_does_not_wait_for_what_waits_for_it(how):
+    async def main():
+        async def look() -> str:
+            """Look."""
+            if how == "idle":
+                while not stage.talk.is_idle:  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
+                return "idle"
+            return str(await getattr(outer, how)())
+
+        from rtcvoice import ToolSet
+
+        stage = Scene(tools=ToolSet([look]))
+        await stage.start(delegation=BACKEND)
+        outer = stage.talk.requests.next_reply()
+        stage.says("One moment.")
+        await stage.sound(0.4, heard=LOUD)
+        calls(stage, "look")
+        await stage.sound(5.0)
+        (finished,) = stage.of(events.ToolFinished)
+        assert finished.output == {"text": "One moment.", "played": "None", "idle": "idle"}[how]
+        stage.talk.end(CallEnded("over", normal=True))
+
+    run(main())
+
+
+def test_a_function_that_does_work_may_wait_for_what_it_says():
+    async def main():
+        async def look(asked):
+            reply = await stage.talk.requests.say("Which city?")
+            heard = await reply.text()
+            while not stage.talk.is_idle:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+            return f"You said {heard}"
+
+        stage = Scene(on_delegation=look)
+        await stage.start()
+        outer = stage.talk.requests.next_reply()
+        delegated(stage)
+        await asyncio.sleep(1.0)
+        stage.says("In Paris?")
+        await stage.sound(0.4, heard=LOUD)
+        await stage.sound(5.0)
+        assert spoken_for(stage) == ["You said In Paris?"]
+        assert not outer.done
+        stage.talk.end(CallEnded("over", normal=True))
+
+    run(main())
+
+
+def test_pictures_wait_until_the_tool_has_returned():
+    async def main():
+        async def look() -> str:
+            """Look."""
+            item = {"type": "message", "role": "user", "content": [{"type": "input_image"}]}
+            with pytest.raises(ConfigError) as refused:
+                await stage.talk.requests.ask([item], "What is this?")
+            await stage.talk.requests.send([item], "")
+            return str(refused.value)
+
+        from rtcvoice import ToolSet
+
+        stage = Scene(tools=ToolSet([look]))
+        await stage.start(delegation=BACKEND)
+        calls(stage, "look")
+        await asyncio.sleep(1.0)
+        (finished,) = stage.of(events.ToolFinished)
+        assert "images" in finished.output
+        assert stage.leg.types == ["response.item.create", "response.create"]
+        response(stage, "created", response={"id": "resp_2"})
+        response(stage, "completed", response={"id": "resp_2", "output": []})
+        assert stage.leg.types == ["response.item.create", "response.create"] * 2
         stage.talk.end(CallEnded("over", normal=True))
 
     run(main())

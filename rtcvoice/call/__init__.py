@@ -13,6 +13,7 @@ it: another `Connecting` makes another leg, and `Roads.exchange` joins everythin
     reconnect    when it is tried again, and when given up: options and policy, pure
     reconnecting.py:Reconnector   makes another leg where one is lost, in doubt, or at its end
     doubt, signs what makes one doubt a leg before its silence does
+    live_doubt   asks a leg of GPT-Live that is in doubt, before it is taken for lost
     legs         what is told of each leg, and their counters together
 
 What happens is told as facts to whoever listens, such as a recording: `facts.py` says which there

@@ -26,6 +26,7 @@ from rtcvoice.call.connecting import first_failure
 from rtcvoice.call.leg_time import LegTime
 from rtcvoice.call.life import Life
 from rtcvoice.call.live_connecting import ForkOf, LiveConnecting
+from rtcvoice.call.live_doubt import DoubtWatch
 from rtcvoice.call.reconnect import FATAL_CODES, LEAST_LIFE, Attempts, Reconnect
 from rtcvoice.call.roads import CallLeg, Roads
 from rtcvoice.call.timings import Timings
@@ -95,7 +96,8 @@ class LiveReconnector:
         self._making: LiveConnecting | None = None
         self._beside = Beside()
         self._stirred = asyncio.Event()
-        self._time = self._watch(roads.leg)
+        self._time = self._time_of(roads.leg)
+        self._doubt = DoubtWatch(roads, life, self._clocks)
         self._hung_up: asyncio.Task[None] | None = None
         self._task = asyncio.create_task(self._run(), name="rtcvoice reconnecting")
 
@@ -126,6 +128,7 @@ class LiveReconnector:
         """Stop, and close what was made; idempotent, never raises."""
         self._task.cancel()
         await wait_done(self._task)
+        await self._doubt.aclose()
         making, self._making = self._making, None
         if making is not None:
             self._beside.start(making.aclose(), "closing what was being made")
@@ -262,7 +265,8 @@ class LiveReconnector:
             receive(text)
         gap = now - self._lost_at if lost else 0.0
         self._loss, self._making = None, None
-        self._time = self._watch(leg)
+        self._time = self._time_of(leg)
+        self._doubt.watch(leg)
         self._life.resumed()
         logger.info("= goes on after %.1f s, call %s", gap, leg.call_id)
         self._talk.dispatcher.publish(
@@ -333,7 +337,7 @@ class LiveReconnector:
         await leg.disconnect()
         await asyncio.wait({hung_up})
 
-    def _watch(self, leg: CallLeg) -> LegTime:
+    def _time_of(self, leg: CallLeg) -> LegTime:
         return LegTime(
             began=self._clocks.elapsed(),
             expires_at=self._talk.live_session.expires_at,

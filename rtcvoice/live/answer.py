@@ -8,7 +8,9 @@ time that ends a turn, and no work is open.
 from __future__ import annotations
 
 from rtcvoice.conversation.asking.answer import Answer
+from rtcvoice.conversation.state.function_calls import MOST_ROUNDS
 from rtcvoice.conversation.state.records import Status
+from rtcvoice.events import RealtimeResponse
 from rtcvoice.sound.samples import Samples
 
 __all__ = ["LiveAnswer"]
@@ -20,12 +22,15 @@ BEGIN_TIMEOUT = 20.0
 class LiveAnswer(Answer):
     """What the assistant says to a request; see `Answer`, whose place it takes in a `Reply`.
 
-    `now`: when it was asked for.
+    `now`: when it was asked for. `of_work`: in a tool, or in work that the voice handed on; it is
+    over when the assistant falls quiet, though that work goes on.
     """
 
-    def __init__(self, now: float) -> None:
+    def __init__(self, now: float, *, of_work: bool = False) -> None:
         super().__init__()
         self.asked_at = now
+        self.of_work = of_work
+        self._quiet = False
         self.began = False
         """Whether any of it was said or heard."""
         self.held = False
@@ -33,13 +38,29 @@ class LiveAnswer(Answer):
 
     @property
     def heard(self) -> bool:
-        """Whether it is over: it is made as it is heard."""
-        return self.done
+        """Whether all that is made of it was heard: it is made as it is heard."""
+        return self.done or not self.began or self._quiet
+
+    @property
+    def waits_for_work(self) -> bool:
+        """Whether nothing is being said of it, as long as work that is open goes on."""
+        return self.heard and not self.of_work
+
+    def called(self, response_id: str) -> None:
+        """Note a response of the backend that calls functions for it."""
+        if len(self.responses) < MOST_ROUNDS:
+            self.responses[response_id] = RealtimeResponse(id=response_id)
+            self.changed()
+
+    def fall_quiet(self) -> None:
+        """Note that the assistant is quiet, though more may come."""
+        self._quiet = True
+        self.changed()
 
     def begin_now(self) -> None:
         """Note that the assistant begins to speak."""
-        if not self.began:
-            self.began = True
+        if not self.began or self._quiet:
+            self.began, self._quiet = True, False
             self.changed()
 
     def said(self, turn_id: str, piece: str) -> None:

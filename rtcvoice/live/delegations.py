@@ -20,6 +20,8 @@ from rtcvoice.masking import log_error
 from rtcvoice.system.public import public
 from rtcvoice.system.threads import DaemonThreads, contained
 
+from .requests import DOES_WORK
+
 __all__ = ["DelegatedWork", "Delegations", "Handler"]
 
 logger = logging.getLogger(__name__)
@@ -145,6 +147,7 @@ class Delegations:
 
     async def _serve(self, handler: Handler, given: DelegatedWork) -> None:
         self._at_work(given.id, on=True)
+        DOES_WORK.set(True)
         try:
             await self._serve_and_tell(handler, given)
         finally:
@@ -166,6 +169,7 @@ class Delegations:
             result = await contained(handler(given))
         else:
             context = context_of(self.owner)
+            context.run(DOES_WORK.set, True)
             result = await self._threads.start(
                 lambda: handler(given), name="on_delegation", context=context
             )

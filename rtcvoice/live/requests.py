@@ -9,11 +9,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from typing import Any
 
 from rtcvoice.conversation.asking.confirmations import new_id
 from rtcvoice.conversation.asking.reply import Reply
 from rtcvoice.conversation.ports import AudioOutput
+from rtcvoice.conversation.state.function_calls import (
+    CURRENT_CALL,
+    CalledFunction,
+    running_call,
+)
 from rtcvoice.conversation.state.records import Status
 from rtcvoice.conversation.state.turns import Turn
 from rtcvoice.errors import CallEnded, ConfigError, RtcVoiceError
@@ -23,7 +29,7 @@ from .acks import Acks
 from .answer import LiveAnswer
 from .appends import in_pieces
 
-__all__ = ["LiveRequests", "backend_items"]
+__all__ = ["DOES_WORK", "LiveRequests", "backend_items"]
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +41,9 @@ STOP = "Stop speaking now. Wait in silence until the user speaks."
 
 MOST_SENT = 8000
 """Tokens of a text for the model's knowledge, in as many appends as it takes."""
+
+DOES_WORK: ContextVar[bool] = ContextVar("rtcvoice delegated work", default=False)
+"""Whether this code does work that the voice handed on: it must not wait for its own end."""
 
 
 class LiveRequests:
@@ -95,12 +104,24 @@ class LiveRequests:
         self._ask_backend(list(items))
 
     async def ask(self, items: Sequence[dict[str, Any]], text: str) -> Reply:
-        """Say something in writing, and return the reply to it."""
+        """Say something in writing, and return the reply to it.
+
+        A backend that waits for the tool which asks takes nothing before that has returned: then
+        the voice answers. Raises ConfigError for images, which it does not see.
+        """
+        by_voice = self._owner() != "responses" or _keeps_backend()
+        if by_voice and any(map(_is_image, items)):
+            raise ConfigError(
+                "images cannot be asked about in a tool that the backend waits for",
+                hint="call.send(images=...) shows them once the tool has returned",
+            )
 
         async def asked() -> None:
-            await self.send(items, text)
-            if self._owner() != "responses":
-                await self._append_all(live.CommentaryAppend, [ANSWER_NOW])
+            if not by_voice:
+                await self.send(items, text)
+                return
+            await self.think(text)
+            await self._append_all(live.CommentaryAppend, [ANSWER_NOW])
 
         return await self._answered(asked)
 
@@ -153,17 +174,30 @@ class LiveRequests:
 
     def said(self, turn_id: str, piece: str) -> None:
         """Take some words of the assistant."""
-        if self._answers and not self._answers[0].held:
-            self._answers[0].said(turn_id, piece)
+        if (answer := self._current) is not None:
+            answer.said(turn_id, piece)
 
     def assistant_started(self) -> None:
         """Note that the assistant is heard."""
-        if self._answers and not self._answers[0].held:
-            self._answers[0].begin_now()
+        if (answer := self._current) is not None:
+            answer.begin_now()
 
-    def assistant_stopped(self) -> None:
-        """Note that the assistant is quiet, and no work is open."""
-        self._finish(Status.COMPLETED)
+    def assistant_stopped(self, *, works: bool) -> None:
+        """Note that the assistant is quiet; `works`: although work is open, so more may come."""
+        answer = self._current
+        if answer is None or not answer.began:
+            return
+        if works and not answer.of_work:
+            answer.fall_quiet()
+        else:
+            answer.finish(Status.COMPLETED)
+            self._forget_done()
+
+    def called(self, calls: Sequence[CalledFunction]) -> None:
+        """Note what the backend calls for the answer that is being given."""
+        if self._answers:
+            for call in calls:
+                self._answers[-1].called(call.response_id)
 
     def turn_over(self, turn: Turn) -> None:
         """Note that a turn is final."""
@@ -187,10 +221,12 @@ class LiveRequests:
         """Return when `due` has something to do; None if never."""
         return min((each.late_at for each in self._answers if not each.began), default=None)
 
-    @property
-    def awaits(self) -> bool:
-        """Whether an answer is yet to come, or to end."""
-        return bool(self._answers)
+    def awaits(self, *, at_work: bool = False) -> bool:
+        """Whether an answer is yet to come, or to end.
+
+        at_work: asked in a tool, or in work that was handed on; what waits for that does not count.
+        """
+        return not all(at_work and answer.waits_for_work for answer in self._answers)
 
     def end(self, reason: CallEnded) -> None:
         """End all waiting: the call is over."""
@@ -217,11 +253,13 @@ class LiveRequests:
         return Reply(answer)
 
     def _open(self) -> LiveAnswer:
-        answer = LiveAnswer(self._clock())
+        of_work = running_call() is not None or DOES_WORK.get()
+        answer = LiveAnswer(self._clock(), of_work=of_work)
         answer.rate = self._output.rate
-        self._answers.append(answer)
+        # What is asked in a tool is answered before what waits for that tool.
+        self._answers.insert(0 if of_work else len(self._answers), answer)
         if len(self._answers) > MOST_REPLIES:
-            self._answers.pop(0).finish(Status.COMPLETED)
+            self._answers.pop(-1 if of_work else 0).finish(Status.COMPLETED)
         if self._recording is None or self._recording.done():
             self._recording = asyncio.create_task(
                 self._record(), name="rtcvoice recording of replies"
@@ -233,7 +271,8 @@ class LiveRequests:
         async for block in self._output.listen():
             if not self._answers:
                 return
-            self._answers[0].sounded(block.samples)
+            if (answer := self._current) is not None:
+                answer.sounded(block.samples)
 
     async def _append_all(
         self, kind: type[Any], pieces: Sequence[str], delegation_id: str | None = None
@@ -245,12 +284,28 @@ class LiveRequests:
                 await self._acks.confirm(event, self._send, what="the text")
 
     def _finish(self, status: Status, reason: str = "") -> None:
-        if self._answers and self._answers[0].began:
-            self._answers[0].finish(status, reason)
+        answer = self._current
+        if answer is not None and answer.began:
+            answer.finish(status, reason)
             self._forget_done()
+
+    @property
+    def _current(self) -> LiveAnswer | None:
+        """The answer that what is being said belongs to."""
+        return next((answer for answer in self._answers if not answer.held), None)
 
     def _forget_done(self) -> None:
         self._answers = [answer for answer in self._answers if not answer.done]
+
+
+def _keeps_backend() -> bool:
+    """Whether this code runs in a tool that the backend waits for."""
+    current = CURRENT_CALL.get()
+    return current is not None and current.running and not current.answered
+
+
+def _is_image(item: dict[str, Any]) -> bool:
+    return any(part["type"] == "input_image" for part in item["content"])
 
 
 def backend_items(items: Sequence[Any]) -> list[dict[str, Any]]:

@@ -317,8 +317,8 @@ class LiveConversation(LiveView, LiveOfTools, SessionEnds):
             match event:
                 case events.AssistantStarted():
                     self.requests.assistant_started()
-                case events.AssistantStopped() if not self.works(now):
-                    self.requests.assistant_stopped()
+                case events.AssistantStopped():
+                    self.requests.assistant_stopped(works=self.works(now))
                 case events.UserStarted() if self._gate.user_speaks():
                     self._output.resume()
                 case events.Delegation() if event.target == "client":
@@ -345,6 +345,7 @@ class LiveConversation(LiveView, LiveOfTools, SessionEnds):
                     for event in self.state.due(now):
                         self._send_due(event)
                 if calls := self.state.backend.take_new_calls():
+                    self.requests.called(calls)
                     self.on_calls(calls)
                 self._publish_turns(now)
         finally:

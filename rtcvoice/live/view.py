@@ -17,7 +17,7 @@ from rtcvoice.events import ErrorDetail, Session, live
 
 from .acks import Acks
 from .delegations import Delegations
-from .requests import LiveRequests
+from .requests import DOES_WORK, LiveRequests
 from .state.live_state import LiveState
 
 __all__ = ["LiveView"]
@@ -105,20 +105,23 @@ class LiveView:
     def is_answering(self) -> bool:
         """Whether an answer is being heard, or is to come."""
         now = self._clock()
-        return self.state.is_answering(now) or self.works(now) or self.requests.awaits
+        return self.state.is_answering(now) or self.works(now) or self.requests.awaits()
 
     @property
     def is_idle(self) -> bool:
         """Whether nobody speaks, nothing is being done and no answer is awaited.
 
         Asked in a tool, that tool does not count, nor do others that asked: none waits for itself.
+        Nor does work that was handed on, asked in the function that does it.
         """
+        works = DOES_WORK.get()
         but: set[str] = set()
         if (call := running_call()) is not None:
             self._idle_askers.add(call.call_id)
             but = self._idle_askers
-        idle = self.state.is_idle(self._clock(), but=but)
-        return idle and not self.requests.awaits and not self.tools.keeps_busy(but)
+        idle = self.state.is_idle(self._clock(), but=but, handed_on=not works)
+        waits = self.requests.awaits(at_work=works or bool(but))
+        return idle and not waits and not self.tools.keeps_busy(but)
 
     @property
     def complaint(self) -> ErrorDetail | None:

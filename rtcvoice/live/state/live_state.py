@@ -107,15 +107,16 @@ class LiveState:
         names = (each.get("name") for each in tools if each.get("type") == "function")
         return {name for name in names if isinstance(name, str)}
 
-    def is_idle(self, now: float, *, but: Collection[str] = ()) -> bool:
+    def is_idle(self, now: float, *, but: Collection[str] = (), handed_on: bool = True) -> bool:
         """Whether nobody speaks or is about to, and no work that was handed on is open.
 
-        `but`: ids of function calls that do not count.
+        `but`: ids of function calls that do not count. `handed_on`: whether this program's work
+        counts.
         """
         return (
             self.is_quiet(now)
             and not self.backend.is_busy(now, but)
-            and not self.delegations.open
+            and not (handed_on and self.delegations.open)
             and not self.delegations.untold
         )
 
