@@ -1,8 +1,8 @@
-// Runs page.mjs in a headless Chromium and prints one JSON line per step.
+// Runs page.mjs, or another page, in a headless Chromium and prints one JSON line per step.
 //
-//   node drive.mjs CHROMIUM EMULATOR_URL EPHEMERAL_KEY MICROPHONE.wav
+//   node drive.mjs CHROMIUM URL EPHEMERAL_KEY MICROPHONE.wav [PAGE.mjs [PORT]]
 //
-// The page comes from a server of our own, so it is of another origin than the emulator: CORS is
+// The page comes from a server of our own, so it is of another origin than the server at URL: CORS is
 // part of the test. All of it stays on loopback.
 import { createServer } from 'node:http';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
@@ -10,10 +10,10 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { chromium } from 'playwright-core';
 
-const [executablePath, url, key, microphone] = process.argv.slice(2);
+const [executablePath, url, key, microphone, script = 'page.mjs', port = '0'] = process.argv.slice(2);
 const here = import.meta.dirname ?? new URL('.', import.meta.url).pathname;
 const bundle = join(here, 'node_modules/@openai/agents-realtime/dist/bundle');
-const html = '<!DOCTYPE html><meta charset="utf-8"><script type="module" src="/page.mjs"></script>';
+const html = `<!DOCTYPE html><meta charset="utf-8"><script type="module" src="/${script}"></script>`;
 
 // Whether the client's own schema knows every event; what it does not know, it drops as "generic".
 async function parsed(seen) {
@@ -34,14 +34,14 @@ const server = createServer(async (request, response) => {
       response.end(html);
       return;
     }
-    const file = name === 'page.mjs' ? join(here, name) : join(bundle, name);
+    const file = [script, 'page.mjs'].includes(name) ? join(here, name) : join(bundle, name);
     response.setHeader('Content-Type', 'text/javascript');
     response.end(await readFile(file));
   } catch {
     response.writeHead(404).end();
   }
 });
-await new Promise((done) => server.listen(0, '127.0.0.1', done));
+await new Promise((done) => server.listen(Number(port), '127.0.0.1', done));
 
 const profile = await mkdtemp(join(tmpdir(), 'rtcvoice-interop-'));
 const browser = await chromium.launchPersistentContext(profile, {

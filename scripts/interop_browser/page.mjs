@@ -4,19 +4,19 @@
 // the error; a step that fails does not end the run unless there is no call to go on with.
 import { OpenAIRealtimeWebRTC, RealtimeAgent, RealtimeSession, tool } from '/openai-realtime-agents.mjs';
 
-const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
+export const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 
-function check(condition, text) {
+export function check(condition, text) {
   if (!condition) throw new Error(text);
 }
 
-class Client {
-  constructor(url) {
+export class Client {
+  constructor(baseUrl, instructions = 'Be brief.') {
     this.seen = [];
     this.errors = [];
     this.audio = document.createElement('audio');
     this.transport = new OpenAIRealtimeWebRTC({
-      baseUrl: `${url}/realtime/calls`,
+      baseUrl,
       audioElement: this.audio,
       changePeerConnection: (peer) => (this.peer = peer),
     });
@@ -36,7 +36,7 @@ class Client {
         return 'Sunny, 21 degrees.';
       },
     });
-    const agent = new RealtimeAgent({ name: 'Interop', instructions: 'Be brief.', tools: [weather] });
+    const agent = new RealtimeAgent({ name: 'Interop', instructions, tools: [weather] });
     this.session = new RealtimeSession(agent, { transport: this.transport });
     this.transport.on('*', (event) => this.seen.push(event));
     this.session.on('error', (error) => this.errors.push(error));
@@ -77,7 +77,7 @@ class Client {
 }
 
 async function badKey(url) {
-  const client = new Client(url);
+  const client = new Client(`${url}/realtime/calls`);
   try {
     await client.session.connect({ apiKey: 'ek_nobody_minted_this' });
   } catch (error) {
@@ -214,18 +214,19 @@ function steps(client, key) {
   };
 }
 
+export async function run(step, action) {
+  try {
+    await window.report({ step, ok: true, told: (await action()) ?? '' });
+    return true;
+  } catch (error) {
+    await window.report({ step, ok: false, told: error?.message ?? JSON.stringify(error) });
+    return false;
+  }
+}
+
 window.runAll = async (url, key) => {
-  const run = async (step, action) => {
-    try {
-      await window.report({ step, ok: true, told: (await action()) ?? '' });
-      return true;
-    } catch (error) {
-      await window.report({ step, ok: false, told: error?.message ?? JSON.stringify(error) });
-      return false;
-    }
-  };
   await run('bad key refused with its text', () => badKey(url));
-  const client = new Client(url);
+  const client = new Client(`${url}/realtime/calls`);
   for (const [step, action] of Object.entries(steps(client, key))) {
     if (!(await run(step, action)) && step === 'connect') break;
   }

@@ -179,12 +179,18 @@ function leave(next) {
   if (focused && focused !== document.body && !focused.checkVisibility()) $('action').focus();
 }
 
+// Reasons come as "the page has left".
+function sentence(reason) {
+  const text = plain(reason, 400).trim();
+  return text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?…]$/.test(text) ? '' : '.');
+}
+
 function onEnded({ reason, normal }) {
   if (call === null) return;
   transcript.finish();
   const connected = inCall();
-  const text = reason || 'The call has ended.';
-  if (connected) transcript.note(`${text}${/[.!?…]$/.test(text) ? '' : '.'} ${$('clock').textContent} min`);
+  const text = sentence(reason || 'The call has ended.');
+  if (connected) transcript.note(`${text} ${$('clock').textContent} min`);
   leave(connected ? 'ended' : 'idle');
   transcript.announce(`Call ended: ${text}`);
   if (!normal || (!connected && reason !== BY_USER)) complain(new CallRefused('The call ended.', text));
@@ -218,6 +224,8 @@ function onEvent(event) {
       speaks = { user: Boolean(event.user), assistant: Boolean(event.assistant) };
       lost('server', event.state === 'reconnecting');
       return showState();
+    case 'error':
+      return transcript.note(plain(event.message, 300));
     default: // a newer server may tell more
       return undefined;
   }

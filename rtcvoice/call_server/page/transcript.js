@@ -50,7 +50,7 @@ export class Transcript {
   }
 
   // One side's turn, whole as it stands: the same id again and again until it is final.
-  turn({ id, role, text, final, interrupted }) {
+  turn({ id, role, text, final, interrupted, heard_text: heard }) {
     if (!(role in NAMES) || typeof id !== 'string') return;
     const said = plain(text).trim();
     if (final && !said && role === 'assistant') {
@@ -60,6 +60,10 @@ export class Transcript {
     const line = this.#line(`turn ${id}`, role, NAMES[role]);
     const words = element('span', '', said || (final ? '(no transcript)' : '…'));
     line.words.replaceChildren(words);
+    if (interrupted && heard && said.startsWith(plain(heard).trim())) {
+      words.textContent = plain(heard).trim();
+      line.words.append(element('s', 'unheard', said.slice(words.textContent.length)));
+    }
     if (interrupted) line.words.append(' ', element('span', 'mark', '— interrupted'));
     line.row.classList.toggle('partial', !final);
     if (final && !line.final) this.announce(`${NAMES[role]}: ${said || 'no transcript'}${interrupted ? ', interrupted' : ''}`);
