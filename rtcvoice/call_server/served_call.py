@@ -176,8 +176,9 @@ class ServedCall:
 
     def foreign(self, foreign: Foreign) -> None:
         """Undo what somebody else did, or end the call for it."""
-        self._undone += 1
-        logger.warning("x the page of call %s: %s", self.handle[:6], foreign.what)
+        self._undone += not foreign.usual
+        level = logging.INFO if foreign.usual else logging.WARNING
+        logger.log(level, "x the page of call %s: %s", self.handle[:6], foreign.what)
         if self._foreign == "end" or self._undone > MOST_UNDONE:
             self._end_soon("the page changed the session", normal=False)
             return
@@ -192,8 +193,6 @@ class ServedCall:
         try:
             for event in foreign.undo:
                 await call.send_event(event)
-            if foreign.steers:
-                await call.interrupt()
         except CallEnded:
             pass
         except RtcVoiceError as exc:

@@ -7,8 +7,10 @@ the server itself did not cause is somebody else's: `received` returns how to un
     session.updated     differs from the session as we made it  -> session.update with our values
     an item             of the system, or the output of a function, that we did not send -> delete
 
-What a page asks the model to say by `response.create` cannot be told from what the service does by
-itself, and is not undone.
+    an answer           that is begun while such an item still stands, and not by us     -> cancel
+
+Any other answer that a page asks for by `response.create` cannot be told from what the service does
+by itself, and is not undone.
 """
 
 from __future__ import annotations
@@ -20,6 +22,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+
+from rtcvoice.conversation.state.requests import METADATA_KEY
 
 __all__ = ["Foreign", "SessionGuard"]
 
@@ -33,6 +37,9 @@ NOT_OURS_TO_SET = frozenset(
 
 Path = tuple[str, ...]
 
+_KINDS = ('"session.', '"conversation.item.', '"response.created"', '"error"')
+_CLEAR = {"type": "output_audio_buffer.clear"}
+
 _ABSENT: dict[Path, Any] = {("instructions",): "", ("tools",): []}
 """What a field is that the server leaves out."""
 
@@ -43,8 +50,8 @@ class Foreign:
 
     what: str
     undo: tuple[dict[str, Any], ...]
-    steers: bool = False
-    """Whether the answer that is being made may follow from it, and has to be stopped."""
+    usual: bool = False
+    """Whether clients that mean no harm do it: answer a function call that they do not know."""
 
 
 class SessionGuard:
@@ -57,6 +64,10 @@ class SessionGuard:
         self._items: dict[str, None] = {}
         self._outputs: dict[str, None] = {}
         self._handled: dict[str, None] = {}
+        self._standing: dict[str, None] = {}
+        """Items of somebody else that are not deleted yet."""
+        self._answered: dict[str, None] = {}
+        """Function calls that somebody else has answered."""
 
     def sent(self, text: str) -> None:
         """Take an event that we send."""
@@ -76,7 +87,7 @@ class SessionGuard:
 
     def received(self, text: str) -> Foreign | None:
         """Take a message of the service; return what was done by somebody else, and its undoing."""
-        if '"session.' not in text and '"conversation.item.' not in text and '"error"' not in text:
+        if not any(kind in text for kind in _KINDS):
             return None
         event = _decoded(text)
         match event.get("type"):
@@ -86,6 +97,11 @@ class SessionGuard:
             case "conversation.item.added" | "conversation.item.created" | "conversation.item.done":
                 item = event.get("item")
                 return self._item(item) if isinstance(item, dict) else None
+            case "conversation.item.deleted":
+                self._standing.pop(str(event.get("item_id")), None)
+            case "response.created" if self._standing:
+                response = event.get("response")
+                return self._response(response) if isinstance(response, dict) else None
             case "error":
                 self._refused(event.get("error"))
         return None
@@ -93,6 +109,7 @@ class SessionGuard:
     def reconnected(self) -> None:
         """Note that what was sent last may have no answer any more."""
         self._updates.clear()
+        self._standing.clear()
 
     # -- the session ----------------------------------------------------------------------------
 
@@ -145,7 +162,7 @@ class SessionGuard:
     # -- items ----------------------------------------------------------------------------------
 
     def _item(self, item: dict[str, Any]) -> Foreign | None:
-        item_id, kind = item.get("id"), item.get("type")
+        item_id, kind, usual = item.get("id"), item.get("type"), False
         if not isinstance(item_id, str) or item_id in self._items or item_id in self._handled:
             return None
         if kind == "message" and item.get("role") in ("system", "developer"):
@@ -156,13 +173,24 @@ class SessionGuard:
                 _keep(self._items, item_id)
                 return None
             what = "somebody answered a function call"
+            call_id = str(item.get("call_id"))
+            usual = call_id not in self._answered
+            _keep(self._answered, call_id)
         elif kind == "mcp_approval_response":
             what = "somebody approved a call"
         else:
             return None
         _keep(self._handled, item_id)
+        _keep(self._standing, item_id)
         delete = {"type": "conversation.item.delete", "item_id": item_id}
-        return Foreign(what, (delete,), steers=True)
+        return Foreign(what, (delete,), usual=usual)
+
+    def _response(self, response: dict[str, Any]) -> Foreign | None:
+        metadata = response.get("metadata")
+        if isinstance(metadata, dict) and METADATA_KEY in metadata:
+            return None  # ours: the answer to our own output goes on
+        cancel = {"type": "response.cancel", "response_id": response.get("id")}
+        return Foreign("somebody asked for an answer to that", (cancel, _CLEAR))
 
 
 def _fields(session: Mapping[str, Any]) -> dict[Path, Any]:

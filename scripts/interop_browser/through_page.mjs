@@ -34,13 +34,17 @@ function steps(client, url) {
       session.sendMessage('What is the weather in Paris?');
       const call = await client.next('response.function_call_arguments.done', since, 10);
       const isOutput = (event) => event.type === 'conversation.item.done' && event.item.type === 'function_call_output';
-      const { item } = await client.next(isOutput, since, 10);
-      check(item.call_id === call.call_id && /windy/.test(item.output), JSON.stringify(item));
+      const isOurs = (event) => isOutput(event) && /windy/.test(event.item.output);
+      const { item } = await client.next(isOurs, since, 10);
+      check(item.call_id === call.call_id, JSON.stringify(item));
       await client.next('output_audio_buffer.stopped', since, 40);
-      const outputs = client.seen.slice(since).filter(isOutput);
-      check(outputs.length === 1, `${outputs.length} outputs`);
+      // The client answers calls of tools that are not its own, "not found": that must not stay.
+      for (const event of client.seen.slice(since).filter((each) => isOutput(each) && !isOurs(each))) {
+        await client.next((each) => each.type === 'conversation.item.deleted' && each.item_id === event.item.id, since, 1);
+      }
       check(client.weather.length === 0, 'the page ran a tool of its own');
-      check(/windy/.test(JSON.stringify(session.history.at(-1))), JSON.stringify(session.history.at(-1)));
+      const said = session.history.findLast((entry) => entry.role === 'assistant');
+      check(/windy/.test(JSON.stringify(said)), JSON.stringify(said));
       return item.output;
     },
     async 'a later update is undone'() {
