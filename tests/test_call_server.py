@@ -284,6 +284,18 @@ async def test_a_page_of_gpt_live_may_send_nothing_and_gets_all_it_needs():
         await census.check()
 
 
+async def test_a_page_of_gpt_live_that_leaves_before_it_has_begun_is_hung_up():
+    async with Emulator(seed=1, live=LiveOptions()) as emulator:
+        census = Census()
+        async with serving(emulator, model="gpt-live-1.1") as server, page_of(server.url) as page:
+            answer = await page.http.post(f"{server.url}call", data=await page.offer(), headers=SDP)
+            assert answer.status == 201
+            gone = await page.http.delete(server.url[:-1] + answer.headers["Location"])
+            assert (gone.status, server.calls) == (204, ())
+            await eventually(lambda: all(call.ended for call in emulator.calls.values()))
+        await census.check()
+
+
 # -- come and go -----------------------------------------------------------------------------------
 
 
@@ -355,4 +367,3 @@ async def test_the_key_of_a_page_is_held(emulator):
         await page.socket.send_str("{nonsense")
         await page.socket.send_str(json.dumps([1]))
         await page.until(lambda m: m["type"] == "error")
-        assert SDP

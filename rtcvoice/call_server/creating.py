@@ -16,7 +16,7 @@ from typing import cast
 from rtcvoice.config.call_config import CallConfig
 from rtcvoice.config.live_config import LiveConfig
 from rtcvoice.errors import CredentialsError, RtcVoiceError, SignalingError
-from rtcvoice.rest.credentials import EphemeralToken, TokenUrl
+from rtcvoice.rest.credentials import WAYS, EphemeralToken, TokenUrl
 from rtcvoice.rest.live_signaling import LiveSignaling
 from rtcvoice.rest.session_url import SessionUrl
 from rtcvoice.rest.signaling import SdpAnswer, Signaling
@@ -30,12 +30,20 @@ logger = logging.getLogger(__name__)
 UPSTREAM_TIMEOUT = 10.0
 """Seconds that the service may take for each step."""
 
-_KEY_HINT = "set OPENAI_API_KEY to an API key, or give api_key= or credentials="
+_KEY_HINT = (
+    "set OPENAI_API_KEY to an API key, or put it into .env or a file (--api-key-file); or try it"
+    " without a key: --emulator"
+)
 
 
 def check_key(config: CallConfig) -> None:
     """Raise CredentialsError unless there is a key, or what gives one."""
-    if isinstance(config.credentials_source(), TokenUrl | SessionUrl | EphemeralToken):
+    try:
+        source = config.credentials_source()
+    except CredentialsError as exc:
+        exc.hint = _KEY_HINT if exc.hint == WAYS else exc.hint
+        raise
+    if isinstance(source, TokenUrl | SessionUrl | EphemeralToken):
         raise CredentialsError("a call server needs the API key itself", hint=_KEY_HINT)
 
 

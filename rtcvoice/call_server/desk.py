@@ -14,7 +14,7 @@ import asyncio
 import logging
 import secrets
 from collections import Counter
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -213,10 +213,10 @@ class Desk:
             served = self._making.served(handle, caller, line, on_end=self._ended)
             left = self._callers.left(use, clock.now())
             attach = self._making.attach(line, served, left, recorded=recorded)
-            attached: Awaitable[Call] = attach
+            call: Call | None = None
             if self._making.attaches_first:
                 async with upstream():
-                    attached = _result(await attach)
+                    call = await attach
         except BaseException:
             self._callers.end(use, clock.now())
             if line is not None:
@@ -225,7 +225,10 @@ class Desk:
             raise
         use.meter = lambda: served.cost
         self.calls[handle], self._uses[handle] = served, use
-        served.start(attached)
+        if call is None:
+            served.start_attaching(attach.__aenter__())
+        else:
+            served.start(call)
         return served, answer
 
     def _drop(self, made: asyncio.Task[tuple[ServedCall, str]]) -> None:
@@ -274,10 +277,6 @@ def _files_of(folder: Path) -> dict[str, tuple[str, bytes]]:
         if file.suffix in _KINDS
     }
     return {"/": found.pop("/index.html")} | found
-
-
-async def _result(call: Call) -> Call:
-    return call
 
 
 def _handle_in(path: str) -> tuple[str, str]:

@@ -10,7 +10,7 @@ import asyncio
 import json
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from rtcvoice.conversation.owner import context_of
@@ -118,12 +118,17 @@ class ServedCall:
         self._page: PageSocket | None = None
         self._leaving: asyncio.TimerHandle | None = None
         self._events: PageEvents | None = None
-        self._attaching: asyncio.Future[Call] | None = None
+        self._attaching: asyncio.Task[Call] | None = None
         self._task: asyncio.Task[None] | None = None
 
-    def start(self, attached: Awaitable[Call]) -> None:
-        """Attach, if that is not done yet, give the call to its agent, and see it to its end."""
-        self._attaching = asyncio.ensure_future(attached)
+    def start(self, call: Call) -> None:
+        """Give a call that is attached to to its agent, and see it through to its end."""
+        self.call = call
+        self._task = asyncio.create_task(self._live(), name="rtcvoice served call")
+
+    def start_attaching(self, attach: Coroutine[Any, Any, Call]) -> None:
+        """Attach first; then as `start`."""
+        self._attaching = asyncio.create_task(attach, name="rtcvoice attaching")
         self._task = asyncio.create_task(self._live(), name="rtcvoice served call")
 
     @property
@@ -204,30 +209,38 @@ class ServedCall:
     def _end_soon(self, reason: str, *, normal: bool = True) -> None:
         if self._reason is None:
             self._reason = CallEnded(reason, normal=normal)
-            if self.call is None:
-                assert self._attaching is not None
+            if self.call is not None:
+                self._hang_up(self.call)
+            elif self._attaching is not None:
                 self._attaching.cancel()
-            else:
-                hanging_up = asyncio.create_task(self.call.hangup(), name="rtcvoice hanging up")
-                self._undoing.add(hanging_up)
-                hanging_up.add_done_callback(self._undoing.discard)
+
+    def _hang_up(self, call: Call) -> None:
+        hanging_up = asyncio.create_task(call.hangup(), name="rtcvoice hanging up")
+        self._undoing.add(hanging_up)
+        hanging_up.add_done_callback(self._undoing.discard)
 
     async def _live(self) -> None:
-        assert self._attaching is not None
         try:
-            await asyncio.wait({self._attaching})
-            if self._attaching.cancelled():
-                self._reason = self._reason or CallEnded("the server stops", normal=True)
-            elif (error := self._attaching.exception()) is not None:
-                log_error(logger, error, "x attaching to a call failed")
-                self._reason = self._reason or CallEnded("attaching failed", normal=False)
-            else:
-                await self._run(self._attaching.result())
+            if (call := self.call or await self._attached()) is not None:
+                await self._run(call)
         finally:
             await self._close()
 
+    async def _attached(self) -> Call | None:
+        """Return the call once it is attached to; None where that comes to nothing."""
+        assert self._attaching is not None
+        await asyncio.wait({self._attaching})
+        if self._attaching.cancelled():
+            return None
+        if (error := self._attaching.exception()) is not None:
+            log_error(logger, error, "x attaching to a call failed")
+            return None
+        self.call = self._attaching.result()
+        return self.call
+
     async def _run(self, call: Call) -> None:
-        self.call = call
+        if self._reason is not None:  # while it was attached to
+            self._hang_up(call)
         self._events = PageEvents(call, self._tell, show_tools=self._show_tools)
         for message in self._events.told_at_once():
             self._tell(message)

@@ -46,6 +46,8 @@ def mount(desk: Desk, app: web.Application, prefix: str) -> None:
         await desk.aclose()
 
     app.router.add_route("*", f"{root}/{{rest:.*}}", handle)
+    if root:
+        app.router.add_route("*", root, handle)
     app.on_shutdown.append(shut_down)
 
 

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from rtcvoice import __version__
 from rtcvoice.cli.batch_options import add_batch, add_load
+from rtcvoice.cli.call_server_options import add_call_server
 from rtcvoice.cli.completion import add_completion
 from rtcvoice.cli.demo_options import add_demo
 from rtcvoice.cli.devices_options import add_devices
@@ -150,6 +151,9 @@ COMMANDS = {
         "hand out tokens, so that clients need no key",
         "rtcvoice.cli.token_server",
         add_token_server,
+    ),
+    "call-server": _Command(
+        "talk with a web page, and serve it", "rtcvoice.cli.call_server", add_call_server
     ),
     "replay": _Command("do a recorded call again", "rtcvoice.cli.replay", add_replay),
     "report": _Command("show a recorded call as a page", "rtcvoice.cli.report", add_report),
