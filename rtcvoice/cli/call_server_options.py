@@ -17,7 +17,7 @@ straight to the model; key, instructions and tools stay on this machine.
 examples:
   %(prog)s --emulator --open
       to try it: no key, no network, free; your browser opens
-  %(prog)s --open --tools shop.py --voice cedar
+  %(prog)s --open --tools FILE --voice cedar
       at http://127.0.0.1:8088/, for this machine, with functions of yours
   %(prog)s --host 0.0.0.0 --open-to-all \\
       --cert cert.pem --key key.pem
