@@ -9,6 +9,9 @@ Quality: the blocks as a sound card would have played them that has `SLACK` in h
 one came later than that: silence. Where they came in a heap, they have to wait for each other, and
 while they do so silent ones are left out; more than `QUEUE` of waiting counts as delay.
 
+conv: the quality of a conversation, MOS: PESQ less what G.107 takes for the delay; its own mapping
+between R and MOS.
+
 Gaps: stretches of 20 ms and more that are silent, or 25 dB too quiet, where the original speaks.
 """
 
@@ -253,6 +256,27 @@ def visqol_of(wanted: Samples, got: Samples) -> float:
     if not got.any():
         return 1.0
     return float(judge().measure_from_arrays(wanted / 32768, got / 32768, WIDE).moslqo)
+
+
+def conversational(pesq: float, delay: float) -> float:
+    """MOS of a conversation in which speech of quality `pesq` is heard `delay` seconds later."""
+    late = 1000 * delay
+    return mos_of_r(r_of_mos(pesq) - 0.024 * late - 0.11 * max(0.0, late - 177.3))
+
+
+def mos_of_r(r: float) -> float:
+    """G.107 annex B, R from 0 to 100."""
+    r = min(max(r, 0.0), 100.0)
+    return 1 + 0.035 * r + r * (r - 60) * (100 - r) * 7e-6
+
+
+def r_of_mos(mos: float) -> float:
+    """The inverse, where it rises: R from 6.5 to 100."""
+    low, high = 6.5, 100.0
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (middle, high) if mos_of_r(middle) < mos else (low, middle)
+    return low
 
 
 # --------------------------------------------------------------------------------------------- gaps

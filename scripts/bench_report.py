@@ -8,6 +8,7 @@ from itertools import groupby
 from typing import Any
 
 import numpy as np
+from bench_measure import conversational
 
 Rows = list[dict[str, Any]]
 
@@ -51,10 +52,12 @@ def summary(figures: list[Any]) -> dict[str, Any]:
     pesq = [value for each in figures for value in each.pesq]
     visqol = [value for each in figures for value in each.visqol]
     minutes = sum(each.speech_seconds for each in figures) / 60
+    delay, quality = percentile(delays, 50), float(np.mean(pesq))
     return {
-        "delay_ms": percentile(delays, 50),
+        "delay_ms": delay,
         "delay_p95_ms": percentile(delays, 95),
-        "pesq": float(np.mean(pesq)),
+        "pesq": quality,
+        "conv": None if delay is None else conversational(quality, delay / 1000),
         "pesq_least": float(np.min(pesq)),
         "visqol": float(np.mean(visqol)) if visqol else None,
         "gaps_per_minute": sum(each.gaps for each in figures) / minutes,
@@ -68,7 +71,18 @@ def percentile(delays: Any, share: float) -> float | None:
 
 
 def show_virtual(rows: Rows) -> None:
-    heads = ["link", "delay", "p95 ms", "PESQ", "least", "ViSQOL", "gaps/min", "ms/min", "CPU ms/s"]
+    heads = [
+        "link",
+        "delay",
+        "p95 ms",
+        "PESQ",
+        "least",
+        "conv",
+        "ViSQOL",
+        "gaps/min",
+        "ms/min",
+        "CPU ms/s",
+    ]
     table = [[*heads, "10 ms pulls a minute, by operation"]]
     for row in rows:
         operations = row["operations_per_minute"].items()
@@ -79,6 +93,7 @@ def show_virtual(rows: Rows) -> None:
                 number(row["delay_p95_ms"], 0),
                 number(row["pesq"], 2),
                 number(row["pesq_least"], 2),
+                number(row["conv"], 2),
                 number(row["visqol"], 2),
                 number(row["gaps_per_minute"], 1),
                 number(row["gap_ms_per_minute"], 0),
@@ -136,7 +151,18 @@ def compare(row: dict[str, Any], yardstick: Any, stock: Any) -> None:
 
 
 def show_side_by_side(rows: Rows) -> None:
-    heads = ["link", "client", "delay", "p95 ms", "PESQ", "least", "ViSQOL", "gaps/min", "ms/min"]
+    heads = [
+        "link",
+        "client",
+        "delay",
+        "p95 ms",
+        "PESQ",
+        "least",
+        "conv",
+        "ViSQOL",
+        "gaps/min",
+        "ms/min",
+    ]
     table = [[*heads, "CPU %", "of aiortc", "against libwebrtc"]]
     for row in rows:
         table.append(
@@ -147,6 +173,7 @@ def show_side_by_side(rows: Rows) -> None:
                 number(row["delay_p95_ms"], 0),
                 number(row["pesq"], 2),
                 number(row["pesq_least"], 2),
+                number(row["conv"], 2),
                 number(row["visqol"], 2),
                 number(row["gaps_per_minute"], 1),
                 number(row["gap_ms_per_minute"], 0),

@@ -61,12 +61,12 @@ class Process:
         self._process = process
 
     @classmethod
-    async def start(cls, *arguments: str, program: Path = PROCESSES) -> Process:
+    async def start(cls, *arguments: str, program: Path | None = None) -> Process:
         pipe = asyncio.subprocess.PIPE
         return cls(
             await asyncio.create_subprocess_exec(
                 sys.executable,
-                str(program),
+                str(program or PROCESSES),
                 *arguments,
                 stdin=pipe,
                 stdout=pipe,

@@ -52,7 +52,7 @@ class RtcvoiceSender:
         import aiortc
         from bench_virtual import at_rate
 
-        from rtcvoice.wire._aiortc import watch_reports
+        from rtcvoice.wire._media import watch_reports
 
         class Peer(aiortc.RTCPeerConnection):
             def addTrack(self, track: Any) -> Any:

@@ -1,8 +1,8 @@
 """Packets and holes into PCM, without ever failing: what cannot be decoded is concealed.
 
-libopus conceals a loss by going on with what it heard. That is convincing for one or two packets
-and a drone afterwards, so a run of it fades out and ends in silence. When a packet comes at last,
-the voice in it is elsewhere by then: what was invented fades over into it (NetEq: merge).
+libopus conceals a loss by going on with what it heard. That is convincing for one packet; for more
+it falls silent too soon, and a `Continuation` takes over. When a packet comes at last, the voice in
+it is elsewhere by then: what was invented fades over into it (NetEq: merge).
 """
 
 from __future__ import annotations
@@ -11,13 +11,15 @@ from rtcvoice.sound import numpy_later as np
 from rtcvoice.sound.opus import Decoder, OpusError
 from rtcvoice.sound.samples import Samples
 
+from .continuation import LONGEST_CONCEALMENT, Continuation
+
 __all__ = ["LONGEST_CONCEALMENT", "PacketDecoder"]
 
-FADE_AFTER = 0.10
-"""Seconds of concealment at full loudness."""
+BY_LIBOPUS = 0.010
+"""Seconds that libopus alone conceals..."""
 
-LONGEST_CONCEALMENT = 0.20
-"""Seconds after which a concealed voice has faded to silence."""
+HANDOVER = 0.010
+"""...and seconds after it in which the continuation takes over."""
 
 
 class PacketDecoder:
@@ -26,12 +28,16 @@ class PacketDecoder:
     def __init__(self, rate: int) -> None:
         self.errors = 0
         self._decoder = Decoder(rate)
+        self._rate = rate
         self._unit = rate // 100
-        self._fade_after = int(FADE_AFTER * rate)
-        self._fade_length = int(LONGEST_CONCEALMENT * rate) - self._fade_after
+        self._by_libopus = int(BY_LIBOPUS * rate)
+        self._handed_over = self._by_libopus + int(HANDOVER * rate)
+        self._longest = int(LONGEST_CONCEALMENT * rate)
         self._rise = np.linspace(0, 1, rate // 400, endpoint=False, dtype=np.float32)  # 2.5 ms
         self._nothing: Samples = np.zeros(0, np.int16)
-        self._ahead = self._nothing  # invented, not handed out yet
+        self._past = (self._nothing, self._nothing)  # the latest two pieces that were decoded
+        self._continuation: Continuation | None = None
+        self._ahead = self._nothing  # invented by libopus, not handed out yet
         self._invented = 0
         self._merging = False
 
@@ -66,24 +72,26 @@ class PacketDecoder:
         """Invent `samples`, at most 120 ms."""
         begin = self._invented
         self._invented += samples
-        if begin >= self._fade_after + self._fade_length:
+        if begin >= self._longest:
             return np.zeros(samples, np.int16)
         try:
-            pcm = self._go_on(samples)
+            lacking = min(samples, self._handed_over - begin)
+            return self._made_up(begin, samples, self._go_on(lacking) if lacking > 0 else None)
         except OpusError:
             return np.zeros(samples, np.int16)
-        return self._faded(pcm, begin)
 
     def end(self, samples: int) -> Samples:
         """Invent `samples` in which the voice falls silent; the next packet rises from there."""
         fade = np.linspace(1, 0, samples, endpoint=False, dtype=np.float32)
         ending: Samples = (self.conceal(samples) * fade).astype(np.int16)
-        self._invented = self._fade_after + self._fade_length
+        self._invented = self._longest
         return ending
 
     def reset(self) -> None:
         """Another stream begins."""
         self._decoder.reset()
+        self._past = (self._nothing, self._nothing)
+        self._continuation = None
         self._ahead = self._nothing
         self._invented = 0
         self._merging = True
@@ -100,34 +108,49 @@ class PacketDecoder:
         pcm, self._ahead = self._ahead[:samples], self._ahead[samples:]
         return pcm
 
+    def _made_up(self, begin: int, samples: int, by_libopus: Samples | None) -> Samples:
+        """Return `samples`, the first of them the `begin`-th without a packet.
+
+        `by_libopus` is what libopus makes of those that it has a share in, None for later ones.
+        """
+        end = begin + samples
+        if by_libopus is not None and end <= self._by_libopus:
+            return by_libopus
+        if self._continuation is None:
+            self._continuation = Continuation(np.concatenate(self._past), self._rate)
+        made = self._continuation.take(begin, samples)
+        if by_libopus is not None:
+            places = np.arange(begin, begin + len(by_libopus), dtype=np.float32) - self._by_libopus
+            share = (places / (self._handed_over - self._by_libopus)).clip(0, 1)
+            mixed = by_libopus + (made[: len(by_libopus)] - by_libopus) * share
+            made = np.concatenate((mixed, made[len(by_libopus) :]))
+        pcm: Samples = made.clip(-32768, 32767).astype(np.int16)
+        return pcm
+
     def _leaving(self) -> Samples | None:
         """What would be heard if nothing came, where what comes does not go on from it."""
         if not self._invented and not self._merging:
             return None
-        count, ahead = len(self._rise), self._ahead
-        self._ahead = self._nothing
-        if len(ahead) < count:
-            try:
+        count, begin = len(self._rise), self._invented
+        ahead, self._ahead = self._ahead, self._nothing
+        if begin >= self._longest:
+            return np.zeros(count, np.int16)
+        lacking = min(count, self._handed_over - begin)
+        try:
+            if len(ahead) < lacking:
                 ahead = np.concatenate((ahead, self._decoder.foresee(self._unit)))
-            except OpusError:
-                return np.zeros(count, np.int16)
-        return self._faded(ahead[:count], self._invented)
-
-    def _faded(self, pcm: Samples, begin: int) -> Samples:
-        """Make `pcm` as quiet as what is invented `begin` samples after the last packet."""
-        begin -= self._fade_after
-        if begin + len(pcm) <= 0:
-            return pcm
-        gain = 1 - np.arange(begin, begin + len(pcm), dtype=np.float32) / self._fade_length
-        faded: Samples = (pcm * gain.clip(0, 1)).astype(np.int16)
-        return faded
+        except OpusError:
+            return np.zeros(count, np.int16)
+        return self._made_up(begin, count, ahead[:lacking] if lacking > 0 else None)
 
     def _merged(self, leaving: Samples | None, coming: Samples) -> Samples:
         self._invented = 0
         self._merging = False
-        if leaving is None:
-            return coming
-        count = min(len(leaving), len(coming))
-        old, new = leaving[:count].astype(np.float32), coming[:count]
-        mixed = (old + (new - old) * self._rise[:count]).astype(np.int16)
-        return np.concatenate((mixed, coming[count:]))
+        self._continuation = None
+        if leaving is not None:
+            count = min(len(leaving), len(coming))
+            old, new = leaving[:count].astype(np.float32), coming[:count]
+            mixed = (old + (new - old) * self._rise[:count]).astype(np.int16)
+            coming = np.concatenate((mixed, coming[count:]))
+        self._past = (self._past[1], coming)
+        return coming

@@ -16,7 +16,7 @@ from rtcvoice.sound.samples import Samples
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["Period", "TimeStretch"]
+__all__ = ["Period", "TimeStretch", "Wave", "correlation"]
 
 Wave: TypeAlias = "npt.NDArray[np.float32]"
 
@@ -101,7 +101,7 @@ class TimeStretch:
         shortest, longest = self._shortest // step, middle
         best, guess = -np.inf, longest
         for lag in range(shortest, longest + 1):
-            score = _correlation(coarse[middle - lag : middle], coarse[middle : middle + lag])
+            score = correlation(coarse[middle - lag : middle], coarse[middle : middle + lag])
             # A little in favour of long periods: one cut of two periods beats two cuts of one.
             score += 0.02 * lag / longest
             if score > best:
@@ -114,9 +114,9 @@ class TimeStretch:
         best = Period(guess, -1.0)
         low, high = max(self._shortest, guess - self._step), min(middle, guess + self._step)
         for lag in range(low, high + 1, step):
-            correlation = _correlation(around[middle - lag : middle], around[middle : middle + lag])
-            if correlation > best.correlation:
-                best = Period(lag, correlation)
+            alike = correlation(around[middle - lag : middle], around[middle : middle + lag])
+            if alike > best.correlation:
+                best = Period(lag, alike)
         return best
 
     def _cross(self, leaving: Samples, coming: Samples) -> Samples:
@@ -129,6 +129,7 @@ class TimeStretch:
         return mixed
 
 
-def _correlation(one: Wave, other: Wave) -> float:
+def correlation(one: Wave, other: Wave) -> float:
+    """Return how alike two waves of the same length are, -1 to 1; 0 where one is silence."""
     power = float(one @ one) * float(other @ other)
     return float(one @ other) / power**0.5 if power > 1e-6 else 0.0
