@@ -10,11 +10,15 @@ from hypothesis import strategies as st
 from signals import speech
 
 from rtcvoice.capture.uplink import (
+    FIRST_BITRATE,
     LEAST_BITRATE,
     LEAST_LOSS,
+    MORE,
+    MOST_BITRATE,
     MOST_LOSS,
+    REST,
+    SAFE_BITRATE,
     STEP_DOWN,
-    USUAL_BITRATE,
     Uplink,
 )
 from rtcvoice.sound.opus import Encoder, has_fec
@@ -39,15 +43,25 @@ class Receiver:
         self._lost += lost
         self._fraction = lost / of if of else 0.0
 
-    def report(self, lost: int = 0, *, of: int = 50, round_trip: float | None = DISTANCE):
+    def report(
+        self,
+        lost: int = 0,
+        *,
+        of: int = 50,
+        round_trip: float | None = DISTANCE,
+        jitter: float = 0.001,
+        spoken: bool = False,
+    ):
         """Miss `lost` packets of the next `of` and say so; return what the encoder should do."""
         self.hear(lost, of=of)
-        report = ReceiverReport(self._fraction, self._lost, self._highest, 0.001, round_trip, 0.0)
-        return self.uplink.follow(report)
+        report = ReceiverReport(self._fraction, self._lost, self._highest, jitter, round_trip, 0.0)
+        sent = self.uplink.preparation.bitrate * (0.8 if spoken else 0.1)
+        return self.uplink.follow(report, sent)
 
 
-def test_without_any_report_there_is_fec_at_the_usual_bitrate():
-    assert Uplink().preparation == (USUAL_BITRATE, LEAST_LOSS)
+def test_without_any_report_there_is_fec_at_the_first_bitrate():
+    assert Uplink().preparation == (FIRST_BITRATE, LEAST_LOSS)
+    assert Uplink(bitrate=32000).preparation == (32000, LEAST_LOSS)
 
 
 def test_three_reports_of_a_tenth_lost_are_enough_to_be_prepared():
@@ -134,15 +148,15 @@ def calm(receiver: Receiver, reports: int) -> list[int]:
 def test_neither_loss_nor_delay_alone_is_congestion(lost, round_trip):
     receiver = Receiver()
     receiver.report()
-    for _ in range(30):
-        assert receiver.report(lost, round_trip=round_trip).bitrate == USUAL_BITRATE
+    bitrates = {receiver.report(lost, round_trip=round_trip).bitrate for _ in range(20)}
+    assert bitrates <= {FIRST_BITRATE, SAFE_BITRATE}
 
 
 def test_loss_with_delay_takes_the_bitrate_down_as_far_as_fec_goes():
     receiver = Receiver()
     calm(receiver, 3)
     bitrates = congested(receiver, 8)
-    assert bitrates[0] < USUAL_BITRATE
+    assert bitrates[0] < SAFE_BITRATE
     assert bitrates == sorted(bitrates, reverse=True)
     assert bitrates[-1] == LEAST_BITRATE
 
@@ -153,9 +167,9 @@ def test_the_bitrate_comes_back_slowly_after_a_rest():
     low = congested(receiver, 8)[-1]
     bitrates = calm(receiver, 40)
     assert bitrates[:10] == [low] * 10
-    assert bitrates[20] < USUAL_BITRATE
+    assert bitrates[20] < SAFE_BITRATE
     assert max(after - before for before, after in itertools.pairwise(bitrates)) <= 1000
-    assert bitrates[-1] == USUAL_BITRATE
+    assert bitrates[-1] == SAFE_BITRATE
 
 
 def test_the_bitrate_does_not_rise_while_there_is_a_queue():
@@ -169,7 +183,60 @@ def test_a_longer_way_is_no_congestion_for_ever():
     receiver = Receiver()
     calm(receiver, 3)
     congested(receiver, 75)
-    assert congested(receiver, 40)[-1] == USUAL_BITRATE
+    assert congested(receiver, 40)[-1] == SAFE_BITRATE
+
+
+def spoken(receiver: Receiver, reports: int, **options) -> list[int]:
+    return [receiver.report(spoken=True, **options).bitrate for _ in range(reports)]
+
+
+def test_a_voice_that_arrives_gets_more_bits_step_by_step():
+    bitrates = spoken(Receiver(), 10)
+    assert bitrates[0] == FIRST_BITRATE + MORE
+    assert bitrates[1:] == [MOST_BITRATE] * 9
+
+
+def test_where_reports_are_rare_less_is_dared():
+    often, rarely = spoken(Receiver(), 2, of=250), spoken(Receiver(), 2, of=1000)
+    assert often[1] - often[0] == MORE
+    assert 0 < rarely[1] - rarely[0] < MORE
+
+
+def test_silence_proves_nothing():
+    assert set(calm(Receiver(), 30)) == {FIRST_BITRATE}
+
+
+@pytest.mark.parametrize("lost", [1, 5])
+def test_a_path_that_loses_gets_no_more(lost):
+    receiver = Receiver()
+    receiver.report(5)
+    assert {receiver.report(lost, spoken=True).bitrate for _ in range(30)} == {FIRST_BITRATE}
+
+
+def test_a_queue_takes_what_was_dared_at_once_and_it_is_not_dared_again_for_minutes():
+    receiver = Receiver()
+    assert spoken(receiver, 3)[-1] == MOST_BITRATE
+    assert spoken(receiver, 2, round_trip=DISTANCE + 0.1) == [SAFE_BITRATE] * 2
+    bitrates = spoken(receiver, REST // 50 + 5)
+    assert bitrates[:9] == [SAFE_BITRATE] * 9
+    assert max(bitrates[: REST // 50 - 1]) == MOST_BITRATE - MORE
+    assert bitrates[-1] == MOST_BITRATE
+
+
+def test_loss_right_after_more_was_sent_takes_it_back():
+    receiver = Receiver()
+    assert spoken(receiver, 2)[-1] == MOST_BITRATE
+    assert receiver.report(5, spoken=True).bitrate == SAFE_BITRATE
+    settled = Receiver()
+    spoken(settled, 20)
+    assert settled.report(5, spoken=True).bitrate == MOST_BITRATE
+
+
+def test_jitter_of_the_round_trip_is_no_queue():
+    receiver = Receiver()
+    spoken(receiver, 3)
+    assert spoken(receiver, 20, round_trip=DISTANCE + 0.09, jitter=0.03) == [MOST_BITRATE] * 20
+    assert spoken(receiver, 1, round_trip=DISTANCE + 0.25, jitter=9e4) == [SAFE_BITRATE]
 
 
 def test_a_bitrate_below_the_least_is_kept():
@@ -178,7 +245,9 @@ def test_a_bitrate_below_the_least_is_kept():
     assert congested(receiver, 5) == [12000] * 5
 
 
-@pytest.mark.parametrize("bitrate", [LEAST_BITRATE, 24000, 32000, USUAL_BITRATE])
+@pytest.mark.parametrize(
+    "bitrate", [LEAST_BITRATE, 24000, 32000, SAFE_BITRATE, FIRST_BITRATE, MOST_BITRATE]
+)
 @pytest.mark.parametrize("loss_percent", [LEAST_LOSS, MOST_LOSS])
 def test_all_that_it_asks_for_makes_libopus_send_fec(bitrate, loss_percent):
     encoder = Encoder(RATE, bitrate=bitrate, loss_percent=loss_percent)
@@ -209,7 +278,7 @@ def test_any_reports_at_all_leave_it_within_its_bounds(given_reports):
     uplink = Uplink()
     for report in given_reports:
         bitrate, loss_percent = uplink.follow(report)
-        assert LEAST_BITRATE <= bitrate <= USUAL_BITRATE
+        assert LEAST_BITRATE <= bitrate <= MOST_BITRATE
         assert LEAST_LOSS <= loss_percent <= MOST_LOSS
         assert 0 <= uplink.loss <= 1
 
@@ -234,4 +303,5 @@ def test_whatever_happened_two_minutes_of_calm_mend_it(history):
         receiver.report(round(share * of), of=of, round_trip=round_trip)
     for _ in range(120):
         prepared = receiver.report(round_trip=0.5)
-    assert prepared == (USUAL_BITRATE, LEAST_LOSS)
+    assert prepared.bitrate >= SAFE_BITRATE
+    assert prepared.loss_percent == LEAST_LOSS

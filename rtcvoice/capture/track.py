@@ -33,7 +33,7 @@ from rtcvoice.wire.rtp import ReceiverReport
 
 from .pace import Pace
 from .source import Silence
-from .uplink import LEAST_LOSS, USUAL_BITRATE, Uplink
+from .uplink import LEAST_LOSS, MOST_BITRATE, Uplink
 
 __all__ = ["BlockReader", "SourceTrack"]
 
@@ -88,7 +88,7 @@ class SourceTrack(MediaStreamTrack):
     def __init__(
         self,
         *,
-        bitrate: int = USUAL_BITRATE,
+        bitrate: int = MOST_BITRATE,
         complexity: int = 5,
         fec: bool = True,
         loss_percent: int = LEAST_LOSS,
@@ -103,17 +103,18 @@ class SourceTrack(MediaStreamTrack):
         self.error: Exception | None = None
         """What ended the source, when it failed; silence took its place."""
         self._reader: BlockReader = _NotStarted(rate=DEFAULT_RATE)
+        self._uplink = Uplink(bitrate=bitrate, least_loss_percent=loss_percent)
         self._new_encoder = partial(
             Encoder,
             DEFAULT_RATE,
-            bitrate=bitrate,
+            bitrate=self._uplink.preparation.bitrate,
             complexity=complexity,
             fec=fec,
             loss_percent=loss_percent,
         )
-        self._uplink = Uplink(bitrate=bitrate, least_loss_percent=loss_percent)
         self._stats = UplinkStats()
         self._packets_sent = self._bytes_sent = 0
+        self._packets_told = self._bytes_told = 0  # by the time of the latest report
         self._loudest, self._level = 0, 0.0
         self._base: int | None = None
         self._pts = -PACKET_TICKS
@@ -153,7 +154,7 @@ class SourceTrack(MediaStreamTrack):
 
     def follow(self, report: ReceiverReport) -> None:
         """Prepare the encoder, from the next packet on, for what a report says of the network."""
-        before, wanted = self._uplink.preparation, self._uplink.follow(report)
+        before, wanted = self._uplink.preparation, self._uplink.follow(report, self._lately())
         if wanted != before:
             logger.debug("= uplink: %d bit/s, ready for %d %% of loss", *wanted)
             bitrate, loss_percent = wanted
@@ -169,6 +170,12 @@ class SourceTrack(MediaStreamTrack):
             jitter=report.jitter if report.jitter < ABSURD_JITTER else known.jitter,
             round_trip_time=known.round_trip_time if round_trip is None else round_trip,
         )
+
+    def _lately(self) -> float | None:
+        """Return the bit/s of the packets since this was asked last, None without any."""
+        packets, self._packets_told = self._packets_sent - self._packets_told, self._packets_sent
+        count, self._bytes_told = self._bytes_sent - self._bytes_told, self._bytes_sent
+        return 8 * 50 * count / packets if packets else None
 
     async def recv(self) -> av.Packet[Any]:
         """Return the next packet when it is due. Raises MediaStreamError once stopped, only that.

@@ -1,8 +1,9 @@
 """Decides, from receiver reports, how the encoder prepares for the network; pure.
 
-What a voice gets: 48 kbit/s from the first word on, 64 as soon as reports say that nothing is lost
-and nothing queues. What is beyond `SAFE_BITRATE` is given back at the first sign of a queue, before
-anything is lost, and asked for again only after a while, longer each time.
+What a voice gets: 48 kbit/s from the first word on, and up to 64 where reports say that it arrived
+without loss and without a queue. At the first sign of a queue it goes back to what nearly any path
+carries, before anything is lost, and what made the queue is not tried again for minutes. Silence
+proves nothing: only what was sent while somebody spoke counts.
 
 Two answers to loss, because there are two kinds. Loss that comes with nothing else is radio or a
 bad line: the encoder is told to expect it and spends more on FEC; less traffic would not help. Loss
@@ -10,9 +11,10 @@ that comes with a longer round trip is a queue that overflows, perhaps by what w
 goes down, as far as FEC still works, and slowly up again when the queue is gone.
 
 Being prepared for loss costs little, being unprepared costs words: FEC takes 0.1 PESQ where nothing
-is lost (32 kbit/s) and gives 1.3 at 5 % of loss. So it is always on, and bits pay its price. The estimate rises with the first bad report and takes ten times longer to fall. Time
-is counted in packets, of which 50 make a second: a report says as much as the packets that it
-covers, and where no reports come, nothing changes.
+is lost (32 kbit/s) and gives 1.3 at 5 % of loss. So it is always on, and bits pay its price. The
+estimate rises with the first bad report and takes ten times longer to fall. Time is counted in
+packets, of which 50 make a second: a report says as much as the packets that it covers, and where
+no reports come, nothing changes.
 """
 
 from __future__ import annotations
@@ -84,17 +86,20 @@ CALM = 500
 RECOVERY = 20
 """...by so many bit/s with each packet: 1 kbit/s a second."""
 
-MORE = 16000
+MORE = 8000
 """bit/s by which the bitrate rises beyond `SAFE_BITRATE` with a clean report at most..."""
 MORE_AT_RISK = 4_000_000
 """...and divided by the packets that it covers: where reports are rare, less is dared; what it puts
 into a queue until the next one passes in about a second."""
 
+SPOKEN = 0.6
+"""Part of the bitrate that has to have been sent for a report to tell how the path takes it."""
+
 CLEAN_LOSS = 0.02
 """Loss with which the bitrate stays as it is."""
 
-LONGEST_CALM = 6000
-"""Packets without a queue that are asked for at most before more is dared again."""
+REST = 15000
+"""Packets without a queue before a bitrate that made one is tried again: 5 minutes."""
 
 JITTER_SHARE = 4.0
 """A round trip that is longer by less than this times the jitter says nothing of a queue..."""
@@ -131,8 +136,8 @@ class Uplink:
         self._least_loss = least_loss_percent
         self._prepared = least_loss_percent
         self._last: ReceiverReport | None = None
-        self._calm = 0
-        self._wanted_calm = 0
+        self._calm = CALM
+        self._ceiling = float(bitrate)
         self._since_more = LONGEST_INTERVAL
         self._round_trips = _Shortest()
         self.loss = 0.0
@@ -144,13 +149,16 @@ class Uplink:
         spare = self._bitrate >= SPARE_BITRATE
         return Preparation(round(self._bitrate), self._prepared if spare else self._least_loss)
 
-    def follow(self, report: ReceiverReport) -> Preparation:
-        """Take a report; return what the encoder should do from now on."""
+    def follow(self, report: ReceiverReport, sent: float | None = None) -> Preparation:
+        """Take a report; return what the encoder should do from now on.
+
+        sent: bit/s of the packets since the report before it, where known.
+        """
         packets, loss = self._interval(report)
         self._last = report
         if packets:
             self._expect(loss, packets)
-            self._relieve(loss, packets, report)
+            self._relieve(loss, packets, report, sent)
         return self.preparation
 
     def _interval(self, report: ReceiverReport) -> tuple[int, float]:
@@ -175,7 +183,9 @@ class Uplink:
         if wanted > self._prepared or much_less:
             self._prepared = wanted
 
-    def _relieve(self, loss: float, packets: int, report: ReceiverReport) -> None:
+    def _relieve(
+        self, loss: float, packets: int, report: ReceiverReport, sent: float | None
+    ) -> None:
         jitter = JITTER_SHARE * min(max(0.0, report.jitter), MOST_JITTER)
         queue = self._round_trips.exceeded_by(report.round_trip_time, packets, jitter)
         dared, self._since_more = self._since_more < CALM, self._since_more + packets
@@ -189,16 +199,24 @@ class Uplink:
         self._calm += packets
         if self._bitrate < self._safe:
             self._bitrate = min(self._safe, self._bitrate + rising * RECOVERY)
-        elif loss < CLEAN_LOSS and self._calm > self._wanted_calm and self._bitrate < self._most:
+        elif rising and loss < CLEAN_LOSS and sent is not None and sent > SPOKEN * self._bitrate:
+            self._dare(packets)
+
+    def _dare(self, packets: int) -> None:
+        """Send more than is safe: what was sent now has passed."""
+        if self._calm >= REST:
+            self._ceiling = self._most
+        if self._bitrate < self._ceiling:
             self._since_more = 0
-            self._bitrate = min(self._most, self._bitrate + min(MORE, MORE_AT_RISK / packets))
+            more = min(MORE, MORE_AT_RISK / packets)
+            self._bitrate = min(self._ceiling, self._bitrate + more)
 
     def _give_back(self) -> None:
-        """Send no more than is safe, and for longer than the last time."""
+        """Send no more than is safe, and for long less than this."""
         self._calm = 0
         if self._bitrate > self._safe:
+            self._ceiling = max(self._safe, self._bitrate - MORE)
             self._bitrate = self._safe
-            self._wanted_calm = min(LONGEST_CALM, max(CALM, 2 * self._wanted_calm))
 
 
 class _Shortest:
