@@ -1,0 +1,82 @@
+"""`batch` and `load` on the command line."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from rtcvoice.cli.exit_codes import NOT_ALL
+from rtcvoice.cli.main import main
+from rtcvoice.emulator import BackgroundEmulator
+from rtcvoice.fleet.page import page_of
+from rtcvoice.fleet.results import CallResult, Outcome
+from rtcvoice.fleet.summary import summary_of
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("https://api.openai.com/v1", "vendor"),
+        ("https://eu.API.openai.com./v1", "vendor"),
+        ("https://mine.openai.azure.com/openai/v1", "vendor"),
+        ("http://192.0.2.7:8080/v1", "--i-may-load-this-server"),
+        ("http://127.0.0.1.example.com/v1", "another machine"),
+        ("ftp://127.0.0.1/v1", "not an address"),
+        ("nonsense", "not an address"),
+    ],
+)
+def test_nobody_elses_server_is_loaded(url, says, capsys):
+    assert main(["load", "--base-url", url, "--calls", "1"]) == 2
+    assert says in capsys.readouterr().err
+    assert main(["load", "--base-url", "https://api.openai.com", "--i-may-load-this-server"]) == 2
+
+
+def test_a_run_is_made_kept_and_resumed(tmp_path, capsys):
+    calls = tmp_path / "calls.yaml"
+    calls.write_text(
+        """
+calls:
+  - {scenario: well, steps: [{wait: 0.1}]}
+  - {scenario: badly, steps: [{wait: 0.1}], checks: [{called: {name: weather}}]}
+"""
+    )
+    out = tmp_path / "run"
+    with BackgroundEmulator() as server:
+        given = ["batch", str(calls), "--base-url", server.url, "--processes", "1"]
+        given += ["--out", str(out)]
+        assert main(given) == NOT_ALL
+        told = capsys.readouterr()
+        assert "2 calls: 1 completed, 1 failed" in told.out
+        assert "1 of 1 checks: called" in told.out
+        assert main(given) == 2
+        assert "--resume" in capsys.readouterr().err
+        assert main([*given, "--resume"]) == NOT_ALL  # what stands is not done again
+        assert len(server.calls) == 2
+    lines = (out / "results.jsonl").read_text().splitlines()
+    assert {json.loads(line)["outcome"] for line in lines} == {"completed", "failed"}
+    page = (out / "report.html").read_text()
+    assert "badly.1.0" in page
+    assert 'report.html">report</a>' in page
+    assert (out / "results.csv").read_text().count("\n") == 3
+    assert json.loads((out / "config.json").read_text())["calls"] == 2
+
+
+def test_the_page_of_a_run_is_safe_whatever_was_said():
+    evil = '"><script>alert(1)</script><img src=x onerror=y>'
+    made = CallResult(
+        run="r",
+        scenario="a",
+        trial=1,
+        seed=0,
+        outcome=Outcome.FAILED,
+        error=evil,
+        ended=evil,
+        recording=evil,
+        latencies=(1.0,),
+    )
+    page = page_of(summary_of([made], stopped=evil), [made], title=evil)
+    assert "<script" not in page
+    assert "<img" not in page
+    assert "default-src 'none'" in page
+    assert page_of(summary_of([]), [], title="nothing")
