@@ -297,6 +297,13 @@ ANY_ARRAY = {"type": "array"}
         ({"properties": []}, "[] is not of type 'object'"),
         ({"required": "a"}, "required 'a' is not a list of names"),
         ({"properties": {"a": {"anyOf": []}}}, "anyOf [] is not a list of schemas"),
+        ({"anyOf": [{"type": "object"}]}, "'anyOf'/'allOf'/'enum'/'not' at the top level"),
+        ({"properties": {"a": {"$ref": "#/$defs/A"}}}, "'#/$defs/A' which was not found"),
+        ({"properties": {"a": {"$ref": "town.json"}}}, "'town.json' which was not found"),
+        (
+            {"properties": {"a": {"$ref": "#/$defs/A", "$defs": {"A": {"type": "string"}}}}},
+            "context=('properties', 'a'), reference to component '#/$defs/A'",
+        ),
     ],
 )
 def test_schemas_of_functions_that_the_service_refuses(parameters, message):

@@ -16,8 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rtcvoice.conversation.tools.docs import read_docstring
+from rtcvoice.conversation.tools.flat import lifted
 from rtcvoice.conversation.tools.schema import BadArguments, Signature
+from rtcvoice.conversation.tools.toolset import ToolSet
 from rtcvoice.errors import ConfigError
+from rtcvoice.events.function_schema import schema_fault
 
 
 class Unit(enum.Enum):
@@ -234,12 +237,21 @@ class Shop:
         return what * count
 
     def __call__(self, what: dt.date) -> None:
-        """Call it."""
+        """Call it.
+
+        Args:
+            what: when to call
+        """
 
 
 def test_methods_partials_wrappers_and_callable_objects_are_functions_too() -> None:
     assert schema_of(Shop().buy)["required"] == ["what"]
     assert schema_of(Shop())["properties"]["what"]["format"] == "date"
+    assert Signature(Shop(), "shop").docs.description == "Call it."
+    assert schema_of(Shop())["properties"]["what"]["description"] == "when to call"
+    assert Signature(functools.partial(Shop()), "shop").docs.description == "Call it."
+    told = type("Told", (Shop,), {"__doc__": "A shop."})()
+    assert Signature(told, "told").docs.description == "A shop."
     left = schema_of(functools.partial(weather, "Ulm"))
     assert "city" not in left["properties"]
 
@@ -374,3 +386,45 @@ def test_arguments_are_bound_or_refused_whatever_the_model_makes_up(value: Any) 
 
 
 SIGNATURE = Signature(weather, "weather")
+
+
+def test_definitions_of_a_dict_go_to_the_top_where_the_service_looks_for_them() -> None:
+    town = {"type": "object", "properties": {"name": {"type": "string"}}}
+    nested = {"$ref": "#/$defs/Town", "$defs": {"Town": town}}
+    given: dict[str, Any] = {"type": "object", "properties": {"a": nested, "$defs": town}}
+    (tool,) = ToolSet([{"type": "function", "name": "f", "parameters": given}]).definitions
+    assert tool["parameters"] == {
+        "type": "object",
+        "properties": {"a": {"$ref": "#/$defs/Town"}, "$defs": town},
+        "$defs": {"Town": town},
+    }
+    assert schema_fault("f", given)
+    assert not schema_fault("f", tool["parameters"])
+    assert given["properties"]["a"] == nested  # the user's own is as it was
+    same = {"type": "object", "properties": {"a": {"$ref": "#/$defs/T"}}, "$defs": {"T": town}}
+    assert lifted(same) is same
+
+
+def test_definitions_of_the_same_name_stay_apart() -> None:
+    one, two, tree = {"type": "string"}, {"type": "integer"}, {"$ref": "#/$defs/T"}
+    given: dict[str, Any] = {
+        "type": "object",
+        "properties": {
+            "a": {"$ref": "#/$defs/T"},
+            "b": {"$ref": "#/$defs/T", "$defs": {"T": two}},
+            "c": {"items": tree, "type": "array", "$defs": {"T": {"items": tree, "type": "array"}}},
+        },
+        "$defs": {"T": one},
+    }
+    made = lifted(given)
+    assert made["properties"]["a"] == {"$ref": "#/$defs/T"}
+    assert made["properties"]["b"] == {"$ref": "#/$defs/T_2"}
+    assert made["$defs"]["T"] == one
+    assert made["$defs"]["T_2"] == two
+    assert made["$defs"]["T_3"] == {"items": {"$ref": "#/$defs/T_3"}, "type": "array"}
+    assert not schema_fault("f", made)
+    deep: dict[str, Any] = {}
+    for _ in range(100_000):
+        deep = {"not": deep}
+    with pytest.raises(ConfigError, match="is not JSON"):
+        ToolSet([{"type": "function", "name": "f", "parameters": deep}])

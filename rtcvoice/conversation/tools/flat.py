@@ -12,7 +12,7 @@ from typing import Any
 from .docs import read_docstring
 from .hints import text_of
 
-__all__ = ["described", "flat", "reference"]
+__all__ = ["described", "flat", "lifted", "reference"]
 
 _JSON_TYPES = {str: "string", int: "integer", bool: "boolean"}
 _SUBSCHEMAS = ("anyOf", "oneOf", "allOf", "items", "prefixItems", "additionalProperties")
@@ -50,6 +50,49 @@ def flat(node: Any, components: dict[str, Any], trail: tuple[str, ...] = ()) -> 
     if len(kinds) == 1 and (kind := _JSON_TYPES.get(kinds.pop())):
         made.setdefault("type", kind)
     return _with_items(made) if made.get("type") == "array" else made
+
+
+def lifted(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return a schema with all its `$defs` at the top: the service looks for them nowhere else.
+
+    As it was, where they are there already. Raises RecursionError for one without a bottom.
+    """
+    top: dict[str, Any] = dict(schema["$defs"]) if isinstance(schema.get("$defs"), dict) else {}
+    before = len(top)
+    made = _lifted({key: value for key, value in schema.items() if key != "$defs"}, top, {})
+    for name in list(top)[:before]:
+        top[name] = _lifted(top[name], top, {})
+    return {**made, "$defs": top} if len(top) > before else schema
+
+
+def _lifted(node: Any, top: dict[str, Any], names: dict[str, str]) -> Any:
+    """Return a part without `$defs`, which go to the top; `names`: what those around are called."""
+    if isinstance(node, list):
+        return [_lifted(each, top, names) for each in node]
+    if not isinstance(node, dict):
+        return node
+    own = node.get("$defs")
+    if isinstance(own, dict):
+        names = names | {name: _free(name, top) for name in own}
+        top.update({names[name]: None for name in own})
+        top.update({names[name]: _lifted(part, top, names) for name, part in own.items()})
+    made: dict[str, Any] = {}
+    for key, value in node.items():
+        if key == "properties" and isinstance(value, dict):
+            made[key] = {name: _lifted(each, top, names) for name, each in value.items()}
+        elif key == "$ref" and isinstance(value, str) and reference(value) in names:
+            made[key] = f"#/$defs/{names[reference(value)]}"
+        elif key != "$defs":
+            made[key] = _lifted(value, top, names)
+    return made
+
+
+def _free(name: str, top: dict[str, Any]) -> str:
+    number, made = 1, name
+    while made in top:
+        number += 1
+        made = f"{name}_{number}"
+    return made
 
 
 def _with_items(node: dict[str, Any]) -> dict[str, Any]:

@@ -15,9 +15,10 @@ from typing import Annotated, Any
 
 from rtcvoice.errors import ConfigError
 
+from .docs import Docs, read_docstring
 from .hints import is_field, or_none
 
-__all__ = ["Parameter", "documented", "parameters_of"]
+__all__ = ["Parameter", "docs_of", "parameters_of"]
 
 
 class Parameter(typing.NamedTuple):
@@ -57,8 +58,21 @@ def parameters_of(function: Callable[..., Any], label: str) -> dict[str, Paramet
     return {name: _evaluated(function, each, label) for name, each in found.items()}
 
 
-def documented(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return what carries the docstring: a partial has that of its class."""
+def docs_of(function: Callable[..., Any]) -> Docs:
+    """Return what is said about it: a partial has that of its class, so it is looked into.
+
+    Of an object that can be called its class and its `__call__` may say something.
+    """
+    function = _whole(function)
+    docs = read_docstring(function.__doc__)
+    if isinstance(function, type) or inspect.isroutine(function):
+        return docs
+    inner = read_docstring(getattr(type(function).__call__, "__doc__", None))
+    return Docs(docs.description or inner.description, inner.parameters | docs.parameters)
+
+
+def _whole(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return what partials have bound arguments of."""
     while isinstance(function, functools.partial):
         function = function.func
     return function
@@ -145,7 +159,7 @@ def _closure(function: types.FunctionType) -> dict[str, Any]:
 
 def _implementation(function: Callable[..., Any]) -> types.FunctionType | None:
     """Return the plain function behind methods, partials, decorators and callable objects."""
-    inner: Any = documented(inspect.unwrap(documented(function)))
+    inner: Any = _whole(inspect.unwrap(_whole(function)))
     if not isinstance(inner, types.FunctionType | types.MethodType):
         inner = getattr(type(inner), "__call__", None)  # noqa: B004
     inner = getattr(inner, "__func__", inner)

@@ -22,11 +22,10 @@ import msgspec
 from rtcvoice.errors import ConfigError
 from rtcvoice.masking import SECRET
 
-from .docs import read_docstring
 from .fitting import out_of_bounds, without_nulls
 from .flat import described, flat, reference
 from .hints import is_model, plain, records, text_of, user_code
-from .parameters import Parameter, documented, parameters_of
+from .parameters import Parameter, docs_of, parameters_of
 
 __all__ = ["Arguments", "BadArguments", "Signature"]
 
@@ -62,7 +61,7 @@ class Signature:
     """
 
     def __init__(self, function: Callable[..., Any], label: str) -> None:
-        self.docs = read_docstring(documented(function).__doc__)
+        self.docs = docs_of(function)
         self._parameters = parameters_of(function, label)
         for name, parameter in self._parameters.items():
             _check(name, parameter.hint, label)

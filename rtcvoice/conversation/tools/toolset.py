@@ -15,6 +15,7 @@ import msgspec
 from rtcvoice.errors import ConfigError
 from rtcvoice.system.public import public
 
+from .flat import lifted
 from .function_tool import NAME, Approval, Tool, check_hook, check_number, shown
 from .mcp.server import McpServer
 
@@ -208,6 +209,8 @@ class ToolSet:
             self._claim(name)
         try:
             msgspec.json.encode(definition)
+            if isinstance(definition.get("parameters"), dict):
+                definition["parameters"] = lifted(definition["parameters"])
         except (TypeError, ValueError, RecursionError) as exc:
             raise ConfigError(f"a tool given as a dict is not JSON: {exc}") from exc
         self._foreign.append(definition)

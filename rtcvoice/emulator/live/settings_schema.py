@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from rtcvoice.emulator.live.decision_schema import QUESTIONS, TRIGGERS, needs
+from rtcvoice.emulator.session.function_schema import check_parameters
 from rtcvoice.emulator.session.schema import (
     Check,
     RequestError,
@@ -123,7 +124,7 @@ _output = record({"voice": _voice})
 
 # -------------------------------------------------------------------------------------- delegation
 
-_function = record(
+_function_fields = record(
     {
         **_type,
         "name": string(longest=128, pattern="[A-Za-z0-9_-]+"),
@@ -133,6 +134,14 @@ _function = record(
     },
     required=("name",),
 )
+
+
+def _function(value: Any, path: str) -> None:
+    _function_fields(value, path)
+    if value.get("parameters") is not None:
+        check_parameters(value["name"], value["parameters"], f"{path}.parameters")
+
+
 _bare = record(_type)
 _mcp = record(
     {

@@ -14,7 +14,7 @@ import msgspec
 
 from rtcvoice.conversation.tools.docs import Docs
 from rtcvoice.conversation.tools.failures import Failed
-from rtcvoice.conversation.tools.flat import flat
+from rtcvoice.conversation.tools.flat import flat, lifted
 from rtcvoice.conversation.tools.function_tool import (
     LARGEST_DEFINITION,
     LONGEST_DESCRIPTION,
@@ -156,6 +156,10 @@ def _usable(offer: Offer, name: str) -> tuple[dict[str, Any], str]:
     if size > LARGEST_DEFINITION - 4 * LONGEST_DESCRIPTION:
         return {}, f"its schema takes {size:,} bytes"
     given = offer.schema if isinstance(offer.schema, dict) else {}
+    try:
+        given = lifted(given)
+    except RecursionError:
+        return {}, "its schema is nested too deeply"
     schema = _without_references(given)
     schema = {key: value for key, value in schema.items() if key not in ("$schema", "title")}
     schema = {"type": "object", "properties": {}} | schema
