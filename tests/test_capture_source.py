@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from virtual_loop import DeadlockError, VirtualLoop, run
 
 from rtcvoice.capture.flag import Flag
-from rtcvoice.capture.source import PacedSource, PcmSource, Schedule, Silence, Source
+from rtcvoice.capture.schedule import Schedule
+from rtcvoice.capture.source import PacedSource, PcmSource, Silence, Source
 from rtcvoice.errors import ConfigError
 
 FRAME = 480

@@ -244,6 +244,7 @@ ONLY_IMPORTERS = {
         "rtcvoice.wire._channels",
         "rtcvoice.wire._media",
         "rtcvoice.wire._rtp_receiver",
+        "rtcvoice.wire._rtp_sender",
         "rtcvoice.wire._sctp",
         "rtcvoice.wire._wall_clock",
         "rtcvoice.wire.transport",

@@ -16,8 +16,8 @@ from virtual_loop import VirtualLoop, run
 from rtcvoice.errors import ConfigError, DeviceError
 from rtcvoice.playout.file import FileSink
 from rtcvoice.playout.sink import Discard, HeadlessSink
-from rtcvoice.playout.ticker import ticker
 from rtcvoice.sound.samples import Samples
+from rtcvoice.sound.ticker import ticker
 
 
 class Counter:

@@ -6,25 +6,34 @@ Two receivers (or senders) with the same keys get the same, one by aiortc's own 
 from __future__ import annotations
 
 import asyncio
+import fractions
 import random
 import struct
 from collections.abc import Callable
 from types import SimpleNamespace
 
+import aiortc.clock
+import aiortc.rtcrtpsender
+import av
 import pylibsrtp
 import pytest
-from aiortc import RTCRtpReceiver
+from aiortc import MediaStreamTrack, RTCRtpReceiver, RTCRtpSender
+from aiortc.mediastreams import MediaStreamError
 from aiortc.rtcdtlstransport import RTCCertificate, RTCDtlsTransport, State
 from aiortc.rtcrtpparameters import (
+    RTCRtcpParameters,
     RTCRtpCodecParameters,
     RTCRtpHeaderExtensionParameters,
     RTCRtpReceiveParameters,
+    RTCRtpSendParameters,
 )
+from aiortc.rtp import RTCP_RTPFB_NACK, RtcpRtpfbPacket
 
 from rtcvoice.system import clock
-from rtcvoice.wire import _media, _wall_clock
+from rtcvoice.wire import _media, _rtp_sender, _wall_clock
 from rtcvoice.wire._aiortc import UnsupportedAiortc
 from rtcvoice.wire._rtp_receiver import LARGEST_PACKET, DirectReceiver
+from rtcvoice.wire._rtp_sender import send_directly
 from rtcvoice.wire.rtp import RtpPacket
 
 KEY = bytes(range(30))
@@ -59,6 +68,18 @@ class Ice:
 
     async def _send(self, data: bytes) -> None:
         self.sent.append(data)
+
+
+async def first_report(dtls: RTCDtlsTransport) -> bytes:
+    """What is sent next, by a task that was started before."""
+    sent = asyncio.get_running_loop().create_future()
+
+    async def send(data: bytes) -> None:
+        sent.set_result(data)
+        await sent.get_loop().create_future()
+
+    dtls._send_rtp = send
+    return await sent
 
 
 class Way:
@@ -108,17 +129,6 @@ class Way:
             return
         self.ice.coming.append(data)
         await self.dtls._recv_next()
-
-    async def report(self) -> bytes:
-        """The first receiver report, as it leaves; by a task that `start` began."""
-        sent = asyncio.get_running_loop().create_future()
-
-        async def send(data: bytes) -> None:
-            sent.set_result(data)
-            await sent.get_loop().create_future()
-
-        self.dtls._send_rtp = send
-        return await sent
 
     def counted(self) -> object:
         streams = self.receiver._RTCRtpReceiver__remote_streams
@@ -211,7 +221,7 @@ async def test_the_short_way_in_counts_as_aiortc_does(seed, monkeypatch):
     assert ours.short > 120  # half of them are ordinary
     assert len(ours.packets) > 120
     monkeypatch.setattr(random, "random", lambda: -0.5)  # the first report leaves at once
-    first, second = await asyncio.gather(stock.report(), ours.report())
+    first, second = await asyncio.gather(*(first_report(way.dtls) for way in (stock, ours)))
     assert first == second
     for way in (stock, ours):
         await way.receiver.stop()
@@ -260,3 +270,183 @@ def test_a_name_that_the_short_way_in_needs_is_named():
     receiver = RTCRtpReceiver("audio", SimpleNamespace(state="new"))
     with pytest.raises(UnsupportedAiortc, match=r"SimpleNamespace\._state"):
         DirectReceiver(receiver, print, print)
+
+
+# -- out --------------------------------------------------------------------------------------
+
+
+class Said(MediaStreamTrack):
+    """Packets that are known in advance, for either way; `each` is called before each."""
+
+    kind = "audio"
+
+    def __init__(self, packets: list[tuple[bytes, int]], each: Callable[[], None]) -> None:
+        super().__init__()
+        self._packets = iter(packets)
+        self._each = each
+
+    async def recv(self) -> av.Packet:
+        try:
+            payload, ticks = next(self._packets)
+        except StopIteration:
+            raise MediaStreamError from None
+        self._each()
+        packet = av.Packet(payload)
+        packet.pts, packet.time_base = ticks, fractions.Fraction(1, 48000)
+        return packet
+
+
+class SaidDirectly(Said):
+    """The same, by the short way."""
+
+    async def run(self, send: Callable[[bytes, int], None]) -> None:
+        for packet in self._packets:
+            self._each()
+            send(*packet)
+
+
+class WayOut:
+    """One sender behind a DTLS transport that is up."""
+
+    def __init__(self, track: MediaStreamTrack, extensions: list[str]) -> None:
+        self.ice = Ice()
+        socket = SimpleNamespace(sendto=lambda data, address: self.ice.sent.append(data))
+        pair = SimpleNamespace(
+            protocol=SimpleNamespace(transport=socket), remote_addr=("192.0.2.1", 9)
+        )
+        self.ice._connection = SimpleNamespace(_nominated={1: pair})
+        self.dtls = RTCDtlsTransport(self.ice, [CERTIFICATE])
+        self.dtls._tx_srtp = session(pylibsrtp.Policy.SSRC_ANY_OUTBOUND)
+        self.dtls._state = State.CONNECTED
+        self.sender = RTCRtpSender(track, self.dtls)
+        self.sender._ssrc = SSRC
+        send_directly(self.sender)
+        self.extensions = extensions
+
+    async def send(self) -> None:
+        """Send all of the track."""
+        await self.sender.send(
+            RTCRtpSendParameters(
+                codecs=[RTCRtpCodecParameters("audio/opus", 48000, 2, payloadType=OPUS)],
+                headerExtensions=[
+                    RTCRtpHeaderExtensionParameters(number, uri)
+                    for number, uri in enumerate(self.extensions, 1)
+                ],
+                muxId="0",
+                rtcp=RTCRtcpParameters(cname="name", ssrc=SSRC),
+            )
+        )
+        await self.sender._RTCRtpSender__rtp_exited.wait()
+
+    def counted(self) -> object:
+        counters = ("ntp_timestamp", "rtp_timestamp", "octet_count", "packet_count", "track")
+        return (
+            [getattr(self.sender, f"_RTCRtpSender__{name}") for name in counters],
+            self.dtls._RTCDtlsTransport__tx_bytes,
+            self.dtls._RTCDtlsTransport__tx_packets,
+            self.ice.sent,
+        )
+
+
+MID = "urn:ietf:params:rtp-hdrext:sdes:mid"
+LEVEL = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"
+SEND_TIME = "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time"
+
+
+@pytest.mark.parametrize(
+    "extensions", [[], [MID], [MID, LEVEL], [SEND_TIME], [MID, SEND_TIME], [SEND_TIME, MID]]
+)
+async def test_the_short_way_out_sends_what_aiortc_sends(extensions, monkeypatch):
+    now = 1_700_000_000.0
+
+    def ntp_time() -> int:
+        return int((now + _rtp_sender.NTP_TO_UNIX) * 2**32)
+
+    def later() -> None:
+        nonlocal now
+        now += 0.02
+
+    for module in (aiortc.rtcrtpsender, _rtp_sender):
+        monkeypatch.setattr(module, "random_sequence_number", lambda: 0xFFC0)
+        monkeypatch.setattr(module, "random32", lambda: 0xFFFF_F000)
+    monkeypatch.setattr(aiortc.clock, "current_ntp_time", ntp_time)
+    monkeypatch.setattr(_rtp_sender, "ntp_time", ntp_time)
+    chance, ticks, said = random.Random(len(extensions)), 0, []
+    for _ in range(200):
+        said.append((chance.randbytes(chance.randrange(1, 300)), ticks))
+        ticks += chance.choice([960, 960, 960, 1920, 48000])
+    ways = []
+    for kind in (Said, SaidDirectly):
+        now = 1_700_000_000.0
+        way = WayOut(kind(said, later), extensions)
+        await way.send()
+        ways.append(way)
+    stock, ours = ways
+    assert len(ours.ice.sent) == 200
+    assert ours.counted() == stock.counted()
+    nack = RtcpRtpfbPacket(fmt=RTCP_RTPFB_NACK, ssrc=1, media_ssrc=SSRC)
+    nack.lost = [0xFFC0, 0xFFC0 - 1, (0xFFC0 + 199) % 2**16, (0xFFC0 + 100) % 2**16, 1]
+    for way in ways:
+        await way.sender._handle_rtcp_packet(nack)
+    assert len(ours.ice.sent) == 202  # not those that are too old, or never were
+    assert ours.ice.sent == stock.ice.sent
+    monkeypatch.setattr(random, "random", lambda: -0.5)
+    reports = [way.sender._RTCRtpSender__rtcp_task for way in ways]
+    for report in reports:
+        report.cancel()
+    await asyncio.wait(reports)
+    for way in ways:
+        way.sender._RTCRtpSender__rtcp_task = asyncio.create_task(way.sender._run_rtcp())
+    first, second = await asyncio.gather(*(first_report(way.dtls) for way in ways))
+    assert first == second
+    assert b"name" in first
+    for way in ways:
+        del way.dtls._send_rtp
+        await way.sender.stop()
+    assert ours.ice.sent == stock.ice.sent  # with the goodbye
+
+
+def test_the_time_of_day_is_told_as_aiortc_tells_it():
+    before, ours, after = (
+        aiortc.clock.current_ntp_time(),
+        _rtp_sender.ntp_time(),
+        aiortc.clock.current_ntp_time(),
+    )
+    assert before - 2**13 <= ours <= after + 2**13  # a microsecond is 2**12 of these
+
+
+async def test_without_a_connection_the_short_way_out_ends():
+    for spoil in (
+        lambda way: setattr(way.dtls, "_state", State.CLOSED),
+        lambda way: way.ice._connection._nominated.clear(),
+    ):
+        track = SaidDirectly([(b"a", 0), (b"b", 960)], lambda: None)
+        way = WayOut(track, [])
+        spoil(way)
+        await way.send()
+        assert not way.ice.sent
+        assert track.readyState == "ended"
+        await way.sender.stop()
+
+
+async def test_a_sender_that_is_switched_off_sends_nothing():
+    way = WayOut(SaidDirectly([(b"a", 0)], lambda: None), [])
+    way.sender._enabled = False
+    await way.send()
+    assert way.sender._RTCRtpSender__packet_count == 0
+    await way.sender.stop()
+
+
+async def test_a_track_that_fails_ends_its_sending_and_nothing_else(caplog):
+    def fail() -> None:
+        raise ZeroDivisionError("a bug")
+
+    way = WayOut(SaidDirectly([(b"a", 0)], fail), [])
+    await way.send()
+    assert "x sending RTP failed" in caplog.text
+    await way.sender.stop()
+
+
+def test_a_name_that_the_short_way_out_needs_is_named():
+    with pytest.raises(UnsupportedAiortc, match="_run_rtp"):
+        send_directly(SimpleNamespace())

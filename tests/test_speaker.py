@@ -135,7 +135,7 @@ def test_while_the_device_is_gone_the_player_is_pulled_in_real_time():
             assert scene.player.position / 48000 == pytest.approx(9.2, abs=0.05)
             assert [event.change for event in scene.events] == ["lost", "reopened"]
             assert {event.end for event in scene.events} == {"loudspeaker"}
-            assert not rtcvoice.playout.ticker.ticker().running
+            assert not rtcvoice.sound.ticker.ticker().running
 
     run(main())
 
@@ -180,7 +180,7 @@ def test_closing_while_the_device_is_gone_leaves_no_stand_in():
             scene.library.plugged.clear()
             scene.stream.vanish()
             await scene.live(1)
-        assert not rtcvoice.playout.ticker.ticker().running
+        assert not rtcvoice.sound.ticker.ticker().running
         pulls = len(scene.player.pulls)
         await scene.live(0.5)
         assert len(scene.player.pulls) == pulls

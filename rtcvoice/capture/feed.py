@@ -14,13 +14,14 @@ import asyncio
 import logging
 from collections import deque
 from contextlib import suppress
+from typing import cast
 
 from rtcvoice.masking import log_error
 from rtcvoice.sound import numpy_later as np
 from rtcvoice.sound.samples import Block
 
 from .memory import UplinkMemory
-from .source import Source
+from .source import PacedSource, Source
 
 __all__ = ["FeedReader", "SourceFeed"]
 
@@ -72,11 +73,24 @@ class SourceFeed:
             await self._free.wait()
         if reader is self._reader and self._left:
             return self._left.popleft()
-        block = await self._read()
-        if reader is self._reader:
-            return block
-        self._left.append(block)
-        return block._replace(samples=np.zeros_like(block.samples))
+        return self._kept(reader, await self._read())
+
+    @property
+    def pollable(self) -> bool:
+        """Whether `poll_for` can stand for `read_for`."""
+        return isinstance(self.source, PacedSource) and self.source.pollable
+
+    def poll_for(self, reader: FeedReader, now: float) -> Block | None:
+        """Return the next block if it is due; see `read_for`, `PacedSource.poll`."""
+        if self._busy:  # by the reader before; that ends within 20 ms
+            return None
+        if reader is self._reader and self._left:
+            return self._left.popleft()
+        block = cast(PacedSource, self.source).poll(now)
+        if block is None:
+            return None
+        self._remember(block)
+        return self._kept(reader, block)
 
     # -- inside ---------------------------------------------------------------------------------
 
@@ -87,9 +101,19 @@ class SourceFeed:
         finally:
             self._busy = False
             self._free.set()
+        self._remember(block)
+        return block
+
+    def _remember(self, block: Block) -> None:
         if self.memory is not None:
             self.memory.put(block, muted=self.muted)
-        return block
+
+    def _kept(self, reader: FeedReader, block: Block) -> Block:
+        """Return a block that was read for `reader`, or silence where it is for the next one."""
+        if reader is self._reader:
+            return block
+        self._left.append(block)
+        return block._replace(samples=np.zeros_like(block.samples))
 
     async def _listen(self) -> None:
         """Read a source that does not wait, while there is no leg."""
@@ -121,3 +145,12 @@ class FeedReader:
     async def read(self) -> Block:
         """Wait for the next 20 ms; see `Source.read`."""
         return await self._feed.read_for(self)
+
+    @property
+    def pollable(self) -> bool:
+        """Whether it can be polled as well."""
+        return self._feed.pollable
+
+    def poll(self, now: float) -> Block | None:
+        """Return the next 20 ms if they are due; see `PacedSource.poll`."""
+        return self._feed.poll_for(self, now)

@@ -96,11 +96,14 @@ class PipeSource(PacedSource):
         self._begun = False
         self._feeder.start()
 
+    def poll(self, now: float) -> Block | None:
+        """Return the next block if it is due; see `PacedSource.poll`."""
+        self._begin()
+        return super().poll(now)
+
     async def read(self) -> Block:
         """Return the next block when it is due; see `Source.read`."""
-        if self._live and not self._begun:
-            self._feeder.ring.skip()
-        self._begun = True
+        self._begin()
         return await super().read()
 
     async def aclose(self) -> None:
@@ -108,6 +111,12 @@ class PipeSource(PacedSource):
         await super().aclose()
         if not await asyncio.to_thread(self._feeder.stop):
             logger.warning("x a pipe that cannot be polled still holds a reading thread")
+
+    def _begin(self) -> None:
+        """Leave out what a live pipe said before anybody asked."""
+        if self._live and not self._begun:
+            self._feeder.ring.skip()
+        self._begun = True
 
     def _next(self, count: int) -> Samples:
         samples, last = self._feeder.read(count)

@@ -25,7 +25,6 @@ from rtcvoice.sound.samples import (
     Block,
     Samples,
     check_rate,
-    latest_tick,
     samples_from_bytes,
 )
 from rtcvoice.sound.timed_ring import TimedRing
@@ -36,6 +35,7 @@ from rtcvoice.system.public import public
 from rtcvoice.system.threads import settable_in_future
 
 from .flag import Flag
+from .schedule import BLOCK, CATCH_UP, Schedule
 
 if TYPE_CHECKING:
     from rtcvoice.events import DeviceChanged
@@ -44,11 +44,9 @@ __all__ = ["CATCH_UP", "PacedSource", "PcmChunk", "PcmSource", "Silence", "Sourc
 
 logger = logging.getLogger(__name__)
 
-BLOCK = 0.02
-"""Seconds of audio in a block: one Opus packet."""
-
-CATCH_UP = 0.2
-"""Seconds a reader may be late and still get every block; about what a receiver can buffer."""
+EARLY = 0.001
+"""Seconds before its time at which a block counts as due: ticks and blocks share a schedule, and
+differ by what numbers of 64 bits do."""
 
 MANY_EMPTY = 10
 """Empty chunks in a row after which the next one is waited for: nothing is there by now."""
@@ -130,40 +128,6 @@ class Source(abc.ABC):
         """Let go of what `open` took. Never raises; a second call does nothing."""
 
 
-class Schedule:
-    """Decides, given the time, which block is due; pure.
-
-    A block is due when its last sample is over, as with a microphone. The first one begins at the
-    tick before the first question: blocks of all sources come due together (`latest_tick`).
-    """
-
-    def __init__(self, rate: int) -> None:
-        self._samples = rate // 50
-        self._origin: float | None = None
-        self._count = 0
-
-    def delay(self, now: float) -> float:
-        """Return the seconds until the next block is due; negative if it is overdue."""
-        if self._origin is None:
-            self._origin = latest_tick(now)
-        return self._origin + (self._count + 1) * BLOCK - now
-
-    def skip(self, now: float) -> None:
-        """Leave out the blocks that are overdue: their time has passed, with nothing in it."""
-        late = -self.delay(now)
-        if late >= 0:
-            self._count += int(late / BLOCK) + 1
-
-    def take(self, now: float) -> tuple[int, float]:
-        """Claim the next block: the index and the time of its first sample."""
-        late = -self.delay(now)
-        if late > CATCH_UP:
-            self._count += int(late / BLOCK)
-        count, self._count = self._count, self._count + 1
-        assert self._origin is not None
-        return count * self._samples, self._origin + count * BLOCK
-
-
 @public
 class PacedSource(Source):
     """A source without a clock of its own: subclasses give samples, this class gives the time."""
@@ -196,6 +160,22 @@ class PacedSource(Source):
         """Begin at the beginning, also after an earlier call."""
         self._schedule = Schedule(self.rate)
         self._finished.clear()
+
+    @property
+    def pollable(self) -> bool:
+        """Whether `poll` can stand for `read`: not where a subclass overrides only the latter."""
+        reading = next(cls for cls in type(self).__mro__ if "read" in vars(cls))
+        return "poll" in vars(reading)
+
+    def poll(self, now: float) -> Block | None:
+        """Return the next block if it is due; for whoever asks every 10 ms, and waits for nothing.
+
+        `now` is `rtcvoice.system.clock.now()`, or what stands for it on this loop.
+        """
+        if self._schedule.delay(now) > EARLY:
+            return None
+        index, time = self._schedule.take(now)
+        return Block(self._next(self.rate // 50), index, time)
 
     async def read(self) -> Block:
         """Return the next block when it is due; see `Source.read`."""

@@ -1,8 +1,9 @@
-"""The one outgoing track of a call: it encodes by itself and hands aiortc ready Opus packets.
+"""The one outgoing track of a call: it encodes by itself, and sends when a packet is due.
 
 aiortc's own encoder offers no FEC, no bitrate, no mono, costs two thread hops a packet and delays
-24 kHz input by 20 ms. `MediaStreamTrack.recv` may also return an `av.Packet`, which is sent as it
-is: that is what this track does.
+24 kHz input by 20 ms. Whoever sends gets ready Opus packets: from `run`, which is driven by the
+ticker that all calls of a loop share where the source can be polled, or from aiortc's sender, which
+takes an `av.Packet` of `recv` as it is.
 
 RTP never stops and its clock stays true: silence is sent before the source starts, while muted, and
 after a source failed. Before the start it is a packet that is known by heart: neither encoder nor
@@ -18,7 +19,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property, partial
-from typing import Any, Protocol, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 import av
 from aiortc import MediaStreamTrack
@@ -28,7 +29,9 @@ from rtcvoice.masking import masked_traceback
 from rtcvoice.sound import numpy_later as np
 from rtcvoice.sound.opus import Encoder
 from rtcvoice.sound.samples import DEFAULT_RATE, Block, Samples
+from rtcvoice.sound.ticker import ticker
 from rtcvoice.stats import UplinkStats
+from rtcvoice.system import clock
 from rtcvoice.wire.rtp import ReceiverReport
 
 from .pace import Pace
@@ -67,11 +70,35 @@ class BlockReader(Protocol):
         """Wait for the next 20 ms; see `Source.read`."""
 
 
+class PolledReader(BlockReader, Protocol):
+    """A reader that may be asked instead of waited for: a `PacedSource` is one."""
+
+    @property
+    def pollable(self) -> bool:
+        """Whether `poll` can stand for `read`."""
+
+    def poll(self, now: float) -> Block | None:
+        """Return the next 20 ms if they are due; see `PacedSource.poll`."""
+
+
 class _NotStarted(Silence):
     """The time before the source, without its samples: nothing is encoded yet."""
 
     def _next(self, count: int) -> Samples:
         return cast(Samples, ())
+
+
+class _Due(NamedTuple):
+    """A packet that is to be sent now."""
+
+    payload: bytes
+    ticks: int
+    """Its timestamp."""
+
+
+def _polled(reader: BlockReader) -> PolledReader | None:
+    """Return a reader as one that can be polled, if it is one."""
+    return cast(PolledReader, reader) if getattr(reader, "pollable", False) else None
 
 
 class SourceTrack(MediaStreamTrack):
@@ -180,21 +207,82 @@ class SourceTrack(MediaStreamTrack):
     async def recv(self) -> av.Packet[Any]:
         """Return the next packet when it is due. Raises MediaStreamError once stopped, only that.
 
-        aiortc's sender calls it, for the first time when the connection is encrypted. A source that
-        gives its blocks faster than they last is waited for, so that the loop and the network live.
+        aiortc's sender calls it, where `run` does not take its place.
+        """
+        if (due := await self._next_packet()) is None:
+            raise MediaStreamError
+        packet: av.Packet[Any] = av.Packet(due.payload)
+        packet.pts = due.ticks
+        packet.time_base = _TIME_BASE
+        return packet
+
+    async def run(self, send: Callable[[bytes, int], None]) -> None:
+        """Call `send(payload, timestamp)` with each packet when it is due; return once stopped.
+
+        Called when the connection is encrypted. What `send` raises ends it.
+        """
+        while self.readyState == "live":
+            if (reader := _polled(self._reader)) is not None:
+                await self._run_by_ticks(reader, send)
+            elif (due := await self._next_packet()) is not None:
+                send(*due)
+
+    async def _run_by_ticks(self, first: PolledReader, send: Callable[[bytes, int], None]) -> None:
+        """Send what `first`, and those that follow, have, until one has to be waited for."""
+        loop = asyncio.get_running_loop()
+        ended = loop.create_future()
+        reader: PolledReader | None = first
+
+        def tick(now: float) -> None:
+            nonlocal reader
+            asked = None
+            try:
+                while asked is not reader and not ended.done():  # another one is asked at once
+                    asked = reader
+                    due, following = self._due_packet(cast(PolledReader, reader), now)
+                    if due is not None:
+                        send(*due)
+                    if following is not reader:
+                        reader = _polled(following)
+                    if reader is None or self.readyState != "live":
+                        ended.set_result(None)
+            except Exception as exc:
+                ended.set_exception(exc)
+
+        ticks = ticker()
+        ticks.add(tick)
+        tick(clock.of_loop(loop)())
+        try:
+            await ended
+        finally:
+            ticks.remove(tick)
+
+    def _due_packet(self, reader: PolledReader, now: float) -> tuple[_Due | None, BlockReader]:
+        """Return the next packet, if it is due, and whom to ask then."""
+        try:
+            block = reader.poll(now)
+            return (None, reader) if block is None else (self._packet(reader, block), self._reader)
+        except Exception as exc:
+            self._fail(reader, exc)
+            return None, self._reader
+
+    async def _next_packet(self) -> _Due | None:
+        """Wait until the next packet is due; None once stopped.
+
+        A source that gives its blocks faster than they last is waited for, so that the loop and the
+        network live.
         """
         await self._pace.wait()
-        while True:
-            if self.readyState != "live":
-                raise MediaStreamError
+        while self.readyState == "live":
             reader = self._reader
             try:
                 block = await reader.read()
                 return self._packet(reader, block)
             except Exception as exc:
                 self._fail(reader, exc)
+        return None
 
-    def _packet(self, reader: BlockReader, block: Block) -> av.Packet[Any]:
+    def _packet(self, reader: BlockReader, block: Block) -> _Due:
         if reader is self._reader:
             if isinstance(reader, _NotStarted):
                 data = NOTHING_YET
@@ -213,10 +301,7 @@ class SourceTrack(MediaStreamTrack):
         self._pace.passed()
         self._packets_sent += 1
         self._bytes_sent += len(data)
-        packet: av.Packet[Any] = av.Packet(data)
-        packet.pts = self._pts
-        packet.time_base = _TIME_BASE
-        return packet
+        return _Due(data, self._pts)
 
     def _measure(self, samples: Samples) -> int:
         peak = max(int(samples.max()), -int(samples.min()))

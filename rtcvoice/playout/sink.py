@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, Protocol
 from rtcvoice.errors import ConfigError, DeviceError
 from rtcvoice.masking import masked_traceback
 from rtcvoice.sound.samples import DEFAULT_RATE, Samples, is_whole
+from rtcvoice.sound.ticker import ticker
 from rtcvoice.sound.timed_ring import TimedRing
 from rtcvoice.stats import DeviceStats
 from rtcvoice.system.files import FileKey
 from rtcvoice.system.public import public
-
-from .ticker import ticker
 
 if TYPE_CHECKING:
     from rtcvoice.events import DeviceChanged

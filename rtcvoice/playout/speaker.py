@@ -22,12 +22,12 @@ from rtcvoice.errors import ConfigError
 from rtcvoice.sound import numpy_later as np
 from rtcvoice.sound.resampler import PassThrough, Resampler, resampler
 from rtcvoice.sound.samples import TICK, Samples, check_rate, peak_of
+from rtcvoice.sound.ticker import ticker
 from rtcvoice.sound.timed_ring import TimedRing
 from rtcvoice.stats import DeviceStats
 from rtcvoice.system.public import public
 
 from .sink import Puller, Sink
-from .ticker import ticker
 
 if TYPE_CHECKING:
     from rtcvoice.events import DeviceChanged

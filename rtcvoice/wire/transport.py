@@ -35,6 +35,7 @@ from rtcvoice.system import clock
 from rtcvoice.wire import _aioice, _aiortc, _channels, _ice, _media, _sctp, _wall_clock, sdp
 from rtcvoice.wire._ice_tcp import TcpPaths, Ways
 from rtcvoice.wire._rtp_receiver import DirectReceiver
+from rtcvoice.wire._rtp_sender import send_directly
 from rtcvoice.wire.answer import UsableAnswer, answer_errors, usable_answer
 from rtcvoice.wire.closing import close_or_park
 from rtcvoice.wire.lost import ConnectionLost, LostBy, closed
@@ -130,6 +131,7 @@ class Transport:
         hand_on = _media.take_packets(transceiver.receiver, on_packet)
         self._short_way = DirectReceiver(transceiver.receiver, hand_on, self._heard)
         _media.watch_reports(transceiver.sender, on_report)
+        send_directly(transceiver.sender)
 
     def _mend_ice(self, *, loopback: bool) -> Any:
         connection = _aiortc.ice_connection(self._peer)

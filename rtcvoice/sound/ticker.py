@@ -1,10 +1,10 @@
-"""The clock of sinks that have none: one timer per event loop, however many calls it carries.
+"""The clock of whatever has none: one timer per event loop, however many calls it carries.
 
 It keeps an absolute schedule: tick n of a loop is at its origin + n * 10 ms, so the timeline of a
-headless sink is the call's. A blocked loop makes ticks late. They are made up for, two at a turn of
-the loop, because asyncio reads one datagram at a turn: so the packets that waited in the socket
-come in as fast as their time is played. More than `LONGEST_CATCH_UP` is not made up for; the
-schedule starts anew and the time is gone.
+headless sink, and of a source that is paced, is the call's. A blocked loop makes ticks late. They
+are made up for, two at a turn of the loop, because asyncio reads one datagram at a turn: so the
+packets that waited in the socket come in as fast as their time is played. More than
+`LONGEST_CATCH_UP` is not made up for; the schedule starts anew and the time is gone.
 """
 
 from __future__ import annotations
