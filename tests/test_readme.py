@@ -12,8 +12,10 @@ import tomllib
 from pathlib import Path
 from types import ModuleType
 
+import aiohttp
 import pytest
 
+import rtcvoice
 from rtcvoice.cli.exit_codes import EXIT_CODES
 from rtcvoice.cli.options import parse
 from rtcvoice.emulator import BackgroundEmulator, Pace, Turn, prompt_path
@@ -26,6 +28,7 @@ PAGES = [README, *GUIDES, *sorted((ROOT / "scripts").rglob("*.md"))]
 # Rooms that a user meets: each has a guide beside its code, and the README leads to it.
 ROOMS = [
     "call",
+    "call_server",
     "capture",
     "capture/echo",
     "cli",
@@ -83,7 +86,14 @@ def test_code_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     ) as server:
         monkeypatch.setenv("OPENAI_API_KEY", "sk-readme")
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+        monkeypatch.setattr(rtcvoice.CallServer, "serve", _serve_a_moment)
         exec(compile(code, name, "exec"), {"__name__": "__main__"})
+
+
+async def _serve_a_moment(server: rtcvoice.CallServer) -> None:
+    """Serve until the page was seen: the programs of the pages would go on for ever."""
+    async with server, aiohttp.ClientSession() as http, http.get(server.url) as page:
+        assert page.status == 200
 
 
 def test_tests_run(tmp_path: Path) -> None:
