@@ -238,6 +238,21 @@ async def test_a_page_that_answers_every_call_of_a_function_holds_up_no_tool(emu
         assert outputs == ["sunny"]
 
 
+async def test_what_a_page_did_while_the_connection_was_lost_is_undone_afterwards(emulator):
+    async with serving(emulator, instructions="Be brief.") as server, page_of(server.url) as page:
+        await page.call()
+        (call,) = server.calls
+        leg = call._roads.leg
+        leg.detach()  # nothing of it is heard here
+        page.send(type="session.update", session=OF_A_SDK)
+        await eventually(lambda: any(e["type"] == "session.updated" for e in page.events))
+        leg.transport._socket.transport.abort()
+        await call.wait_for("rtcvoice.reconnected", timeout=5)
+        await call.wait_for("session.updated", timeout=3)  # as it is
+        await call.wait_for("session.updated", timeout=3)  # ours
+        assert call.session.instructions == "Be brief."
+
+
 async def test_a_page_that_goes_on_is_hung_up(emulator, monkeypatch):
     monkeypatch.setattr(served_call, "MOST_UNDONE", 2)
     async with serving(emulator) as server, page_of(server.url) as page:

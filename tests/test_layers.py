@@ -184,7 +184,8 @@ ALLOWED: dict[str, set[str]] = {
     "call_server": LEAVES
     | {"config", "rest", "call_server"}
     | {"token_server.access", "token_server.rate_limit"}
-    | {"call.attach", "call.call", "call.reconnect", "call.ways", "conversation"}
+    | {"call.attach", "call.attaching", "call.call", "call.reconnect", "call.timings", "call.ways"}
+    | {"conversation"}
     | {"recording.options", "telemetry.options", "wire.sideband_leg"},
     "call_server.session_guard": {"conversation.state.requests"},  # what marks our own answers
     "blocking": LEAVES | ROADS | {"call", "blocking"},

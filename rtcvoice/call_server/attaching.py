@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from rtcvoice.call.attach import attach
+from rtcvoice.call.attaching import Attaching
+from rtcvoice.call.timings import Timings
 from rtcvoice.wire.sideband_leg import Watch
 
 from .session_guard import Foreign, SessionGuard
@@ -35,13 +37,19 @@ class OwnAttach(attach):
         super().__init__(call_id, **options)
         self._session_is_set = session_is_set
         self._ends_by_itself = True  # the page tells when it leaves
+        self._guard: SessionGuard | None = None
         if not self._config.is_live:
-            guard = SessionGuard(self._config.session_payload())
-            self._watch = _Watch(guard, on_foreign)
+            self._guard = SessionGuard(self._config.session_payload())
+            self._watch = _Watch(self._guard, on_foreign)
 
     def _changes_of(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """Return nothing: the session went with the offer."""
         return {}
+
+    def _attaching(self, timings: Timings) -> Attaching:
+        if self._guard is not None:
+            self._guard.reconnected()
+        return super()._attaching(timings)
 
     def _session_changes(self, connecting: AnyConnecting) -> dict[str, Any]:
         return {} if self._session_is_set else super()._session_changes(connecting)

@@ -63,6 +63,7 @@ class Making:
             agent=self._agent,
             foreign=self._foreign,
             show_tools=self._show_tools,
+            reads_back=not self._config.is_live,
             on_end=on_end,
         )
 

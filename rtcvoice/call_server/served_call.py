@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from rtcvoice.conversation.owner import context_of
 from rtcvoice.errors import CallEnded, RtcVoiceError
+from rtcvoice.events import Reconnected
 from rtcvoice.masking import log_error
 from rtcvoice.system.waiting import wait_done
 
@@ -90,7 +91,8 @@ class ServedCall:
     """A call that is up. Event loop only; `on_end` is told once all of it is closed.
 
     agent: the user's; None: there is none. foreign: "undo" or "end", what becomes of what a page
-    does to the session.
+    does to the session. reads_back: ask what the session is once the connection was lost: somebody
+    may have changed it meanwhile.
     """
 
     def __init__(
@@ -102,6 +104,7 @@ class ServedCall:
         agent: Agent | None,
         foreign: str,
         show_tools: bool,
+        reads_back: bool,
         on_end: Callable[[ServedCall], None],
     ) -> None:
         self.handle = handle
@@ -110,6 +113,7 @@ class ServedCall:
         self._agent = agent
         self._foreign = foreign
         self._show_tools = show_tools
+        self._reads_back = reads_back
         self._on_end = on_end
         self.call: Call | None = None
         self._reason: CallEnded | None = None
@@ -244,6 +248,8 @@ class ServedCall:
         self._events = PageEvents(call, self._tell, show_tools=self._show_tools)
         for message in self._events.told_at_once():
             self._tell(message)
+        if self._reads_back:
+            call.on(Reconnected)(self._read_back)
         agent = asyncio.create_task(
             self._serve(call), name="rtcvoice agent", context=context_of(call)
         )
@@ -268,6 +274,10 @@ class ServedCall:
             task.cancel()
             await wait_done(task)
         self._on_end(self)
+
+    async def _read_back(self, event: Reconnected) -> None:
+        if self.call is not None:
+            await self.call.update()  # of nothing: it is answered with the session as it is
 
     async def _serve(self, call: Call) -> None:
         if self._agent is None:
