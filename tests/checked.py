@@ -21,6 +21,9 @@ def assert_events_are_correct(server: Emulator) -> None:
         if call.id.startswith("live_"):
             problems += _problems_of_live(call)
             continue
+        if is_translation(call):
+            problems += _problems_of_translation(call)
+            continue
         lint = OrderLint()
         # A sideband alone has none, and one that came first may have the first answer.
         came_first = any(entry.direction == "in" for entry in list(call.events)[:1])
@@ -50,6 +53,30 @@ def _problems_of_live(call: EmulatedCall) -> list[str]:
             lint.feed(entry.event)
         except (AssertionError, KeyError, ValueError) as exc:
             problems.append(f"{call.id} {kind}: {exc!r:.300}")
+    return problems
+
+
+def is_translation(call: EmulatedCall) -> bool:
+    """Whether a call spoke the dialect of translations."""
+    created = call.from_server("session.created")
+    return bool(created) and created[0]["session"].get("type") == "translation"
+
+
+def _problems_of_translation(call: EmulatedCall) -> list[str]:
+    """Return what is wrong with the events of a translation, and with their order."""
+    from check_events import check_event
+
+    problems, kinds = [], []
+    for entry in call.events:
+        which = "client" if entry.direction == "in" else "server"
+        found = check_event(entry.event, f"translation-{which}", extra="error")
+        problems += [f"{call.id} {entry.event.get('type')}: {problem}" for problem in found]
+        if which == "server":
+            kinds.append(entry.event.get("type"))
+    if kinds[:1] != ["session.created"] or kinds.count("session.created") > 1:
+        problems.append(f"{call.id}: session.created is not first, and once")
+    if "session.closed" in kinds[:-1]:
+        problems.append(f"{call.id}: something follows session.closed")
     return problems
 
 

@@ -46,6 +46,8 @@ ALLOWED: dict[str, set[str]] = {
     # What is known of a Live conversation takes its records and accounts from the other one.
     "live": LEAVES | {"conversation", "live"},
     "live.state": LEAVES | {"live.state"} | {"conversation.state", "conversation.accounts"},
+    # A translation is GPT-Live's conversation with other events.
+    "translation": LEAVES | {"config.session_fields", "conversation", "live", "translation"},
     # The wire and the REST side know no road: they are handed a track, `on_packet`, `on_text`.
     "wire": {"errors", "masking", "stats", "system", "wire"}
     | {"rest.ice_servers", "rest.signaling", "rest.tunnels"},
@@ -90,13 +92,17 @@ ALLOWED: dict[str, set[str]] = {
     "call.racing": {"errors", "config", "call.connecting", "call.socket_connecting"}
     | {"call.telling", "call.timings"},
     "call.ways": {"config", "call.connecting", "call.racing", "call.socket_connecting"}
-    | {"call.live_connecting", "call.timings", "wire.leg"},
+    | {"call.live_connecting", "call.translation_connecting", "call.timings", "wire.leg"},
     # A call of GPT-Live: another third road in the same house.
     "call.live_connecting": {"errors", "config", "rest", "call.connecting", "call.timings"},
+    "call.translation_connecting": {"errors", "config", "events", "rest", "capture.event_track"}
+    | {"call.connecting", "call.socket_connecting"},
+    "call.translation_call": LEAVES | {"config", "conversation", "translation", "call"},
+    "call.translation_reconnecting": LEAVES | {"config", "translation", "call"},
     "call.live_reconnecting": LEAVES | {"config", "rest", "wire.lost", "live", "call"},
     "call.live_call": LEAVES | {"config", "conversation", "live", "wire.lost", "call"},
     "call.live_verbs": {"errors"},
-    "call.dialects": {"errors", "config", "system", "conversation", "live", "call"},
+    "call.dialects": {"errors", "config", "system", "conversation", "live", "translation", "call"},
     "call.telling": LEAVES
     | {"capture.event_track", "capture.no_track", "capture.track"}
     | {"conversation", "live", "playout.player"}

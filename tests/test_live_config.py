@@ -38,7 +38,7 @@ def test_the_model_or_the_user_chooses_the_api(options, expected):
 
 def test_without_a_model_api_live_takes_one():
     assert config_for({"api": "live", "model": "gpt-realtime-2.1"}).model == "gpt-live-1.1"
-    with pytest.raises(ConfigError, match="neither"):
+    with pytest.raises(ConfigError, match="is none of"):
         config_for({"api": "Live"})
 
 

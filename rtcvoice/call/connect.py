@@ -23,7 +23,7 @@ from rtcvoice.call.connecting import first_failure, made_ready
 from rtcvoice.call.dialects import (
     bring_in,
     call_of,
-    check_guards,
+    check_bounds,
     conversation_for,
     for_call,
     fork_of,
@@ -122,6 +122,9 @@ class connect(Entering):  # noqa: N801  (reads as the verb it is: async with con
         API has them. standby: seconds of silence after which the model pauses. acknowledge_after:
         seconds of work after which it is asked to say so. store: keep a recording; `call.fork()`
         needs it. What it lacks raises ConfigError; see the guide of rtcvoice/live.
+    Translation (to="es", the code of a language; by model="gpt-realtime-translate"):
+        what is said is heard in that language while it is said. See the guide of
+        rtcvoice/translation.
     Bounds:
         limits: `Limits(cost=, seconds=, tokens=, idle=)`, warned of and then hung up at.
         price: a `ModelPrice`, where the model's own is not known or not what is paid.
@@ -175,6 +178,7 @@ class connect(Entering):  # noqa: N801  (reads as the verb it is: async with con
         tools: ToolSet | Iterable[AnyTool] | None = None,
         tool_choice: str | dict[str, object] | Unset = UNSET,
         session: Mapping[str, object] | Unset = UNSET,
+        to: str | None = None,
         history: Iterable[Mapping[str, object]] = (),
         # Bounds
         limits: Limits | None = None,
@@ -211,12 +215,12 @@ class connect(Entering):  # noqa: N801  (reads as the verb it is: async with con
         self._given: dict[str, Any] = {
             name: given[name] for name in given.keys() - _NOT_OPTIONS
         } | live
-        options = {f.name: given[f.name] for f in fields(CallConfig)} | live
+        options = {f.name: given[f.name] for f in fields(CallConfig)} | {"to": to} | live
         self._tools = None if tools is None else tool_set(tools)
         options["tools"] = UNSET if self._tools is None else self._tools.definitions
         config = config_for({name: v for name, v in options.items() if v is not UNSET})
         self._config, self._history = config, history_items(history)
-        if config.is_live:
+        if config.is_continuous:
             self._config, self._history = with_history(config, self._history)
         if config.is_silent:  # nobody will be heard; and who writes does not want to be overheard
             sink = None if sink is Default.DEVICE else sink
@@ -231,7 +235,7 @@ class connect(Entering):  # noqa: N801  (reads as the verb it is: async with con
             )
         self._reconnect = reconnect
         self._limits, self._price, self._guards = limits, price, given_guards(guards)
-        check_guards(config, self._guards)
+        check_bounds(config, self._guards, limits)
         self._ends = Ends(
             default_microphone() if source is Default.DEVICE else source,
             default_speaker() if sink is Default.DEVICE else sink,
@@ -297,7 +301,7 @@ class connect(Entering):  # noqa: N801  (reads as the verb it is: async with con
             roads.starting = asyncio.create_task(late, name="rtcvoice beginning of the sound")
 
     def _start(self, roads: Roads, life: Life) -> None:
-        roads.start(remember=self._reconnect is not None and not self._config.is_live)
+        roads.start(remember=self._reconnect is not None and not self._config.is_continuous)
         if self._reconnect is not None:
             life.outlive(rescue_for(self._reconnect, self._config, roads, life))
 

@@ -1,6 +1,6 @@
-"""The parts of a call that differ between the Realtime API and GPT-Live; each imported when used.
+"""The parts of a call that differ between the APIs; each imported when used.
 
-What both have in common is everything else: the leg, the ends, the player, the life.
+What all have in common is everything else: the leg, the ends, the player, the life.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
-from rtcvoice.call.imports import FOR_CALL, FOR_LIVE
+from rtcvoice.call.imports import FOR_CALL, FOR_LIVE, FOR_TRANSLATION
 from rtcvoice.config.call_config import CallConfig
 from rtcvoice.errors import ConfigError
 from rtcvoice.system import clock
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = [
     "bring_in",
     "call_of",
-    "check_guards",
+    "check_bounds",
     "conversation_for",
     "for_call",
     "fork_of",
@@ -45,8 +45,19 @@ __all__ = [
 _KEPT_BY_FORKS = {"history", "instructions", "model", "voice"}
 
 
-def check_guards(config: CallConfig, guards: Sequence[Guard]) -> None:
-    """Raise ConfigError for guards of a model that nothing stops."""
+def check_bounds(config: CallConfig, guards: Sequence[Guard], limits: Limits | None) -> None:
+    """Raise ConfigError for guards of a model that nothing stops, and for what it cannot say."""
+    if config.is_translation and guards:
+        raise ConfigError(
+            "guards= cannot be used in a translation: nothing stops the interpreter",
+            hint="read along with call.turns(partial=True), and call.mute() or call.hangup()",
+        )
+    if config.is_translation and limits is not None and limits.nudge:
+        raise ConfigError(
+            "Limits(nudge=...) cannot be used in a translation: the interpreter says only what was"
+            " said",
+            hint="rtcvoice.limit_near is told all the same",
+        )
     if config.is_live and guards:
         raise ConfigError(
             "guards= cannot be used with GPT-Live: it has no stop, and what it said stays said",
@@ -56,6 +67,8 @@ def check_guards(config: CallConfig, guards: Sequence[Guard]) -> None:
 
 def for_call(config: CallConfig) -> tuple[str, ...]:
     """Return what such a call needs imported beyond its first request."""
+    if config.is_translation:
+        return FOR_CALL + FOR_TRANSLATION
     return FOR_CALL + FOR_LIVE if config.is_live else FOR_CALL
 
 
@@ -64,8 +77,13 @@ def with_history(config: CallConfig, history: list[Any]) -> tuple[CallConfig, li
 
     To GPT-Live it goes with the request that creates the session. Raises ConfigError.
     """
-    if not config.is_live or not history:
+    if not config.is_continuous or not history:
         return config, history
+    if config.is_translation:
+        raise ConfigError(
+            "history= cannot be used in a translation: it remembers nothing",
+            hint="a Realtime model that is told by instructions= to interpret does",
+        )
     from rtcvoice.live.seeding import messages_of
 
     live = cast("LiveConfig", config)
@@ -88,6 +106,12 @@ def conversation_for(
 ) -> AnyConversation:
     """Return the conversation of a call: its third road."""
     now = clock.of_loop(asyncio.get_running_loop())
+    if config.is_translation:
+        from rtcvoice.translation.road import TranslationConversation
+
+        return TranslationConversation(
+            output, model=config.model, limits=limits, price=price, clock=now
+        )
     if config.is_live:
         from rtcvoice.live.road import LiveConversation
 
@@ -117,10 +141,14 @@ def conversation_for(
 
 def rescue_for(options: Reconnect, config: CallConfig, roads: Roads, life: Life) -> Rescue:
     """Return what makes another leg when one is lost."""
+    if config.is_translation:
+        from rtcvoice.call.translation_reconnecting import TranslationReconnector
+
+        return TranslationReconnector(options, config, roads, life)
     if config.is_live:
         from rtcvoice.call.live_reconnecting import LiveReconnector
 
-        return LiveReconnector(options, cast("LiveConfig", config), roads, life)
+        return LiveReconnector(options, config, roads, life)
     from rtcvoice.call.reconnecting import Reconnector
 
     return Reconnector(options, config, roads, life)
@@ -148,6 +176,10 @@ def call_of(
     config: CallConfig, roads: Roads, life: Life, timings: Timings, *, forked: Forking
 ) -> Call:
     """Return the call, made of its parts; `forked` returns the making of one that goes on."""
+    if config.is_translation:
+        from rtcvoice.call.translation_call import TranslationCall
+
+        return TranslationCall(roads, life, timings)
     if config.is_live:
         from rtcvoice.call.live_call import LiveCall
 

@@ -5,6 +5,7 @@
     FOR_SIDEBAND  the same where a call is only attached to, and all that differs then
     FOR_CALL    the conversation and the call: while the offer travels
     FOR_LIVE    what a call of GPT-Live has in place of that, beside it
+    FOR_TRANSLATION  the same for a translation
     FOR_SOUND   numpy and what plays and encodes: when the call is ready, before the first block
 
 The event loop goes on meanwhile. All imports take turns, in the order in which they were asked for:
@@ -27,6 +28,7 @@ __all__ = [
     "FOR_SIDEBAND",
     "FOR_SOCKET",
     "FOR_SOUND",
+    "FOR_TRANSLATION",
     "are_imported",
     "begin_importing",
     "imported",
@@ -40,6 +42,7 @@ FOR_SIDEBAND = (
 )
 FOR_CALL = ("rtcvoice.call.roads", "rtcvoice.call.call")
 FOR_LIVE = ("rtcvoice.live.road", "rtcvoice.call.live_call")
+FOR_TRANSLATION = ("rtcvoice.translation.road", "rtcvoice.call.translation_call")
 FOR_SOUND = (
     *("numpy", "rtcvoice.sound.opus", "rtcvoice.sound.resampler", "rtcvoice.playout.engine"),
     "rtcvoice.call.reconnecting",

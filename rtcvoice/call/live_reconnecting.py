@@ -30,6 +30,8 @@ from rtcvoice.call.live_doubt import DoubtWatch
 from rtcvoice.call.reconnect import FATAL_CODES, LEAST_LIFE, Attempts, Reconnect
 from rtcvoice.call.roads import CallLeg, Roads
 from rtcvoice.call.timings import Timings
+from rtcvoice.call.ways import AnyConnecting
+from rtcvoice.config.call_config import CallConfig
 from rtcvoice.config.live_config import LiveConfig
 from rtcvoice.config.session_fields import merged
 from rtcvoice.errors import CallEnded, RtcVoiceError, SignalingError, TransportError
@@ -77,7 +79,7 @@ class LiveReconnector:
     def __init__(
         self,
         options: Reconnect,
-        config: LiveConfig,
+        config: CallConfig,
         roads: Roads,
         life: Life,
         *,
@@ -93,7 +95,7 @@ class LiveReconnector:
         self._creations: deque[float] = deque()
         self._loss: TransportError | None = None
         self._lost_at = 0.0
-        self._making: LiveConnecting | None = None
+        self._making: AnyConnecting | None = None
         self._beside = Beside()
         self._stirred = asyncio.Event()
         self._time = self._time_of(roads.leg)
@@ -201,13 +203,7 @@ class LiveReconnector:
             self._tell(number)
         messages, left_out = self._seeds()
         said = len(self._talk.history)
-        config = self._config_with(messages)
-        connecting = self._making = LiveConnecting(
-            config,
-            Timings(),
-            creating=self._fork_or_create(config) if self._may_fork else self._create(config),
-            last_route=self._roads.legs[-1].route,
-        )
+        connecting = self._making = self._connecting(messages)
         try:
             leg, early = await self._bring_up(connecting)
         except BaseException as exc:
@@ -220,10 +216,11 @@ class LiveReconnector:
             self._attempts.failed(told(self._config, error), self._clocks.elapsed(), begun=begun)
             return False
         self._attempts.up()
-        self._exchange(leg, early, replayed=len(messages), dropped=left_out, said=said)
+        self._exchange(leg, early, replayed=len(messages), dropped=left_out)
+        self._after_exchange(connecting, said)
         return True
 
-    async def _bring_up(self, connecting: LiveConnecting) -> tuple[CallLeg, list[str]]:
+    async def _bring_up(self, connecting: AnyConnecting) -> tuple[CallLeg, list[str]]:
         """Return another leg whose session has started, and what came by it so far."""
         timeout = ATTEMPT_TIMEOUT + 8 * self._roads.leg.round_trip
         timeout += FORK_TIMEOUT if self._may_fork else 0.0
@@ -236,7 +233,7 @@ class LiveReconnector:
 
                 def receive(text: str) -> None:
                     early.append(text)
-                    if isinstance(live.decode(text), live.SessionStarted):
+                    if self._begins(text):
                         started.set()
 
                 leg.attach(on_text=receive, on_packet=drop)
@@ -250,15 +247,15 @@ class LiveReconnector:
             await while_up(leg.lost, self._sleep(LOOK))
         return leg, early
 
-    def _exchange(
-        self, leg: CallLeg, early: list[str], *, replayed: int, dropped: int, said: int
-    ) -> None:
+    def _exchange(self, leg: CallLeg, early: list[str], *, replayed: int, dropped: int) -> None:
         now, lost = self._clocks.elapsed(), self._loss is not None
         if not lost:
             self._talk.leave(TransportError("another session took its place", stage="connected"))
         sender = self._roads.telling.sending(leg)
         before = self._roads.exchange(
-            leg, lambda speech: self._talk.take_over(sender), why="another one took its place"
+            leg,
+            lambda speech: self._talk.take_over(sender, speech),
+            why="another one took its place",
         )
         receive = self._roads.telling.receiving(leg, self._talk.receive)
         for text in early:
@@ -273,10 +270,26 @@ class LiveReconnector:
             Reconnected(gap=gap, replayed=replayed, dropped=dropped, renewed=not lost)
         )
         self._beside.start(before.aclose(), "closing the leg before")
+
+    def _after_exchange(self, connecting: AnyConnecting, said: int) -> None:
+        """Tell the session what was said since the first `said` entries of the history."""
         if missed := self._talk.said_since(said):
             self._beside.start(self._talk.requests.think(missed), "telling what was said")
 
     # -- how the session comes about ------------------------------------------------------------
+
+    def _connecting(self, messages: list[dict[str, Any]]) -> AnyConnecting:
+        config = self._config_with(messages)
+        return LiveConnecting(
+            config,
+            Timings(),
+            creating=self._fork_or_create(config) if self._may_fork else self._create(config),
+            last_route=self._roads.legs[-1].route,
+        )
+
+    def _begins(self, text: str) -> bool:
+        """Whether a message tells that a session has begun."""
+        return isinstance(live.decode(text), live.SessionStarted)
 
     @property
     def _may_fork(self) -> bool:
@@ -325,11 +338,12 @@ class LiveReconnector:
         return [*messages, *map(_developer, notes)], left_out
 
     def _config_with(self, messages: list[dict[str, Any]]) -> LiveConfig:
-        session = {n: v for n, v in self._config.session.items() if n != "input"}
+        config = cast(LiveConfig, self._config)
+        session = {n: v for n, v in config.session.items() if n != "input"}
         if self._talk.updates:
-            made = {n: self._config.session_payload().get(n) for n in self._talk.updates}
+            made = {n: config.session_payload().get(n) for n in self._talk.updates}
             session = merged(session, over(made, self._talk.updates))
-        return replace(self._config, input=messages, session=session)
+        return replace(config, input=messages, session=session)
 
     # -- inside ---------------------------------------------------------------------------------
 

@@ -188,8 +188,7 @@ class Roads:
     def _join(self, leg: CallLeg) -> None:
         self.leg = leg
         leg.track.muted = self._muted
-        if not leg.audio_in_events:
-            leg.track.on_peak = self.conversation.sent_sound
+        leg.track.on_peak = self.conversation.sent_sound
         began = self._elapsed() - self._began if self._legs else 0.0
         self._legs.append(LegFacts(id=leg.call_id, began=began))
         self.telling.leg_up(leg)

@@ -106,17 +106,21 @@ class SocketConnecting:
         return leg
 
     def _new_leg(self, headers: Mapping[str, str]) -> CallSocket:
-        from rtcvoice.capture.event_track import EventTrack
         from rtcvoice.wire.websocket_leg import WebSocketLeg
 
         return WebSocketLeg(
             self._signaling,
-            EventTrack(),
+            self._new_track(),
             url=self._address,
             headers=headers,
             tls=self._tls,
             pulse=self._pulse,
         )
+
+    def _new_track(self) -> EventTrack:
+        from rtcvoice.capture.event_track import EventTrack
+
+        return EventTrack()
 
     @property
     def _tls(self) -> ssl.SSLContext | None:

@@ -43,10 +43,15 @@ def connecting_for(
 ) -> AnyConnecting:
     """Return the making of a leg by the way that `config` names; see `Connecting`."""
 
+    by_webrtc, by_socket = Connecting, SocketConnecting
+    if config.is_translation:
+        from rtcvoice.call import translation_connecting as translating  # late: few calls are
+
+        by_webrtc = translating.TranslationConnecting
+        by_socket = translating.TranslationSocketConnecting
+
     def socket() -> SocketConnecting:
-        return SocketConnecting(
-            config, timings, session_updates=session_updates, on_answered=on_answered
-        )
+        return by_socket(config, timings, session_updates=session_updates, on_answered=on_answered)
 
     if config.is_live:
         from rtcvoice.call.live_connecting import LiveConnecting  # late: few calls are
@@ -61,7 +66,7 @@ def connecting_for(
         )
     if config.transport == "websocket":
         return socket()
-    webrtc = Connecting(
+    webrtc = by_webrtc(
         config, timings, session_updates=session_updates, on_answered=on_answered, **for_webrtc
     )
     if config.transport == "webrtc" or not _may_fall_back(config):

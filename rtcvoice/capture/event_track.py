@@ -52,6 +52,10 @@ class AudioSender(Protocol):
         """Send an event; never raises."""
 
 
+def _append(audio: str) -> str:
+    return events.encode(events.InputAudioBufferAppend(audio=audio))
+
+
 class EventTrack:
     """Sends a source in events, 20 ms each, from `start` on. Event loop only.
 
@@ -59,11 +63,15 @@ class EventTrack:
     format the session wants: `audio/pcm`, `audio/pcmu` or `audio/pcma`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, written: Callable[[str], str] = _append) -> None:
+        """`written` returns the text of the event that holds audio, which is in base64."""
+        self._written = written
         self.muted = False
         """While True, silence is sent; the source goes on and what it says is thrown away."""
         self.on_block: Callable[[Block, int], None] | None = None
         """Told of every block that is sent, as it is sent, and its rate: must not wait or raise."""
+        self.on_peak: Callable[[int, float], None] | None = None
+        """Told of the largest sample of every block and of its time; may not wait or raise."""
         self.error: Exception | None = None
         """What ended the source, when it failed; silence took its place."""
         self.encoding: Callable[[], str] = lambda: PCM
@@ -118,12 +126,14 @@ class EventTrack:
                 continue
             if reader is not self._reader or self.muted:
                 block = block._replace(samples=self._silence_of(reader.rate))
-            self._send(block.samples, reader.rate)
+            peak = self._send(block.samples, reader.rate)
+            if self.on_peak is not None:
+                self.on_peak(peak, block.time)
             if self.on_block is not None:
                 self.on_block(block, reader.rate)
 
-    def _send(self, samples: Samples, rate: int) -> None:
-        self._measure(samples)
+    def _send(self, samples: Samples, rate: int) -> int:
+        peak = self._measure(samples)
         writer, kind = self._writer, self.encoding()
         if writer is None or writer.kind != kind or writer.rate != rate:
             writer = self._writer = EventAudioWriter(kind, rate)
@@ -132,12 +142,15 @@ class EventTrack:
         self._sent += 1
         self._bytes += len(audio) * 3 // 4
         if audio and self._sender is not None:
-            self._sender.send_audio(events.encode(events.InputAudioBufferAppend(audio=audio)))
+            self._sender.send_audio(self._written(audio))
+        return peak
 
-    def _measure(self, samples: Samples) -> None:
-        self._loudest = max(self._loudest, peak_of(samples))
+    def _measure(self, samples: Samples) -> int:
+        peak = peak_of(samples)
+        self._loudest = max(self._loudest, peak)
         if self._sent % LEVEL_BLOCKS == 0:
             self._level, self._loudest = self._loudest / 32768, 0
+        return peak
 
     def _silence_of(self, rate: int) -> Samples:
         if self._silence is None or len(self._silence) != rate // 50:

@@ -133,6 +133,10 @@ class CallConfig:
 
     is_live: ClassVar[bool] = False
     """Whether it is a call of GPT-Live: a `LiveConfig`."""
+    is_translation: ClassVar[bool] = False
+    """Whether it is a translation: a `TranslationConfig`."""
+    is_continuous: ClassVar[bool] = False
+    """Whether it is either of these: both sides speak at any time, and no turns are told."""
 
     @classmethod
     def changes_from(cls, options: Mapping[str, Any]) -> dict[str, Any]:

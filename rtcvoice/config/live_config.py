@@ -94,6 +94,7 @@ class LiveConfig(CallConfig):
     input: Sequence[Mapping[str, Any]] = field(default=(), repr=False)
 
     is_live: ClassVar[bool] = True
+    is_continuous: ClassVar[bool] = True
 
     def _check_network(self) -> None:
         if self.transport == "websocket":

@@ -50,6 +50,7 @@ from rtcvoice.emulator.session.shared import Pace
 from rtcvoice.emulator.session.turn import Turn
 from rtcvoice.emulator.socket_call import SocketCall, new_socket
 from rtcvoice.emulator.synthesizer import open_voice
+from rtcvoice.emulator.translations.calls import TranslationCalls
 from rtcvoice.system.hosts import is_loopback_host
 
 __all__ = ["EmulatedCall", "Emulator", "LoggedEvent"]
@@ -133,8 +134,7 @@ class Emulator:
             "live": AS_KNOWN if live is None else live,
             "faults": faults,
         }
-        given = EmulatorOptions(**options)
-        self._options = given
+        self._options = given = EmulatorOptions(**options)
         self._voice = open_voice(given.voice)
         self._turns: Sequence[Turn] = ()
         self._faults = given.faults
@@ -161,6 +161,7 @@ class Emulator:
             models=self._models,
             newcomers=newcomers,
             live=LiveCalls(self, given, self._voice, self._random),
+            translations=TranslationCalls(self, given, self._voice, self._random),
         )
         self._passive_tcp = PassiveTcp(given.host)
         self._door = Door(app, given.host, given.port, newcomers)
@@ -198,8 +199,7 @@ class Emulator:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        closing = asyncio.create_task(self._close(), name="rtcvoice emulator close")
-        await asyncio.shield(closing)
+        await asyncio.shield(asyncio.create_task(self._close(), name="rtcvoice emulator close"))
 
     async def _close(self) -> None:
         await asyncio.gather(*(call.peer.aclose() for call in self.calls.values()))

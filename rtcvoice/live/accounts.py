@@ -17,7 +17,6 @@ from rtcvoice.conversation.accounts.prices import ModelPrice
 from rtcvoice.conversation.accounts.usage import CallUsage
 from rtcvoice.events import LimitReached
 
-from .state.billing import PREPAID
 from .state.live_state import LiveState
 
 __all__ = ["LiveAccounts"]
@@ -106,7 +105,7 @@ class LiveAccounts:
         price = self._state.billing.price
         if self._limits.cost is None or price is None or price.active_minute is None:
             return True
-        creation = PREPAID / 60 * price.active_minute
+        creation = self._state.billing.prepaid / 60 * price.active_minute
         return self._state.billing.most_cost(self._clock()) + creation < self._limits.cost
 
     def end(self) -> None:

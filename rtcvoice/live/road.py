@@ -42,7 +42,7 @@ from .gate import Gate
 from .of_tools import LiveOfTools
 from .requests import STOP, LiveRequests
 from .seeding import said_in
-from .session_ends import SessionEnds, not_started
+from .session_ends import ENDINGS, SessionEnds, not_started
 from .state.delegations import DelegationState
 from .state.live_state import LiveState
 from .view import LiveView
@@ -61,13 +61,6 @@ MOST_INSTRUCTED = 20
 """Texts that were added to the instructions and that another session is told, too."""
 
 _NO_LEG = CallEnded("the call has not begun", normal=False)
-_ENDINGS = {
-    "close_requested": "the session was closed",
-    "remote_hangup": "the other side hung up",
-    "content": "the service ended the session: its safety rules forbid what was said",
-    "expired": "the server's time for the session is over",
-    "connection_lost": "the server lost the connection",
-}
 
 
 class LiveConversation(LiveView, LiveOfTools, SessionEnds):
@@ -90,7 +83,7 @@ class LiveConversation(LiveView, LiveOfTools, SessionEnds):
         price: ModelPrice | None = None,
         clock: Callable[[], float] = clock.now,
     ) -> None:
-        self.state = LiveState(new_id, model=model, price=price)
+        self.state = self._new_state(model, price)
         for role, text in said_in(seeds):
             self.state.write(text, clock(), seeded=True, role=role)
         self.dispatcher = Dispatcher()
@@ -176,7 +169,7 @@ class LiveConversation(LiveView, LiveOfTools, SessionEnds):
         self._open_ear()
         self._proceed()
 
-    def take_over(self, sender: Sender) -> None:
+    def take_over(self, sender: Sender, speech: SpeechOutput | None = None) -> None:
         """Live in another session from now on, whose first events come next."""
         if self._end is None:
             self._sender = sender
@@ -185,13 +178,13 @@ class LiveConversation(LiveView, LiveOfTools, SessionEnds):
     def receive(self, text: str) -> None:
         """Take a message of the server; runs in the channel's listener, so it cannot raise."""
         try:
-            event = live.decode(text)
+            told, event = self._read(text)
             if logger.isEnabledFor(logging.DEBUG):
                 logger.debug("< %s", one_line(event.type))  # its name may be anything
             if not self.state.feed(event, self._clock()):
                 return
             if not self._acks.feed(event):
-                self.dispatcher.publish(event)
+                self.dispatcher.publish(told)
             self._consequences(event)
             self._proceed()
             self.accounts.check()
@@ -288,6 +281,14 @@ class LiveConversation(LiveView, LiveOfTools, SessionEnds):
 
     # -- inside ---------------------------------------------------------------------------------
 
+    def _new_state(self, model: str, price: ModelPrice | None) -> LiveState:
+        return LiveState(new_id, model=model, price=price)
+
+    def _read(self, text: str) -> tuple[Any, Any]:
+        """Return the event in a text as users get it, and as what the state takes it for."""
+        event = live.decode(text)
+        return event, event
+
     def _consequences(self, event: Any) -> None:
         match event:
             case live.SessionStarted() | live.SessionUpdated() if self._begins(event):
@@ -299,7 +300,7 @@ class LiveConversation(LiveView, LiveOfTools, SessionEnds):
                 self._tell_muted()
             case live.SessionClosed():
                 self._closed.set()
-                why = _ENDINGS.get(event.reason, "the server ended the session")
+                why = ENDINGS.get(event.reason, "the server ended the session")
                 self._refuse(TransportError(why, stage="session"))
                 self.on_closed(event.reason, why)
             case live.ErrorEvent() if not self._session_known.is_set() and not event.caused_by:

@@ -11,7 +11,7 @@ from rtcvoice.conversation.ports import Sender
 from rtcvoice.errors import RtcVoiceError, TransportError
 from rtcvoice.events import live
 
-__all__ = ["SessionEnds", "not_started"]
+__all__ = ["ENDINGS", "SessionEnds", "not_started"]
 
 _HINTS = {
     "account_deactivated": "the account is closed: see the provider's mail about it",
@@ -21,6 +21,15 @@ _HINTS = {
     "insufficient_quota": "the account has no credit left: see the provider's billing page",
     "unsupported_model": "a model of the Realtime API needs api='realtime'",
 }
+
+ENDINGS = {
+    "close_requested": "the session was closed",
+    "remote_hangup": "the other side hung up",
+    "content": "the service ended the session: its safety rules forbid what was said",
+    "expired": "the server's time for the session is over",
+    "connection_lost": "the server lost the connection",
+}
+"""What a session ended with, by the reason that the server gives."""
 
 
 ASK_AGAIN = 1.0

@@ -14,7 +14,7 @@ import logging
 import os
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 from urllib.parse import quote
 
 import msgspec
@@ -73,6 +73,9 @@ class Signaling:
     `ca_file` are those of `rtcvoice.connect`. Raises ConfigError when these, or the environment's,
     cannot be used.
     """
+
+    place: ClassVar[str] = "/realtime"
+    """Below which path tokens and calls are."""
 
     def __init__(
         self,
@@ -156,7 +159,7 @@ class Signaling:
     async def mint(self, request: dict[str, Any], headers: Mapping[str, str] = {}) -> Minted:
         """Mint an ephemeral token with a complete request body, and headers of its own."""
         reply = await self._post(
-            "/realtime/client_secrets",
+            f"{self.place}/client_secrets",
             "asking for an ephemeral token",
             self._credentials,
             content=msgspec.json.encode(request),
@@ -214,7 +217,7 @@ class Signaling:
         self, offer: str, session: dict[str, Any], named: Mapping[str, str]
     ) -> SdpAnswer:
         reply = await self._post(
-            "/realtime/calls",
+            f"{self.place}/calls",
             "offering the call",
             self._credentials,
             files={
@@ -237,7 +240,7 @@ class Signaling:
         self, offer: str, shown: Credentials, named: Mapping[str, str] = {}
     ) -> SdpAnswer:
         reply = await self._post(
-            "/realtime/calls",
+            f"{self.place}/calls",
             "offering the call",
             shown,
             content=offer.encode(),

@@ -34,7 +34,8 @@ PRICES_DATE = "2026-11-20"
 class ModelPrice:
     """US dollars per million tokens, by kind; None is unknown. Cached tokens are input, too.
 
-    GPT-Live costs by time instead: `active_minute`, and `standby_minute` while it is paused.
+    GPT-Live and translations cost by time instead: `active_minute`, and `standby_minute` while
+    GPT-Live is paused.
     """
 
     text_input: float | None = None
@@ -100,6 +101,8 @@ _REALTIME_2 = ModelPrice(
 
 _LIVE = ModelPrice(active_minute=0.05, standby_minute=0.02)
 
+_TRANSLATE = ModelPrice(active_minute=0.034)
+
 PRICES: dict[str, ModelPrice] = {
     "gpt-live-1": _LIVE,
     "gpt-live-1.1": _LIVE,
@@ -109,6 +112,7 @@ PRICES: dict[str, ModelPrice] = {
     "gpt-realtime-2.1": _REALTIME_2,
     "gpt-realtime-2.1-mini": _MINI,
     "gpt-realtime-mini": _MINI,
+    "gpt-realtime-translate": _TRANSLATE,
 }
 """Models that answer, by name."""
 

@@ -34,6 +34,7 @@ from rtcvoice.emulator.rest.live import LiveSessions, live_routes
 from rtcvoice.emulator.rest.models import Models
 from rtcvoice.emulator.rest.newcomers import Newcomers
 from rtcvoice.emulator.rest.tokens import ExpiredTokenError, TokenBook, UnknownTokenError
+from rtcvoice.emulator.rest.translations import Translations, translation_routes
 from rtcvoice.emulator.session.ids import new_call_id, session_id
 from rtcvoice.emulator.session.schema import RequestError, anything, integer, one_of, record
 from rtcvoice.emulator.session.settings import Settings, public, validate
@@ -94,6 +95,7 @@ def build_app(
     models: Models | None = None,
     newcomers: Newcomers | None = None,
     live: LiveSessions | None = None,
+    translations: Translations | None = None,
 ) -> web.Application:
     """Return the application; further routes may be added to its router before it runs.
 
@@ -101,10 +103,11 @@ def build_app(
     seconds, for the expiry of tokens. `random` makes tokens and call ids. `faults` is asked at
     every request what is to go wrong with it. `origins`: whose web pages may ask besides those of
     this machine (`guard.py`). `models`: what may be called, `Models()` if not given. `newcomers`:
-    told of each connection that makes a request. `live`: the sessions of the Live dialect, if it is
-    spoken.
+    told of each connection that makes a request. `live`, `translations`: the sessions of these
+    dialects, if they are spoken.
     """
-    shell = _Shell(calls, api_keys, clock, random or SystemRandom(), models or Models())
+    random, models = random or SystemRandom(), models or Models()
+    shell = _Shell(calls, api_keys, clock, random, models)
     http_faults = faults if isinstance(faults, HttpFaults) else HttpFaults(faults)
     border = _Border(Guard(origins), newcomers or Newcomers())
     middlewares = [border.envelope, http_faults.middleware]
@@ -130,6 +133,17 @@ def build_app(
     if live is not None:
         app.add_routes(live_routes(live, shell.require_api_key))
         app.add_routes(live_routes(live, shell.require_azure_key, base="/openai/v1"))
+    if translations is not None:
+        app.add_routes(
+            translation_routes(
+                translations,
+                require_key=shell.require_api_key,
+                bearer=_bearer,
+                clock=clock,
+                random=random,
+                models=models,
+            )
+        )
     return app
 
 

@@ -17,7 +17,7 @@ from rtcvoice.emulator.rest.body import RestError
 from rtcvoice.emulator.session.schema import RequestError
 from rtcvoice.emulator.session.settings import Settings
 
-__all__ = ["MODELS", "TRANSCRIPTION_MODELS", "Models"]
+__all__ = ["MODELS", "TRANSCRIPTION_MODELS", "TRANSLATION_MODELS", "Models"]
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +31,7 @@ MODELS = (
     "gpt-audio-1.5",
     "gpt-audio-mini",
 )
+TRANSLATION_MODELS = ("gpt-realtime-translate",)
 TRANSCRIPTION_MODELS = (
     "gpt-live-transcribe",
     "gpt-transcribe",
@@ -59,6 +60,18 @@ class Models:
             raise RestError(status, exc.message, code=exc.code, param=exc.param) from exc
         for told in endings:
             logger.warning("x %s", told)
+        return settings
+
+    def checked_translation(self, settings: Settings) -> Settings:
+        """Return the settings of a translation as they are. Raises RestError (404)."""
+        try:
+            self._known(settings["model"], TRANSLATION_MODELS, "session.model")
+            transcription = settings["audio"]["input"]["transcription"] or {}
+            if name := transcription.get("model"):
+                path = "session.audio.input.transcription.model"
+                self._known(name, TRANSCRIPTION_MODELS, path)
+        except RequestError as exc:
+            raise RestError(404, exc.message, code=exc.code, param=exc.param) from exc
         return settings
 
     def check(self, settings: Settings) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from rtcvoice.events import live
 
-from .side import Side
+from .side import NEXT_AFTER, Side
 from .speech import Speech, SpeechChange
 from .spoken import Spoken
 from .transcript import Words
@@ -85,7 +85,10 @@ class AssistantSide(Side):
         if change.started:
             self.settle(now)
             spoken = self.open
-            if spoken is not None and spoken.words and self._user_spoke_after(spoken):
+            parted = spoken is not None and (
+                self._is_next(change.at) or self._user_spoke_after(spoken)
+            )
+            if spoken is not None and spoken.words and parted:
                 self._end(spoken)
                 spoken = None
             (spoken or self._begin(change.at, now)).sounds(change.at, self.speech.loud_until)
@@ -106,6 +109,8 @@ class AssistantSide(Side):
         self._newest_ms = max(self._newest_ms, start)
         spoken.add(Words(start, max(event.end_ms or start, start), event.delta), now)
         self._changed(spoken)
+        if spoken is self.open and self._is_long_enough(spoken, now):
+            self._end(spoken)
 
     def is_to_be_heard(self, now: float) -> bool:
         """Whether words came whose sound has not."""
@@ -163,13 +168,15 @@ class AssistantSide(Side):
         if not spoken.words:
             return False
         gap = start_ms - spoken.words[-1].end_ms
+        if self._at_once:
+            return gap >= NEXT_AFTER * 1000 and not self.speech.speaking
         if not self._hears or spoken.first_sound is None:
             between = spoken.words[-1].end_ms <= self._user.newest_ms + TEXT_PAUSE
             return gap >= TEXT_PAUSE and between
         return gap > 0 and not self.speech.speaking and self._user_spoke_after(spoken)
 
     def _user_spoke_after(self, spoken: Spoken) -> bool:
-        if spoken.first_sound is None:
+        if spoken.first_sound is None or self._at_once:
             return False
         return self._user.spoke_since(spoken.last_sound) >= USER_BETWEEN
 
@@ -186,7 +193,8 @@ class AssistantSide(Side):
         quiet = max(spoken.last_sound, said_at if spoken.words else 0.0)
         if self._hears and spoken.first_sound is None:
             return quiet + SOUND_TIMEOUT
-        if self._hears and self._user.spoke_since(spoken.last_sound) >= USER_ENDS:
+        user_ends = self._hears and not self._at_once
+        if user_ends and self._user.spoke_since(spoken.last_sound) >= USER_ENDS:
             return max(quiet, spoken.last_sound + USER_ENDS)
         return quiet + (LONGEST_HOLD if self._is_held() else QUIET_ENDS)
 
@@ -197,7 +205,7 @@ class AssistantSide(Side):
 
     def _was_interrupted(self, spoken: Spoken) -> bool:
         """Whether the user spoke into it, and it fell silent soon after."""
-        if spoken.first_sound is None:
+        if spoken.first_sound is None or self._at_once:
             return False
         for begin, end in self._user.stretches:
             overlap = spoken.last_sound - begin

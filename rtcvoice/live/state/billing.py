@@ -23,7 +23,7 @@ from .backend import BackendUsage
 __all__ = ["PREPAID", "Billing"]
 
 PREPAID = 15.0
-"""Seconds that the creation of a session costs."""
+"""Seconds that the creation of a session of GPT-Live costs."""
 
 CACHE_WRITE = 1.25
 """What input costs that is put into the cache, as a multiple of other input."""
@@ -36,7 +36,10 @@ MOST_RESPONSES = 1000
 
 
 class Billing:
-    """Adds up what one call uses. `price`, `backend_price` take the place of the tables'."""
+    """Adds up what one call uses. `price`, `backend_price` take the place of the tables'.
+
+    `prepaid`: seconds that the creation of a session costs, which count for its first ones.
+    """
 
     def __init__(
         self,
@@ -44,7 +47,9 @@ class Billing:
         *,
         price: ModelPrice | None = None,
         backend_price: ModelPrice | None = None,
+        prepaid: float = PREPAID,
     ) -> None:
+        self.prepaid = prepaid
         self.tokens = TokenCounts()
         """Tokens of the backend."""
         self.context: float | None = None
@@ -78,7 +83,7 @@ class Billing:
         if not final:
             self._advance(now)
         active, standby = self._before
-        charged = self._active if final else max(self._active, PREPAID - self._standby)
+        charged = self._active if final else max(self._active, self.prepaid - self._standby)
         self._before = (active + charged, standby + self._standby)
         self._active = self._standby = 0.0
         self._as_of = None
@@ -137,7 +142,7 @@ class Billing:
         since = max(0.0, now - self._as_of)
         mine = self._active + (0.0 if self._paused else since)
         idle = self._standby + (since if self._paused else 0.0)
-        return active + max(mine, PREPAID - idle), standby + idle
+        return active + max(mine, self.prepaid - idle), standby + idle
 
     def most_cost(self, now: float) -> float:
         """Return US dollars, for limits: what cannot be known at its dearest, or as nothing."""

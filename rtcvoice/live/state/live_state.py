@@ -26,7 +26,7 @@ from rtcvoice.events import LocalEvent, live
 from .answers import Answers
 from .assistant_side import AssistantSide
 from .backend import Backend
-from .billing import Billing
+from .billing import PREPAID, Billing
 from .clock_map import ClockMap
 from .delegations import Delegations
 from .speech import SpeechChange, assistant_speech, user_speech
@@ -44,6 +44,7 @@ class LiveState:
     """What is known of one call's Live conversation. `new_id` makes ids that are unique in it.
 
     `price`, `backend_price`: what the model and its backend cost, in place of the tables.
+    `at_once`: both sides speak at once; see `Side`. `prepaid`: see `Billing`.
     """
 
     def __init__(
@@ -53,6 +54,8 @@ class LiveState:
         model: str = "",
         price: ModelPrice | None = None,
         backend_price: ModelPrice | None = None,
+        at_once: bool = False,
+        prepaid: float = PREPAID,
     ) -> None:
         self.session: live.Session | None = None
         """The session as the server last described it; None before its first event."""
@@ -67,9 +70,13 @@ class LiveState:
         self.turns = Turns()
         self.backend = Backend(new_id)
         self.delegations = Delegations(lambda: self.turns.all)
-        self.billing = Billing(model, price=price, backend_price=backend_price)
+        self.billing = Billing(model, price=price, backend_price=backend_price, prepaid=prepaid)
         heard, sent = assistant_speech(), user_speech()
-        common: dict[str, Any] = {"added": self.turns.add, "changed": self.turns.change}
+        common: dict[str, Any] = {
+            "added": self.turns.add,
+            "changed": self.turns.change,
+            "at_once": at_once,
+        }
         self.user = UserSide(sent, heard, self.clock, new_id, **common)
         self.assistant = AssistantSide(
             heard, self.user, self.clock, new_id, is_held=self._is_held, **common

@@ -15,13 +15,24 @@ __all__ = ["RECENT", "Side"]
 RECENT = 8
 """Stretches of talk of one side that late words may still belong to."""
 
+NEXT_AFTER = 1.0
+"""Seconds of silence between two stretches where both sides speak at once."""
+
+LONG = 15.0
+"""Seconds after which a stretch ends with its sentence where both sides speak at once."""
+
+_SENTENCE_ENDS = tuple(".!?\u2026\u3002\uff01\uff1f\u061f\u0964")
 
 BEFORE_WORDS = 0.5
 """Seconds by which sound may have begun before the place of its first words."""
 
 
 class Side:
-    """One side. `speech` finds its speech; `clock` relates its words to it."""
+    """One side. `speech` finds its speech; `clock` relates its words to it.
+
+    `at_once`: both sides speak at once, as with an interpreter; neither interrupts the other,
+    answers it or waits for it, so that pauses and sentences alone part what one side says.
+    """
 
     role: Literal["user", "assistant"]
 
@@ -33,8 +44,10 @@ class Side:
         *,
         added: Callable[[Spoken], None],
         changed: Callable[[Spoken], None],
+        at_once: bool = False,
     ) -> None:
         self.speech = speech
+        self._at_once = at_once
         self.open: Spoken | None = None
         """The stretch of talk that goes on, or may go on; None if there is none."""
         self._clock = clock
@@ -62,6 +75,18 @@ class Side:
     def forget(self) -> None:
         """Let no words belong to what was said so far: they are of another session."""
         self._recent.clear()
+
+    def _is_next(self, began: float) -> bool:
+        """Whether sound that begins then is of another stretch than the open one's."""
+        spoken = self.open
+        if not self._at_once or spoken is None or spoken.first_sound is None:
+            return False
+        return began - spoken.last_sound >= NEXT_AFTER
+
+    def _is_long_enough(self, spoken: Spoken, now: float) -> bool:
+        """Whether a stretch that goes on is to end here, with a sentence."""
+        long = self._at_once and now - spoken.began >= LONG
+        return long and spoken.text.endswith(_SENTENCE_ENDS)
 
     def _sound(self, spoken: Spoken) -> None:
         """Note that it is being heard; sound may have begun long before, and not for it."""

@@ -102,8 +102,11 @@ class UserSide(Side):
             return
         self.settle(now)
         self.stretches.append([change.at, self.speech.loud_until])
+        if self.open is not None and self._is_next(change.at):
+            self._close(self.open, drop=not self.open.words)
         spoken = self.open or self._begin(change.at, now)
-        if self._assistant.loud_until >= change.at - PAUSE and spoken.first_sound is None:
+        over = not self._at_once and self._assistant.loud_until >= change.at - PAUSE
+        if over and spoken.first_sound is None:
             self._over_speech.add(spoken.id)
         self._sounding()
 
@@ -111,7 +114,7 @@ class UserSide(Side):
         """Take words; return whether they are anybody's."""
         at = self._clock.ours(event.start_ms) if event.start_ms is not None else None
         at = now - USUAL_DELAY if at is None else min(at, now)
-        if not self._was_loud(at):
+        if not self._at_once and not self._was_loud(at):
             self.phantoms += 1
             return False
         self.settle(now)
@@ -122,6 +125,8 @@ class UserSide(Side):
         spoken = self._turn_at(at, now)
         spoken.add(Words(start, max(event.end_ms or start, start), event.delta), now)
         self._changed(spoken)
+        if spoken is self.open and self._is_long_enough(spoken, now):
+            self._close(spoken)
         return True
 
     def settle(self, now: float) -> None:
@@ -193,6 +198,8 @@ class UserSide(Side):
     def _turn_at(self, at: float, now: float) -> Spoken:
         """Return the stretch whose sound is nearest to a moment."""
         candidates = [*self._recent, *([self.open] if self.open else [])]
+        if self._at_once and self.open is None and self.speech.speaking:
+            return self._begin(at, now)  # what was before ended with a sentence
         best = min(reversed(candidates), key=lambda each: self._distance(each, at), default=None)
         if best is None or self._distance(best, at) > NEAR:
             newest = candidates[-1] if candidates else None
@@ -215,6 +222,7 @@ class UserSide(Side):
         if not spoken.words:
             return quiet + NOISE_AFTER
         answered = self._assistant.speaking or self._assistant.loud_until > quiet
+        answered = answered and not self._at_once
         last = quiet + (LATE_WORDS if answered else LATEST_WORDS)
         return max(last, spoken.changed_at + 0.3)
 

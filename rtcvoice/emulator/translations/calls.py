@@ -1,0 +1,140 @@
+"""Translations among the emulator's calls: over WebRTC, and over WebSockets."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from aiohttp import web
+
+from rtcvoice.emulator.emulated_call import CallNotes
+from rtcvoice.emulator.faults import Faults
+from rtcvoice.emulator.options import EmulatorOptions
+from rtcvoice.emulator.peer import Peer
+from rtcvoice.emulator.session.clips import Voice
+from rtcvoice.emulator.session.faults import SessionEnd
+from rtcvoice.emulator.session.persona import Persona
+from rtcvoice.emulator.socket_call import SocketCall, new_socket
+from rtcvoice.emulator.translations.session import TranslationSession
+from rtcvoice.emulator.translations.settings import Settings
+
+__all__ = ["TranslationCalls"]
+
+logger = logging.getLogger(__name__)
+
+LONGEST_SESSION = 3600.0
+"""Seconds that a session lasts, if nothing else is said."""
+
+
+class Host(Protocol):
+    """What translations need of the emulator that they run in."""
+
+    async def start(self, offer_sdp: str, call_id: str, new_peer: Callable[..., Peer]) -> str:
+        """Start what `new_peer` makes, and return the SDP answer."""
+        ...
+
+    def new_persona(self) -> Persona:
+        """Return who answers in a new call."""
+        ...
+
+    @property
+    def faults(self) -> Faults:
+        """What goes wrong in new calls."""
+        ...
+
+    def check_room(self) -> None:
+        """Raise RestError (429) where as many calls run as may."""
+        ...
+
+    def new_notes(self, call_id: str) -> CallNotes:
+        """Return who takes notes of a call that begins now."""
+        ...
+
+    def keep(self, call_id: str, peer: Peer | SocketCall, notes: CallNotes, faults: Faults) -> None:
+        """Count a call among those that run."""
+        ...
+
+
+class TranslationCalls:
+    """The translations of one emulator."""
+
+    def __init__(
+        self, emulator: Host, options: EmulatorOptions, voice: Voice, rng: random.Random
+    ) -> None:
+        self._emulator = emulator
+        self._options = options
+        self._voice = voice
+        self._random = rng
+
+    async def answer(self, offer: str, settings: Settings, call_id: str) -> str:
+        """Start a translation and return the SDP answer. Raises InvalidOffer, RestError (429)."""
+
+        def new_peer(faults: Faults, notes: CallNotes, **given: Any) -> Peer:
+            session = self._session(settings, call_id, notes.began, faults)
+            return _TranslationPeer(session, faults=faults, **given)
+
+        return await self._emulator.start(offer, call_id, new_peer)
+
+    async def serve_socket(
+        self, request: web.Request, settings: Settings, call_id: str
+    ) -> web.StreamResponse:
+        """Be a translation on a WebSocket until it ends. Raises RestError before the upgrade."""
+        socket = new_socket(request)
+        self._emulator.check_room()
+        faults, notes = self._emulator.faults, self._emulator.new_notes(call_id)
+        session = self._session(settings, call_id, notes.began, faults, on_socket=True)
+        call = _TranslationSocket(
+            session, faults=faults, observe=notes.observe, recorder=notes.recorder
+        )
+        self._emulator.keep(call_id, call, notes, faults)
+        return await call.serve(request, socket)
+
+    def _session(
+        self,
+        settings: Settings,
+        call_id: str,
+        now: float,
+        faults: Faults,
+        *,
+        on_socket: bool = False,
+    ) -> TranslationSession:
+        duration = self._options.duration
+        return TranslationSession(
+            settings,
+            call_id=call_id,
+            now=now,
+            voice=self._voice,
+            persona=self._emulator.new_persona(),
+            random=random.Random(self._random.getrandbits(64)),  # noqa: S311
+            pace=self._options.pace,
+            options=self._options.live,
+            faults=faults.session(),
+            duration=LONGEST_SESSION if duration is None else duration,
+            unix_time=time.time(),
+            instant=self._options.audio == "instant",
+            on_socket=on_socket,
+        )
+
+
+class _TranslationPeer(Peer):
+    """The server's end of one translation over WebRTC."""
+
+    def _end_as(self, way: SessionEnd) -> None:
+        if self._expired:
+            super()._end_as(way)
+        else:
+            self.end()
+
+
+class _TranslationSocket(SocketCall):
+    """The server's end of one translation on a WebSocket."""
+
+    def _end_session(self, reason: str) -> None:
+        if reason == "session_expired":
+            super()._end_session(reason)
+            return
+        logger.info("= the session ends: %s", reason)
+        self._ending.set()
