@@ -46,6 +46,7 @@ ROOMS = [
     "rest",
     "telemetry",
     "token_server",
+    "translation",
 ]
 
 LONGEST_README = 1800

@@ -184,12 +184,12 @@ def test_a_line_for_people() -> None:
 def test_the_table_is_dated_complete_and_plausible() -> None:
     assert re.fullmatch(r"\d{4}-\d{2}-\d{2}", PRICES_DATE)
     by_minute = {"active_minute", "standby_minute"}
-    for name, price in PRICES.items():
+    prices = dict(PRICES)
+    assert prices.pop("gpt-realtime-translate") == ModelPrice(active_minute=0.034)
+    for name, price in prices.items():
         by_time = name.startswith("gpt-live")
         fields = price.__dataclass_fields__.keys()
         unused = fields - by_minute if by_time else by_minute
-        if name == "gpt-realtime-translate":  # by time, too, and without pauses
-            unused = fields - {"active_minute"}
         assert all(getattr(price, field) is None for field in unused), name
         values = [getattr(price, field) for field in fields - unused]
         assert all(value is not None and 0 < value < 1000 for value in values), name
