@@ -128,8 +128,11 @@ async def documentation(url: str, question: bytes) -> None:
         route = model.call.stats().transport.route
         await session.send_message("Say hello in one short sentence.")
         seen = await until(aiter(session), "agent_end", "error")
+        call = model.call
+    said = call.history[-1]
     ok = seen[-1].type == "agent_end" and words(session, "assistant")
     tell("quickstart: an answer", ok, words(session, "assistant"))
+    tell("and is heard to its end", said["status"] == "completed", said)
     audio = made.audio
     configured = (
         made.instructions == agent.instructions

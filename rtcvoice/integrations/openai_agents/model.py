@@ -47,6 +47,8 @@ class WebRTCModel(RealtimeModel):
     sink: where the answer is played; by default the loudspeaker. None: nowhere.
     audio: whether the session's `audio` events come, too: what is heard, when it is heard. With
     `sink=None` the program plays it, and tells its `RealtimePlaybackTracker`; else that is told.
+    drain: whether an answer that has been made is heard to its end when the session is closed, for
+    30 s at most: `agent_end` comes when an answer has been made, and many programs end there.
     options: of `rtcvoice.connect`, but for those that the agent and its model_settings have.
 
     One session at a time; a closed one may be followed by another. Raises UserError for an option
@@ -59,12 +61,13 @@ class WebRTCModel(RealtimeModel):
         source: rtcvoice.Source | Literal["session"] | Unset | None = UNSET,
         sink: rtcvoice.Sink | Unset | None = UNSET,
         audio: bool = False,
+        drain: bool = True,
         **options: Any,
     ) -> None:
         for name in options.keys() & OF_THE_AGENT.keys():
             raise UserError(f"{name}= is no option of WebRTCModel: {OF_THE_AGENT[name]}")
         self._sends_sound = source == OF_THE_SESSION
-        self._audio = audio
+        self._audio, self._drain = audio, drain
         self._tells_tracker = not (audio and sink is None)  # else the program plays the sound
         self._options = options | set_only({"source": source, "sink": sink})
         self._listeners: list[RealtimeModelListener] = []
@@ -128,7 +131,12 @@ class WebRTCModel(RealtimeModel):
         tasks = self._tasks - {asyncio.current_task()}
         if self._asked is not None:
             await self._asked.aclose()
-        await call.aclose()
+        try:
+            if self._drain and self._received.is_to_be_heard:
+                call.mute()  # nothing more is to be answered
+                await call.hangup(drain=True)
+        finally:
+            await call.aclose()
         for task in tasks:
             task.cancel()
         if tasks:

@@ -55,10 +55,16 @@ class Received:
         """Id of the response that the server sends the sound of."""
         self._ending: str | None = None  # all of it was sent, and not yet heard
         self._spoken: dict[str, tuple[str, int]] = {}
+        self._unheard: set[str] = set()  # responses whose speech has not been heard to its end
 
     def spoken_item(self, response_id: str | None) -> tuple[str, int] | None:
         """Return which item of a response is speech, and which part of it; None if none is."""
         return self._spoken.get(response_id or "")
+
+    @property
+    def is_to_be_heard(self) -> bool:
+        """Whether an answer has been made of which not all has been heard."""
+        return bool(self._unheard) and self.answering is None
 
     @property
     def heard(self) -> tuple[str, str, int] | None:
@@ -78,6 +84,7 @@ class Received:
                 return [to_sdk.RealtimeModelErrorEvent(error={"message": told})]
             case rtcvoice.Reconnecting():
                 self.answering = self.playing = self._ending = None
+                self._unheard.clear()
                 status = to_sdk.RealtimeModelConnectionStatusEvent(status="connecting")
             case rtcvoice.Reconnected():
                 status = to_sdk.RealtimeModelConnectionStatusEvent(status="connected")
@@ -92,6 +99,7 @@ class Received:
         """
         if turn.role != "assistant" or not turn.spoken:
             return []
+        self._unheard.discard(turn.response_id)
         if turn.response_id == self._ending:
             self._ending = None
         if turn.heard_ms is None:
@@ -170,6 +178,7 @@ class Received:
                 self.playing, self._ending = None, event.response_id
             case events.OutputAudioBufferCleared():
                 self.playing = self._ending = None
+                self._unheard.clear()  # clearing drops everything that waits
                 if (spoken := self.spoken_item(event.response_id)) is not None:
                     item_id, part = spoken
                     return [
@@ -180,9 +189,13 @@ class Received:
         return []
 
     def _speaks(self, event: Any) -> None:
+        if event.response_id not in self._spoken:
+            self._unheard.add(event.response_id)
         self._spoken[event.response_id] = event.item_id, int(event.content_index or 0)
         if len(self._spoken) > KEPT:
-            del self._spoken[next(iter(self._spoken))]
+            oldest = next(iter(self._spoken))
+            del self._spoken[oldest]
+            self._unheard.discard(oldest)
 
     def _done(self, response: events.RealtimeResponse) -> list[Any]:
         if response.id == self.answering:

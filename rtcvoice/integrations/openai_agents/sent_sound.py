@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from rtcvoice import PacedSource
+from rtcvoice import CallEnded, PacedSource
 from rtcvoice.sound import numpy_later as np
 from rtcvoice.sound.samples import Samples
 
@@ -36,18 +36,25 @@ class SentSound(PacedSource):
         self._changed = asyncio.Event()
         self._all_sent = True
         self._ahead = 0
+        self._closed = False
+
+    async def aclose(self) -> None:
+        """Let nobody wait any longer."""
+        self._closed = True
+        self._changed.set()
+        await super().aclose()
 
     async def put(self, sound: bytes) -> None:
-        """Add sound behind what waits; waits itself while too much does."""
+        """Add sound behind what waits; waits itself while too much does. Raises CallEnded."""
         if len(sound) % 2:
             raise ValueError(f"{len(sound)} bytes are no 16-bit samples: their number is odd")
-        while len(self._waiting) >= MOST_BYTES:
+        while self._closed or len(self._waiting) >= MOST_BYTES:
             await self._change()
         self._waiting += sound
         self._all_sent = not self._waiting
 
     async def sent(self) -> None:
-        """Wait until everything that was put in has been sent."""
+        """Wait until everything that was put in has been sent. Raises CallEnded."""
         while not self._all_sent:
             await self._change()
 
@@ -68,5 +75,7 @@ class SentSound(PacedSource):
         return np.concatenate((samples, np.zeros(count - len(samples), np.int16)))
 
     async def _change(self) -> None:
+        if self._closed:
+            raise CallEnded("the call has ended", normal=True)
         self._changed.clear()
         await self._changed.wait()
