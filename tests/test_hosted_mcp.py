@@ -8,6 +8,7 @@ from functools import wraps
 
 import pytest
 import virtual_loop
+from moving_call import MovingCall
 from virtual_call import VirtualCall
 
 from rtcvoice import ToolSet, events
@@ -309,3 +310,49 @@ async def test_what_an_enemy_sends_is_bounded_and_cleaned():
         assert "\n" not in told.name
         assert told.arguments == {}
         assert len(hosted._open) <= 500
+
+
+@pytest.mark.parametrize("answered", [2.0, 60.0])  # before the loss is over; after
+@virtual
+async def test_a_connection_that_is_lost_before_the_verdict_is_asked_again(answered):
+    asked = []
+
+    async def slow(tool_call):
+        asked.append(tool_call)
+        await asyncio.sleep(answered if len(asked) == 1 else 1.0)
+        return True
+
+    tools = ToolSet([DOCS], approve=slow)
+    session = {"tools": tools.definitions, "output_modalities": ["text"]}
+    async with MovingCall(FIND, session=session) as call:
+        call._conversation.tools._use(tools)
+        reply = await call.ask("Find cats")
+        await call.wait_for("response.done", timeout=10)
+        await asyncio.sleep(1)
+        call.lose()
+        await asyncio.sleep(5)
+        await call.reconnect()
+        async with asyncio.timeout(30):
+            assert await reply.text() == "There are three cats."
+        await asyncio.sleep(answered)
+        await call.idle()
+        assert len(asked) == 2
+        assert len(verdicts(call)) == 1
+        assert len(reply.response_ids) == 3
+        assert call.errors == ([], ())
+
+
+@virtual
+async def test_a_call_that_runs_when_the_connection_is_lost_is_cancelled():
+    def hold(event):
+        return None if "mcp_call.completed" in event["type"] or event["type"] in DONE else event
+
+    tools = ToolSet([FREE])
+    async with MovingCall(FIND, session={"tools": tools.definitions}, change=hold) as call:
+        told = []
+        call.on("rtcvoice.tool_*")(told.append)
+        await call.ask("Find cats")
+        await call.wait_for("rtcvoice.tool_started", timeout=10)
+        call.lose()
+        await asyncio.sleep(0.1)
+        assert [type(event) for event in told] == [ToolStarted, ToolCancelled]
