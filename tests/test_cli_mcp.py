@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import subprocess
+import sys
 
 import pytest
 from test_cli_terminal import RTCVOICE, Terminal, environment
@@ -55,36 +56,49 @@ def test_a_person_approves_in_a_chat(town, tools):
         terminal.close()
 
 
-def test_a_person_approves_with_a_key_in_a_call(town, tools):
-    command = [*RTCVOICE, "--input", "none", "--output", "none", "--text", "Find cats"]
-    terminal = Terminal([*command, "--base-url", town.emulator.url, "--tools", tools])
+SERVER = """
+from mcp.server.mcpserver import MCPServer
+server = MCPServer("town")
+
+@server.tool()
+def add(a: int, b: int) -> int:
+    "Add two numbers."
+    return a + b
+
+server.run("stdio")
+"""
+
+
+def test_a_person_approves_a_real_server_with_a_key_in_a_call(tmp_path):
+    pytest.importorskip("mcp", reason="the extra mcp is not installed")
+    path = tmp_path / "town.py"
+    path.write_text(SERVER)
+    town = Town(script=[Turn(hears="Add", calls={"add": {"a": 2, "b": 3}})])
+    command = [*RTCVOICE, "--input", "none", "--output", "none", "--text", "Add"]
+    server = f"{sys.executable} {path}"
+    terminal = Terminal([*command, "--base-url", town.emulator.url, "--mcp", server])
     try:
-        terminal.wait_for("May it do this")
+        terminal.wait_for(r"May it do this\?  town: add\(a=2, b=3\)")
         terminal.type("y")
-        terminal.wait_for("docs: search gave three cats")
+        terminal.wait_for("town: add gave 5")
     finally:
         terminal.close()
+        town.close()
 
 
 def test_in_a_pipe_it_is_declined_and_told_how_to_allow_it(town, tools):
-    def ask(*more):
-        done = subprocess.run(
-            chat(town, tools, *more),
-            input="Find cats\n",
-            capture_output=True,
-            text=True,
-            env=environment(),
-            timeout=60,
-            check=False,
-        )
-        return " ".join(done.stderr.split()), done.stdout
-
-    told, answer = ask()
+    done = subprocess.run(
+        chat(town, tools),
+        input="Find cats\n",
+        capture_output=True,
+        text=True,
+        env=environment(),
+        timeout=60,
+        check=False,
+    )
+    told = " ".join(done.stderr.split())
     assert f"docs: search failed: not approved: {NOBODY}" in told
-    assert "three cats" not in answer
-    told, answer = ask("--allow-mcp")
-    assert "docs: search gave three cats" in told
-    assert answer == "There are three cats.\n"
+    assert "three cats" not in done.stdout
 
 
 def options(**given):
@@ -102,8 +116,13 @@ def test_servers_are_commands_or_addresses():
     assert [server.name for server in tools.servers] == ["town", "other"]
     assert "weather" in tools.own_names
     tools.check_servers()
-    session_from(options(mcp=["uvx town"], allow_mcp=True))["tools"].check_servers()
     assert "tools" not in session_from(options())
+
+
+async def test_every_call_may_be_allowed():
+    tools = session_from(options(mcp=["uvx town"], allow_mcp=True), Person())["tools"]
+    tools.check_servers()
+    assert await tools.approve(ToolCall(name="a", arguments={}, call_id="c")) is True
 
 
 async def test_a_person_is_asked_one_question_after_the_other():

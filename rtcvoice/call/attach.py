@@ -186,8 +186,10 @@ class attach(connect):  # noqa: N801  (reads as the verb it is: async with attac
 
         talk = cast("LiveConversation", conversation)
         await talk.attached()
-        if self._changes:
-            await talk.update(live_changes(self._changes, owner=talk.owner))
+        if changed := self._changes:
+            if self._servers is not None and self._tools is not None:
+                changed = changed | {"tools": self._tools.definitions}
+            await talk.update(live_changes(changed, owner=talk.owner))
 
     def _begin_sound(self, roads: Roads, life: Life) -> None:
         """Begin nothing but the watch on the socket: there is no sound."""
