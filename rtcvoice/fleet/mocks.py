@@ -37,21 +37,14 @@ class _MockedTool(Tool):
     """One function that gives what it was told to give."""
 
     def __init__(self, mock: ToolMock, state: dict[str, Any]) -> None:
-        # Not Tool's own: there is no function with a signature to be read.
-        self.name = mock.name
-        self.function = self._give
-        self.signature = _AnyArguments()  # type: ignore[assignment]
-        self.timeout = max(TIMEOUT, mock.seconds + 1)
-        self.concurrency = None
-        self.process = self.background = False
-        self.speak = True
-        self.approve = None
-        self.tell_errors = True
-        self.is_async = True
         self._mock = mock
         self._state = state
         self._calls = 0
-        self._description = mock.description
+        timeout = max(TIMEOUT, mock.seconds + 1)
+        super().__init__(_nothing, timeout=timeout, approve=None, tell_errors=True)
+        self.name = mock.name
+        self.function = self._give
+        self.signature = _AnyArguments()  # type: ignore[assignment]  # there is none to be read
         self._check()
 
     @property
@@ -67,6 +60,10 @@ class _MockedTool(Tool):
         self._calls += 1
         await asyncio.sleep(self._mock.seconds)
         return output if isinstance(output, str) else msgspec.json.encode(output).decode()
+
+
+async def _nothing() -> None:
+    """Stand in for the function that there is not."""
 
 
 def _filled(value: Any, arguments: Mapping[str, Any]) -> Any:
