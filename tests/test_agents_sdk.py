@@ -1,9 +1,12 @@
-"""Sound that a program of the Agents SDK sends, as the source of a call; the SDK is not needed."""
+"""What of the integration of the Agents SDK needs no SDK: the sound that a program sends, as the
+source of a call, and what is said where the SDK is missing.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import importlib.util
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -116,3 +119,10 @@ def test_half_a_sample_is_refused(new):
             await new().put(bytes(3))
 
     virtual_loop.run(run())
+
+
+def test_without_the_sdk_it_is_said_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "agents", None)
+    monkeypatch.delitem(sys.modules, "rtcvoice.integrations.openai_agents", raising=False)
+    with pytest.raises(ModuleNotFoundError, match=r'pip install "rtcvoice\[openai-agents\]"'):
+        importlib.import_module("rtcvoice.integrations.openai_agents")
