@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 
+import numpy as np
 import pytest
-from live import Ear, calling
+from live import Ear, calling, eventually
 
 import rtcvoice
 from rtcvoice import events
 from rtcvoice.config.dialect import config_for
 from rtcvoice.doctor.finding import Severity
 from rtcvoice.doctor.trial import look_at_call
-from rtcvoice.emulator import Emulator
+from rtcvoice.emulator import Emulator, Turn
 from rtcvoice.emulator.live.options import LiveOptions
 from rtcvoice.emulator.voice import PromptVoice
 from rtcvoice.events import live
@@ -20,6 +21,7 @@ from rtcvoice.rest.credentials import ApiKey
 from rtcvoice.rest.live_signaling import LiveSignaling
 
 QUICK = LiveOptions(close_delay=0.05, leaves_after=0.2)
+CLIP = PromptVoice().clip("stop").samples
 
 
 def live_calling(server, **options):
@@ -77,6 +79,8 @@ async def test_verbs_that_gpt_live_lacks_say_what_there_is():
             (call.ask("Hello", metadata={"a": "b"}), "text"),
             (call.respond(conversation="none"), "instructions"),
             (call.send("Look", images=[b"\x89PNG\r\n\x1a\n"]), "backend"),
+            (call.send(audio=np.zeros(100, np.int16)), "FileSource"),
+            (call.ask(audio=CLIP, images=["x"]), "send(images=...)"),
             (call.update(instructions="Be brief."), "instruct"),
             (call.update(voice="cedar"), "backend"),
             (call.update(backend="gpt-6-sol"), "backend"),
@@ -93,6 +97,27 @@ async def test_verbs_that_gpt_live_lacks_say_what_there_is():
         with pytest.raises(rtcvoice.ConfigError, match="not stored"):
             call.fork()
         assert sent(server, call) == []
+
+
+async def test_push_to_talk_and_a_clip_that_is_heard_as_if_the_user_said_it():
+    script = [Turn(hears="Stop, please.", clip="stop", says=("stopped",))]
+    async with Emulator(seed=1, live=QUICK, script=script) as server, live_calling(server) as call:
+        call.mute()
+        with pytest.raises(rtcvoice.ConfigError, match="muted"):
+            await call.send(audio=CLIP)
+        async with call.talk() as talk:
+            assert not call.muted
+            reply = await call.ask("The user speaks now.", audio=CLIP)
+        assert call.muted
+        assert "All" in await anext(aiter(reply))
+        assert talk.reply is not None
+        await eventually(lambda: server.calls[call.id].peer._core._muted)
+        assert sent(server, call) == [
+            "session.input_audio.mute",
+            "session.input_audio.unmute",
+            "session.thinking.append",
+            "session.input_audio.mute",
+        ]
 
 
 async def test_verbs_of_gpt_live_on_a_call_of_the_realtime_api():

@@ -13,9 +13,11 @@ from rtcvoice.call.attached_roads import AttachedRoads
 from rtcvoice.call.call import Call
 from rtcvoice.call.life import Life
 from rtcvoice.call.live_call import LiveCall
+from rtcvoice.call.message import Clip
 from rtcvoice.call.timings import Timings
 from rtcvoice.errors import CallEnded, ConfigError
 from rtcvoice.playout.tee import BlockStream
+from rtcvoice.sound.samples import Samples
 
 if TYPE_CHECKING:
     from rtcvoice.call.roads import Roads
@@ -91,6 +93,14 @@ class AttachedLiveCall(_Attached, LiveCall):
             self.unmute()
         else:
             self.mute()
+
+    def _release(self) -> None:
+        """Have the model hear silence at once: what is sent is up to the other side."""
+        self.mute()
+
+    async def _clip(self, audio: Clip) -> Samples:
+        """Raise ConfigError: nothing is said from here."""
+        raise _elsewhere("audio=", "have the other side say it")
 
     def _closed_by_server(self, reason: str, why: str) -> None:
         """End: the session is over, whatever for, and it was somebody else's."""

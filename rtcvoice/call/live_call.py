@@ -13,7 +13,7 @@ from typing import Any, Self, Unpack, cast
 
 from rtcvoice.call.call import Call
 from rtcvoice.call.life import CallState, Life
-from rtcvoice.call.message import Clip, Image, message_items
+from rtcvoice.call.message import Clip, Image, clip_of, message_items
 from rtcvoice.call.roads import Roads
 from rtcvoice.call.timings import Timings
 from rtcvoice.config.live_config import live_changes
@@ -26,6 +26,7 @@ from rtcvoice.errors import CallEnded, ConfigError
 from rtcvoice.events import ClientEvent, Session
 from rtcvoice.live.requests import backend_items
 from rtcvoice.live.road import LiveConversation
+from rtcvoice.sound.samples import Samples
 from rtcvoice.wire.lost import ConnectionLost, LostBy
 
 __all__ = ["LiveCall"]
@@ -43,6 +44,7 @@ class LiveCall(Call):
         self._live = cast(LiveConversation, roads.conversation)
         self._live.on_closed = self._closed_by_server
         self._forked = forked
+        self._muting: asyncio.TimerHandle | None = None
 
     # -- what is said ---------------------------------------------------------------------------
 
@@ -52,8 +54,13 @@ class LiveCall(Call):
         """Tell the backend something in writing, or show it images; it answers aloud.
 
         Without a backend the model knows the text from then on, and says nothing of it by itself.
+        A clip is heard as if the user said it, after the text: this takes as long as the clip.
         """
-        await self._live.requests.send(await self._given(text, images, audio), text)
+        clip = None if audio is None else await self._clip(audio)
+        if text or images or clip is None:
+            await self._live.requests.send(await self._given(text, images), text)
+        if clip is not None:
+            await self._say_clip(clip)
 
     async def ask(
         self,
@@ -63,9 +70,22 @@ class LiveCall(Call):
         audio: Clip | None = None,
         **overrides: Unpack[ResponseOptions],
     ) -> Reply:
-        """Say something in writing, and return the reply: what the assistant says next."""
+        """Say something in writing, and return the reply: what the assistant says next.
+
+        With a clip, the reply is what follows that.
+        """
         _refuse(overrides, "ask", "write what is wanted into the text")
-        return await self._live.requests.ask(await self._given(text, images, audio), text)
+        if audio is None:
+            return await self._live.requests.ask(await self._given(text, images), text)
+        clip = await self._clip(audio)
+        if images:
+            raise ConfigError(
+                "a clip and images cannot be asked about together",
+                hint="send(images=...) before, or ask in writing",
+            )
+        if text:
+            await self._live.requests.think(text)
+        return await self._live.requests.hear(lambda: self._say_clip(clip))
 
     async def say(self, text: str, **overrides: Unpack[SpokenOptions]) -> Reply:
         """Have the assistant say a text, in its own words: GPT-Live never speaks verbatim.
@@ -106,7 +126,7 @@ class LiveCall(Call):
                 "talk(respond=False): nothing holds back an answer of GPT-Live",
                 hint="call.mute() keeps the user unheard",
             )
-        return _LiveTalk(self._live, self._open_microphone)
+        return _LiveTalk(self._live, self._open_microphone, self._release)
 
     def resume_after_noise(self, *, on: bool = True) -> None:
         """Raise ConfigError: the model decides by itself whether a sound is meant for it."""
@@ -168,31 +188,53 @@ class LiveCall(Call):
     def mute(self) -> None:
         """Send silence in place of the source, and let the model know; it costs the same."""
         super().mute()
-        self._live.mute(on=True)
+        self._tell_muted(on=True)
 
     def unmute(self) -> None:
         """Send the source again, as it is now. Once a limit is reached the call stays muted."""
         super().unmute()
-        self._live.mute(on=self.muted)
+        self._tell_muted(on=self.muted)
 
     def fork(self, **options: object) -> AbstractAsyncContextManager[Call]:
         """Return a call that goes on from the end of this one, knowing all of it."""
         if not self._live.live_session.store:
             raise ConfigError("this call was not stored: nothing of it can be forked", hint=_STORE)
-        if self.state is not CallState.ENDED:
+        if self.state in (CallState.ACTIVE, CallState.RECONNECTING):
             raise ConfigError("a call can be forked once it is over", hint="await call.hangup()")
         return self._forked(self._live.session_id, list(self._live.history), dict(options))
 
     # -- inside -------------------------------------------------------------------------------
 
-    async def _given(
-        self, text: str, images: Sequence[Image], audio: Clip | None
-    ) -> list[dict[str, Any]]:
-        if audio is not None:
+    def _tell_muted(self, *, on: bool) -> None:
+        if self._muting is not None:
+            self._muting.cancel()
+            self._muting = None
+        if self.state in (CallState.ACTIVE, CallState.RECONNECTING):
+            self._live.mute(on=on)
+
+    def _release(self) -> None:
+        """Send silence; the model is told so once it has taken in what was said before it.
+
+        What was said just before a mute may go with it: the service does not say.
+        """
+        super().mute()
+        later = asyncio.get_running_loop().call_later
+        self._muting = later(TAKEN_IN, lambda: self._tell_muted(on=True))
+
+    async def _clip(self, audio: Clip) -> Samples:
+        self._live.requests.check_open()
+        clip = await clip_of(audio)
+        if self.muted:
             raise ConfigError(
-                "audio= cannot be sent to GPT-Live in writing: it hears what the microphone sends",
-                hint="connect(source=FileSource(...)) speaks a file",
+                "a clip cannot be heard while the call is muted", hint="call.unmute() before"
             )
+        return clip
+
+    async def _say_clip(self, clip: Samples) -> None:
+        await self._live.connected()
+        await self._roads.feed.say(clip)
+
+    async def _given(self, text: str, images: Sequence[Image]) -> list[dict[str, Any]]:
         if self._live.owner != "responses":
             if images:
                 raise ConfigError(
@@ -213,6 +255,10 @@ class LiveCall(Call):
             self._life.request_end(CallEnded(why, normal=reason in _WANTED))
 
 
+TAKEN_IN = 2.0
+"""Seconds after which the model has taken what was said for all of it: it answers after 0.7 s, and
+the last words are written down after 1.2 s."""
+
 _WANTED = ("close_requested", "remote_hangup")
 _STORE = "connect(store=True)"
 
@@ -221,11 +267,15 @@ class _LiveTalk(Talk):
     """One press of the key; the model decides by itself when what was said is answered."""
 
     def __init__(
-        self, conversation: LiveConversation, open_microphone: Callable[[bool], None]
+        self,
+        conversation: LiveConversation,
+        open_microphone: Callable[[bool], None],
+        close_microphone: Callable[[], None],
     ) -> None:
         self.reply = None
         self._live = conversation
         self._open_microphone = open_microphone
+        self._close_microphone = close_microphone
 
     async def __aenter__(self) -> Self:
         """Open the microphone."""
@@ -240,13 +290,14 @@ class _LiveTalk(Talk):
         traceback: TracebackType | None,
     ) -> None:
         """Let the last syllable out and close the microphone; `reply` is what is said next."""
-        try:
-            if exc_type is None:
-                await asyncio.sleep(TAIL)
-        finally:
+        if exc_type is not None:
             self._open_microphone(False)
-        if exc_type is None:
-            self.reply = self._live.requests.next_reply()
+            return
+        try:
+            await asyncio.sleep(TAIL)
+        finally:
+            self._close_microphone()
+        self.reply = self._live.requests.next_reply()
 
 
 def _refuse(overrides: Mapping[str, Any], verb: str, hint: str) -> None:

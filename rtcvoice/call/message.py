@@ -17,7 +17,7 @@ from rtcvoice.sound.samples import DEFAULT_RATE, Samples
 from rtcvoice.sound.sound_file import AudioFile
 from rtcvoice.system.threads import in_thread
 
-__all__ = ["Clip", "Image", "message_items"]
+__all__ = ["Clip", "Image", "clip_of", "message_items"]
 
 Image: TypeAlias = str | os.PathLike[str] | bytes
 """A PNG or JPEG: a path, the bytes of the file, or a data URI."""
@@ -48,6 +48,16 @@ async def message_items(
     if text or parts or not items:
         items += content.user_messages(new_id, text, parts, limit=limit)
     return items
+
+
+async def clip_of(audio: Clip) -> Samples:
+    """Return a clip that is to be heard as int16 mono at 24 kHz.
+
+    Raises ConfigError for what cannot be one, DeviceError for a file that cannot be read.
+    """
+    samples = await _samples(audio)
+    content.check_clip(len(samples) / DEFAULT_RATE)
+    return samples
 
 
 async def _samples(audio: Clip) -> Samples:

@@ -292,6 +292,7 @@ class Roads:
     def end(self, reason: CallEnded) -> None:
         """End all waiting in the conversation; called once, before anything is closed."""
         self.conversation.end(reason)
+        self.feed.end(reason)
         self.telling.end(reason)
 
     async def aclose(self) -> None:

@@ -1,7 +1,7 @@
 """The source of a call, which the tracks of its legs read one after the other.
 
     source -> feed -> reader of this leg's track
-                   -> memory of what was said of late
+    clips  ->      -> memory of what was said of late
 
 Each block goes to one track: what was read for a track that is no longer the one goes to the next.
 While there is no leg, a source that waits for its reader (a file, a pipe, a program) stands still;
@@ -16,10 +16,13 @@ from collections import deque
 from contextlib import suppress
 from typing import cast
 
+from rtcvoice.errors import CallEnded, ConfigError
 from rtcvoice.masking import log_error
 from rtcvoice.sound import numpy_later as np
-from rtcvoice.sound.samples import Block
+from rtcvoice.sound.resampler import resampler
+from rtcvoice.sound.samples import DEFAULT_RATE, Block, Samples
 
+from .clips import MOST_CLIPS, Clips
 from .memory import UplinkMemory
 from .source import PacedSource, Source
 
@@ -44,6 +47,39 @@ class SourceFeed:
         self._busy = False
         self._free = asyncio.Event()
         self._listening: asyncio.Task[None] | None = None
+        self._clips = Clips()
+        self._saying: set[asyncio.Future[None]] = set()
+
+    async def say(self, samples: Samples) -> None:
+        """Say a clip, int16 mono at 24000 Hz, beside the source; returns once it was sent.
+
+        Clips come one after the other; without a leg, and while muted, they wait. Cancelled, it
+        stops. Raises ConfigError for too many, CallEnded.
+        """
+        if len(self._clips) >= MOST_CLIPS:
+            raise ConfigError(f"{MOST_CLIPS} clips wait to be said already")
+        if self.source.rate != DEFAULT_RATE:
+            convert = resampler(from_rate=DEFAULT_RATE, to_rate=self.source.rate).process
+            samples = await asyncio.to_thread(convert, samples)
+        said = asyncio.get_running_loop().create_future()
+        self._saying.add(said)
+
+        def done() -> None:
+            if not said.done():
+                said.set_result(None)
+
+        self._clips.put(samples, done)
+        try:
+            await said
+        finally:
+            self._clips.drop(done)
+            self._saying.discard(said)
+
+    def end(self, reason: CallEnded) -> None:
+        """Say no more clips: the call is over."""
+        for said in self._saying:
+            if not said.done():
+                said.set_exception(reason.again())
 
     def reader(self) -> FeedReader:
         """Return the reader that gets the blocks from now on; the one before gets none any more."""
@@ -89,8 +125,7 @@ class SourceFeed:
         block = cast(PacedSource, self.source).poll(now)
         if block is None:
             return None
-        self._remember(block)
-        return self._kept(reader, block)
+        return self._kept(reader, self._taken(block))
 
     # -- inside ---------------------------------------------------------------------------------
 
@@ -101,12 +136,15 @@ class SourceFeed:
         finally:
             self._busy = False
             self._free.set()
-        self._remember(block)
-        return block
+        return self._taken(block)
 
-    def _remember(self, block: Block) -> None:
+    def _taken(self, block: Block) -> Block:
+        """Return a block of the source with the clip that is being said; it is remembered."""
+        if self._clips and self._reader is not None and not self.muted:
+            block = block._replace(samples=self._clips.added(block.samples))
         if self.memory is not None:
             self.memory.put(block, muted=self.muted)
+        return block
 
     def _kept(self, reader: FeedReader, block: Block) -> Block:
         """Return a block that was read for `reader`, or silence where it is for the next one."""

@@ -31,7 +31,7 @@ class Summary:
         if not self.free:
             return f"{self.usage}{self._waits()}"
         tokens = self.usage.tokens
-        used = f"{self._responses}, {tokens.input:,} tokens in, {tokens.output:,} out"
+        used = f"{self._used}, {tokens.input:,} tokens in, {tokens.output:,} out"
         return f"{used}; nothing is charged (emulator){self._waits()}"
 
     def line(self, parts: Sequence[str], width: int | None) -> str:
@@ -45,7 +45,7 @@ class Summary:
         answered = f"; answered in {waited:.2f} s" if waited is not None else ""
         accounts = (
             str(self),
-            f"{self._responses}, {self.usage.tokens.total:,} tokens, {brief}{after}",
+            f"{self._used}, {self.usage.tokens.total:,} tokens, {brief}{after}",
             f"{brief}{answered}",
             brief,
         )
@@ -68,7 +68,10 @@ class Summary:
         }
 
     @property
-    def _responses(self) -> str:
+    def _used(self) -> str:
+        """What is billed beside tokens, or else how many responses there were."""
+        if self.usage.seconds is not None:
+            return self.usage.billed_time
         count = len(self.usage.responses)
         return f"{count} response{'' if count == 1 else 's'}"
 

@@ -22,11 +22,11 @@ BEGIN_TIMEOUT = 20.0
 class LiveAnswer(Answer):
     """What the assistant says to a request; see `Answer`, whose place it takes in a `Reply`.
 
-    `now`: when it was asked for. `of_work`: in a tool, or in work that the voice handed on; it is
-    over when the assistant falls quiet, though that work goes on.
+    `now`: when it was asked for; None: it is being asked for. `of_work`: in a tool, or in work that
+    the voice handed on; it is over when the assistant falls quiet, though that work goes on.
     """
 
-    def __init__(self, now: float, *, of_work: bool = False) -> None:
+    def __init__(self, now: float | None, *, of_work: bool = False) -> None:
         super().__init__()
         self.asked_at = now
         self.of_work = of_work
@@ -83,10 +83,10 @@ class LiveAnswer(Answer):
             self.changed()
 
     @property
-    def late_at(self) -> float:
-        """When it is given up, if nothing was said by then."""
-        return self.asked_at + BEGIN_TIMEOUT
+    def late_at(self) -> float | None:
+        """When it is given up, if nothing was said by then; None if it is not awaited yet."""
+        return None if self.began or self.asked_at is None else self.asked_at + BEGIN_TIMEOUT
 
     def is_late(self, now: float) -> bool:
         """Whether nothing was said for so long that nothing will be."""
-        return not self.began and now >= self.late_at
+        return self.late_at is not None and now >= self.late_at

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
 from typing import Any
 
@@ -93,6 +93,10 @@ class LiveRequests:
         """Add to the instructions."""
         self.check_open()
         await self._append_all(live.InstructionsAppend, in_pieces(text, "the instructions"))
+
+    async def hear(self, say_clip: Callable[[], Awaitable[None]]) -> Reply:
+        """Have the model hear a recorded clip; return the reply."""
+        return await self._answered(say_clip)
 
     async def send(self, items: Sequence[dict[str, Any]], text: str) -> None:
         """Tell the backend, if there is one, which answers aloud; else the model knows it."""
@@ -219,7 +223,8 @@ class LiveRequests:
 
     def next_deadline(self) -> float | None:
         """Return when `due` has something to do; None if never."""
-        return min((each.late_at for each in self._answers if not each.began), default=None)
+        times = (each.late_at for each in self._answers)
+        return min((at for at in times if at is not None), default=None)
 
     def awaits(self, *, at_work: bool = False) -> bool:
         """Whether an answer is yet to come, or to end.
@@ -243,9 +248,10 @@ class LiveRequests:
         await self._acks.connected()
         answer = self._open()
         answer.held = self._speaking()  # what is being said now is not the answer
+        answer.asked_at = None
         try:
             await ask()
-            answer.held = False
+            answer.held, answer.asked_at = False, self._clock()
         except BaseException:
             if answer in self._answers:
                 self._answers.remove(answer)

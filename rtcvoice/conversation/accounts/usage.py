@@ -207,13 +207,13 @@ class CallUsage:
         else:
             money = f"the price of {self.model} is not known"
         if self.seconds is not None:
-            return f"{self._time}, {tokens.total:,} tokens of the backend; {money}"
+            return f"{self.billed_time}, {tokens.total:,} tokens of the backend; {money}"
         answers = f"{count} response{'' if count == 1 else 's'}"
         return f"{answers}, {tokens.input:,} tokens in{cached}, {tokens.output:,} out; {money}"
 
     @property
-    def _time(self) -> str:
-        """The billed time."""
+    def billed_time(self) -> str:
+        """The billed time with GPT-Live, in words."""
         minutes, seconds = divmod(round(self.seconds or 0.0), 60)
         standby = f" ({self.standby_seconds:.0f} s standby)" if self.standby_seconds else ""
         return f"{minutes} min {seconds} s{standby}"
