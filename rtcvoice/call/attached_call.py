@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Never, cast
 
 from rtcvoice.call.attached_roads import AttachedRoads
 from rtcvoice.call.call import Call
@@ -17,7 +17,6 @@ from rtcvoice.call.message import Clip
 from rtcvoice.call.timings import Timings
 from rtcvoice.errors import CallEnded, ConfigError
 from rtcvoice.playout.tee import BlockStream
-from rtcvoice.sound.samples import Samples
 
 if TYPE_CHECKING:
     from rtcvoice.call.roads import Roads
@@ -98,7 +97,7 @@ class AttachedLiveCall(_Attached, LiveCall):
         """Have the model hear silence at once: what is sent is up to the other side."""
         self.mute()
 
-    async def _clip(self, audio: Clip) -> Samples:
+    async def _clip(self, audio: Clip) -> Never:
         """Raise ConfigError: nothing is said from here."""
         raise _elsewhere("audio=", "have the other side say it")
 
