@@ -82,7 +82,14 @@ ALLOWED: dict[str, set[str]] = {
     "call.attached_roads": {"errors", "capture.no_track", "wire.sideband_leg"}
     | {"call.roads", "call.telling"},
     "call.attached_call": {"errors", "playout.tee"}
-    | {"call.attached_roads", "call.call", "call.life", "call.live_call", "call.roads"}
+    | {
+        "call.attached_roads",
+        "call.call",
+        "call.life",
+        "call.live_call",
+        "call.message",
+        "call.roads",
+    }
     | {"call.timings"},
     "call.reattaching": LEAVES | {"conversation", "live", "wire.lost", "call"},
     "call.attach": LEAVES
