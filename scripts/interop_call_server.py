@@ -61,7 +61,7 @@ async def page_steps(
         async for step in node_steps((*program, kept, str(microphone))):
             yield step
             if step[0] == LEAVES:
-                yield await left_over(talk, within=2.0)  # a page without a word gets 5 s
+                yield await left_over(talk, within=4.0)  # a page without a word gets 8 s
         yield await left_over(talk, hold)
         yield recorded_in(Path(folder) / "recorded")
 

@@ -77,11 +77,11 @@ export class Call {
   async #ask(sdp, consent) {
     const headers = { 'Content-Type': 'application/sdp' };
     if (consent) headers['X-Consent'] = 'recording';
-    const signal = AbortSignal.any([this.abort.signal, AbortSignal.timeout(ANSWER_TIMEOUT)]);
+    const timer = setTimeout(() => this.abort.abort(new DOMException('', 'TimeoutError')), ANSWER_TIMEOUT);
     let response;
     let body;
     try {
-      response = await fetch('call', { method: 'POST', headers, body: sdp, signal, redirect: 'error' });
+      response = await fetch('call', { method: 'POST', headers, body: sdp, signal: this.abort.signal, redirect: 'error' });
       if (response.status !== 201) throw await refusal(response);
       // Before the body: a call that was given up just now must be hung up too.
       this.address = new URL(response.headers.get('Location') ?? 'call', location.href);
@@ -92,6 +92,8 @@ export class Call {
       if (error instanceof CallRefused) throw error;
       if (error.name === 'TimeoutError') throw new CallRefused('The server does not answer.', 'Try again later.');
       throw new CallRefused('The server cannot be reached.', 'Is it running, and is this device online?');
+    } finally {
+      clearTimeout(timer);
     }
     return body;
   }
