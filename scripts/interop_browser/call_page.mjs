@@ -254,8 +254,14 @@ async function refusals(browser) {
   }
   await step('says: the network is lost', async () => {
     const page = await opened(browser, talk, { expected: /WebSocket/ });
-    await page.routeWebSocket(/\/events$/, (socket) => socket.close({ code: 1011 }));
+    let first = null;
+    await page.routeWebSocket(/\/events$/, (socket) => {
+      if (first) socket.close({ code: 1011 });
+      else (first = socket).connectToServer();
+    });
     await page.click('#action');
+    await phase(page, 'active');
+    await first.close({ code: 1011 });
     await phase(page, 'ended');
     const told = await trouble(page);
     check(/connection to the server was lost/.test(told), told);

@@ -17,6 +17,8 @@ export class CallRefused extends Error {
   }
 }
 
+const NO_SOUND = () => new CallRefused('No sound gets through to the service.', 'A firewall may block WebRTC (UDP). Try another network.');
+
 function seconds(response) {
   const wait = Number.parseInt(response.headers.get('Retry-After') ?? '', 10);
   return Number.isFinite(wait) && wait > 0 ? ` Try again in ${wait} s.` : ' Try again later.';
@@ -53,6 +55,7 @@ export class Call {
     Object.assign(this, handlers);
     this.address = null; // of this call on the server; nobody else knows it
     this.ended = false;
+    this.attached = false; // whether the server follows the call
     this.abort = new AbortController();
     this.peer = new RTCPeerConnection();
     this.peer.addEventListener('track', ({ track, streams }) => this.onStream(streams[0] ?? new MediaStream([track])));
@@ -98,21 +101,26 @@ export class Call {
     return body;
   }
 
-  // Waits for the connection of the sound.
+  // Waits until the sound flows and the server, too, is there: before, it would miss what is pressed.
   #connected() {
     return new Promise((done, failed) => {
-      const timer = setTimeout(() => settle(), CONNECT_TIMEOUT);
-      const settle = () => {
-        const state = this.peer.connectionState;
+      let timer = 0;
+      const settle = (error) => {
         clearTimeout(timer);
         this.peer.removeEventListener('connectionstatechange', look);
-        this.abort.signal.removeEventListener('abort', settle);
-        if (state === 'connected') done();
-        else failed(new CallRefused('No sound gets through to the service.', 'A firewall may block WebRTC (UDP). Try another network.'));
+        this.looked = null;
+        if (error) failed(error);
+        else done();
       };
-      const look = () => ['connected', 'failed', 'closed'].includes(this.peer.connectionState) && settle();
+      const look = () => {
+        const state = this.peer.connectionState;
+        if (this.ended) settle(new CallRefused('The call was given up.'));
+        else if (state === 'failed' || state === 'closed') settle(NO_SOUND());
+        else if (state === 'connected' && this.attached) settle();
+      };
+      timer = setTimeout(() => settle(this.attached ? NO_SOUND() : new CallRefused('The server does not answer.', 'Try again later.')), CONNECT_TIMEOUT);
+      this.looked = look;
       this.peer.addEventListener('connectionstatechange', look);
-      this.abort.signal.addEventListener('abort', settle);
       look();
     });
   }
@@ -155,6 +163,8 @@ export class Call {
       return;
     }
     if (event === null || typeof event !== 'object') return;
+    if (event.type === 'state') this.attached = true; // the first thing that it tells
+    this.looked?.();
     if (event.type === 'ended') this.end(String(event.reason ?? '').slice(0, MOST_REASON), event.normal !== false, true);
     else this.onEvent(event);
   }
@@ -180,6 +190,7 @@ export class Call {
     if (this.ended) return;
     this.ended = true;
     this.abort.abort();
+    this.looked?.();
     clearTimeout(this.retry);
     if (this.address && !known) this.#goodbye();
     this.socket?.close(1000);
