@@ -40,7 +40,7 @@ def test_the_period_is_found(rate, hz):
 def test_it_sinks_evenly_and_ends_in_silence(rate):
     past = tone(150, rate)
     made = Continuation(past, rate).take(0, rate)
-    parts = made[: int(0.3 * rate)].reshape(15, -1)
+    parts = made[: int(LONGEST_CONCEALMENT * rate)].reshape(20, -1)
     levels = [decibels(part) - decibels(past) for part in parts]
     assert levels[0] > -3
     assert levels[2] > -8  # where libopus is at -20

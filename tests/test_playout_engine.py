@@ -162,7 +162,7 @@ def test_a_pause_of_the_sender_is_neither_loss_nor_concealment():
     stats = ear.engine.snapshot()
     assert (stats.packets_lost, stats.concealed_samples, stats.concealment_events) == (0, 0, 0)
     assert Operation.SILENCE in ear.operations
-    quiet = ear.heard[int(1.4 * RATE) : 6 * RATE]
+    quiet = ear.heard[int(1.5 * RATE) : 6 * RATE]
     assert not quiet.any()
     resumed = next(n for n in range(600, 700) if ear.operations[n] is Operation.NORMAL)
     assert resumed - 600 <= TARGET * 100

@@ -152,7 +152,7 @@ def test_late_packets_add_delay_which_shrinks_back():
 def test_a_burst_longer_than_concealment_lasts_ends_in_silence():
     ear = Ear().listen(lose(CLEAN, 150, 40), 4.5)
     assert Operation.SILENCE in ear.operations[300:380]
-    assert not ear.blocks[340].any()
+    assert not ear.blocks[350].any()
     assert worst_step(ear) < CLICK
 
 

@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 __all__ = ["LONGEST_CONCEALMENT", "Continuation"]
 
-LONGEST_CONCEALMENT = 0.30
+LONGEST_CONCEALMENT = 0.40
 """Seconds after which a concealed voice has faded to silence."""
 
-FADE_AFTER = 0.18
+FADE_AFTER = 0.25
 """Seconds after which it fades faster, to be silent in time."""
 
-SINKING = 100.0
+SINKING = 70.0
 """dB a second: slower, and a long loss drones; faster, and a short one is a hole."""
 
 _COARSE = 4000  # Hz at which the period is looked for first
