@@ -21,11 +21,12 @@ from rtcvoice import CallUsage, ToolCancelled, ToolFailed, ToolFinished, ToolSta
 from rtcvoice.cli import main
 from rtcvoice.cli.chat_commands import Meant, meaning
 from rtcvoice.cli.line_editor import LineEditor
+from rtcvoice.cli.options import parse
 from rtcvoice.cli.push_to_talk import RELEASE, PushKey
 from rtcvoice.cli.summary import Summary
 from rtcvoice.cli.tool_lines import tool_line
 from rtcvoice.cli.transcript import Transcript
-from rtcvoice.cli.translate import instructions_for
+from rtcvoice.cli.translate import choose_way, instructions_for, translator
 from rtcvoice.conversation.accounts.usage import UsageMeter
 from rtcvoice.emulator import Pace, prompt_path
 
@@ -295,13 +296,13 @@ def test_a_limit_ends_a_chat_politely(call: Any, capsys: pytest.CaptureFixture[s
     assert session["audio"]["input"].get("turn_detection") is None
 
 
-def test_each_turn_of_a_file_is_translated(
+def test_each_turn_of_a_file_is_translated_by_instructions(
     call: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     with wave.open(str(tmp_path / "q.wav"), "wb") as file:
         file.setparams((1, 2, 24000, 0, "NONE", ""))
         file.writeframes(question(0.5).tobytes())
-    arguments = ("--input", "q.wav", "--output", "a.wav", "--seconds", "2")
+    arguments = ("--by-instructions", "--input", "q.wav", "--output", "a.wav", "--seconds", "2")
     assert call("translate", "--to", "French", "--json", *arguments) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     session = lines[0]["connected"]["session"]
@@ -313,6 +314,86 @@ def test_each_turn_of_a_file_is_translated(
     assert lines[-1]["ended"]["summary"]["latency"]["answers"] == 1
     with wave.open(str(tmp_path / "a.wav")) as file:
         assert file.getnframes() / file.getframerate() > 1
+
+
+STOP = ("--input", str(prompt_path("stop")), "--output", "none")
+
+
+def test_a_file_is_translated_by_the_service_s_own_interpreter(
+    call: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call("translate", "--to", "French", "--json", *STOP, "--seconds", "2.5") == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert lines[0]["connected"]["session"]["model"] == "gpt-realtime-translate"
+    told = [line["event"] for line in lines if "event" in line]
+    assert _words(told, "input") == "Stop, please."
+    assert _words(told, "output").startswith("This is a")
+    assert not [line for line in lines if "notice" in line]
+
+
+def _words(told: list[Any], side: str) -> str:
+    kind = f"session.{side}_transcript.delta"
+    return "".join(event["delta"] for event in told if event["type"] == kind)
+
+
+def test_where_a_server_has_no_interpreter_instructions_do_it(
+    call: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rtcvoice.emulator.rest.models.TRANSLATION_MODELS", ())
+    assert call("translate", "--to", "French", "--json", *STOP, "--seconds", "0.5") == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    (connected,) = (line["connected"] for line in lines if "connected" in line)
+    assert "into French" in connected["session"]["instructions"]
+    (notice,) = (line["notice"] for line in lines if "notice" in line)
+    assert "has no model that translates" in notice
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--voice", "cedar"], "--voice is of a Realtime model"),
+        (["--language", "de"], "--language is of a Realtime model"),
+        (["--to", "Klingon"], "Klingon has no code"),
+        (["--model", "gpt-realtime-2.1"], ""),
+        (["--both", "--from", "German"], ""),
+        (["--push-to-talk"], ""),
+        (["--by-instructions"], ""),
+    ],
+)
+def test_what_only_a_realtime_model_has_is_done_by_instructions(
+    arguments: list[str], says: str
+) -> None:
+    options = parse(["translate", "--to", "French", *arguments])
+    assert choose_way(options).startswith(says)
+    assert options.by_instructions
+
+
+@pytest.mark.parametrize(
+    ("named", "code"),
+    [("Spanish", "es"), ("es", "es"), ("pt-BR", "pt-BR"), ("DEUTSCH", "de"), (" Thai ", "th")],
+)
+def test_languages_are_named_in_words_or_by_code(named: str, code: str) -> None:
+    options = parse(["translate", "--to", named])
+    assert choose_way(options) == ""
+    assert not options.by_instructions
+    assert translator(options) == {"to": code}
+
+
+def test_an_interpreter_live_in_a_terminal(town: Town) -> None:
+    url = ("--base-url", town.emulator.url)
+    terminal = Terminal([*RTCVOICE, "translate", "--to", "Spanish", *STOP, *url])
+    try:
+        terminal.wait_for("connected in")
+        terminal.wait_for("you .*Stop, please")
+        terminal.wait_for("assistant .*This is a local emulator")
+        terminal.type("?")
+        terminal.wait_for("mute")
+        assert "interrupt" not in terminal.seen
+        terminal.type("q")
+        terminal.wait_for("hung up")
+        assert terminal.process.wait(10) == 0
+    finally:
+        terminal.close()
 
 
 def test_writing_at_the_prompt(town: Town) -> None:

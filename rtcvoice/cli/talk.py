@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-from collections.abc import Coroutine, Sequence
-from contextlib import AsyncExitStack, ExitStack, suppress
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import AsyncExitStack, ExitStack, aclosing, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from rtcvoice import (
     FileSource,
     PipeSink,
     PipeSource,
+    SignalingError,
     Sink,
     Source,
 )
@@ -33,12 +34,19 @@ from rtcvoice.cli.parser import STDIO
 from rtcvoice.cli.push_to_talk import obey_push_keys, pushed_ends
 from rtcvoice.cli.screen import JsonScreen, PlainScreen, Screen
 from rtcvoice.cli.session_options import session_from
+from rtcvoice.cli.status import KEYS
 from rtcvoice.cli.summary import Summary
 from rtcvoice.cli.transcript_file import transcript_file
-from rtcvoice.cli.translate import interpreter, translate_turns
+from rtcvoice.cli.translate import (
+    choose_way,
+    interpreter,
+    is_missing,
+    translate_turns,
+    translator,
+)
 from rtcvoice.cli.watch import Ear, obey_keys, show_events, show_status, watching
 from rtcvoice.config.dialect import is_live
-from rtcvoice.errors import clean
+from rtcvoice.errors import clean, one_line
 
 __all__ = ["run"]
 
@@ -71,21 +79,22 @@ def _say_the_question(options: argparse.Namespace) -> None:
     if options.input is None and options.text is None and options.microphone is None:
         question = prompt_path("question")
         options.input = str(question)
-        options.script = options.script or str(question.parent / "demo.yaml")
+        if options.to is None:  # whoever is to translate says that this is beyond the emulator
+            options.script = options.script or str(question.parent / "demo.yaml")
 
 
 async def _talk(options: argparse.Namespace, ends: CallEnds) -> None:
     person = Person()
-    session = _session(options, person)
-    connecting = rtcvoice.connect(source=ends.source, sink=ends.sink, **session)
+    way = choose_way(options) if options.to is not None else ""
+    connecting = _connecting(options, ends, person)
     replaced = _replaced(ends.sink)
     with transcript_file(options.transcript) as files, _screen(options) as screen:
-        async with connecting as call:
+        async with _up(connecting, options, ends, person, screen) as call:
             screens = [screen, *files]
             for each in screens:
                 each.connected(call)
-            if replaced:
-                screen.notice(replaced)
+            for notice in filter(None, (replaced, way)):
+                screen.notice(notice)
             try:
                 await _hold(call, ends, screens, options, person)
             finally:  # also when interrupted: that is how most live calls end
@@ -97,11 +106,40 @@ async def _talk(options: argparse.Namespace, ends: CallEnds) -> None:
     _raise_failure(ends, reason)
 
 
+def _connecting(options: argparse.Namespace, ends: CallEnds, person: Person) -> rtcvoice.connect:
+    session = _session(options, person)
+    return rtcvoice.connect(source=ends.source, sink=ends.sink, **session)
+
+
+@asynccontextmanager
+async def _up(
+    connecting: rtcvoice.connect,
+    options: argparse.Namespace,
+    ends: CallEnds,
+    person: Person,
+    screen: Screen,
+) -> AsyncIterator[Call]:
+    """Be in the call; where a server has no interpreter, a Realtime model is told to be one."""
+    try:
+        call = await connecting
+    except SignalingError as exc:
+        if options.to is None or options.by_instructions or not is_missing(exc):
+            raise
+        options.by_instructions, options.model = True, None
+        screen.notice(
+            f"the server has no model that translates ({one_line(exc.message, 100)}): a Realtime"
+            " model is told by instructions to interpret"
+        )
+        call = await _connecting(options, ends, person)
+    async with aclosing(call):
+        yield call
+
+
 def _session(options: argparse.Namespace, person: Person) -> dict[str, Any]:
     """Return what `connect` is to know of the session."""
     session = session_from(options, person)
     if options.to is not None:
-        session |= interpreter(options)
+        session |= interpreter(options) if options.by_instructions else translator(options)
     if options.push_to_talk and not _is_live(options):  # GPT-Live has none to switch off
         session["turn_detection"] = None
     return session
@@ -131,7 +169,7 @@ async def _hold(
     """Return when everything was said, or the call has ended; and everything was shown."""
     ear, screen = Ear(), screens[0]
     watchers = [show_events(call, *screens)]
-    if options.to is not None and not options.push_to_talk:
+    if options.to is not None and options.by_instructions and not options.push_to_talk:
         watchers.append(translate_turns(call, screen))
     if not isinstance(screen, LiveScreen):
         watchers.append(show_status(call, ends, screen, ear))
@@ -144,6 +182,8 @@ async def _hold(
         on_return=screen.come_back,
         is_ours=screen.is_ours,
     )
+    if options.to is not None and not options.by_instructions:
+        screen.keys = [key for key in KEYS if key[1] != "interrupt"]
     if can_be_typed_at():
         person.sit_down(screen.ask)
     with keyboard:

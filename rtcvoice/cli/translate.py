@@ -1,8 +1,11 @@
-"""An interpreter: the session's instructions make one of the model, and every turn is translated.
+"""An interpreter: the service's own, or a Realtime model that is told by instructions to be one.
 
-The server would stop a translation when the next sentence begins, and answer each pause by itself.
-Here it does neither: turns are told apart by the server, their translations are asked for by us,
-one after the other, so that whoever talks on loses nothing.
+The service's own translates while somebody speaks. It is tried first; where a server has none, it
+is found out by the answer to the first request, and instructions do it.
+
+Told by instructions, a server would stop a translation when the next sentence begins, and answer
+each pause by itself. Here it does neither: turns are told apart by the server, their translations
+are asked for by us, one after the other, so that whoever talks on loses nothing.
 """
 
 from __future__ import annotations
@@ -12,11 +15,25 @@ import asyncio
 from contextlib import suppress
 from typing import Any
 
-from rtcvoice import Call, CallEnded, ConfigError, RtcVoiceError, events
+from rtcvoice import Call, CallEnded, ConfigError, RtcVoiceError, SignalingError, events
+from rtcvoice.cli.languages import code_of
 from rtcvoice.cli.screen import Screen
-from rtcvoice.config.dialect import LIVE_PREFIX
+from rtcvoice.config.dialect import LIVE_PREFIX, TRANSLATION_PREFIX
 
-__all__ = ["instructions_for", "interpreter", "translate_turns"]
+__all__ = [
+    "choose_way",
+    "instructions_for",
+    "interpreter",
+    "is_missing",
+    "translate_turns",
+    "translator",
+]
+
+_OF_REALTIME = (("voice", "--voice"), ("speed", "--speed"), ("language", "--language"))
+"""Options that the service's own interpreter does not have."""
+
+_MISSING = ("invalid_model", "model_not_found", "not_found", "unsupported_model")
+_NO_SUCH_PLACE = (404, 405, 501)
 
 DETECTION = {"type": "server_vad", "create_response": False, "interrupt_response": False}
 """The server tells where a turn ends, and leaves it at that."""
@@ -31,6 +48,41 @@ _RULES = (
     " is.",
     "Translate each turn once, and everything that was not translated yet.",
 )
+
+
+def choose_way(options: argparse.Namespace) -> str:
+    """Set `by_instructions` where the service's own interpreter cannot do what is wanted.
+
+    Return what there is to say about that; empty where it is what was asked for.
+    """
+    model = str(options.model or "")
+    own = model.startswith(TRANSLATION_PREFIX)
+    if options.both or options.push_to_talk or options.text is not None or (model and not own):
+        options.by_instructions = True
+    if options.by_instructions:
+        return ""
+    given = [name for name, option in _OF_REALTIME if getattr(options, name, None) is not None]
+    if given and not own:
+        options.by_instructions = True
+        option = dict(_OF_REALTIME)[given[0]]
+        return f"{option} is of a Realtime model: it is told by instructions to interpret"
+    if not own and not code_of(options.to):
+        options.by_instructions = True
+        return (
+            f"{options.to} has no code that is known here: a Realtime model is told by instructions"
+            " to interpret"
+        )
+    return ""
+
+
+def translator(options: argparse.Namespace) -> dict[str, Any]:
+    """Return what makes a translation of a call: the target language."""
+    return {"to": code_of(options.to) or options.to}
+
+
+def is_missing(exc: SignalingError) -> bool:
+    """Whether a server has refused a call because it has no interpreter of its own."""
+    return exc.status in _NO_SUCH_PLACE or exc.code in _MISSING
 
 
 def interpreter(options: argparse.Namespace) -> dict[str, Any]:

@@ -12,10 +12,12 @@ __all__ = ["add_translate"]
 
 _TRANSLATE = """\
 Have everything that is said translated, and nothing else: an interpreter.
+The service's own is used where there is one (gpt-realtime-translate); else a
+Realtime model is told by instructions to be one.
 
 examples:
   %(prog)s --to French
-      what is said in any language is heard in French
+      what is said in any language is heard in French, while it is said
   %(prog)s --to French --from English --both
       between two people: English becomes French, and French becomes English
   %(prog)s --to Spanish --input talk.wav --output es.wav
@@ -40,7 +42,15 @@ def add_translate(parser: argparse.ArgumentParser) -> None:
         help="what is spoken (default: anything)",
     )
     languages.add_argument(
-        "--both", action="store_true", help="also the other way round; needs --from"
+        "--both",
+        action="store_true",
+        help="also the other way round; needs --from; by instructions",
+    )
+    languages.add_argument(
+        "--by-instructions",
+        action="store_true",
+        help="tell a Realtime model to interpret, turn by turn; also with another --model, --voice,"
+        " --speed, --language or --push-to-talk",
     )
     add_ends(parser)
     session = parser.add_argument_group("the session")

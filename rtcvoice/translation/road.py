@@ -32,6 +32,10 @@ from .sound import EventSound
 
 __all__ = ["TranslationConversation"]
 
+GOODBYE = 1.0
+"""Seconds that the server gets to close a session: it would first say all that it still has to
+say, and nobody listens any more. Who wants to hear it waits for that before."""
+
 
 class TranslationConversation(LiveConversation):
     """The conversation of one translation. Made and used on its event loop only."""
@@ -101,7 +105,7 @@ class TranslationConversation(LiveConversation):
     async def goodbye(self, lost: asyncio.Future[Any], timeout: float) -> bool:
         """Close the session in due form; return whether the server confirmed it."""
         self._closing = True
-        return await super().goodbye(lost, timeout)
+        return await super().goodbye(lost, min(timeout, GOODBYE))
 
     @property
     def session(self) -> Session:

@@ -207,13 +207,14 @@ class CallUsage:
         else:
             money = f"the price of {self.model} is not known"
         if self.seconds is not None:
-            return f"{self.billed_time}, {tokens.total:,} tokens of the backend; {money}"
+            backend = f", {tokens.total:,} tokens of the backend" if tokens.total else ""
+            return f"{self.billed_time}{backend}; {money}"
         answers = f"{count} response{'' if count == 1 else 's'}"
         return f"{answers}, {tokens.input:,} tokens in{cached}, {tokens.output:,} out; {money}"
 
     @property
     def billed_time(self) -> str:
-        """The billed time with GPT-Live, in words."""
+        """The billed time, in words, where time is what costs."""
         minutes, seconds = divmod(round(self.seconds or 0.0), 60)
         standby = f" ({self.standby_seconds:.0f} s standby)" if self.standby_seconds else ""
         return f"{minutes} min {seconds} s{standby}"
