@@ -391,6 +391,60 @@ async def status_until(events: AsyncIterator[Any], status: str) -> None:
                 return
 
 
+async def others(url: str, question: bytes) -> None:
+    """What programs do less often."""
+    agent = RealtimeAgent(name="a", instructions="Be brief.", tools=[get_weather])
+    model = WebRTCModel(source="session", sink=None)
+    async with await runner(agent, model, model_settings={"turn_detection": None}).run() as session:
+        for start in range(0, len(question), 4800):
+            await session.send_audio(question[start : start + 4800])
+        await session.send_audio(b"", commit=True)
+        message = {"type": "response.create"}
+        await session.model.send_event(RealtimeModelSendRawMessage(message=message))
+        await until(aiter(session), "audio_end")
+        said = words(session, "user") + words(session, "assistant")
+    tell("turns by hand: commit, response.create", len(said) == 2 and all(said), said)
+
+    async with await runner(agent).run() as session:
+        events = aiter(session)
+        for number in range(5):
+            await session.send_message(f"Hello {number}.")
+        seen = await until(events, "audio_end")
+        tell("five messages, one answer", raw_types(seen).count("response.done") == 1, "")
+
+    model = WebRTCModel(source=None, sink=None, transport="websocket", audio=True)
+    async with await runner(agent, model).run() as session:
+        events = aiter(session)
+        await session.send_message("What is the weather in Paris?")
+        await until(events, "audio")
+        await session.interrupt()
+        seen = await until(events, "audio_interrupted", "audio_end")
+        route = model.call.stats().transport.route
+        tell("the same without UDP", seen[-1].type == "audio_interrupted", route)
+
+    async with await runner(agent, model_settings={"output_modalities": ["text"]}).run() as session:
+        events = aiter(session)
+        await session.send_message("What is the weather in Paris?")
+        await until(events, "tool_end")
+        await until(events, "agent_end")  # of the answer that called the tool
+        if not words(session, "assistant"):
+            await until(events, "agent_end")
+        tell("in writing", "rain" in words(session, "assistant")[-1], words(session, "assistant"))
+
+    @function_tool(name_override="get_weather")
+    def get_all_weather(city: str) -> str:
+        """Say what the weather is."""
+        return "x" * 1_000_000
+
+    agent = RealtimeAgent(name="a", instructions="Be brief.", tools=[get_all_weather])
+    async with await runner(agent, async_tool_calls=False).run() as session:
+        await session.send_message("What is the weather in Paris?")
+        seen = await until(aiter(session), "audio_end")
+        errors = [str(e.error) for e in seen if e.type == "error"]
+        ok = len(errors) == 1 and words(session, "assistant")
+        tell("a result that no event holds", ok, errors)
+
+
 async def ends(url: str, question: bytes) -> None:
     """What goes wrong, and sessions one after the other."""
     agent = RealtimeAgent(name="a", instructions="Be brief.")
@@ -420,6 +474,7 @@ PROGRAMS: dict[str, Callable[[str, bytes], Any]] = {
     "interruption": interruption,
     "parity": parity,
     "outage": outage,
+    "others": others,
     "ends": ends,
 }
 

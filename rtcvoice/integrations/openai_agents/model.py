@@ -17,7 +17,7 @@ from agents.realtime.model import RealtimeModel, RealtimeModelConfig, RealtimeMo
 import rtcvoice
 from rtcvoice import events
 from rtcvoice.config.call_config import DEFAULT_MODEL
-from rtcvoice.config.dialect import LIVE_PREFIX
+from rtcvoice.config.dialect import is_live, is_translation
 from rtcvoice.config.session_fields import UNSET, Unset, merged, set_only
 
 from .asked import Asked
@@ -147,11 +147,13 @@ class WebRTCModel(RealtimeModel):
     async def _connect_options(self, config: Mapping[str, Any]) -> dict[str, Any]:
         settings = config.get("initial_model_settings") or {}
         model = settings.get("model_name") or DEFAULT_MODEL
-        if str(model).startswith(LIVE_PREFIX):
-            raise UserError("the Agents SDK speaks the Realtime API, and GPT-Live has another one")
-        given = self._options | connect_options(config)
+        given = self._options | connect_options(config) | {"model": model}
+        if is_live(given) or is_translation(given):
+            raise UserError(
+                f"the Agents SDK speaks the Realtime API: {model!r}, or api=, is for another one"
+            )
         session = await session_of(settings, begins=True)
-        given |= {"model": model, "session": merged(given.get("session") or {}, session)}
+        given["session"] = merged(given.get("session") or {}, session)
         if self._sends_sound:
             given["source"] = self._sent_sound = SentSound()
         return given
@@ -231,6 +233,7 @@ class WebRTCModel(RealtimeModel):
         self._want_answer()
 
     async def _send_sound(self, event: from_sdk.RealtimeModelSendAudio) -> None:
+        call = self.call
         if self._sent_sound is None:
             raise UserError(
                 "the model hears the microphone or the source of WebRTCModel; "
@@ -242,7 +245,7 @@ class WebRTCModel(RealtimeModel):
             raise UserError(str(exc)) from exc
         if event.commit:
             await self._sent_sound.sent()
-            await self.call.send_event(events.InputAudioBufferCommit())
+            await call.send_event(events.InputAudioBufferCommit())
 
     async def _send_output(self, event: from_sdk.RealtimeModelSendToolOutput) -> None:
         called = event.tool_call
