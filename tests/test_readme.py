@@ -23,7 +23,10 @@ from rtcvoice.emulator import BackgroundEmulator, Pace, Turn, prompt_path
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 GUIDES = sorted((ROOT / "rtcvoice").rglob("*.md"))
-PAGES = [README, *GUIDES, *sorted((ROOT / "scripts").rglob("*.md"))]
+SCRIPT_PAGES = [
+    page for page in sorted((ROOT / "scripts").rglob("*.md")) if "node_modules" not in page.parts
+]
+PAGES = [README, *GUIDES, *SCRIPT_PAGES]
 
 # Rooms that a user meets: each has a guide beside its code, and the README leads to it.
 ROOMS = [

@@ -75,9 +75,10 @@ class PageEvents:
                 "type": "turn",
                 "id": str(entry.get("id") or index),
                 "role": entry["role"],
-                "text": str(entry.get("heard_text", entry["text"]))[:MOST_TEXT],
+                "text": str(entry["text"])[:MOST_TEXT],
                 "final": True,
                 "interrupted": "heard_text" in entry,
+                "heard_text": str(entry.get("heard_text", ""))[:MOST_TEXT],
             }
             for index, entry in enumerate(self._call.history)
             if entry["type"] == "message" and entry["role"] in ("user", "assistant")
@@ -149,6 +150,7 @@ def _turn_told(turn: Turn) -> dict[str, Any]:
         "text": turn.text[:MOST_TEXT],
         "final": turn.final,
         "interrupted": turn.status is Status.INTERRUPTED,
+        "heard_text": turn.heard_text[:MOST_TEXT],
     }
 
 

@@ -91,6 +91,29 @@ async function talking(browser) {
     check(!(await page.isVisible('#recording')), 'it asks about recording, and nothing would be recorded');
     await shot(page, 'ready-1280');
   });
+  await step('the keyboard reaches everything', async () => {
+    const reached = new Set();
+    for (let presses = 0; presses < 5; presses += 1) {
+      await page.keyboard.press('Tab');
+      reached.add(await page.evaluate(() => document.activeElement.id || document.activeElement.className));
+    }
+    check(['skip', 'microphone', 'action'].every((name) => reached.has(name)), [...reached].join());
+    return [...reached].join(', ');
+  });
+  await step('gives up while it connects', async () => {
+    await page.route('**/call', async (route) => {
+      await page.waitForTimeout(300);
+      await route.continue().catch(() => {});
+    });
+    await page.click('#action');
+    await phase(page, 'connecting');
+    await page.waitForTimeout(200);
+    await page.click('#action');
+    await phase(page, 'idle');
+    check(await page.isHidden('#trouble'), await page.innerText('#trouble'));
+    await page.waitForTimeout(500);
+    await page.unroute('**/call');
+  });
   await step('makes a call', async () => {
     const begun = performance.now();
     await page.focus('#action');
@@ -114,6 +137,16 @@ async function talking(browser) {
     const cost = await page.innerText('#cost');
     check(/^\$0\.0\d+$/.test(cost) && Number(cost.slice(1)) > 0, cost);
     return cost;
+  });
+  await step('another microphone during the call', async () => {
+    const before = await page.evaluate('window.asked');
+    const names = await page.locator('#microphone option').allInnerTexts();
+    check(names.length > 2, names.join());
+    await page.selectOption('#microphone', { index: 1 });
+    await page.waitForFunction((before) => window.asked > before, before);
+    check(await page.isHidden('#trouble'), await page.innerText('#trouble'));
+    await until(page, () => document.getElementById('state-text').textContent === 'Muted', 'it is not muted any more');
+    return names[1];
   });
   await step('text is never markup', async () => {
     await write(page, markup);
@@ -267,6 +300,25 @@ async function refusals(browser) {
     check(/connection to the server was lost/.test(told), told);
     await page.context().close();
     return told;
+  });
+  await step('a lost socket comes back', async () => {
+    const page = await opened(browser, talk);
+    const sockets = [];
+    await page.routeWebSocket(/\/events$/, (socket) => void sockets.push([socket, socket.connectToServer()]));
+    await page.click('#action');
+    await phase(page, 'active');
+    await page.click('#mute');
+    await write(page, 'What is the weather in Paris?');
+    await row(page, 'assistant', 'windy').waitFor();
+    await until(page, () => document.querySelectorAll('#turns .partial').length === 0, 'the answer does not end');
+    const before = await page.locator('#turns li').count();
+    for (const side of sockets[0]) await side.close({ code: 1011 });
+    await page.waitForTimeout(1500);
+    check(sockets.length === 2, `${sockets.length} sockets`);
+    check((await page.locator('#turns li').count()) === before, await page.innerText('#turns'));
+    await write(page, 'Thank you.');
+    await row(page, 'user', 'Thank you.').waitFor();
+    await page.context().close();
   });
   await step('says: HTTP on a phone', async () => {
     const expected = /Cross-Origin-Opener-Policy/;

@@ -51,19 +51,15 @@ export class Transcript {
 
   // One side's turn, whole as it stands: the same id again and again until it is final.
   turn({ id, role, text, final, interrupted, heard_text: heard }) {
-    if (!(role in NAMES) || typeof id !== 'string') return;
-    const said = plain(text).trim();
+    if (!Object.hasOwn(NAMES, role) || typeof id !== 'string') return;
+    // Of what was cut short, only what was heard: the rest was never spoken, and the model knows.
+    const said = plain(interrupted && typeof heard === 'string' ? heard : text).trim();
     if (final && !said && role === 'assistant') {
       this.#drop(`turn ${id}`);
       return;
     }
     const line = this.#line(`turn ${id}`, role, NAMES[role]);
-    const words = element('span', '', said || (final ? '(no transcript)' : '…'));
-    line.words.replaceChildren(words);
-    if (interrupted && heard && said.startsWith(plain(heard).trim())) {
-      words.textContent = plain(heard).trim();
-      line.words.append(element('s', 'unheard', said.slice(words.textContent.length)));
-    }
+    line.words.replaceChildren(element('span', '', said || (final ? '(no transcript)' : '…')));
     if (interrupted) line.words.append(' ', element('span', 'mark', '— interrupted'));
     line.row.classList.toggle('partial', !final);
     if (final && !line.final) this.announce(`${NAMES[role]}: ${said || 'no transcript'}${interrupted ? ', interrupted' : ''}`);
