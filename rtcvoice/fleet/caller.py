@@ -36,6 +36,9 @@ ANSWER_WITHIN = 30.0
 QUIET = 1.0
 """Seconds without speech and without an answer after which none will come."""
 
+NOTICED_WITHIN = 5.0
+"""The same where the other side has not noticed yet that something was said: it may be slow."""
+
 LOOK = 0.02
 """Seconds between two looks at the call."""
 
@@ -126,6 +129,7 @@ class Caller:
         self._clips = clips
         self.tokens, self.cost = 0, 0.0
         """What the caller itself used: nothing."""
+        self._said = False
         self.interruptions = 0
         """How often the caller barged in while the other side spoke."""
 
@@ -154,6 +158,7 @@ class Caller:
             if step.after is not None:
                 await self._barge_in(step.after)
             await self.source.say(self._clips[said])
+            self._said = True
         elif step.write is not None:
             await call.send(step.write)
         elif step.wait is not None:
@@ -165,10 +170,12 @@ class Caller:
         """Wait until the other side has answered, and nothing more comes."""
         loop = asyncio.get_running_loop()
         deadline, quiet_since = loop.time() + seconds, loop.time()
-        while loop.time() - quiet_since < QUIET:
+        noticed = not (self._said and call.is_idle)
+        self._said = False
+        while loop.time() - quiet_since < (QUIET if noticed else NOTICED_WITHIN):
             await asyncio.sleep(LOOK)
             if not call.is_idle:
-                quiet_since = loop.time()
+                quiet_since, noticed = loop.time(), True
             if loop.time() > deadline:
                 raise StepFailed(f"the answer is not over after {seconds:g} s")
 
