@@ -121,6 +121,18 @@ async def test_a_socket_that_breaks_is_opened_again_to_the_same_session():
         assert server.last().ended
 
 
+async def test_what_was_sent_before_the_loss_is_in_once(emulator):
+    async with calling(emulator) as browser, attaching(emulator, browser.id) as call:
+        leg = call._roads.leg
+        leg.detach()  # the server's word is lost
+        sending = asyncio.create_task(call.seed([{"role": "user", "text": "Once."}]))
+        await eventually(lambda: browser.history)
+        cut(call)
+        await asyncio.wait_for(sending, 5)
+        assert [entry["text"] for entry in call.history] == ["Once."]
+        assert len(browser.history) == 1
+
+
 async def test_a_call_that_ended_while_there_was_no_socket_is_over(emulator):
     async with calling(emulator) as browser, attaching(emulator, browser.id) as call:
         leg = call._roads.leg

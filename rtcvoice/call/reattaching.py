@@ -9,16 +9,26 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+
+import msgspec
 
 from rtcvoice.call.attaching import Attaching, is_gone
+from rtcvoice.call.attempt import drop
 from rtcvoice.call.beside import Beside
 from rtcvoice.call.life import Life
 from rtcvoice.call.reconnect import FATAL_CODES, Attempts, Reconnect
 from rtcvoice.call.roads import CallLeg, Roads
 from rtcvoice.conversation.road import CallConversation
 from rtcvoice.errors import CallEnded, RtcVoiceError, TransportError
-from rtcvoice.events import Reconnected, Reconnecting
+from rtcvoice.events import (
+    ConversationItemAdded,
+    ConversationItemCreate,
+    ErrorEvent,
+    Reconnected,
+    Reconnecting,
+    decode,
+)
 from rtcvoice.masking import log_error
 from rtcvoice.system.sleep import Clocks
 from rtcvoice.system.waiting import wait_done
@@ -130,11 +140,15 @@ class Reattacher:
         return True
 
     def _exchange(self, leg: CallLeg, *, gap: float) -> None:
-        sender = self._roads.telling.sending(leg)
-        talk = self._talk
+        telling, talk = self._roads.telling, self._talk
+        sender = telling.sending(leg)
+        again = talk.state.missed.unconfirmed if isinstance(talk, CallConversation) else []
         before = self._roads.exchange(
             leg, lambda speech: talk.take_over(sender), why="another one took its place"
         )
+        if isinstance(talk, CallConversation) and again:
+            receive = telling.receiving(leg, talk.receive)
+            leg.attach(on_text=_AlreadyIn(talk, again, receive), on_packet=drop)
         self._began = self._clocks.elapsed()
         self._life.resumed()
         logger.info("= attached again after %.1f s, call %s", gap, leg.call_id)
@@ -145,3 +159,34 @@ class Reattacher:
 
     def _publish(self, event: Reconnecting | Reconnected) -> None:
         self._talk.dispatcher.publish(event)
+
+
+class _AlreadyIn:
+    """Hears of items that were sent again: one that the session has already is in, and no error."""
+
+    def __init__(
+        self,
+        talk: CallConversation,
+        again: Iterable[ConversationItemCreate],
+        receive: Callable[[str], None],
+    ) -> None:
+        self._talk = talk
+        self._again = {event.event_id: event.item for event in again if event.event_id}
+        self._receive = receive
+
+    def __call__(self, text: str) -> None:
+        if self._again and '"error"' in text:
+            event = decode(text)
+            if isinstance(event, ErrorEvent) and (added := self._added(event)) is not None:
+                text = msgspec.json.encode(added).decode()
+        self._receive(text)
+
+    def _added(self, event: ErrorEvent) -> ConversationItemAdded | None:
+        error = event.error
+        if error.param != "item.id" and "already" not in (error.message or ""):
+            return None
+        item = self._again.pop(error.event_id or "", None)
+        last = self._talk.state.items.last_id
+        if item is None:
+            return None
+        return ConversationItemAdded(event_id=event.event_id, item=item, previous_item_id=last)

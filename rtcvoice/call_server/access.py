@@ -100,6 +100,10 @@ class Access:
         given = origin.rstrip("/").lower()
         return "*" in self._origins or given in self._origins or self.is_own(given, host)
 
+    def trusts(self, origin: str) -> bool:
+        """Whether pages of this origin were let in by name, so that they may show cookies."""
+        return origin.rstrip("/").lower() in self._origins
+
     @staticmethod
     def is_own(origin: str, host: str) -> bool:
         """Whether an origin is this server itself: its own page."""
@@ -123,7 +127,7 @@ class Access:
         if not isinstance(name, str):
             logger.error("x authenticate= returned a %s, not a name", type(name).__name__)
             raise Refusal(500, "server_error", "Who asks cannot be found out now.")
-        return name[:MOST_NAME]
+        return one_line(name, MOST_NAME)
 
     def address(self, request: CallerRequest) -> str:
         """Return where a request came from."""

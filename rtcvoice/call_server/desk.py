@@ -258,9 +258,9 @@ class Desk:
             return {}
         if self._access.is_own(origin, host):
             return {}
-        return {
+        shows = {"Access-Control-Allow-Credentials": "true"} if self._access.trusts(origin) else {}
+        return shows | {
             "Access-Control-Allow-Origin": origin,
-            "Access-Control-Allow-Credentials": "true",
             "Access-Control-Allow-Methods": "GET, POST, DELETE",
             "Access-Control-Allow-Headers": "Authorization, Content-Type, X-Consent,"
             " X-OpenAI-Agents-SDK",

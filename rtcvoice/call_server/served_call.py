@@ -17,7 +17,9 @@ from rtcvoice.conversation.owner import context_of
 from rtcvoice.errors import CallEnded, RtcVoiceError
 from rtcvoice.events import Reconnected
 from rtcvoice.masking import log_error
+from rtcvoice.system import clock
 from rtcvoice.system.waiting import wait_done
+from rtcvoice.token_server.rate_limit import RequestLimit
 
 from .http import Socket
 from .page_events import PageEvents, ended_told
@@ -41,7 +43,7 @@ AGENT_GRACE = 3.0
 """Seconds that an agent has to stop once its call has ended."""
 
 MOST_UNDONE = 20
-"""Times that what a page did to the session is undone; then its call is ended."""
+"""Times a minute that what a page did to the session is undone; then its call is ended."""
 
 MOST_WAITING = 2000
 """Messages that wait for a page that reads slowly; then its socket is closed."""
@@ -117,7 +119,7 @@ class ServedCall:
         self._on_end = on_end
         self.call: Call | None = None
         self._reason: CallEnded | None = None
-        self._undone = 0
+        self._undone = RequestLimit(MOST_UNDONE)
         self._undoing: set[asyncio.Task[None]] = set()
         self._page: PageSocket | None = None
         self._leaving: asyncio.TimerHandle | None = None
@@ -185,10 +187,10 @@ class ServedCall:
 
     def foreign(self, foreign: Foreign) -> None:
         """Undo what somebody else did, or end the call for it."""
-        self._undone += not foreign.usual
+        too_often = not foreign.usual and bool(self._undone.take("", clock.now()))
         level = logging.INFO if foreign.usual else logging.WARNING
         logger.log(level, "x the page of call %s: %s", self.handle[:6], foreign.what)
-        if self._foreign == "end" or self._undone > MOST_UNDONE:
+        if self._foreign == "end" or too_often:
             self._end_soon("the page changed the session", normal=False)
             return
         task = asyncio.create_task(self._undo(foreign), name="rtcvoice undoing")

@@ -38,6 +38,7 @@ NOT_OURS_TO_SET = frozenset(
 Path = tuple[str, ...]
 
 _KINDS = ('"session.', '"conversation.item.', '"response.created"', '"error"')
+_OURS = ('"session.update"', '"conversation.item.create"', '"response.create"')
 _CLEAR = {"type": "output_audio_buffer.clear"}
 
 _ABSENT: dict[Path, Any] = {("instructions",): "", ("tools",): []}
@@ -64,6 +65,8 @@ class SessionGuard:
         self._items: dict[str, None] = {}
         self._outputs: dict[str, None] = {}
         self._handled: dict[str, None] = {}
+        self._tags: dict[str | None, None] = {}
+        """What the answers are marked with that we asked for."""
         self._standing: dict[str, None] = {}
         """Items of somebody else that are not deleted yet."""
         self._answered: dict[str, None] = {}
@@ -71,10 +74,14 @@ class SessionGuard:
 
     def sent(self, text: str) -> None:
         """Take an event that we send."""
-        if '"session.update"' not in text and '"conversation.item.create"' not in text:
+        if not any(kind in text for kind in _OURS):
             return
         event = _decoded(text)
         kind = event.get("type")
+        if kind == "response.create":
+            if (tag := _tag_of(event.get("response"))) is not None:
+                _keep(self._tags, tag)
+            return
         if kind == "session.update":
             session = event.get("session")
             fields = _fields(session if isinstance(session, dict) else {})
@@ -91,9 +98,11 @@ class SessionGuard:
             return None
         event = _decoded(text)
         match event.get("type"):
-            case "session.updated" | "session.created":
+            case "session.updated" | "session.created" as kind:
                 session = event.get("session")
-                return self._session(session) if isinstance(session, dict) else None
+                if not isinstance(session, dict):
+                    return None
+                return self._session(session, answers=kind == "session.updated")
             case "conversation.item.added" | "conversation.item.created" | "conversation.item.done":
                 item = event.get("item")
                 return self._item(item) if isinstance(item, dict) else None
@@ -113,10 +122,10 @@ class SessionGuard:
 
     # -- the session ----------------------------------------------------------------------------
 
-    def _session(self, session: dict[str, Any]) -> Foreign | None:
+    def _session(self, session: dict[str, Any], *, answers: bool) -> Foreign | None:
         now = _fields(session)
         changed: dict[Path, Any] = {}
-        if self._updates:  # the service answers each in order, whoever sent it
+        if self._updates and answers:  # the service answers each in order, whoever sent it
             _, changed = self._updates.popleft()
             self._asked |= changed
         if self._known is None:
@@ -186,11 +195,16 @@ class SessionGuard:
         return Foreign(what, (delete,), usual=usual)
 
     def _response(self, response: dict[str, Any]) -> Foreign | None:
-        metadata = response.get("metadata")
-        if isinstance(metadata, dict) and METADATA_KEY in metadata:
+        if _tag_of(response) in self._tags:
             return None  # ours: the answer to our own output goes on
         cancel = {"type": "response.cancel", "response_id": response.get("id")}
         return Foreign("somebody asked for an answer to that", (cancel, _CLEAR))
+
+
+def _tag_of(response: Any) -> str | None:
+    metadata = response.get("metadata") if isinstance(response, dict) else None
+    tag = metadata.get(METADATA_KEY) if isinstance(metadata, dict) else None
+    return tag if isinstance(tag, str) else None
 
 
 def _fields(session: Mapping[str, Any]) -> dict[Path, Any]:
@@ -240,7 +254,7 @@ def _decoded(text: str) -> dict[str, Any]:
     return event if isinstance(event, dict) else {}
 
 
-def _keep(kept: dict[str, None], name: str) -> None:
+def _keep(kept: dict[Any, None], name: str) -> None:
     kept[name] = None
     if len(kept) > MOST_KEPT:
         del kept[next(iter(kept))]
