@@ -16,8 +16,11 @@ import numpy as np
 import pytest
 from checked import assert_events_are_correct
 from emulator_driver import FakeVoice, silence, speech
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from live import KEY, calling, eventually
 from test_events_oracle import pairs
+from virtual_loop import run
 
 import rtcvoice
 from rtcvoice import ConfigError, FileSource, Status, events
@@ -33,6 +36,7 @@ from rtcvoice.emulator.translations.settings import validate
 from rtcvoice.events import translations
 from rtcvoice.live.state.live_state import LiveState
 from rtcvoice.translation.meaning import meaning
+from rtcvoice.translation.road import TranslationConversation
 from rtcvoice.translation.sound import EventSound
 
 # ---- the types of the vendor's package
@@ -651,3 +655,119 @@ async def test_another_session_takes_over_with_what_was_changed(transport: str) 
 
 def test_what_a_translation_needs_is_imported_by_its_name() -> None:
     assert all(name.startswith("rtcvoice.") for name in FOR_TRANSLATION)
+
+
+# ---- what an enemy, or a sloppy server, would send
+
+_json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner),
+    max_leaves=8,
+)
+_odd_number = st.integers(-(2**60), 2**60) | st.none() | st.text(max_size=3) | st.floats()
+_from_server = st.fixed_dictionaries(
+    {"type": st.sampled_from(sorted(translations.SERVER_EVENTS))},
+    optional={
+        "delta": st.text(max_size=12) | _json,
+        "elapsed_ms": _odd_number,
+        "channels": _odd_number,
+        "sample_rate": _odd_number,
+        "session": _json,
+        "error": _json,
+        "event_id": st.text(max_size=2),
+    },
+)
+_from_client = st.fixed_dictionaries(
+    {"type": st.sampled_from(sorted(translations.CLIENT_EVENTS))},
+    optional={"audio": st.text(max_size=12) | _json, "session": _json, "event_id": _json},
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(_from_server | _json, min_size=1, max_size=12))
+def test_no_event_of_a_server_breaks_the_conversation(messages: list[Any]) -> None:
+    async def call() -> None:
+        loop = asyncio.get_running_loop()
+        talk = TranslationConversation(Ear(), model="gpt-realtime-translate", clock=loop.time)
+        errors: list[Any] = []
+        queue = Queue()
+        talk.attach(Leg(), queue)
+        talk.receive('{"type": "session.created", "session": {"id": "sess_1"}}')
+        await talk.ready()
+        talk.dispatcher.listeners.append(errors.append)
+        for message in messages:
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr("rtcvoice.live.road.log_error", _raise)
+                talk.receive(json.dumps(message))
+            talk.sent_sound(0, loop.time())
+            await asyncio.sleep(0.2)
+        talk.end(rtcvoice.CallEnded("over", normal=True))
+        await talk.aclose()
+        assert talk.session.type
+        assert isinstance(talk.history, list)
+
+    run(call())
+
+
+def _raise(logger: Any, error: BaseException, *rest: Any) -> None:
+    raise AssertionError from error
+
+
+class Leg:
+    """Takes everything, and answers nothing."""
+
+    progress = (0, 0)
+    round_trip = 0.0
+    message_limit = 65536
+
+    def send(self, text: str) -> None:
+        json.loads(text)
+
+
+class Ear:
+    rate = 24000
+    latency = held = 0.0
+    sound = None
+
+    async def listen(self) -> Any:
+        await asyncio.Event().wait()
+        yield
+
+    def flush(self) -> None: ...
+
+    def resume(self) -> None: ...
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.booleans(), st.lists(_from_client | _json, min_size=1, max_size=6))
+def test_no_event_of_a_client_breaks_the_emulator(on_socket: bool, messages: list[Any]) -> None:
+    session = Session(on_socket=on_socket)
+    for message in messages:
+        session.core.receive_text(json.dumps(message), session.now)
+        session.gather()
+    session.hear(silence(0.4))
+
+
+# ---- devices without the key, recordings
+
+
+async def test_a_token_server_mints_for_translations() -> None:
+    from rtcvoice.token_server.server import TokenServer
+
+    async with Emulator() as server:
+        options = {"model": "gpt-realtime-translate", "to": "es"}
+        given = {"api_key": KEY, "base_url": server.url, **options}
+        async with TokenServer(given) as minting:
+            credentials = rtcvoice.TokenUrl(minting.url)
+            for transport in ("webrtc", "websocket"):
+                asked = {"to": "es", "credentials": credentials, "transport": transport}
+                async with calling(server, **asked) as call:
+                    assert call.session.model == "gpt-realtime-translate"
+
+
+async def test_a_recording_of_a_translation_says_that_it_cannot_be_replayed(tmp_path: Any) -> None:
+    async with Emulator() as server, calling(server, to="es", record=str(tmp_path)):
+        pass
+    (folder,) = tmp_path.iterdir()
+    with pytest.raises(ConfigError, match="is a translation: it has no turns"):
+        rtcvoice.ReplaySource(folder)

@@ -291,16 +291,17 @@ class Call(EventVerbs, LiveVerbs):
         tools: ToolSet | Iterable[AnyTool] | Unset | None = UNSET,
         tool_choice: str | dict[str, object] | Unset = UNSET,
         session: Mapping[str, object] | Unset = UNSET,
+        to: str | Unset = UNSET,
         **fixed: Never,
     ) -> Session:
         """Change the session with the session options of `connect`; return it as it is then.
 
-        `tools` replaces all tools; calls of the old ones that run go on. Raises ConfigError for an
-        option that cannot change during a call, ServerError when the server refuses; nothing is
-        changed then.
+        `tools` replaces all tools; calls of the old ones that run go on. `to` is a translation's.
+        Raises ConfigError for an option that cannot change during a call, ServerError when the
+        server refuses; nothing is changed then.
         """
         given = locals()
-        options = {name: given[name] for name in CHANGEABLE} | fixed
+        options = {name: given[name] for name in (*CHANGEABLE, "to")} | fixed
         changes = {name: value for name, value in options.items() if value is not UNSET}
         given_tools = None if isinstance(tools, Unset) else ToolSet.of(tools)
         tool_set = await self._conversation.tools.started(given_tools)

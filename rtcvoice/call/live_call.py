@@ -170,6 +170,7 @@ class LiveCall(Call):
         tools: ToolSet | Iterable[AnyTool] | Unset | None = UNSET,
         tool_choice: str | dict[str, object] | Unset = UNSET,
         session: Mapping[str, object] | Unset = UNSET,
+        to: str | Unset = UNSET,
         **more: Any,
     ) -> Session:
         """Change the backend, its tools, the triggers or the delay of an acknowledgement."""

@@ -15,6 +15,7 @@ from rtcvoice.errors import ConfigError
 
 __all__ = [
     "LIVE_PREFIX",
+    "TRANSLATION_PREFIX",
     "AttachOptions",
     "LiveOptions",
     "config_for",

@@ -89,9 +89,9 @@ class ReplaySource(PacedSource):
         tools: ToolSet | Iterable[Callable[..., object] | Mapping[str, object]] | None = None,
     ) -> None:
         recorded = RecordedCall(folder)
-        if _is_live(recorded):
+        if kind := _without_turns(recorded):
             raise ConfigError(
-                f"{folder} is a call of GPT-Live: it has no turns that could be waited for",
+                f"{folder} is {kind}: it has no turns that could be waited for",
                 hint="its sound is audio.wav: connect(source=FileSource(...)) speaks it again",
             )
         with recorded.audio() as audio:
@@ -379,8 +379,9 @@ async def _note_turns(call: Call, course: Course) -> None:
             course.turn(turn.role, turn.text, turn.status.value)
 
 
-def _is_live(recorded: RecordedCall) -> bool:
-    """Whether it is a call of GPT-Live, by the name of its model."""
+def _without_turns(recorded: RecordedCall) -> str:
+    """Return what call it is whose server tells no turns, by its model; empty for all others."""
     options = recorded.call.get("options")
-    model = options.get("model") if isinstance(options, dict) else None
-    return isinstance(model, str) and model.startswith("gpt-live")
+    model = str(options.get("model") or "") if isinstance(options, dict) else ""
+    kinds = {"gpt-live": "a call of GPT-Live", "gpt-realtime-translate": "a translation"}
+    return next((kind for name, kind in kinds.items() if model.startswith(name)), "")

@@ -36,6 +36,7 @@ from rtcvoice.rest.credentials import WAYS, EphemeralToken, TokenUrl
 from rtcvoice.rest.live_signaling import LiveSignaling
 from rtcvoice.rest.session_url import SessionUrl
 from rtcvoice.rest.signaling import Minted, Signaling
+from rtcvoice.rest.translation_signaling import TranslationSignaling
 from rtcvoice.token_server.access import Access, Refusal, names_in
 from rtcvoice.token_server.rate_limit import RequestLimit, household
 from rtcvoice.token_server.sessions import MOST_BYTES_OF_OFFER, Sessions, offer_in
@@ -321,6 +322,7 @@ def _signaling_of(config: CallConfig) -> Signaling:
     if isinstance(source, TokenUrl | SessionUrl):
         raise CredentialsError("a token server needs the API key itself", hint=_KEY_HINT)
     kind = LiveSignaling if config.is_live else Signaling
+    kind = TranslationSignaling if config.is_translation else kind
     return kind(
         base_url=config.base_url,
         credentials=_fit(source),
