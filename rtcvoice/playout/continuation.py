@@ -1,6 +1,6 @@
 """Goes on with a voice where nothing comes: its last pitch period again and again; pure.
 
-What NetEq calls expand. libopus conceals the first 20 ms of a loss better than this, but lets the
+What NetEq calls expand. libopus conceals the first packets of a loss better than this, but lets the
 voice sink by 25 dB within 60 ms, which is heard as a hole. Here it sinks evenly, and longer. One
 search for the period when a loss begins, about 0.2 ms of CPU; nothing costs while nothing is lost.
 """

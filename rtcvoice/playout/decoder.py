@@ -15,10 +15,10 @@ from .continuation import LONGEST_CONCEALMENT, Continuation
 
 __all__ = ["LONGEST_CONCEALMENT", "PacketDecoder"]
 
-BY_LIBOPUS = 0.010
+BY_LIBOPUS = 0.030
 """Seconds that libopus alone conceals..."""
 
-HANDOVER = 0.010
+HANDOVER = 0.020
 """...and seconds after it in which the continuation takes over."""
 
 
@@ -135,13 +135,15 @@ class PacketDecoder:
         ahead, self._ahead = self._ahead, self._nothing
         if begin >= self._longest:
             return np.zeros(count, np.int16)
-        lacking = min(count, self._handed_over - begin)
+        alone = self._continuation is None  # libopus, so far: no period is looked for at the end
+        lacking = count if alone else min(count, self._handed_over - begin)
         try:
             if len(ahead) < lacking:
                 ahead = np.concatenate((ahead, self._decoder.foresee(self._unit)))
         except OpusError:
             return np.zeros(count, np.int16)
-        return self._made_up(begin, count, ahead[:lacking] if lacking > 0 else None)
+        by_libopus = ahead[:lacking] if lacking > 0 else None
+        return by_libopus if alone else self._made_up(begin, count, by_libopus)
 
     def _merged(self, leaving: Samples | None, coming: Samples) -> Samples:
         self._invented = 0
