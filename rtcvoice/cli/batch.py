@@ -27,6 +27,7 @@ from rtcvoice.errors import ConfigError, RtcVoiceError, clean
 from rtcvoice.fleet.caps import Caps
 from rtcvoice.fleet.dry_run import EmulatorProcess
 from rtcvoice.fleet.many import CALLS_PER_PROCESS, RunOfCalls, cores
+from rtcvoice.fleet.one_call import LATE
 from rtcvoice.fleet.page import page_of
 from rtcvoice.fleet.run_folder import RunFolder
 from rtcvoice.fleet.spec_file import read_specs, with_trials
@@ -52,10 +53,11 @@ async def run(options: argparse.Namespace) -> int:
     specs = read_specs(options.file)
     if options.trials is not None:
         specs = with_trials(specs, options.trials)
+    server = EmulatorProcess(script=options.script) if options.emulator else None
     async with AsyncExitStack() as stack:
         url = options.base_url
-        if options.emulator:
-            url = (await stack.enter_async_context(EmulatorProcess(script=options.script))).url
+        if server is not None:
+            url = (await stack.enter_async_context(server)).url
         executor = stack.enter_context(_dask(options.dask)) if options.dask else None
         caps = Caps(
             starts_per_second=options.starts,
@@ -63,7 +65,14 @@ async def run(options: argparse.Namespace) -> int:
             tokens_per_minute=options.tokens_per_minute,
             cost=options.max_cost,
         )
-        return await _make(specs, options, caps, url=url, executor=executor)
+        code = await _make(specs, options, caps, url=url, executor=executor)
+    if server is not None and server.late > LATE:
+        write_line(
+            sys.stderr,
+            f"the emulator was up to {server.late:.1f} s late: this machine is too slow for so many"
+            " calls at once, and waits are longer than they should be; --calls makes fewer",
+        )
+    return code
 
 
 async def run_load(options: argparse.Namespace) -> int:

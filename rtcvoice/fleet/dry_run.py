@@ -14,6 +14,9 @@ from rtcvoice.errors import ConfigError
 
 __all__ = ["EmulatorProcess"]
 
+TICK = 0.02
+"""Seconds between two looks at how late the emulator is."""
+
 START_TIMEOUT = 60.0
 STOP_TIMEOUT = 10.0
 
@@ -27,6 +30,8 @@ class EmulatorProcess:
     def __init__(self, *, script: str | None = None) -> None:
         self._script = script
         self.url = ""
+        self.late = 0.0
+        """The most by which its loop was late, in seconds; known once the block is left."""
 
     async def __aenter__(self) -> Self:
         context = multiprocessing.get_context("spawn")
@@ -64,7 +69,11 @@ class EmulatorProcess:
         return f"it took longer than {START_TIMEOUT:g} s"
 
     async def _stop(self) -> None:
-        self._pipe.close()  # which it takes for its end
+        with suppress(OSError, EOFError, ValueError):
+            self._pipe.send(None)  # it ends
+            if await asyncio.to_thread(self._pipe.poll, STOP_TIMEOUT):
+                self.late = float(self._pipe.recv())
+        self._pipe.close()
         await asyncio.to_thread(self._process.join, STOP_TIMEOUT)
         if self._process.is_alive():
             self._process.kill()
@@ -72,15 +81,33 @@ class EmulatorProcess:
 
 
 def _serve(pipe: Connection, script: str | None) -> None:
-    """Serve until the pipe ends; the whole life of the process."""
+    """Serve until the pipe says so, or ends; the whole life of the process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the program that made us
-    from rtcvoice.emulator import BackgroundEmulator
-
     try:
-        with BackgroundEmulator(script=script) as server:
-            pipe.send(server.url)
-            with suppress(EOFError, OSError):
-                pipe.recv()
+        late = asyncio.run(_serve_calls(pipe, script))
     except ConfigError as exc:
         with suppress(OSError):
             pipe.send(str(exc))
+    else:
+        with suppress(OSError):
+            pipe.send(late)
+
+
+async def _serve_calls(pipe: Connection, script: str | None) -> float:
+    """Serve, and return how late the loop was at most."""
+    from rtcvoice.emulator import Emulator
+
+    loop, worst = asyncio.get_running_loop(), 0.0
+    async with Emulator(script=script) as server:
+        pipe.send(server.url)
+        over = asyncio.ensure_future(asyncio.to_thread(_end_of, pipe))
+        while not over.done():
+            due = loop.time() + TICK
+            await asyncio.wait({over}, timeout=TICK)
+            worst = max(worst, loop.time() - due)
+    return worst
+
+
+def _end_of(pipe: Connection) -> None:
+    with suppress(EOFError, OSError):
+        pipe.recv()
