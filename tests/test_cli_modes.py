@@ -218,6 +218,10 @@ def test_an_interpreter_is_told_the_languages() -> None:
     [
         (["translate"], "--to"),
         (["translate", "--to", "French", "--both", "--emulator"], "add --from LANG"),
+        (
+            ["translate", "--to", "es", "--both", "--model", "gpt-realtime-translate"],
+            "--both needs a Realtime model",
+        ),
         (["--limit-cost", "0"], "not a number above 0"),
         (["text", "--limit-tokens", "1.5"], "not a whole number"),
         (["--emulator", "--push-to-talk"], "needs a terminal"),
@@ -358,6 +362,7 @@ def test_where_a_server_has_no_interpreter_instructions_do_it(
         (["--both", "--from", "German"], ""),
         (["--push-to-talk"], ""),
         (["--by-instructions"], ""),
+        (["--token-url", "https://tokens.example"], ""),
     ],
 )
 def test_what_only_a_realtime_model_has_is_done_by_instructions(

@@ -53,20 +53,38 @@ _RULES = (
 def choose_way(options: argparse.Namespace) -> str:
     """Set `by_instructions` where the service's own interpreter cannot do what is wanted.
 
-    Return what there is to say about that; empty where it is what was asked for.
+    Return what there is to say about that; empty where it is what was asked for. Raises ConfigError
+    where both are asked for.
     """
     model = str(options.model or "")
-    own = model.startswith(TRANSLATION_PREFIX)
-    if options.both or options.push_to_talk or options.text is not None or (model and not own):
+    chosen = [
+        option
+        for option, is_given in (
+            ("--by-instructions", options.by_instructions),
+            ("--both", options.both),
+            ("--push-to-talk", options.push_to_talk),
+            ("--text", options.text is not None),
+        )
+        if is_given
+    ]
+    if model.startswith(TRANSLATION_PREFIX):
+        if chosen:
+            raise ConfigError(
+                f"{chosen[0]} needs a Realtime model: {model} has one target language, and"
+                " translates while somebody speaks",
+                hint="leave --model out",
+            )
+        return ""
+    # A token is for one endpoint, mostly not for this one.
+    if chosen or model or options.token_url is not None:
         options.by_instructions = True
-    if options.by_instructions:
         return ""
     given = [name for name, option in _OF_REALTIME if getattr(options, name, None) is not None]
-    if given and not own:
+    if given:
         options.by_instructions = True
         option = dict(_OF_REALTIME)[given[0]]
         return f"{option} is of a Realtime model: it is told by instructions to interpret"
-    if not own and not code_of(options.to):
+    if not code_of(options.to):
         options.by_instructions = True
         return (
             f"{options.to} has no code that is known here: a Realtime model is told by instructions"
