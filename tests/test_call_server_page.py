@@ -7,6 +7,7 @@ from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 import rtcvoice
@@ -130,6 +131,33 @@ def test_it_says_that_it_is_an_ai_and_asks_before_it_records():
     consent = next(given for _, given, _ in elements() if given.get("id") == "consent")
     assert "checked" not in consent
     assert "options.record && $('consent').checked" in text("page.js")
+
+
+TYPES = {
+    ".html": "text/html",
+    ".css": "text/css",
+    ".js": "text/javascript",
+    ".svg": "image/svg+xml",
+}
+FETCHED = {"script-src 'self'", "style-src 'self'", "connect-src 'self'", "img-src 'self'"}
+
+
+async def test_every_file_is_served_as_it_is():
+    async with rtcvoice.CallServer(api_key="sk-any") as server, aiohttp.ClientSession() as http:
+        for file in PAGE.iterdir():
+            name = "" if file.name == "index.html" else file.name
+            async with http.get(server.url + name) as answer:
+                assert answer.status == 200, name
+                assert await answer.read() == file.read_bytes()
+                assert answer.content_type == TYPES[file.suffix]
+                assert answer.charset == "utf-8"
+                assert answer.headers["X-Content-Type-Options"] == "nosniff"
+                policy = set(answer.headers["Content-Security-Policy"].split("; "))
+                assert policy >= {"default-src 'none'", "frame-ancestors 'none'"} | FETCHED
+                assert not [rule for rule in policy if "unsafe" in rule or "*" in rule]
+        for name in ("page.py", "../desk.py", "%2e%2e/desk.py", "page/page.js", "index.htm"):
+            async with http.get(server.url + name) as answer:
+                assert answer.status == 404, name
 
 
 def test_it_is_small():

@@ -255,11 +255,14 @@ async function onPhone(browser) {
     check((await page.inputValue('#text')) === ' ', 'no space can be typed');
     await shot(page, 'call-360');
   });
-  await step('fits into 360', async () => {
-    const wide = await page.evaluate(() => Math.max(document.documentElement.scrollWidth, ...[...document.querySelectorAll('body *')]
-      .filter((each) => !each.closest('.hidden, .skip, .level')).map((each) => each.getBoundingClientRect().right)));
-    check(wide <= 360, `it is ${wide} wide`);
-  });
+  for (const width of [360, 320]) {
+    await step(`fits into ${width}`, async () => {
+      await page.setViewportSize({ width, height: 740 });
+      const wide = await page.evaluate(() => Math.max(document.documentElement.scrollWidth, ...[...document.querySelectorAll('body *')]
+        .filter((each) => !each.closest('.hidden, .skip, .level')).map((each) => each.getBoundingClientRect().right)));
+      check(wide <= width, `it is ${wide} wide`);
+    });
+  }
   await page.context().close();
 }
 

@@ -176,7 +176,7 @@ function leave(next) {
   awake = null;
   const focused = document.activeElement;
   enter(next);
-  if (focused && focused !== document.body && !focused.checkVisibility()) $('action').focus();
+  if (focused && focused !== document.body && !focused.checkVisibility?.()) $('action').focus();
 }
 
 // Reasons come as "the page has left".
