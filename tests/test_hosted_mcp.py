@@ -229,6 +229,25 @@ async def test_words_between_the_question_and_the_verdict_are_answered():
 
 
 @virtual
+async def test_a_verdict_after_an_interruption_makes_nothing_follow():
+    verdict = asyncio.get_running_loop().create_future()
+
+    async def wait(tool_call):
+        return await verdict
+
+    async with calling(FIND, Turn(says="reply-2"), tools=[DOCS], approve=wait) as call:
+        first = await call.ask("Find cats")
+        await call.wait_for("response.done", timeout=10)
+        await call.interrupt()
+        assert await first.text() == ""
+        verdict.set_result(True)
+        await call.settle(5)
+        assert verdicts(call) == []
+        assert len(call.server.of("response.created")) == 1
+        assert await (await call.ask("What else?")).text() == "And this is the second one."
+
+
+@virtual
 async def test_the_end_of_the_call_ends_what_waits_and_what_runs():
     async def never(tool_call):
         await asyncio.Event().wait()

@@ -42,6 +42,15 @@ SERVER = """
         return f"{keys} {os.environ['TOWN']} {child.pid} {os.getpid()}"
 
     @server.tool()
+    def twist() -> dict[str, str]:
+        '''Give what its schema takes for ever to check.'''
+        return {"a": "a" * 40 + "!"}
+
+    listed = server._tool_manager.get_tool("twist")
+    twisted = {"type": "string", "pattern": "^(a+)+$"}
+    listed.fn_metadata.output_schema = {"type": "object", "properties": {"a": twisted}}
+
+    @server.tool()
     async def learn(context: Context) -> str:
         '''Learn to subtract.'''
         server.add_tool(lambda a: a, name="subtract", description="Subtract.")
@@ -83,21 +92,25 @@ async def test_a_real_server_in_a_real_call(script, monkeypatch, caplog):
     turns = [
         Turn(hears="Add", calls={"add": {"a": 2, "b": 3}}),
         Turn(hears="See", calls="seen"),
+        Turn(hears="Twist", calls="twist"),
         Turn(hears="Learn", calls="learn"),
     ]
     async with (
         BentEmulator(script=turns) as emulator,
         calling(emulator, tools=[server], output_modalities=["text"]) as call,
     ):
-        assert [tool["name"] for tool in call.session.tools] == ["add", "seen", "learn"]
+        assert [tool["name"] for tool in call.session.tools] == [*("add", "seen", "twist", "learn")]
         assert await (await call.ask("Add")).text() == "The result is 5."
         await (await call.ask("See")).text()
         keys, town, child, pid = call.history[-2]["output"].rsplit(" ", 3)
         assert (keys, town) == ("[]", "Ulm")
         assert runs(child)
+        async with asyncio.timeout(5):
+            await (await call.ask("Twist")).text()
+        assert "aaa" in call.history[-2]["output"]
         await (await call.ask("Learn")).text()
         async with asyncio.timeout(5):
-            while len(call.session.tools) < 4:  # noqa: ASYNC110
+            while len(call.session.tools) < 5:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
     await gone(child, pid)
     said = [r.getMessage() for r in caplog.records if "ready" in r.getMessage()]

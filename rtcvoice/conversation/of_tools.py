@@ -16,6 +16,7 @@ from .ending import HANDLER_GRACE, close_each, end_each
 from .listening.dispatcher import Dispatcher
 from .listening.guards import Guard, Guards
 from .state.conversation import ConversationState
+from .state.requests import RequestState
 from .state.sequencer import CalledFunction
 from .state.taken_over import TakenOver
 from .tools.hosted import GiveVerdict, HostedCalls
@@ -131,8 +132,8 @@ class ConversationOfTools:
         """Keep an answer open whose response asks whether a hosted MCP server may be called.
 
         Returns what sends the verdict. The service then goes on by itself; should it not, it is
-        asked to. A verdict on what another session asked is not sent; that answer was asked for
-        again when the session was lost.
+        asked to. A verdict on what another session asked is not sent, for that answer was asked for
+        again when the session was lost; nor is one after the user has interrupted.
         """
         item_id, session = new_id(), self._session
         sequencer = self.state.sequencer
@@ -143,6 +144,8 @@ class ConversationOfTools:
             while sequencer.responding and self._session is session:  # noqa: ASYNC110
                 await asyncio.sleep(LOOK)
             if self._session is not session or self._confirmations.paused:
+                return
+            if request.state is RequestState.WITHDRAWN:  # interrupted: nothing is to follow
                 return
             verdict = events.McpApprovalResponse(
                 id=item_id,

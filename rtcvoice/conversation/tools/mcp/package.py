@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, NamedTuple
 
 from rtcvoice.errors import ConfigError
 
-__all__ = ["Package", "loaded"]
+__all__ = ["Package", "Speaking", "loaded"]
 
 _WEB_TIMEOUT = 30.0
 """Seconds for a connection, and for sending a request."""
@@ -34,19 +34,47 @@ class Package(NamedTuple):
     streams: Callable[[int], tuple[Any, Any]]
     """Makes a stream between tasks: where to send, where to receive."""
 
-    def open(
+    call_request: Callable[[str, dict[str, Any]], Any]
+    """Makes the request to call a tool, of its name and arguments."""
+    call_result: Any
+
+    @asynccontextmanager
+    async def open(
         self, transport: Any, on_message: Callable[[Any], Awaitable[None]]
-    ) -> AbstractAsyncContextManager[Any]:
-        """Return what speaks to a server by a transport; entering it shakes hands."""
+    ) -> AsyncIterator[Speaking]:
+        """Shake hands with a server by a transport, and yield what speaks to it."""
         # The handshake that every server knows; with it a server tells of its own accord when its
         # tools change.
-        return self.client(transport, message_handler=on_message, mode="legacy", cache=None)
+        made = self.client(transport, message_handler=on_message, mode="legacy", cache=None)
+        async with made as client:
+            yield Speaking(self, client)
 
     def web_client(self, headers: dict[str, str]) -> AbstractAsyncContextManager[Any]:
         """Return an HTTP client that follows no redirects, and so takes the headers nowhere."""
         return self.http_client(
             headers=headers, follow_redirects=False, timeout=_timeouts(self.http_client)
         )
+
+
+class Speaking:
+    """Speaks to one server."""
+
+    def __init__(self, package: Package, client: Any) -> None:
+        self._package = package
+        self._client = client
+
+    async def list_tools(self, *, cursor: str | None) -> Any:
+        """Return a page of the server's tools; raises errors of the package's."""
+        return await self._client.list_tools(cursor=cursor)
+
+    async def call_tool(self, name: str, arguments: dict[str, Any]) -> Any:
+        """Return what a tool gave; raises errors of the package's.
+
+        Not by the package's own `call_tool`: that compares the result with a schema of the
+        server's, on the event loop, and a schema can be made to take for ever.
+        """
+        request = self._package.call_request(name, arguments)
+        return await self._client.session.send_request(request, self._package.call_result)
 
 
 async def loaded() -> Package:
@@ -70,6 +98,10 @@ def _load() -> Package:
                 types.jsonrpc_message_adapter.validate_json(text, by_name=False)
             ),
             streams=anyio.create_memory_object_stream,
+            call_request=lambda name, arguments: types.CallToolRequest(
+                params=types.CallToolRequestParams(name=name, arguments=arguments)
+            ),
+            call_result=types.CallToolResult,
         )
     except (ImportError, AttributeError) as exc:
         raise ConfigError(

@@ -27,7 +27,7 @@ __all__ = ["Process"]
 
 logger = logging.getLogger(__name__)
 
-LONGEST_LINE = 8 << 20
+LONGEST_LINE = 4 << 20
 """Bytes of a message; a server that sends more in one line is ended."""
 
 LONGEST_SAID = 500

@@ -23,9 +23,10 @@ def text_of(result: Any) -> str:
 
 def shortened(text: str, limit: int) -> str:
     """Return as much of a text as takes `limit` bytes in a message, with a mark where it ends."""
-    size = _size(text)
-    if size <= limit:
+    if len(text) <= limit and _size(text) <= limit:
         return text
+    text = text[:limit]  # no character takes less
+    size = _size(text)
     while size > limit - len(_MARK) - 2:
         text = text[: min(len(text) - 1, int(len(text) * (limit - len(_MARK) - 2) / size))]
         size = _size(text)
