@@ -249,6 +249,24 @@ def test_both_languages_come_in_order_though_both_speak_at_once() -> None:
     assert talk.state.user.backchannels == talk.state.user.phantoms == 0
 
 
+def test_an_interpreter_that_never_pauses_follows_the_speaker_s_turns() -> None:
+    talk = Talk()
+    talk.run(1.0)
+    for number in range(3):
+        talk.run(1.5, user=True, assistant=number > 0)
+        talk.say("user", f"Sentence {number}.")
+        talk.run(0.4, assistant=True)
+        for word in (f"Frase {number}", ", por", " favor."):
+            talk.say("assistant", word)
+            talk.run(0.3, assistant=True)
+    talk.run(6.0)
+    said = [(role, f"{word} {number}{end}") for number in range(3) for role, word, end in SENTENCES]
+    assert talk.final == said
+
+
+SENTENCES = (("user", "Sentence", "."), ("assistant", "Frase", ", por favor."))
+
+
 def test_a_short_word_beside_the_interpreter_is_a_turn_like_any_other() -> None:
     talk = Talk()
     talk.run(1.0)
@@ -650,6 +668,7 @@ async def test_another_session_takes_over_with_what_was_changed(transport: str) 
             await eventually(
                 lambda: newest.peer._session.settings["audio"]["output"] == {"language": "de"}
             )
+            assert [leg.id for leg in call.legs if leg.id] == [leg.id for leg in call.legs]
         assert len(server.calls) == 2
 
 

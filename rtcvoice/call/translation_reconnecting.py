@@ -42,5 +42,7 @@ class TranslationReconnector(LiveReconnector):
     def _after_exchange(self, connecting: AnyConnecting, said: int) -> None:
         """Configure the session, where that did not travel with the request that began it."""
         talk = cast(TranslationConversation, self._talk)
+        leg = self._roads.leg
+        leg.call_id = leg.call_id or talk.session_id  # over a WebSocket nothing else tells it
         if changes := connecting.session_changes:
             self._beside.start(talk.ready(changes), "configuring the session")

@@ -18,7 +18,8 @@ from rtcvoice.system.public import public
 __all__ = ["LimitWatch", "Limits", "live_limits"]
 
 LIVE_IDLE = 300.0
-"""Seconds of silence that end a Live call: a forgotten one would cost US$ 3 an hour."""
+"""Seconds of silence that end a Live call: a forgotten one would cost US$ 3 an hour; and a
+translation."""
 
 
 @public
@@ -32,7 +33,8 @@ class Limits:
     tokens: input and output of all responses together; the whole conversation is input again with
         each response.
     idle: seconds in which nobody speaks, and nothing is being done or answered. "default" is 300
-        with GPT-Live, which costs by the minute whether anybody speaks or not, and none otherwise.
+        with GPT-Live and in translations, which cost by the minute whether anybody speaks or not,
+        and none otherwise.
     nudge: what the assistant says when `idle` comes near, such as "Are you still there?"; what it
         says then does not count as an end of the silence: only the user ends it.
     warn_at: the share of a limit at which `rtcvoice.limit_near` warns, 0 to 1.

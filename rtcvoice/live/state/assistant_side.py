@@ -86,7 +86,8 @@ class AssistantSide(Side):
             self.settle(now)
             spoken = self.open
             parted = spoken is not None and (
-                self._is_next(change.at) or self._user_spoke_after(spoken)
+                (self._is_next(change.at) and spoken.changed_at <= spoken.last_sound)
+                or self._user_spoke_after(spoken)
             )
             if spoken is not None and spoken.words and parted:
                 self._end(spoken)
@@ -169,11 +170,17 @@ class AssistantSide(Side):
             return False
         gap = start_ms - spoken.words[-1].end_ms
         if self._at_once:
-            return gap >= NEXT_AFTER * 1000 and not self.speech.speaking
+            parted = gap >= NEXT_AFTER * 1000 and not self.speech.speaking
+            return parted or self._owes_another(spoken)
         if not self._hears or spoken.first_sound is None:
             between = spoken.words[-1].end_ms <= self._user.newest_ms + TEXT_PAUSE
             return gap >= TEXT_PAUSE and between
         return gap > 0 and not self.speech.speaking and self._user_spoke_after(spoken)
+
+    def _owes_another(self, spoken: Spoken) -> bool:
+        """Whether a sentence is over, and the user has begun another stretch meanwhile."""
+        latest = self._user.latest
+        return latest is not None and latest.began > spoken.began and self._is_sentence(spoken)
 
     def _user_spoke_after(self, spoken: Spoken) -> bool:
         if spoken.first_sound is None or self._at_once:

@@ -85,8 +85,12 @@ class Side:
 
     def _is_long_enough(self, spoken: Spoken, now: float) -> bool:
         """Whether a stretch that goes on is to end here, with a sentence."""
-        long = self._at_once and now - spoken.began >= LONG
-        return long and spoken.text.endswith(_SENTENCE_ENDS)
+        return self._at_once and now - spoken.began >= LONG and self._is_sentence(spoken)
+
+    @staticmethod
+    def _is_sentence(spoken: Spoken) -> bool:
+        """Whether its words so far end as a sentence does."""
+        return spoken.text.endswith(_SENTENCE_ENDS)
 
     def _sound(self, spoken: Spoken) -> None:
         """Note that it is being heard; sound may have begun long before, and not for it."""
