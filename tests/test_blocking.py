@@ -194,6 +194,19 @@ def test_without_a_block(server) -> None:
 # -- the call that is current, and threads of an async program ------------------------------------
 
 
+def test_a_stored_call_of_gpt_live_goes_on_in_another(server) -> None:
+    with connect(server, model="gpt-live-1.1", store=True) as call:
+        call.say("Hello Ada.")
+        call.think("It rains.")
+        with pytest.raises(rtcvoice.ConfigError, match="over"):
+            call.fork()
+    with call.fork() as another:
+        assert another.id != call.id
+        assert [entry["text"] for entry in another.history] == [
+            entry["text"] for entry in call.history
+        ]
+
+
 def test_nothing_is_current_outside_of_tools_and_handlers() -> None:
     for current in (rtcvoice.current_call, blocking.current_call):
         with pytest.raises(ConfigError, match="no call is current"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from rtcvoice.call.legs import LegFacts
 from rtcvoice.call.life import CallState
@@ -21,6 +21,9 @@ from rtcvoice.sound.samples import Block
 from .reply import Talk
 from .streams import Expected, Stream
 from .verbs import Answered, Linked, Quick, Waiting
+
+if TYPE_CHECKING:
+    from .connection import Connection
 
 __all__ = ["Call"]
 
@@ -119,6 +122,15 @@ class Call(Linked):
     def talk(self, *, respond: bool = True) -> Talk:
         """Push to talk: `with call.talk() as talk:` while the user holds the key; see `Talk`."""
         return Talk(self.link, self.link.look(lambda: self.inner.talk(respond=respond)))
+
+    def fork(self, **options: object) -> Connection:
+        """Return a call that goes on from the end of this one: `with call.fork() as another`.
+
+        GPT-Live only; see `rtcvoice.Call`.
+        """
+        from .connection import Connection  # late: it makes calls
+
+        return Connection(self.link.look(lambda: self.inner.fork(**options)))
 
     # -- what it tells --------------------------------------------------------------------------
 

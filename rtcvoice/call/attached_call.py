@@ -109,7 +109,7 @@ class AttachedLiveCall(_Attached, LiveCall):
 
 def _forked(
     session_id: str, said: list[Any], options: Mapping[str, Any]
-) -> AbstractAsyncContextManager[Call]:
+) -> AbstractAsyncContextManager[Call, None]:
     raise ConfigError(
         "a call that was attached to cannot be forked here: its audio is the other side's",
         hint="rtcvoice.connect(history=call.history) goes on from here with audio of its own",

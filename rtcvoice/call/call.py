@@ -217,7 +217,7 @@ class Call(EventVerbs, LiveVerbs):
         """
         return await self._requests.respond_to((), commands.response_params({**overrides}))
 
-    def fork(self, **options: object) -> AbstractAsyncContextManager[Call]:
+    def fork(self, **options: object) -> AbstractAsyncContextManager[Call, None]:
         """Return a call that goes on from the end of this one, knowing all of it; GPT-Live only.
 
         `async with call.fork() as another`. This call has to be over, and begun with `store=True`.

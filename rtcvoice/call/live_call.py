@@ -32,7 +32,7 @@ from rtcvoice.wire.lost import ConnectionLost, LostBy
 __all__ = ["LiveCall"]
 
 
-Forking = Callable[[str, list[Any], dict[str, Any]], AbstractAsyncContextManager[Call]]
+Forking = Callable[[str, list[Any], dict[str, Any]], AbstractAsyncContextManager[Call, None]]
 """Returns the making of a call that goes on: of which session, what was said, other options."""
 
 
@@ -196,7 +196,7 @@ class LiveCall(Call):
         super().unmute()
         self._tell_muted(on=self.muted)
 
-    def fork(self, **options: object) -> AbstractAsyncContextManager[Call]:
+    def fork(self, **options: object) -> AbstractAsyncContextManager[Call, None]:
         """Return a call that goes on from the end of this one, knowing all of it."""
         if not self._live.live_session.store:
             raise ConfigError("this call was not stored: nothing of it can be forked", hint=_STORE)
