@@ -92,7 +92,7 @@ class TranslationCall(LiveCall):
         """Raise ConfigError: no sound stops the interpreter."""
         raise _not_here("resume_after_noise", "no sound stops the interpreter")
 
-    def fork(self, **options: object) -> AbstractAsyncContextManager[Call]:
+    def fork(self, **options: object) -> AbstractAsyncContextManager[Call, None]:
         """Raise ConfigError: the service keeps nothing of a translation."""
         raise _not_here("fork", "connect(to=...) begins another one")
 
@@ -134,5 +134,5 @@ def _not_here(verb: str, instead: str) -> ConfigError:
 
 def _no_fork(
     session_id: str, said: list[Any], options: dict[str, Any]
-) -> AbstractAsyncContextManager[Call]:
+) -> AbstractAsyncContextManager[Call, None]:
     raise _not_here("fork", "connect(to=...) begins another one")
