@@ -15,10 +15,11 @@ from live_samples import FROM_SERVER
 from rtcvoice.conversation.accounts.prices import BACKEND_PRICES, ModelPrice
 from rtcvoice.errors import ConfigError
 from rtcvoice.events import live
-from rtcvoice.live.state.backend import LONGEST_SILENCE, MOST_BYTES, Backend
+from rtcvoice.live.state.backend import LONGEST_SILENCE, Backend
 from rtcvoice.live.state.billing import Billing
 from rtcvoice.live.state.delegations import ANSWER_TIMEOUT
 from rtcvoice.live.state.live_state import LiveState
+from rtcvoice.live.state.outputs import MOST_BYTES
 
 
 def new_backend() -> Backend:

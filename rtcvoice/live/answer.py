@@ -15,6 +15,9 @@ from rtcvoice.sound.samples import Samples
 
 __all__ = ["LiveAnswer"]
 
+MOST_TEXT = 100_000
+"""Characters of one answer: two hours of talk."""
+
 BEGIN_TIMEOUT = 20.0
 """Seconds after which an answer is not waited for any longer: the model may not want to speak."""
 
@@ -31,6 +34,7 @@ class LiveAnswer(Answer):
         self.asked_at = now
         self.of_work = of_work
         self._quiet = False
+        self._length = 0
         self.began = False
         """Whether any of it was said or heard."""
         self.held = False
@@ -67,7 +71,10 @@ class LiveAnswer(Answer):
         """Take some of its words; `turn_id`: the turn that they belong to, if there is one."""
         self.begin_now()
         self.item_id = turn_id or self.item_id
-        self._say("", piece)
+        left = MOST_TEXT - self._length
+        if left > 0:
+            self._length += len(piece)
+            self._say("", piece[:left])
         self.changed()
 
     def sounded(self, samples: Samples) -> None:

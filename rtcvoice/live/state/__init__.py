@@ -8,6 +8,7 @@
     assistant_side the assistant's: from words and sound
     turns          both in spoken order, as `Turn`s
     backend        the function calls of the backend model, their outputs, and when it goes on
+    outputs        of these, within the service's limits
     delegations    work that the voice model handed on
     billing        seconds, tokens and what they cost
     live_state     all of it put together

@@ -28,15 +28,11 @@ from rtcvoice.conversation.state.history_entries import HistoryEntry
 from rtcvoice.errors import ConfigError
 from rtcvoice.events import live
 
-__all__ = ["MOST_BYTES", "MOST_ITEMS", "Backend", "BackendUsage"]
+from .outputs import MOST_BYTES, MOST_ITEMS, PLACEHOLDER, fitting, items_of
+
+__all__ = ["Backend", "BackendUsage"]
 
 logger = logging.getLogger(__name__)
-
-MOST_BYTES = 32_768
-"""UTF-8 bytes of what may wait for one request."""
-
-MOST_ITEMS = 128
-"""Items of it."""
 
 LONGEST_SILENCE = 300.0
 """Seconds without news after which a response is given up on; tools of the service take long."""
@@ -50,10 +46,21 @@ FIRST_NEWS = 30.0
 MOST_HISTORY = 2000
 """Calls and outputs that the history keeps."""
 
+MOST_HISTORY_BYTES = 16 << 20
+"""Characters of them: arguments may be as large as a message."""
+
+MOST_RUNNING = 64
+"""Responses that are followed at a time; the service makes one for each piece of work."""
+
+MOST_CALLS = MOST_ITEMS
+"""Function calls that are not answered; further ones are not taken."""
+
+MOST_ROUNDS_KEPT = 1000
+"""Pieces of work of which is known how often they called functions."""
+
 TRIES = 2
 """Times that refused outputs are given again."""
 
-_PLACEHOLDER = '{"error":"the result is too large: all results together may have 32768 bytes"}'
 _OVER = {"response.completed", "response.failed", "response.incomplete"}
 
 
@@ -109,7 +116,10 @@ class Backend:
         self._again: deque[_Batch] = deque()
         self._model = ""
         self._now = 0.0
-        self._history: deque[tuple[float, HistoryEntry]] = deque(maxlen=MOST_HISTORY)
+        self._history: deque[tuple[float, HistoryEntry]] = deque()
+        self._history_size = 0
+        self._refuses = False
+        """Whether there are too many calls, which was logged."""
 
     # -- what it is -----------------------------------------------------------------------------
 
@@ -148,6 +158,9 @@ class Backend:
 
     def _note(self, entry: HistoryEntry) -> None:
         self._history.append((self._now, entry))
+        self._history_size += _size(entry)
+        while self._history_size > MOST_HISTORY_BYTES or len(self._history) > MOST_HISTORY:
+            self._history_size -= _size(self._history.popleft()[1])
 
     # -- what happens ---------------------------------------------------------------------------
 
@@ -160,7 +173,7 @@ class Backend:
             case live.DelegationCreated() if event.delegation.target == "responses":
                 self._asked.pop(event.client_event_id or "", None)
                 response_id = event.delegation.response_id or ""
-                self._running[event.delegation.id] = _Running(response_id, now, FIRST_NEWS)
+                self._run(event.delegation.id, _Running(response_id, now, FIRST_NEWS))
             case live.ErrorEvent():
                 self._refused(event)
 
@@ -249,7 +262,7 @@ class Backend:
             before = self._running.get(delegation)
             if before is not None and before.id not in ("", response_id):
                 self._calls.response_over(before.id, stopped=False)  # its end was not told
-            self._running[delegation] = _Running(response_id, now)
+            self._run(delegation, _Running(response_id, now))
         elif kind in _OVER:
             self._over(delegation, kind, _dict(inner.get("response")))
         elif delegation in self._running:
@@ -258,10 +271,25 @@ class Backend:
         if kind == "response.output_item.done":
             self._called(delegation, _dict(inner.get("item")), now)
 
+    def _run(self, delegation: str, running: _Running) -> None:
+        """Follow a response; the oldest beyond what is followed is given up on."""
+        self._running[delegation] = running
+        if len(self._running) > MOST_RUNNING:
+            oldest = next(iter(self._running))
+            self._over(oldest, "response.failed", {"id": self._running[oldest].id})
+
     def _called(self, delegation: str, item: dict[str, Any], now: float) -> None:
         if item.get("type") != "function_call" or not self.calls_wanted:
             return
-        running = self._running.setdefault(delegation, _Running("", now))
+        if len(self._calls) >= MOST_CALLS:
+            if not self._refuses:
+                logger.warning("x %d function calls wait: no more are taken", MOST_CALLS)
+            self._refuses = True
+            return
+        self._refuses = False
+        if delegation not in self._running:
+            self._run(delegation, _Running("", now))
+        running = self._running[delegation]
         key = running.id or delegation
         try:
             call = msgspec.convert(item, events.FunctionCall)
@@ -299,7 +327,9 @@ class Backend:
         for key in keys - {""}:
             if not self._calls.belong_to(key):
                 continue
-            rounds = self._rounds[delegation] = self._rounds.get(delegation, 0) + 1
+            rounds = self._rounds[delegation] = self._rounds.pop(delegation, 0) + 1
+            if len(self._rounds) > MOST_ROUNDS_KEPT:
+                del self._rounds[next(iter(self._rounds))]
             if rounds > MOST_ROUNDS:
                 logger.warning("x the backend called functions %d times in a row", rounds)
             self._calls.response_over(key, stopped=failed or rounds > MOST_ROUNDS)
@@ -313,13 +343,13 @@ class Backend:
         useful = [each for each in answered if each.response_id not in self._failed]
         for each in answered:
             self._failed.pop(each.response_id, None)
-        outputs = _fitting([output for each in useful for output in each.outputs])
+        outputs = fitting([output for each in useful for output in each.outputs])
         batch = _Batch(self._new_id(), {self._new_id(): each for each in outputs})
         if outputs:
             self._sent.append(batch)
         wanted = any(each.wanted for each in useful)
         request = [live.ResponseCreate(event_id=batch.request)] if wanted else []
-        return [*_items_of(batch.outputs), *request]
+        return [*items_of(batch.outputs), *request]
 
     def _refused(self, event: live.ErrorEvent) -> None:
         cause = event.caused_by or ""
@@ -339,12 +369,12 @@ class Backend:
     def _send_again(self, batch: _Batch) -> list[live.LiveClientEvent]:
         """Give placeholders for what was too large, and ask once more."""
         outputs = {
-            self._new_id(): (batch.outputs[refused][0], _PLACEHOLDER)
+            self._new_id(): (batch.outputs[refused][0], PLACEHOLDER)
             for refused in sorted(batch.refused)
         }
         again = _Batch(self._new_id(), outputs, tries=batch.tries + 1)
         self._sent.append(again)
-        return [*_items_of(outputs), live.ResponseCreate(event_id=again.request)]
+        return [*items_of(outputs), live.ResponseCreate(event_id=again.request)]
 
     def _give_up(self, now: float) -> None:
         for delegation, running in list(self._running.items()):
@@ -356,30 +386,8 @@ class Backend:
                 del self._asked[request]
 
 
-def _fitting(outputs: list[tuple[CalledFunction, str]]) -> list[tuple[CalledFunction, str]]:
-    """Return the outputs within the service's limits: the largest make room."""
-    kept = outputs[:MOST_ITEMS]
-    sizes = [len(msgspec.json.encode(_item(call, output))) for call, output in kept]
-    while sum(sizes) > MOST_BYTES:
-        largest = max(range(len(kept)), key=sizes.__getitem__)
-        call, output = kept[largest]
-        if output == _PLACEHOLDER:
-            break
-        logger.warning("x the result of %.80s is too large for the backend", call.name)
-        kept[largest] = (call, _PLACEHOLDER)
-        sizes[largest] = len(msgspec.json.encode(_item(*kept[largest])))
-    return kept
-
-
-def _items_of(outputs: dict[str, tuple[CalledFunction, str]]) -> list[live.LiveClientEvent]:
-    return [
-        live.ResponseItemCreate(event_id=event_id, item=_item(call, output))
-        for event_id, (call, output) in outputs.items()
-    ]
-
-
-def _item(call: CalledFunction, output: str) -> dict[str, Any]:
-    return {"type": "function_call_output", "call_id": call.call_id, "output": output}
+def _size(entry: HistoryEntry) -> int:
+    return sum(len(value) for value in entry.values() if isinstance(value, str))
 
 
 def _dict(value: Any) -> dict[str, Any]:

@@ -98,7 +98,8 @@ class Billing:
             case live.UsageUpdated():
                 self._told(event.usage, now)
                 if event.context_window is not None:
-                    self.context = event.context_window.usage_ratio
+                    used = event.context_window.usage_ratio
+                    self.context = None if used is None else min(1.0, max(0.0, used))
             case live.SessionPaused():
                 self._advance(now)
                 self._paused = True
@@ -181,8 +182,8 @@ class Billing:
         standby = usage.paused_seconds
         if standby is None:
             standby = min(self._standby, usage.seconds)
-        self._standby = standby
-        self._active = max(0.0, usage.seconds - standby)
+        self._standby = max(0.0, standby)
+        self._active = max(0.0, usage.seconds - self._standby)
 
     def _advance(self, now: float) -> None:
         if self._as_of is None:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass, field
 from typing import Literal
 
 from rtcvoice.conversation.state.records import STATUS, Status
 from rtcvoice.conversation.state.turns import Turn
 
-from .transcript import Words, continued, insert, joined
+from .transcript import Words, continued, insert, joined, together
 
 __all__ = ["Spoken"]
+
+MOST_TEXT = 100_000
+"""Characters of one stretch: two hours of talk without a pause."""
+
+MOST_WORDS = 10_000
+"""Deltas of one stretch."""
 
 HEARD_SLACK = 100
 """Milliseconds by which words may end after the last sound and count as heard."""
@@ -49,14 +54,18 @@ class Spoken:
     _raw: str = ""
 
     def add(self, words: Words, now: float) -> None:
-        """Take more words, in any order."""
+        """Take more words, in any order; beyond what anybody can say, none."""
+        self.changed_at = now
+        left = MOST_TEXT - len(self._raw)
+        if left <= 0 or len(self.words) >= MOST_WORDS:
+            return
+        words = words._replace(text=words.text[:left])
         last = insert(self.words, words)
         if last:  # as nearly always: long texts are not put together anew for each word
             self._raw = continued(self._raw, words.text)
         else:
-            self._raw = functools.reduce(continued, (each.text for each in self.words), "")
+            self._raw = together(self.words)
         self.text = self._raw.strip()
-        self.changed_at = now
 
     def sounds(self, began: float, until: float) -> None:
         """Note that it is heard, from `began` until `until` at least."""

@@ -7,7 +7,7 @@ from bisect import bisect_right
 from collections.abc import Iterable
 from typing import NamedTuple
 
-__all__ = ["Words", "continued", "insert", "is_acknowledgement", "joined"]
+__all__ = ["Words", "continued", "insert", "is_acknowledgement", "joined", "together"]
 
 
 class Words(NamedTuple):
@@ -32,10 +32,19 @@ def insert(words: list[Words], new: Words) -> bool:
 
 def joined(words: Iterable[Words]) -> str:
     """Return the text of words in their order."""
-    text = ""
+    return together(words).strip()
+
+
+def together(words: Iterable[Words]) -> str:
+    """Return the text of words in their order, with the blanks around it."""
+    parts: list[str] = []
+    end = ""
     for each in words:
-        text = continued(text, each.text)
-    return text.strip()
+        if _runs_into(end, each.text):
+            parts.append(" ")
+        parts.append(each.text)
+        end = each.text or end
+    return "".join(parts)
 
 
 def continued(text: str, more: str) -> str:
@@ -44,8 +53,11 @@ def continued(text: str, more: str) -> str:
     A space is added where a sentence would run into the next one: the first words of a stretch of
     speech may come without.
     """
-    glued = text[-1:] in _ENDS and more[:1].isupper()
-    return f"{text} {more}" if glued else text + more
+    return f"{text} {more}" if _runs_into(text, more) else text + more
+
+
+def _runs_into(text: str, more: str) -> bool:
+    return text[-1:] in _ENDS and more[:1].isupper()
 
 
 _ENDS = frozenset(".!?\u2026")
