@@ -12,12 +12,12 @@ loop_thread.py   an event loop in a thread, and the way to have it do something
 verbs.py         makes a verb that waits of one that is awaited
 streams.py       events, turns, audio, text: what is iterated over
 reply.py         an answer, and the block of push to talk
-call.py          the call
+call.py          the call, and the connection around it
 connection.py    `connect`, `attach`, `current_call`
 """
 
-from rtcvoice.blocking.call import Call
-from rtcvoice.blocking.connection import Connection, attach, connect, current_call
+from rtcvoice.blocking.call import Call, Connection
+from rtcvoice.blocking.connection import attach, connect, current_call
 from rtcvoice.blocking.reply import Reply, Talk
 from rtcvoice.blocking.streams import Expected, Stream
 

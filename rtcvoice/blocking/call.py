@@ -1,11 +1,17 @@
-"""A call whose verbs wait."""
+"""A call whose verbs wait, and the connection that begins and ends it."""
 
 from __future__ import annotations
 
+import atexit
+import logging
+import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
+from typing import Any, TypeVar, overload
 
+from rtcvoice.call.call import Call as AsyncCall
 from rtcvoice.call.legs import LegFacts
 from rtcvoice.call.life import CallState
 from rtcvoice.call.timings import Timings
@@ -15,17 +21,22 @@ from rtcvoice.conversation.listening.event_verbs import E1, E2, E3, Registering
 from rtcvoice.conversation.listening.kinds import EventT
 from rtcvoice.conversation.state.history_entries import HistoryEntry
 from rtcvoice.conversation.state.turns import Turn
+from rtcvoice.errors import ConfigError
 from rtcvoice.events import ServerEvent, Session
 from rtcvoice.sound.samples import Block
+from rtcvoice.system.other_loop import refuse_running_loop
 
+from .loop_thread import LoopThread
 from .reply import Talk
 from .streams import Expected, Stream
 from .verbs import Answered, Linked, Quick, Waiting
 
-if TYPE_CHECKING:
-    from .connection import Connection
+__all__ = ["Call", "Connection"]
 
-__all__ = ["Call"]
+logger = logging.getLogger(__name__)
+
+CLOSE_LIMIT = 20.0
+"""Seconds that hanging up may take in all, `close_timeout` and handlers included."""
 
 ResultT = TypeVar("ResultT")
 
@@ -128,8 +139,6 @@ class Call(Linked):
 
         GPT-Live only; see `rtcvoice.Call`.
         """
-        from .connection import Connection  # late: it makes calls
-
         return Connection(self.link.look(lambda: self.inner.fork(**options)))
 
     # -- what it tells --------------------------------------------------------------------------
@@ -266,3 +275,61 @@ class Call(Linked):
         called on the call's loop: it must not use this call.
         """
         return self.link.run(self.inner.wait_for(*kinds, timeout=timeout, where=where))
+
+
+class Connection:
+    """`with` connects and hangs up; so do `open` and `close`, where there is no block for it.
+
+    One that is still open when the program ends is hung up then.
+    """
+
+    def __init__(self, connecting: AbstractAsyncContextManager[AsyncCall, None]) -> None:
+        self._connecting = connecting
+        self._thread: LoopThread | None = None
+
+    def open(self) -> Call:
+        """Connect and return the call once it is ready. Raises as `rtcvoice.connect`."""
+        if self._thread is not None:
+            raise ConfigError("this connection was already opened", hint="call connect(...) again")
+        refuse_running_loop()
+        thread = self._thread = LoopThread()
+        try:
+            call = thread.run(self._connecting.__aenter__())
+        except BaseException:
+            thread.stop()  # which waits for what was begun to be closed
+            raise
+        _open.add(self)
+        return Call(thread, call)
+
+    def close(self) -> None:
+        """Hang up and end the thread, within 20 s; once more does nothing."""
+        _open.discard(self)
+        thread = self._thread
+        if thread is None or thread.closed.is_set():
+            return
+        try:
+            thread.run(self._connecting.__aexit__(None, None, None), timeout=CLOSE_LIMIT)
+        except TimeoutError:
+            logger.warning("x hanging up a blocking call took too long: it is left to itself")
+        finally:
+            thread.stop()
+
+    def __enter__(self) -> Call:
+        return self.open()
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+_open: weakref.WeakSet[Connection] = weakref.WeakSet()
+
+
+@atexit.register
+def _close_all() -> None:
+    for connection in list(_open):
+        connection.close()
