@@ -403,7 +403,7 @@ async def others(url: str, question: bytes) -> None:
         await session.model.send_event(RealtimeModelSendRawMessage(message=message))
         await until(aiter(session), "audio_end")
         said = words(session, "user") + words(session, "assistant")
-    tell("turns by hand: commit, response.create", len(said) == 2 and all(said), said)
+    tell("turns by hand", len(said) == 2 and all(said), said)
 
     async with await runner(agent).run() as session:
         events = aiter(session)
