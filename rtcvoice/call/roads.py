@@ -273,6 +273,8 @@ class Roads:
         if goodbye is None or self.is_lost or self.leg.lost.done():
             return None
         self.player.flush()
+        if self.leg.audio_in_events:  # what comes behind the farewell would be refused
+            self.leg.track.stop()
         return self._part(goodbye(self.leg.lost, timeout))
 
     async def _part(self, goodbye: Coroutine[Any, Any, bool]) -> None:
