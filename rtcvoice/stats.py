@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from rtcvoice.system.public import public
 
-__all__ = ["CallStats", "DeviceStats", "PlayoutStats", "TransportStats", "UplinkStats"]
+__all__ = ["CallStats", "DeviceStats", "LoadStats", "PlayoutStats", "TransportStats", "UplinkStats"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,6 +79,8 @@ class UplinkStats:
 
     packets_sent: int = 0
     """packetsSent: RTP packets; silence is sent as well."""
+    packets_left_out: int = 0
+    """Blocks of the source that were not sent: the machine was too slow; see `LoadStats`."""
     bytes_sent: int = 0
     """bytesSent: of Opus, or of PCM over a WebSocket; no headers."""
     bitrate: int = 0
@@ -120,6 +122,23 @@ class TransportStats:
     is none. With TURN: "relay", how the TURN server is reached, its address for us."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LoadStats:
+    """Whether the machine is fast enough for all calls of an event loop; webrtc-stats knows none of
+    this. Of the latest second, once there are calls without devices.
+    """
+
+    state: str = "roomy"
+    """ "roomy"; "busy": much of the core is used, and encoders take shortcuts; "overloaded": the
+    machine is too slow, and blocks that would be late are not sent."""
+    busy: float = 0.0
+    """Share of one core that the loop's thread used."""
+    behind: float = 0.0
+    """Seconds that the loop came late to what it had to do, on average."""
+    left_out: float = 0.0
+    """Share of what was to be said that was not sent, 0 to 1."""
+
+
 @public
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DeviceStats:
@@ -157,3 +176,5 @@ class CallStats:
     """The device that is listened to; None where the sink is not a device."""
     round_trip_time: float | None = None
     """roundTripTime: seconds, as in `uplink`."""
+    load: LoadStats = field(default_factory=LoadStats)
+    """Whether the machine is fast enough for this call and the others of its event loop."""

@@ -36,6 +36,7 @@ ALLOWED: dict[str, set[str]] = {
     "system.public": set(),
     "events": {"errors", "system.public", "events"},
     "sound": {"errors", "system", "sound"},
+    "sound.load": {"stats", "system"},
     "device": {"masking", "errors", "events", "sound", "stats", "system", "device"},
     "capture": LEAVES | {"device", "capture"},
     "playout": LEAVES | {"device", "playout"},

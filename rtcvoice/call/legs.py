@@ -36,6 +36,7 @@ def added(
         replace(
             uplink,
             packets_sent=last_uplink.packets_sent + uplink.packets_sent,
+            packets_left_out=last_uplink.packets_left_out + uplink.packets_left_out,
             bytes_sent=last_uplink.bytes_sent + uplink.bytes_sent,
             reports_received=last_uplink.reports_received + uplink.reports_received,
             packets_lost=last_uplink.packets_lost + uplink.packets_lost,

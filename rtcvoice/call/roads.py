@@ -32,6 +32,7 @@ from rtcvoice.masking import log_error
 from rtcvoice.playout.player import Player
 from rtcvoice.playout.speech_queue import SpeechQueue
 from rtcvoice.playout.tee import BlockStream
+from rtcvoice.sound.ticker import ticker
 from rtcvoice.stats import CallStats, TransportStats, UplinkStats
 from rtcvoice.system import sleep
 from rtcvoice.system.waiting import wait_done
@@ -117,6 +118,7 @@ class Roads:
         self._began = self._elapsed()
         self._legs: list[LegFacts] = []
         self._stats_before = UplinkStats(), TransportStats()
+        self._load = ticker().load
         ends.on_change = conversation.dispatcher.publish
         self._facts = facts
         self.telling = Telling(facts, conversation, player, figures=self._figures)
@@ -246,6 +248,7 @@ class Roads:
             microphone=self._ends.source.device_stats,
             loudspeaker=self._ends.sink.device_stats,
             round_trip_time=uplink.round_trip_time,
+            load=self._load.stats,
         )
 
     def listen(self) -> BlockStream:

@@ -27,6 +27,7 @@ from aiortc.mediastreams import MediaStreamError
 
 from rtcvoice.masking import masked_traceback
 from rtcvoice.sound import numpy_later as np
+from rtcvoice.sound.load import Load
 from rtcvoice.sound.opus import Encoder
 from rtcvoice.sound.samples import DEFAULT_RATE, Block, Samples
 from rtcvoice.sound.ticker import ticker
@@ -35,6 +36,7 @@ from rtcvoice.system import clock
 from rtcvoice.wire.rtp import ReceiverReport
 
 from .pace import Pace
+from .schedule import BLOCK
 from .source import Silence
 from .uplink import LEAST_LOSS, MOST_BITRATE, Uplink
 
@@ -140,12 +142,14 @@ class SourceTrack(MediaStreamTrack):
             loss_percent=loss_percent,
         )
         self._stats = UplinkStats()
-        self._packets_sent = self._bytes_sent = 0
+        self._packets_sent = self._bytes_sent = self._left_out = 0
         self._packets_told = self._bytes_told = 0  # by the time of the latest report
         self._loudest, self._level = 0, 0.0
         self._base: int | None = None
         self._pts = -PACKET_TICKS
         self._pace = Pace()
+        self._load = Load(float)  # of the loop that it runs on, once it does
+        self._complexity = complexity
 
     @cached_property
     def _encoder(self) -> Encoder:  # not with the track: a call is ready before numpy is there
@@ -174,6 +178,7 @@ class SourceTrack(MediaStreamTrack):
             self._stats,
             packets_sent=self._packets_sent,
             bytes_sent=self._bytes_sent,
+            packets_left_out=self._left_out,
             bitrate=encoder.bitrate if encoder else settings["bitrate"],
             loss_percent=loss_percent if (encoder.fec if encoder else settings["fec"]) else 0,
             audio_level=self._level,
@@ -251,6 +256,7 @@ class SourceTrack(MediaStreamTrack):
 
         ticks = ticker()
         ticks.add(tick)
+        self._load = ticks.load
         tick(clock.of_loop(loop)())
         try:
             await ended
@@ -261,7 +267,12 @@ class SourceTrack(MediaStreamTrack):
         """Return the next packet, if it is due, and whom to ask then."""
         try:
             block = reader.poll(now)
-            return (None, reader) if block is None else (self._packet(reader, block), self._reader)
+            if block is None:
+                return None, reader
+            if self._load.leaves_out(now - block.time - BLOCK):
+                self._leave_out(reader, block)
+                return None, self._reader
+            return self._packet(reader, block), self._reader
         except Exception as exc:
             self._fail(reader, exc)
             return None, self._reader
@@ -291,17 +302,34 @@ class SourceTrack(MediaStreamTrack):
                 peak = self._measure(samples)
                 if self.on_peak is not None:
                     self.on_peak(peak, block.time)
-                data = self._encoder.encode(samples)
+                data = self._encoded(samples)
                 if self.on_block is not None:
                     self.on_block(block._replace(samples=samples), reader.rate)
             self._follow(block.index, reader.rate)
         else:  # replaced while it was being read: 20 ms have passed, but it is not heard any more
-            data = self._encoder.encode(self._silence)
+            data = self._encoded(self._silence)
             self._pts += self._takeover_ticks()
         self._pace.passed()
         self._packets_sent += 1
         self._bytes_sent += len(data)
         return _Due(data, self._pts)
+
+    def _encoded(self, samples: Samples) -> bytes:
+        """Code a block, as well as the core can afford."""
+        encoder = self._encoder
+        complexity = min(self._complexity, self._load.most_complexity)
+        if complexity != encoder.complexity:
+            encoder.complexity = complexity
+        return encoder.encode(samples)
+
+    def _leave_out(self, reader: BlockReader, block: Block) -> None:
+        """Let the time of a block pass without a packet: the machine is too slow."""
+        self._left_out += 1
+        if reader is self._reader:
+            self._follow(block.index, reader.rate)
+        else:
+            self._pts += self._takeover_ticks()
+        self._pace.passed()
 
     def _measure(self, samples: Samples) -> int:
         peak = max(int(samples.max()), -int(samples.min()))

@@ -4,17 +4,21 @@ It keeps an absolute schedule: tick n of a loop is at its origin + n * 10 ms, so
 headless sink, and of a source that is paced, is the call's. A blocked loop makes ticks late. They
 are made up for, two at a turn of the loop, because asyncio reads one datagram at a turn: so the
 packets that waited in the socket come in as fast as their time is played. More than
-`LONGEST_CATCH_UP` is not made up for; the schedule starts anew and the time is gone.
+`LONGEST_CATCH_UP`, or a little where the loop is always late, is not made up for; the schedule
+starts anew and the time is gone.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 import weakref
 from collections.abc import Callable
 
 from rtcvoice.sound.samples import TICK, latest_tick
 from rtcvoice.system import clock
+
+from .load import Load
 
 __all__ = ["Ticker", "ticker"]
 
@@ -45,6 +49,9 @@ class Ticker:
         self._origin = 0.0
         self._count = 0
         self._now = clock.of_loop(loop)
+        # Of a loop with a time of its own, the processor's time tells nothing.
+        self.load = Load(time.thread_time if self._now is clock.now else float)
+        """Whether the loop has the time that it needs."""
 
     @property
     def running(self) -> bool:
@@ -56,6 +63,7 @@ class Ticker:
         self._subscribers = (*self._subscribers, subscriber)
         if self._timer is None and (loop := self._loop()) is not None:
             self._origin, self._count = latest_tick(loop.time()), 0
+            self.load.begin()
             self._arm(loop)
 
     def remove(self, subscriber: Callable[[float], None]) -> None:
@@ -72,7 +80,8 @@ class Ticker:
     def _fire(self, loop: asyncio.AbstractEventLoop) -> None:
         now = loop.time()
         late = now - (self._origin + self._count * TICK)
-        if late > LONGEST_CATCH_UP:
+        self.load.tick(now, late)
+        if late > LONGEST_CATCH_UP or self.load.lost(late):
             self._origin, self._count, late = latest_tick(now), 0, 0.0
         due = min(_TICKS_A_TURN, 1 + int(late / TICK))
         moment = self._now()

@@ -1,0 +1,154 @@
+"""A machine that is too slow: what is left out, what is said of it, and that it ends again."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+
+import numpy as np
+import pytest
+from virtual_loop import VirtualLoop, run
+
+from rtcvoice.capture.source import PacedSource
+from rtcvoice.capture.track import SourceTrack
+from rtcvoice.sound.load import CATCH_UP, LATE, RELIEF, Load, LoadState
+from rtcvoice.sound.ticker import Ticker, ticker
+
+
+class Core:
+    """A processor whose use is given."""
+
+    def __init__(self) -> None:
+        self.used = self.now = 0.0
+        self.load = Load(lambda: self.used)
+        self.load.begin()
+
+    def run(self, seconds: float, *, busy: float = 0.0, late: float = 0.0) -> LoadState:
+        for _ in range(round(100 * seconds)):
+            self.now += 0.01
+            self.used += 0.01 * busy
+            self.load.tick(self.now, late)
+        return self.load.state
+
+
+def test_the_encoder_takes_shortcuts_while_much_of_the_core_is_used():
+    core = Core()
+    assert core.run(10, busy=0.75) is LoadState.ROOMY
+    assert core.load.most_complexity == 10
+    assert core.run(2.1, busy=0.9) is LoadState.BUSY
+    assert core.load.most_complexity == 1
+    assert core.load.stats.busy == pytest.approx(0.9)
+    assert core.run(20, busy=0.6) is LoadState.BUSY  # with the shortcuts: without, it is more
+    assert core.run(4, busy=0.3) is LoadState.BUSY
+    assert core.run(3, busy=0.3) is LoadState.ROOMY
+    assert core.load.most_complexity == 10
+
+
+def test_a_loop_that_was_held_up_is_not_too_slow():
+    core = Core()
+    for _ in range(20):
+        core.run(0.4, late=0.3)
+        assert core.run(0.02) is LoadState.ROOMY
+    core.now += 5  # held up for seconds, and then it makes up for them
+    assert core.run(0.4, late=0.9) is LoadState.ROOMY
+    assert not core.load.leaves_out(0.9)
+    assert not core.load.lost(0.9)
+
+
+def test_always_late_is_too_slow_until_it_is_not(caplog):
+    core = Core()
+    assert core.run(0.6, late=0.02) is LoadState.OVERLOADED
+    assert core.load.most_complexity == 0
+    assert not core.load.leaves_out(LATE)
+    assert core.load.leaves_out(LATE + 0.001)
+    core.run(0.01, late=LATE + 0.001)
+    assert core.load.leaves_out(0)  # for the ear's sake
+    assert not core.load.lost(CATCH_UP)
+    assert core.load.lost(CATCH_UP + 0.001)
+    for _ in range(300):
+        core.run(0.01, busy=0.97, late=0.05)
+        core.load.leaves_out(0.05)
+        core.run(0.01, busy=0.97, late=0.02)
+        core.load.leaves_out(0.01)
+    assert core.load.stats.state == "overloaded"
+    assert core.load.stats.left_out == pytest.approx(0.5, abs=0.01)
+    assert core.load.stats.behind == pytest.approx(0.035, abs=0.001)
+    assert core.run(RELIEF + 1.1, busy=0.7) is LoadState.BUSY
+    assert not core.load.leaves_out(0.1)
+    assert core.run(7, busy=0.4) is LoadState.ROOMY
+    core.run(10, late=0.05)  # once more: it has been said
+    warnings = [record for record in caplog.records if record.levelno == logging.WARNING]
+    assert len(warnings) == 1
+    assert "35 ms late, uses 97 % of a core, and leaves out 50 %" in warnings[0].getMessage()
+
+
+class Voice(PacedSource):
+    def _next(self, count: int):
+        return np.full(count, 1000, np.int16)
+
+
+def overloaded(send_costs: float, hear_costs: float, seconds: float = 10.0):
+    """A call on a loop of which each packet and each 10 ms of the ear take time."""
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        began, sent, track = loop.time(), [], SourceTrack()
+
+        def send(payload: bytes, ticks: int) -> None:
+            loop.block(send_costs)
+            sent.append((loop.time() - began, ticks / 48000))
+
+        def hear(now: float) -> None:
+            loop.block(hear_costs)
+
+        track.start(Voice(rate=24000))
+        ticker().add(hear)
+        task = asyncio.create_task(track.run(send))
+        await asyncio.sleep(seconds)
+        track.stop()
+        await task
+        ticker().remove(hear)
+        return sent, track.stats, ticker().load
+
+    return run(main())
+
+
+@pytest.mark.parametrize(("send_costs", "hear_costs"), [(0.016, 0.004), (0.03, 0.001)])
+def test_too_much_work_thins_what_is_said_and_does_not_pile_up(send_costs, hear_costs):
+    sent, stats, load = overloaded(send_costs, hear_costs)
+    assert load.state is LoadState.OVERLOADED
+    settled = [(when, stamp) for when, stamp in sent if when > 2]
+    # Each packet leaves near its time: the clock of RTP and that of the wall stay together.
+    lateness = [when - stamp for when, stamp in settled]
+    assert max(lateness) - min(lateness) < 0.1
+    assert max(lateness) < min(when - stamp for when, stamp in sent) + 0.15
+    assert stats.packets_left_out > 50
+    assert len(sent) + stats.packets_left_out == pytest.approx(500, abs=10)
+    steps = {round((b - a) * 50) for (_, a), (_, b) in itertools.pairwise(settled)}
+    assert max(steps) <= 8  # no long hole
+
+
+def test_work_that_the_ear_alone_is_too_much_for_loses_time_and_not_the_delay():
+    _, _, load = overloaded(0.001, 0.012)
+    assert load.state is LoadState.OVERLOADED
+    assert load.stats.behind < CATCH_UP + 0.03
+
+
+def test_a_call_that_fits_leaves_nothing_out():
+    sent, stats, load = overloaded(0.008, 0.004)
+    assert load.state is LoadState.ROOMY
+    assert stats.packets_left_out == 0
+    assert len(sent) > 490
+
+
+def test_the_loop_of_a_process_measures_the_processor():
+    async def main():
+        made = ticker()
+        assert isinstance(made, Ticker)
+        before = made.load._cpu()
+        sum(range(200_000))
+        assert made.load._cpu() > before
+
+    asyncio.run(main())
