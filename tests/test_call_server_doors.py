@@ -7,6 +7,7 @@ import io
 import json
 import ssl
 import subprocess
+from functools import partial
 
 import aiohttp
 import pytest
@@ -19,6 +20,7 @@ import rtcvoice
 from rtcvoice.call_server import offers
 from rtcvoice.call_server.callers import Callers
 from rtcvoice.call_server.http import Refusal
+from rtcvoice.rest.signaling import Signaling
 
 pytestmark = pytest.mark.usefixtures("no_stray_errors")
 
@@ -162,6 +164,28 @@ async def test_a_page_of_another_site_that_is_let_in():
                 assert "Access-Control-Allow-Origin" not in answer.headers
         assert (await ask(server.url, **origin))[0] == 429
         assert len(provider.asked) == 1
+
+
+async def test_where_only_tokens_are_taken_one_is_made_for_the_call(emulator):
+    """As on Azure, whose `/calls` refuses keys."""
+    signaling = Signaling(base_url=emulator.url, credentials=rtcvoice.ApiKey(KEY))
+    signaling._azure = True
+    sent = []
+    signaling._offered = partial(_noted, sent, signaling._offered)
+    async with page_of("http://unused/") as page:
+        session = {"type": "realtime", "instructions": "Be brief."}
+        answer = await signaling.call_for(
+            await page.offer(), session, {"OpenAI-Safety-Identifier": "a"}
+        )
+        assert answer.call_id in emulator.calls
+    assert sent[0].value.startswith("ek_")
+    await signaling.hang_up(answer.call_id)
+    await signaling.aclose()
+
+
+async def _noted(sent, offered, offer, shown, named={}):  # noqa: B006
+    sent.append(shown)
+    return await offered(offer, shown, named)
 
 
 async def test_who_calls_is_found_out_by_the_users_own_function():
