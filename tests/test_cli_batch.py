@@ -80,3 +80,18 @@ def test_the_page_of_a_run_is_safe_whatever_was_said():
     assert "<img" not in page
     assert "default-src 'none'" in page
     assert page_of(summary_of([]), [], title="nothing")
+
+
+def test_the_network_of_a_call_is_the_emulators(tmp_path, capsys):
+    calls, out = tmp_path / "calls.yaml", tmp_path / "run"
+    calls.write_text(
+        "calls: [{scenario: bad, network: {downlink: {loss: 0.5}}, steps: [{wait: 0.7}]}]"
+    )
+    given = ["batch", str(calls), "--processes", "1", "--no-record", "--out", str(out)]
+    assert main(given) == 2
+    assert "--emulator" in capsys.readouterr().err
+    assert main([*given, "--emulator"]) == 0
+    assert json.loads((out / "results.jsonl").read_text())["packets_lost"] > 3
+    calls.write_text("calls: [{scenario: bad, network: {downlink: {los: 0.5}}}]")
+    assert main([*given[:-1], str(tmp_path / "again"), "--emulator"]) == 2
+    assert "loss" in capsys.readouterr().err

@@ -25,7 +25,7 @@ from rtcvoice.cli.exit_codes import NOT_ALL
 from rtcvoice.cli.output import write_line
 from rtcvoice.errors import ConfigError, RtcVoiceError, clean
 from rtcvoice.fleet.caps import Caps
-from rtcvoice.fleet.dry_run import EmulatorProcess
+from rtcvoice.fleet.dry_run import Emulators
 from rtcvoice.fleet.many import CALLS_PER_PROCESS, RunOfCalls, cores
 from rtcvoice.fleet.one_call import LATE
 from rtcvoice.fleet.page import page_of
@@ -53,11 +53,17 @@ async def run(options: argparse.Namespace) -> int:
     specs = read_specs(options.file)
     if options.trials is not None:
         specs = with_trials(specs, options.trials)
-    server = EmulatorProcess(script=options.script) if options.emulator else None
+    if not options.emulator and any(spec.network for spec in specs):
+        raise ConfigError(
+            "calls with network: can only be made with --emulator",
+            hint="nobody else's network can be made worse from here: leave it out",
+        )
+    emulators = Emulators(script=options.script)
     async with AsyncExitStack() as stack:
         url = options.base_url
-        if server is not None:
-            url = (await stack.enter_async_context(server)).url
+        if options.emulator:
+            await stack.enter_async_context(emulators)
+            specs = [await _at(emulators, spec) for spec in specs]
         executor = stack.enter_context(_dask(options.dask)) if options.dask else None
         caps = Caps(
             starts_per_second=options.starts,
@@ -66,13 +72,22 @@ async def run(options: argparse.Namespace) -> int:
             cost=options.max_cost,
         )
         code = await _make(specs, options, caps, url=url, executor=executor)
-    if server is not None and server.late > LATE:
+    if emulators.late > LATE:
         write_line(
             sys.stderr,
-            f"the emulator was up to {server.late:.1f} s late: this machine is too slow for so many"
-            " calls at once, and waits are longer than they should be; --calls makes fewer",
+            f"the emulator was up to {emulators.late:.1f} s late: this machine is too slow for so"
+            " many calls at once, and waits are longer than they should be; --calls makes fewer",
         )
     return code
+
+
+async def _at(emulators: Emulators, spec: CallSpec) -> CallSpec:
+    """Return a call that goes to the emulator with its network, and its persona's, too."""
+    url = await emulators.url_for(spec.network)
+    persona = spec.persona
+    if persona is not None:
+        persona = replace(persona, options={**persona.options, "base_url": url})
+    return replace(spec, options={**spec.options, "base_url": url}, persona=persona)
 
 
 async def run_load(options: argparse.Namespace) -> int:

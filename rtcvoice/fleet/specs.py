@@ -143,6 +143,9 @@ class CallSpec(
     persona: a model that plays the caller, in place of steps.
     steps: what the caller does. After the last one the answer is awaited and the call hung up.
     line: where the caller calls from: noise, a telephone.
+    network: how bad the way is, `{uplink: {loss: 0.05}, downlink: {delay: 0.1, jitter: 0.05}}`, in
+        the words of the emulator's faults. With the emulator alone: nobody else's network can be
+        made worse from here.
     tools: functions with given results; `state`: what they find, and change by `sets`.
     checks: what the call is held to; one that it does not pass makes it a failed one.
     seconds: how long the call may take in all.
@@ -158,6 +161,7 @@ class CallSpec(
     steps: tuple[Step, ...] = _LISTEN
     persona: Persona | None = None
     line: Line = Line()
+    network: dict[str, dict[str, Any]] = {}
     tools: tuple[ToolMock, ...] = ()
     state: dict[str, Any] = {}
     checks: tuple[Check, ...] = ()
@@ -180,6 +184,8 @@ class CallSpec(
             raise ValueError(f"cost is {self.cost!r}, not above 0")
         if len(self.steps) > MOST_STEPS:
             raise ValueError(f"{len(self.steps)} steps are more than {MOST_STEPS}")
+        if unknown := set(self.network) - {"uplink", "downlink"}:
+            raise ValueError(f"network has {sorted(unknown)[0]!r:.80}, not uplink or downlink")
         if self.persona is not None and self.steps != _LISTEN:
             raise ValueError("steps and persona are both given: a model does no steps")
         _check_options("options", self.options)
