@@ -28,6 +28,7 @@ from rtcvoice.call.imports import FOR_TRANSLATION
 from rtcvoice.config.dialect import config_for
 from rtcvoice.config.translation_config import translation_changes
 from rtcvoice.conversation.accounts.prices import ModelPrice
+from rtcvoice.conversation.listening.kinds import Kinds
 from rtcvoice.emulator import Emulator, LiveOptions, Turn, prompt_path
 from rtcvoice.emulator.session.outputs import RATE_HZ, Close, PlayAudio, SendEvent
 from rtcvoice.emulator.session.script import Scripted
@@ -670,6 +671,13 @@ async def test_another_session_takes_over_with_what_was_changed(transport: str) 
             )
             assert [leg.id for leg in call.legs if leg.id] == [leg.id for leg in call.legs]
         assert len(server.calls) == 2
+
+
+def test_patterns_of_its_events_are_known(caplog: pytest.LogCaptureFixture) -> None:
+    assert Kinds("session.output_transcript.*").match(translations.OutputTranscriptDelta(delta="a"))
+    assert not caplog.records
+    Kinds("session.output_transkript.*")
+    assert "did you mean 'session.output_transcript.delta'" in caplog.text
 
 
 def test_what_a_translation_needs_is_imported_by_its_name() -> None:

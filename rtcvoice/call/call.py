@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, Never, Unpack, cast
+from typing import TYPE_CHECKING, Any, Never, TypeAlias, Unpack, cast
 
 from rtcvoice.call.finishing import wait_finished
 from rtcvoice.call.legs import LegFacts
@@ -41,8 +41,13 @@ from rtcvoice.system.public import public
 
 if TYPE_CHECKING:
     from rtcvoice.conversation.road import CallConversation
+    from rtcvoice.events.live import LiveClientEvent
+    from rtcvoice.events.translations import TranslationClientEvent
 
-__all__ = ["Call"]
+__all__ = ["AnyClientEvent", "Call"]
+
+AnyClientEvent: TypeAlias = "ClientEvent | LiveClientEvent | TranslationClientEvent"
+"""An event of the API that the call speaks."""
 
 
 @public
@@ -267,7 +272,7 @@ class Call(EventVerbs, LiveVerbs):
         """
         return self._roads.listen()
 
-    async def send_event(self, event: ClientEvent | Mapping[str, object]) -> None:
+    async def send_event(self, event: AnyClientEvent | Mapping[str, object]) -> None:
         """Send any client event, as a struct of `rtcvoice.events` or as a dict with its `type`.
 
         A dict is sent as it is, with fields that this version does not know and with its nulls.
@@ -275,7 +280,8 @@ class Call(EventVerbs, LiveVerbs):
         large or cannot be sent now, CallEnded.
         """
         await self._conversation.connected()
-        self._conversation.send_by_hand(dict(event) if isinstance(event, Mapping) else event)
+        made: Any = dict(event) if isinstance(event, Mapping) else event
+        self._conversation.send_by_hand(made)
 
     async def update(
         self,

@@ -11,7 +11,7 @@ from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Any, Self, Unpack, cast
 
-from rtcvoice.call.call import Call
+from rtcvoice.call.call import AnyClientEvent, Call
 from rtcvoice.call.life import CallState, Life
 from rtcvoice.call.message import Clip, Image, clip_of, message_items
 from rtcvoice.call.roads import Roads
@@ -23,7 +23,7 @@ from rtcvoice.conversation.asking.response_options import ResponseOptions, Spoke
 from rtcvoice.conversation.asking.talk import TAIL, Talk
 from rtcvoice.conversation.tools.toolset import AnyTool, ToolSet
 from rtcvoice.errors import CallEnded, ConfigError
-from rtcvoice.events import ClientEvent, Session
+from rtcvoice.events import Session
 from rtcvoice.live.requests import backend_items
 from rtcvoice.live.road import LiveConversation
 from rtcvoice.sound.samples import Samples
@@ -151,7 +151,7 @@ class LiveCall(Call):
 
     # -- the session, the microphone ------------------------------------------------------------
 
-    async def send_event(self, event: ClientEvent | Mapping[str, object]) -> None:
+    async def send_event(self, event: AnyClientEvent | Mapping[str, object]) -> None:
         """Send any client event of GPT-Live: a struct of `rtcvoice.events.live`, or a dict."""
         await self._live.connected()
         self._live.send_by_hand(event)

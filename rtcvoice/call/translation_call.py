@@ -18,11 +18,11 @@ from rtcvoice.config.translation_config import translation_changes
 from rtcvoice.conversation.asking.reply import Reply
 from rtcvoice.conversation.asking.response_options import ResponseOptions, SpokenOptions
 from rtcvoice.errors import ConfigError
-from rtcvoice.events import ClientEvent, Session
+from rtcvoice.events import Session
 from rtcvoice.translation.road import TranslationConversation
 
 if TYPE_CHECKING:
-    from rtcvoice.call.call import Call
+    from rtcvoice.call.call import AnyClientEvent, Call
     from rtcvoice.call.life import Life
     from rtcvoice.conversation.tools.toolset import ToolSet
 
@@ -98,7 +98,7 @@ class TranslationCall(LiveCall):
 
     # -- the session ------------------------------------------------------------------------------
 
-    async def send_event(self, event: ClientEvent | Mapping[str, object]) -> None:
+    async def send_event(self, event: AnyClientEvent | Mapping[str, object]) -> None:
         """Send a client event: a struct of `rtcvoice.events.translations`, or a dict."""
         await self._translation.connected()
         self._translation.send_by_hand(event)

@@ -73,7 +73,7 @@ def _checked(kind: object) -> type[AnyEvent]:
 
 def _check(pattern: str) -> None:
     """Refuse names of the beta API; warn of names that no known event matches."""
-    known = (*SERVER_EVENTS, *LOCAL_EVENTS)
+    known: tuple[str, ...] = (*SERVER_EVENTS, *LOCAL_EVENTS)
     if any(fnmatchcase(name, pattern) for name in known):
         return
     for beta, successor in BETA_NAMES.items():
@@ -82,6 +82,11 @@ def _check(pattern: str) -> None:
                 f"{pattern!r} names an event of the beta API, which is gone",
                 hint=f"{beta!r} is called {successor!r} now",
             )
+    from rtcvoice.events import live, translations  # late: few calls speak these
+
+    known = (*known, *live.SERVER_EVENTS, *translations.SERVER_EVENTS)
+    if any(fnmatchcase(name, pattern) for name in known):
+        return
     close = difflib.get_close_matches(pattern, known, n=1)
     meant = f"; did you mean {close[0]!r}?" if close else ""
     logger.warning("no event known to this version matches %r%s", pattern, meant)
