@@ -59,7 +59,7 @@ _HEADERS = {
     "Content-Security-Policy": _POLICY,
     "Cross-Origin-Opener-Policy": "same-origin",
     "Permissions-Policy": "microphone=(self)",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",  # "no-referrer" makes Firefox hide the Origin of a beacon
     "X-Content-Type-Options": "nosniff",
     "Vary": "Origin",
 }

@@ -102,7 +102,7 @@ async function openSound() {
   const context = new AudioContext();
   const opened = { context, levels: new Levels(context), microphone: null, track: null };
   try {
-    await context.resume();
+    context.resume().catch(() => {}); // not awaited: without a loudspeaker it may never be done
     if (writesOnly()) opened.track = silentTrack(context);
     else {
       opened.microphone = await openMicrophone($('microphone').value);
