@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 
+import aioice
 import pytest
 from live import BentEmulator, calling
 
@@ -36,6 +37,24 @@ async def test_by_any_name_of_loopback_its_calls_offer_nothing_else(host):
         assert call.id in server.calls
     candidates = [line.split() for line in answers[0].splitlines() if "a=candidate" in line]
     assert {words[4] for words in candidates} == {"127.0.0.1"}
+
+
+async def test_with_all_addresses_its_calls_offer_them_beside_loopback():
+    """Firefox sends nothing to 127.0.0.1, nor does a client of another machine."""
+    answers = []
+
+    def note(sdp):
+        answers.append(sdp)
+        return sdp
+
+    async with (
+        BentEmulator(all_addresses=True, rewrite=note) as server,
+        calling(server) as call,
+    ):
+        assert call.id in server.calls
+    candidates = [line.split() for line in answers[0].splitlines() if "a=candidate" in line]
+    own = aioice.ice.get_host_addresses(use_ipv4=True, use_ipv6=True)
+    assert {words[4] for words in candidates} == {"127.0.0.1", *own}
 
 
 async def test_a_port_beyond_the_last_is_a_config_error():

@@ -32,7 +32,7 @@ async def run(options: argparse.Namespace) -> int:
         logging.getLogger("rtcvoice.call_server").setLevel(logging.INFO)
     async with AsyncExitStack() as stack:
         if options.emulator:
-            await use_emulator(options, stack)
+            await use_emulator(options, stack, for_browsers=True)
         server = await stack.enter_async_context(_server(options))
         console.print(f"call server at {_shown(server.url, options)} (Ctrl-C stops it)")
         if options.emulator:

@@ -19,11 +19,18 @@ def check_script(options: argparse.Namespace) -> None:
         raise ConfigError("--script works only with --emulator", hint="add --emulator")
 
 
-async def use_emulator(options: argparse.Namespace, stack: AsyncExitStack) -> None:
-    """Start an emulator that ends with the stack, and let the options lead there."""
+async def use_emulator(
+    options: argparse.Namespace, stack: AsyncExitStack, *, for_browsers: bool = False
+) -> None:
+    """Start an emulator that ends with the stack, and let the options lead there.
+
+    for_browsers: also those of other machines, and those that reach no loopback by WebRTC.
+    """
     from rtcvoice.emulator import Emulator
 
-    server = await stack.enter_async_context(Emulator(script=options.script))
+    server = await stack.enter_async_context(
+        Emulator(script=options.script, all_addresses=for_browsers)
+    )
     options.base_url = server.url
     options.api_key = "sk-emulator"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 from aiortc import (
     MediaStreamTrack,
@@ -17,14 +17,17 @@ from aiortc import (
 from rtcvoice.emulator.ice_lite import be_ice_lite, gather_on_loopback
 from rtcvoice.wire import _aiortc, _media
 
-__all__ = ["CODECS", "be_dtls_server", "new_connection"]
+__all__ = ["CODECS", "Addresses", "be_dtls_server", "new_connection"]
+
+Addresses = Literal["loopback", "own", "all"]
+"""What a connection offers: 127.0.0.1, the machine's other addresses, or both."""
 
 CODECS = ("opus", "PCMU", "PCMA")
 """What is negotiated, best first, as the service does."""
 
 
 def new_connection(
-    track: MediaStreamTrack, hear: Callable[[Any], None], *, ice_lite: bool, loopback: bool
+    track: MediaStreamTrack, hear: Callable[[Any], None], *, ice_lite: bool, addresses: Addresses
 ) -> RTCPeerConnection:
     """Return a connection that sends `track` and gives every RTP packet to `hear`."""
     peer = RTCPeerConnection(
@@ -39,8 +42,8 @@ def new_connection(
         be_ice_lite(ice)
     else:
         _aiortc.quick_checks(ice)
-    if loopback:
-        gather_on_loopback(ice)
+    if addresses != "own":
+        gather_on_loopback(ice, others=addresses == "all")
     return peer
 
 

@@ -43,8 +43,8 @@ def be_ice_lite(connection: Any) -> None:
     connection.connect = connect
 
 
-def gather_on_loopback(connection: Any) -> None:
-    """Make `connection` gather exactly one host candidate, on 127.0.0.1.
+def gather_on_loopback(connection: Any, *, others: bool = False) -> None:
+    """Make `connection` gather exactly one host candidate, on 127.0.0.1; others: all others, too.
 
     aioice never offers loopback addresses. With this, a call to a server on this machine works
     without any network and binds no address that others could reach.
@@ -54,6 +54,7 @@ def gather_on_loopback(connection: Any) -> None:
         raise UnsupportedAiortc("Connection.get_component_candidates")
 
     async def on_loopback(component: int, addresses: list[str], timeout: int = 5) -> Any:
-        return await gather(component=component, addresses=[LOOPBACK], timeout=timeout)
+        chosen = [LOOPBACK, *(addresses if others else ())]
+        return await gather(component=component, addresses=chosen, timeout=timeout)
 
     connection.get_component_candidates = on_loopback

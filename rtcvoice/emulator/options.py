@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from rtcvoice.emulator.answer import AS_SEEN, AnswerShape
+from rtcvoice.emulator.connection import Addresses
 from rtcvoice.emulator.faults import NO_FAULTS, Faults
 from rtcvoice.emulator.live.options import AS_KNOWN, LiveOptions
 from rtcvoice.emulator.peer import PATIENCE
@@ -14,6 +15,7 @@ from rtcvoice.emulator.recording import RECORD_LIMIT
 from rtcvoice.emulator.session.checking import Options
 from rtcvoice.emulator.session.shared import Pace
 from rtcvoice.errors import ConfigError
+from rtcvoice.system.hosts import is_loopback_host
 
 __all__ = ["EmulatorOptions"]
 
@@ -30,6 +32,7 @@ class EmulatorOptions(Options):
     audio: Literal["real-time", "instant"] = "real-time"
     gap: bool = False
     no_udp: bool = False
+    all_addresses: bool = False
     pace: Pace | None = None
     shape: AnswerShape = AS_SEEN
     duration: float | None = None
@@ -42,6 +45,13 @@ class EmulatorOptions(Options):
     models: tuple[str, ...] = ()
     live: LiveOptions = AS_KNOWN
     faults: Faults = NO_FAULTS
+
+    @property
+    def addresses(self) -> Addresses:
+        """Which addresses calls offer for their media."""
+        if self.all_addresses:
+            return "all"
+        return "loopback" if is_loopback_host(self.host) else "own"
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -24,7 +24,7 @@ from aiortc import MediaStreamTrack, RTCSessionDescription
 from rtcvoice.capture.track import SourceTrack
 from rtcvoice.emulator.answer import AS_SEEN, AnswerShape, shape_answer, spoil_answer
 from rtcvoice.emulator.channel import EventChannel, Listener, parsed
-from rtcvoice.emulator.connection import new_connection
+from rtcvoice.emulator.connection import Addresses, new_connection
 from rtcvoice.emulator.core import Core
 from rtcvoice.emulator.ear import G711_DECODERS, Ear, OpusEar, ear_for
 from rtcvoice.emulator.failures import Failures
@@ -78,14 +78,14 @@ class Peer:
     """The server's end of one call.
 
     `observe(direction, event)` sees every event, "in" from a client and "out" to it; `recorder`
-    what is heard and said. `gap`: send no RTP between answers. `loopback`: offer 127.0.0.1 only.
+    what is heard and said. `gap`: send no RTP between answers. `addresses`: those offered.
     """
 
     def __init__(
         self,
         session: Core,
         *,
-        loopback: bool = True,
+        addresses: Addresses = "loopback",
         gap: bool = False,
         shape: AnswerShape = AS_SEEN,
         faults: Faults = NO_FAULTS,
@@ -122,7 +122,7 @@ class Peer:
             on_close=self._left,
             limit=lambda: _sctp.max_message_size(self._peer),
         )
-        self._peer = new_connection(track, self._hear, ice_lite=shape.ice_lite, loopback=loopback)
+        self._peer = new_connection(track, self._hear, ice_lite=shape.ice_lite, addresses=addresses)
         self._end_connecting = _aiortc.own_connecting(self._peer)
         self._peer.on("datachannel", self._open_channel)
         self._peer.on("connectionstatechange", self._state_changed)

@@ -12,6 +12,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Iterable, Sequence, Set
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -75,6 +76,8 @@ class Emulator:
     are made, and `pace` is no time at all: for tests of one's own agent. What the user says by
     `call.send(audio=)` is then known at once; a source still speaks in real time. `gap`: send no
     RTP between answers instead of silence. `no_udp`: take media by TCP alone, as behind a firewall.
+    `all_addresses`: offer this machine's own addresses for the media, too: Firefox never goes to
+    127.0.0.1, nor do clients of other machines.
     `pace`: how fast answers come. `shape`: how SDP answers look. `client_timeout`: seconds without
     a datagram after which a client is taken for gone. `duration`: seconds that a session may last;
     if not given, 3600, of the Live dialect 7200. `live`: how Live sessions behave. `seed` makes ids
@@ -99,6 +102,7 @@ class Emulator:
         audio: Literal["real-time", "instant"] = "real-time",
         gap: bool = False,
         no_udp: bool = False,
+        all_addresses: bool = False,
         pace: Pace | None = None,
         shape: AnswerShape | None = None,
         duration: float | None = None,
@@ -112,27 +116,11 @@ class Emulator:
         live: LiveOptions | None = None,
         faults: Faults = NO_FAULTS,
     ) -> None:
-        options: dict[str, Any] = {
-            "host": host,
-            "port": port,
-            "script": script,
-            "voice": voice,
-            "api_keys": api_keys,
-            "audio": audio,
-            "gap": gap,
-            "no_udp": no_udp,
-            "pace": pace,
+        arguments = locals()
+        options = {field.name: arguments[field.name] for field in fields(EmulatorOptions)}
+        options |= {
             "shape": AS_SEEN if shape is None else shape,
-            "duration": duration,
-            "client_timeout": client_timeout,
-            "seed": seed,
-            "record": record,
-            "record_limit": record_limit,
-            "most_calls": most_calls,
-            "origins": origins,
-            "models": models,
             "live": AS_KNOWN if live is None else live,
-            "faults": faults,
         }
         self._options = given = EmulatorOptions(**options)
         self._voice = open_voice(given.voice)
@@ -286,7 +274,7 @@ class Emulator:
         peer = new_peer(
             faults,
             notes,
-            loopback=is_loopback_host(self._options.host),
+            addresses=self._options.addresses,
             gap=self._options.gap,
             shape=self._options.shape,
             client_timeout=self._options.client_timeout,
