@@ -29,6 +29,7 @@ from rtcvoice.cli.transcript import Transcript
 from rtcvoice.cli.translate import choose_way, instructions_for, translator
 from rtcvoice.conversation.accounts.usage import UsageMeter
 from rtcvoice.emulator import Pace, prompt_path
+from rtcvoice.live.state.billing import Billing
 
 # ---- when a key is held
 
@@ -187,6 +188,17 @@ def test_the_account() -> None:
     free = Summary(usage(), [0.5], free=True)
     assert "US$" not in str(free) + free.line(["over"], None)
     assert free.as_dict()["cost"] == 0
+
+
+def test_the_account_of_gpt_live_tells_the_time() -> None:
+    usage = Billing("gpt-live-1.1")
+    usage.created(0.0)
+    summary = Summary(usage.snapshot(90.0), [])
+    assert str(summary).startswith("1 min 30 s, 0 tokens of the backend; US$ 0.0750")
+    assert str(Summary(usage.snapshot(90.0), [], free=True)).startswith("1 min 30 s, 0 tokens")
+    told = summary.as_dict()
+    assert (told["seconds"], told["standby_seconds"]) == (90.0, 0.0)
+    assert "seconds" not in Summary(UsageMeter("gpt-realtime-2.1").snapshot(), []).as_dict()
 
 
 def test_the_account_fits_into_a_line() -> None:

@@ -22,9 +22,10 @@ from rtcvoice.cli.demo_options import farewell
 from rtcvoice.cli.known import VOICES
 from rtcvoice.cli.notices import notice_of
 from rtcvoice.cli.options import COMMANDS, all_parsers, parse, summaries
+from rtcvoice.cli.output import as_options
 from rtcvoice.cli.parser import meant
 from rtcvoice.cli.session_options import session_from
-from rtcvoice.cli.talk import _replaced
+from rtcvoice.cli.talk import _replaced, _session
 from rtcvoice.cli.transcript_file import transcript_file
 from rtcvoice.config.call_config import CallConfig
 from rtcvoice.emulator.session.session_schema import _VOICES
@@ -137,6 +138,23 @@ def test_usual_options_hold_unless_others_are_typed(usual: Path) -> None:
     assert parse(["text"]).limit_cost == 0.5
     assert parse(["translate"]).to == "French"
     assert parse(["--config", "none"]).voice is None
+
+
+@pytest.mark.parametrize(("given", "idle"), [("60", 60.0), ("0", None)])
+def test_how_long_a_silence_may_be(given: str, idle: float | None) -> None:
+    limits = session_from(parse(["--idle", given, "--limit-cost", "1"]))["limits"]
+    assert (limits.idle, limits.cost) == (idle, 1.0)
+    assert session_from(parse(["--limit-cost", "1"]))["limits"].idle == "default"
+
+
+def test_push_to_talk_leaves_gpt_live_its_own_way() -> None:
+    assert _session(parse(["--push-to-talk"]))["turn_detection"] is None
+    assert "turn_detection" not in _session(parse(["--push-to-talk", "--model", "gpt-live-1.1"]))
+
+
+def test_hints_speak_of_options() -> None:
+    hint = "model='gpt-live-1.1'; for a deployment of it, api='live'"
+    assert as_options(hint).startswith("--model gpt-live-1.1; ")
 
 
 def test_a_usual_device_opens_none_by_itself(usual: Path) -> None:

@@ -23,6 +23,7 @@ from rtcvoice import (
     DeviceChanged,
     EventsDropped,
     LimitNear,
+    LimitReached,
     Reconnected,
     Reconnecting,
     Turn,
@@ -344,6 +345,11 @@ def test_clean_keeps_every_language() -> None:
     ("event", "told"),
     [
         (EventsDropped(count=3), "3 events are not shown: too many came at once"),
+        (
+            LimitNear(limit="idle", used=240.1, maximum=300.0),
+            "nobody has spoken for 240 s: in 60 s the call hangs up",
+        ),
+        (LimitReached(limit="idle", used=300.0, maximum=300.0), ""),
         (LimitNear(limit="cost", used=0.8, maximum=1.0), "80% of the limit on cost is used"),
         (
             DeviceChanged(

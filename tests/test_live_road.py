@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from virtual_loop import run
 
-from rtcvoice import Limits, events
+from rtcvoice import Limits, ToolSet, events, tool, tool_progress
 from rtcvoice.conversation.state.records import Status
 from rtcvoice.errors import CallEnded, ConfigError, ServerError, TransportError
 from rtcvoice.events import live
@@ -459,8 +459,6 @@ def test_tools_behind_a_backend_are_answered_together_and_once():
             await asyncio.sleep(a)
             return a + b
 
-        from rtcvoice import ToolSet
-
         stage = Scene(tools=ToolSet([add]))
         await stage.start(delegation=BACKEND)
         delegated(stage, target="responses")
@@ -510,8 +508,6 @@ def test_a_tool_may_wait_for_what_it_has_the_voice_say(verb):
             await reply.played()
             return await reply.text()
 
-        from rtcvoice import ToolSet
-
         stage = Scene(tools=ToolSet([look]))
         await stage.start(delegation=BACKEND)
         outer = stage.talk.requests.next_reply()
@@ -547,8 +543,6 @@ def test_a_tool_does_not_wait_for_what_waits_for_it(how):
                     await asyncio.sleep(0.05)
                 return "idle"
             return str(await getattr(outer, how)())
-
-        from rtcvoice import ToolSet
 
         stage = Scene(tools=ToolSet([look]))
         await stage.start(delegation=BACKEND)
@@ -597,8 +591,6 @@ def test_pictures_wait_until_the_tool_has_returned():
                 await stage.talk.requests.ask([item], "What is this?")
             await stage.talk.requests.send([item], "")
             return str(refused.value)
-
-        from rtcvoice import ToolSet
 
         stage = Scene(tools=ToolSet([look]))
         await stage.start(delegation=BACKEND)
@@ -653,3 +645,50 @@ async def test_whatever_the_server_sends_does_no_harm(stage):
     reply = await stage.talk.requests.say("Hello.")
     stage.says("Hello")
     assert reply.text_so_far == "Hello"
+
+
+@scene
+async def test_decisions_come_as_events_and_end_what_was_handed_on(stage):
+    delegated(stage, target="decisions")
+    assert not stage.talk.is_idle
+    decision = {"answers": [{"type": "choice", "choice": "urgent", "confidence": 0.9}]}
+    result = {"type": "decision.completed", "decision": decision}
+    tell(stage.talk, "decision.event", event=result, delegation_id="item_1")
+    tell(stage.talk, "decision.event", event=result, trigger_id="t", source_event_id="event_1")
+    told = stage.of(live.DecisionEvent)
+    assert told[0].event.decision.answers[0]["choice"] == "urgent"
+    assert told[1].trigger_id == "t"
+    await stage.sound(4.0)
+    assert stage.talk.is_idle
+    assert stage.leg.sent == []  # it is nobody's business but the service's
+    await stage.talk.update({"triggers": []})
+    assert stage.leg.sent[-1].session == {"triggers": []}
+
+
+def test_a_tool_in_the_background_reports_and_is_spoken_of_later():
+    async def main():
+        @tool(background=True)
+        async def book() -> str:
+            """Book."""
+            await asyncio.sleep(1)
+            tool_progress("half way", speak=True)
+            await asyncio.sleep(2)
+            return "LH1"
+
+        stage = Scene(tools=ToolSet([book]))
+        await stage.start(delegation=BACKEND)
+        calls(stage, "book")
+        await asyncio.sleep(0.5)
+        assert stage.leg.types == ["response.item.create", "response.create"]
+        assert "running" in stage.leg.sent[0].item["output"]
+        await asyncio.sleep(1)
+        assert "half way" in stage.leg.sent[-1].content
+        response(stage, "created", response={"id": "resp_2"})
+        response(stage, "completed", response={"id": "resp_2", "output": []})
+        assert not stage.talk.is_idle  # the result will be spoken of
+        await asyncio.sleep(3)
+        assert stage.leg.types[2:] == ["session.commentary.append"] * 2
+        assert "LH1" in stage.leg.sent[-1].content
+        stage.talk.end(CallEnded("over", normal=True))
+
+    run(main())

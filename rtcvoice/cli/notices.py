@@ -61,8 +61,13 @@ def notice_of(event: Any) -> str:
             return _device(event)
         case EventsDropped():
             return f"{event.count} events are not shown: too many came at once"
+        case LimitNear(limit="idle"):
+            left = event.maximum - event.used
+            return f"nobody has spoken for {event.used:.0f} s: in {left:.0f} s the call hangs up"
         case LimitNear():
             return f"{event.share:.0%} of the limit on {event.limit} is used"
+        case LimitReached(limit="idle"):
+            return ""  # nothing is being said, and the end says why
         case LimitReached():
             return f"{event}; what is being said is finished first"
         case McpServerFailed():

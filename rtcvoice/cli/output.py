@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import select
 import shutil
 import sys
@@ -48,6 +49,9 @@ _AS_OPTIONS = {
     "base_url": "--base-url",
 }
 """What hints to programmers are for users of the command line."""
+
+_GIVEN = re.compile(r"\b(backend|model|voice)='([\w.-]+)'")
+"""An option with its value, as programmers write it."""
 
 MOST_PENDING = 4 << 20
 """Bytes that wait for a slow reader."""
@@ -162,6 +166,7 @@ def silence(stream: TextIO | None) -> None:
 
 def as_options(hint: str) -> str:
     """Return a hint to programmers in the words of the command line."""
+    hint = _GIVEN.sub(r"--\1 \2", hint)
     for argument, option in _AS_OPTIONS.items():
         hint = hint.replace(argument, option)
     return hint

@@ -56,7 +56,7 @@ class Summary:
     def as_dict(self) -> dict[str, Any]:
         """Return plain JSON values; `cost` in US dollars, None when a price is unknown."""
         tokens = self.usage.tokens
-        return {
+        told: dict[str, Any] = {
             "responses": len(self.usage.responses),
             "tokens": {"input": tokens.input, "cached": tokens.cached, "output": tokens.output},
             "cost": 0.0 if self.free else self.usage.cost,
@@ -66,6 +66,10 @@ class Summary:
                 "worst": max(self.latencies, default=None),
             },
         }
+        if self.usage.seconds is not None:  # with GPT-Live
+            told["seconds"] = round(self.usage.seconds, 3)
+            told["standby_seconds"] = round(self.usage.standby_seconds, 3)
+        return told
 
     @property
     def _used(self) -> str:

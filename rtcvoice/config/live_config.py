@@ -118,7 +118,7 @@ class LiveConfig(CallConfig):
             )
         for name, instead in _INSTEAD.items():
             if getattr(self, name) is not UNSET:
-                raise ConfigError(f"GPT-Live has no {name}=: {instead}")
+                raise ConfigError(f"GPT-Live has no {name}=", hint=instead)
         given = {
             name: getattr(self, name)
             for name in ("voice", "instructions", "tool_choice", "tools", "session")
