@@ -14,8 +14,10 @@ from virtual_loop import VirtualLoop, run
 
 from rtcvoice.capture.source import PcmSource, Silence
 from rtcvoice.capture.track import SourceTrack
+from rtcvoice.capture.uplink import FIRST_BITRATE, MOST_BITRATE
 from rtcvoice.sound.opus import Decoder, has_fec, packet_samples
 from rtcvoice.sound.samples import Block
+from rtcvoice.wire.rtp import ReceiverReport
 
 RATE = 24000
 
@@ -80,6 +82,29 @@ def test_packets_carry_fec():
         track._encoder.loss_percent = 0
         packets = await receive(track, 150)
         assert sum(has_fec(bytes(packet)) for packet in packets) <= 1
+
+    run(main())
+
+
+def test_reports_raise_the_bitrate_of_a_voice_that_arrives_not_of_silence():
+    def report(track: SourceTrack) -> ReceiverReport:
+        return ReceiverReport(0.0, 0, track.stats.packets_sent, 0.001, 0.05, 0.0)
+
+    async def main():
+        track, bitrates, sizes = SourceTrack(), [], []
+        track.start(Speaker())
+        track.muted = True
+        for muted in (True, True, False, False, False, False):
+            track.muted = muted
+            packets = await receive(track, 100)
+            sizes.append(sum(len(bytes(packet)) for packet in packets))
+            track.follow(report(track))
+            bitrates.append(track.stats.bitrate)
+        assert bitrates[:2] == [FIRST_BITRATE] * 2
+        assert bitrates[2] > FIRST_BITRATE
+        assert bitrates[-1] == MOST_BITRATE
+        assert sizes[-1] > 1.15 * sizes[2]  # the encoder was told
+        assert SourceTrack(bitrate=24000).stats.bitrate == 24000
 
     run(main())
 
