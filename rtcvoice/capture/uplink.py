@@ -1,9 +1,9 @@
 """Decides, from receiver reports, how the encoder prepares for the network; pure.
 
 What a voice gets: 48 kbit/s from the first word on, and up to 64 where reports say that it arrived
-without loss and without a queue. At the first sign of a queue it goes back to what nearly any path
-carries, before anything is lost, and what made the queue is not tried again for minutes. Silence
-proves nothing: only what was sent while somebody spoke counts.
+without a queue and that more bits did not cost more packets. At the first sign of a queue it goes
+back to what nearly any path carries, before anything is lost, and what made the queue is not tried
+again for minutes. Silence proves nothing: only what was sent while somebody spoke counts.
 
 Two answers to loss, because there are two kinds. Loss that comes with nothing else is radio or a
 bad line: the encoder is told to expect it and spends more on FEC; less traffic would not help. Loss
@@ -79,7 +79,9 @@ QUEUE_SHARE = 0.5
 """...if that is also this part of the shortest: long ways vary more."""
 
 BACK_OFF = 0.8
-"""Factor of the bitrate with each report of congestion."""
+"""Factor of the bitrate with each report of congestion..."""
+BACK_OFF_PACKETS, MOST_STEPS = 100, 3.0
+"""...and again for so many packets that it covers, but not more often: rare reports come late."""
 
 CALM = 500
 """Packets without a queue before the bitrate rises again..."""
@@ -94,9 +96,6 @@ into a queue until the next one passes in about a second."""
 
 SPOKEN = 0.6
 """Part of the bitrate that has to have been sent for a report to tell how the path takes it."""
-
-CLEAN_LOSS = 0.02
-"""Loss with which the bitrate stays as it is."""
 
 REST = 15000
 """Packets without a queue before a bitrate that made one is tried again: 5 minutes."""
@@ -139,6 +138,7 @@ class Uplink:
         self._calm = CALM
         self._ceiling = float(bitrate)
         self._since_more = LONGEST_INTERVAL
+        self._loss_before = 0.0
         self._round_trips = _Shortest()
         self.loss = 0.0
         """The estimate: 0 to 1."""
@@ -189,17 +189,18 @@ class Uplink:
         jitter = JITTER_SHARE * min(max(0.0, report.jitter), MOST_JITTER)
         queue = self._round_trips.exceeded_by(report.round_trip_time, packets, jitter)
         dared, self._since_more = self._since_more < CALM, self._since_more + packets
-        if queue or (dared and loss >= CONGESTED_LOSS):
+        if queue or (dared and loss >= CONGESTED_LOSS + CAUTION * self._loss_before):
             self._give_back()
             # A queue by itself may be somebody else's: then to send less would not shorten it.
             if queue and loss >= CONGESTED_LOSS:
-                self._bitrate = max(self._least, self._bitrate * BACK_OFF)
+                steps = min(MOST_STEPS, max(1.0, packets / BACK_OFF_PACKETS))
+                self._bitrate = max(self._least, self._bitrate * BACK_OFF**steps)
             return
         rising = max(0, min(packets, self._calm + packets - CALM))
         self._calm += packets
         if self._bitrate < self._safe:
             self._bitrate = min(self._safe, self._bitrate + rising * RECOVERY)
-        elif rising and loss < CLEAN_LOSS and sent is not None and sent > SPOKEN * self._bitrate:
+        elif rising and sent is not None and sent > SPOKEN * self._bitrate:
             self._dare(packets)
 
     def _dare(self, packets: int) -> None:
@@ -207,7 +208,7 @@ class Uplink:
         if self._calm >= REST:
             self._ceiling = self._most
         if self._bitrate < self._ceiling:
-            self._since_more = 0
+            self._since_more, self._loss_before = 0, self.loss
             more = min(MORE, MORE_AT_RISK / packets)
             self._bitrate = min(self._ceiling, self._bitrate + more)
 
