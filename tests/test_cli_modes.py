@@ -194,7 +194,7 @@ def test_the_account_of_gpt_live_tells_the_time() -> None:
     usage = Billing("gpt-live-1.1")
     usage.created(0.0)
     summary = Summary(usage.snapshot(90.0), [])
-    assert str(summary).startswith("1 min 30 s, 0 tokens of the backend; US$ 0.0750")
+    assert str(summary).startswith("1 min 30 s; US$ 0.0750")
     assert str(Summary(usage.snapshot(90.0), [], free=True)).startswith("1 min 30 s, 0 tokens")
     told = summary.as_dict()
     assert (told["seconds"], told["standby_seconds"]) == (90.0, 0.0)

@@ -16,6 +16,7 @@ from test_cli_terminal import RTCVOICE, Terminal
 
 from rtcvoice import CallEnded, ConfigError, FileSink, LimitReached
 from rtcvoice.cli import main
+from rtcvoice.cli.approval import Person
 from rtcvoice.cli.call_ends import chosen_ends
 from rtcvoice.cli.completion import SHELLS, script
 from rtcvoice.cli.demo_options import farewell
@@ -148,8 +149,9 @@ def test_how_long_a_silence_may_be(given: str, idle: float | None) -> None:
 
 
 def test_push_to_talk_leaves_gpt_live_its_own_way() -> None:
-    assert _session(parse(["--push-to-talk"]))["turn_detection"] is None
-    assert "turn_detection" not in _session(parse(["--push-to-talk", "--model", "gpt-live-1.1"]))
+    live = parse(["--push-to-talk", "--model", "gpt-live-1.1"])
+    assert _session(parse(["--push-to-talk"]), Person())["turn_detection"] is None
+    assert "turn_detection" not in _session(live, Person())
 
 
 def test_hints_speak_of_options() -> None:
