@@ -24,12 +24,41 @@ from rtcvoice.fleet.summary import summary_of
         ("http://127.0.0.1.example.com/v1", "another machine"),
         ("ftp://127.0.0.1/v1", "not an address"),
         ("nonsense", "not an address"),
+        ("http://[::1", "not an address"),
+        ("http://me:secret@127.0.0.1/v1", "not an address"),
+        ("https://api.openai\u3002com/v1", "vendor"),
+        ("https://api.\uff4fpenai.com/v1", "vendor"),
     ],
 )
 def test_nobody_elses_server_is_loaded(url, says, capsys):
     assert main(["load", "--base-url", url, "--calls", "1"]) == 2
     assert says in capsys.readouterr().err
     assert main(["load", "--base-url", "https://api.openai.com", "--i-may-load-this-server"]) == 2
+
+
+class SeenError(Exception):
+    """What is to be called is known."""
+
+
+def test_a_model_that_plays_the_caller_is_where_the_agent_is(tmp_path, monkeypatch):
+    calls = tmp_path / "calls.yaml"
+    calls.write_text(
+        "calls: [{scenario: a, persona: {options: {model: m, base_url: 'http://b/'}}}]"
+    )
+    server = "http://127.0.0.1:9/v1"
+    seen = []
+
+    def see(specs, **options):
+        seen.extend(spec.persona.options["base_url"] for spec in specs)
+        raise SeenError
+
+    monkeypatch.setattr("rtcvoice.cli.batch.RunOfCalls", see)
+    for number, given in enumerate((["load", "--file"], ["batch"])):
+        args = [*given, str(calls), "--base-url", server, "--out", str(tmp_path / str(number))]
+        with pytest.raises(SeenError):
+            main(args)
+    assert seen[0] == server  # a load falls on nobody else
+    assert seen[-1] == "http://b/"  # a caller of a test may be served elsewhere
 
 
 def test_a_run_is_made_kept_and_resumed(tmp_path, capsys):

@@ -9,6 +9,7 @@ import json
 import os
 import pickle
 import signal
+import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import wraps
 from itertools import pairwise
@@ -34,9 +35,12 @@ from rtcvoice.fleet import (
     run_calls,
 )
 from rtcvoice.fleet import many as many_module
+from rtcvoice.fleet import workers as workers_module
 from rtcvoice.fleet.caps import Gate
+from rtcvoice.fleet.checks import Within
 from rtcvoice.fleet.line import LineEffects
 from rtcvoice.fleet.many import RunOfCalls
+from rtcvoice.fleet.mocks import MockedTools
 from rtcvoice.fleet.results import result_from_json, result_to_json
 from rtcvoice.fleet.run_folder import RunFolder, table
 from rtcvoice.fleet.spans import AudibleSpans, compare
@@ -253,6 +257,48 @@ def test_a_telephone_lets_a_narrow_band_through_and_noise_is_made_by_the_seed():
             Line(**wrong)
 
 
+def test_a_key_is_found_wherever_it_hides_in_a_spec():
+    key = "sk-" + "a" * 30
+    hidden = [
+        {"steps": (Step(write=f"my key is {key}"),)},
+        {"tools": (ToolMock(name="a", outputs=({"k": key},)),)},
+        {"state": {"k": [key]}},
+        {"record": f"/tmp/{key}"},
+    ]
+    for fields in hidden:
+        with pytest.raises(ValueError, match="looks like a key"):
+            CallSpec(scenario="a", **fields)
+    with pytest.raises(ValueError, match="name or password"):
+        CallSpec(scenario="a", options={"base_url": "https://me:secret@host/v1"})
+
+
+def test_numbers_that_do_not_travel_are_refused():
+    for fields in ({"seed": -1}, {"seed": 2**70}, {"cost": float("inf")}):
+        with pytest.raises(ValueError, match=r"not (from|above) 0"):
+            CallSpec(scenario="a", **fields)
+    with pytest.raises(ValueError, match="numbers"):
+        Within(most=float("inf"))
+
+
+def test_aliases_are_counted_with_what_they_stand_for(tmp_path):
+    file = tmp_path / "calls.yaml"
+    layers = ["a0: &a0 [1,1,1,1,1,1,1,1,1,1]"]
+    layers += [f"a{n}: &a{n} [{','.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]
+    file.write_text("\n".join([*layers, "calls: [{scenario: x, options: {a: *a8}}]"]))
+    with pytest.raises(ConfigError, match="aliases"):
+        read_specs(file)
+    file.write_text("calls: &c [{scenario: x, state: {a: *c}}]")
+    with pytest.raises(ConfigError, match="holds itself"):
+        read_specs(file)
+    file.write_text(
+        "s: &s [{write: Hi}]\ncalls: [{scenario: x, steps: *s}, {scenario: y, steps: *s}]"
+    )
+    with pytest.raises(ConfigError, match="unknown field `s`"):  # aliases as such are welcome
+        read_specs(file)
+    with pytest.raises(ConfigError, match="not a file"):
+        read_specs("/dev/zero")
+
+
 # -- what is kept -------------------------------------------------------------------------------
 
 
@@ -267,7 +313,7 @@ def test_a_run_is_resumed_where_it_was_left(tmp_path):
         RunFolder(tmp_path / "run", config={})
     again = RunFolder(tmp_path / "run", config={}, resume=True)
     assert again.done(spec).outcome is Outcome.FAILED
-    (tmp_path / "run/results/run.a.1.0.json").write_text("{broken")
+    (tmp_path / "run/results/run~a.1.0.json").write_text("{broken")
     assert again.done(spec) is None
     assert oct((tmp_path / "run").stat().st_mode)[-3:] == "700"
 
@@ -308,6 +354,29 @@ def test_the_summary_counts_trials_and_names_the_worst():
     assert summary["worst"][0]["outcome"] != "completed"
     assert quantile([], 0.5) is None
     json.dumps(summary)
+
+
+def test_only_results_of_the_run_count_and_only_files(tmp_path):
+    folder = RunFolder(tmp_path / "run", config={})
+    folder.keep(result("a", run="run"))
+    folder.keep(result("old", run="run"))
+    folder.keep(result("b.c", run="a", cost=1.0))
+    folder.keep(
+        result("c", run="a.b", cost=2.0)
+    )  # another one, though written in one it is the same
+    kept = tmp_path / "run/results"
+    (kept / "run~b.1.0.json").write_bytes((kept / "run~a.1.0.json").read_bytes())
+    (kept / "run~d.1.0.json").mkdir()
+    (kept / "run~e.1.0.json").symlink_to("/dev/zero")
+    assert folder.done(CallSpec(scenario="b")) is None  # what was copied is not its result
+    assert folder.done(CallSpec(scenario="c", run="a.b")).cost == 2.0
+    summary, found = folder.finish(among={"run~a.1.0", "run~e.1.0"})
+    assert [each.scenario for each in found] == ["a"]
+    assert summary["calls"] == 1
+    (kept.parent / "results.csv").unlink()
+    (kept.parent / "results.csv").mkdir()
+    with pytest.raises(ConfigError, match="cannot be written"):
+        folder.finish()
 
 
 # -- all calls of a run, in virtual time ---------------------------------------------------------
@@ -407,7 +476,108 @@ async def test_a_run_that_is_stopped_cancels_what_runs():
         assert workers.closed
 
 
+@virtual
+async def test_a_server_that_asks_to_be_left_alone_is_left_alone():
+    with pytest.MonkeyPatch.context() as patch:
+        workers = FakeWorkers(capacity=1)
+
+        async def run(spec):
+            now = asyncio.get_running_loop().time()
+            workers.made.append((now, spec.scenario))
+            first = len(workers.made) == 1
+            outcome = Outcome.INFRASTRUCTURE if first else Outcome.COMPLETED
+            return result(spec.scenario, outcome, retry_after=60.0 if first else None)
+
+        workers.run = run
+        await made(workers, patch, [CallSpec(scenario=name) for name in "ab"])
+        first, *others = (at for at, _ in workers.made)
+        assert min(others) >= first + 60
+
+
+@virtual
+async def test_a_worker_that_was_told_to_end_by_others_has_its_call_made_again():
+    with pytest.MonkeyPatch.context() as patch:
+        workers = FakeWorkers(a=[Outcome.STOPPED, Outcome.COMPLETED])
+        _, (found,) = await made(workers, patch, [CallSpec(scenario="a")])
+        assert (found.outcome, found.attempts) == (Outcome.COMPLETED, 2)
+
+
+class FullDisk:
+    """Keeps nothing."""
+
+    def done(self, spec):
+        return None
+
+    def keep(self, result):
+        raise OSError(28, "No space left on device")
+
+
+class Kept:
+    """Knows one call."""
+
+    def done(self, spec):
+        return result(spec.scenario, run=spec.run, cost=2.0) if spec.scenario == "s0" else None
+
+    def keep(self, result):
+        pass
+
+
+@virtual
+async def test_a_run_stops_when_what_it_finds_cannot_be_kept():
+    with pytest.MonkeyPatch.context() as patch:
+        specs = [CallSpec(scenario=f"s{n}") for n in range(20)]
+        run, results = await made(FakeWorkers(capacity=2), patch, specs, keeper=FullDisk())
+        assert len(results) <= 2
+        assert "No space left" in run.stopped
+
+
+@virtual
+async def test_the_cost_of_a_run_is_bounded_when_resumed_and_when_nobody_knows_it():
+    with pytest.MonkeyPatch.context() as patch:
+        specs = [CallSpec(scenario=f"s{n}") for n in range(9)]
+        run, results = await made(
+            FakeWorkers(capacity=1), patch, specs, keeper=Kept(), caps=Caps(cost=2.4)
+        )
+        assert len(results) == 2
+        assert "US$ 2.5" in run.stopped
+    gate = Gate(Caps(cost=5))
+    gate.started(0)
+    gate.ended(1, tokens=100, cost=None)
+    assert "not known" in gate.stopped
+
+
+@virtual
+async def test_whose_a_result_is_is_not_said_by_who_made_it():
+    with pytest.MonkeyPatch.context() as patch:
+        workers = FakeWorkers()
+
+        async def run(spec):
+            return result("../../etc/passwd", run="/", trial=7)
+
+        workers.run = run
+        _, (found,) = await made(workers, patch, [CallSpec(scenario="a")])
+        assert found.file_name == "run~a.1.0"
+
+
+@virtual
+async def test_many_calls_are_begun_in_little_time():
+    with pytest.MonkeyPatch.context() as patch:
+        workers = FakeWorkers(capacity=1000)
+
+        async def run(spec):
+            return result(spec.scenario)
+
+        workers.run = run
+        specs = [CallSpec(scenario="s", trial=n) for n in range(1, 20_001)]
+        began = time.process_time()
+        _, results = await made(workers, patch, specs)
+        assert len(results) == 20_000
+        assert time.process_time() - began < 10  # 40 s where each start looks at all that wait
+
+
 def test_a_call_that_is_there_twice_is_refused():
+    with pytest.raises(ConfigError, match="A and a"):
+        run_calls([CallSpec(scenario="a"), CallSpec(scenario="A")])
     with pytest.raises(ConfigError, match="there 2 times"):
         run_calls([CallSpec(scenario="a"), CallSpec(scenario="a")])
     with pytest.raises(ConfigError, match="processes=-1"):
@@ -481,6 +651,40 @@ def test_a_process_that_is_killed_loses_only_what_it_was_doing(server):
     results = run_calls(specs, processes=1, calls_per_process=2, on_result=kill_the_first)
     found = {each.scenario: (each.outcome.value, each.attempts) for each in results}
     assert found == {"short": ("completed", 1), "long": ("completed", 2)}
+
+
+def test_a_process_that_stands_still_is_given_up(server, monkeypatch):
+    monkeypatch.setattr(workers_module, "OVERTIME", -0.5)
+    stopped = []
+
+    def stop_the_first(made):
+        if not stopped:
+            stopped.append(int(made.worker.rpartition("/")[2]))
+            os.kill(stopped[0], signal.SIGSTOP)
+
+    big = "x" * 300_000  # more than a pipe holds
+    long = specs_for(server, "long", steps=(Step(wait=0.8),), seconds=3.0, state={"big": big})
+    specs = [*specs_for(server, "short", seconds=60.0), *long]
+    results = run_calls(specs, processes=1, calls_per_process=1, on_result=stop_the_first)
+    found = {each.scenario: (each.outcome.value, each.attempts) for each in results}
+    assert found == {"short": ("completed", 1), "long": ("completed", 2)}
+
+
+def test_whatever_a_model_calls_a_tool_with_there_is_a_result(server):
+    tool = MockedTools([ToolMock(name="a", sets={"x": "{city}"})], {}).get("a")
+    assert tool.signature.bind('{"city": "\\ud800"}').named == {}
+    assert tool.signature.bind("[" * 100_000).named == {}
+    (spec,) = specs_for(server, "half", state={}, tools=(ToolMock(name="a"),))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            MockedTools,
+            "state",
+            property(lambda self: {"x": "\ud800"}, lambda *a: None),
+            raising=False,
+        )
+        made = run_call(spec)
+    assert made.outcome is Outcome.FAILED
+    assert "no result" in made.error
 
 
 def test_a_dask_cluster_makes_the_calls(server):

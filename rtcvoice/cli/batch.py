@@ -7,6 +7,7 @@ import asyncio
 import logging
 import math
 import sys
+import unicodedata
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from contextlib import AsyncExitStack, contextmanager
@@ -83,11 +84,7 @@ async def run(options: argparse.Namespace) -> int:
 
 async def _at(emulators: Emulators, spec: CallSpec) -> CallSpec:
     """Return a call that goes to the emulator with its network, and its persona's, too."""
-    url = await emulators.url_for(spec.network)
-    persona = spec.persona
-    if persona is not None:
-        persona = replace(persona, options={**persona.options, "base_url": url})
-    return replace(spec, options={**spec.options, "base_url": url}, persona=persona)
+    return _at_one_server(await emulators.url_for(spec.network), spec)
 
 
 async def run_load(options: argparse.Namespace) -> int:
@@ -101,6 +98,7 @@ async def run_load(options: argparse.Namespace) -> int:
         steps = (Step(say=SPEECH), Step(listen=60.0)) * turns
         specs = with_trials([CallSpec(scenario="load", steps=steps)], options.calls)
     caps = Caps(starts_per_second=options.ramp, calls=options.calls)
+    specs = [_at_one_server(options.base_url, spec) for spec in specs]
     return await _make(specs, options, caps, url=options.base_url, resume=False)
 
 
@@ -137,20 +135,33 @@ async def _make(
             run.stopped = run.stopped or "the run was stopped"
             raise
         finally:
-            summary = folder.finish(stopped=run.stopped)
-            results = list(folder.results())
+            names = {spec.file_name for spec in specs}
+            summary, results = folder.finish(stopped=run.stopped, among=names)
             reported = await in_thread(_report_worst, summary, out / "calls")
             page = page_of(summary, results, title=out.name, reported=reported)
-            (out / "report.html").write_text(page, "utf-8")
+            folder.write("report.html", page.encode())
     _tell(summary, out)
     completed = summary["outcomes"]["completed"]
     return 0 if completed == len(specs) else NOT_ALL
+
+
+def _at_one_server(url: str, spec: CallSpec) -> CallSpec:
+    """Return a call whose caller, should it be a model, is served where the agent is.
+
+    Else a load would fall on a server that nobody named, such as the vendor's.
+    """
+    persona = spec.persona
+    if persona is not None:
+        persona = replace(persona, options={**persona.options, "base_url": url})
+    return replace(spec, options={**spec.options, "base_url": url}, persona=persona)
 
 
 def _report_worst(summary: dict[str, Any], calls: Path) -> set[str]:
     """Make a report of each of the worst calls that has a recording; return those recordings."""
     reported = set()
     for recording in filter(None, (worst["recording"] for worst in summary["worst"])):
+        if Path(recording).is_absolute() or ".." in Path(recording).parts:
+            continue  # said by a worker on another machine
         try:
             rtcvoice.report(calls / recording)
         except RtcVoiceError as exc:
@@ -180,9 +191,12 @@ def _tell(summary: dict[str, Any], out: Path) -> None:
 
 def _check_server(url: str, *, allowed: bool) -> None:
     """Refuse to load a server that is nobody's to load. Raises ConfigError."""
-    parts = urlsplit(url)
-    host = (parts.hostname or "").rstrip(".").lower()
-    if parts.scheme not in ("http", "https") or not host:
+    try:
+        parts = urlsplit(unicodedata.normalize("NFKC", url).replace("\u3002", "."))
+        host = (parts.hostname or "").rstrip(".").lower()
+    except ValueError as exc:
+        raise ConfigError(f"--base-url {url!r:.200} is not an address: {exc}") from exc
+    if parts.scheme not in ("http", "https") or not host or parts.username is not None:
         raise ConfigError(f"--base-url {url!r:.200} is not an address", hint="http://HOST:PORT/v1")
     if any(host == vendor or host.endswith(f".{vendor}") for vendor in _VENDORS):
         raise ConfigError(

@@ -20,7 +20,8 @@ class Caps:
     starts_per_second: calls begun in a second.
     calls: calls at once, over all processes.
     tokens_per_minute: tokens of calls that ended within the last minute; nothing starts above it.
-    cost: US dollars of the whole run; nothing starts once it is spent, what runs goes on.
+    cost: US dollars of the whole run, with what was kept of it when it is resumed; nothing starts
+        once it is spent, or once a call cost nobody knows what; what runs goes on.
     """
 
     starts_per_second: float | None = None
@@ -46,6 +47,7 @@ class Gate:
         self._running = 0
         self._next_start = 0.0
         self._tokens: deque[tuple[float, int]] = deque()
+        self._unknown = False
         self.cost = 0.0
         """US dollars of the calls that have ended, as far as is known."""
 
@@ -57,6 +59,8 @@ class Gate:
     @property
     def stopped(self) -> str:
         """Why nothing more will start; empty while something may."""
+        if self._caps.cost is not None and self._unknown:
+            return "what a call cost is not known, so the cost of the run cannot be bounded"
         if self._caps.cost is not None and self.cost >= self._caps.cost:
             return f"US$ {self.cost:.2f} are spent, of {self._caps.cost:g} that the run may cost"
         return ""
@@ -83,9 +87,19 @@ class Gate:
     def ended(self, now: float, *, tokens: int = 0, cost: float | None = None) -> None:
         """Note that a call has ended, and what it used."""
         self._running -= 1
-        self.cost += cost or 0.0
+        self.known(cost=cost, tokens=tokens)
         if tokens and self._caps.tokens_per_minute is not None:
             self._tokens.append((now, tokens))
+
+    def known(self, *, cost: float | None, tokens: int) -> None:
+        """Count what a call cost that was made before."""
+        self.cost += cost or 0.0
+        self._unknown = self._unknown or bool(cost is None and tokens)
+
+    def pause(self, now: float, seconds: float) -> None:
+        """Start nothing for a while."""
+        if seconds > 0:
+            self._next_start = max(self._next_start, now + seconds)
 
     def _forget(self, now: float) -> None:
         while self._tokens and self._tokens[0][0] + MINUTE <= now:

@@ -6,6 +6,7 @@ compared without case and punctuation.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -75,6 +76,8 @@ class Within(
     def __post_init__(self) -> None:
         if self.least is None and self.most is None:
             raise ValueError("least and most are both missing")
+        if not all(map(math.isfinite, filter(None, (self.least, self.most)))):
+            raise ValueError("least and most have to be numbers")
         if not 0 < self.share <= 1:
             raise ValueError(f"share is {self.share!r}, not from 0 to 1")
 

@@ -6,6 +6,8 @@ specs -> (done before?) -> gate -> workers -> result -> kept, or once more
 from __future__ import annotations
 
 import asyncio
+import heapq
+import itertools
 import os
 import random
 from collections import Counter
@@ -33,6 +35,9 @@ ATTEMPTS = 3
 PAUSES = (1.0, 5.0)
 """Seconds before the second and the third attempt, up to twice that."""
 
+LONGEST_RETRY_AFTER = 120.0
+"""Seconds that a server's wish to be left alone is followed; nothing starts meanwhile."""
+
 EXECUTOR_CALLS = 32
 """Calls that are handed to an executor at once where nothing else is said."""
 
@@ -44,7 +49,7 @@ class Keeper(Protocol):
         """Return the result of a call that was made before, None if it is to be made."""
 
     def keep(self, result: CallResult) -> None:
-        """Keep a result."""
+        """Keep a result. Raises OSError, and then the run is stopped."""
 
 
 def cores() -> int:
@@ -94,17 +99,19 @@ class RunOfCalls:
         keeper: Keeper | None = None,
     ) -> None:
         self._specs = list(specs)
-        for unit, times in Counter(spec.unit for spec in self._specs).items():
-            if times > 1:
+        for name, times in Counter(spec.file_name.casefold() for spec in self._specs).items():
+            if times > 1:  # not every file system tells A from a
                 raise ConfigError(
-                    f"the call {unit} is there {times} times",
-                    hint="give each its own scenario, trial or seed",
+                    f"the call {name} is there {times} times",
+                    hint="give each its own scenario, trial or seed; A and a count as the same",
                 )
         self._gate = Gate(caps or Caps())
         self._on_result = on_result
         self._keeper = keeper
         self._results: dict[str, CallResult] = {}
-        self._waiting: list[tuple[float, int, CallSpec]] = []  # not before, attempt, spec
+        self._numbers = itertools.count()
+        self._waiting: list[tuple[float, int, int, CallSpec]] = []
+        """A heap: not before, number, attempt, spec."""
         self._stop = asyncio.Event()
         self.stopped = ""
         """Why not all calls were made; empty while all are, or will be."""
@@ -148,14 +155,19 @@ class RunOfCalls:
         for spec in self._specs:
             known = self._keeper.done(spec) if self._keeper is not None else None
             if known is None:
-                self._waiting.append((0.0, 1, spec))
+                self._queue(spec)
             else:
-                self._results[spec.unit] = known
+                self._results[spec.file_name] = known
+                self._gate.known(cost=known.cost, tokens=known.tokens)
         try:
             await self._make(workers)
         finally:
             await asyncio.shield(workers.aclose())
-        return [self._results[s.unit] for s in self._specs if s.unit in self._results]
+        names = (spec.file_name for spec in self._specs)
+        return [self._results[name] for name in names if name in self._results]
+
+    def _queue(self, spec: CallSpec, attempt: int = 1, due: float = 0.0) -> None:
+        heapq.heappush(self._waiting, (due, next(self._numbers), attempt, spec))
 
     async def _make(self, workers: Workers) -> None:
         loop = asyncio.get_running_loop()
@@ -189,14 +201,13 @@ class RunOfCalls:
                 return None
             if len(running) >= workers.capacity:
                 return None
-            self._waiting.sort(key=lambda each: each[0])
-            due, attempt, spec = self._waiting[0]
+            due, _, attempt, spec = self._waiting[0]
             wait = self._gate.wait(now)
             if wait is None:
                 return None
             if (wait := max(wait, due - now)) > 0:
                 return wait
-            self._waiting.pop(0)
+            heapq.heappop(self._waiting)
             self._gate.started(now)
             task = asyncio.create_task(self._one(workers, spec, attempt))
             running.add(task)
@@ -212,15 +223,27 @@ class RunOfCalls:
         finally:
             used = result or _lost(spec, "")
             self._gate.ended(loop.time(), tokens=used.tokens, cost=used.cost)
-        result = msgspec.structs.replace(result, attempts=attempt)
-        again = result.outcome in (Outcome.INFRASTRUCTURE, Outcome.INVALID)
+        result = msgspec.structs.replace(  # a worker elsewhere does not say whose result it is
+            result,
+            run=spec.run,
+            scenario=spec.scenario,
+            trial=spec.trial,
+            seed=spec.seed,
+            attempts=attempt,
+        )
+        if result.retry_after is not None:
+            self._gate.pause(loop.time(), min(result.retry_after, LONGEST_RETRY_AFTER))
+        again = result.outcome not in (Outcome.COMPLETED, Outcome.FAILED)
         if again and attempt < ATTEMPTS and not self._stop.is_set():
             pause = PAUSES[attempt - 1] * random.uniform(1, 2)  # noqa: S311
-            self._waiting.append((loop.time() + pause, attempt + 1, spec))
+            self._queue(spec, attempt + 1, loop.time() + pause)
             return
-        self._results[spec.unit] = result
+        self._results[spec.file_name] = result
         if self._keeper is not None and result.outcome is not Outcome.STOPPED:
-            self._keeper.keep(result)
+            try:
+                self._keeper.keep(result)
+            except OSError as exc:  # more calls would cost money, and be lost too
+                self.stop(f"a result cannot be written: {exc.strerror or exc}")
         self._on_result(result)
 
 

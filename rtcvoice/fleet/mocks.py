@@ -82,7 +82,8 @@ class _AnyArguments:
         """Return the arguments by name."""
         try:
             named = json.loads(arguments or "{}")
-        except (ValueError, RecursionError):
+            msgspec.json.encode(named)  # not so what holds half a character, or is nested too deep
+        except (ValueError, TypeError, RecursionError):
             named = {}
         named = named if isinstance(named, dict) else {}
         return Arguments([], named, named)

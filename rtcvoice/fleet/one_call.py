@@ -36,7 +36,7 @@ from .caller import Caller, StepFailed, load_clips
 from .checks import judge
 from .mocks import MockedTools
 from .persona import ModelCaller
-from .results import CallResult, Outcome, SaidTurn, ToolUse
+from .results import CallResult, Outcome, SaidTurn, ToolUse, result_to_json
 from .spans import compare
 from .specs import CallSpec
 
@@ -77,7 +77,12 @@ async def carry_out(spec: CallSpec) -> CallResult:
         watching.cancel()
         with suppress(asyncio.CancelledError):
             await watching
-    return record.result()
+    try:
+        made = record.result()
+        result_to_json(made)
+    except Exception as exc:  # such as a text that is none; the run needs an answer to every spec
+        return record.without_details(exc)
+    return made
 
 
 class _Lag:
@@ -106,7 +111,7 @@ class _Record:
         self._tools: dict[str, ToolUse] = {}
         self._began = 0.0
         self._tasks: list[asyncio.Task[None]] = []
-        self._folder = Path(spec.record) / spec.unit if spec.record else None
+        self._folder = Path(spec.record) / spec.file_name if spec.record else None
 
     def result(self) -> CallResult:
         spec, outcome, late = self._spec, self._outcome, self._lag.worst
@@ -131,12 +136,28 @@ class _Record:
         )
         return _judged(made, spec) if outcome is Outcome.COMPLETED else made
 
+    def without_details(self, exc: Exception) -> CallResult:
+        """Return a result where what was found out cannot be told."""
+        spec = self._spec
+        return CallResult(
+            run=spec.run,
+            scenario=spec.scenario,
+            trial=spec.trial,
+            seed=spec.seed,
+            outcome=Outcome.FAILED,
+            error=masked(one_line(f"no result: {type(exc).__name__}: {exc}", LONGEST_ERROR)),
+            tokens=self._found.get("tokens", 0),
+            cost=self._found.get("cost"),
+        )
+
     async def make(self) -> None:
         try:
             async with asyncio.timeout(self._spec.seconds):
                 await self._call()
         except TimeoutError:
-            self._fail(Outcome.FAILED, f"the call was not over after {self._spec.seconds:g} s")
+            ready = bool(self._began)
+            told = f"the call was not {'over' if ready else 'ready'} after {self._spec.seconds:g} s"
+            self._fail(Outcome.FAILED if ready else Outcome.INFRASTRUCTURE, told)
         except StepFailed as failed:
             self._fail(Outcome.FAILED, str(failed))
         except CallEnded as end:
@@ -154,6 +175,7 @@ class _Record:
         self._found["error"] = masked(one_line(error, LONGEST_ERROR))
         self._found["stage"] = one_line(str(getattr(cause, "stage", "") or ""), 100)
         self._found["code"] = one_line(str(getattr(cause, "code", "") or ""), 100)
+        self._found["retry_after"] = getattr(cause, "retry_after", None)
 
     async def _call(self) -> None:
         spec = self._spec

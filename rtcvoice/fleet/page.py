@@ -6,6 +6,7 @@ import base64
 import hashlib
 from collections.abc import Collection, Sequence
 from html import escape
+from itertools import islice
 from typing import Any
 from urllib.parse import quote
 
@@ -123,18 +124,25 @@ def _scenarios(summary: dict[str, Any]) -> str:
         f"<td>{_yes(each['pass_at_k'])}</td><td>{_yes(each['pass_all_k'])}</td>"
         f"<td class=n>{_seconds(each['latency']['p50'])}</td>"
         f"<td class=n>{_seconds(each['latency']['p95'])}</td></tr>"
-        for name, each in summary["scenarios"].items()
+        for name, each in islice(summary["scenarios"].items(), MOST_ROWS)
     )
     head = "<th>scenario<th class=n>trials<th class=n>completed<th class=n>failed"
     head += "<th>any passed<th>all passed<th class=n>answer, p50<th class=n>p95"
-    return f'<h2>Scenarios</h2><div class="wide"><table><tr>{head}</tr>{rows}</table></div>'
+    table = f'<div class="wide"><table><tr>{head}</tr>{rows}</table></div>'
+    return f"<h2>Scenarios</h2>{table}{_more(summary)}"
+
+
+def _more(summary: dict[str, Any]) -> str:
+    more = len(summary["scenarios"]) - MOST_ROWS
+    return f"<p>{more:,} more are in summary.json.</p>" if more > 0 else ""
 
 
 def _worst(
     summary: dict[str, Any], results: Sequence[CallResult], reported: Collection[str]
 ) -> str:
-    by_unit = {result.unit: result for result in results}
-    worst = (by_unit[each["unit"]] for each in summary["worst"] if each["unit"] in by_unit)
+    by_name = {(result.run, result.unit): result for result in results}
+    named = ((each["run"], each["unit"]) for each in summary["worst"])
+    worst = (by_name[name] for name in named if name in by_name)
     rows = "".join(_row(result, reported) for result in worst)
     return f'<h2>The worst</h2><div class="wide"><table>{_HEAD}{rows}</table></div>' if rows else ""
 

@@ -68,7 +68,7 @@ class CallResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     spoke, heard: when the caller and the other side were audible, from when the call was ready.
     talk_over: seconds while both were.
     late: the most by which the loop of the call was late, in seconds.
-    attempts: how often it was tried.
+    attempts: how often it was tried. retry_after: seconds that the server asked to wait.
     call_id, recording: the service's id of the call, and the folder of its recording.
     worker: where it ran, host and process.
     """
@@ -106,6 +106,7 @@ class CallResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the tools left behind."""
     late: float = 0.0
     attempts: int = 1
+    retry_after: float | None = None
     call_id: str = ""
     recording: str = ""
     worker: str = ""
@@ -114,6 +115,11 @@ class CallResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def unit(self) -> str:
         """What names it within its run, as `CallSpec.unit`."""
         return f"{self.scenario}.{self.trial}.{self.seed}"
+
+    @property
+    def file_name(self) -> str:
+        """What names it among all runs, as `CallSpec.file_name`."""
+        return f"{self.run}~{self.unit}"
 
 
 def result_from_json(text: bytes | str) -> CallResult:

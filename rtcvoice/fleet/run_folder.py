@@ -1,7 +1,7 @@
 """A run on disk: one file for each result, written whole or not at all, and what they come to.
 
     OUT/config.json           what was asked for, and by which version
-        results/UNIT.json     one result each, there as soon as the call is over
+        results/RUN~UNIT.json one result each, there as soon as the call is over
         results.jsonl, results.csv, summary.json    made at the end, from those
         calls/                recordings, where they are wanted
 
@@ -16,13 +16,14 @@ import json
 import logging
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from rtcvoice.errors import ConfigError
+from rtcvoice.system.small_files import UnreadableFile, read_text
 
 from .results import CallResult, Outcome, result_from_json, result_to_json
 from .specs import CallSpec
@@ -80,52 +81,66 @@ class RunFolder:
     @staticmethod
     def _is_ours(named: Path) -> bool:
         try:
-            with named.open("rb") as file:
-                return json.loads(file.read(LARGEST_RESULT)).get("kind") == MARK  # type: ignore[no-any-return]
-        except (ValueError, AttributeError, RecursionError):
+            return json.loads(read_text(named, most_bytes=LARGEST_RESULT)).get("kind") == MARK  # type: ignore[no-any-return]
+        except (UnreadableFile, ValueError, AttributeError, RecursionError):
             return False
 
     def done(self, spec: CallSpec) -> CallResult | None:
         """Return the result of a call that stands, None if it is to be made."""
-        result = self._read(self._file_of(spec.run, spec.unit))
-        return result if result is not None and result.outcome in _OURS else None
+        result = self._read(self._file_of(spec.file_name))
+        if result is None or result.outcome not in _OURS or result.file_name != spec.file_name:
+            return None
+        return result
 
     def keep(self, result: CallResult) -> None:
-        """Write a result; one that cannot be written is logged, and the run goes on."""
-        try:
-            _write(self._file_of(result.run, result.unit), result_to_json(result) + b"\n")
-        except OSError as exc:
-            logger.error("x the result of %s cannot be written: %s", result.unit, exc)  # noqa: TRY400
+        """Write a result. Raises OSError."""
+        _write(self._file_of(result.file_name), result_to_json(result) + b"\n")
 
-    def results(self) -> Iterator[CallResult]:
-        """Yield the results there are, by name; what is no result is skipped."""
+    def results(self, among: Container[str] | None = None) -> Iterator[CallResult]:
+        """Yield the results there are, by name; what is no result is skipped.
+
+        among: the names (`CallSpec.file_name`) of those that count; None for all.
+        """
         for file in sorted(self._results.glob("*.json")):
-            if (result := self._read(file)) is not None:
+            result = self._read(file) if among is None or file.stem in among else None
+            if result is not None and result.file_name == file.stem:
                 yield result
 
-    def finish(self, *, stopped: str = "") -> dict[str, Any]:
-        """Write the table, the lines and the summary; return the summary."""
-        results = list(self.results())
-        lines = b"".join(result_to_json(result) + b"\n" for result in results)
-        _write(self.path / "results.jsonl", lines)
-        _write(self.path / "results.csv", table(results).encode())
-        summary = summary_of(results, stopped=stopped)
-        text = json.dumps(summary, indent=2, ensure_ascii=False)
-        _write(self.path / "summary.json", text.encode())
-        return summary
+    def finish(
+        self, *, stopped: str = "", among: Container[str] | None = None
+    ) -> tuple[dict[str, Any], list[CallResult]]:
+        """Write the table, the lines and the summary; return the summary and its results.
 
-    def _file_of(self, run: str, unit: str) -> Path:
-        return self._results / f"{run}.{unit}.json"  # letters, digits, . _ - alone: see CallSpec
+        Raises ConfigError when they cannot be written.
+        """
+        results = list(self.results(among))
+        lines = b"".join(result_to_json(result) + b"\n" for result in results)
+        self.write("results.jsonl", lines)
+        self.write("results.csv", table(results).encode())
+        summary = summary_of(results, stopped=stopped)
+        self.write("summary.json", json.dumps(summary, indent=2, ensure_ascii=False).encode())
+        return summary, results
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write a file of the run, whole or not at all. Raises ConfigError when it cannot."""
+        try:
+            _write(self.path / name, data)
+        except OSError as exc:
+            raise ConfigError(
+                f"{self.path / name} cannot be written: {exc.strerror or exc}",
+                hint="make room, then --resume",
+            ) from exc
+
+    def _file_of(self, name: str) -> Path:
+        return self._results / f"{name}.json"  # letters, digits, . _ - alone: see CallSpec
 
     @staticmethod
     def _read(file: Path) -> CallResult | None:
         try:
-            with file.open("rb") as opened:
-                return result_from_json(opened.read(LARGEST_RESULT))
-        except FileNotFoundError:
-            return None
-        except (OSError, msgspec.MsgspecError, RecursionError) as exc:
-            logger.warning("x %s is not a result: %s", file, exc)
+            return result_from_json(read_text(file, most_bytes=LARGEST_RESULT))
+        except (UnreadableFile, msgspec.MsgspecError, RecursionError) as exc:
+            if not (isinstance(exc, UnreadableFile) and exc.is_missing):
+                logger.warning("x %s is not a result: %s", file, exc)
             return None
 
 
@@ -148,11 +163,15 @@ def table(results: Iterable[CallResult]) -> str:
     return text.getvalue()
 
 
+_FORMULAS = "=+-@\t\r\n\uff1d\uff0b\uff0d\uff20"
+"""What a formula begins with; the wide ones are taken for the narrow ones in East Asia."""
+
+
 def _cell(value: Any) -> Any:
     """Return what a spreadsheet takes for text where it would take it for a formula."""
     if value is None:
         return ""
-    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
+    if isinstance(value, str) and value and value[0] in _FORMULAS:
         return f"'{value}"
     return value
 

@@ -21,6 +21,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from rtcvoice.errors import ConfigError, one_line
+from rtcvoice.system.small_files import UnreadableFile, read_text
 
 from .caller import PROMPT
 from .specs import CallSpec, spec_from_values
@@ -28,19 +29,21 @@ from .specs import CallSpec, spec_from_values
 __all__ = ["read_specs", "with_trials"]
 
 LARGEST_FILE = 64 * 1024 * 1024
+LARGEST_YAML = 4 * 1024 * 1024
+"""Bytes: YAML is read at less than a megabyte in a second."""
+
 MOST_CALLS = 1_000_000
+
+MOST_VALUES = 3_000_000
 
 
 def read_specs(file: str | Path) -> list[CallSpec]:
     """Return the calls of a file. Raises ConfigError, which names the place."""
     path = Path(file)
     try:
-        if path.stat().st_size > LARGEST_FILE:
-            raise ConfigError(f"{path} is larger than {LARGEST_FILE >> 20} MiB")
-        text = path.read_text("utf-8")
-    except (OSError, ValueError) as exc:
-        words = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
-        raise ConfigError(f"{path} cannot be read: {words}") from exc
+        text = read_text(path, most_bytes=LARGEST_FILE)
+    except UnreadableFile as exc:
+        raise ConfigError(f"{path} cannot be read: {exc}") from exc
     if path.suffix == ".jsonl":
         values = _lines(text, str(path))
     else:
@@ -74,9 +77,35 @@ def _parsed(text: str, path: Path) -> Any:
     except (ValueError, RecursionError) as exc:
         raise ConfigError(f"{path} is not JSON: {one_line(str(exc), 200)}") from exc
     try:
-        return yaml.safe_load(text)
+        if len(text) > LARGEST_YAML:
+            raise ConfigError(
+                f"{path} is larger than {LARGEST_YAML >> 20} MiB, too large for YAML",
+                hint="JSON lines: a call in each line of a .jsonl file",
+            )
+        values = yaml.safe_load(text)
+        if _size(values, {}) > MOST_VALUES:
+            raise ConfigError(
+                f"{path} has more than {MOST_VALUES:,} values, with those of its aliases"
+            )
+        return values
     except (yaml.YAMLError, ValueError, RecursionError) as exc:
         raise ConfigError(f"{path} is not YAML: {one_line(str(exc), 300)}") from exc
+
+
+def _size(value: Any, known: dict[int, int]) -> int:
+    """Return how many values there are, those under an alias each time that it is used.
+
+    Raises ValueError for what holds itself.
+    """
+    if not isinstance(value, dict | list):
+        return 1
+    if id(value) not in known:
+        known[id(value)] = -1
+        inside = value.values() if isinstance(value, dict) else value
+        known[id(value)] = 1 + sum(_size(each, known) for each in inside)
+    if known[id(value)] < 0:
+        raise ValueError("a value holds itself")
+    return known[id(value)]
 
 
 def _lines(text: str, name: str) -> Iterator[tuple[str, Any]]:

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -180,7 +181,9 @@ class CallSpec(
             raise ValueError(f"trial is {self.trial!r}, not from 1 to 1,000,000")
         if not 0 < self.seconds <= LONGEST_CALL:
             raise ValueError(f"seconds is {self.seconds!r}, not from 0 to {LONGEST_CALL:g}")
-        if self.cost is not None and not self.cost > 0:
+        if not 0 <= self.seed < 2**62:
+            raise ValueError(f"seed is {self.seed!r:.80}, not from 0 to 2**62")
+        if self.cost is not None and not 0 < self.cost < math.inf:
             raise ValueError(f"cost is {self.cost!r}, not above 0")
         if len(self.steps) > MOST_STEPS:
             raise ValueError(f"{len(self.steps)} steps are more than {MOST_STEPS}")
@@ -189,17 +192,25 @@ class CallSpec(
         if self.persona is not None and self.steps != _LISTEN:
             raise ValueError("steps and persona are both given: a model does no steps")
         _check_options("options", self.options)
+        if _KEY.search(msgspec.json.encode(self).decode()):
+            raise ValueError(f"the spec holds {_A_KEY}")
 
     @property
     def unit(self) -> str:
         """What names it within its run, fit for a file name."""
         return f"{self.scenario}.{self.trial}.{self.seed}"
 
+    @property
+    def file_name(self) -> str:
+        """What names it among all runs; no two are the same that have not the same names."""
+        return f"{self.run}~{self.unit}"
+
 
 _NOT_OPTIONS = frozenset(
     {"api_key", "credentials", "source", "sink", "tools", "record", "limits", "guards", "history"}
     | {"ca_file", "price", "reconnect"}
 )
+_A_KEY = "what looks like a key: set OPENAI_API_KEY where the calls run"
 _INSTEAD = "a spec has its own fields for what the caller, the tools and the limits are"
 
 
@@ -208,9 +219,9 @@ def _check_options(name: str, options: dict[str, Any]) -> None:
     if taken:
         raise ValueError(f"{name} cannot hold {', '.join(taken)}: {_INSTEAD}")
     if _KEY.search(msgspec.json.encode(options).decode()):
-        raise ValueError(
-            f"{name} hold what looks like a key: set OPENAI_API_KEY where the calls run"
-        )
+        raise ValueError(f"{name} hold {_A_KEY}")
+    if urlsplit(str(options.get("base_url") or "")).username is not None:
+        raise ValueError(f"{name}: base_url holds a name or password")
 
 
 def spec_from_json(text: bytes | str, *, where: str = "the spec") -> CallSpec:

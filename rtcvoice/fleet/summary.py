@@ -80,6 +80,7 @@ def _badness(result: CallResult) -> tuple[bool, float]:
 
 def _worst(result: CallResult) -> dict[str, Any]:
     return {
+        "run": result.run,
         "unit": result.unit,
         "outcome": result.outcome.value,
         "error": result.error,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import os
+import queue
 import signal
 import threading
 from collections.abc import Callable
@@ -30,6 +31,9 @@ __all__ = ["ExecutorWorkers", "LocalWorkers", "WorkerLost", "Workers", "run_json
 
 GRACE = 10.0
 """Seconds that processes get to hang up what runs; then they are killed."""
+
+OVERTIME = 120.0
+"""Seconds beyond those of the spec in which a result is there; else the process is killed."""
 
 _STOP = b"stop"
 
@@ -87,6 +91,7 @@ class LocalWorkers:
         self._calls = calls_per_process
         self._wanted = processes
         self._children: list[_Child] = []
+        self._endings: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
         return self
@@ -96,7 +101,11 @@ class LocalWorkers:
 
     async def run(self, spec: CallSpec) -> CallResult:
         """Make one call in the process that makes the fewest."""
-        self._children = [child for child in self._children if child.alive]
+        for dead in [child for child in self._children if not child.alive]:
+            self._children.remove(dead)
+            ending = asyncio.create_task(dead.aclose(), name="rtcvoice fleet end")
+            self._endings.add(ending)
+            ending.add_done_callback(self._endings.discard)
         least = min(self._children, key=lambda child: child.load, default=None)
         if least is None or (least.load and len(self._children) < self._wanted):
             least = _Child()
@@ -106,7 +115,7 @@ class LocalWorkers:
     async def aclose(self) -> None:
         """Hang up what runs; after a while the processes are killed."""
         children, self._children = self._children, []
-        await asyncio.gather(*(child.aclose() for child in children))
+        await asyncio.gather(*(child.aclose() for child in children), *self._endings)
 
 
 class _Child:
@@ -130,8 +139,11 @@ class _Child:
         self._next = 0
         self.alive = True
         self._gone = asyncio.Event()
+        self._orders: queue.SimpleQueue[bytes] = queue.SimpleQueue()
         self._reader = threading.Thread(target=self._read, name="rtcvoice fleet", daemon=True)
+        self._writer = threading.Thread(target=self._write, name="rtcvoice fleet", daemon=True)
         self._reader.start()
+        self._writer.start()
 
     @property
     def load(self) -> int:
@@ -143,17 +155,18 @@ class _Child:
         future: asyncio.Future[CallResult] = self._loop.create_future()
         self._waiting[number] = future
         try:
-            self._pipe.send_bytes(b"%d %s" % (number, spec_to_json(spec)))
-            return await future
-        except OSError as exc:
-            raise WorkerLost("the process that was to make the call is gone") from exc
+            self._orders.put(b"%d %s" % (number, spec_to_json(spec)))
+            async with asyncio.timeout(spec.seconds + OVERTIME):
+                return await future
+        except TimeoutError as exc:
+            self._process.kill()  # the other calls of a process that stands still are lost as well
+            raise WorkerLost("the process that made the call stands still") from exc
         finally:
             self._waiting.pop(number, None)
 
     async def aclose(self) -> None:
         """Have it hang up and end."""
-        with suppress(OSError):
-            self._pipe.send_bytes(_STOP)
+        self._orders.put(_STOP)
         with suppress(TimeoutError):
             await asyncio.wait_for(self._gone.wait(), GRACE)
         await asyncio.to_thread(self._end)
@@ -163,7 +176,9 @@ class _Child:
         if self._process.is_alive():
             self._process.kill()
         self._process.join(5.0)
+        self._orders.put(_STOP)
         self._reader.join(5.0)
+        self._writer.join(5.0)
         self._pipe.close()
         self._process.close()
 
@@ -176,6 +191,16 @@ class _Child:
                 break
             self._tell(lambda message=message: self._take(message))  # type: ignore[misc]
         self._tell(self._lost)
+
+    def _write(self) -> None:
+        """Send orders; in a thread, for a process that stands still takes none."""
+        order = b""
+        while order != _STOP:
+            order = self._orders.get()
+            try:
+                self._pipe.send_bytes(order)
+            except OSError:
+                break
 
     def _tell(self, news: Callable[[], None]) -> None:
         with suppress(RuntimeError):  # the loop is closed: nobody waits
@@ -208,7 +233,7 @@ def _serve(pipe: Connection) -> None:
 async def _serve_calls(pipe: Connection) -> None:
     loop = asyncio.get_running_loop()
     orders: asyncio.Queue[bytes] = asyncio.Queue()
-    running: dict[asyncio.Task[None], CallSpec] = {}
+    running: set[asyncio.Task[None]] = set()
 
     def read() -> None:
         order = b""
@@ -220,7 +245,8 @@ async def _serve_calls(pipe: Connection) -> None:
             with suppress(RuntimeError):
                 loop.call_soon_threadsafe(orders.put_nowait, order)
 
-    async def make(number: bytes, spec: CallSpec) -> None:
+    async def make(number: bytes, text: bytes) -> None:
+        spec = spec_from_json(text)
         try:
             result = await carry_out(spec)
         except asyncio.CancelledError:
@@ -233,10 +259,9 @@ async def _serve_calls(pipe: Connection) -> None:
         loop.add_signal_handler(signal.SIGTERM, orders.put_nowait, _STOP)
     while (order := await orders.get()) != _STOP:
         number, _, text = order.partition(b" ")
-        spec = spec_from_json(text)
-        task = asyncio.create_task(make(number, spec), name=f"rtcvoice fleet {spec.unit}")
-        running[task] = spec
-        task.add_done_callback(lambda done: running.pop(done, None))
+        task = asyncio.create_task(make(number, text), name="rtcvoice fleet call")
+        running.add(task)
+        task.add_done_callback(running.discard)
     for task in list(running):
         task.cancel()
     if running:
