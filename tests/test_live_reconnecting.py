@@ -227,6 +227,8 @@ async def test_a_server_that_is_busy_is_asked_again_later(world):
 async def test_a_stored_session_is_forked_once_it_is_put_away(world):
     await asyncio.sleep(5)
     assert world.requests == ["fork live_u1_a"] * 3
+    (told,) = [event for event in world.published if isinstance(event, events.Reconnected)]
+    assert told.replayed == 0  # it knows all by itself
 
 
 @in_world(refusal(409), refusal(409), "silent", "ok", store=True)

@@ -101,6 +101,7 @@ class LiveReconnector:
         self._time = self._time_of(roads.leg)
         self._doubt = DoubtWatch(roads, life, self._clocks)
         self._hung_up: asyncio.Task[None] | None = None
+        self._is_fork = False
         self._task = asyncio.create_task(self._run(), name="rtcvoice reconnecting")
 
     # -- what a life asks -----------------------------------------------------------------------
@@ -216,6 +217,8 @@ class LiveReconnector:
             self._attempts.failed(told(self._config, error), self._clocks.elapsed(), begun=begun)
             return False
         self._attempts.up()
+        if self._is_fork:  # it knows all by itself
+            messages, left_out = [], 0
         self._exchange(leg, early, replayed=len(messages), dropped=left_out)
         self._after_exchange(connecting, said)
         return True
@@ -298,6 +301,7 @@ class LiveReconnector:
 
     def _create(self, config: LiveConfig) -> Callable[[LiveSignaling, str], Any]:
         async def create(signaling: LiveSignaling, offer: str) -> SdpAnswer:
+            self._is_fork = False
             self._creations.append(self._clocks.elapsed())
             payload, chosen = config.session_payload(), config.relay_options()
             try:
@@ -313,6 +317,7 @@ class LiveReconnector:
 
     def _fork_or_create(self, config: LiveConfig) -> Callable[[LiveSignaling, str], Any]:
         create, source = self._create(config), self._talk.session_id
+        self._is_fork = False
 
         async def fork(signaling: LiveSignaling, offer: str) -> SdpAnswer:
             try:
@@ -320,7 +325,9 @@ class LiveReconnector:
                     if self._hung_up is not None:
                         await asyncio.wait({self._hung_up})
                     self._creations.append(self._clocks.elapsed())
-                    return await ForkOf(source).create(signaling, offer)
+                    forked = await ForkOf(source).create(signaling, offer)
+                self._is_fork = True
+                return forked
             except (TimeoutError, SignalingError) as exc:
                 logger.info("= the session is not forked, but told again: %s", exc)
             answer: SdpAnswer = await create(signaling, offer)
