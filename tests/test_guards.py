@@ -16,7 +16,7 @@ import rtcvoice
 from rtcvoice import ConfigError, Guard, Status
 from rtcvoice.conversation.listening.guards import Guards
 from rtcvoice.emulator.session.turn import Turn
-from rtcvoice.events import GuardFailed, GuardTripped
+from rtcvoice.events import GuardFailed, GuardTripped, ResponseOutputTextDelta
 
 pytestmark = pytest.mark.usefixtures("no_stray_errors")
 
@@ -112,6 +112,58 @@ async def test_a_model_that_does_not_listen_is_asked_three_times_more_and_no_mor
         await call.ask("Once more?")
         await asyncio.sleep(60)
         assert len(call.server.of("response.created")) == 8
+
+
+@virtual
+async def test_an_objection_that_comes_late_stops_no_answer_but_its_own():
+    async def slow(text: str) -> str | None:
+        if "first" not in text:
+            return None
+        await asyncio.sleep(20)
+        return "no counting"
+
+    turns = (Turn(says="reply-1"), Turn(says=["reply-2", "reply-1"]))
+    async with guarded(*turns, guards=[Guard(slow, every=1000)]) as call:
+        await (await call.ask("Hello?")).played()
+        await asyncio.sleep(18 - asyncio.get_running_loop().time() % 1)
+        second = await call.ask("And now?")
+        await asyncio.sleep(10)
+        await call.idle()
+        (tripped,) = call.told
+        assert "first" in tripped.text
+        (told,) = messages(call)
+        assert "earlier answer" in told
+        assert second.status is Status.COMPLETED
+        assert len(call.server.of("response.created")) == 2
+
+
+@virtual
+async def test_responses_out_of_band_are_not_read():
+    asked = []
+    async with guarded(Turn(says="reply-1"), guards=[Guard(asked.append, every=1)]) as call:
+        reply = await call.ask("What is it about?", conversation="none", output_modalities=["text"])
+        assert await reply.text()
+        assert asked == []
+
+
+def test_a_server_that_ends_no_answer_fills_no_memory():
+    class Calm:
+        def is_outside(self, response_id):
+            return False
+
+    guards = Guards([Guard(str, every=1000)], Calm(), print)
+    for number in range(1000):
+        guards.feed(
+            ResponseOutputTextDelta(
+                event_id="e",
+                response_id=f"r{number}",
+                item_id="i",
+                output_index=0,
+                content_index=0,
+                delta="a",
+            )
+        )
+    assert len(guards._watches) == 100
 
 
 @virtual

@@ -164,6 +164,10 @@ class ConversationOfTools:
 
         return give
 
+    def is_outside(self, response_id: str) -> bool:
+        """Whether a response is out of band: it is not part of the conversation."""
+        return self.state.sequencer.is_outside(response_id)
+
     async def stop(self) -> None:
         """Interrupt the answer, and let nothing follow it of itself."""
         await self.commands.stop()

@@ -39,6 +39,9 @@ LONGEST_REASON = 1000
 MOST_IN_A_ROW = 3
 """Answers that may be stopped one after the other before the user has to speak again."""
 
+MOST_ANSWERS = 100
+"""Answers that are read along at a time; of a server that ends none, the oldest are given up."""
+
 THREADS = 4
 """Checks by plain functions that may run at a time; the next ones wait."""
 
@@ -57,7 +60,9 @@ class Guard:
 
     What is objected to is stopped as by `call.interrupt()`, which the user hears as a sentence that
     breaks off. The model is told why, and asked for another answer; after three in a row it is only
-    told. A check that raises objects to nothing: it is logged, and an `rtcvoice.guard_failed`.
+    told, and so it is where the objection comes when another answer has begun, which goes on.
+    Responses out of band are not read. A check that raises objects to nothing: it is logged, and an
+    `rtcvoice.guard_failed`.
     """
 
     check: Callable[[str], Verdict | Awaitable[Verdict]]
@@ -91,6 +96,9 @@ def checked_guards(guards: Any) -> tuple[Guard, ...]:
 
 class Stopping(Protocol):
     """What a guard's objection needs of the conversation."""
+
+    def is_outside(self, response_id: str) -> bool:
+        """Whether a response is out of band: it is not part of the conversation."""
 
     async def stop(self) -> None:
         """Interrupt the answer, and let nothing follow it of itself."""
@@ -145,6 +153,8 @@ class Guards:
         self._watches: dict[str, list[_Watch]] = {}  # by response, that are not over
         self._tasks: set[asyncio.Task[None]] = set()
         self._in_a_row = 0
+        self._newest = ""
+        """The response that said something last."""
 
     def feed(self, event: object) -> None:
         """Take the next event of the server."""
@@ -152,9 +162,11 @@ class Guards:
             return
         match event:
             case events.ResponseOutputAudioTranscriptDelta() | events.ResponseOutputTextDelta():
-                for watch in self._watches_of(event.response_id):
-                    watch.text += event.delta
-                    self._look(watch)
+                if not self._conversation.is_outside(event.response_id):
+                    self._newest = event.response_id
+                    for watch in self._watches_of(event.response_id):
+                        watch.text += event.delta
+                        self._look(watch)
             case events.ResponseDone():
                 for watch in self._watches.pop(event.response.id or "", ()):
                     watch.over = True
@@ -179,6 +191,8 @@ class Guards:
         if response_id not in self._watches:
             answer = _Answer(response_id)
             self._watches[response_id] = [_Watch(guard, answer) for guard in self._guards]
+            if len(self._watches) > MOST_ANSWERS:
+                del self._watches[next(iter(self._watches))]
         return self._watches[response_id]
 
     def _look(self, watch: _Watch) -> None:
@@ -221,15 +235,19 @@ class Guards:
 
     async def _object(self, watch: _Watch, reason: str) -> None:
         logger.warning("x a guard stopped an answer: %s", reason)
-        self._in_a_row += 1
         response_id = watch.answer.response_id
+        late = response_id != self._newest
+        self._in_a_row += not late
         self._publish(GuardTripped(response_id=response_id, text=watch.text, reason=reason))
         try:
-            await self._conversation.stop()
+            if late:  # who would be stopped now has done nothing
+                which = "An earlier answer of yours was objected to by a check, after it was heard."
+            else:
+                await self._conversation.stop()
+                which = "Your last answer was stopped by a check, and may have been heard in part."
             await self._conversation.tell(
-                "Your last answer was stopped by a check, and may have been heard in part."
-                f" What was wrong with it: {reason}. Do not repeat it.",
-                answer=self._in_a_row <= MOST_IN_A_ROW,
+                f"{which} What was wrong with it: {reason}. Do not repeat it.",
+                answer=not late and self._in_a_row <= MOST_IN_A_ROW,
             )
         except CallEnded:
             pass

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable, Collection, Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, Protocol
 
@@ -23,6 +24,9 @@ from rtcvoice.masking import masked
 __all__ = ["Later", "as_output", "tool_progress"]
 
 logger = logging.getLogger(__name__)
+
+MOST_REPORTS = 100
+"""Reports of one call that may wait for the event loop; of more, the newest."""
 
 LONGEST_REPORT = 1000
 """Characters of one report of a tool that the model is told."""
@@ -44,7 +48,8 @@ def tool_progress(text: str, *, speak: bool = False) -> None:
 
     The model knows it from the next moment on in which nobody speaks; with `speak` it is asked to
     say it, which only a tool with `background=True` may want. Of reports that come faster than they
-    can be told, the newest is told. Each one is an `rtcvoice.tool_progress` event at once.
+    can be told, the newest is told. Each one is an `rtcvoice.tool_progress` event at once, but for
+    the oldest of a hundred that come in the same moment.
 
     text: up to 1,000 characters. Raises ConfigError outside tools, and in a tool whose call was
     answered long ago. In a process of its own (`process=True`) a tool cannot report.
@@ -118,9 +123,22 @@ class Later:
     def reporting(self, current: CurrentCall) -> Iterator[None]:
         """Let the tool that runs for a call report how far it is, inside the block."""
         loop = asyncio.get_running_loop()
+        waiting: deque[tuple[str, bool]] = deque(maxlen=MOST_REPORTS)
+        scheduled = False
 
         def report(text: str, speak: bool) -> None:
-            loop.call_soon_threadsafe(self._report, current, text, speak)
+            nonlocal scheduled
+            waiting.append((text[: 4 * LONGEST_REPORT], speak))
+            if not scheduled:  # a thread that does nothing else leaves the loop its time
+                scheduled = True
+                with suppress(RuntimeError):  # the loop is closed: nobody is there to be told
+                    loop.call_soon_threadsafe(take)
+
+        def take() -> None:
+            nonlocal scheduled
+            scheduled = False
+            for _ in range(len(waiting)):
+                self._report(current, *waiting.popleft())
 
         current.report = report
         try:
@@ -133,7 +151,7 @@ class Later:
         call = current.call
         if current.report is None:  # over meanwhile
             return
-        told = masked(clean(text[: 4 * LONGEST_REPORT]))[:LONGEST_REPORT]
+        told = masked(clean(text))[:LONGEST_REPORT]
         self._publish(
             ToolProgress(name=call.name, call_id=call.call_id, item_id=call.item_id, text=told)
         )
