@@ -1,11 +1,14 @@
 """The processes of `bench_calls`: a server that speaks, and the clients that call it; no script.
 
-    python bench_calls_clients.py server              prints {"url": base_url}, then serves
+    python bench_calls_clients.py server              prints {"url": base_url}, then serves; "begin"
+                                                      lets it record, "end" is answered by figures
     python bench_calls_clients.py rtcvoice 12 URL     makes 12 calls, prints {"ready": true}; a line
                                                       of seconds read is answered by the figures
 
-The server is aiortc without its costly parts: the speech is encoded before the first call, and what
-it hears is not decoded. Speech, there and back, is the emulator's prompts.
+The server is aiortc without its costly parts, and with the short ways of RTP that rtcvoice has: it
+says packets that were encoded before the first call, and keeps those that it hears, to judge them
+when asked. Speech, there and back, is the emulator's prompts. With BENCH_CORE=n, a process keeps to
+core n.
 """
 
 from __future__ import annotations
@@ -13,9 +16,11 @@ from __future__ import annotations
 import asyncio
 import fractions
 import json
+import os
 import resource
 import sys
 import time
+from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -27,6 +32,10 @@ SPOKEN = "talk"
 """What the clients say, over and over."""
 RATE = 24000
 BLOCK = RATE // 50
+MOST_PACKETS = 50 * 60
+"""Of each call that a server keeps."""
+JUDGED_BLOCKS = 850
+"""Of 10 ms, of each call that a client keeps."""
 
 
 # ------------------------------------------------------------------------------------------- server
@@ -36,13 +45,14 @@ async def serve() -> None:
     """Answer offers by HTTP until stdin ends."""
     from aiohttp import web
 
-    payloads, peers = encoded(), set()
+    payloads, peers, ears = encoded(), set(), list[Any]()
 
     async def call(request: web.Request) -> web.Response:
         offer: Any = (await request.post())["sdp"]  # text, or bytes where the part has a type
         offer = offer.decode() if isinstance(offer, bytes | bytearray) else offer
-        peer, answer = await answered(offer, payloads)
+        peer, answer, ear = await answered(offer, payloads)
         peers.add(peer)
+        ears.append(ear)
         peer.on("connectionstatechange", lambda: left(peer))
         headers = {"Location": "/v1/realtime/calls/rtc_bench"}
         return web.Response(status=201, text=answer, headers=headers)
@@ -61,21 +71,55 @@ async def serve() -> None:
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     say({"url": f"http://127.0.0.1:{runner.addresses[0][1]}/v1"})
-    await asyncio.to_thread(sys.stdin.read)
+    used, begun, seconds = 0.0, 0.0, "0"
+    while line := await asyncio.to_thread(sys.stdin.readline):
+        if line.strip() == "begin":
+            count, seconds = (await asyncio.to_thread(sys.stdin.readline)).split()
+            ears = ears[-int(count) :]
+            for ear in ears:
+                ear.clear()
+            used, begun = usage()["cpu"], time.monotonic()
+            say({})
+        else:
+            busy = (usage()["cpu"] - used) / (time.monotonic() - begun)
+            until = begun + float(seconds)  # then the client judges what it heard, and is held up
+            kept = [[packet for packet in ear if packet.arrival < until] for ear in ears]
+            say({"busy": busy, "uplinks": await asyncio.to_thread(judged_uplinks, kept)})
     await asyncio.gather(*(peer.close() for peer in list(peers)))
     await runner.cleanup()
 
 
-async def answered(offer: str, payloads: list[bytes]) -> tuple[Any, str]:
-    """A peer that speaks `payloads` over and over, and its SDP answer."""
+def judged_uplinks(ears: list[list[Any]]) -> list[dict[str, float]]:
+    """How each call was heard by the server."""
+    from bench_calls_heard import uplink
+
+    from rtcvoice.emulator.voice import PromptVoice
+
+    speech = PromptVoice().clip(SPOKEN).samples
+    return [uplink(ear, speech) for ear in ears]
+
+
+async def answered(offer: str, payloads: list[bytes]) -> tuple[Any, str, list[Any]]:
+    """A peer that speaks `payloads` over and over, its SDP answer, and what it will hear."""
     from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+    from bench_calls_heard import Packet
 
     from rtcvoice.emulator import ice_lite
     from rtcvoice.wire import _aiortc, _media
+    from rtcvoice.wire._rtp_receiver import DirectReceiver
+    from rtcvoice.wire._rtp_sender import send_directly
+
+    heard: list[Packet] = []
+
+    def hear(packet: Any) -> None:
+        if len(heard) < MOST_PACKETS:
+            heard.append(Packet(packet.arrival, packet.timestamp, packet.payload))
 
     peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
     transceiver = peer.addTransceiver(packet_track(payloads), direction="sendrecv")
-    _media.take_packets(transceiver.receiver, lambda packet: None)
+    send_directly(transceiver.sender)
+    hand_on = _media.take_packets(transceiver.receiver, hear)
+    short_way = DirectReceiver(transceiver.receiver, hand_on, lambda: None)
     ice_lite.gather_on_loopback(_aiortc.ice_connection(peer))
 
     def greet(channel: Any) -> None:
@@ -87,7 +131,9 @@ async def answered(offer: str, payloads: list[bytes]) -> tuple[Any, str]:
     peer.on("datachannel", greet)
     await peer.setRemoteDescription(RTCSessionDescription(offer, "offer"))
     await peer.setLocalDescription(await peer.createAnswer())
-    return peer, peer.localDescription.sdp
+    ice = _aiortc.ice_connection(peer)
+    _aiortc.watch_datagrams(ice, lambda size: None, short_way.take)
+    return peer, peer.localDescription.sdp, heard
 
 
 def encoded() -> list[bytes]:
@@ -109,21 +155,34 @@ def blocks(speech: Any) -> Any:
 
 def packet_track(payloads: list[bytes]) -> Any:
     import aiortc
-    import av
+
+    from rtcvoice.sound.ticker import ticker
 
     class Track(aiortc.MediaStreamTrack):
         kind = "audio"
-        number = -1
-        begun = 0.0
+        ticks = -1
 
-        async def recv(self) -> av.Packet:
-            self.begun = self.begun or time.monotonic()
-            self.number += 1
-            packet = av.Packet(payloads[self.number % len(payloads)])
-            packet.pts = self.number * 960
-            packet.time_base = fractions.Fraction(1, 48000)
-            await asyncio.sleep(self.begun + self.number * 0.02 - time.monotonic())
-            return packet
+        async def recv(self) -> Any:
+            raise aiortc.mediastreams.MediaStreamError  # it sends by itself
+
+        async def run(self, send: Callable[[bytes, int], None]) -> None:
+            ended = asyncio.get_running_loop().create_future()
+
+            def tick(now: float) -> None:
+                self.ticks += 1
+                if self.ticks % 2 or ended.done():
+                    return
+                number = self.ticks // 2
+                try:
+                    send(payloads[number % len(payloads)], number * 960)
+                except ConnectionError:
+                    ended.set_result(None)
+
+            ticker().add(tick)
+            try:
+                await ended
+            finally:
+                ticker().remove(tick)
 
     return Track()
 
@@ -224,15 +283,26 @@ class Ours:
 
     def __init__(self) -> None:
         self._calls: list[Any] = []
+        self._sinks: list[Any] = []
 
     async def call(self, url: str, stack: AsyncExitStack) -> None:
         """Make one call, which lives as long as `stack`."""
         import rtcvoice
         from rtcvoice.emulator.voice import prompt_path
 
-        source = rtcvoice.FileSource(prompt_path(SPOKEN), loop=True)
+        class Kept(rtcvoice.HeadlessSink):
+            """Keeps what it hears, up to what is judged of it, once `keep` is there."""
+
+            keep: list[Any] | None = None
+
+            def write(self, samples: Any) -> None:
+                if self.keep is not None and len(self.keep) < JUDGED_BLOCKS:
+                    self.keep.append(samples)
+
+        source, sink = rtcvoice.FileSource(prompt_path(SPOKEN), loop=True), Kept()
+        self._sinks.append(sink)
         connecting = rtcvoice.connect(
-            source=source, sink=None, base_url=url, api_key=KEY, direct=True
+            source=source, sink=sink, base_url=url, api_key=KEY, direct=True
         )
         self._calls.append(await stack.enter_async_context(connecting))
 
@@ -240,6 +310,35 @@ class Ours:
     def heard(self) -> int:
         """Samples that came out of packets, of all calls."""
         return sum(call._roads.player.stats.jitter_buffer_emitted_count for call in self._calls)
+
+    def begin(self) -> None:
+        """Keep what is heard from now on."""
+        for sink in self._sinks:
+            sink.keep = []
+        self._before = [call.stats() for call in self._calls]
+
+    def figures(self) -> dict[str, Any]:
+        """How each call was heard since `begin`, and what the loop says of itself."""
+        import numpy as np
+        from bench_calls_heard import judged
+
+        from rtcvoice.emulator.voice import PromptVoice
+
+        after = [call.stats() for call in self._calls]
+        voice, delays = PromptVoice(), []
+        speech = np.concatenate([voice.clip(name).samples for name in PROMPTS])
+        for old, new in zip(self._before, after, strict=True):
+            waited = new.playout.jitter_buffer_delay - old.playout.jitter_buffer_delay
+            count = new.playout.jitter_buffer_emitted_count
+            delays.append(1000 * waited / max(1, count - old.playout.jitter_buffer_emitted_count))
+        load = after[0].load
+        return {
+            "ears": [judged(np.concatenate(sink.keep), speech) for sink in self._sinks],
+            "delays_ms": [delay + 1000 * load.behind for delay in delays],
+            "state": load.state,
+            "behind_ms": 1000 * load.behind,
+            "left_out": load.left_out,
+        }
 
 
 CLIENTS = {"aiortc": stock, "libwebrtc": libwebrtc, "rtcvoice": Ours}
@@ -257,15 +356,20 @@ async def be_client(name: str, count: int, url: str) -> None:
             say(await measured(client, float(line)))
 
 
-async def measured(client: Any, seconds: float) -> dict[str, float]:
+async def measured(client: Any, seconds: float) -> dict[str, Any]:
     """What the process used up in `seconds`, per second, and what it heard."""
+    if hasattr(client, "begin"):
+        client.begin()
     before, used, heard = time.monotonic(), usage(), client.heard
     await asyncio.sleep(seconds)
     elapsed = time.monotonic() - before
     rates = {name: (value - used[name]) / elapsed for name, value in usage().items()}
+    found = client.heard - heard
+    more = client.figures() if hasattr(client, "figures") else {}
     return {
         **rates,
-        "heard": (client.heard - heard) / RATE / elapsed,
+        **more,
+        "heard": found / RATE / elapsed,
         "threads": threads(),
         "rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / RSS_UNITS_PER_MB,
     }
@@ -295,6 +399,8 @@ def say(result: Any) -> None:
 
 def main() -> None:
     name, *arguments = sys.argv[1:]
+    if (core := os.environ.get("BENCH_CORE")) and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {int(core)})
     try:
         if name == "server":
             asyncio.run(serve())
