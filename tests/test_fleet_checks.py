@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from rtcvoice.emulator import BackgroundEmulator
 from rtcvoice.errors import ConfigError
@@ -92,6 +94,10 @@ def test_a_call_is_held_to_what_was_wanted(check, passes):
         ({"said": "a", "not_said": "b"}, "a check is one of"),
         ({"said": "("}, "not a pattern"),
         ({"said": "(a+)+$"}, "repeats"),
+        ({"said": "((a+))+$"}, "repeats"),
+        ({"said": "(?:a|aa)+$"}, "repeats"),
+        ({"not_said": "(?P<n>a?b)*$"}, "repeats"),
+        ({"ended": "(a{1,9}){9}"}, "repeats"),
         ({"said": "a" * 2000}, "too long"),
         ({"first": "nobody"}, "first"),
         ({"latency": {}}, "missing"),
@@ -103,6 +109,35 @@ def test_a_call_is_held_to_what_was_wanted(check, passes):
 def test_a_check_that_means_nothing_is_refused(check, says):
     with pytest.raises(ConfigError, match=says):
         spec_from_json(json.dumps({"scenario": "a", "checks": [check]}))
+
+
+def test_patterns_as_people_write_them_are_taken():
+    patterns = [
+        "book(ed|ing)?",
+        "(flight|train) to",
+        "a{2,3}",
+        "(?i)rome|ulm",
+        r"\(x+\)+",
+        "[(]a+[)]+",
+    ]
+    for pattern in patterns:
+        assert Check(said=pattern)
+
+
+def test_a_pattern_that_takes_for_ever_is_not_found_and_holds_nobody_up():
+    turn = SaidTurn(role="assistant", text="a" * 20_000, status="completed", began=0.0)
+    said = replace(CALL, turns=(turn,))
+    for check in (Check(said="a*a*a*a*b"), Check(not_said="a*a*a*a*b")):
+        found = judge(check, said)
+        assert not found.passed
+        assert "looked for" in found.found
+    assert judge(Check(said="A{3}$"), said).passed
+
+
+def test_the_words_of_long_calls_are_compared_in_little_time():
+    began = time.process_time()
+    assert word_error_rate("a " * 5000, "b " * 5000) == 1.0
+    assert time.process_time() - began < 3  # 14 s, one by one
 
 
 def test_nothing_measured_passes_no_check():

@@ -13,6 +13,7 @@ import msgspec
 from rtcvoice.errors import ConfigError, one_line
 
 from .checks import Check
+from .patterns import check_pattern
 
 __all__ = ["CallSpec", "Line", "Persona", "Step", "ToolMock", "spec_from_json", "spec_to_json"]
 
@@ -126,10 +127,7 @@ class Persona(
 
     def __post_init__(self) -> None:
         _check_options("persona: options", self.options)
-        try:
-            re.compile(self.until)
-        except (re.error, RecursionError, OverflowError) as exc:
-            raise ValueError(f"persona: until is not a pattern: {exc}") from exc
+        check_pattern("persona: until", self.until)
 
 
 class CallSpec(
