@@ -56,6 +56,17 @@ WARM_UP = 50
 """Packets at the beginning of which a single late one says nothing: a program that starts is busy
 with itself."""
 
+USUAL, EARLY_USUAL = 0.9, 0.98
+"""Part of all packets of late that is to be in time; more where few intervals have been seen, for a
+single packet held back too little shifts all that follows, within a word.
+"""
+
+EARLY = 150
+"""Packets until when that is so: 3 s of the usual 20 ms..."""
+
+EARLY_MORE = 0.02
+"""...and the seconds that it may add: a program that starts is busy with itself."""
+
 MARGIN = 0.005
 """Seconds held back beyond what was needed so far."""
 
@@ -228,7 +239,10 @@ class DelayManager:
     def _needed(self) -> float:
         if self._seen < 10:
             return INITIAL
-        needed = min(max(self._falters, self._usual.quantile(0.9)), self._lately()) + MARGIN
+        usual = self._usual.quantile(USUAL)
+        if self._seen < EARLY:
+            usual = min(self._usual.quantile(EARLY_USUAL), usual + EARLY_MORE)
+        needed = min(max(self._falters, usual), self._lately()) + MARGIN
         if self._losses > FEW_LOSSES and self._has_fec:
             needed = max(needed, self._packet + self._usual.quantile(0.6) + MARGIN)
         return min(max(needed, MINIMUM), MAXIMUM)
