@@ -3,6 +3,7 @@ tried in `scripts/interop evals`."""
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 
 import numpy as np
@@ -10,11 +11,13 @@ import pytest
 from live import KEY, BentEmulator
 
 from rtcvoice.emulator import prompt_path
-from rtcvoice.errors import ConfigError
+from rtcvoice.errors import CallEnded, ConfigError
 from rtcvoice.integrations.voice_line import VoiceLine, pcm_samples
 from rtcvoice.sound.sound_file import read_sound
 
 pytestmark = pytest.mark.usefixtures("no_stray_errors")
+
+SOUND = bytes(4800)
 
 
 def test_samples_of_any_rate_become_ours():
@@ -51,3 +54,32 @@ async def test_a_harness_says_something_and_hears_the_answer():
         await line.close()
         await line.close()
         assert not line.is_open
+
+
+def test_what_is_no_sound_is_refused():
+    for rate in (0, -1, 1, 10**9, float("nan")):
+        with pytest.raises(ConfigError, match="sample rate"):
+            pcm_samples(SOUND, rate)
+    assert len(pcm_samples(SOUND, 48000)) == 1200
+
+
+async def test_a_line_tells_of_its_end_and_waits_for_nobody_who_is_gone():
+    line = VoiceLine({})
+    assert not line.is_open
+    assert line.end is None
+    line.stop()
+    with pytest.raises(ConfigError, match="no call yet"):
+        await line.say(SOUND)
+    async with BentEmulator() as server:
+        line = VoiceLine({"base_url": server.url, "api_key": KEY})
+        first = await line.open()
+        await line.say(SOUND)
+        second = await line.open()  # a harness that connects again leaves no call behind
+        assert first.state.name == "ENDED"
+        await second.hangup()
+        async with asyncio.timeout(5):
+            with pytest.raises(CallEnded):
+                await line.say(SOUND)
+            assert await line.hear() is None
+            assert await line.hear() is None
+        await line.close()

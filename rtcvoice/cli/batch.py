@@ -140,7 +140,7 @@ async def _make(
             reported = await in_thread(_report_worst, summary, out / "calls")
             page = page_of(summary, results, title=out.name, reported=reported)
             folder.write("report.html", page.encode())
-    _tell(summary, out)
+            _tell(summary, out)
     completed = summary["outcomes"]["completed"]
     return 0 if completed == len(specs) else NOT_ALL
 

@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 from rtcvoice.errors import CallEnded, ConfigError
 from rtcvoice.sound.samples import DEFAULT_RATE
 
-from .voice_line import Heard, VoiceLine
+from .voice_line import MOST, Heard, VoiceLine
 
 try:
     from deepeval.voice.connectors import audio_utils
@@ -179,7 +179,7 @@ class RtcVoiceConnector(BaseVoiceConnector):  # type: ignore[misc]
                 self._put(AgentEvent(transcript=" ".join(said)))
                 if ending is None or ending.done():
                     ending = asyncio.create_task(self._end_turn(call), name="rtcvoice deepeval end")
-                    self._tasks.append(ending)
+                    self._tasks = [task for task in self._tasks if not task.done()] + [ending]
 
     async def _end_turn(self, call: Any) -> None:
         """Tell the end of an answer: a tool may run, and more of it come."""
@@ -188,5 +188,8 @@ class RtcVoiceConnector(BaseVoiceConnector):  # type: ignore[misc]
         self._put(AgentEvent(turn_complete=True))
 
     def _put(self, event: Any) -> None:
-        if self._events is not None:
-            self._events.put_nowait(event)
+        if self._events is None:
+            return
+        if self._events.qsize() >= MOST:
+            self._events.get_nowait()  # nobody takes them: the oldest go
+        self._events.put_nowait(event)

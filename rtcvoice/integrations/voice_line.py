@@ -34,6 +34,8 @@ PIECE = 0.1
 MOST = 3000
 """Pieces that wait for a harness that does not take them: five minutes; of more, the oldest go."""
 
+RATES = range(8000, 192_001)
+
 OURS = ("source", "sink")
 
 
@@ -112,6 +114,8 @@ class VoiceLine:
         self._options = dict(options)
         self._call: Call | None = None
         self._task: asyncio.Task[None] | None = None
+        self._end: CallEnded | None = None
+        self._line, self._ear = _Line(), _Ear()
 
     @property
     def call(self) -> Call:
@@ -131,9 +135,10 @@ class VoiceLine:
         return self._end
 
     async def open(self) -> Call:
-        """Make the call. Raises as `rtcvoice.connect`."""
+        """Make the call; one of before is hung up first. Raises as `rtcvoice.connect`."""
+        await self.close()
         self._line, self._ear = _Line(), _Ear()
-        self._end: CallEnded | None = None
+        self._end = None
         self._call = await connect(**self._options, source=self._line, sink=self._ear)
         self._task = asyncio.create_task(self._watch(self._call), name="rtcvoice voice line")
         return self._call
@@ -144,8 +149,14 @@ class VoiceLine:
         self._ear.put(None)
 
     async def say(self, pcm: bytes, rate: int = DEFAULT_RATE) -> None:
-        """Say int16 mono samples; return once they are said. Cancelled, it stops."""
-        self._line.say(pcm_samples(pcm, rate))
+        """Say int16 mono samples; return once they are said. Cancelled, it stops.
+
+        Raises CallEnded, ConfigError before `open` and for what is no sound.
+        """
+        if self._end is not None:  # nobody would take it any more
+            raise self._end.again()
+        samples, _ = pcm_samples(pcm, rate), self.call
+        self._line.say(samples)
         try:
             await self._line.said.wait()
         except asyncio.CancelledError:
@@ -187,7 +198,9 @@ class VoiceLine:
 
 
 def pcm_samples(pcm: bytes, rate: int) -> Samples:
-    """Return int16 mono bytes as samples at 24 kHz. Raises ConfigError for half a sample."""
+    """Return int16 mono bytes as samples at 24 kHz. Raises ConfigError for what is no sound."""
+    if rate not in RATES:
+        raise ConfigError(f"a sample rate of {rate!r:.40}", hint="8000 to 192000")
     if len(pcm) % 2:
         raise ConfigError("PCM of an odd number of bytes: half a sample is missing")
     samples: Samples = np.frombuffer(pcm, "<i2").astype(np.int16)
