@@ -65,6 +65,23 @@ async def test_the_user_is_asked_and_then_the_call_ends(asks):
 
 
 @virtual
+@pytest.mark.parametrize("nudge", ["Are you still there?", ""])
+async def test_a_server_that_asks_again_and_again_keeps_no_call_alive(nudge):
+    detection = {"type": "server_vad", "idle_timeout_ms": 10_000}
+    session = {"audio": {"input": {"turn_detection": detection}}}
+    async with VirtualCall(*[Turn(says="reply-1")] * 30, session=session, hears=True) as call:
+        told = limited(call, Limits(idle=60, nudge=nudge))
+        await call.ask("Hello?")
+        await asyncio.sleep(30)
+        call.speak(1.0)  # the user does
+        await asyncio.sleep(110)
+        assert len(call.server.of("input_audio_buffer.timeout_triggered")) > 4
+        assert [type(event) for event, _ in told] == [LimitNear, LimitReached]
+        assert 75 < told[0][1] < 95
+        assert 90 < told[1][1] < 115
+
+
+@virtual
 async def test_a_user_who_answers_is_not_hung_up_on():
     async with VirtualCall(Turn(says="reply-1"), Turn(hears="Yes!", says="reply-2")) as call:
         told = limited(call, Limits(idle=60, nudge="Are you still there?"))

@@ -89,6 +89,8 @@ class Accounts:
         self._is_idle = is_idle
         self._idle_since: float | None = None
         self._user_at = 0.0
+        self._server_asks = False
+        """Whether the server has asked of itself who is there, and nothing came upon it."""
         self._ended = False
         self._warned = False
 
@@ -135,6 +137,9 @@ class Accounts:
         """Take an event that was sent."""
         if _is_the_users(event):
             self._user_at = self._clock()
+            self._server_asks = False
+        elif isinstance(event, events.ResponseCreate):
+            self._server_asks = False
         self._latency.sent(event, self._clock())
 
     def feed(self, event: Any, *, round_trip: float = 0.0) -> None:
@@ -146,6 +151,9 @@ class Accounts:
             self._listening = asyncio.create_task(self._listen(), name="rtcvoice first sound")
         if isinstance(event, events.InputAudioBufferSpeechStarted):
             self._user_at = self._clock()
+            self._server_asks = False
+        elif isinstance(event, events.InputAudioBufferTimeoutTriggered):
+            self._server_asks = self._idle_since is not None
         untold = self._usage.untold
         self._usage.feed(event)
         self._estimate.feed(event)
@@ -205,7 +213,7 @@ class Accounts:
 
     def _idle(self, now: float) -> float | None:
         """Return from when on all has been idle, as far as was looked; None if it is not."""
-        if not self._watches_silence or not self._is_idle():
+        if not self._watches_silence or not (self._is_idle() or self._server_asks):
             self._idle_since = None
         elif self._idle_since is None:
             self._idle_since = now
