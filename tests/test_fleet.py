@@ -10,7 +10,7 @@ import os
 import pickle
 import signal
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from functools import wraps
 from itertools import pairwise
 
@@ -500,6 +500,34 @@ async def test_a_worker_that_was_told_to_end_by_others_has_its_call_made_again()
         workers = FakeWorkers(a=[Outcome.STOPPED, Outcome.COMPLETED])
         _, (found,) = await made(workers, patch, [CallSpec(scenario="a")])
         assert (found.outcome, found.attempts) == (Outcome.COMPLETED, 2)
+
+
+class Frozen(Executor):
+    """Takes calls; gives back what it is told to."""
+
+    def __init__(self):
+        self.futures = []
+
+    def submit(self, function, /, *args, **kwargs):
+        self.futures.append(Future())
+        return self.futures[-1]
+
+
+@virtual
+async def test_an_executor_that_stands_still_is_given_up_and_a_long_queue_is_not():
+    executor, loop = Frozen(), asyncio.get_running_loop()
+    workers = workers_module.ExecutorWorkers(executor, calls=32)
+    spec = CallSpec(scenario="a", seconds=60)
+    calls = [asyncio.ensure_future(workers.run(spec)) for _ in range(10)]
+    await asyncio.sleep(0)
+    for n in range(9):
+        await asyncio.sleep(100)
+        executor.futures[n].set_result(result_to_json(result("a")))
+        assert (await calls[n]).scenario == "a"
+    with pytest.raises(WorkerLost, match="180 s"):
+        await calls[9]
+    assert loop.time() > 1000
+    assert executor.futures[9].cancelled()
 
 
 class FullDisk:

@@ -54,11 +54,8 @@ async def run(options: argparse.Namespace) -> int:
     specs = read_specs(options.file)
     if options.trials is not None:
         specs = with_trials(specs, options.trials)
-    if not options.emulator and any(spec.network for spec in specs):
-        raise ConfigError(
-            "calls with network: can only be made with --emulator",
-            hint="nobody else's network can be made worse from here: leave it out",
-        )
+    if not options.emulator:
+        _check_networks(specs)
     emulators = Emulators(script=options.script)
     async with AsyncExitStack() as stack:
         url = options.base_url
@@ -82,6 +79,14 @@ async def run(options: argparse.Namespace) -> int:
     return code
 
 
+def _check_networks(specs: list[CallSpec]) -> None:
+    if any(spec.network for spec in specs):
+        raise ConfigError(
+            "calls with network: can only be made with --emulator",
+            hint="nobody else's network can be made worse from here: leave it out",
+        )
+
+
 async def _at(emulators: Emulators, spec: CallSpec) -> CallSpec:
     """Return a call that goes to the emulator with its network, and its persona's, too."""
     return _at_one_server(await emulators.url_for(spec.network), spec)
@@ -97,6 +102,7 @@ async def run_load(options: argparse.Namespace) -> int:
         turns = max(1, round(options.seconds / 20))
         steps = (Step(say=SPEECH), Step(listen=60.0)) * turns
         specs = with_trials([CallSpec(scenario="load", steps=steps)], options.calls)
+    _check_networks(specs)
     caps = Caps(starts_per_second=options.ramp, calls=options.calls)
     specs = [_at_one_server(options.base_url, spec) for spec in specs]
     return await _make(specs, options, caps, url=options.base_url, resume=False)

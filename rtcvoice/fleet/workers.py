@@ -8,6 +8,7 @@ calls that it was making. It ends when its pipe does.
 from __future__ import annotations
 
 import asyncio
+import math
 import multiprocessing
 import os
 import queue
@@ -62,22 +63,43 @@ def run_json(spec: bytes) -> bytes:
 
 
 class ExecutorWorkers:
-    """Calls in any `concurrent.futures.Executor`; it stays its owner's."""
+    """Calls in any `concurrent.futures.Executor`; it stays its owner's.
+
+    A call may wait long for its turn there. But when none at all has come back for as long as the
+    longest takes, its workers stand still, or there are none.
+    """
 
     def __init__(self, executor: Executor, *, calls: int) -> None:
         self._executor = executor
         self.capacity = calls
+        self._longest = 0.0
+        self._came_back = -math.inf
 
     async def run(self, spec: CallSpec) -> CallResult:
         """Make one call, in one task of the executor."""
         try:
-            future = self._executor.submit(run_json, spec_to_json(spec))
-            text: bytes = await asyncio.wrap_future(future)
-            return result_from_json(text)
-        except (asyncio.CancelledError, KeyboardInterrupt):
+            submitted = self._executor.submit(run_json, spec_to_json(spec))
+            return result_from_json(await self._result(asyncio.wrap_future(submitted), spec))
+        except (asyncio.CancelledError, KeyboardInterrupt, WorkerLost):
             raise
         except Exception as exc:  # each kind of executor has its own for a worker that died
             raise WorkerLost(f"the executor lost the call: {type(exc).__name__}: {exc}") from exc
+
+    async def _result(self, future: asyncio.Future[bytes], spec: CallSpec) -> bytes:
+        loop = asyncio.get_running_loop()
+        self._longest = max(self._longest, spec.seconds)
+        since = loop.time()
+        try:
+            while not future.done():
+                patience = self._longest + OVERTIME
+                wait = max(since, self._came_back) + patience - loop.time()
+                if wait <= 0:
+                    raise WorkerLost(f"the executor has given nothing back for {patience:g} s")
+                await asyncio.wait({future}, timeout=wait)
+            self._came_back = loop.time()
+            return future.result()
+        finally:
+            future.cancel()
 
     async def aclose(self) -> None:
         """Do nothing: what runs was cancelled where the executor allows it."""
