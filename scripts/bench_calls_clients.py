@@ -156,33 +156,18 @@ def blocks(speech: Any) -> Any:
 def packet_track(payloads: list[bytes]) -> Any:
     import aiortc
 
-    from rtcvoice.sound.ticker import ticker
-
     class Track(aiortc.MediaStreamTrack):
         kind = "audio"
-        ticks = -1
 
         async def recv(self) -> Any:
             raise aiortc.mediastreams.MediaStreamError  # it sends by itself
 
         async def run(self, send: Callable[[bytes, int], None]) -> None:
-            ended = asyncio.get_running_loop().create_future()
-
-            def tick(now: float) -> None:
-                self.ticks += 1
-                if self.ticks % 2 or ended.done():
-                    return
-                number = self.ticks // 2
-                try:
-                    send(payloads[number % len(payloads)], number * 960)
-                except ConnectionError:
-                    ended.set_result(None)
-
-            ticker().add(tick)
-            try:
-                await ended
-            finally:
-                ticker().remove(tick)
+            begun, number = time.monotonic(), 0  # each call in its own time, as calls are
+            while self.readyState == "live":
+                send(payloads[number % len(payloads)], number * 960)
+                number += 1
+                await asyncio.sleep(begun + number * 0.02 - time.monotonic())
 
     return Track()
 
