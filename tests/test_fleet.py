@@ -36,6 +36,7 @@ from rtcvoice.fleet import (
 )
 from rtcvoice.fleet import many as many_module
 from rtcvoice.fleet import workers as workers_module
+from rtcvoice.fleet.caller import load_clips
 from rtcvoice.fleet.caps import Gate
 from rtcvoice.fleet.checks import Within
 from rtcvoice.fleet.line import LineEffects
@@ -528,6 +529,28 @@ async def test_an_executor_that_stands_still_is_given_up_and_a_long_queue_is_not
         await calls[9]
     assert loop.time() > 1000
     assert executor.futures[9].cancelled()
+
+
+@virtual
+async def test_a_process_that_cannot_be_started_loses_one_try_and_not_the_run(monkeypatch):
+    class NoMemory:
+        def __init__(self):
+            raise OSError(12, "Cannot allocate memory")
+
+    monkeypatch.setattr(workers_module, "_Child", NoMemory)
+    run = RunOfCalls([CallSpec(scenario="a")])
+    (found,) = await run.make(processes=1)
+    assert (found.outcome, found.attempts) == (Outcome.INFRASTRUCTURE, 3)
+    assert "Cannot allocate" in found.error
+
+
+async def test_clips_are_bounded_in_all(monkeypatch):
+    async def load(path, *, longest):
+        return np.zeros(24_000 * 600, np.int16)
+
+    monkeypatch.setattr("rtcvoice.fleet.caller.load_file", load)
+    with pytest.raises(ConfigError, match="3600 s in all"):
+        await load_clips(Step(say=f"{n}.wav") for n in range(7))
 
 
 class FullDisk:

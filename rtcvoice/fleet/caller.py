@@ -28,6 +28,9 @@ __all__ = ["Caller", "CallerEar", "CallerSource", "StepFailed", "load_clips"]
 LONGEST_CLIP = 600.0
 """Seconds of one clip."""
 
+LONGEST_CLIPS = 3600.0
+"""Seconds of all clips of a call together: they are in memory."""
+
 PROMPT = "prompt:"
 
 ANSWER_WITHIN = 30.0
@@ -102,6 +105,8 @@ async def load_clips(steps: Iterable[Step]) -> dict[str, Samples]:
             raise ConfigError(f"{program} did not speak {text!r:.80}: {exc}") from exc
     for name in dict.fromkeys(step.say for step in steps if step.say is not None):
         found[name] = await load_file(_path_of(name), longest=LONGEST_CLIP)
+        if sum(map(len, found.values())) > LONGEST_CLIPS * DEFAULT_RATE:
+            raise ConfigError(f"the clips of a call are longer than {LONGEST_CLIPS:g} s in all")
     return found
 
 

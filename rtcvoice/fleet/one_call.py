@@ -181,7 +181,7 @@ class _Record:
         spec = self._spec
         caller: Caller | ModelCaller
         if spec.persona is not None:
-            caller = ModelCaller(spec.persona, _options(spec.persona.options))
+            caller = ModelCaller(spec.persona, _options(spec.persona.options), cost=spec.cost)
         else:
             clips = await load_clips(spec.steps)
             caller = Caller(spec.steps, clips, line=spec.line, seed=spec.seed)

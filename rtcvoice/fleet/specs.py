@@ -148,7 +148,7 @@ class CallSpec(
     tools: functions with given results; `state`: what they find, and change by `sets`.
     checks: what the call is held to; one that it does not pass makes it a failed one.
     seconds: how long the call may take in all.
-    cost: US dollars that it may cost, None for no limit.
+    cost: US dollars that it may cost, None for no limit; each of the two, with a persona.
     record: a folder for its recording, empty for none.
     """
 

@@ -130,7 +130,10 @@ class LocalWorkers:
             ending.add_done_callback(self._endings.discard)
         least = min(self._children, key=lambda child: child.load, default=None)
         if least is None or (least.load and len(self._children) < self._wanted):
-            least = _Child()
+            try:
+                least = _Child()
+            except OSError as exc:  # no memory, no files: others may be done soon
+                raise WorkerLost(f"no process could be started: {exc.strerror or exc}") from exc
             self._children.append(least)
         return await least.run(spec)
 
