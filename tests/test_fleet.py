@@ -226,6 +226,32 @@ def test_stretches_are_in_order_and_apart(blocks):
     assert all(now[1] < later[0] for now, later in pairwise(found))
 
 
+spans = st.lists(st.integers(1, 40), max_size=12).map(
+    lambda steps: [
+        *zip(*[iter([sum(steps[: n + 1]) for n in range(len(steps))])] * 2, strict=False)
+    ]
+)
+
+
+@given(spans, spans)
+def test_two_sides_are_compared_as_by_looking_at_each_pair(caller, other):
+    waits, yields, both = [], [], 0
+    for began, ended in caller:
+        over = [(a, b) for a, b in other if a < ended and b > began]
+        both += sum(min(b, ended) - max(a, began) for a, b in over)
+        yields += (
+            [max(b for a, b in over if a < began) - began]
+            if any(a < began for a, _ in over)
+            else []
+        )
+        after = [a for a, _ in other if a >= ended]
+        following = [a for a, _ in caller if a > ended]
+        if after and not (following and following[0] <= after[0]) and after[0] - ended <= 30:
+            waits += [] if any(a < ended < b for a, b in other) else [after[0] - ended]
+    found = compare(caller, other)
+    assert found == (tuple(waits), both, sum(waits), tuple(yields))
+
+
 def spectrum(samples, low, high):
     power = np.abs(np.fft.rfft(samples * np.hanning(len(samples)))) ** 2
     hz = np.fft.rfftfreq(len(samples), 1 / 24000)

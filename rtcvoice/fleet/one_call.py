@@ -181,7 +181,8 @@ class _Record:
         spec = self._spec
         caller: Caller | ModelCaller
         if spec.persona is not None:
-            caller = ModelCaller(spec.persona, _options(spec.persona.options), cost=spec.cost)
+            limits = Limits(cost=spec.cost)
+            caller = ModelCaller(spec.persona, {**_options(spec.persona.options), "limits": limits})
         else:
             clips = await load_clips(spec.steps)
             caller = Caller(spec.steps, clips, line=spec.line, seed=spec.seed)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from rtcvoice.call.bridge import Bridge, BridgeSink, BridgeSource
 from rtcvoice.call.connect import connect
-from rtcvoice.conversation.accounts.limits import Limits
 from rtcvoice.sound.samples import Samples, peak_of
 
 from .spans import AudibleSpans
@@ -47,16 +46,13 @@ class _Source(BridgeSource):
 class ModelCaller:
     """One caller that is a model. `source` and `sink` are to be the agent's; then `run(call)`.
 
-    options: as `connect` takes them, where the caller's model is. cost: US dollars that it may use.
+    options: as `connect` takes them, where the caller's model is, and what it may cost.
     """
 
     interruptions = 0
 
-    def __init__(
-        self, persona: Persona, options: Mapping[str, Any], *, cost: float | None = None
-    ) -> None:
+    def __init__(self, persona: Persona, options: Mapping[str, Any]) -> None:
         self._persona = persona
-        self._limits = Limits(cost=cost)
         self._options = dict(options)
         self._bridge = Bridge()
         self.source = _Source(self._bridge.back)
@@ -69,7 +65,7 @@ class ModelCaller:
     async def run(self, call: Call) -> None:
         """Have them talk until the persona's end. Raises CallEnded."""
         persona = self._persona
-        async with connect(**self._options, **self._bridge.second, limits=self._limits) as caller:
+        async with connect(**self._options, **self._bridge.second) as caller:
             try:
                 if persona.begins:
                     await caller.respond()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias
 
@@ -67,14 +68,17 @@ def compare(caller: Sequence[Span], other: Sequence[Span]) -> TwoSides:
     """Return what the stretches of the caller and of the other side tell together."""
     latencies, yields = [], []
     talk_over = 0.0
+    begins, ends = [a for a, _ in other], [b for _, b in other]  # in order, and apart
+    callers = [a for a, _ in caller]
     for began, ended in caller:
-        over = [(a, b) for a, b in other if a < ended and b > began]
+        over = other[bisect_right(ends, began) : bisect_left(begins, ended)]
         talk_over += sum(min(b, ended) - max(a, began) for a, b in over)
         if interrupted := [b for a, b in over if a < began]:
             yields.append(max(interrupted) - began)
-        after = [a for a, _ in other if a >= ended]
-        following = [a for a, _ in caller if a > ended]
-        talking = any(a < ended < b for a, b in other)
+        place = bisect_left(begins, ended)
+        after, talking = begins[place : place + 1], place > 0 and ends[place - 1] > ended
+        next_one = bisect_right(callers, ended)
+        following = callers[next_one : next_one + 1]
         answered = after and (not following or after[0] < following[0])
         if answered and not talking and after[0] - ended <= LONGEST_WAIT:
             latencies.append(after[0] - ended)
