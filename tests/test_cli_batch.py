@@ -61,6 +61,22 @@ def test_a_model_that_plays_the_caller_is_where_the_agent_is(tmp_path, monkeypat
     assert seen[-1] == "http://b/"  # a caller of a test may be served elsewhere
 
 
+def test_what_is_missing_is_told_before_the_first_call(tmp_path, monkeypatch, capsys):
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    monkeypatch.chdir(tmp_path)
+    assert main(["batch", "none.yaml"]) == 2
+    assert "relative paths start at" in capsys.readouterr().err
+    calls = tmp_path / "calls.yaml"
+    calls.write_text("calls: [{scenario: a, steps: [{say: none.wav}]}]")
+    assert main(["batch", str(calls), "--emulator"]) == 2
+    assert "scenario a: there is no sound file" in capsys.readouterr().err
+    calls.write_text("calls: [{scenario: a, steps: [{say: 'prompt:stop'}]}]")
+    assert main(["batch", str(calls)]) == 3
+    assert "no API key" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+
+
 def test_a_run_is_made_kept_and_resumed(tmp_path, capsys):
     calls = tmp_path / "calls.yaml"
     calls.write_text(

@@ -24,7 +24,8 @@ from rtcvoice import __version__
 from rtcvoice.cli.batch_progress import Progress
 from rtcvoice.cli.exit_codes import NOT_ALL
 from rtcvoice.cli.output import write_line
-from rtcvoice.errors import ConfigError, RtcVoiceError, clean
+from rtcvoice.errors import ConfigError, CredentialsError, RtcVoiceError, clean
+from rtcvoice.fleet.caller import PROMPT
 from rtcvoice.fleet.caps import Caps
 from rtcvoice.fleet.dry_run import Emulators
 from rtcvoice.fleet.many import CALLS_PER_PROCESS, RunOfCalls, cores
@@ -33,6 +34,7 @@ from rtcvoice.fleet.page import page_of
 from rtcvoice.fleet.run_folder import RunFolder
 from rtcvoice.fleet.spec_file import read_specs, with_trials
 from rtcvoice.fleet.specs import CallSpec, Step
+from rtcvoice.system.environment import environment
 from rtcvoice.system.threads import in_thread
 
 __all__ = ["run", "run_load"]
@@ -54,8 +56,12 @@ async def run(options: argparse.Namespace) -> int:
     specs = read_specs(options.file)
     if options.trials is not None:
         specs = with_trials(specs, options.trials)
+    if not options.dask:
+        _check_sounds(specs)
     if not options.emulator:
         _check_networks(specs)
+        if not options.dask:
+            _check_key(specs, options.base_url)
     emulators = Emulators(script=options.script)
     async with AsyncExitStack() as stack:
         url = options.base_url
@@ -84,6 +90,27 @@ def _check_networks(specs: list[CallSpec]) -> None:
         raise ConfigError(
             "calls with network: can only be made with --emulator",
             hint="nobody else's network can be made worse from here: leave it out",
+        )
+
+
+def _check_sounds(specs: list[CallSpec]) -> None:
+    """Raise ConfigError for a sound that is missing, before calls are charged."""
+    said = {step.say: spec.scenario for spec in specs for step in spec.steps if step.say}
+    for name, scenario in said.items():
+        if not name.startswith(PROMPT) and not Path(name).exists():
+            raise ConfigError(
+                f"scenario {scenario}: there is no sound file {clean(name)}",
+                hint="sound files are looked for beside the file of calls",
+            )
+
+
+def _check_key(specs: list[CallSpec], url: str | None) -> None:
+    """Raise CredentialsError where no call of the service can be made."""
+    elsewhere = url or environment("OPENAI_BASE_URL")
+    of_the_service = any("base_url" not in spec.options for spec in specs)
+    if not elsewhere and of_the_service and environment("OPENAI_API_KEY") is None:
+        raise CredentialsError(
+            "no API key", hint="set OPENAI_API_KEY, or try the calls with --emulator"
         )
 
 
@@ -146,7 +173,7 @@ async def _make(
             reported = await in_thread(_report_worst, summary, out / "calls")
             page = page_of(summary, results, title=out.name, reported=reported)
             folder.write("report.html", page.encode())
-            _tell(summary, out)
+            _tell(summary, out, free=getattr(options, "emulator", False))
     completed = summary["outcomes"]["completed"]
     return 0 if completed == len(specs) else NOT_ALL
 
@@ -177,7 +204,7 @@ def _report_worst(summary: dict[str, Any], calls: Path) -> set[str]:
     return reported
 
 
-def _tell(summary: dict[str, Any], out: Path) -> None:
+def _tell(summary: dict[str, Any], out: Path, *, free: bool) -> None:
     counts = ", ".join(f"{n} {name}" for name, n in summary["outcomes"].items() if n)
     write_line(sys.stdout, f"{summary['calls']} calls: {counts or 'none'}")
     waits = summary["latency"]
@@ -186,12 +213,15 @@ def _tell(summary: dict[str, Any], out: Path) -> None:
         write_line(sys.stdout, f"answers after: {told}")
     unknown = summary["calls_of_unknown_cost"]
     beside = f", and {unknown} calls of unknown cost" if unknown else ""
-    write_line(sys.stdout, f"cost: US$ {summary['cost']:.2f}{beside}")
+    cost = f"US$ {summary['cost']:.2f}{beside}"
+    if free:
+        cost = f"nothing (emulator); the service would charge about {cost}"
+    write_line(sys.stdout, f"cost: {cost}")
     for worst in summary["worst"][:3]:
         if worst["outcome"] != "completed":
             write_line(sys.stdout, clean(f"{worst['unit']}: {worst['outcome']}: {worst['error']}"))
     if summary["stopped"]:
-        write_line(sys.stdout, f"stopped: {summary['stopped']}; --resume goes on")
+        write_line(sys.stdout, f"stopped: {summary['stopped']}; --out {out} --resume goes on")
     write_line(sys.stdout, f"all of it: {out / 'report.html'}")
 
 

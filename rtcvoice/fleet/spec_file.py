@@ -43,7 +43,8 @@ def read_specs(file: str | Path) -> list[CallSpec]:
     try:
         text = read_text(path, most_bytes=LARGEST_FILE)
     except UnreadableFile as exc:
-        raise ConfigError(f"{path} cannot be read: {exc}") from exc
+        hint = f"relative paths start at {Path.cwd()}" if exc.is_missing else None
+        raise ConfigError(f"{path} cannot be read: {exc}", hint=hint) from exc
     if path.suffix == ".jsonl":
         values = _lines(text, str(path))
     else:
@@ -89,7 +90,10 @@ def _parsed(text: str, path: Path) -> Any:
             )
         return values
     except (yaml.YAMLError, ValueError, RecursionError) as exc:
-        raise ConfigError(f"{path} is not YAML: {one_line(str(exc), 300)}") from exc
+        raise ConfigError(
+            f"{path} is not YAML: {one_line(str(exc), 300)}",
+            hint="mend the file there; batch --help shows one",
+        ) from exc
 
 
 def _size(value: Any, known: dict[int, int]) -> int:
