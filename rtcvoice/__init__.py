@@ -35,8 +35,10 @@ and how a call begins and ends.
 What happens is told as facts (`call/facts.py`) to whoever listens: `recording/` writes them, does
 recorded calls again, and shows them as a page. `rest/` is what is asked by HTTP; `sound/` is what
 is done to samples everywhere; `events` has every event of the API as a typed struct; `emulator` is
-a local server for tests, without key and network; `integrations/` are frameworks of others with
-rtcvoice in them; `cli/` is the command line. Each folder that users meet has a guide, `README.md`.
+a local server for tests, without key and network; `live/` and `translation/` are the APIs of other
+kinds of models; `call_server/` and `token_server/` serve web pages and apps; `fleet/` makes many
+calls; `telemetry/` is OpenTelemetry; `integrations/` are frameworks of others with rtcvoice in
+them; `cli/` is the command line. Each folder that users meet has a guide, `README.md`.
 
 A public name is imported when it is first used. `import rtcvoice` takes almost no time, and what a
 call needs is imported while its first request travels.

@@ -99,7 +99,7 @@ def _check_sounds(specs: list[CallSpec]) -> None:
     for name, scenario in said.items():
         if not name.startswith(PROMPT) and not Path(name).exists():
             raise ConfigError(
-                f"scenario {scenario}: there is no sound file {clean(name)}",
+                f"scenario {clean(scenario)}: there is no sound file {clean(name)}",
                 hint="sound files are looked for beside the file of calls",
             )
 

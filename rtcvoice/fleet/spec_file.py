@@ -43,7 +43,7 @@ def read_specs(file: str | Path) -> list[CallSpec]:
     try:
         text = read_text(path, most_bytes=LARGEST_FILE)
     except UnreadableFile as exc:
-        hint = f"relative paths start at {Path.cwd()}" if exc.is_missing else None
+        hint = f"relative paths start at {Path.cwd()}" if exc.is_missing else ""
         raise ConfigError(f"{path} cannot be read: {exc}", hint=hint) from exc
     if path.suffix == ".jsonl":
         values = _lines(text, str(path))
