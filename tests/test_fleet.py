@@ -769,7 +769,7 @@ def test_a_dask_cluster_makes_the_calls(server):
 
     with (
         LocalCluster(
-            n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None
+            n_workers=1, threads_per_worker=2, processes=False, dashboard_address=":0"
         ) as cluster,
         Client(cluster) as client,
         client.get_executor() as executor,
