@@ -794,3 +794,12 @@ def test_a_second_model_plays_the_caller():
         CallSpec(scenario="a", steps=SPOKEN, persona=persona)
     with pytest.raises(ValueError, match="persona: options"):
         Persona(options={"api_key": "a"})
+
+
+def test_trials_that_are_given_take_the_place_of_those_of_the_file(tmp_path):
+    calls = tmp_path / "calls.yaml"
+    calls.write_text("trials: 2\ncalls: [{scenario: a, steps: [{wait: 1}]}]")
+    assert [spec.trial for spec in read_specs(calls)] == [1, 2]
+    assert [spec.trial for spec in read_specs(calls, trials=1)] == [1]
+    units = [(spec.trial, spec.seed) for spec in read_specs(calls, trials=3)]
+    assert len(set(units)) == len(units) == 3

@@ -53,9 +53,7 @@ async def run(options: argparse.Namespace) -> int:
         raise ConfigError("--script works only with --emulator", hint="add --emulator")
     if options.dask and options.emulator:
         raise ConfigError("--dask and --emulator: the cluster does not reach an emulator here")
-    specs = read_specs(options.file)
-    if options.trials is not None:
-        specs = with_trials(specs, options.trials)
+    specs = read_specs(options.file, trials=options.trials)
     if not options.dask:
         _check_sounds(specs)
     if not options.emulator:
@@ -123,7 +121,7 @@ async def run_load(options: argparse.Namespace) -> int:
     """Load a server of the user's own; return the exit code."""
     _check_server(options.base_url, allowed=options.i_may_load_this_server)
     if options.file:
-        read = read_specs(options.file)
+        read = read_specs(options.file, trials=1)
         specs = with_trials(read, math.ceil(options.calls / len(read)))[: options.calls]
     else:
         turns = max(1, round(options.seconds / 20))

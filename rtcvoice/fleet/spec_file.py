@@ -37,8 +37,11 @@ MOST_CALLS = 1_000_000
 MOST_VALUES = 3_000_000
 
 
-def read_specs(file: str | Path) -> list[CallSpec]:
-    """Return the calls of a file. Raises ConfigError, which names the place."""
+def read_specs(file: str | Path, *, trials: int | None = None) -> list[CallSpec]:
+    """Return the calls of a file. Raises ConfigError, which names the place.
+
+    trials: how often each call is made, in place of what the file says.
+    """
     path = Path(file)
     try:
         text = read_text(path, most_bytes=LARGEST_FILE)
@@ -48,11 +51,11 @@ def read_specs(file: str | Path) -> list[CallSpec]:
     if path.suffix == ".jsonl":
         values = _lines(text, str(path))
     else:
-        values = _together(_parsed(text, path), str(path))
+        values = _together(_parsed(text, path), str(path), once=trials is not None)
     specs = [spec_from_values(_beside(each, path.parent), where=where) for where, each in values]
     if not specs:
         raise ConfigError(f"there is no call in {path}", hint="calls: [{scenario: ...}]")
-    return specs
+    return specs if trials is None else with_trials(specs, trials)
 
 
 def with_trials(specs: Iterable[CallSpec], trials: int) -> list[CallSpec]:
@@ -121,7 +124,7 @@ def _lines(text: str, name: str) -> Iterator[tuple[str, Any]]:
                 raise ConfigError(f"{name}, line {number} is not JSON: {exc}") from exc
 
 
-def _together(values: Any, name: str) -> Iterator[tuple[str, Any]]:
+def _together(values: Any, name: str, *, once: bool) -> Iterator[tuple[str, Any]]:
     if isinstance(values, list):
         values = {"calls": values}
     if not isinstance(values, Mapping) or not isinstance(values.get("calls"), list):
@@ -130,6 +133,8 @@ def _together(values: Any, name: str) -> Iterator[tuple[str, Any]]:
     trials = values.get("trials", 1)
     if not isinstance(trials, int) or isinstance(trials, bool) or not 1 <= trials <= 100_000:
         raise ConfigError(f"{name}: trials is {trials!r:.80}, not from 1 to 100,000")
+    if once:
+        trials = 1
     if len(values["calls"]) * trials > MOST_CALLS:
         raise ConfigError(f"{name} has more than {MOST_CALLS:,} calls")
     for number, call in enumerate(values["calls"], 1):
