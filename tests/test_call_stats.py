@@ -175,7 +175,9 @@ async def test_an_utterance_survives_the_loss_of_a_tenth_and_the_encoder_learns_
             "input_audio_buffer.speech_stopped",
         ]
         length = (ended.audio_end_ms - begun.audio_start_ms) / 1000
-        assert abs(length - len(said) / RATE) < 0.6  # (with padding and silence around it)
+        assert (
+            abs(length - len(said) / RATE) < 0.8
+        )  # (with padding, silence and what bridges a loss around it)
         stats = await eventually(
             lambda: call.stats().uplink.loss_percent >= 18 and call.stats(), timeout=15
         )
