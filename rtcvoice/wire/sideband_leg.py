@@ -10,15 +10,15 @@ import asyncio
 import logging
 import ssl
 from collections.abc import Callable, Mapping
-from typing import Generic, Literal, Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar
 
-from rtcvoice.errors import RtcVoiceError, TransportError
+from rtcvoice.errors import RtcVoiceError
 from rtcvoice.rest.signaling import Signaling
-from rtcvoice.wire.early_texts import EarlyTexts
 from rtcvoice.wire.rtp import RtpPacket
-from rtcvoice.wire.websocket import PULSE, WebSocketTransport
+from rtcvoice.wire.socket_leg import SocketLeg, StoppableTrack
+from rtcvoice.wire.websocket import PULSE
 
-__all__ = ["SidebandLeg", "SilentTrack", "Watch"]
+__all__ = ["SidebandLeg", "Watch"]
 
 logger = logging.getLogger(__name__)
 
@@ -26,14 +26,7 @@ HANG_UP_TIMEOUT = 3.0
 """Seconds that the server may take to answer the hang-up."""
 
 
-class SilentTrack(Protocol):
-    """What stands in the place of a track, such as the one in `capture/no_track.py`."""
-
-    def stop(self) -> None:
-        """Send nothing more."""
-
-
-TrackT = TypeVar("TrackT", bound=SilentTrack)
+TrackT = TypeVar("TrackT", bound=StoppableTrack)
 
 
 class Watch(Protocol):
@@ -46,7 +39,7 @@ class Watch(Protocol):
         """Take a message, before anybody else has it."""
 
 
-class SidebandLeg(Generic[TrackT]):
+class SidebandLeg(SocketLeg[TrackT]):
     """The socket to one call; `aclose()` closes it, and the call goes on. Event loop only.
 
     It takes over `signaling` and closes it. `headers` hold the key. `on_sound` gets each text
@@ -69,27 +62,10 @@ class SidebandLeg(Generic[TrackT]):
         on_sound: Callable[[str], bool] | None = None,
         watch: Watch | None = None,
     ) -> None:
-        self.signaling = signaling
-        self.track = track
+        super().__init__(signaling, track, url=url, headers=headers, tls=tls, pulse=pulse)
         self.call_id = call_id
-        """The server's id of the call."""
         self._on_sound = on_sound
         self._watch = watch
-        self._early = EarlyTexts(self._lost)
-        self.transport = WebSocketTransport(
-            url,
-            headers=headers,
-            tls=tls,
-            pulse=pulse,
-            on_text=self._early,
-            on_lost=self._lost,
-        )
-        self.lost: asyncio.Future[TransportError] = asyncio.get_running_loop().create_future()
-        """Done when the established connection is gone: with the reason as its result."""
-        self.on_trouble: Callable[[Exception], None] = lambda error: None
-        """Never called; see `WebSocketLeg`."""
-        self.server_time: tuple[float, float] | None = None
-        """Unknown; see `Leg.server_time`."""
         self._over = False
 
     def attach(
@@ -110,54 +86,11 @@ class SidebandLeg(Generic[TrackT]):
 
         self._early.attach(receive)
 
-    def detach(self) -> None:
-        """Hand on nothing any more: what still arrives is dropped."""
-        self._early.detach()
-
-    # -- what a conversation sends by: its `Sender` ---------------------------------------------
-
     def send(self, text: str) -> None:
         """Send one event. Raises TransportError; see `WebSocketTransport.send_text`."""
-        self.transport.send_text(text)
+        super().send(text)
         if self._watch is not None:
             self._watch.sent(text)
-
-    @property
-    def progress(self) -> tuple[int, int]:
-        """Bytes of all events sent so far, and those of them that have left."""
-        return self.transport.progress
-
-    @property
-    def message_limit(self) -> int:
-        """The largest event in bytes that the server takes."""
-        return self.transport.max_message_size
-
-    @property
-    def round_trip(self) -> float:
-        """The network's round trip in seconds, 0 while it is unknown."""
-        return self.transport.round_trip
-
-    @property
-    def route(self) -> str:
-        """What it goes by."""
-        return self.transport.stats.route
-
-    # -- the end --------------------------------------------------------------------------------
-
-    async def aclose(self) -> None:
-        """Close the socket; idempotent, never raises."""
-        self.track.stop()
-        try:
-            await self.transport.aclose()
-        finally:
-            self.lost.cancel()
-            await self.signaling.aclose()
-
-    async def disconnect(self) -> None:
-        """Close what is of no use once the connection is lost; `aclose` may follow."""
-        self.detach()
-        self.track.stop()
-        await self.transport.aclose()
 
     def is_over(self) -> None:
         """Note that the call has ended: it need not be hung up."""
@@ -174,9 +107,3 @@ class SidebandLeg(Generic[TrackT]):
         except (RtcVoiceError, TimeoutError) as exc:
             self._over = False
             logger.warning("x the call could not be hung up, and may go on: %s", exc)
-
-    # -- what the transport tells ---------------------------------------------------------------
-
-    def _lost(self, error: TransportError) -> None:
-        if not self.lost.done():
-            self.lost.set_result(error)
