@@ -6,12 +6,13 @@ import random
 import string
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from aiohttp import web
 
-from rtcvoice.emulator.emulated_call import CallNotes, EmulatedCall
+from rtcvoice.emulator.emulated_call import CallNotes
 from rtcvoice.emulator.faults import Faults
+from rtcvoice.emulator.host import Host
 from rtcvoice.emulator.live.peer import LivePeer
 from rtcvoice.emulator.live.session import LiveSession
 from rtcvoice.emulator.live.settings import Settings, forked, validate
@@ -19,14 +20,12 @@ from rtcvoice.emulator.live.socket_call import LiveSocketCall
 from rtcvoice.emulator.live.socket_core import SocketCore
 from rtcvoice.emulator.live.stored import SoundKept, Stored, StoredSessions
 from rtcvoice.emulator.options import EmulatorOptions
-from rtcvoice.emulator.peer import Peer
 from rtcvoice.emulator.rest.body import RestError
 from rtcvoice.emulator.rest.live import unknown_session
 from rtcvoice.emulator.session.clips import Voice
 from rtcvoice.emulator.session.ids import Ids
 from rtcvoice.emulator.session.items import Item
-from rtcvoice.emulator.session.persona import Persona
-from rtcvoice.emulator.socket_call import SocketCall, new_socket
+from rtcvoice.emulator.socket_call import new_socket
 
 __all__ = ["LiveCalls"]
 
@@ -34,37 +33,6 @@ LONGEST_SESSION = 7200.0
 """Seconds that a session lasts, if nothing else is said."""
 
 _CHARACTERS = string.digits + string.ascii_letters
-
-
-class Host(Protocol):
-    """What Live sessions need of the emulator that they run in."""
-
-    calls: dict[str, EmulatedCall]
-
-    async def start(self, offer_sdp: str, call_id: str, new_peer: Callable[..., Peer]) -> str:
-        """Start what `new_peer` makes, and return the SDP answer."""
-        ...
-
-    def new_persona(self) -> Persona:
-        """Return who answers in a new call."""
-        ...
-
-    @property
-    def faults(self) -> Faults:
-        """What goes wrong in new calls."""
-        ...
-
-    def check_room(self) -> None:
-        """Raise RestError (429) where as many calls run as may."""
-        ...
-
-    def new_notes(self, call_id: str) -> CallNotes:
-        """Return who takes notes of a call that begins now."""
-        ...
-
-    def keep(self, call_id: str, peer: Peer | SocketCall, notes: CallNotes, faults: Faults) -> None:
-        """Count a call among those that run."""
-        ...
 
 
 class LiveCalls:

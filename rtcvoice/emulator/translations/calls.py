@@ -5,18 +5,17 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 from aiohttp import web
 
 from rtcvoice.emulator.emulated_call import CallNotes
 from rtcvoice.emulator.faults import Faults
+from rtcvoice.emulator.host import Host
 from rtcvoice.emulator.options import EmulatorOptions
 from rtcvoice.emulator.peer import Peer
 from rtcvoice.emulator.session.clips import Voice
 from rtcvoice.emulator.session.faults import SessionEnd
-from rtcvoice.emulator.session.persona import Persona
 from rtcvoice.emulator.socket_call import SocketCall, new_socket
 from rtcvoice.emulator.translations.session import TranslationSession
 from rtcvoice.emulator.translations.settings import Settings
@@ -27,35 +26,6 @@ logger = logging.getLogger(__name__)
 
 LONGEST_SESSION = 3600.0
 """Seconds that a session lasts, if nothing else is said."""
-
-
-class Host(Protocol):
-    """What translations need of the emulator that they run in."""
-
-    async def start(self, offer_sdp: str, call_id: str, new_peer: Callable[..., Peer]) -> str:
-        """Start what `new_peer` makes, and return the SDP answer."""
-        ...
-
-    def new_persona(self) -> Persona:
-        """Return who answers in a new call."""
-        ...
-
-    @property
-    def faults(self) -> Faults:
-        """What goes wrong in new calls."""
-        ...
-
-    def check_room(self) -> None:
-        """Raise RestError (429) where as many calls run as may."""
-        ...
-
-    def new_notes(self, call_id: str) -> CallNotes:
-        """Return who takes notes of a call that begins now."""
-        ...
-
-    def keep(self, call_id: str, peer: Peer | SocketCall, notes: CallNotes, faults: Faults) -> None:
-        """Count a call among those that run."""
-        ...
 
 
 class TranslationCalls:

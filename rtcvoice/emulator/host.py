@@ -1,0 +1,45 @@
+"""What the dialects beside Realtime (GPT-Live, translations) need of the emulator around them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from rtcvoice.emulator.emulated_call import CallNotes, EmulatedCall
+from rtcvoice.emulator.faults import Faults
+from rtcvoice.emulator.peer import Peer
+from rtcvoice.emulator.session.persona import Persona
+from rtcvoice.emulator.socket_call import SocketCall
+
+__all__ = ["Host"]
+
+
+class Host(Protocol):
+    """What the other dialects need of the emulator that they run in."""
+
+    calls: dict[str, EmulatedCall]
+
+    async def start(self, offer_sdp: str, call_id: str, new_peer: Callable[..., Peer]) -> str:
+        """Start what `new_peer` makes, and return the SDP answer."""
+        ...
+
+    def new_persona(self) -> Persona:
+        """Return who answers in a new call."""
+        ...
+
+    @property
+    def faults(self) -> Faults:
+        """What goes wrong in new calls."""
+        ...
+
+    def check_room(self) -> None:
+        """Raise RestError (429) where as many calls run as may."""
+        ...
+
+    def new_notes(self, call_id: str) -> CallNotes:
+        """Return who takes notes of a call that begins now."""
+        ...
+
+    def keep(self, call_id: str, peer: Peer | SocketCall, notes: CallNotes, faults: Faults) -> None:
+        """Count a call among those that run."""
+        ...
