@@ -9,8 +9,7 @@ from typing import Any
 
 import msgspec
 
-from rtcvoice.conversation.tools.function_tool import Tool
-from rtcvoice.conversation.tools.schema import Arguments
+from rtcvoice.conversation.tools.given_tool import GivenTool
 from rtcvoice.conversation.tools.toolset import MOST_TOOLS, TIMEOUT, ToolSet
 from rtcvoice.errors import ConfigError
 
@@ -33,7 +32,7 @@ class MockedTools(ToolSet):
             raise ConfigError(f"{len(self)} tools are more than the {MOST_TOOLS} of a session")
 
 
-class _MockedTool(Tool):
+class _MockedTool(GivenTool):
     """One function that gives what it was told to give."""
 
     def __init__(self, mock: ToolMock, state: dict[str, Any]) -> None:
@@ -41,10 +40,7 @@ class _MockedTool(Tool):
         self._state = state
         self._calls = 0
         timeout = max(TIMEOUT, mock.seconds + 1)
-        super().__init__(_nothing, timeout=timeout, approve=None, tell_errors=True)
-        self.name = mock.name
-        self.function = self._give
-        self.signature = _AnyArguments()  # type: ignore[assignment]  # there is none to be read
+        super().__init__(mock.name, timeout=timeout, read=_arguments)
         self._check()
 
     @property
@@ -54,16 +50,13 @@ class _MockedTool(Tool):
         described = {"description": mock.description} if mock.description else {}
         return {"type": "function", "name": mock.name, **described, "parameters": mock.parameters}
 
-    async def _give(self, **arguments: Any) -> str:
+    async def give(self, **arguments: Any) -> str:
+        """Return the next of the outputs; the last one again and again."""
         self._state |= {name: _filled(v, arguments) for name, v in self._mock.sets.items()}
         output = self._mock.outputs[min(self._calls, len(self._mock.outputs) - 1)]
         self._calls += 1
         await asyncio.sleep(self._mock.seconds)
         return output if isinstance(output, str) else msgspec.json.encode(output).decode()
-
-
-async def _nothing() -> None:
-    """Stand in for the function that there is not."""
 
 
 def _filled(value: Any, arguments: Mapping[str, Any]) -> Any:
@@ -73,17 +66,10 @@ def _filled(value: Any, arguments: Mapping[str, Any]) -> Any:
     return value
 
 
-class _AnyArguments:
-    """A signature that takes what comes."""
-
-    runs_user_code = False
-
-    def bind(self, arguments: str) -> Arguments:
-        """Return the arguments by name."""
-        try:
-            named = json.loads(arguments or "{}")
-            msgspec.json.encode(named)  # not so what holds half a character, or is nested too deep
-        except (ValueError, TypeError, RecursionError):
-            named = {}
-        named = named if isinstance(named, dict) else {}
-        return Arguments([], named, named)
+def _arguments(text: str) -> dict[str, Any]:
+    try:
+        named = json.loads(text or "{}")
+        msgspec.json.encode(named)  # not so what holds half a character, or is nested too deep
+    except (ValueError, TypeError, RecursionError):
+        return {}
+    return named if isinstance(named, dict) else {}

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from rtcvoice import events
-from rtcvoice.conversation.tools.function_tool import NAME, Tool
-from rtcvoice.conversation.tools.schema import Arguments
+from rtcvoice.conversation.tools.function_tool import NAME
+from rtcvoice.conversation.tools.given_tool import GivenTool
 from rtcvoice.conversation.tools.toolset import MOST_TOOLS, TIMEOUT, ToolSet
 
 from .marks import client_event, server_event
@@ -54,18 +54,15 @@ class GivenTools(ToolSet):
                 and (name := _function(definition))
                 and name not in self._tools
             ):
-                self._tools[name] = _GivenTool(name, definition, found[name])
+                self._tools[name] = _RecordedTool(name, definition, found[name])
 
 
-class _GivenTool(Tool):
+class _RecordedTool(GivenTool):
     """One function that gives back what was recorded."""
 
     def __init__(self, name: str, definition: dict[str, Any], runs: list[ToolRun]) -> None:
         self._definition = definition
-        super().__init__(_given, timeout=TIMEOUT, approve=None, tell_errors=True)
-        self.name = name
-        self.function = self._give
-        self.signature = _AnyArguments()  # type: ignore[assignment]  # there is none to be read
+        super().__init__(name, timeout=TIMEOUT, read=_arguments)
         self._left = deque(runs)
         self._last = runs[-1] if runs else None
 
@@ -78,7 +75,8 @@ class _GivenTool(Tool):
             **{k: self._definition[k] for k in kept if self._definition.get(k)},
         }
 
-    async def _give(self, **arguments: Any) -> str:
+    async def give(self, **arguments: Any) -> str:
+        """Return what was recorded, after as long as it took."""
         run = self._next(arguments)
         if run is None:
             raise LookupError(f"no result of {self.name} was recorded")
@@ -91,22 +89,6 @@ class _GivenTool(Tool):
                 self._left.remove(run)
                 return run
         return self._left.popleft() if self._left else self._last
-
-
-async def _given() -> str:
-    """Stand in for a function until there is one."""
-    return ""
-
-
-class _AnyArguments:
-    """A signature that takes what comes."""
-
-    runs_user_code = False
-
-    def bind(self, arguments: str) -> Arguments:
-        """Return the arguments by name."""
-        named = _arguments(arguments)
-        return Arguments([], named, named)
 
 
 def runs_of(lines: Iterable[EventLine]) -> list[ToolRun]:
