@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from functools import wraps
 
 import pytest
 import virtual_loop
@@ -28,14 +27,7 @@ GATED = {
 }
 
 
-def virtual(scene):
-    """Run a coroutine function in virtual time."""
-
-    @wraps(scene)
-    def test(*args, **kwargs):
-        virtual_loop.run(asyncio.wait_for(scene(*args, **kwargs), 900))
-
-    return test
+virtual = virtual_loop.within(900)
 
 
 async def interrupted(call):

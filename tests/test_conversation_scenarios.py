@@ -7,7 +7,6 @@ import base64
 import io
 import threading
 import wave
-from functools import wraps
 
 import numpy as np
 import pytest
@@ -34,14 +33,7 @@ PUSH = {"audio": {"input": {"turn_detection": None}}}
 HEARING = {"audio": {"input": {"transcription": {"model": "gpt-transcribe"}}}}
 
 
-def virtual(scene):
-    """Run a coroutine function in virtual time."""
-
-    @wraps(scene)
-    def test(*args, **kwargs):
-        virtual_loop.run(asyncio.wait_for(scene(*args, **kwargs), 600))
-
-    return test
+virtual = virtual_loop.within(600)
 
 
 def types(call, *parts):

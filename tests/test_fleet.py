@@ -11,7 +11,6 @@ import pickle
 import signal
 import time
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from functools import wraps
 from itertools import pairwise
 
 import msgspec
@@ -409,14 +408,7 @@ def test_only_results_of_the_run_count_and_only_files(tmp_path):
 # -- all calls of a run, in virtual time ---------------------------------------------------------
 
 
-def virtual(scene):
-    """Run a coroutine function in virtual time."""
-
-    @wraps(scene)
-    def test(*args, **kwargs):
-        virtual_loop.run(asyncio.wait_for(scene(*args, **kwargs), 5000))
-
-    return test
+virtual = virtual_loop.within(5000)
 
 
 class FakeWorkers:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from functools import wraps
 
 import pytest
 import virtual_loop
@@ -23,14 +22,7 @@ pytestmark = pytest.mark.usefixtures("no_stray_errors")
 SHORT = "This is the first short answer."
 
 
-def virtual(scene):
-    """Run a coroutine function in virtual time."""
-
-    @wraps(scene)
-    def test(*args, **kwargs):
-        virtual_loop.run(asyncio.wait_for(scene(*args, **kwargs), 900))
-
-    return test
+virtual = virtual_loop.within(900)
 
 
 @asynccontextmanager

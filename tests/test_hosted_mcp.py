@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from functools import wraps
 
 import pytest
 import virtual_loop
@@ -32,14 +31,7 @@ SEARCH = {"server": "docs", "tool": "search", "arguments": {"for": "cats"}, "giv
 FIND = Turn(hears="Find cats", mcp=SEARCH, then=Turn(says="There are {result}."))
 
 
-def virtual(scene):
-    """Run a coroutine function in virtual time."""
-
-    @wraps(scene)
-    def test(*args, **kwargs):
-        virtual_loop.run(asyncio.wait_for(scene(*args, **kwargs), 900))
-
-    return test
+virtual = virtual_loop.within(900)
 
 
 @asynccontextmanager

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import asynccontextmanager
-from functools import wraps
 from types import SimpleNamespace
 
 import pytest
@@ -86,14 +85,7 @@ def in_this_process(monkeypatch):
     monkeypatch.setattr(running.McpConnection, "_opened", opened)
 
 
-def virtual(scene):
-    """Run a coroutine function in virtual time."""
-
-    @wraps(scene)
-    def test(*args, **kwargs):
-        virtual_loop.run(asyncio.wait_for(scene(*args, **kwargs), 900))
-
-    return test
+virtual = virtual_loop.within(900)
 
 
 @asynccontextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from functools import wraps
 
 import numpy as np
 import pytest
@@ -31,14 +30,7 @@ PNG = base64.b64decode(
 )
 
 
-def virtual(scene):
-    """Run a coroutine function in virtual time."""
-
-    @wraps(scene)
-    def test(*args, **kwargs):
-        virtual_loop.run(asyncio.wait_for(scene(*args, **kwargs), 600))
-
-    return test
+virtual = virtual_loop.within(600)
 
 
 def texts(call):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from functools import partial, wraps
+from functools import partial
 
 import pytest
 import virtual_loop
@@ -26,14 +26,7 @@ pytestmark = pytest.mark.usefixtures("no_stray_errors")
 RUNNING = '{"status":"running"}'
 
 
-def virtual(scene):
-    """Run a coroutine function in virtual time."""
-
-    @wraps(scene)
-    def test(*args, **kwargs):
-        virtual_loop.run(asyncio.wait_for(scene(*args, **kwargs), 900))
-
-    return test
+virtual = virtual_loop.within(900)
 
 
 @asynccontextmanager

@@ -8,6 +8,7 @@ at once, in the calling thread. Real sockets and threads have no place here.
 from __future__ import annotations
 
 import asyncio
+import functools
 import selectors
 from collections.abc import Callable, Coroutine
 from importlib import import_module
@@ -93,3 +94,20 @@ def run(main: Coroutine[Any, Any, T]) -> T:
         return loop.run_until_complete(supervise())
     finally:
         loop.close()
+
+
+Scene = Callable[..., Coroutine[Any, Any, None]]
+"""A test that takes its time in virtual time."""
+
+
+def within(seconds: float) -> Callable[[Scene], Callable[..., None]]:
+    """Return a decorator that runs a coroutine function as a test, in so much virtual time."""
+
+    def virtual(scene: Scene) -> Callable[..., None]:
+        @functools.wraps(scene)
+        def test(*args: Any, **kwargs: Any) -> None:
+            run(asyncio.wait_for(scene(*args, **kwargs), seconds))
+
+        return test
+
+    return virtual
