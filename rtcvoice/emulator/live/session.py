@@ -33,7 +33,7 @@ from rtcvoice.emulator.session.faults import SessionFaults
 from rtcvoice.emulator.session.ids import Ids
 from rtcvoice.emulator.session.items import Item
 from rtcvoice.emulator.session.noise import Noise
-from rtcvoice.emulator.session.outputs import Event, Pcm, SendEvent
+from rtcvoice.emulator.session.outputs import Event, Pcm
 from rtcvoice.emulator.session.persona import Persona
 from rtcvoice.emulator.session.schema import RequestError, invalid
 from rtcvoice.emulator.session.shared import AT_ONCE, Pace
@@ -230,13 +230,7 @@ class LiveSession:
 
     def drain(self) -> list[LiveOutput]:
         """Return what is to be done now, in order."""
-        outputs: list[LiveOutput] = []
-        for output in self._outbox.drain():
-            if self._noise.silent or not isinstance(output, SendEvent):
-                outputs.append(output)
-            else:
-                outputs += self._noise.around(output.event)
-        return outputs
+        return self._noise.through(self._outbox.drain())
 
     def hang_up(self, now: float) -> None:
         """End at once, as the key's owner asked by REST."""

@@ -7,15 +7,17 @@ out, is in `other_servers.py`.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
 
 from rtcvoice.emulator.session.faults import SessionFaults
 from rtcvoice.emulator.session.other_servers import as_others_send
 from rtcvoice.emulator.session.outputs import Event, SendBytes, SendEvent, SendText
 
 __all__ = ["Noise"]
+
+T = TypeVar("T")
 
 _FIELD = "emulated_unknown_field"
 _THEIRS = ("metadata", "parameters", "tools")  # what the client put in itself stays as it was
@@ -70,6 +72,15 @@ class Noise:
     def silent(self) -> bool:
         """Whether there is nothing to disturb."""
         return not any(getattr(self._faults, name) for name in _SWITCHES)
+
+    def through(self, outputs: Iterable[T]) -> list[T | SendEvent | SendText | SendBytes]:
+        """Return outputs of a core as they leave it: what is sent is disturbed, the rest is not."""
+        if self.silent:
+            return list(outputs)
+        left: list[T | SendEvent | SendText | SendBytes] = []
+        for output in outputs:
+            left += self.around(output.event) if isinstance(output, SendEvent) else [output]
+        return left
 
     def around(self, event: Event) -> Iterator[SendEvent | SendText | SendBytes]:
         """Yield what is sent in place of `event`, and what is to come after it."""

@@ -43,7 +43,6 @@ from rtcvoice.emulator.session.outputs import (
     Outbox,
     Output,
     Pcm,
-    SendEvent,
     StopAudio,
 )
 from rtcvoice.emulator.session.persona import Hearing, Persona
@@ -211,14 +210,7 @@ class Session:
 
     def drain(self) -> list[Output]:
         """Return what is to be done now, in order."""
-        if self._noise.silent:
-            return self._outbox.drain()
-        outputs: list[Output] = []
-        for output in self._outbox.drain():
-            outputs += (
-                self._noise.around(output.event) if isinstance(output, SendEvent) else [output]
-            )
-        return outputs
+        return self._noise.through(self._outbox.drain())
 
     # ---- what the parts report
 

@@ -31,7 +31,6 @@ from rtcvoice.emulator.session.outputs import (
     HearAudio,
     Pcm,
     PlayAudio,
-    SendEvent,
 )
 from rtcvoice.emulator.session.persona import Persona
 from rtcvoice.emulator.session.schema import (
@@ -182,13 +181,7 @@ class TranslationSession:
 
     def drain(self) -> list[LiveOutput]:
         """Return what is to be done now, in order."""
-        outputs: list[LiveOutput] = []
-        for output in self._outbox.drain():
-            if self._noise.silent or not isinstance(output, SendEvent):
-                outputs.append(output)
-            else:
-                outputs += self._noise.around(output.event)
-        return outputs
+        return self._noise.through(self._outbox.drain())
 
     # ---- inside
 
