@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from rtcvoice.cli.parser import seconds
+from rtcvoice.cli.parser import above_zero, seconds
 
 __all__ = ["add_batch", "add_load"]
 
@@ -72,9 +72,9 @@ def add_batch(parser: argparse.ArgumentParser) -> None:
     )
     _add_size(parser)
     bounds = parser.add_argument_group("bounds")
-    bounds.add_argument("--max-cost", type=_number, metavar="USD", help="of the whole run")
+    bounds.add_argument("--max-cost", type=above_zero, metavar="USD", help="of the whole run")
     bounds.add_argument("--tokens-per-minute", type=_count, metavar="N", help="begin no more above")
-    bounds.add_argument("--starts", type=_number, metavar="N", help="calls begun in a second")
+    bounds.add_argument("--starts", type=above_zero, metavar="N", help="calls begun in a second")
 
 
 def add_load(parser: argparse.ArgumentParser) -> None:
@@ -82,7 +82,7 @@ def add_load(parser: argparse.ArgumentParser) -> None:
     parser.description = _LOAD
     parser.add_argument("--calls", type=_count, default=10, metavar="N", help="at once (10)")
     parser.add_argument(
-        "--ramp", type=_number, default=10.0, metavar="N", help="calls begun in a second (10)"
+        "--ramp", type=above_zero, default=10.0, metavar="N", help="calls begun in a second (10)"
     )
     parser.add_argument(
         "--seconds", type=seconds, default=30.0, metavar="N", help="that each call lasts (30)"
@@ -114,13 +114,3 @@ def _count(text: str) -> int:
     if not text.isdecimal() or not 0 < int(text) <= 1_000_000:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to 1,000,000")
     return int(text)
-
-
-def _number(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = 0.0
-    if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
-    return number

@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 from rtcvoice.cli.output import write_line
 from rtcvoice.errors import ConfigError, clean
 
-__all__ = ["STDIO", "Parser", "file_or_stdio", "meant", "program", "seconds", "words"]
+__all__ = ["STDIO", "Parser", "above_zero", "file_or_stdio", "meant", "program", "seconds", "words"]
 
 STDIO = "-"
 """stdin, or stdout, in place of a file's name."""
@@ -63,8 +63,8 @@ def _slips(word: str, other: str) -> int:
     return rows[-1][-1]
 
 
-def seconds(text: str) -> float:
-    """Read a number of seconds above 0, as an argument's `type`."""
+def above_zero(text: str) -> float:
+    """Read a number above 0, as an argument's `type`."""
     try:
         number = float(text)
     except ValueError:
@@ -72,6 +72,10 @@ def seconds(text: str) -> float:
     if not 0 < number < float("inf"):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
     return number
+
+
+seconds = above_zero
+"""Reads a number of seconds above 0, as an argument's `type`."""
 
 
 def port(text: str) -> int:
