@@ -20,7 +20,8 @@ from rtcvoice.emulator.session.settings import validate
 from rtcvoice.errors import TransportError
 from rtcvoice.wire import _aiortc, closing
 from rtcvoice.wire.sdp import media_sections
-from rtcvoice.wire.transport import SEND_BUFFER_LIMIT, Transport
+from rtcvoice.wire.text_channel import SEND_BUFFER_LIMIT
+from rtcvoice.wire.transport import Transport
 
 pytestmark = pytest.mark.usefixtures("no_stray_errors")
 
@@ -130,7 +131,7 @@ async def test_a_connection_that_is_gone_already_opens_no_channel(emulator):
         await end.transport.create_offer(), validate({"type": "realtime"}), "rtc_1"
     )
     await end.transport.accept_answer(answer)
-    await eventually(lambda: end.transport._channel.readyState == "open")
+    await eventually(lambda: end.transport._channel.state == "open")
     await emulator.end_calls()
     await eventually(lambda: end.transport.state == "closed")
     with pytest.raises(TransportError) as raised:
@@ -209,11 +210,11 @@ async def test_what_has_left_is_what_the_other_side_has(end):
 
 async def test_a_network_that_stands_still_fills_a_bounded_buffer(end):
     text = "x" * 60000
-    while end.transport._channel.bufferedAmount + len(text) <= SEND_BUFFER_LIMIT:
+    while end.transport._channel._channel.bufferedAmount + len(text) <= SEND_BUFFER_LIMIT:
         end.transport.send_text(text)
     assert "already wait" in refused(end, text)
     end.transport.send_text("{}")  # what still fits may go
-    assert end.transport._channel.bufferedAmount <= SEND_BUFFER_LIMIT
+    assert end.transport._channel._channel.bufferedAmount <= SEND_BUFFER_LIMIT
 
 
 async def test_binary_messages_are_ignored(emulator, end):

@@ -1,4 +1,4 @@
-"""The WebRTC peer of a call: one RTCPeerConnection and its "oai-events" data channel.
+"""The WebRTC peer of a call: one RTCPeerConnection and its event channel (`text_channel.py`).
 
 It carries packets and text and understands neither: a track goes in, RTP packets and text messages
 come out through callbacks, which run on the event loop and must not raise. Stages are awaited one
@@ -32,7 +32,7 @@ from rtcvoice.errors import TransportError
 from rtcvoice.rest.ice_servers import IceSettings
 from rtcvoice.stats import TransportStats
 from rtcvoice.system import clock
-from rtcvoice.wire import _aioice, _aiortc, _channels, _ice, _media, _sctp, _wall_clock, sdp
+from rtcvoice.wire import _aioice, _aiortc, _channels, _ice, _media, _wall_clock, sdp
 from rtcvoice.wire._ice_tcp import TcpPaths, Ways
 from rtcvoice.wire._rtp_receiver import DirectReceiver
 from rtcvoice.wire._rtp_sender import send_directly
@@ -41,15 +41,11 @@ from rtcvoice.wire.closing import close_or_park
 from rtcvoice.wire.lost import ConnectionLost, LostBy, closed
 from rtcvoice.wire.rtp import ReceiverReport, RtpPacket
 from rtcvoice.wire.stages import STAGES, TransportStage
+from rtcvoice.wire.text_channel import TextChannel
 
-__all__ = ["CHANNEL_LABEL", "SEND_BUFFER_LIMIT", "Transport"]
+__all__ = ["Transport"]
 
 logger = logging.getLogger(__name__)
-
-CHANNEL_LABEL = "oai-events"
-
-SEND_BUFFER_LIMIT = 1 << 20
-"""Bytes of text that may wait for a slow network. aiortc itself would queue without a limit."""
 
 _UNREACHABLE = "no address of the server can be reached"
 _NOT_OPEN = "the event channel is not open"
@@ -96,7 +92,6 @@ class Transport:
             )
         )
         self._end_connecting = _aiortc.own_connecting(self._peer, self._broke)
-        self._on_text = on_text
         self._on_lost = on_lost
         self._on_trouble = on_trouble
         self._changed = asyncio.Event()
@@ -105,17 +100,14 @@ class Transport:
         self._closing: asyncio.Task[None] | None = None
         self.heard_at = clock.now()
         """When the server was last heard, in seconds of `clock.now()`."""
-        self._packets_received = self._bytes_received = self._bytes_given = 0
+        self._packets_received = self._bytes_received = 0
         self._add_audio(track, on_packet, on_report)
-        self._channel: Any = self._peer.createDataChannel(CHANNEL_LABEL)
+        self._channel = TextChannel(self._peer, on_text=on_text, on_change=self._state_changed)
         self._mend_channels(self._peer.sctp)
         self._ice = self._mend_ice(loopback=loopback)
         # An exception in a listener of aiortc's ends the whole call: these only set and enqueue.
         self._peer.on("iceconnectionstatechange", self._state_changed)
         self._peer.on("connectionstatechange", self._state_changed)
-        self._channel.on("open", self._state_changed)
-        self._channel.on("close", self._state_changed)
-        self._channel.on("message", self._message)
 
     def _add_audio(
         self,
@@ -182,7 +174,7 @@ class Transport:
     @property
     def max_message_size(self) -> int:
         """Largest message in bytes that the server accepts (RFC 8841 §6; 65536 if unsaid)."""
-        return _sctp.max_message_size(self._peer)
+        return self._channel.max_message_size
 
     async def create_offer(self) -> str:
         """Gather candidates and return the SDP offer to post. Cancellation: only `aclose` after.
@@ -271,7 +263,7 @@ class Transport:
     async def wait_channel(self) -> None:
         """Wait until the data channel is open. Raises TransportError(stage=channel)."""
         await self._wait(
-            lambda: self._channel.readyState == "open",
+            lambda: self._channel.state == "open",
             "channel",
             "the event channel did not open",
             "",
@@ -292,37 +284,21 @@ class Transport:
         """Send one text message.
 
         Raises TransportError(stage=send) before the channel is open and after `aclose`, when the
-        message is larger than the server accepts, or when SEND_BUFFER_LIMIT bytes already wait:
+        message is larger than the server accepts, or when too many bytes already wait:
         nothing is sent then. When the server closes the channel, it is lost.
         """
-        size = len(text.encode())
-        if self._channel.readyState != "open":
-            if self._stage not in (TransportStage.OPEN, TransportStage.LOST):
-                raise TransportError(_NOT_OPEN, stage="send")
+        if self._channel.state == "open":
+            self._channel.send(text)
+        elif self._stage in (TransportStage.OPEN, TransportStage.LOST):
             # What was sent a moment ago is lost, too: who waits for an answer is told by the loss.
             self._lose(closed(self.ice_state, self.state))
-            return
-        if size > self.max_message_size:
-            raise TransportError(
-                f"an event of {size} bytes is larger than the {self.max_message_size} bytes that"
-                " the server accepts",
-                stage="send",
-                hint="send less at once: a smaller image, shorter instructions",
-            )
-        if self._channel.bufferedAmount + size > SEND_BUFFER_LIMIT:
-            raise TransportError(
-                f"{self._channel.bufferedAmount} bytes of events already wait for the network",
-                stage="send",
-                hint="send more slowly",
-            )
-        self._channel.send(text)
-        self._bytes_given += size
+        else:
+            raise TransportError(_NOT_OPEN, stage="send")
 
     @property
     def progress(self) -> tuple[int, int]:
         """Bytes of all text given to `send_text`, and those of them that the other side has."""
-        waiting = self._channel.bufferedAmount + _sctp.unacknowledged(self._peer)
-        return self._bytes_given, max(0, self._bytes_given - waiting)
+        return self._channel.progress
 
     def _heard(self) -> None:
         self.heard_at = clock.now()
@@ -331,21 +307,15 @@ class Transport:
         self._packets_received += 1
         self._bytes_received += size
 
-    def _message(self, message: str | bytes) -> None:
-        if isinstance(message, str):
-            self._on_text(message)
-        else:
-            logger.warning("< binary message of %d bytes ignored", len(message))
-
     def _state_changed(self) -> None:
         logger.debug(
             "= ice %s, connection %s, channel %s",
             self.ice_state,
             self.state,
-            self._channel.readyState,
+            self._channel.state,
         )
         self._changed.set()
-        if self.state in _DEAD or self._channel.readyState in ("closing", "closed"):
+        if self.state in _DEAD or self._channel.state in ("closing", "closed"):
             self._lose(closed(self.ice_state, self.state))
 
     def _socket_failed(self, error: Exception) -> None:

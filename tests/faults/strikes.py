@@ -340,7 +340,7 @@ async def expire(scene: Any) -> None:
 
 async def asked_while_closing(scene: Any) -> None:
     """Questions go out in the moment in which the server's closing has arrived."""
-    scene.call._roads.leg.transport._channel._setReadyState("closing")
+    scene.call._roads.leg.transport._channel._channel._setReadyState("closing")
     asking = [asyncio.create_task(scene.call.ask(f"Question {n}.")) for n in range(3)]
     async with asyncio.timeout(5):
         for reply in await asyncio.gather(*asking):
