@@ -43,10 +43,10 @@ async def serve() -> None:
     from certificates import self_signed, server_context
 
     from rtcvoice.emulator import Emulator
-    from rtcvoice.emulator.netem import Link
     from rtcvoice.emulator.relay import RelayedCalls
     from rtcvoice.emulator.rest.app import build_app
     from rtcvoice.emulator.tcp_relay import TcpRelay
+    from rtcvoice.network.link import Link
 
     delay = RTT_MS[1] / 2000
     async with Emulator() as emulator:

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-from rtcvoice.emulator.netem import GilbertElliott, Link, LinkCounts, Stalls
 from rtcvoice.emulator.tcp_path import TcpPath
+from rtcvoice.network.link import GilbertElliott, Link, LinkCounts, Stalls
 
 PACKET_TICKS = 960
 """RTP clock ticks of a packet of 20 ms."""
@@ -42,7 +42,7 @@ class NumberedLink:
 
     delay, jitter (uniform, order is kept), reorder_by: seconds; loss, reorder: shares; burst: mean
     length of a burst of losses in packets, 0 for single ones. stalls: in regular intervals; nothing
-    passes while one lasts. Times as `netem.Link`'s.
+    passes while one lasts. Times as `link.Link`'s.
     """
 
     def __init__(

@@ -261,8 +261,8 @@ class Line:
         self._ends = near, far
 
     async def run(self) -> None:
-        from rtcvoice.emulator.netem import Link
-        from rtcvoice.emulator.relay import Pump
+        from rtcvoice.network.link import Link
+        from rtcvoice.network.pump import Pump
 
         loop = asyncio.get_running_loop()
         near, far = self._ends

@@ -18,10 +18,10 @@ from rtcvoice import CallStats, FileSource
 from rtcvoice import stats as figures
 from rtcvoice.capture.track import SourceTrack
 from rtcvoice.emulator import Turn, prompt_path
-from rtcvoice.emulator.netem import Link
 from rtcvoice.emulator.relay import RelayedCalls
 from rtcvoice.emulator.rest.app import build_app
 from rtcvoice.emulator.voice import PromptVoice
+from rtcvoice.network.link import Link
 from rtcvoice.stats import PlayoutStats, TransportStats, UplinkStats
 from rtcvoice.wire import _aiortc, _media
 from rtcvoice.wire.rtp import ReceiverReport, RoundTrips

@@ -36,6 +36,8 @@ ALLOWED: dict[str, set[str]] = {
     "system.public": set(),
     "events": {"errors", "system.public", "events"},
     "sound": {"errors", "system", "sound"},
+    # What a network does to packets: of the client's wire and of the emulator alike.
+    "network": {"errors", "system", "network"},
     "sound.load": {"stats", "system"},
     "device": {"masking", "errors", "events", "sound", "stats", "system", "device"},
     "capture": LEAVES | {"device", "capture"},
@@ -51,13 +53,13 @@ ALLOWED: dict[str, set[str]] = {
     "translation": LEAVES | {"config.session_fields", "conversation", "live", "translation"},
     # The wire and the REST side know no road: they are handed a track, `on_packet`, `on_text`.
     "wire": {"errors", "masking", "stats", "system", "wire"}
-    | {"rest.ice_servers", "rest.signaling", "rest.tunnels"},
+    | {"network", "rest.ice_servers", "rest.signaling", "rest.tunnels"},
     "wire.lost": {"errors"},
     "wire.rtp": set(),
     "wire.sdp": {"wire.sdp_lines"},
     "wire.sdp_lines": set(),
     "rest": {"errors", "masking", "system", "rest"},
-    "config": {"errors", "system", "rest", "config"},
+    "config": {"errors", "network", "system", "rest", "config"},
     "config.checks": {"errors"},
     "config.end_dates": set(),
     "config.session_fields": set(),
@@ -175,6 +177,7 @@ ALLOWED: dict[str, set[str]] = {
         "wire._media",
         "wire._wall_clock",
         "config.end_dates",
+        "network",
         "wire._sctp",
         "wire.sdp",
         "wire.tcp_link",
@@ -183,7 +186,7 @@ ALLOWED: dict[str, set[str]] = {
     }
     | {"capture.source", "capture.track", "playout.engine"},
     # Many calls: a caller of the public doors, and what travels between processes.
-    "fleet": LEAVES | {"fleet"},
+    "fleet": LEAVES | {"fleet", "network"},
     "fleet.dry_run": {"errors", "emulator"},
     "fleet.caller": LEAVES
     | {"call.call", "capture.file", "capture.source", "playout.sink"}

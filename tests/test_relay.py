@@ -7,7 +7,6 @@ import pytest
 from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestServer
 
-from rtcvoice.emulator.netem import Link
 from rtcvoice.emulator.relay import (
     RelayedCalls,
     UdpRelay,
@@ -17,6 +16,7 @@ from rtcvoice.emulator.relay import (
 )
 from rtcvoice.emulator.tcp_relay import TcpRelay
 from rtcvoice.errors import ConfigError
+from rtcvoice.network.link import Link
 
 ANSWER = (
     "v=0\r\na=group:BUNDLE 0 1\r\n"

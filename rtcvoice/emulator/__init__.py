@@ -11,8 +11,8 @@ connection and audio. What it says are recorded prompts (`voice.py`), chosen by 
 hears it knows from a script, or because it has the clip. `rest/` is HTTP, `sideband.py` the
 WebSocket beside a call, `socket_call.py` a call that is a WebSocket, `recording.py` what is kept
 of it. `live/` is the second dialect, GPT-Live, with a core and shells of its own.
-`passive_tcp.py` takes media by TCP. `faults.py` names all that can be made to go wrong; `wire.py`,
-`netem.py` and `relay.py` do it to datagrams. Needs the extra: pip install "rtcvoice[emulator]".
+`passive_tcp.py` takes media by TCP. `faults.py` names all that can be made to go wrong; `wire.py`
+and `relay.py` do it to datagrams. Needs the extra: pip install "rtcvoice[emulator]".
 """
 
 from rtcvoice.errors import ConfigError

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 
 from rtcvoice.emulator.faults import AnswerFault
-from rtcvoice.emulator.session.checking import Options
+from rtcvoice.system.options import Options
 from rtcvoice.wire.sdp import media_sections
 
 __all__ = [

@@ -16,8 +16,8 @@ from typing import Any, Self
 from rtcvoice.emulator.faults import Faults, Strike
 from rtcvoice.emulator.options import EmulatorOptions
 from rtcvoice.emulator.server import EmulatedCall, Emulator
-from rtcvoice.emulator.session.checking import guess
 from rtcvoice.errors import ConfigError
+from rtcvoice.system.options import guess
 
 __all__ = ["BackgroundEmulator"]
 

@@ -1,6 +1,6 @@
 """Reads `Faults`, and the switches of Live, from YAML or the command line.
 
-Errors name what is wrong. The fields' own annotations are the grammar (`session/checking.py`): what
+Errors name what is wrong. The fields' own annotations are the grammar (`system/options.py`): what
 is added to the vocabulary can be written in a script without a line here.
 """
 
@@ -13,8 +13,8 @@ import yaml
 
 from rtcvoice.emulator.faults import Faults
 from rtcvoice.emulator.live.options import LiveOptions
-from rtcvoice.emulator.session.checking import parse
 from rtcvoice.errors import ConfigError
+from rtcvoice.system.options import parse
 
 __all__ = ["parse_faults", "parse_live", "parse_options"]
 

@@ -15,10 +15,10 @@ import enum
 from dataclasses import dataclass, fields
 from typing import Literal
 
-from rtcvoice.emulator.netem import GilbertElliott, Link, Stalls
-from rtcvoice.emulator.session.checking import Options
 from rtcvoice.emulator.session.faults import SessionFaults
 from rtcvoice.errors import ConfigError
+from rtcvoice.network.link import GilbertElliott, Link, Stalls
+from rtcvoice.system.options import Options
 
 __all__ = ["NO_FAULTS", "AnswerFault", "Faults", "HttpFault", "Network", "Strike"]
 
@@ -100,7 +100,7 @@ def _check_rates(options: Options) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Network(Options):
-    """A bad network in one direction; see `netem.Link`. Seconds, and shares from 0 to 1."""
+    """A bad network in one direction; see `link.Link`. Seconds, and shares from 0 to 1."""
 
     delay: float = 0.0
     jitter: float = 0.0

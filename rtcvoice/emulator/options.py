@@ -12,10 +12,10 @@ from rtcvoice.emulator.faults import NO_FAULTS, Faults
 from rtcvoice.emulator.live.options import AS_KNOWN, LiveOptions
 from rtcvoice.emulator.peer import PATIENCE
 from rtcvoice.emulator.recording import RECORD_LIMIT
-from rtcvoice.emulator.session.checking import Options
 from rtcvoice.emulator.session.shared import Pace
 from rtcvoice.errors import ConfigError
 from rtcvoice.system.hosts import is_loopback_host
+from rtcvoice.system.options import Options
 
 __all__ = ["EmulatorOptions"]
 

@@ -41,7 +41,6 @@ from rtcvoice.emulator.rest.faults import HttpFaults
 from rtcvoice.emulator.rest.models import Models
 from rtcvoice.emulator.rest.newcomers import Newcomers
 from rtcvoice.emulator.session.assistant import Assistant
-from rtcvoice.emulator.session.checking import checked
 from rtcvoice.emulator.session.persona import Persona
 from rtcvoice.emulator.session.script import Scripted, listed
 from rtcvoice.emulator.session.script_file import read_script
@@ -53,6 +52,7 @@ from rtcvoice.emulator.socket_call import SocketCall, new_socket
 from rtcvoice.emulator.synthesizer import open_voice
 from rtcvoice.emulator.translations.calls import TranslationCalls
 from rtcvoice.system.hosts import is_loopback_host
+from rtcvoice.system.options import checked
 
 __all__ = ["EmulatedCall", "Emulator", "LoggedEvent"]
 

@@ -14,8 +14,8 @@ from collections.abc import Callable
 from typing import Any
 
 from rtcvoice.emulator.faults import Faults, Strike
-from rtcvoice.emulator.netem import Link
-from rtcvoice.emulator.relay import Pump
+from rtcvoice.network.link import Link
+from rtcvoice.network.pump import Pump
 from rtcvoice.wire._aiortc import UnsupportedAiortc
 
 __all__ = ["Kind", "Wire", "change_ssrc", "kind_of", "nominates"]

@@ -11,8 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from rtcvoice.emulator.session.checking import Options
 from rtcvoice.errors import ConfigError
+from rtcvoice.system.options import Options
 
 __all__ = ["AS_KNOWN", "LiveOptions"]
 

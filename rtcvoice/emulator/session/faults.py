@@ -11,9 +11,9 @@ import enum
 import fnmatch
 from dataclasses import dataclass
 
-from rtcvoice.emulator.session.checking import Options, guess
 from rtcvoice.errors import ConfigError
 from rtcvoice.events import SERVER_EVENTS, live
+from rtcvoice.system.options import Options, guess
 
 __all__ = ["SessionEnd", "SessionFaults"]
 

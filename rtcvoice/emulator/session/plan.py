@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from rtcvoice.emulator.session.checking import Options
 from rtcvoice.emulator.session.clips import Speech
+from rtcvoice.system.options import Options
 
 __all__ = ["Call", "Failure", "HostedCall", "Output", "Plan", "Say"]
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from rtcvoice.emulator.session.agenda import Agenda
 from rtcvoice.emulator.session.budget import TokenBudget
-from rtcvoice.emulator.session.checking import Options
 from rtcvoice.emulator.session.conversation import Conversation
 from rtcvoice.emulator.session.delta_buffer import DeltaBuffer
 from rtcvoice.emulator.session.ids import Ids
 from rtcvoice.emulator.session.output_buffer import OutputBuffer
 from rtcvoice.emulator.session.outputs import Outbox
+from rtcvoice.system.options import Options
 
 __all__ = ["AT_ONCE", "Pace", "Shared"]
 

@@ -17,10 +17,10 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any, Self, TypeAlias, cast
 
-from rtcvoice.emulator.session.checking import guess
 from rtcvoice.emulator.session.hosted_script import hosted_calls, is_hosted
 from rtcvoice.emulator.session.plan import Call, Failure, HostedCall
 from rtcvoice.errors import ConfigError
+from rtcvoice.system.options import guess
 
 __all__ = ["DEEPEST", "VALUES", "Calls", "Turn", "check_value", "function_call"]
 

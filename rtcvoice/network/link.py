@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import Self
 
-from rtcvoice.emulator.trace import Trace
 from rtcvoice.errors import ConfigError
+from rtcvoice.network.trace import Trace
 
 __all__ = ["GilbertElliott", "Link", "LinkCounts", "Stalls"]
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rtcvoice.emulator.netem import GilbertElliott, Link, Stalls
-from rtcvoice.emulator.trace import Trace
 from rtcvoice.errors import ConfigError
+from rtcvoice.network.link import GilbertElliott, Link, Stalls
+from rtcvoice.network.trace import Trace
 
 
 def run(link, count=5000, *, interval=0.02, size=100):

@@ -122,6 +122,11 @@ def _as(kind: Any, value: Any, place: str) -> tuple[bool, Any]:
     return isinstance(value, kind), value
 
 
+def _room(kind: type[Any]) -> str:
+    """Return where users import it from."""
+    return ".".join(kind.__module__.split(".")[:2])
+
+
 def _short(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 80 else text[:77] + "..."
@@ -139,5 +144,5 @@ def _told(kinds: tuple[Any, ...]) -> str:
             words.append("a list of texts")
         elif kind is not NoneType:
             names = {float: "a number", int: "a whole number", bool: "true or false", str: "text"}
-            words.append(names.get(kind, f"a mapping, or rtcvoice.emulator.{kind.__name__}"))
+            words.append(names.get(kind, f"a mapping, or {_room(kind)}.{kind.__name__}"))
     return ", ".join(words)
