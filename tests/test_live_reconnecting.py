@@ -166,8 +166,7 @@ def in_world(*server, **options):
                 finally:
                     await world.reconnector.aclose()
                     world.talk.accounts.end()
-                    if world.talk._timer is not None:
-                        world.talk._timer.cancel()
+                    world.talk._due_work.end()
 
             run(main())
 
@@ -256,8 +255,7 @@ def test_what_another_session_meets_again_is_not_outlived(monkeypatch):
         await asyncio.sleep(6)
         assert world.reconnector.outlives(LOST)  # that was long ago
         await world.reconnector.aclose()
-        if world.talk._timer is not None:
-            world.talk._timer.cancel()
+        world.talk._due_work.end()
 
     run(main())
 
@@ -287,8 +285,7 @@ def test_before_its_time_is_over_a_session_is_replaced_while_nobody_speaks(monke
         assert told.renewed
         assert "close" in world.happened
         await world.reconnector.aclose()
-        if world.talk._timer is not None:
-            world.talk._timer.cancel()
+        world.talk._due_work.end()
 
     run(main())
 
@@ -301,8 +298,7 @@ def in_peace(test):
             world = World(monkeypatch, "ok")
             await test(world)
             await world.reconnector.aclose()
-            if world.talk._timer is not None:
-                world.talk._timer.cancel()
+            world.talk._due_work.end()
 
         run(main())
 

@@ -34,6 +34,7 @@ from .asking.reply import Reply
 from .asking.requesting import Requester
 from .asking.session_commands import SessionCommands
 from .asking.under_way import UnderWay
+from .due_work import DueWork
 from .ending import close_each, end_each
 from .listening.dispatcher import Dispatcher
 from .listening.guards import Guard
@@ -52,9 +53,6 @@ from .view import ConversationView
 __all__ = ["CallConversation"]
 
 logger = logging.getLogger(__name__)
-
-TIMER_SLACK = 0.001
-"""Seconds by which a timer comes late, so that it does not come just before what is due."""
 
 _NO_LEG = CallEnded("the call has not begun", normal=False)
 
@@ -118,9 +116,9 @@ class CallConversation(ConversationView, ConversationOfTools):
         self._session = TakenOver(self.state.items)
         self._updates = SessionUpdates()
         self.streams = TurnStreams()
-        self._timer: asyncio.TimerHandle | None = None
+        self._due_work = DueWork(self._do_due, self._deadlines, clock=clock)
         self._end: CallEnded | None = None
-        self._proceeding = self._again = self._waits_for_words = False
+        self._waits_for_words = False
         self._idle_askers: set[str] = set()
         """Function calls whose tools asked whether all is idle, until they are answered."""
 
@@ -272,8 +270,7 @@ class CallConversation(ConversationView, ConversationOfTools):
         """
         self.detach(reason)
         self._end = reason
-        if self._timer is not None:
-            self._timer.cancel()
+        self._due_work.end()
         end_each(
             self._end_users_code,
             self.accounts.end,
@@ -345,29 +342,22 @@ class CallConversation(ConversationView, ConversationOfTools):
 
     def _proceed(self) -> None:
         """Send what is due and tell what is final; whoever is told may bring about more."""
-        if self._end is not None:
-            return
-        self._again = True
-        if self._proceeding:
-            return
-        self._proceeding = True
-        try:
-            while self._again:
-                self._again = False
-                now = self._clock()
-                if self._under_way and (moved := self._under_way.left(self._sender.progress[1])):
-                    self.state.sequencer.restart_timeout(moved, now)
-                self._listen(now)
-                if not self._confirmations.paused:
-                    held = self.talking or self._waits_for_words
-                    for event in self.state.due(now, talking=held):
-                        self._send_due(event)
-                if calls := self.state.sequencer.take_calls():
-                    self.on_calls(calls)
-                self._publish_turns(now)
-        finally:
-            self._proceeding = False
-        self._set_timer()
+        self._due_work.run()
+
+    def _do_due(self, now: float) -> None:
+        if self._under_way and (moved := self._under_way.left(self._sender.progress[1])):
+            self.state.sequencer.restart_timeout(moved, now)
+        self._listen(now)
+        if not self._confirmations.paused:
+            held = self.talking or self._waits_for_words
+            for event in self.state.due(now, talking=held):
+                self._send_due(event)
+        if calls := self.state.sequencer.take_calls():
+            self.on_calls(calls)
+        self._publish_turns(now)
+
+    def _deadlines(self, now: float) -> tuple[float | None, ...]:
+        return self.state.next_deadline(now), self._speaking.next_deadline(now)
 
     def _send_due(self, event: ClientEvent) -> None:
         try:
@@ -379,17 +369,4 @@ class CallConversation(ConversationView, ConversationOfTools):
             self.state.sequencer.send_failed(event)
 
     def _publish_turns(self, now: float) -> None:
-        for turn in self.state.turns.take(now, partial=self.streams.want_partial):
-            if turn.final:
-                self._replies.turn_over(turn)
-            self.streams.put(turn)
-
-    def _set_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        now = self._clock()
-        deadlines = (self.state.next_deadline(now), self._speaking.next_deadline(now))
-        if (when := min(filter(None, deadlines), default=None)) is not None:
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(when - now + TIMER_SLACK, self._proceed)
+        self.streams.publish(self.state.turns, now, final=self._replies.turn_over)

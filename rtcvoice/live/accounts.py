@@ -6,7 +6,6 @@ looks at the limits as long as there are any, and a call in which nothing happen
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +15,7 @@ from rtcvoice.conversation.accounts.limits import Limits, LimitWatch, live_limit
 from rtcvoice.conversation.accounts.prices import ModelPrice
 from rtcvoice.conversation.accounts.usage import CallUsage
 from rtcvoice.events import LimitReached
+from rtcvoice.system.alarm import Alarm
 
 from .state.live_state import LiveState
 
@@ -49,7 +49,7 @@ class LiveAccounts:
         self._clock = clock
         self._limits = live_limits(limits)
         self._watch = LimitWatch(self._limits)
-        self._timer: asyncio.TimerHandle | None = None
+        self._alarm = Alarm(self.check)
         self._began = self._ended = False
         self._heard_at = 0.0
 
@@ -73,9 +73,7 @@ class LiveAccounts:
         """Tell of limits that are near or reached."""
         if self._ended or not self._began:
             return
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._alarm.cancel()
         now = self._clock()
         billing = self._state.billing
         for event in self._watch.check(
@@ -90,8 +88,7 @@ class LiveAccounts:
                 self._reached(event)
         if not self._ended:
             due = self._watch.next_check()
-            wait = LOOK if due is None else min(LOOK, max(0.0, due - now))
-            self._timer = asyncio.get_running_loop().call_later(wait, self.check)
+            self._alarm.set(LOOK if due is None else min(LOOK, due - now))
 
     def _user_at(self, now: float) -> float:
         """Return when the user was last heard."""
@@ -111,5 +108,4 @@ class LiveAccounts:
     def end(self) -> None:
         """Stop counting; the accounts can still be read."""
         self._ended = True
-        if self._timer is not None:
-            self._timer.cancel()
+        self._alarm.cancel()

@@ -20,6 +20,7 @@ from rtcvoice import events
 from rtcvoice.conversation.accounts.limits import Limits
 from rtcvoice.conversation.accounts.prices import ModelPrice
 from rtcvoice.conversation.asking.confirmations import new_id
+from rtcvoice.conversation.due_work import DueWork
 from rtcvoice.conversation.ending import HANDLER_GRACE, close_each, end_each
 from rtcvoice.conversation.listening.dispatcher import Dispatcher
 from rtcvoice.conversation.listening.turn_stream import TurnStreams
@@ -50,9 +51,6 @@ from .view import LiveView
 __all__ = ["LiveConversation"]
 
 logger = logging.getLogger(__name__)
-
-TIMER_SLACK = 0.001
-"""Seconds by which a timer comes late, so that it does not come just before what is due."""
 
 HEARD_AHEAD = 250
 """Blocks of what the loudspeaker plays that wait for the event loop: 5 s of one that is busy."""
@@ -128,14 +126,13 @@ class LiveConversation(LiveView, LiveOfTools, SessionEnds):
             clock=clock,
         )
         self._heard: deque[tuple[int, float]] = deque(maxlen=HEARD_AHEAD)
-        self._timer: asyncio.TimerHandle | None = None
+        self._due_work = DueWork(self._do_due, self._deadlines, clock=clock)
         self._end: CallEnded | None = None
         self._muted = False
         self.instructed: deque[str] = deque(maxlen=MOST_INSTRUCTED)
         """What was added to the instructions since the call began."""
         self.updates: dict[str, Any] = {}
         """What of the session was changed since the call began."""
-        self._proceeding = self._again = False
         self._idle_askers: set[str] = set()
 
     def work_for(self, owner: object) -> None:
@@ -257,8 +254,7 @@ class LiveConversation(LiveView, LiveOfTools, SessionEnds):
         """End all waiting, and what runs: the call is over. If one raises, the others still end."""
         self.detach(reason)
         self._end = reason
-        if self._timer is not None:
-            self._timer.cancel()
+        self._due_work.end()
         end_each(
             self.tools.end,
             self._delegations.end,
@@ -330,28 +326,22 @@ class LiveConversation(LiveView, LiveOfTools, SessionEnds):
 
     def _proceed(self) -> None:
         """Send what is due and tell what is final; whoever is told may bring about more."""
-        if self._end is not None:
-            return
-        self._again = True
-        if self._proceeding:
-            return
-        self._proceeding = True
-        try:
-            while self._again:
-                self._again = False
-                now = self._clock()
-                self._listen(now)
-                self.requests.due(now)
-                if self._session_known.is_set() and not isinstance(self._sender, NotSending):
-                    for event in self.state.due(now):
-                        self._send_due(event)
-                if calls := self.state.backend.take_new_calls():
-                    self.requests.called(calls)
-                    self.on_calls(calls)
-                self._publish_turns(now)
-        finally:
-            self._proceeding = False
-        self._set_timer()
+        self._due_work.run()
+
+    def _do_due(self, now: float) -> None:
+        self._listen(now)
+        self.requests.due(now)
+        if self._session_known.is_set() and not isinstance(self._sender, NotSending):
+            for event in self.state.due(now):
+                self._send_due(event)
+        if calls := self.state.backend.take_new_calls():
+            self.requests.called(calls)
+            self.on_calls(calls)
+        self._publish_turns(now)
+
+    def _deadlines(self, now: float) -> tuple[float | None, ...]:
+        gate, requests = self._gate.next_deadline(), self.requests.next_deadline()
+        return self.state.next_deadline(now), gate, requests
 
     def _send_due(self, event: live.LiveClientEvent) -> None:
         try:
@@ -360,24 +350,7 @@ class LiveConversation(LiveView, LiveOfTools, SessionEnds):
             logger.warning("x %s was not sent: %s", event.type, exc)
 
     def _publish_turns(self, now: float) -> None:
-        for turn in self.state.turns.take(now, partial=self.streams.want_partial):
-            if turn.final:
-                self.requests.turn_over(turn)
-            self.streams.put(turn)
-
-    def _set_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        now = self._clock()
-        deadlines = (
-            self.state.next_deadline(now),
-            self._gate.next_deadline(),
-            self.requests.next_deadline(),
-        )
-        if (when := min((d for d in deadlines if d is not None), default=None)) is not None:
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(max(0.0, when - now) + TIMER_SLACK, self._proceed)
+        self.streams.publish(self.state.turns, now, final=self.requests.turn_over)
 
     def _open_ear(self) -> None:
         if self._gate.is_closed:

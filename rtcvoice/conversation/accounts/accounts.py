@@ -17,6 +17,7 @@ from rtcvoice.conversation.ports import AudioOutput
 from rtcvoice.errors import ConfigError
 from rtcvoice.events import LimitReached
 from rtcvoice.system import clock
+from rtcvoice.system.alarm import Alarm
 
 from .estimate import Estimate
 from .latency import LatencyMeter, TurnLatency, onset
@@ -84,7 +85,7 @@ class Accounts:
         self._latency = LatencyMeter()
         self._limits = limits
         self._watch = LimitWatch(limits or Limits())
-        self._timer: asyncio.TimerHandle | None = None
+        self._alarm = Alarm(self._check)
         self._listening: asyncio.Task[None] | None = None
         self._is_idle = is_idle
         self._idle_since: float | None = None
@@ -170,8 +171,7 @@ class Accounts:
     def end(self) -> None:
         """Stop counting time and listening; the accounts can still be read."""
         self._ended = True
-        if self._timer is not None:
-            self._timer.cancel()
+        self._alarm.cancel()
         if self._listening is not None:
             self._listening.cancel()
 
@@ -182,9 +182,7 @@ class Accounts:
             await asyncio.wait({self._listening})
 
     def _check(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._alarm.cancel()
         if self._ended:
             return
         used = self._usage
@@ -204,8 +202,7 @@ class Accounts:
             # Speech may end, and a tool begin, without any event.
             when = min(when if when is not None else now + IDLE_LOOK, now + IDLE_LOOK)
         if when is not None and not self._ended:
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(max(0.0, when - now), self._check)
+            self._alarm.set(when - now)
 
     @property
     def _watches_silence(self) -> bool:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
+from typing import Protocol
 
 from rtcvoice.conversation.state.turns import Turn
 from rtcvoice.errors import CallEnded
@@ -76,6 +77,13 @@ class TurnStream(AsyncIterator[Turn]):
             del self._given[next(iter(self._given))]
 
 
+class NewTurns(Protocol):
+    """Where turns come from."""
+
+    def take(self, now: float, *, partial: bool) -> Iterable[Turn]:
+        """Return those that have changed since the last call; open ones too if `partial`."""
+
+
 class TurnStreams:
     """The turn streams of one call; those that nobody holds any more are forgotten."""
 
@@ -97,6 +105,13 @@ class TurnStreams:
     def want_partial(self) -> bool:
         """Whether anybody reads turns in the making."""
         return any(stream.partial for stream in self._streams)
+
+    def publish(self, turns: NewTurns, now: float, *, final: Callable[[Turn], None]) -> None:
+        """Give everybody the turns that have changed, but first tell `final` of those that are."""
+        for turn in turns.take(now, partial=self.want_partial):
+            if turn.final:
+                final(turn)
+            self.put(turn)
 
     def put(self, turn: Turn) -> None:
         """Give a turn to everybody."""
