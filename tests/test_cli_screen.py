@@ -164,8 +164,42 @@ def test_old_losses_are_forgotten_and_silence_is_noticed() -> None:
     assert (quality.grade, quality.loss) == (Grade.GOOD, 0.0)
     assert quality.delay == pytest.approx(0.05)
     frozen = stats(550, 50)
-    assert gauge.feed(frozen, 11.0 + SILENT).grade is Grade.GOOD  # something came: the clock starts
-    assert gauge.feed(frozen, 11.2 + 2 * SILENT).grade is Grade.LOST
+    assert gauge.feed(frozen, 12.0).grade is Grade.GOOD
+    assert gauge.feed(frozen, 11.0 + SILENT).grade is Grade.QUIET
+    assert gauge.feed(frozen, 11.2 + SILENT).grade is Grade.LOST
+
+
+def a_pause(
+    gauge: Gauge, began: float, length: float, *, lost: int = 0, route: str = "udp"
+) -> str:
+    """Feed a second of sound, a pause and sound again; return the line at the pause's end."""
+
+    def fed(now: float, arrived: float, lost: int) -> Quality:
+        transport = TransportStats(packets_received=int(50 * arrived), route=route)
+        return gauge.feed(replace(stats(int(50 * arrived), lost), transport=transport), now)
+
+    lost_before = int(began)  # they only grow
+    fed(began - 1, began - 1, lost_before)
+    fed(began, began, lost_before)
+    quality = fed(began + length, began, lost_before)
+    for later in (0.1, 1.2):  # what was lost shows a little later
+        fed(began + length + later, began + length + later, lost_before + int(later) * lost)
+    return status_line(Status(began, quality=quality), 80, plain=True).plain.rstrip()
+
+
+def test_a_frozen_connection_is_told_of_before_it_is_lost() -> None:
+    gauge = Gauge()
+    assert "good" in a_pause(gauge, 10.0, 1.4)
+    assert a_pause(gauge, 20.0, 3.0, lost=100).endswith("nothing arrives for 3 s")
+    assert a_pause(gauge, 30.0, 3.0, lost=100).endswith("nothing arrives for 3 s")
+
+
+def test_pauses_that_a_server_makes_are_learned() -> None:
+    gauge = Gauge()
+    assert a_pause(gauge, 10.0, 3.0).endswith("nothing arrives for 3 s")  # nobody knows it yet
+    assert "good" in a_pause(gauge, 20.0, 4.0)
+    assert a_pause(gauge, 30.0, 7.2).endswith("nothing arrives for 7 s")
+    assert "good" in a_pause(Gauge(), 10.0, 4.0, route="websocket")  # silence is usual there
 
 
 def message(item: str, role: str, kind: str, text: str | None = None, status: str = "completed"):

@@ -21,6 +21,12 @@ WINDOW = 5.0
 SILENT = 7.0
 """Seconds without any datagram that are no pause: a silent server is heard at least every 6 s."""
 
+QUIET = 1.5
+"""Seconds without any datagram that are told of. Servers that send audio all the time, or reports
+every second, never pause so long; of others it is learned how long they do."""
+
+SETTLED = 1.0
+"""Seconds after a pause in which it shows whether packets were lost in it."""
 
 _WAYS = {"tcp": "TCP", "websocket": "WebSocket"}
 
@@ -32,6 +38,7 @@ class Grade(enum.Enum):
     GOOD = "nothing is noticed of it"
     FAIR = "now and then something is missing, or late"
     POOR = "words are missing, or answers come late"
+    QUIET = "nothing has arrived for a moment, and that is unusual for this server"
     LOST = "nothing arrives"
 
 
@@ -47,6 +54,8 @@ class Quality(NamedTuple):
     """Seconds that audio waits in the jitter buffer."""
     way: str = ""
     """What the call goes by, where that is not UDP: TCP or WebSocket. Losses are pauses there."""
+    quiet: float = 0.0
+    """Seconds for which nothing has arrived."""
 
 
 class Gauge:
@@ -55,16 +64,30 @@ class Gauge:
     def __init__(self) -> None:
         self._seen: deque[tuple[float, CallStats]] = deque()
         self._heard_at: float | None = None
+        self._usual = 0.0
+        """The longest pause in which nothing was lost, in seconds: the server had nothing to send."""
+        self._pause: tuple[float, float, int] | None = None
+        """The last one, while it is not known what was lost: its length, its end, lost before."""
 
     def feed(self, stats: CallStats, now: float) -> Quality:
         """Take a snapshot, `now` in seconds of any one clock."""
-        latest = self._seen[-1][1] if self._seen else None
+        at, latest = self._seen[-1] if self._seen else (now, None)
         if latest is None or stats.transport.packets_received != latest.transport.packets_received:
+            if latest is not None and self._heard_at is not None and at - self._heard_at > QUIET:
+                self._pause = at - self._heard_at, now, latest.playout.packets_lost
             self._heard_at = now
+        self._learn(stats, now)
         self._seen.append((now, stats))
         while len(self._seen) > 2 and self._seen[1][0] <= now - WINDOW:
             self._seen.popleft()
         return self._judge(self._seen[0][1], stats, now)
+
+    def _learn(self, stats: CallStats, now: float) -> None:
+        if self._pause is not None and now - self._pause[1] >= SETTLED:
+            length, _, lost = self._pause
+            if stats.playout.packets_lost <= lost:
+                self._usual = max(self._usual, length)
+            self._pause = None
 
     def _judge(self, old: CallStats, new: CallStats, now: float) -> Quality:
         received = new.playout.packets_received - old.playout.packets_received
@@ -74,11 +97,16 @@ class Gauge:
         waited = new.playout.jitter_buffer_delay - old.playout.jitter_buffer_delay
         figures = (loss, new.round_trip_time, max(0.0, waited) / emitted if emitted > 0 else 0.0)
         way = _WAYS.get(new.transport.route, "")
-        if self._heard_at is not None and now - self._heard_at > SILENT:
-            return Quality(Grade.LOST, *figures, way)
-        if not received and not new.uplink.reports_received:
-            return Quality(Grade.UNKNOWN, *figures, way)
-        return Quality(_grade(*figures), *figures, way)
+        quiet = 0.0 if self._heard_at is None else now - self._heard_at
+        if quiet > SILENT:
+            grade = Grade.LOST
+        elif not received and not new.uplink.reports_received:
+            grade = Grade.UNKNOWN
+        elif quiet > max(QUIET, 1.5 * self._usual) and new.transport.route != "websocket":
+            grade = Grade.QUIET  # on a WebSocket a server that has nothing to say sends nothing
+        else:
+            grade = _grade(*figures)
+        return Quality(grade, *figures, way, quiet)
 
 
 def _grade(loss: float, round_trip: float | None, delay: float) -> Grade:

@@ -31,6 +31,7 @@ _WORDS = {
     Grade.GOOD: ("good", "green"),
     Grade.FAIR: ("fair", "yellow"),
     Grade.POOR: ("poor", "red"),
+    Grade.QUIET: ("nothing arrives", "yellow"),
     Grade.LOST: ("nothing arrives", "bold red"),
 }
 _STEPS = {Grade.GOOD: 3, Grade.FAIR: 2, Grade.POOR: 1}
@@ -122,6 +123,8 @@ def _network(quality: Quality, width: int, *, plain: bool) -> Text:
     word, style = _WORDS[quality.grade]
     steps = 0 if plain else _STEPS.get(quality.grade, 0)
     bars = Text("▂▄▆"[:steps], style).append("" if plain else "▂▄▆"[steps:] + " ", "dim")
+    if quality.grade in (Grade.QUIET, Grade.LOST):  # figures of before would say that all is well
+        return bars.append(f"{word} for {quality.quiet:.0f} s" if width >= NARROW else word, style)
     if width < NARROW and quality.round_trip is not None:
         return bars.append(f"{quality.round_trip * 1000:.0f} ms")
     figures = "".join(f", {figure}" for figure in _figures(quality, width))
