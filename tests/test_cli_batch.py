@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from rtcvoice.cli.batch import DRY_RUN
+from rtcvoice.cli.batch_progress import Progress
 from rtcvoice.cli.exit_codes import NOT_ALL
 from rtcvoice.cli.main import main
 from rtcvoice.emulator import BackgroundEmulator
@@ -105,6 +107,45 @@ calls:
     assert 'report.html">report</a>' in page
     assert (out / "results.csv").read_text().count("\n") == 3
     assert json.loads((out / "config.json").read_text())["calls"] == 2
+
+
+@pytest.mark.parametrize("command", ["batch", "load"])
+def test_a_server_that_is_not_there_ends_the_run_at_once(command, tmp_path, capsys):
+    calls, out = tmp_path / "calls.yaml", tmp_path / "run"
+    calls.write_text("trials: 50\ncalls: [{scenario: a, steps: [{wait: 0.1}]}]")
+    where = [str(calls)] if command == "batch" else ["--file", str(calls), "--calls", "50"]
+    given = [command, *where, "--base-url", "http://127.0.0.1:9/v1", "--out", str(out)]
+    assert main([*given, "--processes", "1"]) == 4
+    told = capsys.readouterr()
+    assert "nothing listens there (connection refused)" in told.err
+    assert ("--resume" in told.err) == (command == "batch")
+    assert told.out == ""
+
+
+def test_costs_that_nobody_is_charged_are_not_told_as_if_spent(monkeypatch):
+    made = CallResult(
+        run="r", scenario="a", trial=1, seed=0, outcome=Outcome.COMPLETED, cost=0.25, tokens=9
+    )
+    progress = Progress(2, priced=DRY_RUN)
+    progress.take(made)
+    assert "US$ 0.25 not charged: a dry run" in progress.line()
+    assert "US$, not charged: a dry run" in page_of(
+        summary_of([made]), [made], title="t", priced=DRY_RUN
+    )
+    progress = Progress(2)
+    progress.take(made)
+    assert "US$ 0.25, " in progress.line()
+
+
+def test_the_key_of_a_run_may_be_in_dot_env_and_has_to_be_one(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("OPENAI_API_KEY", "")
+    monkeypatch.delenv("OPENAI_API_KEY")
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "calls.yaml").write_text("calls: [{scenario: a, steps: [{wait: 0.1}]}]")
+    (tmp_path / ".env").write_text("OPENAI_API_KEY=sk-...\n")
+    assert main(["batch", "calls.yaml"]) == 3
+    assert "is a placeholder" in capsys.readouterr().err
 
 
 def test_the_page_of_a_run_is_safe_whatever_was_said():

@@ -169,9 +169,7 @@ def test_old_losses_are_forgotten_and_silence_is_noticed() -> None:
     assert gauge.feed(frozen, 11.2 + SILENT).grade is Grade.LOST
 
 
-def a_pause(
-    gauge: Gauge, began: float, length: float, *, lost: int = 0, route: str = "udp"
-) -> str:
+def a_pause(gauge: Gauge, began: float, length: float, *, lost: int = 0, route: str = "udp") -> str:
     """Feed a second of sound, a pause and sound again; return the line at the pause's end."""
 
     def fed(now: float, arrived: float, lost: int) -> Quality:

@@ -514,6 +514,38 @@ async def test_a_server_that_asks_to_be_left_alone_is_left_alone():
 
 
 @virtual
+async def test_a_run_ends_at_once_where_no_call_is_possible():
+    """Unless a call was connected before, or the others go elsewhere."""
+    gone = {"error": "nothing listens there", "same_for_all": True}
+    lost = Outcome.INFRASTRUCTURE
+
+    async def tried(*, connect_seconds=0.0, **options):
+        workers = FakeWorkers(capacity=1)
+
+        async def run(spec):
+            workers.made.append(spec.scenario)
+            if spec.scenario == "a":
+                return result("a", connect_seconds=connect_seconds)
+            return result(spec.scenario, lost, **gone)
+
+        workers.run = run
+        specs = [CallSpec(scenario="a"), CallSpec(scenario="b", options=options)]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(many_module, "LocalWorkers", lambda **sizes: workers)
+            run_of_calls = RunOfCalls([*specs, CallSpec(scenario="c", options=options)])
+            results = await run_of_calls.make()
+        return run_of_calls, workers.made, len(results)
+
+    run, made_calls, results = await tried()
+    assert (run.refused, run.stopped, results) == (True, gone["error"], 2)
+    assert made_calls == ["a", "b"]
+    for others in ({"connect_seconds": 0.3}, {"base_url": "http://elsewhere/v1"}):
+        run, made_calls, results = await tried(**others)
+        assert (run.refused, run.stopped, results) == (False, "", 3)
+        assert made_calls.count("b") == 3
+
+
+@virtual
 async def test_a_worker_that_was_told_to_end_by_others_has_its_call_made_again():
     with pytest.MonkeyPatch.context() as patch:
         workers = FakeWorkers(a=[Outcome.STOPPED, Outcome.COMPLETED])
@@ -690,8 +722,10 @@ def test_what_cannot_be_called_is_no_fault_of_the_agents():
     assert made.outcome is Outcome.INFRASTRUCTURE
     assert made.error
     assert made.stage or made.code or "refused" in made.error
+    assert made.same_for_all
     wrong = run_call(msgspec.structs.replace(gone, options={"voice": 5}))
     assert wrong.outcome is Outcome.FAILED
+    assert not wrong.same_for_all
     missing = run_call(msgspec.structs.replace(gone, steps=(Step(say="/nowhere.wav"),)))
     assert missing.outcome is Outcome.FAILED
     assert "/nowhere.wav" in missing.error

@@ -24,7 +24,7 @@ from rtcvoice import __version__
 from rtcvoice.cli.batch_progress import Progress
 from rtcvoice.cli.exit_codes import NOT_ALL
 from rtcvoice.cli.output import write_line
-from rtcvoice.errors import ConfigError, CredentialsError, RtcVoiceError, clean
+from rtcvoice.errors import ConfigError, CredentialsError, RtcVoiceError, SignalingError, clean
 from rtcvoice.fleet.caller import PROMPT
 from rtcvoice.fleet.caps import Caps
 from rtcvoice.fleet.dry_run import Emulators
@@ -34,6 +34,7 @@ from rtcvoice.fleet.page import page_of
 from rtcvoice.fleet.run_folder import RunFolder
 from rtcvoice.fleet.spec_file import read_specs, with_trials
 from rtcvoice.fleet.specs import CallSpec, Step
+from rtcvoice.rest.credentials import credentials_from
 from rtcvoice.system.environment import environment
 from rtcvoice.system.threads import in_thread
 
@@ -42,6 +43,9 @@ __all__ = ["run", "run_load"]
 logger = logging.getLogger(__name__)
 
 _VENDORS = ("openai.com", "openai.azure.com", "cognitiveservices.azure.com")
+
+DRY_RUN, LIST_PRICE = "not charged: a dry run", "at the service's prices"
+"""What is said of costs where it is not the service that was called."""
 
 SPEECH = "prompt:question"
 """What each caller of `load` says again and again."""
@@ -106,10 +110,15 @@ def _check_key(specs: list[CallSpec], url: str | None) -> None:
     """Raise CredentialsError where no call of the service can be made."""
     elsewhere = url or environment("OPENAI_BASE_URL")
     of_the_service = any("base_url" not in spec.options for spec in specs)
-    if not elsewhere and of_the_service and environment("OPENAI_API_KEY") is None:
+    if elsewhere or not of_the_service:
+        return
+    key = environment("OPENAI_API_KEY")
+    if key is None:
         raise CredentialsError(
-            "no API key", hint="set OPENAI_API_KEY, or try the calls with --emulator"
+            "no API key",
+            hint="set OPENAI_API_KEY, or put it into .env, or try the calls with --emulator",
         )
+    credentials_from(key)  # raises for one that cannot be
 
 
 async def _at(emulators: Emulators, spec: CallSpec) -> CallSpec:
@@ -157,7 +166,8 @@ async def _make(
     specs = [replace(s, options={**s.options, **given}, record=record) for s in specs]
     processes = options.processes or cores()
     per_process = math.ceil(options.calls / processes) if options.calls else CALLS_PER_PROCESS
-    with Progress(len(specs)) as progress:
+    priced = DRY_RUN if getattr(options, "emulator", False) else LIST_PRICE if url else ""
+    with Progress(len(specs), priced=priced) as progress:
         run = RunOfCalls(specs, caps=caps, on_result=progress.take, keeper=folder)
         progress.watch(run)
         try:
@@ -169,9 +179,16 @@ async def _make(
             names = {spec.file_name for spec in specs}
             summary, results = folder.finish(stopped=run.stopped, among=names)
             reported = await in_thread(_report_worst, summary, out / "calls")
-            page = page_of(summary, results, title=out.name, reported=reported)
+            page = page_of(summary, results, title=out.name, reported=reported, priced=priced)
             folder.write("report.html", page.encode())
-            _tell(summary, out, free=getattr(options, "emulator", False))
+            if not run.refused:
+                _tell(summary, out, priced=priced, resumable=resume is None)
+    if run.refused:
+        raise SignalingError(
+            f"no call is possible: {run.stopped}",
+            hint="no more calls were tried; mend the cause, then go on"
+            + (f" with --out {out} --resume" if resume is None else ""),
+        )
     completed = summary["outcomes"]["completed"]
     return 0 if completed == len(specs) else NOT_ALL
 
@@ -202,9 +219,10 @@ def _report_worst(summary: dict[str, Any], calls: Path) -> set[str]:
     return reported
 
 
-def _tell(summary: dict[str, Any], out: Path, *, free: bool) -> None:
+def _tell(summary: dict[str, Any], out: Path, *, priced: str, resumable: bool) -> None:
     counts = ", ".join(f"{n} {name}" for name, n in summary["outcomes"].items() if n)
-    write_line(sys.stdout, f"{summary['calls']} calls: {counts or 'none'}")
+    calls = "1 call" if summary["calls"] == 1 else f"{summary['calls']} calls"
+    write_line(sys.stdout, f"{calls}: {counts or 'none'}")
     waits = summary["latency"]
     if waits["count"]:
         told = ", ".join(f"{name} {waits[name]:.2f} s" for name in ("p50", "p90", "p95"))
@@ -212,14 +230,17 @@ def _tell(summary: dict[str, Any], out: Path, *, free: bool) -> None:
     unknown = summary["calls_of_unknown_cost"]
     beside = f", and {unknown} calls of unknown cost" if unknown else ""
     cost = f"US$ {summary['cost']:.2f}{beside}"
-    if free:
+    if priced == DRY_RUN:
         cost = f"nothing (emulator); the service would charge about {cost}"
+    elif priced:
+        cost = f"{cost} {priced}; what the server asks is not known here"
     write_line(sys.stdout, f"cost: {cost}")
     for worst in summary["worst"][:3]:
         if worst["outcome"] != "completed":
             write_line(sys.stdout, clean(f"{worst['unit']}: {worst['outcome']}: {worst['error']}"))
     if summary["stopped"]:
-        write_line(sys.stdout, f"stopped: {summary['stopped']}; --out {out} --resume goes on")
+        further = f"; --out {out} --resume goes on" if resumable else ""
+        write_line(sys.stdout, f"stopped: {summary['stopped']}{further}")
     write_line(sys.stdout, f"all of it: {out / 'report.html'}")
 
 

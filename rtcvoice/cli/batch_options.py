@@ -53,6 +53,7 @@ def add_batch(parser: argparse.ArgumentParser) -> None:
     """Add the options of `batch`."""
     parser.description = _BATCH
     parser.usage = "%(prog)s FILE [options]"
+    parser.set_defaults(dot_env_error=None)
     parser.add_argument("file", metavar="FILE", help="what the calls are to be")
     parser.add_argument(
         "--trials", type=_count, metavar="K", help="each call so many times, with other seeds"
@@ -80,6 +81,7 @@ def add_batch(parser: argparse.ArgumentParser) -> None:
 def add_load(parser: argparse.ArgumentParser) -> None:
     """Add the options of `load`."""
     parser.description = _LOAD
+    parser.set_defaults(dot_env_error=None)
     parser.add_argument("--calls", type=_count, default=10, metavar="N", help="at once (10)")
     parser.add_argument(
         "--ramp", type=above_zero, default=10.0, metavar="N", help="calls begun in a second (10)"

@@ -25,10 +25,14 @@ EVERY_IN_A_FILE = 15.0
 
 
 class Progress:
-    """Shows a run on stderr while the block lasts."""
+    """Shows a run on stderr while the block lasts.
 
-    def __init__(self, total: int) -> None:
+    priced: what is said of its costs where nobody is charged them.
+    """
+
+    def __init__(self, total: int, *, priced: str = "") -> None:
         self._total = total
+        self._priced = priced and f" {priced}"
         self._began = clock.now()
         self._done = self._failed = 0
         self._cost = 0.0
@@ -72,7 +76,7 @@ class Progress:
             f"{self._done}/{self._total} calls",
             f"{running} running",
             f"{self._failed} failed",
-            f"US$ {self._cost:.2f}",
+            f"US$ {self._cost:.2f}{self._priced}",
             f"{pace * 60:.0f} a minute",
         ]
         if pace and left:

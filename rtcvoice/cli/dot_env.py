@@ -28,10 +28,14 @@ MOST_BYTES = 64 << 10
 
 
 def wants_key(options: argparse.Namespace) -> bool:
-    """Whether the command calls a server with a key that the options do not bring along."""
+    """Whether the command calls a server with a key that the options do not bring along.
+
+    A command that does has `dot_env_error` among its options: why `.env` cannot be read.
+    """
     if not hasattr(options, "dot_env_error") or getattr(options, "emulator", False):
         return False
-    return options.api_key_file is None and getattr(options, "token_url", None) is None
+    others = (getattr(options, name, None) for name in ("api_key_file", "token_url"))
+    return all(other is None for other in others)
 
 
 def take_key(path: str | Path = ".env") -> None:

@@ -62,7 +62,9 @@ class Gate:
         if self._caps.cost is not None and self._unknown:
             return "what a call cost is not known, so the cost of the run cannot be bounded"
         if self._caps.cost is not None and self.cost >= self._caps.cost:
-            return f"US$ {self.cost:.2f} are spent, of {self._caps.cost:g} that the run may cost"
+            return (
+                f"the calls come to US$ {self.cost:.2f}, and the run may cost {self._caps.cost:g}"
+            )
         return ""
 
     def wait(self, now: float) -> float | None:

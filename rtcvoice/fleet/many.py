@@ -80,7 +80,8 @@ def run_calls(
     keeper: knows results of before, and keeps new ones: `RunFolder(...)`.
 
     A call without a connection, one whose worker died and one that was late are tried three times;
-    what the other side does wrong is its result. KeyboardInterrupt hangs up what runs.
+    what the other side does wrong is its result. Where the server cannot be reached or refuses the
+    key before any call was connected, no more are tried. KeyboardInterrupt hangs up what runs.
     Raises ConfigError for two specs of the same run, scenario, trial and seed.
     """
     run = RunOfCalls(specs, caps=caps, on_result=on_result, keeper=keeper)
@@ -115,6 +116,10 @@ class RunOfCalls:
         self._stop = asyncio.Event()
         self.stopped = ""
         """Why not all calls were made; empty while all are, or will be."""
+        self.refused = False
+        """Whether it is because no call is possible: nobody answers, or the key is refused."""
+        servers = {_servers_of(spec) for spec in self._specs}
+        self._may_be_refused = len(servers) == 1  # elsewhere others may still be possible
 
     @property
     def running(self) -> int:
@@ -157,6 +162,7 @@ class RunOfCalls:
             if known is None:
                 self._queue(spec)
             else:
+                self._may_be_refused = self._may_be_refused and not known.connect_seconds
                 self._results[spec.file_name] = known
                 self._gate.known(cost=known.cost, tokens=known.tokens)
         try:
@@ -233,6 +239,13 @@ class RunOfCalls:
         )
         if result.retry_after is not None:
             self._gate.pause(loop.time(), min(result.retry_after, LONGEST_RETRY_AFTER))
+        self._may_be_refused = self._may_be_refused and not result.connect_seconds
+        if result.same_for_all and self._may_be_refused:
+            self.refused = True
+            self.stop(result.error)
+            self._results[spec.file_name] = result
+            self._on_result(result)  # not kept: a run that is resumed makes it again
+            return
         again = result.outcome not in (Outcome.COMPLETED, Outcome.FAILED)
         if again and attempt < ATTEMPTS and not self._stop.is_set():
             pause = PAUSES[attempt - 1] * random.uniform(1, 2)  # noqa: S311
@@ -245,6 +258,12 @@ class RunOfCalls:
             except OSError as exc:  # more calls would cost money, and be lost too
                 self.stop(f"a result cannot be written: {exc.strerror or exc}")
         self._on_result(result)
+
+
+def _servers_of(spec: CallSpec) -> tuple[str, str]:
+    """Return where its calls go; of a model that plays the caller, too."""
+    persona = spec.persona.options if spec.persona is not None else spec.options
+    return str(spec.options.get("base_url")), str(persona.get("base_url"))
 
 
 def _lost(spec: CallSpec, error: str) -> CallResult:

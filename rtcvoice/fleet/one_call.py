@@ -22,6 +22,7 @@ from rtcvoice.call.connect import connect
 from rtcvoice.conversation.accounts.limits import Limits
 from rtcvoice.errors import (
     CallEnded,
+    CredentialsError,
     RtcVoiceError,
     SignalingError,
     TransportError,
@@ -176,6 +177,7 @@ class _Record:
         self._found["stage"] = one_line(str(getattr(cause, "stage", "") or ""), 100)
         self._found["code"] = one_line(str(getattr(cause, "code", "") or ""), 100)
         self._found["retry_after"] = getattr(cause, "retry_after", None)
+        self._found["same_for_all"] = _would_fail_all(cause)
 
     async def _call(self) -> None:
         spec = self._spec
@@ -290,6 +292,13 @@ def _options(given: Mapping[str, Any]) -> dict[str, Any]:
     if host in ("127.0.0.1", "localhost", "::1") and not environment("OPENAI_API_KEY"):
         options["api_key"] = EMULATOR_KEY
     return options
+
+
+def _would_fail_all(exc: BaseException | None) -> bool:
+    """Whether a call failed as every other one would: nobody answers there, or the key is wrong."""
+    return isinstance(exc, CredentialsError) or (
+        isinstance(exc, SignalingError) and exc.status in (None, 401)
+    )
 
 
 def _passes(exc: RtcVoiceError) -> bool:

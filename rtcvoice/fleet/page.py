@@ -44,9 +44,11 @@ def page_of(
     *,
     title: str,
     reported: Collection[str] = (),
+    priced: str = "",
 ) -> str:
     """Return the page; recordings are linked where they are, beside it.
 
+    priced: what is said of its costs where nobody was charged them.
     reported: the recordings, as results name them, that have a report of their own.
     """
     digest = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
@@ -55,7 +57,7 @@ def page_of(
         [
             f"<h1>{escape(title)}</h1>",
             _stopped(summary),
-            _cards(summary),
+            _cards(summary, priced),
             _charts(results),
             _scenarios(summary),
             _worst(summary, results, reported),
@@ -75,11 +77,14 @@ def _stopped(summary: dict[str, Any]) -> str:
     return f'<p class="stopped">Not all calls were made: {escape(told)}</p>' if told else ""
 
 
-def _cards(summary: dict[str, Any]) -> str:
+def _cards(summary: dict[str, Any], priced: str) -> str:
     waits = summary["latency"]
     cards = [(str(n), name) for name, n in summary["outcomes"].items() if n or name == "completed"]
     cards += [(_seconds(waits[name]), f"answers, {name}") for name in ("p50", "p95")]
-    cards += [(f"{summary['cost']:.2f}", "US$"), (f"{summary['tokens']:,}", "tokens")]
+    cards += [
+        (f"{summary['cost']:.2f}", f"US$, {priced}" if priced else "US$"),
+        (f"{summary['tokens']:,}", "tokens"),
+    ]
     shown = (f'<div class="card"><b>{escape(n)}</b>{escape(what)}</div>' for n, what in cards)
     return f'<div class="cards">{"".join(shown)}</div>'
 

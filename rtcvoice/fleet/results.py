@@ -67,6 +67,7 @@ class CallResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     spoke, heard: when the caller and the other side were audible, from when the call was ready.
     talk_over: seconds while both were.
+    same_for_all: it failed as each call would: the server cannot be reached, or refuses the key.
     late: the most by which the loop of the call was late, in seconds.
     attempts: how often it was tried. retry_after: seconds that the server asked to wait.
     call_id, recording: the service's id of the call, and the folder of its recording.
@@ -81,6 +82,7 @@ class CallResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     error: str = ""
     stage: str = ""
     code: str = ""
+    same_for_all: bool = False
     ended: str = ""
     seconds: float = 0.0
     connect_seconds: float = 0.0
