@@ -65,7 +65,7 @@ class Gauge:
         self._seen: deque[tuple[float, CallStats]] = deque()
         self._heard_at: float | None = None
         self._usual = 0.0
-        """The longest pause in which nothing was lost, in seconds: the server had nothing to send."""
+        """The longest pause in which nothing was lost, in seconds: there was nothing to send."""
         self._pause: tuple[float, float, int] | None = None
         """The last one, while it is not known what was lost: its length, its end, lost before."""
 
