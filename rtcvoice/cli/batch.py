@@ -34,7 +34,6 @@ from rtcvoice.fleet.page import page_of
 from rtcvoice.fleet.run_folder import RunFolder
 from rtcvoice.fleet.spec_file import read_specs, with_trials
 from rtcvoice.fleet.specs import CallSpec, Step
-from rtcvoice.rest.credentials import credentials_from
 from rtcvoice.system.environment import environment
 from rtcvoice.system.threads import in_thread
 
@@ -118,7 +117,7 @@ def _check_key(specs: list[CallSpec], url: str | None) -> None:
             "no API key",
             hint="set OPENAI_API_KEY, or put it into .env, or try the calls with --emulator",
         )
-    credentials_from(key)  # raises for one that cannot be
+    rtcvoice.ApiKey(key)  # raises for one that cannot be
 
 
 async def _at(emulators: Emulators, spec: CallSpec) -> CallSpec:
