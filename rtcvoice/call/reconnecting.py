@@ -5,9 +5,8 @@
                                          └─ or else it counts as lost
     old     ── attempts ─ leg ─ session ─ history ─ a quiet moment ─ exchange
 
-One task does one thing at a time. What is made belongs to it until the exchange, and is closed when
-the call ends before that. When and how often is tried is told by `Attempts`, which signs are signs
-by `Signs`, and when a leg is old by `LegTime`.
+The task, its attempts and the exchange are those of `LegReplacer`. Which signs are signs is told by
+`Signs`, and when a leg is old by `LegTime`.
 """
 
 from __future__ import annotations
@@ -16,17 +15,16 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable
-from contextlib import suppress
 from typing import cast
 
-from rtcvoice.call.attempt import drop, in_time, told
-from rtcvoice.call.beside import Beside, while_up
-from rtcvoice.call.connecting import first_failure
+from rtcvoice.call.attempt import drop, in_time
+from rtcvoice.call.beside import while_up
 from rtcvoice.call.doubt import LOOK, Doubt
-from rtcvoice.call.leg_time import NEAR_EXPIRY, LegTime
+from rtcvoice.call.leg_replacer import TOO_DEAR, AttemptDroppedError, LegReplacer
+from rtcvoice.call.leg_time import NEAR_EXPIRY
 from rtcvoice.call.life import Life
 from rtcvoice.call.names import looked_up, names_of
-from rtcvoice.call.reconnect import FATAL_CODES, LEAST_LIFE, Attempts, Reconnect
+from rtcvoice.call.reconnect import FATAL_CODES, Reconnect
 from rtcvoice.call.roads import CallLeg, Roads
 from rtcvoice.call.spoken_turns import SpokenTurns
 from rtcvoice.call.timings import Timings
@@ -36,14 +34,10 @@ from rtcvoice.conversation.moving import Move
 from rtcvoice.conversation.road import CallConversation
 from rtcvoice.errors import (
     CallEnded,
-    RtcVoiceError,
     TransportError,
 )
-from rtcvoice.events import ErrorEvent, Reconnected, Reconnecting, ServerEvent
-from rtcvoice.masking import log_error
+from rtcvoice.events import ErrorEvent, ServerEvent
 from rtcvoice.sound.samples import Samples
-from rtcvoice.system.sleep import Clocks
-from rtcvoice.system.waiting import wait_done
 from rtcvoice.wire.lost import ConnectionLost, LostBy
 
 __all__ = ["Reconnector"]
@@ -67,17 +61,10 @@ NOT_JUDGED = 1.5
 GOES_ON = 1.0
 """Seconds in which a server hears that the user, who was speaking at the exchange, still is."""
 
-RENEW_AGAIN = 30.0
-"""Seconds after a renewal that came to nothing at which it is tried again."""
-
 HANDED_OVER = CallEnded("another connection is made", normal=False)
 
 
-class _NotNeededError(Exception):
-    """The old leg was heard, or the call ends: the new leg is not needed."""
-
-
-class Reconnector:
+class Reconnector(LegReplacer):
     """The `Rescue` of one call. Made inside a running event loop, once the call is ready."""
 
     def __init__(
@@ -89,24 +76,13 @@ class Reconnector:
         *,
         chance: Callable[[], float] = random.random,
     ) -> None:
-        self._options = options
-        self._config = config
-        self._roads = roads
-        self._life = life
         self._talk = cast(CallConversation, roads.conversation)  # not of GPT-Live
-        self._publish = self._talk.dispatcher.publish
-        self._clocks = Clocks.of_loop(asyncio.get_running_loop())
-        self._attempts = Attempts(options, chance=chance)
+        super().__init__(options, config, roads, life, chance=chance)
         self._turns = SpokenTurns(roads.feed.memory, roads.conversation.dispatcher)
-        self._loss: TransportError | None = None
-        self._lost_at = 0.0
         self._too_late = 0
         """Attempts in a row that took too long."""
-        self._making: AnyConnecting | None = None
         self._window: asyncio.Timeout | None = None
         """Ends the attempt that is under way, with the window."""
-        self._beside = Beside()
-        self._stirred = asyncio.Event()
         self._doubt = Doubt(
             roads,
             self._clocks,
@@ -114,9 +90,8 @@ class Reconnector:
             on_trouble=self._stirred.set,
             on_pause=life.be_patient,
         )
-        self._time = self._watch(roads.leg)
+        self._doubt.watch(roads.leg)
         roads.conversation.dispatcher.on(ErrorEvent, handler=self._server_said)
-        self._task = asyncio.create_task(self._run(), name="rtcvoice reconnecting")
 
     # -- what a life asks -----------------------------------------------------------------------
 
@@ -133,39 +108,11 @@ class Reconnector:
 
     def lost(self, error: TransportError) -> None:
         """Begin to reconnect; see `Rescue`."""
-        now = self._clocks.elapsed()
-        self._loss, self._lost_at = error, now
-        leg = self._roads.leg
-        self._roads.leave(error)
-        self._beside.start(leg.disconnect(), "closing what is lost")
-        self._attempts.lost(now, lived=self._time.lived(now), error=error)
-        if self._making is not None:  # in doubt, or to renew
-            self._tell(self._attempts.begin())
+        super().lost(error)
         if self._window is not None:
             self._window.reschedule(self._window_ends)
-        self._stirred.set()
-
-    async def aclose(self) -> None:
-        """Stop, and close what was made; idempotent, never raises."""
-        self._task.cancel()
-        await wait_done(self._task)
-        making, self._making = self._making, None
-        if making is not None:
-            self._beside.start(making.aclose(), "closing what was being made")
-        await self._beside.finish()
 
     # -- the task -------------------------------------------------------------------------------
-
-    async def _run(self) -> None:
-        try:
-            while True:
-                await self._until_needed()
-                await self._another_leg()
-        except RtcVoiceError as exc:
-            self._life.fail(exc)
-        except Exception as exc:
-            log_error(logger, exc, "x reconnecting failed")
-            self._life.fail(exc)
 
     async def _until_needed(self) -> None:
         """Return when the leg is lost, in doubt, or to be replaced."""
@@ -176,82 +123,52 @@ class Reconnector:
             if self._loss is None:
                 await self._doubt.look()
 
-    async def _another_leg(self) -> None:
-        """Try until there is another leg, or none is needed. Raises the error to give up with."""
-        if self._loss is None:
-            now = self._clocks.elapsed()
-            why = self._doubt.why or "its time is nearly over"
-            lived = self._time.lived(now) if self._doubt else LEAST_LIFE  # old: it has not failed
-            error = TransportError(why, stage="connected")
-            self._attempts.lost(now, lived=lived, error=error)
-        while self._loss is not None or self._wants_another:
-            now = self._clocks.elapsed()
-            due = self._attempts.due(now)
-            if due is None:
-                if self._loss is None:  # its silence, or its end, will tell
-                    logger.warning("x no other connection is made: %s", self._attempts.error)
-                    break
-                assert self._attempts.error is not None
-                raise self._attempts.error
-            if due > now:
-                await self._sleep(due - now)
-            elif await self._attempt():
-                return
-        self._doubt.clear()
-        self._time.renew_at = max(self._time.renew_at, self._clocks.elapsed() + RENEW_AGAIN)
+    @property
+    def _doubted(self) -> str:
+        return self._doubt.why
 
     @property
     def _wants_another(self) -> bool:
-        """Whether the leg in use, which is not lost, is not good enough."""
         if self._doubt:
             return not self._doubt.is_refuted
         return self._clocks.elapsed() >= self._time.renew_at
 
-    async def _attempt(self) -> bool:
-        """Try once; return whether there is another leg."""
-        begun = self._clocks.elapsed()
-        number = self._attempts.begin()
-        if self._loss is not None:
-            self._tell(number)
-        round_trip = self._roads.leg.round_trip
-        tcp_timeout = TCP_TIMEOUT + 3 * round_trip
-        connecting = self._making = connecting_for(
+    async def _another_leg(self) -> None:
+        await super()._another_leg()
+        self._doubt.clear()
+
+    def _connecting(self) -> AnyConnecting:
+        return connecting_for(
             self._config,
             Timings(),
             last_route=self._roads.legs[-1].route,
             session_updates=self._talk.session_updates,
-            tcp_timeout=tcp_timeout,
+            tcp_timeout=self._tcp_timeout,
             on_answered=self._network_is_back,
         )
-        timeout = ATTEMPT_TIMEOUT * 2.0 ** min(self._too_late, 10) + 8 * round_trip
+
+    @property
+    def _tcp_timeout(self) -> float:
+        return TCP_TIMEOUT + 3 * self._roads.leg.round_trip
+
+    async def _bring_up(self, connecting: AnyConnecting) -> None:
         try:
             async with asyncio.timeout_at(self._window_ends) as self._window:
-                await looked_up(names_of(self._config), timeout=tcp_timeout)
-                await self._bring_up(connecting, timeout)
-        except BaseException as exc:
-            over = self._window is not None and self._window.expired()
-            self._making = self._window = None
-            self._beside.start(connecting.aclose(), "closing an attempt")
-            if over and isinstance(exc, TimeoutError):
-                self._attempts.window_over()
-                return False
-            error = first_failure(exc)
-            if isinstance(error, _NotNeededError):
-                logger.info("= the connection is heard again")
-                return False
-            if not isinstance(error, RtcVoiceError):
+                await looked_up(names_of(self._config), timeout=self._tcp_timeout)
+                await self._move(connecting)
+        except TimeoutError as exc:
+            if self._window is None or not self._window.expired():
                 raise
-            logger.info("x attempt %d failed: %s", number, error)
-            self._attempts.failed(told(self._config, error), self._clocks.elapsed(), begun=begun)
-            return False
-        self._window = None
-        self._attempts.up()
-        return True
+            self._attempts.window_over()
+            raise AttemptDroppedError("the time to reconnect in is over") from exc
+        finally:
+            self._window = None
 
-    async def _bring_up(self, connecting: AnyConnecting, timeout: float) -> None:
+    async def _move(self, connecting: AnyConnecting) -> None:
         """Bring up another leg and its session, and move everything there."""
+        timeout = ATTEMPT_TIMEOUT * 2.0 ** min(self._too_late, 10) + 8 * self._roads.leg.round_trip
+        timeout = min(timeout, self._config.connect_timeout)
         try:
-            timeout = min(timeout, self._config.connect_timeout)
             async with asyncio.timeout(timeout):
                 leg = await connecting.run()
                 move = Move(
@@ -273,7 +190,7 @@ class Reconnector:
                 await self._doubt.wait_judged()
                 self._lose_what_is_not_heard()
                 if self._loss is None:  # it is heard, or the call is about to end
-                    raise _NotNeededError
+                    raise AttemptDroppedError("the one in use is heard again")
             self._check_limits(move)
             await while_up(leg.lost, in_time(move.seed()))
             if self._loss is None:
@@ -282,7 +199,7 @@ class Reconnector:
         except BaseException:
             move.abandon(HANDED_OVER)
             raise
-        self._exchange(leg, move)
+        self._go_on(leg, move)
 
     @property
     def _window_ends(self) -> float | None:
@@ -318,22 +235,16 @@ class Reconnector:
         speaks = self._turns.begins and now < self._time.ends_at - NEAR_EXPIRY
         return self._time.may_leave(now, self._talk) and not speaks
 
-    def _exchange(self, leg: CallLeg, move: Move) -> None:
-        now, lost = self._clocks.elapsed(), self._loss is not None
-        words = self._words(lost=lost)
-        before = self._roads.exchange(
-            leg, lambda speech: move.take_over(words, speech), why="another one took its place"
+    def _go_on(self, leg: CallLeg, move: Move) -> None:
+        words, report = self._words(lost=self._loss is not None), move.report
+        self._exchange(
+            leg,
+            lambda speech: move.take_over(words, speech),
+            joined=lambda: self._doubt.watch(leg),
+            replayed=report.replayed,
+            dropped=report.dropped,
         )
-        gap = now - self._lost_at if lost else 0.0
-        self._loss, self._making, self._too_late = None, None, 0
-        self._time = self._watch(leg)
-        self._life.resumed()
-        report = move.report
-        logger.info("= goes on after %.1f s, call %s", gap, leg.call_id)
-        self._publish(
-            Reconnected(gap=gap, replayed=report.replayed, dropped=report.dropped, renewed=not lost)
-        )
-        self._beside.start(before.aclose(), "closing the leg before")
+        self._too_late = 0
         patience = GOES_ON if self._turns.begins else 0.0
         self._beside.start(move.finish(patience=patience), "words in the gap")
 
@@ -351,28 +262,16 @@ class Reconnector:
         return self._turns.since(since)
 
     def _check_limits(self, move: Move) -> None:
-        """End the call rather than pay more than it may cost; one that still talks ends later."""
+        """Make an end rather than pay more than the call may cost, as far as is known now."""
         if move.affordable:
             return
-        why = "to go on in another session would cost more than the call's limits allow"
-        logger.warning("x %s", why)
+        self._end_for_cost()
         self._time.renew_at = float("inf")
-        if self._loss is not None:
-            self._life.request_end(CallEnded(why, normal=True))
-        raise _NotNeededError
+        raise AttemptDroppedError(TOO_DEAR)
 
-    def _watch(self, leg: CallLeg) -> LegTime:
-        self._doubt.watch(leg)
-        return LegTime(
-            began=self._clocks.elapsed(),
-            expires_at=self._talk.session.expires_at,
-            server_time=leg.server_time,
-            renew_after=self._options.renew_after,
-        )
-
-    def _tell(self, number: int) -> None:
-        assert self._loss is not None
-        self._publish(Reconnecting(reason=self._loss.message, attempt=number))
+    @property
+    def _expires_at(self) -> float | None:
+        return self._talk.session.expires_at
 
     async def _server_said(self, event: ServerEvent) -> None:
         """Leave a session whose time is over, however the server goes on then."""
@@ -383,10 +282,3 @@ class Reconnector:
         """Hang up what is lost, which is billed until then."""
         if self._loss is not None:
             self._beside.start(self._roads.leg.hang_up(), "hanging up what is lost")
-
-    async def _sleep(self, seconds: float) -> None:
-        """Wait so long, or until something happens."""
-        self._stirred.clear()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._stirred.wait()

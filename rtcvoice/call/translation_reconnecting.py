@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from rtcvoice.call.live_reconnecting import LiveReconnector
+from rtcvoice.call.live_reconnecting import LiveReconnector, Seeds
 from rtcvoice.call.timings import Timings
 from rtcvoice.call.ways import AnyConnecting, connecting_for
 from rtcvoice.events import translations
@@ -23,7 +23,7 @@ TCP_TIMEOUT = 3.0
 class TranslationReconnector(LiveReconnector):
     """The `Rescue` of one translation. Made inside a running event loop."""
 
-    def _connecting(self, messages: list[dict[str, Any]]) -> AnyConnecting:
+    def _connecting_with(self, messages: list[dict[str, Any]]) -> AnyConnecting:
         self._creations.append(self._clocks.elapsed())
         return connecting_for(
             self._config,
@@ -36,8 +36,8 @@ class TranslationReconnector(LiveReconnector):
     def _begins(self, text: str) -> bool:
         return isinstance(translations.decode(text), translations.SessionCreated)
 
-    def _seeds(self) -> tuple[list[dict[str, Any]], int]:
-        return [], 0
+    def _seeds_of_history(self) -> Seeds:
+        return Seeds([], 0, 0)
 
     def _after_exchange(self, connecting: AnyConnecting, said: int) -> None:
         """Configure the session, where that did not travel with the request that began it."""
