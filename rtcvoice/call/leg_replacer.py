@@ -224,18 +224,16 @@ class LegReplacer:
         leg: CallLeg,
         take_over: Callable[[SpeechQueue | None], None],
         *,
-        joined: Callable[[], None],
-        replayed: int,
-        dropped: int,
+        joined: Callable[[], tuple[int, int]],
     ) -> None:
-        """Let the call go on by `leg`; `replayed` and `dropped` items of its history went with it.
+        """Let the call go on by `leg`.
 
         take_over: see `Roads.exchange`. joined: called once the leg is the call's, before anybody
-        is told.
+        is told; returns how many items of the history the session has, and how many were left out.
         """
         now, lost = self._clocks.elapsed(), self._loss is not None
         before = self._roads.exchange(leg, take_over, why="another one took its place")
-        joined()
+        replayed, dropped = joined()
         gap = now - self._lost_at if lost else 0.0
         self._loss = self._making = None
         self._time = self._time_of(leg)

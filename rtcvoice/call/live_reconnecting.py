@@ -181,18 +181,13 @@ class LiveReconnector(LegReplacer):
         sender = self._roads.telling.sending(leg)
         receive = self._roads.telling.receiving(leg, self._talk.receive)
 
-        def joined() -> None:
+        def joined() -> tuple[int, int]:
             for text in early:
                 receive(text)
             self._doubt.watch(leg)
+            return len(seeds.messages), seeds.left_out
 
-        self._exchange(
-            leg,
-            lambda speech: self._talk.take_over(sender, speech),
-            joined=joined,
-            replayed=len(seeds.messages),
-            dropped=seeds.left_out,
-        )
+        self._exchange(leg, lambda speech: self._talk.take_over(sender, speech), joined=joined)
 
     def _after_exchange(self, connecting: AnyConnecting, said: int) -> None:
         """Tell the session what was said since the first `said` entries of the history."""

@@ -236,14 +236,13 @@ class Reconnector(LegReplacer):
         return self._time.may_leave(now, self._talk) and not speaks
 
     def _go_on(self, leg: CallLeg, move: Move) -> None:
-        words, report = self._words(lost=self._loss is not None), move.report
-        self._exchange(
-            leg,
-            lambda speech: move.take_over(words, speech),
-            joined=lambda: self._doubt.watch(leg),
-            replayed=report.replayed,
-            dropped=report.dropped,
-        )
+        words = self._words(lost=self._loss is not None)
+
+        def joined() -> tuple[int, int]:
+            self._doubt.watch(leg)
+            return move.report.replayed, move.report.dropped
+
+        self._exchange(leg, lambda speech: move.take_over(words, speech), joined=joined)
         self._too_late = 0
         patience = GOES_ON if self._turns.begins else 0.0
         self._beside.start(move.finish(patience=patience), "words in the gap")
