@@ -8,7 +8,8 @@
 The server is aiortc without its costly parts, and with the short ways of RTP that rtcvoice has: it
 says packets that were encoded before the first call, and keeps those that it hears, to judge them
 when asked. Speech, there and back, is the emulator's prompts. With BENCH_CORE=n, a process keeps to
-core n.
+core n. With BENCH_HELD_UP=ms, something holds up the event loop of the client for so long, again
+and again.
 """
 
 from __future__ import annotations
@@ -36,6 +37,10 @@ MOST_PACKETS = 50 * 60
 """Of each call that a server keeps."""
 JUDGED_BLOCKS = 850
 """Of 10 ms, of each call that a client keeps."""
+
+
+HELD_UP_EVERY = 2.0
+"""Seconds between two moments at which a loop is held up."""
 
 
 # ------------------------------------------------------------------------------------------- server
@@ -337,8 +342,18 @@ async def be_client(name: str, count: int, url: str) -> None:
             for _ in range(count):
                 await client.call(url, stack)
         say({"ready": True})
+        if held_up := float(os.environ.get("BENCH_HELD_UP", 0)) / 1000:
+            holding = asyncio.create_task(hold_up(held_up))
+            stack.callback(holding.cancel)
         while line := await asyncio.to_thread(sys.stdin.readline):
             say(await measured(client, float(line)))
+
+
+async def hold_up(seconds: float) -> None:
+    """Do what programs do that compute on the event loop."""
+    while True:
+        await asyncio.sleep(HELD_UP_EVERY)
+        time.sleep(seconds)  # noqa: ASYNC251  (it is what is measured)
 
 
 async def measured(client: Any, seconds: float) -> dict[str, Any]:

@@ -102,7 +102,7 @@ class Way:
         _media.guard_media(self.dtls, self._heard)
         hand_on = _media.take_packets(self.receiver, on_packet or self.packets.append)
         short_way = DirectReceiver(self.receiver, hand_on, self._heard)
-        self._take = short_way.take if direct else lambda data: False
+        self._take = short_way.take if direct else lambda data, arrival: False
 
     async def start(self) -> None:
         parameters = RTCRtpReceiveParameters(
@@ -123,8 +123,8 @@ class Way:
     def _heard(self) -> None:
         self.heard += 1
 
-    async def take(self, data: bytes) -> None:
-        if self._take(data):
+    async def take(self, data: bytes, arrival: float | None = None) -> None:
+        if self._take(data, clock.now() if arrival is None else arrival):
             self.short += 1
             return
         self.ice.coming.append(data)
@@ -223,6 +223,25 @@ async def test_the_short_way_in_counts_as_aiortc_does(seed, monkeypatch):
     monkeypatch.setattr(random, "random", lambda: -0.5)  # the first report leaves at once
     first, second = await asyncio.gather(*(first_report(way.dtls) for way in (stock, ours)))
     assert first == second
+    for way in (stock, ours):
+        await way.receiver.stop()
+
+
+async def test_what_is_read_late_counts_as_of_when_it_came(monkeypatch):
+    now = 1000.0
+    monkeypatch.setattr(clock, "now", lambda: now)
+    stock, ours = Way(direct=False), Way(direct=True)
+    other_end, chance = session(pylibsrtp.Policy.SSRC_ANY_OUTBOUND), random.Random(1)
+    for way in (stock, ours):
+        await way.start()
+    for number in range(300):
+        header = struct.pack("!BBHLL", 0x80, OPUS, number, number * 960, SSRC)
+        data, came = other_end.protect(header + b"\x78"), 1000 + 0.02 * number
+        now = came
+        await stock.take(data)
+        now += chance.uniform(0, 0.3) if number else 0  # the first of a stream is aiortc's
+        await ours.take(data, came)
+        assert ours.counted() == stock.counted()
     for way in (stock, ours):
         await way.receiver.stop()
 

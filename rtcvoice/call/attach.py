@@ -155,7 +155,7 @@ class attach(connect):  # noqa: N801  (reads as the verb it is: async with attac
         from rtcvoice.call.attached_roads import AttachedRoads, UnheardOutput
         from rtcvoice.playout.player import Player
 
-        player = Player(self._ends.sink.rate)
+        player = Player(self._ends.sink.rate, has_clock=self._ends.sink.has_clock)
         conversation = self._conversation(UnheardOutput(player, self._ends), facts)
         return AttachedRoads(self._ends, player, conversation, leg, facts)
 

@@ -346,7 +346,7 @@ class connect(Entering):  # noqa: N801  (reads as the verb it is: async with con
         from rtcvoice.call.roads import Output, Roads  # late: see call/imports.py
         from rtcvoice.playout.player import Player
 
-        player = Player(self._ends.sink.rate)  # known only now
+        player = Player(self._ends.sink.rate, has_clock=self._ends.sink.has_clock)  # known only now
         conversation = self._conversation(Output(player, self._ends), facts)
         return Roads(self._ends, player, conversation, leg, facts)
 

@@ -235,12 +235,13 @@ class SourceTrack(MediaStreamTrack):
     async def _run_by_ticks(self, first: PolledReader, send: Callable[[bytes, int], None]) -> None:
         """Send what `first`, and those that follow, have, until one has to be waited for."""
         loop = asyncio.get_running_loop()
+        now_of_loop = clock.of_loop(loop)
         ended = loop.create_future()
         reader: PolledReader | None = first
 
-        def tick(now: float) -> None:
+        def tick(moment: float) -> None:
             nonlocal reader
-            asked = None
+            asked, now = None, now_of_loop()  # not `moment`: what is sent late is late
             try:
                 while asked is not reader and not ended.done():  # another one is asked at once
                     asked = reader
@@ -257,7 +258,7 @@ class SourceTrack(MediaStreamTrack):
         ticks = ticker()
         ticks.add(tick)
         self._load = ticks.load
-        tick(clock.of_loop(loop)())
+        tick(now_of_loop())
         try:
             await ended
         finally:

@@ -21,6 +21,7 @@ from rtcvoice.sound import numpy_later as np
 from rtcvoice.sound.resampler import Resampler, resampler
 from rtcvoice.sound.samples import OPUS_RATES, Block, Samples, peak_of
 from rtcvoice.stats import PlayoutStats
+from rtcvoice.system import clock
 from rtcvoice.wire.rtp import RtpPacket
 
 from .sink import check_sink_rate
@@ -91,11 +92,15 @@ class Player:
     Loop side: `insert_packet`, `flush`, `resume`, `play_packets`, `play_speech`, `tee`, `close`.
     Puller side, one thread: `pull`. `stats` and `position` may be read anywhere.
 
+    has_clock: whether the puller has a clock of its own, `Sink.has_clock`. For such a one a packet
+    comes when it is put in, whatever it says of its arrival: before, it could not be played.
+
     FULL inbox: the oldest entry is dropped and counted; with a puller that works, it never is.
     """
 
-    def __init__(self, rate: int) -> None:
+    def __init__(self, rate: int, *, has_clock: bool = False) -> None:
         rate = check_sink_rate(rate)
+        self._has_clock = has_clock
         self.on_block: Callable[[Block], None] | None = None
         """Told of every block pulled, on the puller's thread: must not wait or raise."""
         self.on_peak: Callable[[int, float], None] | None = None
@@ -153,7 +158,7 @@ class Player:
 
     def insert_packet(self, packet: RtpPacket) -> None:
         """Take a packet off the network. Event loop; cheap, never raises."""
-        self._put(packet)
+        self._put(packet._replace(arrival=clock.now()) if self._has_clock else packet)
 
     def flush(self) -> None:
         """Fall silent with the next 10 ms pulled, and stay so while stragglers come. Event loop."""
@@ -181,7 +186,8 @@ class Player:
     def pull(self, now: float) -> Samples:
         """Return the next 10 ms of int16 mono: `rate // 100` samples, or one more. Puller only.
 
-        `now` is `rtcvoice.system.clock.now()`. Never raises and never waits: a failure inside is
+        `now` is `rtcvoice.system.clock.now()`, or, where the puller has no clock of its own, when
+        it should have pulled. Never raises and never waits: a failure inside is
         silence, counted, and logged the first time. The samples are to be read, not written to.
         """
         self._pulls += 1

@@ -63,6 +63,9 @@ class Sink(abc.ABC):
     played: TimedRing | None = None
     """What a loudspeaker was given of late, with the times at which it is heard: for the source to
     take its echo out of what it hears. None for a sink that no microphone can hear."""
+    has_clock = True
+    """Whether it pulls by a clock of its own, as a device does: what the event loop is late to hand
+    on is late then. Without, pulls are made as of their time, however late they come."""
 
     @property
     def latency(self) -> float:
@@ -104,6 +107,8 @@ class HeadlessSink(Sink):
     begins without an error.
     """
 
+    has_clock = False
+
     def __init__(self, *, rate: int = DEFAULT_RATE) -> None:
         self.rate = check_sink_rate(rate)
         self.error: Exception | None = None
@@ -130,10 +135,10 @@ class HeadlessSink(Sink):
             ticker().remove(self._tick)
             self._player = None
 
-    def _tick(self, now: float) -> None:
+    def _tick(self, moment: float) -> None:
         if self._player is None:  # closed within this very tick
             return
-        samples = self._player.pull(now)
+        samples = self._player.pull(moment)
         if self.error is not None:
             return
         try:

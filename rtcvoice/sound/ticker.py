@@ -2,9 +2,10 @@
 
 It keeps an absolute schedule: tick n of a loop is at its origin + n * 10 ms, so the timeline of a
 headless sink, and of a source that is paced, is the call's. A blocked loop makes ticks late. They
-are made up for, two at a turn of the loop, because asyncio reads one datagram at a turn: so the
-packets that waited in the socket come in as fast as their time is played. More than
-`LONGEST_CATCH_UP`, or a little where the loop is always late, is not made up for; the schedule
+are made up for, each as of its own time, not as of when it came: whoever knows when a packet really
+arrived then does the same as if the loop had been in time. One at a turn of the loop, because what
+arrived before its time has been read then, and not what arrived while others held up the turn. More
+than `LONGEST_CATCH_UP`, or a little where the loop is always late, is not made up for; the schedule
 starts anew and the time is gone.
 """
 
@@ -24,8 +25,6 @@ __all__ = ["Ticker", "ticker"]
 
 LONGEST_CATCH_UP = 1.0
 """Seconds of lateness that are made up for."""
-
-_TICKS_A_TURN = 2
 
 _tickers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Ticker] = weakref.WeakKeyDictionary()
 
@@ -59,7 +58,10 @@ class Ticker:
         return self._timer is not None
 
     def add(self, subscriber: Callable[[float], None]) -> None:
-        """Call `subscriber(now)` from the next tick on; `now` is `rtcvoice.system.clock.now()`."""
+        """Call `subscriber(moment)` from the next tick on.
+
+        moment: when the tick should have come, in seconds of `rtcvoice.system.clock.now()`.
+        """
         self._subscribers = (*self._subscribers, subscriber)
         if self._timer is None and (loop := self._loop()) is not None:
             self._origin, self._count = latest_tick(loop.time()), 0
@@ -83,11 +85,8 @@ class Ticker:
         self.load.tick(now, late)
         if late > LONGEST_CATCH_UP or self.load.lost(late):
             self._origin, self._count, late = latest_tick(now), 0, 0.0
-        due = min(_TICKS_A_TURN, 1 + int(late / TICK))
-        moment = self._now()
-        for _ in range(due):
-            for subscriber in self._subscribers:
-                subscriber(moment)
-        self._count += due - 1
+        moment = self._now() - late
+        for subscriber in self._subscribers:
+            subscriber(moment)
         if self._subscribers:
             self._arm(loop)

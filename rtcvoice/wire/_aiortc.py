@@ -4,10 +4,11 @@ aiortc gives no public way to keep consent checks acceptable to ICE-lite servers
 nothing is heard any more, or to stop connecting cleanly. Each of the functions below reaches for as
 few private names as it can on one *instance* (no class or module is patched, other users of aiortc
 in the process are not affected), checks that they are there and raises `UnsupportedAiortc` when
-they are not. The same do `_media.py` for packets and reports, `_rtp_receiver.py` for the short way
-of packets, `_sctp.py` and `_channels.py` for data channels, `_ice.py` for the path, `_aioice.py`
-for STUN and TURN servers, `_wall_clock.py` for the clock. `tests/test_aiortc_contract.py` holds
-them against the installed release.
+they are not. The same do `_media.py` for packets and reports, `_datagrams.py` for the reading of
+sockets, `_rtp_receiver.py` and `_rtp_sender.py` for the short ways of packets, `_sctp.py` and
+`_channels.py` for data channels, `_ice.py` for the path, `_aioice.py` for STUN and TURN servers,
+`_wall_clock.py` for the clock. `tests/test_aiortc_contract.py` holds them against the installed
+release.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from typing import Any
 from aiortc import RTCPeerConnection
 
 from rtcvoice.errors import RtcVoiceError
+from rtcvoice.system import clock
+from rtcvoice.wire._datagrams import read_at_once
 from rtcvoice.wire.aiortc_release import AIORTC_REQUIREMENT
 
 __all__ = [
@@ -178,13 +181,13 @@ def quick_checks(connection: Any) -> None:
 def watch_datagrams(
     connection: Any,
     on_datagram: Callable[[int], None],
-    take: Callable[[bytes], bool] = lambda data: False,
+    take: Callable[[bytes, float], bool] = lambda data, arrival: False,
 ) -> None:
     """Call `on_datagram` with the size of each datagram that arrives: RTP, RTCP, DTLS and STUN.
 
     To be called after gathering, when the sockets exist; again for sockets that came later. Anybody
-    who knows the port may have sent them. `take` gets each one that is not STUN, and returns
-    whether it has taken it: aiortc gets the others.
+    who knows the port may have sent them. `take` gets each one that is not STUN, and when it came,
+    in seconds of `clock.now()`, and returns whether it has taken it: aiortc gets the others.
     """
     protocols = getattr(connection, "_protocols", None)
     if protocols is None or not hasattr(connection, "_queue"):
@@ -198,7 +201,7 @@ def _watch(
     protocol: Any,
     queue: Any,
     on_datagram: Callable[[int], None],
-    take: Callable[[bytes], bool],
+    take: Callable[[bytes, float], bool],
 ) -> None:
     receive = getattr(protocol, "datagram_received", None)
     pass_on = getattr(getattr(protocol, "receiver", None), "data_received", None)
@@ -206,14 +209,14 @@ def _watch(
         raise UnsupportedAiortc("StunProtocol.datagram_received, .receiver, .local_candidate")
     component = protocol.local_candidate.component
 
-    def datagram_received(data: bytes, addr: Any) -> None:
+    def received(data: bytes, addr: Any, arrival: float) -> None:
         on_datagram(len(data))
         if not data:
             return  # an exception in the task that reads the network otherwise, and the call's end
         # STUN begins with 0 to 3 (RFC 7983 §7). aioice would take media for STUN, too, and learn
         # better from an exception per packet.
         if data[0] > 3:
-            if not take(data) and queue.qsize() < MOST_UNREAD:
+            if not take(data, arrival) and queue.qsize() < MOST_UNREAD:
                 pass_on(data, component)
             return
         try:
@@ -221,5 +224,6 @@ def _watch(
         except Exception as exc:  # attributes that contradict their lengths
             logger.debug("x no STUN from %s: %r", addr, exc)
 
-    protocol.datagram_received = datagram_received
+    protocol.datagram_received = lambda data, addr: received(data, addr, clock.now())
     protocol.watched = True
+    read_at_once(getattr(protocol, "transport", None), received)

@@ -21,7 +21,6 @@ from typing import Any
 import pylibsrtp
 from aiortc import RTCRtpReceiver
 
-from rtcvoice.system import clock
 from rtcvoice.wire._aiortc import UnsupportedAiortc
 from rtcvoice.wire.rtp import RtpPacket
 
@@ -78,8 +77,11 @@ class DirectReceiver:
         self._valid_extensions: set[bytes] = set()
         self.errors = 0
 
-    def take(self, data: bytes) -> bool:
-        """Take one datagram, not empty; return False where it is for aiortc to take."""
+    def take(self, data: bytes, arrival: float) -> bool:
+        """Take one datagram, not empty; return False where it is for aiortc to take.
+
+        arrival: when it came, in seconds of `clock.now()`.
+        """
         first = data[0]
         if first & 0xCF != 0x80 or len(data) < 12 or 192 <= (kind := data[1]) <= 208:
             return 128 <= first < 192 and len(data) > LARGEST_PACKET
@@ -107,7 +109,7 @@ class DirectReceiver:
                 payload = data[begin:-padding]
             else:
                 payload = data[begin:]
-            packet = RtpPacket(ssrc, sequence_number, timestamp, payload, clock.now())
+            packet = RtpPacket(ssrc, sequence_number, timestamp, payload, arrival)
             stream.add(packet)
             self._on_packet(packet)
         except pylibsrtp.Error as exc:

@@ -45,10 +45,10 @@ def use_monotonic_clock(owner: Any, *needed: str) -> None:
 
 
 @functools.cache
-def _rebound(function: Any) -> Any:
+def _rebound(function: Any, time: Any = _STEADY_TIME) -> Any:
     """Return a copy of a function that sees another `time` than its module does."""
-    seen = {**function.__globals__, "time": _STEADY_TIME}
-    if "StreamStatistics" in seen and function.__name__ != "add":
+    seen = {**function.__globals__, "time": time}
+    if "StreamStatistics" in seen and time is _STEADY_TIME:
         seen["StreamStatistics"] = _SteadyStatistics
     copy = types.FunctionType(
         function.__code__, seen, function.__name__, function.__defaults__, function.__closure__
@@ -57,10 +57,30 @@ def _rebound(function: Any) -> Any:
     return copy
 
 
-class _SteadyStatistics(StreamStatistics):
-    """Counts what arrives; the jitter that it reports does not jump with the time of day."""
+class _Arrival:
+    """Stands for the `time` module, and tells when the packet came that is being counted."""
 
-    add = _rebound(StreamStatistics.add)
+    def __init__(self) -> None:
+        self.of_packet = 0.0
+
+    def time(self) -> float:
+        return self.of_packet
+
+
+_ARRIVAL = _Arrival()
+_count_packet = _rebound(StreamStatistics.add, _ARRIVAL)
+
+
+class _SteadyStatistics(StreamStatistics):
+    """Counts what arrives; the jitter that it reports does not jump with the time of day, and is
+    the network's, not that of a loop which is late to read.
+    """
+
+    def add(self, packet: Any) -> None:
+        """Count a packet that comes now, or one of ours, which knows when it came."""
+        arrival = getattr(packet, "arrival", None)
+        _ARRIVAL.of_packet = clock.now() if arrival is None else arrival
+        _count_packet(self, packet)
 
 
 def report_by_monotonic_clock(sender: RTCRtpSender, receiver: RTCRtpReceiver) -> None:

@@ -1,0 +1,107 @@
+"""Reads a socket empty at once, and learns from the system when each datagram came.
+
+asyncio reads one datagram at a turn of the loop, into 256 KiB that it gets for that, and nobody
+knows how long it lay there. A loop that was held up then looks like a network that delays. Here a
+socket of asyncio's own selector loops is read by us, and Linux notes the arrival of each datagram.
+Loops of others (uvloop, Windows) read as they do, and what they read came just now.
+
+As in `_aiortc.py`, whatever is private is guarded: where it is missing, asyncio reads on.
+"""
+# ruff: noqa: SLF001  (private names are what this module is for)
+
+from __future__ import annotations
+
+import socket
+import struct
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from rtcvoice.system import clock
+
+__all__ = ["Received", "arrival_of", "read_at_once"]
+
+Received: TypeAlias = Callable[[bytes, Any, float], None]
+"""Takes a datagram, its sender's address, and when it came, in seconds of `clock.now()`."""
+
+LARGEST_DATAGRAM = 65536
+
+MOST_AT_ONCE = 64
+"""Datagrams of one socket that are read before other work has its turn."""
+
+LONGEST_WAIT = 5.0
+"""Seconds that a datagram may have waited in the socket; more is a step of the time of day."""
+
+SO_TIMESTAMPNS = 35
+"""Of Linux: have the arrival of each datagram noted, by the time of day. The socket module lacks
+it."""
+
+_TIME = struct.Struct("@ll")
+_ROOM = socket.CMSG_SPACE(_TIME.size) if hasattr(socket, "CMSG_SPACE") else 0
+
+_TRANSPORT_NAMES = ("_sock", "_sock_fd", "_loop", "_protocol", "_conn_lost")
+
+
+def read_at_once(transport: Any, received: Received) -> bool:
+    """Read the socket of an asyncio transport from now on, and hand each datagram to `received`.
+
+    Returns False where that cannot be done, and nothing changes. `received` must not raise.
+    """
+    if not all(hasattr(transport, name) for name in _TRANSPORT_NAMES):
+        return False
+    add_reader = getattr(transport._loop, "_add_reader", None)
+    if add_reader is None or not hasattr(transport._sock, "recvmsg") or transport.is_closing():
+        return False
+    stamped = _have_stamped(transport._sock)
+    # In the place of asyncio's own: its closing takes it away like that.
+    add_reader(transport._sock_fd, _Reader(transport, received, stamped=stamped).read)
+    return True
+
+
+def arrival_of(notes: list[tuple[int, int, bytes]], now: float, today: float) -> float:
+    """Return when a datagram came, by what the system notes of it; `now` if it notes nothing.
+
+    now, today: the same moment, by `clock.now()` and by the time of day.
+    """
+    for level, kind, data in notes:
+        if (level, kind, len(data)) == (socket.SOL_SOCKET, SO_TIMESTAMPNS, _TIME.size):
+            seconds, nanoseconds = _TIME.unpack(data)
+            waited: float = today - seconds - nanoseconds / 1e9
+            return now - waited if 0 < waited < LONGEST_WAIT else now
+    return now
+
+
+def _have_stamped(sock: Any) -> bool:
+    if sys.platform != "linux":
+        return False
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+    except OSError:
+        return False
+    return True
+
+
+class _Reader:
+    """Reads one socket whenever it has something."""
+
+    def __init__(self, transport: Any, received: Received, *, stamped: bool) -> None:
+        self._transport = transport
+        self._receive = transport._sock.recvmsg
+        self._received = received
+        self._room = _ROOM if stamped else 0
+
+    def read(self) -> None:
+        """Read all that is there. Called by the event loop."""
+        transport, receive, room = self._transport, self._receive, self._room
+        now, today = clock.now(), time.time()
+        try:
+            for _ in range(MOST_AT_ONCE):
+                if transport._conn_lost or transport.is_closing():  # by what was received
+                    return
+                data, notes, _, address = receive(LARGEST_DATAGRAM, room)
+                self._received(data, address, arrival_of(notes, now, today))
+        except (BlockingIOError, InterruptedError):
+            pass
+        except OSError as exc:  # such as an ICMP "port unreachable"
+            transport._protocol.error_received(exc)

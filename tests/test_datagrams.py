@@ -1,0 +1,176 @@
+"""Sockets that are read empty at once, each datagram with the moment at which it came."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from rtcvoice.system import clock
+from rtcvoice.wire import _aiortc
+from rtcvoice.wire._datagrams import (
+    LONGEST_WAIT,
+    MOST_AT_ONCE,
+    SO_TIMESTAMPNS,
+    arrival_of,
+    read_at_once,
+)
+
+NOTE = socket.SOL_SOCKET, SO_TIMESTAMPNS
+
+
+def note(seconds: int, nanoseconds: int) -> tuple[int, int, bytes]:
+    return (*NOTE, struct.pack("@ll", seconds, nanoseconds))
+
+
+@pytest.mark.parametrize(
+    ("notes", "arrival"),
+    [
+        ([], 50.0),
+        ([note(999, 750_000_000)], 49.75),
+        ([(*NOTE, b"short")], 50.0),
+        ([(socket.SOL_SOCKET, SO_TIMESTAMPNS + 1, note(999, 0)[2]), note(999, 0)], 49.0),
+        ([note(1001, 0)], 50.0),  # the time of day was set back in between
+        ([note(999 - int(LONGEST_WAIT), 0)], 50.0),  # and forward
+    ],
+)
+def test_a_datagram_came_as_long_ago_as_the_system_says(notes, arrival):
+    assert arrival_of(notes, 50.0, 1000.0) == pytest.approx(arrival)
+
+
+class Protocol(asyncio.DatagramProtocol):
+    """What aioice has for each socket."""
+
+    local_candidate = SimpleNamespace(component=1)
+
+    def __init__(self) -> None:
+        self.errors: list[Exception] = []
+        self.receiver = SimpleNamespace(data_received=lambda data, component: None)
+
+    def connection_made(self, transport) -> None:
+        self.transport = transport
+
+    def error_received(self, exc: Exception) -> None:
+        self.errors.append(exc)
+
+
+class Open:
+    """A watched socket of the running loop, and one that sends to it."""
+
+    async def __aenter__(self) -> Open:
+        loop = asyncio.get_running_loop()
+        address = ("127.0.0.1", 0)
+        _, self.protocol = await loop.create_datagram_endpoint(Protocol, local_addr=address)
+        self.taken: list[tuple[bytes, float]] = []
+        self.closes = False
+        self.sizes: list[int] = []
+        connection = SimpleNamespace(_protocols=[self.protocol], _queue=asyncio.Queue())
+        _aiortc.watch_datagrams(connection, self.sizes.append, self.take)
+        self.far = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.address = self.protocol.transport.get_extra_info("sockname")
+        return self
+
+    def take(self, data: bytes, arrival: float) -> bool:
+        self.taken.append((data, arrival))
+        if self.closes:
+            self.protocol.transport.close()
+        return True
+
+    async def read(self) -> None:
+        """Let the loop look once for what there is to read, and read it."""
+        seen = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().call_soon(seen.set_result, None)
+        await seen  # this task goes on in the turn after the next look
+
+    async def __aexit__(self, *args: object) -> None:
+        self.far.close()
+        self.protocol.transport.close()
+        await asyncio.sleep(0)
+
+
+async def test_all_that_waits_is_read_in_one_turn_as_of_when_it_came():
+    async with Open() as ends:
+        came = []
+        for number in range(20):  # the loop is held up meanwhile
+            before = clock.now()
+            ends.far.sendto(bytes([0x80, number]), ends.address)
+            came.append((before, clock.now()))
+            while clock.now() - before < 0.002:
+                pass
+        await ends.read()
+        assert [data[1] for data, _ in ends.taken] == list(range(20))
+        assert ends.sizes == [2] * 20
+        if sys.platform == "linux":
+            for (before, after), (_, arrival) in zip(came, ends.taken, strict=True):
+                assert before - 0.001 < arrival < after + 0.001
+
+
+async def test_a_flood_leaves_others_their_turn_and_large_ones_are_whole():
+    async with Open() as ends:
+        for _ in range(MOST_AT_ONCE + 1):
+            ends.far.sendto(b"\x80", ends.address)
+        ends.far.sendto(b"\x80" * 9000, ends.address)
+        await ends.read()
+        assert len(ends.taken) == MOST_AT_ONCE
+        await ends.read()
+        assert [len(data) for data, _ in ends.taken[MOST_AT_ONCE:]] == [1, 9000]
+
+
+async def test_nothing_is_read_after_closing():
+    async with Open() as ends:
+        ends.closes = True
+        for _ in range(3):
+            ends.far.sendto(b"\x80", ends.address)
+        await ends.read()
+        assert len(ends.taken) == 1
+
+
+class Script:
+    """A socket of an asyncio transport, the transport and its loop, that give what is written."""
+
+    def __init__(self, *reads: bytes | OSError) -> None:
+        self.reads = list(reads)
+        self.errors: list[Exception] = []
+        self.data: list[bytes] = []
+        self._sock, self._loop, self._protocol = self, self, self
+        self._sock_fd, self._conn_lost = 9, 0
+        self.is_closing = lambda: False
+        self.error_received = self.errors.append
+
+    def setsockopt(self, *option: int) -> None:
+        raise OSError("not here")
+
+    def recvmsg(self, size: int, room: int):
+        assert room == 0  # nothing is noted: there is nothing to make room for
+        read = self.reads.pop(0)
+        if isinstance(read, OSError):
+            raise read
+        return read, [], 0, ("192.0.2.1", 9)
+
+    def _add_reader(self, fd: int, read) -> None:
+        assert fd == self._sock_fd
+        self.read = read
+
+
+def test_an_error_of_the_socket_is_told_and_reading_goes_on():
+    script = Script(b"1", ConnectionRefusedError(), b"2", BlockingIOError())
+    assert read_at_once(script, lambda data, address, arrival: script.data.append(data))
+    script.read()
+    assert (script.data, len(script.errors)) == ([b"1"], 1)
+    script.read()
+    assert (script.data, len(script.errors)) == ([b"1", b"2"], 1)
+
+
+def test_other_loops_read_as_they_do():
+    assert not read_at_once(None, print)
+    assert not read_at_once(SimpleNamespace(sendto=print), print)
+    closing = Script()
+    closing.is_closing = lambda: True
+    assert not read_at_once(closing, print)
+    without = Script()
+    without._loop = SimpleNamespace()
+    assert not read_at_once(without, print)
