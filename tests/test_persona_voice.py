@@ -14,6 +14,7 @@ from rtcvoice.emulator.session.outputs import RATE_HZ
 from rtcvoice.emulator.session.recognition import (
     CERTAIN,
     LIKELY,
+    best_beginning,
     best_match,
     likeness,
     speech_seconds,
@@ -171,6 +172,21 @@ def test_sentences_are_not_taken_for_each_other():
     for clip in clips[::3]:
         others = [likeness(clip.samples, other) for other in clips if other is not clip]
         assert max(others) < LIKELY, clip.name
+
+
+def test_a_clip_is_known_by_its_beginning_and_no_other_that_begins_with_the_same_word():
+    users = [voice.clip(name) for name in voice.user_clips()]
+    others = [voice.clip(name) for name in voice.names() if voice.clip(name).seconds > 1.2]
+    for seconds in (0.7, 0.8, 0.9, 1.0, 1.2, 1.5, 2.0):  # "Hello! What is" and "Hello! I am the"
+        for clip in others:
+            match = best_beginning(clip.samples[: round(seconds * RATE_HZ)], users)
+            assert match is None or match.clip is clip, (clip.name, seconds)
+    for seed, clip in enumerate(users):
+        match = best_beginning(clip.samples[: 1 * RATE_HZ], users)
+        assert match is not None and match.clip is clip
+        heard = through_a_call(clip.samples, seed, lost=0.1)[: round(1.8 * RATE_HZ)]
+        match = best_beginning(heard, users)
+        assert match is not None and match.clip is clip, clip.name
 
 
 def test_noise_silence_and_other_speech_are_nothing():

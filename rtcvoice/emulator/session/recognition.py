@@ -35,6 +35,9 @@ LIKELY = 0.68
 CERTAIN = 0.75
 """A likeness from which on a clip is known among several, expected or not."""
 
+CERTAIN_SOON = 0.86
+"""The same while little was heard: clips that begin with the same word are alike for a second."""
+
 Levels: TypeAlias = npt.NDArray[np.float32]
 """Levels of speech, shape (frames, bands), dB less the mean of the band."""
 
@@ -51,6 +54,7 @@ _SLACK = 20  # frames by which a piece may lie elsewhere
 _LENGTHS = (0.75, 1.33)  # heard / clip
 _SHORTEST = 10  # frames
 _LEAST_BEGINNING = 25  # frames
+_LITTLE = 60  # frames
 _LONGEST = 60 * RATE_HZ
 _MOST_PADDING = 12 * RATE_HZ  # silence that turn detection may put around speech
 
@@ -155,7 +159,8 @@ def best_beginning(heard: Pcm, clips: Iterable[Clip]) -> Match | None:
         return None
     matches = [Match(clip, _compare(levels, _beginning(clip, len(levels)))) for clip in clips]
     best = max(matches, key=lambda match: match.likeness, default=None)
-    return best if best is not None and best.likeness >= CERTAIN else None
+    least = CERTAIN_SOON if len(levels) < _LITTLE else CERTAIN
+    return best if best is not None and best.likeness >= least else None
 
 
 def _beginning(clip: Clip, frames: int) -> Levels:
