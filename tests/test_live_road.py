@@ -561,7 +561,7 @@ def test_a_tool_does_not_wait_for_what_waits_for_it(how):
 def test_a_function_that_does_work_may_wait_for_what_it_says():
     async def main():
         async def look(asked):
-            reply = await stage.talk.requests.say("Which city?")
+            reply = await stage.talk.requests.ask([], "Which city?")
             heard = await reply.text()
             while not stage.talk.is_idle:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
@@ -576,6 +576,7 @@ def test_a_function_that_does_work_may_wait_for_what_it_says():
         await stage.sound(0.4, heard=LOUD)
         await stage.sound(5.0)
         assert spoken_for(stage) == ["You said In Paris?"]
+        assert [each.role for each in stage.talk.state.turns.all] == ["assistant"]
         assert not outer.done
         stage.talk.end(CallEnded("over", normal=True))
 
@@ -602,6 +603,24 @@ def test_pictures_wait_until_the_tool_has_returned():
         response(stage, "created", response={"id": "resp_2"})
         response(stage, "completed", response={"id": "resp_2", "output": []})
         assert stage.leg.types == ["response.item.create", "response.create"] * 2
+        stage.talk.end(CallEnded("over", normal=True))
+
+    run(main())
+
+
+@pytest.mark.parametrize("backend", [False, True])
+def test_what_the_user_writes_is_a_turn(backend):
+    async def main():
+        stage = Scene()
+        await stage.start(**({"delegation": BACKEND} if backend else {}))
+        content = [{"type": "input_text", "text": "Hello!"}]
+        item = {"type": "message", "role": "user", "content": content}
+        await stage.talk.requests.ask([item], "Hello!")
+        await stage.talk.requests.send([item], "Hello!")
+        told = [(turn.role, turn.text, turn.spoken) for turn in stage.talk.state.turns.all]
+        assert told == [("user", "Hello!", False)] * (1 if backend else 2)  # it waits for its turn
+        await stage.talk.requests.think("It rains.")
+        assert len(stage.talk.state.turns.all) == len(told)  # nobody said that
         stage.talk.end(CallEnded("over", normal=True))
 
     run(main())

@@ -84,7 +84,7 @@ class LiveCall(Call):
                 hint="send(images=...) before, or ask in writing",
             )
         if text:
-            await self._live.requests.think(text)
+            await self._live.requests.write(text)
         return await self._live.requests.hear(lambda: self._say_clip(clip))
 
     async def say(self, text: str, **overrides: Unpack[SpokenOptions]) -> Reply:

@@ -49,8 +49,9 @@ DOES_WORK: ContextVar[bool] = ContextVar("rtcvoice delegated work", default=Fals
 class LiveRequests:
     """The verbs of one call. For use on the event loop only.
 
-    `send` sends an event now, `ask_backend` has the backend answer items. `owner` gives the type of
-    the session's delegation; `speaking`: whether the assistant is heard.
+    `send` sends an event now, `ask_backend` has the backend answer items. `written` is told what
+    the user wrote. `owner` gives the type of the session's delegation; `speaking`: whether the
+    assistant is heard.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class LiveRequests:
         *,
         send: Callable[[Any], None],
         ask_backend: Callable[[list[dict[str, Any]]], None],
+        written: Callable[[str], None],
         owner: Callable[[], str],
         speaking: Callable[[], bool],
         clock: Callable[[], float],
@@ -68,6 +70,7 @@ class LiveRequests:
         self._output = output
         self._send = send
         self._ask_backend = ask_backend
+        self._written = written
         self._owner = owner
         self._speaking = speaking
         self._clock = clock
@@ -89,6 +92,12 @@ class LiveRequests:
         pieces = in_pieces(text, "the text", most=MOST_SENT)
         await self._append_all(live.ThinkingAppend, pieces)
 
+    async def write(self, text: str) -> None:
+        """Let the model know what the user writes: a turn. What a tool or work asks is none."""
+        await self.think(text)
+        if text and not _in_work():
+            self._written(text)
+
     async def instruct(self, text: str) -> None:
         """Add to the instructions."""
         self.check_open()
@@ -102,7 +111,7 @@ class LiveRequests:
         """Tell the backend, if there is one, which answers aloud; else the model knows it."""
         self.check_open()
         if self._owner() != "responses":
-            await self.think(text)
+            await self.write(text)
             return
         await self._acks.connected()
         self._ask_backend(list(items))
@@ -124,7 +133,7 @@ class LiveRequests:
             if not by_voice:
                 await self.send(items, text)
                 return
-            await self.think(text)
+            await self.write(text)
             await self._append_all(live.CommentaryAppend, [ANSWER_NOW])
 
         return await self._answered(asked)
@@ -259,7 +268,7 @@ class LiveRequests:
         return Reply(answer)
 
     def _open(self) -> LiveAnswer:
-        of_work = running_call() is not None or DOES_WORK.get()
+        of_work = _in_work()
         answer = LiveAnswer(self._clock(), of_work=of_work)
         answer.rate = self._output.rate
         # What is asked in a tool is answered before what waits for that tool.
@@ -302,6 +311,11 @@ class LiveRequests:
 
     def _forget_done(self) -> None:
         self._answers = [answer for answer in self._answers if not answer.done]
+
+
+def _in_work() -> bool:
+    """Whether this code runs in a tool, or in work that the voice handed on."""
+    return running_call() is not None or DOES_WORK.get()
 
 
 def _keeps_backend() -> bool:

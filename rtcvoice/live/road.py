@@ -104,6 +104,7 @@ class LiveConversation(LiveView, LiveOfTools, SessionEnds):
             output,
             send=self.send,
             ask_backend=self._ask_backend,
+            written=self._written,
             owner=lambda: self.owner,
             speaking=lambda: self.state.is_answering(clock()),
             clock=clock,
@@ -365,6 +366,10 @@ class LiveConversation(LiveView, LiveOfTools, SessionEnds):
 
     def _ask_backend(self, items: list[dict[str, Any]]) -> None:
         self.state.backend.ask(items)
+        self._proceed()
+
+    def _written(self, text: str) -> None:
+        self.state.write(text, self._clock())
         self._proceed()
 
     def _is_answered(self, delegation_id: str) -> bool:
