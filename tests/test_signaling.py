@@ -20,6 +20,7 @@ from live import calling
 
 from rtcvoice.errors import ConfigError, RtcVoiceError, SignalingError
 from rtcvoice.rest.addresses import is_loopback
+from rtcvoice.rest.answers import HttpAnswer, refused
 from rtcvoice.rest.client import BODY_LIMIT
 from rtcvoice.rest.credentials import ApiKey, EphemeralToken
 from rtcvoice.rest.signaling import Signaling
@@ -322,6 +323,27 @@ async def test_a_token_cannot_hang_up():
 
 
 # -- refusals ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("key", "host", "told"),
+    [
+        ("gsk_abcdefghijklmnop", "api.openai.com", True),
+        ("eyJhbGciOiJIUzI1NiJ9.x", "eu.api.openai.com", True),
+        ("sk-abcdefghijklmnop", "api.openai.com", False),
+        ("ek_abcdefghijklmnop", "api.openai.com", False),
+        ("gsk_abcdefghijklmnop", "gateway.example.com", False),
+        ("0123456789abcdef", "mine.openai.azure.com", False),
+        ("0123456789abcdef", "notapi.openai.com", False),
+        ("0123456789abcdef", "localhost", False),
+    ],
+)
+def test_a_key_of_another_form_is_told_at_openais_host_alone(key, host, told):
+    body = json.dumps({"error": {"code": "invalid_api_key", "message": f"Incorrect: {key}."}})
+    error = refused(HttpAnswer(401, {}, body.encode()), "it", (key,), host=host)
+    assert ("another provider's" in error.hint) is told
+    assert "check the key" in error.hint or told
+    assert key not in str(error)
 
 
 @pytest.mark.parametrize(

@@ -218,10 +218,10 @@ class SocketConnecting:
             raise SignalingError(f"{_DOING} failed: {exc}", status=status, hint=exc.hint) from exc
 
     def _failed(self, exc: UpgradeFailed, credentials: Credentials) -> SignalingError:
-        secrets = (credentials.value,)
+        secrets, url = (credentials.value,), self._config.base_url
         if exc.status:
-            return refused(HttpAnswer(exc.status, exc.headers, exc.body), _DOING, secrets)
-        url = self._config.base_url
+            answer = HttpAnswer(exc.status, exc.headers, exc.body)
+            return refused(answer, _DOING, secrets, host=urlsplit(url).hostname or "")
         cause = exc.__cause__ if isinstance(exc.__cause__, Exception) else exc
         what, hint = why(cause, one_line(masked(str(exc), *secrets)), url)
         if self._proxy is not None:

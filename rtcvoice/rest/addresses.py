@@ -8,7 +8,14 @@ from urllib.parse import urlsplit
 from rtcvoice.errors import ConfigError, one_line
 from rtcvoice.system.hosts import is_loopback_host
 
-__all__ = ["DEFAULT_BASE_URL", "azure_root", "check_base_url", "is_azure", "is_loopback"]
+__all__ = [
+    "DEFAULT_BASE_URL",
+    "azure_root",
+    "check_base_url",
+    "is_azure",
+    "is_loopback",
+    "is_openai",
+]
 
 DEFAULT_BASE_URL = "https://api.openai.com/v1"
 
@@ -24,6 +31,11 @@ def is_loopback(base_url: str) -> bool:
 def is_azure(base_url: str) -> bool:
     """Whether an address is that of an Azure OpenAI resource."""
     return (urlsplit(base_url).hostname or "").endswith(DEPLOYMENT_HOSTS)
+
+
+def is_openai(host: str) -> bool:
+    """Whether a host is OpenAI's own, in whatever region."""
+    return f".{host.lower().rstrip('.')}".endswith(".api.openai.com")
 
 
 def azure_root(url: str) -> str:

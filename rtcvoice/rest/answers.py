@@ -9,6 +9,7 @@ import msgspec
 
 from rtcvoice.errors import SignalingError, one_line
 from rtcvoice.masking import masked
+from rtcvoice.rest.addresses import is_openai
 
 __all__ = ["STATUS_HINTS", "HttpAnswer", "decoded", "refused"]
 
@@ -36,6 +37,12 @@ _OPTIONS = (
     *("noise_reduction", "max_output_tokens", "output_modalities", "model"),
 )
 """Options of `connect` by whose names the API complains."""
+
+
+_OTHERS_KEY = (
+    "keys of OpenAI begin with sk-, and this one does not: is it another provider's, or is its"
+    " beginning missing?"
+)
 
 
 class HttpAnswer(NamedTuple):
@@ -66,8 +73,13 @@ def decoded(body: bytes) -> Any:
         return None
 
 
-def refused(reply: HttpAnswer, doing: str, secrets: tuple[str, ...]) -> SignalingError:
-    """Return the error for an answer that is not a 2xx; `secrets` are taken out of its words."""
+def refused(
+    reply: HttpAnswer, doing: str, secrets: tuple[str, ...], *, host: str = ""
+) -> SignalingError:
+    """Return the error for an answer that is not a 2xx; `secrets` are taken out of its words.
+
+    host: whose answer it is; the form of a key tells something at OpenAI's own alone.
+    """
     code, message = _api_error(reply, secrets)
     status, request_id = reply.status, reply.request_id
     text = f"{doing} failed: HTTP {status}: {message}"
@@ -77,7 +89,9 @@ def refused(reply: HttpAnswer, doing: str, secrets: tuple[str, ...]) -> Signalin
     hint = _HINTS.get(code or "") or STATUS_HINTS.get(status, "") or named
     if code == "model_not_found" and "transcription" in named:
         hint = named
-    if status < 400:
+    if status == 401 and is_openai(host) and not all(map(_may_be_openais, secrets)):
+        hint = _OTHERS_KEY
+    elif status < 400:
         hint = "redirects are not followed: base_url must be the final address"
     elif status >= 500:
         hint = "the provider has a problem: try again, see its status page"
@@ -91,6 +105,10 @@ def refused(reply: HttpAnswer, doing: str, secrets: tuple[str, ...]) -> Signalin
         retry_after=_seconds_to_wait(reply),
         hint=hint,
     )
+
+
+def _may_be_openais(secret: str) -> bool:
+    return secret.startswith(("sk-", "ek_"))
 
 
 def _hint_for(reply: HttpAnswer) -> str:

@@ -118,7 +118,7 @@ class Rest:
         reply = HttpAnswer(response.status_code, response.headers, body)
         logger.debug("< %s %d %s", urlsplit(url).path, reply.status, reply.request_id)
         if not 200 <= reply.status < 300:
-            raise refused(reply, doing, secrets)
+            raise refused(reply, doing, secrets, host=urlsplit(url).hostname or "")
         if len(body) > BODY_LIMIT:
             raise SignalingError(
                 f"{doing} failed: the server's answer is larger than {BODY_LIMIT} bytes",
