@@ -138,13 +138,15 @@ calls:
 @pytest.mark.parametrize(
     ("name", "text", "says"),
     [
-        ("a.yaml", "calls: [", "not YAML"),
+        ("a.yaml", "calls: [", r"a.yaml, line 1: this is not YAML: expected the node content"),
         ("a.yaml", "calls: {}", "no list of calls"),
         ("a.yaml", "calls: [1]", "call 1 is 1"),
         ("a.yaml", "calls: []", "no call"),
         ("a.yaml", "calls: [{scenario: a}]\ntrials: yes", "trials"),
         ("a.yaml", "calls: [{scenario: a}, {scenario: a b}]", "call 2"),
         ("a.yaml", "calls: !!python/object/apply:os.system ['true']", "not YAML"),
+        ("a.yaml", "\x08", r"a.yaml: this is not YAML: special characters are not allowed"),
+        ("a.yaml", "[" * 5000, "a.yaml: this is not YAML: it is nested too deeply"),
         ("a.json", "{", "not JSON"),
         ("a.json", "[" * 100_000, "not JSON"),
         ("a.jsonl", '{"scenario": "a"}\n\n{', "line 3"),

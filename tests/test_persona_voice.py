@@ -183,10 +183,12 @@ def test_a_clip_is_known_by_its_beginning_and_no_other_that_begins_with_the_same
             assert match is None or match.clip is clip, (clip.name, seconds)
     for seed, clip in enumerate(users):
         match = best_beginning(clip.samples[: 1 * RATE_HZ], users)
-        assert match is not None and match.clip is clip
+        assert match is not None
+        assert match.clip is clip
         heard = through_a_call(clip.samples, seed, lost=0.1)[: round(1.8 * RATE_HZ)]
         match = best_beginning(heard, users)
-        assert match is not None and match.clip is clip, clip.name
+        assert match is not None, clip.name
+        assert match.clip is clip
 
 
 def test_noise_silence_and_other_speech_are_nothing():

@@ -116,6 +116,7 @@ def test_a_faulty_script_says_where_and_how_to_mend_it(text, place):
     with pytest.raises(ConfigError) as caught:
         parse_script(text)
     assert place in str(caught.value)
+    assert "unicode string" not in str(caught.value)  # which is no name of a file
     assert caught.value.hint
 
 

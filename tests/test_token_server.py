@@ -415,7 +415,7 @@ def test_sessions_from_files(tmp_path, name, text, options):
 @pytest.mark.parametrize(
     ("name", "data", "says"),
     [
-        ("s.yaml", b"voice: [", "cannot be understood"),
+        ("s.yaml", b"voice: [", r"s.yaml, line 1 cannot be understood: expected the node"),
         ("s.json", b"{", "cannot be understood"),
         ("s.json", b"\xff", "cannot be read"),
         ("s.yaml", b"- a", "holds no options"),

@@ -22,6 +22,7 @@ from rtcvoice.emulator.session.speaking import Phrasebook, speak
 from rtcvoice.emulator.session.wording import plain_words
 from rtcvoice.errors import ConfigError, DeviceError
 from rtcvoice.sound.sound_file import read_sound
+from rtcvoice.system.yaml_faults import yaml_cause, yaml_place
 
 __all__ = ["PromptVoice", "decode", "prompt_path"]
 
@@ -134,7 +135,8 @@ def _read_index(folder: Path) -> dict[str, dict[str, str]]:
     try:
         entries: Any = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - is safe
     except (OSError, yaml.YAMLError) as exc:
-        raise ConfigError(f"Cannot read the prompts in {path}: {exc}") from exc
+        place = yaml_place(exc, str(path))
+        raise ConfigError(f"Cannot read the prompts in {place}: {yaml_cause(exc)}") from exc
     if not isinstance(entries, list):
         raise ConfigError(f"{path} is not a list of prompts")
     return {entry["name"]: entry for entry in map(_checked, entries)}

@@ -22,6 +22,7 @@ from msgspec.structs import replace
 
 from rtcvoice.errors import ConfigError, one_line
 from rtcvoice.system.small_files import UnreadableFile, read_text
+from rtcvoice.system.yaml_faults import yaml_cause, yaml_place
 
 from .caller import PROMPT
 from .specs import CallSpec, spec_from_values
@@ -94,7 +95,7 @@ def _parsed(text: str, path: Path) -> Any:
         return values
     except (yaml.YAMLError, ValueError, RecursionError) as exc:
         raise ConfigError(
-            f"{path} is not YAML: {one_line(str(exc), 300)}",
+            f"{yaml_place(exc, str(path))}: this is not YAML: {yaml_cause(exc)}",
             hint="mend the file there; batch --help shows one",
         ) from exc
 

@@ -10,6 +10,7 @@ import yaml
 
 from rtcvoice.errors import ConfigError
 from rtcvoice.system.small_files import UnreadableFile, read_text
+from rtcvoice.system.yaml_faults import yaml_cause, yaml_place
 
 __all__ = ["session_options"]
 
@@ -29,8 +30,8 @@ def session_options(path: str | Path) -> dict[str, Any]:
     except UnreadableFile as exc:
         raise ConfigError(f"{path} cannot be read: {exc}", hint="give a file in UTF-8") from exc
     except (ValueError, RecursionError, yaml.YAMLError) as exc:
-        cause = " ".join(str(exc).split())[:200]
-        raise ConfigError(f"{path} cannot be understood: {cause}", hint=hint) from exc
+        place = yaml_place(exc, str(path))
+        raise ConfigError(f"{place} cannot be understood: {yaml_cause(exc)}", hint=hint) from exc
     if not isinstance(data, dict) or not all(isinstance(name, str) for name in data):
         raise ConfigError(f"{path} holds no options", hint=hint)
     if "type" not in data and "audio" not in data:

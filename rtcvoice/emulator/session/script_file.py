@@ -30,6 +30,7 @@ from rtcvoice.emulator.session.script import check_turn
 from rtcvoice.emulator.session.turn import DEEPEST, VALUES, Turn, check_value, function_call
 from rtcvoice.errors import ConfigError
 from rtcvoice.system.small_files import UnreadableFile, read_text
+from rtcvoice.system.yaml_faults import yaml_cause, yaml_place
 
 __all__ = ["Script", "load_script", "parse_script", "read_script"]
 
@@ -81,11 +82,9 @@ class _Reader:
         try:
             root = yaml.compose(text, Loader=yaml.SafeLoader)
         except yaml.YAMLError as exc:
-            mark = getattr(exc, "problem_mark", None)
-            place = f"{self._source}, line {mark.line + 1}" if mark else self._source
-            what = getattr(exc, "problem", None) or str(exc)
             hint = f"{_EXAMPLE}; a text with : # {{ or ? in it needs quotes"
-            raise ConfigError(f"{place}: this is not YAML: {what}", hint=hint) from exc
+            place = yaml_place(exc, self._source)
+            raise ConfigError(f"{place}: this is not YAML: {yaml_cause(exc)}", hint=hint) from exc
         if isinstance(root, yaml.MappingNode):
             parts = self._mapping(root, ("turns", "faults"), "a script")
             faults = self._plain(parts["faults"]) if "faults" in parts else {}
@@ -107,7 +106,7 @@ class _Reader:
         try:
             return yaml.SafeLoader("").construct_object(node, deep=True)
         except (yaml.YAMLError, ValueError, RecursionError) as exc:
-            self._fail(node, f"this value cannot be read: {exc}", "put it in quotes")
+            self._fail(node, f"this value cannot be read: {yaml_cause(exc)}", "put it in quotes")
 
     def _mapping(self, node: yaml.Node, known: tuple[str, ...], what: str) -> dict[str, yaml.Node]:
         if not isinstance(node, yaml.MappingNode):
