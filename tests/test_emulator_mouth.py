@@ -32,13 +32,13 @@ def test_speech_comes_whole_and_in_time_between_silence():
     run(main())
 
 
-def test_hush_leaves_nothing():
+def test_stop_leaves_nothing():
     async def main():
         mouth = Mouth()
         await mouth.open()
         mouth.say(tone(1))
         assert (await mouth.read()).samples.any()
-        mouth.hush()
+        mouth.stop()
         assert not (await mouth.read()).samples.any()
 
     run(main())

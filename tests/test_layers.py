@@ -184,12 +184,12 @@ ALLOWED: dict[str, set[str]] = {
         "rest.tunnels",
         "emulator",
     }
-    | {"capture.source", "capture.track", "playout.engine"},
+    | {"capture.source", "capture.spoken", "capture.track", "playout.engine"},
     # Many calls: a caller of the public doors, and what travels between processes.
     "fleet": LEAVES | {"fleet", "network"},
     "fleet.dry_run": {"errors", "emulator"},
     "fleet.caller": LEAVES
-    | {"call.call", "capture.file", "capture.source", "playout.sink"}
+    | {"call.call", "capture.file", "capture.spoken", "playout.sink"}
     | {"fleet.line", "fleet.spans", "fleet.specs"},
     "fleet.persona": LEAVES
     | {"call.bridge", "call.call", "call.connect", "fleet.spans", "fleet.specs"},
@@ -208,7 +208,7 @@ ALLOWED: dict[str, set[str]] = {
     "blocking": LEAVES | ROADS | {"call", "blocking"},
     # Other people's frameworks: callers of the public doors, imported by their users alone.
     "integrations": LEAVES
-    | {"integrations", "call.call", "call.connect", "capture.source", "playout.sink"},
+    | {"integrations", "call.call", "call.connect", "capture.spoken", "playout.sink"},
     "integrations.openai_agents": LEAVES
     | {"", "integrations.openai_agents"}
     | {"config.call_config", "config.dialect", "config.session_fields", "rest.credentials"},

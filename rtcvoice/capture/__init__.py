@@ -14,6 +14,7 @@ from the block's index, so that a gap in the source stays a gap for the listener
     file.py        FileSource: audio and video files (sound/sound_file.py opens and decodes them)
     pipe.py        PipeSource: WAV or raw PCM from stdin or another pipe
       pcm_parser.py    pure: makes samples of its bytes; wave_header.py says what they are
+    spoken.py      what it is given is said, with silence in between: callers, the emulator
     clips.py       recorded clips that are said beside the source
     feeder.py      the thread with which these two read ahead
     track.py       SourceTrack: the one track of a call, encoding, muting

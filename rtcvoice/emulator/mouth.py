@@ -8,20 +8,17 @@ to live with both.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
 
-import numpy as np
-
-from rtcvoice.capture.source import PacedSource
+from rtcvoice.capture.spoken import SpokenSource
 from rtcvoice.emulator.session.outputs import RATE_HZ, Pcm
 from rtcvoice.sound.samples import Block
 
 __all__ = ["Mouth"]
 
 
-class Mouth(PacedSource):
-    """A source of int16 mono at 24 kHz. `say` appends, `hush` drops what was not read yet.
+class Mouth(SpokenSource):
+    """A source of int16 mono at 24 kHz. `say` appends, `stop` drops what was not read yet.
 
     Holds what the session core gives it, which is one answer at a time. `on_said` gets every block
     as it is read.
@@ -33,17 +30,12 @@ class Mouth(PacedSource):
         super().__init__(rate=RATE_HZ)
         self._gap = gap
         self._on_said = on_said
-        self._speech: deque[Pcm] = deque()
         self._more = asyncio.Event()
 
     def say(self, samples: Pcm) -> None:
         """Append speech."""
-        self._speech.append(samples)
+        super().say(samples)
         self._more.set()
-
-    def hush(self) -> None:
-        """Be silent from the next block on."""
-        self._speech.clear()
 
     async def read(self) -> Block:
         """Return the next 20 ms when they are due; in gap mode wait for speech first."""
@@ -55,16 +47,6 @@ class Mouth(PacedSource):
         return await super().read()
 
     def _next(self, count: int) -> Pcm:
-        block = np.zeros(count, np.int16)
-        filled = 0
-        while self._speech and filled < count:
-            head = self._speech[0]
-            part = head[: count - filled]
-            block[filled : filled + len(part)] = part
-            filled += len(part)
-            if len(part) == len(head):
-                self._speech.popleft()
-            else:
-                self._speech[0] = head[len(part) :]
+        block = super()._next(count)
         self._on_said(block)
         return block

@@ -369,7 +369,7 @@ class Peer:
                     if self._peer.connectionState == "connected":  # or nobody would ever read it
                         self._mouth.say(samples)
                 case StopAudio():
-                    self._mouth.hush()
+                    self._mouth.stop()
                 case Close(reason):
                     logger.info("= the session ends: %s", reason)
                     self._expired = reason == "session_expired"

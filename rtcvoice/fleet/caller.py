@@ -12,7 +12,7 @@ import numpy as np
 
 from rtcvoice.call.call import Call
 from rtcvoice.capture.file import load_file
-from rtcvoice.capture.source import PacedSource
+from rtcvoice.capture.spoken import SpokenSource
 from rtcvoice.errors import ConfigError, RtcVoiceError
 from rtcvoice.playout.sink import HeadlessSink
 from rtcvoice.sound.samples import DEFAULT_RATE, Samples, peak_of
@@ -63,33 +63,20 @@ class CallerEar(HeadlessSink):
         self.spans.feed(peak_of(samples), now, now + len(samples) / self.rate)
 
 
-class CallerSource(PacedSource):
+class CallerSource(SpokenSource):
     """What the caller says, and silence in between."""
 
-    has_end = False
-
     def __init__(self, line: Line, seed: int) -> None:
-        super().__init__(rate=DEFAULT_RATE)
+        super().__init__()
         self.spans = AudibleSpans()
         self._line = LineEffects(line, rate=self.rate, seed=seed)
-        self._speech: Samples = np.zeros(0, np.int16)
-        self._spoken = asyncio.Event()
-
-    async def say(self, samples: Samples) -> None:
-        """Say it from the next 20 ms on; return when it is said."""
-        self._speech = samples
-        self._spoken.clear()
-        await self._spoken.wait()
 
     def _next(self, count: int) -> Samples:
-        part, self._speech = self._speech[:count], self._speech[count:]
-        if not len(self._speech):
-            self._spoken.set()
-        if len(part):
+        block = np.zeros(count, np.int16)
+        if spoken := self._fill(block):
             now = asyncio.get_running_loop().time()
-            self.spans.feed(peak_of(part), now, now + len(part) / self.rate)
-        whole = np.concatenate((part, np.zeros(count - len(part), np.int16)))
-        return self._line.process(whole)
+            self.spans.feed(peak_of(block), now, now + spoken / self.rate)
+        return self._line.process(block)
 
 
 async def load_clips(steps: Iterable[Step]) -> dict[str, Samples]:
@@ -162,7 +149,8 @@ class Caller:
         if said is not None:
             if step.after is not None:
                 await self._barge_in(step.after)
-            await self.source.say(self._clips[said])
+            self.source.say(self._clips[said])
+            await self.source.said.wait()
             self._said = True
         elif step.write is not None:
             await call.send(step.write)

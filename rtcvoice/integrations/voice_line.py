@@ -15,7 +15,7 @@ import numpy as np
 
 from rtcvoice.call.call import Call
 from rtcvoice.call.connect import connect
-from rtcvoice.capture.source import PacedSource
+from rtcvoice.capture.spoken import SpokenSource
 from rtcvoice.errors import CallEnded, ConfigError
 from rtcvoice.playout.sink import HeadlessSink
 from rtcvoice.sound.samples import DEFAULT_RATE, Samples, peak_of
@@ -45,31 +45,6 @@ class Heard(NamedTuple):
     pcm: bytes
     """int16 mono at 24 kHz."""
     at: float
-
-
-class _Line(PacedSource):
-    """What the harness says, in real time, and silence in between."""
-
-    has_end = False
-
-    def __init__(self) -> None:
-        super().__init__(rate=DEFAULT_RATE)
-        self._speech: Samples = np.zeros(0, np.int16)
-        self.said = asyncio.Event()
-
-    def say(self, samples: Samples) -> None:
-        self._speech = np.concatenate((self._speech, samples))
-        self.said.clear()
-
-    def stop(self) -> None:
-        self._speech = np.zeros(0, np.int16)
-        self.said.set()
-
-    def _next(self, count: int) -> Samples:
-        part, self._speech = self._speech[:count], self._speech[count:]
-        if not len(self._speech):
-            self.said.set()
-        return np.concatenate((part, np.zeros(count - len(part), np.int16)))
 
 
 class _Ear(HeadlessSink):
@@ -115,7 +90,7 @@ class VoiceLine:
         self._call: Call | None = None
         self._task: asyncio.Task[None] | None = None
         self._end: CallEnded | None = None
-        self._line, self._ear = _Line(), _Ear()
+        self._line, self._ear = SpokenSource(), _Ear()
 
     @property
     def call(self) -> Call:
@@ -137,7 +112,7 @@ class VoiceLine:
     async def open(self) -> Call:
         """Make the call; one of before is hung up first. Raises as `rtcvoice.connect`."""
         await self.close()
-        self._line, self._ear = _Line(), _Ear()
+        self._line, self._ear = SpokenSource(), _Ear()
         self._end = None
         self._call = await connect(**self._options, source=self._line, sink=self._ear)
         self._task = asyncio.create_task(self._watch(self._call), name="rtcvoice voice line")
