@@ -24,6 +24,7 @@ from rtcvoice.conversation.accounts.accounts import check_limits
 from rtcvoice.conversation.accounts.limits import Limits
 from rtcvoice.conversation.tools.toolset import ToolSet
 from rtcvoice.errors import ConfigError
+from rtcvoice.system.extras import install_extra
 from rtcvoice.system.hosts import is_loopback_host
 from rtcvoice.system.public import public
 
@@ -279,7 +280,7 @@ def _needs_aiohttp() -> None:
     if find_spec("aiohttp") is None:
         raise ConfigError(
             "a CallServer needs the package aiohttp, but for asgi",
-            hint='pip install "rtcvoice[server]"',
+            hint=install_extra("server"),
         )
 
 

@@ -35,6 +35,7 @@ from rtcvoice.fleet.run_folder import RunFolder
 from rtcvoice.fleet.spec_file import read_specs, with_trials
 from rtcvoice.fleet.specs import CallSpec, Step
 from rtcvoice.system.environment import environment
+from rtcvoice.system.extras import install_extra
 from rtcvoice.system.threads import in_thread
 
 __all__ = ["run", "run_load"]
@@ -266,7 +267,7 @@ def _dask(address: str) -> Iterator[Executor]:
     try:
         distributed: Any = import_module("distributed")
     except ImportError as exc:
-        raise ConfigError("--dask needs a package", hint='pip install "rtcvoice[dask]"') from exc
+        raise ConfigError("--dask needs a package", hint=install_extra("dask")) from exc
     try:
         client = distributed.Client(address, timeout=10)
     except (OSError, ValueError, TimeoutError) as exc:

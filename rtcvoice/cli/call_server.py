@@ -16,6 +16,7 @@ import rtcvoice
 from rtcvoice.cli.emulated import check_script, use_emulator
 from rtcvoice.cli.session_options import session_from
 from rtcvoice.errors import ConfigError
+from rtcvoice.system.extras import install_extra
 from rtcvoice.system.hosts import is_loopback_host
 from rtcvoice.system.threads import in_thread
 
@@ -72,7 +73,7 @@ def _server(options: argparse.Namespace) -> rtcvoice.CallServer:
         if exc.name != "aiohttp":
             raise
         raise ConfigError(
-            "the call server needs the package aiohttp", hint='pip install "rtcvoice[server]"'
+            "the call server needs the package aiohttp", hint=install_extra("server")
         ) from exc
 
 

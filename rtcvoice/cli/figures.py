@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rtcvoice.cli.output import write_line
 from rtcvoice.cli.parser import port
 from rtcvoice.errors import ConfigError
+from rtcvoice.system.extras import install_extra
 
 if TYPE_CHECKING:
     from rtcvoice.telemetry.prometheus import MetricsPage
@@ -45,7 +46,7 @@ def figures(options: argparse.Namespace) -> Iterator[MetricsPage | None]:
             raise
         raise ConfigError(
             f"--metrics needs packages that are not installed: {exc.name}",
-            hint='pip install "rtcvoice[metrics]"',
+            hint=install_extra("metrics"),
         ) from exc
     from rtcvoice import Telemetry
 

@@ -13,6 +13,7 @@ from rich.console import Console
 from rtcvoice.cli.figures import figures
 from rtcvoice.cli.network_options import network_from
 from rtcvoice.errors import ConfigError
+from rtcvoice.system.extras import install_extra
 from rtcvoice.system.small_files import UnreadableFile, read_text
 from rtcvoice.telemetry import names
 
@@ -58,7 +59,7 @@ def _server(options: argparse.Namespace) -> TokenServer:
             raise
         raise ConfigError(
             f"the token server needs the package {exc.name}",
-            hint='pip install "rtcvoice[emulator]"',
+            hint=install_extra("emulator"),
         ) from exc
     given: dict[str, Any] = session_options(options.session) if options.session else {}
     for name in ("model", "voice", "instructions", "safety_identifier"):

@@ -12,6 +12,7 @@ from rtcvoice.device.host import devices
 from rtcvoice.doctor.finding import Finding, Severity, of_error
 from rtcvoice.errors import DeviceError
 from rtcvoice.sound import opus
+from rtcvoice.system.extras import REINSTALL
 from rtcvoice.system.threads import in_thread
 from rtcvoice.wire.aiortc_release import AIORTC_RELEASE, AIORTC_REQUIREMENT
 
@@ -23,7 +24,6 @@ SYSTEMS = ("Linux",)
 """What calls were tried with. The rest is meant to work: macOS, and Windows by design."""
 
 UNKNOWN = "(version unknown)"
-INSTALL = "pip install --upgrade --force-reinstall rtcvoice"
 
 
 def look_at_machine() -> Iterator[Finding]:
@@ -33,7 +33,7 @@ def look_at_machine() -> Iterator[Finding]:
     try:
         yield Finding("opus", Severity.OK, opus.version())
     except Exception as exc:  # whatever a broken library does
-        yield Finding("opus", Severity.FAIL, f"libopus does not work: {exc}", INSTALL)
+        yield Finding("opus", Severity.FAIL, f"libopus does not work: {exc}", REINSTALL)
     yield _aiortc()
     yield _echo()
 
@@ -58,7 +58,9 @@ def _packages() -> Finding:
     missing = [name for name in found if importlib.util.find_spec(name) is None]
     text = ", ".join(f"{name} {found[name]}" for name in found if name not in missing)
     if missing:
-        return Finding("packages", Severity.FAIL, f"{text}; missing: {', '.join(missing)}", INSTALL)
+        return Finding(
+            "packages", Severity.FAIL, f"{text}; missing: {', '.join(missing)}", REINSTALL
+        )
     return Finding("packages", Severity.OK, text)
 
 

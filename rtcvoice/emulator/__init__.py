@@ -16,6 +16,7 @@ and `relay.py` do it to datagrams. Needs the extra: pip install "rtcvoice[emulat
 """
 
 from rtcvoice.errors import ConfigError
+from rtcvoice.system.extras import install_extra
 
 try:
     from rtcvoice.emulator.answer import AnswerShape
@@ -33,7 +34,7 @@ except ModuleNotFoundError as exc:
     if exc.name not in ("aiohttp", "yaml"):
         raise
     raise ConfigError(
-        f"the emulator needs the package {exc.name}", hint='pip install "rtcvoice[emulator]"'
+        f"the emulator needs the package {exc.name}", hint=install_extra("emulator")
     ) from exc
 
 ABOUT = (

@@ -21,6 +21,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from rtcvoice.errors import ConfigError, one_line
+from rtcvoice.system.extras import install_extra
 from rtcvoice.system.small_files import UnreadableFile, read_text
 from rtcvoice.system.yaml_faults import yaml_cause, yaml_place
 
@@ -77,7 +78,7 @@ def _parsed(text: str, path: Path) -> Any:
         import yaml
     except ImportError as exc:
         raise ConfigError(
-            f"{path} is YAML, which needs a package", hint='pip install "rtcvoice[emulator]"'
+            f"{path} is YAML, which needs a package", hint=install_extra("emulator")
         ) from exc
     except (ValueError, RecursionError) as exc:
         raise ConfigError(f"{path} is not JSON: {one_line(str(exc), 200)}") from exc

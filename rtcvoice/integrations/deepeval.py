@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 
 from rtcvoice.errors import CallEnded, ConfigError
 from rtcvoice.sound.samples import DEFAULT_RATE
+from rtcvoice.system.extras import install_extra
 
 from .voice_line import MOST, Heard, VoiceLine
 
@@ -29,7 +30,7 @@ try:
     from deepeval.voice.streaming import pcm_to_audio
 except ImportError as exc:
     raise ConfigError(
-        "DeepEval with its voice mode is not installed", hint='pip install "rtcvoice[deepeval]"'
+        "DeepEval with its voice mode is not installed", hint=install_extra("deepeval")
     ) from exc
 
 __all__ = ["RtcVoiceConnector"]

@@ -17,6 +17,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from rtcvoice.errors import CallEnded, ConfigError
+from rtcvoice.system.extras import install_extra
 
 from .voice_line import VoiceLine
 
@@ -26,7 +27,7 @@ try:
     from scenario.voice.capabilities import AdapterCapabilities
 except ImportError as exc:
     raise ConfigError(
-        "LangWatch's scenario package is not installed", hint='pip install "rtcvoice[langwatch]"'
+        "LangWatch's scenario package is not installed", hint=install_extra("langwatch")
     ) from exc
 
 __all__ = ["RtcVoiceAdapter"]

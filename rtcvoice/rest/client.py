@@ -30,6 +30,7 @@ from rtcvoice.rest.addresses import is_loopback
 from rtcvoice.rest.answers import STATUS_HINTS, HttpAnswer, refused
 from rtcvoice.rest.proxies import OPTION, Proxy, proxy_for
 from rtcvoice.system.environment import environment
+from rtcvoice.system.extras import install_extra
 
 __all__ = ["BODY_LIMIT", "Rest", "tls_context", "why"]
 
@@ -98,7 +99,7 @@ class Rest:
             named_by = self._proxy.named_by if self._proxy else OPTION
             raise ConfigError(
                 f"the SOCKS proxy of {named_by} needs the package socksio",
-                hint=f'pip install "rtcvoice[socks]", or look at {named_by}',
+                hint=f"{install_extra('socks')}, or look at {named_by}",
             ) from exc
         except (ValueError, httpx.InvalidURL):
             raise _bad_proxy(self._proxy.named_by if self._proxy else OPTION) from None

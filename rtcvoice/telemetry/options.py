@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from rtcvoice.errors import ConfigError
 from rtcvoice.system.environment import environment
+from rtcvoice.system.extras import install_extra
 from rtcvoice.system.public import public
 from rtcvoice.telemetry.names import CAPTURE_CONTENT
 
@@ -71,7 +72,7 @@ def checked(given: Telemetry | bool | None) -> Telemetry | bool | None:
         )
     if given and find_spec("opentelemetry") is None:
         raise ConfigError(
-            "telemetry= needs the package opentelemetry-api", hint='pip install "rtcvoice[otel]"'
+            "telemetry= needs the package opentelemetry-api", hint=install_extra("otel")
         )
     return Telemetry() if given is True else given
 

@@ -13,13 +13,15 @@
 Needs the extra: pip install "rtcvoice[openai-agents]".
 """
 
+from rtcvoice.system.extras import install_extra
+
 try:
     import agents.realtime  # noqa: F401  (to say at once what is missing)
 except ModuleNotFoundError as exc:
     if exc.name not in ("agents", "agents.realtime"):
         raise
     raise ModuleNotFoundError(
-        'the Agents SDK is missing: pip install "rtcvoice[openai-agents]"', name=exc.name
+        f"the Agents SDK is missing: {install_extra('openai-agents')}", name=exc.name
     ) from exc
 
 from .model import WebRTCModel

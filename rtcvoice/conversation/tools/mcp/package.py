@@ -13,6 +13,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, NamedTuple
 
 from rtcvoice.errors import ConfigError
+from rtcvoice.system.extras import install_extra
 
 __all__ = ["Package", "Speaking", "loaded"]
 
@@ -105,7 +106,7 @@ def _load() -> Package:
         )
     except (ImportError, AttributeError) as exc:
         raise ConfigError(
-            f"the package mcp cannot be used: {exc}", hint="pip install -U 'rtcvoice[mcp]'"
+            f"the package mcp cannot be used: {exc}", hint=install_extra("mcp")
         ) from exc
 
 

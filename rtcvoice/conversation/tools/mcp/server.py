@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from rtcvoice.conversation.tools.function_tool import NAME, Approval, check_number, shown
 from rtcvoice.errors import ConfigError
+from rtcvoice.system.extras import install_extra
 from rtcvoice.system.public import public
 
 __all__ = ["McpServer"]
@@ -44,7 +45,7 @@ class McpServer:
     timeout: seconds that a call of a tool may take; the ToolSet's if not given.
     start_timeout: seconds until it must have told its tools (30).
 
-    Needs the package mcp: `pip install 'rtcvoice[mcp]'`. Raises ConfigError.
+    Needs the package mcp: `pip install "rtcvoice[mcp]"`. Raises ConfigError.
     """
 
     def __init__(
@@ -90,9 +91,7 @@ class McpServer:
         check_number("start_timeout", start_timeout, least=0.001)
         self.timeout, self.start_timeout = timeout, start_timeout
         if importlib.util.find_spec("mcp") is None:
-            raise ConfigError(
-                "MCP servers need the package mcp", hint="pip install 'rtcvoice[mcp]'"
-            )
+            raise ConfigError("MCP servers need the package mcp", hint=install_extra("mcp"))
 
     def __repr__(self) -> str:
         return f"<McpServer {self.name}>"
