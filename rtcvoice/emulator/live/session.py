@@ -21,13 +21,15 @@ from rtcvoice.emulator.live.idle import Idle
 from rtcvoice.emulator.live.life import Life, LiveState
 from rtcvoice.emulator.live.mind import Mind
 from rtcvoice.emulator.live.options import AS_KNOWN, LiveOptions
-from rtcvoice.emulator.live.outbox import LiveOutbox, LiveOutput
+from rtcvoice.emulator.live.outbox import LiveOutbox
 from rtcvoice.emulator.live.permissions import Permissions
 from rtcvoice.emulator.live.reflection import Reflection
 from rtcvoice.emulator.live.settings import Settings, public, updated
+from rtcvoice.emulator.live.stream_core import StreamCore
 from rtcvoice.emulator.live.usage import Usage
 from rtcvoice.emulator.session.agenda import Agenda
 from rtcvoice.emulator.session.assistant import Assistant
+from rtcvoice.emulator.session.client_events import client_event_id
 from rtcvoice.emulator.session.clips import Voice
 from rtcvoice.emulator.session.faults import SessionFaults
 from rtcvoice.emulator.session.ids import Ids
@@ -46,7 +48,7 @@ MOST_EARLY = 128
 MOST_EARLY_CHARACTERS = 1 << 20
 
 
-class LiveSession:
+class LiveSession(StreamCore):
     """A session from the moment it was created. Not thread-safe; it never blocks.
 
     `settings` comes from `settings.validate` (or `forked`) and is not changed. `now` is seconds of
@@ -73,16 +75,14 @@ class LiveSession:
     ) -> None:
         faults = faults or SessionFaults()
         random = random or Random()  # noqa: S311 - ids need no secrecy here
-        if faults.session_expires_after is not None:
-            duration = min(duration, faults.session_expires_after)
+        duration = faults.life(duration)
         ids = Ids(random)
         self.id = session_id
         self._options = options
         self._permissions = Permissions(settings)
-        self._outbox = LiveOutbox(ids, self._permissions)
-        self._hub = Hub(
+        hub = Hub(
             ids=ids,
-            outbox=self._outbox,
+            outbox=LiveOutbox(ids, self._permissions),
             wall=Agenda(now),
             options=options,
             settings=settings,
@@ -91,6 +91,7 @@ class LiveSession:
             instant=instant,
             unix_origin=unix_time - now,
         )
+        super().__init__(hub, Noise(faults, random))
         self._hub.items.extend(history)
         for each in settings["input"]:
             self._hub.items.append(message(each["role"], each["content"][0]["text"]))
@@ -100,7 +101,6 @@ class LiveSession:
         self._fixture = Fixture(self._hub)
         self._idle = Idle(self._hub)
         self._reflection = Reflection(self._hub, self._mind.speaker, self._fixture)
-        self._noise = Noise(faults, random)
         self._expires_at = int(unix_time + duration)
         self._life = Life(
             self._hub, self._mind, self._usage, self.session_object, told=faults.session_end.told
@@ -129,11 +129,6 @@ class LiveSession:
         }
 
     # ---- the shell's side
-
-    @property
-    def closed(self) -> bool:
-        """Whether it has ended; from then on every call is without effect."""
-        return self._outbox.closed
 
     @property
     def finished(self) -> bool:
@@ -203,34 +198,13 @@ class LiveSession:
         client_event: str | None = None
         try:
             event = client_events.decode(text)
-            given = event.get("event_id")
-            client_event = given if isinstance(given, str) and len(given) <= 512 else None
+            client_event = client_event_id(event)
             if not self.started:
                 self._wait_for_start(text, trusted=trusted)
                 return
             self._obey(event, trusted=trusted)
         except RequestError as exc:
             self._hub.error(exc, client_event)
-
-    def receive_audio(self, samples: Pcm, now: float) -> None:
-        """Take input audio of any length: int16, mono, 24 kHz, shape (n,); it is copied."""
-        self._at(now)
-        while len(samples) and self._life.state in (LiveState.ACTIVE, LiveState.CLOSING):
-            count = min(len(samples), FRAME - self._hub.heard % FRAME)
-            self._hear(samples[:count].copy())
-            samples = samples[count:]
-
-    def advance(self, now: float) -> None:
-        """Do everything that is due by `now`."""
-        self._at(now)
-
-    def next_deadline(self) -> float | None:
-        """Return when `advance` has something to do; None if never."""
-        return None if self.closed else self._hub.wall.next_deadline()
-
-    def drain(self) -> list[LiveOutput]:
-        """Return what is to be done now, in order."""
-        return self._noise.through(self._outbox.drain())
 
     def hang_up(self, now: float) -> None:
         """End at once, as the key's owner asked by REST."""
@@ -247,14 +221,13 @@ class LiveSession:
         self._at(now)
         self._life.client_back()
 
-    # ---- time
+    # ---- the sound
 
-    def _at(self, now: float) -> None:
-        self._outbox.now = now
-        self._hub.wall.run(now)
+    @property
+    def _hears(self) -> bool:
+        return self._life.state in (LiveState.ACTIVE, LiveState.CLOSING)
 
     def _hear(self, samples: Pcm) -> None:
-        """Take audio of which no frame ends before its last sample."""
         if self._idle.hear(samples, self._usage):
             return
         self._usage.active(len(samples))

@@ -91,3 +91,8 @@ class SessionFaults(Options):
             if not fnmatch.filter(known, pattern):
                 hint = guess(pattern, known)
                 raise ConfigError(f"leave_out: no event is called {pattern!r}", hint=hint)
+
+    def life(self, duration: float) -> float:
+        """Return how many seconds a session lives that would live for so many."""
+        after = self.session_expires_after
+        return duration if after is None else min(duration, after)

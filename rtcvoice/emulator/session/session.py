@@ -92,8 +92,7 @@ class Session:
     ) -> None:
         faults = faults or SessionFaults()
         random = random or Random()  # noqa: S311 - ids need no secrecy here
-        if faults.session_expires_after is not None:
-            duration = min(duration, faults.session_expires_after)
+        duration = faults.life(duration)
         ids = Ids(random)
         self.id = session_id(call_id)
         self._check_models = check_models

@@ -16,10 +16,11 @@ from rtcvoice.emulator.live import client_events as live_events
 from rtcvoice.emulator.live.duplex import Duplex
 from rtcvoice.emulator.live.hub import FRAME, Hub
 from rtcvoice.emulator.live.options import AS_KNOWN, LiveOptions
-from rtcvoice.emulator.live.outbox import LiveOutput
 from rtcvoice.emulator.live.socket_audio import SocketReader, SocketWriter
+from rtcvoice.emulator.live.stream_core import StreamCore
 from rtcvoice.emulator.session.agenda import Agenda
 from rtcvoice.emulator.session.assistant import Assistant
+from rtcvoice.emulator.session.client_events import client_event_id
 from rtcvoice.emulator.session.clips import Voice
 from rtcvoice.emulator.session.faults import SessionFaults
 from rtcvoice.emulator.session.ids import Ids, session_id
@@ -66,7 +67,7 @@ _EVENTS = {
 }
 
 
-class TranslationSession:
+class TranslationSession(StreamCore):
     """A translation from the moment it was created. Not thread-safe; it never blocks.
 
     `settings` comes from `settings.validate` and is not changed. The rest as in the other dialects'
@@ -92,16 +93,14 @@ class TranslationSession:
     ) -> None:
         faults = faults or SessionFaults()
         random = random or Random()  # noqa: S311 - ids need no secrecy here
-        if faults.session_expires_after is not None:
-            duration = min(duration, faults.session_expires_after)
+        duration = faults.life(duration)
         ids = Ids(random)
         self.id = session_id(call_id)
         self.settings = settings
         """As they are now."""
-        self._outbox = TranslationOutbox(ids, self._transcribes)
-        self._hub = Hub(
+        hub = Hub(
             ids=ids,
-            outbox=self._outbox,
+            outbox=TranslationOutbox(ids, self._transcribes),
             wall=Agenda(now),
             options=options,
             settings=_PERSONA,
@@ -110,9 +109,9 @@ class TranslationSession:
             instant=instant,
             unix_origin=unix_time - now,
         )
+        super().__init__(hub, Noise(faults, random))
         self._duplex = Duplex(persona or Assistant(voice), voice, faults)
         self._interpreter = Interpreter(self._hub, self._duplex)
-        self._noise = Noise(faults, random)
         self._told = faults.session_end.told
         self._expires_at = int(unix_time + duration)
         self._reader = SocketReader(_PCM) if on_socket else None
@@ -127,11 +126,6 @@ class TranslationSession:
         }
 
     # ---- the shell's side
-
-    @property
-    def closed(self) -> bool:
-        """Whether it has ended; from then on every call is without effect."""
-        return self._outbox.closed
 
     @property
     def warnings(self) -> Sequence[str]:
@@ -157,43 +151,21 @@ class TranslationSession:
         client_event: str | None = None
         try:
             event = live_events.decode(text)
-            given = event.get("event_id")
-            client_event = given if isinstance(given, str) and len(given) <= 512 else None
+            client_event = client_event_id(event)
             self._obey(event)
         except RequestError as exc:
             self._refuse(exc, client_event)
-
-    def receive_audio(self, samples: Pcm, now: float) -> None:
-        """Take input audio of any length: int16, mono, 24 kHz, shape (n,); it is copied."""
-        self._at(now)
-        while len(samples) and self._opened and not self._over:
-            count = min(len(samples), FRAME - self._hub.heard % FRAME)
-            self._hear(samples[:count].copy())
-            samples = samples[count:]
-
-    def advance(self, now: float) -> None:
-        """Do everything that is due by `now`."""
-        self._at(now)
-
-    def next_deadline(self) -> float | None:
-        """Return when `advance` has something to do; None if never."""
-        return None if self.closed else self._hub.wall.next_deadline()
-
-    def drain(self) -> list[LiveOutput]:
-        """Return what is to be done now, in order."""
-        return self._noise.through(self._outbox.drain())
 
     # ---- inside
 
     def _transcribes(self) -> bool:
         return self.settings["audio"]["input"]["transcription"] is not None
 
-    def _at(self, now: float) -> None:
-        self._outbox.now = now
-        self._hub.wall.run(now)
+    @property
+    def _hears(self) -> bool:
+        return self._opened and not self._over
 
     def _hear(self, samples: Pcm) -> None:
-        """Take audio of which no frame ends before its last sample."""
         self._interpreter.ear.receive(samples)
         self._hub.heard += len(samples)
         if self._hub.heard % FRAME:
