@@ -95,7 +95,11 @@ def test_code_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 async def _serve_a_moment(server: rtcvoice.CallServer) -> None:
-    """Serve until the page was seen: the programs of the pages would go on for ever."""
+    """Serve until the page was seen: the programs of the pages would go on for ever.
+
+    At a free port: that of a page may be taken on the machine of the tests.
+    """
+    server._port = 0
     async with server, aiohttp.ClientSession() as http, http.get(server.url) as page:
         assert page.status == 200
 
