@@ -37,8 +37,9 @@ recorded calls again, and shows them as a page. `rest/` is what is asked by HTTP
 is done to samples everywhere; `events` has every event of the API as a typed struct; `emulator` is
 a local server for tests, without key and network; `live/` and `translation/` are the APIs of other
 kinds of models; `call_server/` and `token_server/` serve web pages and apps; `fleet/` makes many
-calls; `telemetry/` is OpenTelemetry; `integrations/` are frameworks of others with rtcvoice in
-them; `cli/` is the command line. Each folder that users meet has a guide, `README.md`.
+calls; `network/` makes networks bad, for tests; `telemetry/` is OpenTelemetry; `integrations/` are
+frameworks of others with rtcvoice in them; `cli/` is the command line. Each folder that users meet
+has a guide, `README.md`.
 
 A public name is imported when it is first used. `import rtcvoice` takes almost no time, and what a
 call needs is imported while its first request travels.
@@ -133,6 +134,7 @@ if TYPE_CHECKING:
         UserStopped,
     )
     from rtcvoice.live.delegations import DelegatedWork
+    from rtcvoice.network.settings import Network, OneWay
     from rtcvoice.playout.file import FileSink
     from rtcvoice.playout.pipe import PipeSink
     from rtcvoice.playout.sink import Discard, HeadlessSink, Sink
@@ -214,6 +216,8 @@ __all__ = [
     "McpServerFailed",
     "Microphone",
     "ModelPrice",
+    "Network",
+    "OneWay",
     "PacedSource",
     "PcmChunk",
     "PcmSource",
@@ -327,6 +331,8 @@ _MODULE_OF = dict.fromkeys(_LOCAL_EVENTS, "rtcvoice.events.local") | {
     "McpServer": "rtcvoice.conversation.tools.mcp.server",
     "Microphone": "rtcvoice.capture.microphone",
     "ModelPrice": "rtcvoice.conversation.accounts.prices",
+    "Network": "rtcvoice.network.settings",
+    "OneWay": "rtcvoice.network.settings",
     "PacedSource": "rtcvoice.capture.source",
     "PcmChunk": "rtcvoice.capture.source",
     "PcmSource": "rtcvoice.capture.source",

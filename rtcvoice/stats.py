@@ -14,7 +14,16 @@ from dataclasses import dataclass, field
 
 from rtcvoice.system.public import public
 
-__all__ = ["CallStats", "DeviceStats", "LoadStats", "PlayoutStats", "TransportStats", "UplinkStats"]
+__all__ = [
+    "CallStats",
+    "DeviceStats",
+    "LinkStats",
+    "LoadStats",
+    "NetworkStats",
+    "PlayoutStats",
+    "TransportStats",
+    "UplinkStats",
+]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,6 +111,35 @@ class UplinkStats:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class LinkStats:
+    """What one direction of `network=` did to the packets of a call; webrtc-stats knows none of
+    this. Packets are datagrams of any kind.
+    """
+
+    sent: int = 0
+    """That came to it."""
+    delivered: int = 0
+    """That it let through, those that it doubled twice; the rest is lost, or under way."""
+    lost: int = 0
+    overflowed: int = 0
+    """Lost because it was full; one that was doubled counts like any packet."""
+    duplicated: int = 0
+    reordered: int = 0
+    corrupted: int = 0
+    """With one bit wrong; some of them are among the lost."""
+    stalled: int = 0
+    """Held back by a stall."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NetworkStats:
+    """What `network=` did, on all connections of a call together."""
+
+    uplink: LinkStats = field(default_factory=LinkStats)
+    downlink: LinkStats = field(default_factory=LinkStats)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class TransportStats:
     """What comes in over the network (transport)."""
 
@@ -120,6 +158,8 @@ class TransportStats:
     candidate_pair: str = ""
     """The nominated one, such as "host udp 192.0.2.7:5000 -> 198.51.100.1:3478"; empty while there
     is none. With TURN: "relay", how the TURN server is reached, its address for us."""
+    network: NetworkStats | None = None
+    """What the bad network did that was asked for by `network=`; None where none was."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

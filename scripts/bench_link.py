@@ -14,7 +14,8 @@ from random import Random
 from typing import Any
 
 from rtcvoice.emulator.tcp_path import TcpPath
-from rtcvoice.network.link import GilbertElliott, Link, LinkCounts, Stalls
+from rtcvoice.network.fates import GilbertElliott
+from rtcvoice.network.link import Link, LinkCounts, Stalls
 
 PACKET_TICKS = 960
 """RTP clock ticks of a packet of 20 ms."""
@@ -196,7 +197,7 @@ class MediaLink:
         """Of the packets of speech."""
         return self._speech.counts
 
-    def send(self, packet: bytes, now: float) -> None:
+    def send(self, packet: bytes, now: float, to: Any = None) -> None:
         rtp = len(packet) > 12 and 128 <= packet[0] <= 191 and not 192 <= packet[1] <= 223
         if not rtp or now < self.begin:
             self._rest.send(packet, now)
@@ -215,6 +216,9 @@ class MediaLink:
 
     def due(self, now: float) -> list[bytes]:
         return [packet for link in self._links for packet in link.due(now)]
+
+    def arrived(self, now: float) -> list[tuple[bytes, Any]]:
+        return [(packet, None) for packet in self.due(now)]
 
     def next_deadline(self) -> float | None:
         deadlines = [link.next_deadline() for link in self._links]

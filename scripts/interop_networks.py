@@ -269,7 +269,7 @@ class Line:
         pumps = []
         for seed, (come, go) in enumerate(((near, far), (far, near))):
             link = Link(delay=DELAY, loss=LOSS, rate_bps=RATE, limit=25, seed=seed)
-            pump = Pump(link, lambda packet, go=go: os.write(go, packet))
+            pump = Pump(link, lambda packet, _, go=go: os.write(go, packet))
             loop.add_reader(come, lambda pump=pump, come=come: pump.send(os.read(come, 2000)))
             pumps.append(pump)
         try:

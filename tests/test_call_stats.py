@@ -39,13 +39,13 @@ class LosesVoice(Link):
         self.lost = 0
         self._packets = 0
 
-    def send(self, packet, now):
+    def send(self, packet, now, to=None):
         if 128 <= packet[0] <= 191 and not 192 <= packet[1] <= 223:  # RFC 7983, RFC 5761 §4
             self._packets += 1
             if self._packets % 10 == 0:
                 self.lost += 1
                 return
-        super().send(packet, now)
+        super().send(packet, now, to)
 
 
 @asynccontextmanager

@@ -143,7 +143,7 @@ def test_from_another_thread_too():
 async def test_a_client_whose_address_changes_is_followed(monkeypatch):
     """As soon as it checks with USE-CANDIDATE again: aioice does that every 5 s or so."""
     monkeypatch.setattr(aioice.ice, "CONSENT_INTERVAL", 0.05)
-    faults = Faults(uplink=Network(), address_changed_after=0.2)
+    faults = Faults(network=Network(), address_changed_after=0.2)
     async with BentEmulator(faults=faults, audio="instant") as server, calling(server) as call:
         struck = []
         server.last().peer.on_strike(struck.append)

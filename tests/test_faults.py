@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from rtcvoice.emulator.answer import AnswerShape, shape_answer, spoil_answer, with_tcp
 from rtcvoice.emulator.fault_parser import parse_faults, parse_options
-from rtcvoice.emulator.faults import NO_FAULTS, AnswerFault, Faults, HttpFault, Network, Strike
+from rtcvoice.emulator.faults import NO_FAULTS, AnswerFault, Faults, HttpFault, Strike
 from rtcvoice.emulator.offer import audio_codec, max_message_size
 from rtcvoice.emulator.wire import Kind, Wire, kind_of, nominates
 from rtcvoice.errors import ConfigError
+from rtcvoice.network.settings import Network, OneWay
 from rtcvoice.wire.sdp import media_sections
 
 MADE_BY_AIORTC = (
@@ -35,7 +36,7 @@ def test_yaml_says_what_python_says():
         frozen_after: 2
         reply_error: server_error
         ice_silent: true
-        downlink: {loss: 0.05, loss_burst: 3, delay: 0.04}
+        network: {downlink: {loss: 0.05, loss_burst: 3, delay: 0.04}}
     """
     assert parse_faults(yaml.safe_load(text)) == Faults(
         http=HttpFault.RATE_LIMIT,
@@ -43,7 +44,7 @@ def test_yaml_says_what_python_says():
         frozen_after=2.0,
         reply_error="server_error",
         ice_silent=True,
-        downlink=Network(loss=0.05, loss_burst=3, delay=0.04),
+        network=Network(downlink=OneWay(loss=0.05, loss_burst=3, delay=0.04)),
     )
     assert parse_faults({}) == NO_FAULTS
 
@@ -59,13 +60,13 @@ def test_yaml_says_what_python_says():
         ({"http_only": "offer"}, "token, call"),
         ({"frozen_after": -1}, "negative"),
         ({"frozen_after": float("nan")}, "no number"),
-        ({"uplink": {"delay": -0.1}}, "negative"),
-        ({"uplink": {"rate_bps": 0}}, "carries nothing"),
+        ({"network": {"uplink": {"delay": -0.1}}}, "negative"),
+        ({"network": {"uplink": {"rate_bps": 0}}}, "carries nothing"),
         ({"channel_reads_bps": 0}, "carries nothing"),
-        ({"uplink": {"loss": 5}}, "5 % is 0.05"),
-        ({"uplink": {"loss": 1.0, "loss_burst": 2}}, "5 % is 0.05"),
-        ({"uplink": {"stall_every": 0.1}}, "do not fit"),
-        ({"uplink": 3}, "mapping"),
+        ({"network": {"uplink": {"loss": 5}}}, "5 % is 0.05"),
+        ({"network": {"uplink": {"loss": 1.0, "loss_burst": 2}}}, "5 % is 0.05"),
+        ({"network": {"uplink": {"stall_every": 0.1}}}, "do not fit"),
+        ({"network": 3}, "mapping"),
         (["frozen_after"], "mapping"),
         ({1: 2}, "no 1"),
     ],
@@ -79,8 +80,10 @@ def test_what_cannot_be_is_refused_with_the_cure(value, said):
 
 def test_the_command_line_says_it_too():
     assert parse_options([]) == NO_FAULTS
-    assert parse_options(["frozen_after=2", "downlink={loss: 0.1}", "answer=empty"]) == Faults(
-        frozen_after=2.0, downlink=Network(loss=0.1), answer=AnswerFault.EMPTY
+    assert parse_options(
+        ["frozen_after=2", "network={downlink: {loss: 0.1}}", "answer=empty"]
+    ) == Faults(
+        frozen_after=2.0, network=Network(downlink=OneWay(loss=0.1)), answer=AnswerFault.EMPTY
     )
     for wrong in ("frozen_after", "frozen_after={", "x=1", "=1"):
         with pytest.raises(ConfigError, match="--fault"):
@@ -122,14 +125,6 @@ def test_an_outage_begins_and_ends():
     assert Faults(**outage).strikes() == [(2.0, Strike.OUTAGE), (3.5, Strike.RECOVER)]
     assert Faults(**outage, outage_http=False).strikes()[0] == (2.0, Strike.FREEZE)
     assert Faults(outage_for=1.5).strikes() == []
-
-
-def test_a_network_loses_what_it_was_told_to_lose():
-    for network in (Network(loss=0.2), Network(loss=0.2, loss_burst=4), Network(loss=1.0)):
-        link = network.link(1)
-        for n in range(2000):
-            link.send(b"x", n * 0.02)
-        assert link.counts.lost == pytest.approx(2000 * network.loss, rel=0.25)
 
 
 # -- the answer --------------------------------------------------------------------------------

@@ -210,7 +210,7 @@ async def test_a_session_that_expires_says_so(emulator):
 
 
 async def test_a_bad_network_is_put_between_and_taken_away(emulator):
-    emulator.faults = Faults(uplink=Network(delay=0.03), downlink=Network(delay=0.03))
+    emulator.faults = Faults(network=Network.of("delay=30ms", "network"))
     async with calling(emulator) as call:
         begun = time.monotonic()
         await call.update(instructions="Be brief.")

@@ -37,7 +37,7 @@ ALLOWED: dict[str, set[str]] = {
     "events": {"errors", "system.public", "events"},
     "sound": {"errors", "system", "sound"},
     # What a network does to packets: of the client's wire and of the emulator alike.
-    "network": {"errors", "system", "network"},
+    "network": {"errors", "stats", "system", "network"},
     "sound.load": {"stats", "system"},
     "device": {"masking", "errors", "events", "sound", "stats", "system", "device"},
     "capture": LEAVES | {"device", "capture"},

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rtcvoice.errors import ConfigError
-from rtcvoice.network.link import GilbertElliott, Link, Stalls
+from rtcvoice.network.fates import GilbertElliott
+from rtcvoice.network.link import Link, Stalls
 from rtcvoice.network.trace import Trace
 
 

@@ -3,7 +3,7 @@
 from checked import assert_events_are_correct
 
 import rtcvoice
-from rtcvoice.emulator import Emulator, Faults, Network, Pace, Turn, prompt_path
+from rtcvoice.emulator import Emulator, Faults, Network, OneWay, Pace, Turn, prompt_path
 
 SCRIPT = [
     Turn(
@@ -23,7 +23,7 @@ async def test_a_spoken_question_is_known_by_its_sound_and_answered_by_a_tool() 
         asked.append(city)
         return 22
 
-    faults = Faults(uplink=Network(loss=0.05, jitter=0.02, seed=1))
+    faults = Faults(network=Network(uplink=OneWay(loss=0.05, jitter=0.02), seed=1))
     async with Emulator(script=SCRIPT, faults=faults, pace=Pace(response_latency=0.05)) as server:
         async with rtcvoice.connect(
             base_url=server.url,

@@ -33,13 +33,7 @@ from rtcvoice.call.dialects import (
 from rtcvoice.call.ends import Default, Ends
 from rtcvoice.call.entering import Entering
 from rtcvoice.call.facts import CallReady, FactListener
-from rtcvoice.call.imports import (
-    FOR_CALL,
-    FOR_OFFER,
-    FOR_SOUND,
-    are_imported,
-    imported,
-)
+from rtcvoice.call.imports import FOR_CALL, FOR_OFFER, FOR_SOUND, are_imported, imported
 from rtcvoice.call.life import Life, close_within
 from rtcvoice.call.listeners import Facts
 from rtcvoice.call.listening import FACTS_TIMEOUT, facts_of
@@ -80,6 +74,7 @@ if TYPE_CHECKING:
     from rtcvoice.conversation.listening.guards import Guard
     from rtcvoice.conversation.tools.mcp.servers import McpServers
     from rtcvoice.conversation.tools.toolset import AnyTool, ToolSet
+    from rtcvoice.network.settings import Network
     from rtcvoice.recording.options import Recording
     from rtcvoice.telemetry.options import Telemetry
 
@@ -150,6 +145,7 @@ class connect(Entering):  # noqa: N801  (reads as the verb it is: async with con
         transport "auto" (the best that gets through), "webrtc" (UDP, or TCP where the network lets
         no UDP through; TCP goes through the proxy of `proxy` or the environment, too) or
         "websocket" (as all of HTTP; without means against lost packets).
+        network: a bad one, made here, for tests: `Network(...)`, {"loss": 0.05}, "wifi".
     Timeouts in seconds: connect_timeout (10) for all stages together, liveness_timeout (10) of
         hearing nothing at all (a server that is silent in between is sure to be heard only every
         6 s), close_timeout (5).
@@ -202,6 +198,7 @@ class connect(Entering):  # noqa: N801  (reads as the verb it is: async with con
         ice_servers: Sequence[IceServer | Mapping[str, object] | str] | str | None = None,
         ice_transport_policy: str | None = None,
         transport: str = "auto",
+        network: Network | Mapping[str, object] | str | None = None,
         # Timeouts, in seconds
         connect_timeout: float = 10.0,
         liveness_timeout: float = 10.0,

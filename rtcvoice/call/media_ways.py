@@ -47,4 +47,5 @@ def media_ways(
         dial=dial_one if tcp else None,
         tcp_delay=0.0 if last_route == "tcp" else TCP_DELAY,
         reach=reach_of(urlsplit(config.base_url).hostname or ""),
+        network=config.network,
     )

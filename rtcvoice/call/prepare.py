@@ -65,6 +65,7 @@ _FIXED = {
     "ice_servers",
     "ice_transport_policy",
     "model",
+    "network",
     "organization",
     "project",
     "proxy",

@@ -81,6 +81,8 @@ def connecting_for(
 def _may_fall_back(config: CallConfig) -> bool:
     """Whether a WebSocket is wanted where WebRTC does not get through.
 
-    Not where the key would travel unencrypted, nor where a relay is the only way that is wanted.
+    Not where the key would travel unencrypted, nor where a relay is the only way that is wanted,
+    nor past a bad network that was asked for.
     """
-    return config.may_open_socket and config.ice_transport_policy != "relay"
+    by_relay_only = config.ice_transport_policy == "relay"
+    return config.may_open_socket and not by_relay_only and config.network is None

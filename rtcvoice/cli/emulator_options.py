@@ -21,7 +21,7 @@ examples:
       on any free port, with what is said and answered in a file
   %(prog)s --record calls --fault frozen_after=5
       keeps events and audio of each call, and is gone after 5 s
-  %(prog)s --fault 'downlink={loss: 0.1}'
+  %(prog)s --fault 'network={downlink: {loss: 0.1}}'
       loses a tenth of what it says
 """
 

@@ -15,7 +15,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import date
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from rtcvoice.config.checks import (
     check_kinds,
@@ -41,6 +41,9 @@ from rtcvoice.rest.credentials import AzureApiKey, CredentialsSource, EntraToken
 from rtcvoice.rest.ice_servers import IceServer, ice_servers_from
 from rtcvoice.rest.session_url import SessionUrl
 from rtcvoice.system.environment import environment
+
+if TYPE_CHECKING:
+    from rtcvoice.network.settings import CallNetwork
 
 __all__ = ["CHANGEABLE", "DEFAULT_MODEL", "DEFAULT_TRANSCRIPTION", "CallConfig"]
 
@@ -125,6 +128,7 @@ class CallConfig:
     ice_servers: Sequence[IceServer | Mapping[str, Any] | str] = ()
     ice_transport_policy: str = "all"
     transport: str = "auto"
+    network: CallNetwork | None = None
 
     # Timeouts, in seconds
     connect_timeout: float = 10.0
@@ -233,12 +237,27 @@ class CallConfig:
                 "transport='websocket' would send the key unencrypted over the network",
                 hint="use an https:// base_url; http:// only where the server is on this machine",
             )
+        if self.network is not None:
+            self._set("network", self._checked_network())
         relays = any(server.scheme != "stun" for server in self.ice_servers)  # type: ignore[union-attr]
         if self.ice_transport_policy == "relay" and not relays:
             raise ConfigError(
                 "ice_transport_policy='relay' needs a TURN server",
                 hint="ice_servers=['turn:user:password@host:3478'], or RTCVOICE_ICE_SERVERS",
             )
+
+    def _checked_network(self) -> CallNetwork:
+        from rtcvoice.network.settings import CallNetwork, Network  # late: hardly a call has one
+
+        if self.transport == "websocket":
+            raise ConfigError(
+                "network= is made on the packets of WebRTC, and transport='websocket' has none",
+                hint="leave transport= out, or network=",
+            )
+        given: Any = self.network
+        return (
+            given if isinstance(given, CallNetwork) else CallNetwork(Network.of(given, "network="))
+        )
 
     def _check_session(self) -> None:
         given = {field.name: getattr(self, field.name) for field in fields(self)}

@@ -21,7 +21,7 @@ from rtcvoice.system.extras import install_extra
 try:
     from rtcvoice.emulator.answer import AnswerShape
     from rtcvoice.emulator.background import BackgroundEmulator
-    from rtcvoice.emulator.faults import AnswerFault, Faults, HttpFault, Network, Strike
+    from rtcvoice.emulator.faults import AnswerFault, Faults, HttpFault, Strike
     from rtcvoice.emulator.joined import joined_audio
     from rtcvoice.emulator.live.options import LiveOptions
     from rtcvoice.emulator.server import EmulatedCall, Emulator, LoggedEvent
@@ -30,6 +30,7 @@ try:
     from rtcvoice.emulator.session.shared import Pace
     from rtcvoice.emulator.session.turn import Turn
     from rtcvoice.emulator.voice import prompt_path
+    from rtcvoice.network.settings import Network, OneWay
 except ModuleNotFoundError as exc:
     if exc.name not in ("aiohttp", "yaml"):
         raise
@@ -56,6 +57,7 @@ __all__ = [
     "LiveOptions",
     "LoggedEvent",
     "Network",
+    "OneWay",
     "Pace",
     "SessionEnd",
     "Strike",

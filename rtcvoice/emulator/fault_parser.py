@@ -22,7 +22,7 @@ __all__ = ["parse_faults", "parse_live", "parse_options"]
 def parse_faults(value: Any, *, source: str = "faults") -> Faults:
     """Return the faults that a YAML mapping names. Raises ConfigError that names the key at fault.
 
-    Keys are the fields of `Faults`; `uplink` and `downlink` are mappings of `Network`'s.
+    Keys are the fields of `Faults`; `network` as the option of a call.
     """
     return parse(Faults, value, source)
 
@@ -32,7 +32,7 @@ def parse_options(options: Sequence[str]) -> Faults:
 
     Raises ConfigError.
     """
-    given = _given(options, "--fault", ("frozen_after=2", "downlink={loss: 0.05}"))
+    given = _given(options, "--fault", ("frozen_after=2", "network={downlink: {loss: 0.05}}"))
     return parse_faults(given, source="--fault")
 
 

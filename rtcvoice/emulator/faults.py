@@ -17,10 +17,9 @@ from typing import Literal
 
 from rtcvoice.emulator.session.faults import SessionFaults
 from rtcvoice.errors import ConfigError
-from rtcvoice.network.link import GilbertElliott, Link, Stalls
-from rtcvoice.system.options import Options
+from rtcvoice.network.settings import Network
 
-__all__ = ["NO_FAULTS", "AnswerFault", "Faults", "HttpFault", "Network", "Strike"]
+__all__ = ["NO_FAULTS", "AnswerFault", "Faults", "HttpFault", "Strike"]
 
 
 class HttpFault(enum.StrEnum):
@@ -86,59 +85,9 @@ class Strike(enum.StrEnum):
     """Everything between the client and the server is lost: HTTP requests of all clients, too."""
     CHANGE_ADDRESS = "change_address"
     """The client's datagrams come from another port, as behind a router that forgot it. Only
-    where the call has a network of its own (`uplink`, `downlink`)."""
+    where the call has a network of its own (`network`)."""
     RECOVER = "recover"
     """What `STOP_RTP`, `STOP_CHANNEL`, `FREEZE` and `OUTAGE` have stopped goes on."""
-
-
-def _check_rates(options: Options) -> None:
-    """Refuse rates that carry nothing. Raises ConfigError."""
-    for field in fields(options):  # type: ignore[arg-type]
-        if field.name.endswith("_bps") and getattr(options, field.name) == 0:
-            raise ConfigError(f"{field.name}=0 carries nothing", hint="say more than 0")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Network(Options):
-    """A bad network in one direction; see `link.Link`. Seconds, and shares from 0 to 1."""
-
-    delay: float = 0.0
-    jitter: float = 0.0
-    """The most that a packet is late beyond `delay`, evenly spread."""
-    loss: float = 0.0
-    loss_burst: float = 1.0
-    """How many packets are lost in a row on average; 1: each by itself."""
-    reorder: float = 0.0
-    duplicate: float = 0.0
-    corrupt: float = 0.0
-    rate_bps: float | None = None
-    """Bits per second that it carries."""
-    stall_every: float = 0.0
-    """Once in so many seconds nothing passes for `stall`; 0: never."""
-    stall: float = 0.3
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _check_rates(self)
-
-    def link(self, number: int = 0) -> Link:
-        """Return the link of client `number`. Raises ConfigError for a network that cannot be."""
-        in_bursts = self.loss_burst > 1
-        if in_bursts and not 0 <= self.loss < 1:
-            raise ConfigError(f"loss={self.loss} is not a share below 1", hint="5 % is 0.05")
-        return Link(
-            delay=self.delay,
-            jitter=self.jitter,
-            loss=0.0 if in_bursts else self.loss,
-            burst=GilbertElliott.mean(self.loss, length=self.loss_burst) if in_bursts else None,
-            reorder=self.reorder,
-            duplicate=self.duplicate,
-            corrupt=self.corrupt,
-            rate_bps=self.rate_bps,
-            stalls=Stalls(every=self.stall_every, length=self.stall) if self.stall_every else None,
-            seed=self.seed + number,
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,20 +148,17 @@ class Faults(SessionFaults):
     outage_http: bool = True
     """Whether HTTP requests are lost in an outage as well; they are answered after it."""
     address_changed_after: float | None = None
-    """The client's datagrams come from another port; with `uplink` or `downlink` only."""
+    """The client's datagrams come from another port; with `network` only."""
 
     # The path between
-    uplink: Network | None = None
-    """The network from the client to the server; made on loopback only."""
-    downlink: Network | None = None
-    """The network from the server to the client; likewise."""
+    network: Network | None = None
+    """The network between clients and server, as the option of a call has it; on loopback only. It
+    is for clients that cannot make one for themselves."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for side in (self.uplink, self.downlink):
-            if side is not None:
-                side.link()
-        _check_rates(self)
+        if self.channel_reads_bps == 0:
+            raise ConfigError("channel_reads_bps=0 carries nothing", hint="say more than 0")
 
     def strikes(self) -> list[tuple[float, Strike]]:
         """Return what happens during the call, in order: seconds after the channel's opening."""
@@ -232,11 +178,6 @@ class Faults(SessionFaults):
             strikes.append((self.outage_after, begin))
             strikes.append((self.outage_after + self.outage_for, Strike.RECOVER))
         return sorted(strikes)
-
-    @property
-    def relayed(self) -> bool:
-        """Whether a call needs a network other than the machine's."""
-        return self.uplink is not None or self.downlink is not None
 
     def session(self) -> SessionFaults:
         """Return what concerns the session core alone."""

@@ -172,7 +172,7 @@ class UdpRelay:
         self.links.append((up, down))
         socket = self._socket
         assert socket is not None
-        client = _Client(up, down, lambda packet: socket.sendto(packet, address))
+        client = _Client(up, down, lambda packet, _: socket.sendto(packet, address))
         self._start_opening(client)
         return client
 
@@ -202,7 +202,7 @@ class _Listener(asyncio.DatagramProtocol):
 class _Client(asyncio.DatagramProtocol):
     """One client's links, and its socket towards the target."""
 
-    def __init__(self, up: Link, down: Link, reply: Callable[[bytes], None]) -> None:
+    def __init__(self, up: Link, down: Link, reply: Callable[[bytes, Any], None]) -> None:
         self.up = Pump(up, self._forward)
         self._down = Pump(down, reply)
         self._socket: asyncio.DatagramTransport | None = None
@@ -216,7 +216,7 @@ class _Client(asyncio.DatagramProtocol):
     def datagram_received(self, data: bytes, addr: Any) -> None:
         self._down.send(data)
 
-    def _forward(self, packet: bytes) -> None:
+    def _forward(self, packet: bytes, to: Any) -> None:
         if self._socket is None:
             self._early.append(packet)
         else:

@@ -24,7 +24,7 @@ from rtcvoice.emulator.answer import AS_SEEN, AnswerShape
 from rtcvoice.emulator.emulated_call import CallNotes, EmulatedCall
 from rtcvoice.emulator.event_log import MOST_BYTES, LoggedEvent, LogRoom
 from rtcvoice.emulator.fault_parser import parse_faults
-from rtcvoice.emulator.faults import NO_FAULTS, Faults, Network, Strike
+from rtcvoice.emulator.faults import NO_FAULTS, Faults, Strike
 from rtcvoice.emulator.listening import Door
 from rtcvoice.emulator.live.calls import LiveCalls
 from rtcvoice.emulator.live.options import AS_KNOWN, LiveOptions
@@ -309,7 +309,8 @@ class Emulator:
 
     async def _answer(self, peer: Peer, offer_sdp: str, faults: Faults) -> str:
         """Have the peer answer; its media takes the way that the faults ask for."""
-        if not faults.relayed:
+        network = faults.network
+        if network is None:
             return await peer.answer(offer_sdp)
         if not is_loopback_host(self._options.host):
             logger.warning(
@@ -319,8 +320,11 @@ class Emulator:
         answer = await peer.answer(without_candidates(offer_sdp))
         if "a=candidate:" not in answer:  # another fault took them: there is no way at all
             return answer
-        up, down = faults.uplink or Network(), faults.downlink or Network()
-        relay = UdpRelay(media_address(answer), up=up.link, down=down.link)
+        relay = UdpRelay(
+            media_address(answer),
+            up=partial(network.link, "uplink"),
+            down=partial(network.link, "downlink"),
+        )
         await relay.__aenter__()
         peer.at_end(relay.aclose)
         peer.on_strike(

@@ -136,17 +136,9 @@ class Wire:
     def _slow_reader(self, receive: Callable[[bytes, Any], None]) -> Callable[[bytes, Any], None]:
         if self._reads_bps is None:
             return receive
-        latest: Any = None
-        link = Link(rate_bps=self._reads_bps, limit=_SLOW_READER_LIMIT)
-        pump = Pump(link, lambda datagram: receive(datagram, latest))
+        pump = Pump(Link(rate_bps=self._reads_bps, limit=_SLOW_READER_LIMIT), receive)
         self._pumps.append(pump)
-
-        def queue(datagram: bytes, address: Any) -> None:
-            nonlocal latest
-            latest = address
-            pump.send(datagram)
-
-        return queue
+        return pump.send
 
     def _ignored(self, kind: Kind, datagram: bytes) -> bool:
         """Whether it is a check of consent without USE-CANDIDATE, where those do not count."""

@@ -1,10 +1,8 @@
 """A network path in one direction, as bad as asked for and the same in every run; pure.
 
 Modelled on Linux netem: a packet goes in with `send` and comes out of `due` when its time has come,
-or never. What happens to it is drawn from a generator per impairment, all made from one seed, and
-each draws once per packet: adding jitter to an experiment does not change which packets are lost.
-Order is kept whatever the jitter, as it is on most real paths; only `reorder` lets packets be
-overtaken.
+or never. What happens to it is drawn in `fates.py`. Order is kept whatever the jitter, as it is on
+most real paths; only `reorder` lets packets be overtaken.
 """
 
 from __future__ import annotations
@@ -12,38 +10,16 @@ from __future__ import annotations
 import heapq
 from dataclasses import dataclass
 from random import Random
-from typing import Self
+from typing import Any
 
 from rtcvoice.errors import ConfigError
+from rtcvoice.network.fates import Draws, GilbertElliott, OfStreams
 from rtcvoice.network.trace import Trace
 
-__all__ = ["GilbertElliott", "Link", "LinkCounts", "Stalls"]
+__all__ = ["Link", "LinkCounts", "Stalls"]
 
 HEADERS = 28
 """Bytes of IPv4 and UDP headers, which take their time on a link of limited rate."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class GilbertElliott:
-    """Loss in bursts: a good and a bad state; before each packet the state may change.
-
-    `enter`, `leave`: probability to go from good to bad, and back. `loss_good`, `loss_bad`:
-    probability that a packet is lost in that state. (Gilbert 1960, Elliott 1963.)
-    """
-
-    enter: float
-    leave: float
-    loss_good: float = 0.0
-    loss_bad: float = 1.0
-
-    @classmethod
-    def mean(cls, loss: float, *, length: float) -> Self:
-        """Return the model that loses the share `loss` of all, on average `length` in a row.
-
-        `loss` is below 1, `length` at least 1.
-        """
-        leave = 1 / length
-        return cls(enter=min(1.0, leave * loss / (1 - loss)), leave=leave)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +64,8 @@ class Link:
     `rate_bps`: bits per second that the link carries, UDP and IPv4 headers included; packets queue
     for it. `limit`: packets under way; a full link drops the new one, as routers do.
     `stalls`: times in which nothing arrives. `trace`: delays and losses over the time since the
-    first packet, on top of all else.
+    first packet, on top of all else. `streams`: a packet's fate is that of its place in its RTP
+    stream (`OfStreams`); else of its place among all packets. `seed`: whatever has a text.
     Shares are from 0 to 1; raises ConfigError for one that is not.
     """
 
@@ -107,20 +84,21 @@ class Link:
         limit: int = 1000,
         stalls: Stalls | None = None,
         trace: Trace | None = None,
-        seed: int = 0,
+        streams: bool = False,
+        seed: object = 0,
     ) -> None:
-        shares = {"loss": loss, "reorder": reorder, "duplicate": duplicate, "corrupt": corrupt}
-        for name, share in shares.items():
-            if not 0 <= share <= 1:
-                raise ConfigError(f"{name}={share} is not a share from 0 to 1", hint="5 % is 0.05")
+        draws = Draws(
+            jitter=jitter,
+            loss=loss,
+            burst=burst,
+            reorder=reorder,
+            duplicate=duplicate,
+            corrupt=corrupt,
+        )
+        self._fates = OfStreams(draws, seed) if streams else None
+        self._draw = draws.begin(seed)
         self._delay = delay
-        self._jitter = _Draws(jitter, seed, "jitter")
-        self._loss = _Draws(loss, seed, "loss")
-        self._burst = _Bursts(burst or GilbertElliott(enter=0, leave=1), seed)
-        self._reorder = _Draws(reorder, seed, "reorder")
         self._reorder_by = reorder_by
-        self._duplicate = _Draws(duplicate, seed, "duplicate")
-        self._corrupt = _Draws(corrupt, seed, "corrupt")
         self._rate_bps = rate_bps
         self._limit = limit
         self._stalls = _Standstill(stalls, seed) if stalls and stalls.length else None
@@ -128,33 +106,35 @@ class Link:
         self._origin: float | None = None
         self._free_at = float("-inf")
         self._latest = float("-inf")
-        self._under_way: list[tuple[float, int, bytes]] = []
+        self._under_way: list[tuple[float, int, bytes, Any]] = []
         self._serial = 0
         self.counts = LinkCounts()
 
-    def send(self, packet: bytes, now: float) -> None:
-        """Put one packet in."""
+    def send(self, packet: bytes, now: float, to: Any = None) -> None:
+        """Put one packet in; `to` is handed back with it by `arrived`."""
         self.counts.sent += 1
         if self._origin is None:
             self._origin = now
         traced = self._trace.at(now - self._origin) if self._trace else 0.0
-        lost = [traced is None, self._loss.hit(), self._burst.lost()]
-        copies = 1 + self._duplicate.hit()
-        late = self._reorder.hit()
-        extra = self._jitter.amount() + (traced or 0.0)
-        packet = self._corrupted(packet) if self._corrupt.hit() else packet
-        if any(lost):
+        fate = self._fates.fate(packet) if self._fates else self._draw()
+        if fate.flipped is not None and packet:
+            packet = self._corrupted(packet, fate.flipped)
+        if fate.lost or traced is None:
             self.counts.lost += 1
             return
-        self.counts.duplicated += copies - 1
-        for _ in range(copies):
-            self._carry(packet, now, extra, late=late)
+        self.counts.duplicated += fate.copies - 1
+        for _ in range(fate.copies):
+            self._carry(packet, now, to, fate.extra + traced, late=fate.is_late)
 
     def due(self, now: float) -> list[bytes]:
         """Take out, in order of arrival, every packet that has arrived by `now`."""
+        return [packet for packet, _ in self.arrived(now)]
+
+    def arrived(self, now: float) -> list[tuple[bytes, Any]]:
+        """Do the same, each packet with what was given as its `to`."""
         arrived = []
         while self._under_way and self._under_way[0][0] <= now:
-            arrived.append(heapq.heappop(self._under_way)[2])
+            arrived.append(heapq.heappop(self._under_way)[2:])
         self.counts.delivered += len(arrived)
         return arrived
 
@@ -162,7 +142,7 @@ class Link:
         """Return when `due` will next have something; None while nothing is under way."""
         return self._under_way[0][0] if self._under_way else None
 
-    def _carry(self, packet: bytes, now: float, extra: float, *, late: bool) -> None:
+    def _carry(self, packet: bytes, now: float, to: Any, extra: float, *, late: bool) -> None:
         if len(self._under_way) >= self._limit:
             self.counts.overflowed += 1
             return
@@ -177,7 +157,7 @@ class Link:
             wait = self._stalls.wait(arrival - self._origin)
             self.counts.stalled += wait > 0
             arrival += wait
-        heapq.heappush(self._under_way, (arrival, self._serial, packet))
+        heapq.heappush(self._under_way, (arrival, self._serial, packet, to))
         self._serial += 1
 
     def _transmitted(self, packet: bytes, now: float) -> float:
@@ -188,40 +168,18 @@ class Link:
         self._free_at = max(self._free_at, now) + bits / self._rate_bps
         return self._free_at
 
-    def _corrupted(self, packet: bytes) -> bytes:
-        if not packet:
-            return packet
+    def _corrupted(self, packet: bytes, place: float) -> bytes:
         self.counts.corrupted += 1
-        bit = self._corrupt.index(8 * len(packet))
+        bit = int(place * 8 * len(packet))
         flipped = bytearray(packet)
         flipped[bit // 8] ^= 1 << bit % 8
         return bytes(flipped)
 
 
-class _Draws:
-    """One impairment's random numbers, independent of all others."""
-
-    def __init__(self, size: float, seed: int, name: str) -> None:
-        self._size = size
-        self._random = Random(f"{seed} {name}")  # noqa: S311  (repeatable is the point)
-
-    def hit(self) -> bool:
-        """Whether it strikes, `size` being the probability."""
-        return self._random.random() < self._size
-
-    def amount(self) -> float:
-        """How much, `size` being the most."""
-        return self._random.random() * self._size
-
-    def index(self, count: int) -> int:
-        """One of `count`."""
-        return int(self._random.random() * count)
-
-
 class _Standstill:
     """Stalls at work. Where each period's one lies is drawn anew whenever asked: no state."""
 
-    def __init__(self, model: Stalls, seed: int) -> None:
+    def __init__(self, model: Stalls, seed: object) -> None:
         self._model = model
         self._seed = seed
 
@@ -233,19 +191,3 @@ class _Standstill:
         begin += random.random() * (self._model.every - self._model.length)
         end = begin + self._model.length
         return end - time if begin <= time < end else 0.0
-
-
-class _Bursts:
-    """A Gilbert-Elliott model at work; begins in the good state."""
-
-    def __init__(self, model: GilbertElliott, seed: int) -> None:
-        self._model = model
-        self._random = Random(f"{seed} burst")  # noqa: S311
-        self._bad = False
-
-    def lost(self) -> bool:
-        """Whether the next packet is lost."""
-        model = self._model
-        if self._random.random() < (model.leave if self._bad else model.enter):
-            self._bad = not self._bad
-        return self._random.random() < (model.loss_bad if self._bad else model.loss_good)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 from rtcvoice.network.link import Link
 
@@ -11,29 +12,42 @@ __all__ = ["Pump"]
 
 
 class Pump:
-    """Runs one link in real time: one timer, set to its next deadline. Owned by the loop."""
+    """Runs one link: one timer, set to its next deadline. Owned by the loop.
 
-    def __init__(self, link: Link, deliver: Callable[[bytes], None]) -> None:
+    `deliver` gets each packet when it arrives, with what was given as its `to`. It may not raise.
+    """
+
+    def __init__(self, link: Link, deliver: Callable[[bytes, Any], None]) -> None:
         self._link = link
         self._deliver = deliver
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
 
-    def send(self, packet: bytes) -> None:
-        """Put a packet in; `deliver` gets it when it arrives, which may be at once."""
-        self._link.send(packet, self._loop.time())
-        self._run()
+    def send(self, packet: bytes, to: Any = None) -> None:
+        """Put a packet in; it may arrive at once."""
+        now = self._loop.time()
+        self._link.send(packet, now, to)
+        self._run(now)
 
-    def _run(self) -> None:
-        self.close()
-        for packet in self._link.due(self._loop.time()):
-            self._deliver(packet)
-        deadline = self._link.next_deadline()
-        if deadline is not None:
-            self._timer = self._loop.call_at(deadline, self._run)
+    def flush(self) -> None:
+        """Let everything that is under way arrive at once."""
+        self._run(float("inf"))
 
     def close(self) -> None:
         """Lose what is under way; idempotent."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def _due(self) -> None:
+        self._timer = None
+        self._run(self._loop.time())
+
+    def _run(self, now: float) -> None:
+        for packet, to in self._link.arrived(now):
+            self._deliver(packet, to)
+        deadline = self._link.next_deadline()
+        if self._timer is not None and self._timer.when() != deadline:
+            self.close()
+        if self._timer is None and deadline is not None:
+            self._timer = self._loop.call_at(deadline, self._due)

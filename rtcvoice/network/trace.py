@@ -47,7 +47,7 @@ class Trace:
         return self.points[index - 1][1]
 
     @classmethod
-    def wifi(cls, *, seed: int = 0, length: float = 60.0) -> Self:
+    def wifi(cls, *, seed: object = 0, length: float = 60.0) -> Self:
         """Return what a laptop sees on a busy home Wi-Fi; made up, the same for every seed.
 
         Most packets take 1 to 10 ms. About twice a second the air is busy or a frame is sent

@@ -50,6 +50,16 @@ class Options:
                 raise ConfigError(f"{name}={value} is negative or no number")
             object.__setattr__(self, name, value)
 
+    @classmethod
+    def read(cls, value: Any, place: str) -> Self | None:
+        """Return the options that a value means, None for one that can mean none.
+
+        Raises ConfigError that names `place`.
+        """
+        if isinstance(value, Mapping):
+            return parse(cls, value, place)
+        return value if isinstance(value, cls) else None
+
 
 def parse(kind: type[_T], value: Any, place: str) -> _T:
     """Return `kind`, a class of options, from a mapping. Raises ConfigError that names `place`."""
@@ -117,8 +127,9 @@ def _as(kind: Any, value: Any, place: str) -> tuple[bool, Any]:
         return fits, float(value) if fits and abs(value) < 1e300 else value
     if kind in (int, bool, str):
         return type(value) is kind, value
-    if dataclasses.is_dataclass(kind) and isinstance(value, Mapping):
-        return True, parse(typing.cast("type[Any]", kind), value, place)
+    if isinstance(kind, type) and issubclass(kind, Options):
+        taken = kind.read(value, place)
+        return taken is not None, taken
     return isinstance(value, kind), value
 
 

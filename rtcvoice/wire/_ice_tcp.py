@@ -16,7 +16,7 @@ import asyncio
 import ipaddress
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aioice import Candidate
 from aioice.candidate import candidate_priority
@@ -27,6 +27,9 @@ from rtcvoice.system.hosts import Reach
 from rtcvoice.system.waiting import wait_done
 from rtcvoice.wire._aiortc import UnsupportedAiortc
 from rtcvoice.wire.tcp_link import Address, Dial, TcpLink
+
+if TYPE_CHECKING:
+    from rtcvoice.network.settings import CallNetwork
 
 __all__ = ["TCP_DELAY", "TcpPaths", "Ways"]
 
@@ -51,6 +54,8 @@ class Ways:
     """Seconds before TCP is tried, too, where the answer names UDP."""
     reach: Reach = Reach.PUBLIC
     """The server's; it decides which TCP addresses of its answer are connected to."""
+    network: CallNetwork | None = None
+    """How bad all of them are made; None: left as they are."""
 
 
 class TcpPaths:

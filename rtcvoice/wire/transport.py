@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aiortc import (
     MediaStreamTrack,
@@ -42,6 +42,9 @@ from rtcvoice.wire.lost import ConnectionLost, LostBy, closed
 from rtcvoice.wire.rtp import ReceiverReport, RtpPacket
 from rtcvoice.wire.stages import STAGES, TransportStage
 from rtcvoice.wire.text_channel import TextChannel
+
+if TYPE_CHECKING:
+    from rtcvoice.wire._network import NetworkInPlace
 
 __all__ = ["Transport"]
 
@@ -81,6 +84,11 @@ class Transport:
         self._gathering = ice or IceSettings()
         self._ways = ways or Ways()
         self._tcp: TcpPaths | None = None
+        self._network: NetworkInPlace | None = None
+        if self._ways.network is not None:
+            from rtcvoice.wire._network import NetworkInPlace  # late: hardly a call has one
+
+            self._network = NetworkInPlace(self._ways.network)
         policy = (
             RTCIceTransportPolicy.RELAY
             if self._gathering.relay_only
@@ -159,6 +167,7 @@ class Transport:
             packets_received=self._packets_received,
             bytes_received=self._bytes_received,
             packets_discarded_on_send=self._tcp.dropped if self._tcp else 0,
+            network=self._network.stats if self._network else None,
             **_aioice.path(self._ice)._asdict(),
         )
 
@@ -242,6 +251,8 @@ class Transport:
         _ice.watch_answers(self._ice, self._heard)
         _ice.watch_errors(self._ice, self._socket_failed)
         _ice.keep_reading(self._ice, asyncio.get_running_loop().call_later)
+        if self._network is not None:  # last: it stands before all of these
+            self._network.attach(self._ice)
 
     async def wait_ice(self) -> None:
         """Wait until a candidate pair works. Raises TransportError(stage=ice)."""
@@ -361,6 +372,8 @@ class Transport:
 
     async def _close(self) -> None:
         await close_or_park(self._close_peer())
+        if self._network is not None:
+            self._network.close()
         if self._tcp is not None:  # last: goodbye goes that way, too
             await self._tcp.aclose()
         self._changed.set()

@@ -99,7 +99,7 @@ CONNECTION = (
         Where.ICE,
         "an outage of 2 s over a line of 80 ms, with 20 items of history",
         strikes.outage(2.0),
-        server={"faults": Faults(uplink=Network(delay=0.04), downlink=Network(delay=0.04))},
+        server={"faults": Faults(network=Network.of("delay=40ms", "network"))},
         options={**NOTICED, **AGAIN, "history": TWENTY_ITEMS},
         must=GoesOn(legs=2, within=2.0 + 8 * 0.08, told="rtcvoice.reconnected"),
     ),
@@ -120,7 +120,7 @@ CONNECTION = (
         Where.ICE,
         "a router that gives the client another port",
         strikes_with(Strike.CHANGE_ADDRESS),
-        server={"faults": Faults(uplink=Network(), downlink=Network())},
+        server={"faults": Faults(network=Network())},
         options={"liveness_timeout": 8.0},
         must=GoesOn(within=8.0),
     ),
@@ -129,8 +129,7 @@ CONNECTION = (
         "5 % loss, 20 ms jitter, duplicates, reordering",
         server={
             "faults": Faults(
-                uplink=Network(loss=0.05, jitter=0.02, duplicate=0.05, reorder=0.05),
-                downlink=Network(loss=0.05, jitter=0.02, duplicate=0.05, reorder=0.05),
+                network=Network.of("loss=5%, jitter=20ms, duplicate=5%, reorder=5%", "network"),
             )
         },
         must=GoesOn(within=4.0),
@@ -138,7 +137,7 @@ CONNECTION = (
     stays(
         Where.DTLS,
         "every twentieth datagram with a wrong bit",
-        server={"faults": Faults(uplink=Network(corrupt=0.05), downlink=Network(corrupt=0.05))},
+        server={"faults": Faults(network=Network.of("corrupt=5%", "network"))},
         must=GoesOn(within=4.0),
     ),
     stays(Where.DTLS, "records that are none", strikes.dtls_junk, quick=True),

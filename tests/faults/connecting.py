@@ -230,7 +230,7 @@ SETUP = (
         where=Where.ICE,
         injected="every fifth datagram lost while connecting",
         must=GoesOn(within=4.0),
-        server={"faults": Faults(uplink=Network(loss=0.2, seed=3), downlink=Network(loss=0.2))},
+        server={"faults": Faults(network=Network.of("loss=20%, seed=3", "network"))},
     ),
     Row(
         where=Where.DTLS,
