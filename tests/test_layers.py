@@ -143,7 +143,7 @@ ALLOWED: dict[str, set[str]] = {
     "call": LEAVES
     | ROADS
     | {"config", "rest", "wire", "device", "call", "recording.options", "recording.recorder"}
-    | {"telemetry.options", "telemetry.listener"},
+    | {"network.settings", "telemetry.options", "telemetry.listener"},
     # What is recorded: the format is a leaf that the emulator's recorder shares.
     "recording": LEAVES | {"recording", "call.facts"},
     "recording.options": {"errors", "system", "recording.format"},
@@ -222,7 +222,7 @@ ALLOWED: dict[str, set[str]] = {
     # Imported when its names are used, but for type checkers.
     "": LEAVES
     | ROADS
-    | {"live"}
+    | {"live", "network"}
     | {"recording", "telemetry", "blocking", "config", "rest", "call", "device", "emulator"}
     | {"call_server"},
 }
