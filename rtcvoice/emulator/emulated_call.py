@@ -11,10 +11,9 @@ from typing import Any
 from rtcvoice.emulator.event_log import EventLog, LoggedEvent, LogRoom
 from rtcvoice.emulator.faults import Strike
 from rtcvoice.emulator.log import CallLog
-from rtcvoice.emulator.peer import Peer
 from rtcvoice.emulator.recording import NO_RECORDER, AudioRecorder, Recorder, Room
+from rtcvoice.emulator.server_end import ServerEnd
 from rtcvoice.emulator.session.ids import checked_call_id
-from rtcvoice.emulator.socket_call import SocketCall
 
 __all__ = ["CallNotes", "EmulatedCall"]
 
@@ -24,7 +23,7 @@ class EmulatedCall:
     """One call as the emulator sees it; stays readable after its end."""
 
     id: str
-    peer: Peer | SocketCall
+    peer: ServerEnd
     """The server's end of it, over WebRTC or on a WebSocket."""
     events: EventLog = field(default_factory=lambda: EventLog(LogRoom()))
     """What was sent both ways, in at most 32 MB; then the oldest go."""

@@ -8,8 +8,8 @@ from typing import Protocol
 from rtcvoice.emulator.emulated_call import CallNotes, EmulatedCall
 from rtcvoice.emulator.faults import Faults
 from rtcvoice.emulator.peer import Peer
+from rtcvoice.emulator.server_end import ServerEnd
 from rtcvoice.emulator.session.persona import Persona
-from rtcvoice.emulator.socket_call import SocketCall
 
 __all__ = ["Host"]
 
@@ -40,6 +40,6 @@ class Host(Protocol):
         """Return who takes notes of a call that begins now."""
         ...
 
-    def keep(self, call_id: str, peer: Peer | SocketCall, notes: CallNotes, faults: Faults) -> None:
+    def keep(self, call_id: str, peer: ServerEnd, notes: CallNotes, faults: Faults) -> None:
         """Count a call among those that run."""
         ...

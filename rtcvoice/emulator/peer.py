@@ -13,9 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
@@ -23,11 +21,10 @@ from aiortc import MediaStreamTrack, RTCSessionDescription
 
 from rtcvoice.capture.track import SourceTrack
 from rtcvoice.emulator.answer import AS_SEEN, AnswerShape, shape_answer, spoil_answer
-from rtcvoice.emulator.channel import EventChannel, Listener, parsed
+from rtcvoice.emulator.channel import EventChannel, Listener
 from rtcvoice.emulator.connection import Addresses, new_connection
 from rtcvoice.emulator.core import Core
 from rtcvoice.emulator.ear import G711_DECODERS, Ear, OpusEar, ear_for
-from rtcvoice.emulator.failures import Failures
 from rtcvoice.emulator.faults import NO_FAULTS, Faults, Strike
 from rtcvoice.emulator.mouth import Mouth
 from rtcvoice.emulator.offer import (
@@ -40,6 +37,7 @@ from rtcvoice.emulator.offer import (
 )
 from rtcvoice.emulator.plain_track import PlainTrack
 from rtcvoice.emulator.recording import NO_RECORDER, AudioRecorder
+from rtcvoice.emulator.server_end import Observer, ServerEnd
 from rtcvoice.emulator.session.faults import SessionEnd
 from rtcvoice.emulator.session.outputs import (
     Close,
@@ -51,7 +49,6 @@ from rtcvoice.emulator.session.outputs import (
     StopAudio,
 )
 from rtcvoice.emulator.wire import Wire, change_ssrc
-from rtcvoice.masking import log_error
 from rtcvoice.system import clock
 from rtcvoice.wire import _aiortc, _channels, _media, _sctp, _wall_clock
 
@@ -68,17 +65,12 @@ CLOSE_TIMEOUT = 3.0
 SETTLED_TICKS = 5
 """Ticks after connecting at which aiortc's receiver has surely started its decoder thread."""
 
-KILLED = 137
-"""The exit code of a process that SIGKILL ended, as shells report it."""
 
-Observer = Callable[[str, dict[str, Any]], None]
+class Peer(ServerEnd):
+    """The server's end of one call over WebRTC.
 
-
-class Peer:
-    """The server's end of one call.
-
-    `observe(direction, event)` sees every event, "in" from a client and "out" to it; `recorder`
-    what is heard and said. `gap`: send no RTP between answers. `addresses`: those offered.
+    `observe` and `recorder`: see `ServerEnd`. `gap`: send no RTP between answers. `addresses`:
+    those offered.
     """
 
     def __init__(
@@ -93,29 +85,22 @@ class Peer:
         observe: Observer = lambda direction, event: None,
         recorder: AudioRecorder = NO_RECORDER,
     ) -> None:
-        self._session = session
+        super().__init__(session, faults=faults, observe=observe, recorder=recorder)
         self._shape = shape
-        self._faults = faults
         self._client_timeout = client_timeout
-        self._observe = observe
-        self._recorder = recorder
         self._mouth = Mouth(gap=gap, on_said=recorder.said)
         track = SourceTrack()
         track.start(self._mouth)
         self._track: MediaStreamTrack = track
         self._ear: Ear = OpusEar()
         self._wire = Wire(faults)
-        self._planned = deque(faults.strikes())
         self._offers_channel = False
         self._began: float | None = None
         self._connected_ticks = 0
         self._heard_at = clock.now()
-        self._on_strike: list[Callable[[Strike], None]] = []
-        self._at_end: list[Callable[[], Awaitable[None]]] = []
         self._over = asyncio.Event()  # the session; the connection may stay for a while
         self._ending = asyncio.Event()
         self._expired = False
-        self._failures = Failures()
         self._life: asyncio.Task[None] | None = None
         self._channel = EventChannel(
             on_text=self.receive_text,
@@ -175,10 +160,6 @@ class Peer:
             self._track = PlainTrack(self._mouth)
             self._sender.replaceTrack(self._track)
 
-    def at_end(self, clean_up: Callable[[], Awaitable[None]]) -> None:
-        """Have `clean_up` awaited when the connection is closed."""
-        self._at_end.append(clean_up)
-
     # -- a second client, without media (sideband) -----------------------------------------------
 
     @property
@@ -201,18 +182,11 @@ class Peer:
     def receive_text(self, text: str) -> None:
         """Take a client event, from whichever client."""
         self._heard_at = clock.now()
-        event = parsed(text)
-        self._observe("in", event if event is not None else {"type": "", "text": text})
-        client_event = None if event is None else event.get("event_id")
-        self._guarded(self._session.receive_text, text, client_event=client_event)
+        super().receive_text(text)
 
     # -- what is to go wrong -----------------------------------------------------------------------
 
-    def strike(self, strike: Strike) -> None:
-        """Make something happen to the call, now."""
-        logger.info("= %s", strike)
-        for told in self._on_strike:
-            told(strike)
+    def _do(self, strike: Strike) -> None:
         match strike:
             case Strike.CLOSE_PEER:
                 self.end()
@@ -222,25 +196,8 @@ class Peer:
                 change_ssrc(self._sender)
             case Strike.CHANGE_ADDRESS:
                 pass  # the relay does it
-            case Strike.KILL:
-                os._exit(KILLED)
             case _:
                 self._wire.strike(strike)
-
-    def on_strike(self, told: Callable[[Strike], None]) -> None:
-        """Have `told` called with everything that happens to the call, just before it does."""
-        self._on_strike.append(told)
-
-    def _strike_when_due(self, now: float) -> None:
-        if self._began is None:
-            return
-        while self._planned and now - self._began >= self._planned[0][0]:
-            self.strike(self._planned.popleft()[1])
-
-    @property
-    def warnings(self) -> Sequence[str]:
-        """What did not go by the script, oldest first, and in what the emulator itself failed."""
-        return [*self._session.warnings, *self._failures.told]
 
     @property
     def expired(self) -> bool:
@@ -298,20 +255,6 @@ class Peer:
         """Do what follows when the client is gone."""
         self.end()
 
-    def _guarded(
-        self, step: Callable[..., None], *arguments: Any, client_event: object = None
-    ) -> None:
-        try:
-            step(*arguments, clock.now())
-            self._carry_out(self._session.drain())
-        except Exception as exc:
-            log_error(logger, exc, "x the emulator failed")
-            event = self._failures.event(exc, client_event)
-            self._observe("out", event)
-            self._channel.send(event)
-            if self._failures.too_many:
-                self.end()
-
     # -- the core's clock -------------------------------------------------------------------------
 
     async def _live(self) -> None:
@@ -341,7 +284,8 @@ class Peer:
                     self._begin(now)
             self._listen(now)
         self._guarded(self._session.advance)
-        self._strike_when_due(now)
+        if self._began is not None:
+            self._strike_when_due(now - self._began)
         if now - self._heard_at > self._client_timeout and not self._may_be_without_media():
             logger.info("= nothing heard from the client for %g s", self._client_timeout)
             self._left()
@@ -355,12 +299,15 @@ class Peer:
         """A session lives from the offer on: a sideband client alone can use it."""
         return bool(self._channel.listeners) and not self._connected_ticks
 
+    def _put(self, event: dict[str, Any]) -> None:
+        self._observe("out", event)
+        self._channel.send(event)
+
     def _carry_out(self, outputs: Iterable[Output]) -> None:
         for output in outputs:
             match output:
                 case SendEvent(event):
-                    self._observe("out", event)
-                    self._channel.send(event)
+                    self._put(event)
                 case SendText(text):
                     self._channel.send_text(text)
                 case SendBytes(data):
@@ -384,8 +331,7 @@ class Peer:
             logger.warning("x closing a peer takes over %g s", CLOSE_TIMEOUT)
         self._track.stop()
         self._wire.close()
-        for clean_up in self._at_end:
-            await clean_up()
+        await self._clean_up()
 
     async def _give_up(self) -> None:
         """Close what an offer that cannot be answered has left; aiortc may fail to do even that."""

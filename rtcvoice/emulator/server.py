@@ -40,6 +40,7 @@ from rtcvoice.emulator.rest.body import RestError
 from rtcvoice.emulator.rest.faults import HttpFaults
 from rtcvoice.emulator.rest.models import Models
 from rtcvoice.emulator.rest.newcomers import Newcomers
+from rtcvoice.emulator.server_end import ServerEnd
 from rtcvoice.emulator.session.assistant import Assistant
 from rtcvoice.emulator.session.persona import Persona
 from rtcvoice.emulator.session.script import Scripted, listed
@@ -371,7 +372,7 @@ class Emulator:
         await peer.aclose()
         return True
 
-    def keep(self, call_id: str, peer: Peer | SocketCall, notes: CallNotes, faults: Faults) -> None:
+    def keep(self, call_id: str, peer: ServerEnd, notes: CallNotes, faults: Faults) -> None:
         """Count a call among those that run, and keep it readable after its end."""
         peer.on_strike(partial(self._struck, faults))
         self.calls[call_id] = EmulatedCall(call_id, peer, notes.events)

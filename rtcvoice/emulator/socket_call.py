@@ -13,20 +13,18 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from aiohttp import WSMsgType, web
 
-from rtcvoice.emulator.channel import parsed
 from rtcvoice.emulator.core import Core
-from rtcvoice.emulator.failures import Failures
 from rtcvoice.emulator.faults import NO_FAULTS, Faults, Strike
 from rtcvoice.emulator.recording import NO_RECORDER, AudioRecorder
 from rtcvoice.emulator.rest.body import RestError
+from rtcvoice.emulator.server_end import Observer, ServerEnd
 from rtcvoice.emulator.session.faults import SessionEnd
 from rtcvoice.emulator.session.outputs import (
     RATE_HZ,
@@ -48,7 +46,6 @@ logger = logging.getLogger(__name__)
 
 TICK = 0.02
 BLOCK = RATE_HZ // 50
-KILLED = 137  # as shells report a process that SIGKILL ended
 
 MOST_WAITING = 32 << 20
 """Characters that wait for a slow reader; then its socket is closed (1008)."""
@@ -104,27 +101,19 @@ class _Waiting:
         return block
 
 
-class SocketCall:
-    """The server's end of one WebSocket session; belongs to the event loop.
-
-    `observe(direction, event)` sees every event, "in" from the client and "out" to it.
-    """
+class SocketCall(ServerEnd):
+    """The server's end of one WebSocket session; see `ServerEnd`."""
 
     def __init__(
         self,
         session: Core,
         *,
         faults: Faults = NO_FAULTS,
-        observe: Callable[[str, dict[str, Any]], None] = lambda direction, event: None,
+        observe: Observer = lambda direction, event: None,
         recorder: AudioRecorder = NO_RECORDER,
     ) -> None:
-        self._session = session
-        self._faults = faults
-        self._observe = observe
-        self._recorder = recorder
+        super().__init__(session, faults=faults, observe=observe, recorder=recorder)
         self._heard, self._said = _Waiting(), _Waiting()
-        self._planned = deque(faults.strikes())
-        self._failures = Failures()
         self._queue: asyncio.Queue[str] = asyncio.Queue()  # bounded by its characters
         self._waiting = 0
         self._flows = asyncio.Event()
@@ -132,8 +121,6 @@ class SocketCall:
         self._ending = asyncio.Event()
         self._code, self._reason = 1000, b""
         self._broken = False
-        self._on_strike: list[Callable[[Strike], None]] = []
-        self._at_end: list[Callable[[], Awaitable[None]]] = []
         self._over = asyncio.Event()
 
     @property
@@ -141,29 +128,16 @@ class SocketCall:
         """Whether the socket is closed and everything freed."""
         return self._over.is_set()
 
-    @property
-    def warnings(self) -> Sequence[str]:
-        """What did not go by the script, oldest first, and in what the emulator itself failed."""
-        return [*self._session.warnings, *self._failures.told]
-
-    def at_end(self, clean_up: Callable[[], Awaitable[None]]) -> None:
-        """Have `clean_up` awaited when the socket is closed."""
-        self._at_end.append(clean_up)
-
-    def on_strike(self, told: Callable[[Strike], None]) -> None:
-        """Have `told` called with everything that happens to the call, just before it does."""
-        self._on_strike.append(told)
+    def end(self) -> None:
+        """Make the socket close; `aclose` waits for it."""
+        self._ending.set()
 
     async def aclose(self) -> None:
         """Close the socket and wait until it is; idempotent."""
-        self._ending.set()
+        self.end()
         await self._over.wait()
 
-    def strike(self, strike: Strike) -> None:
-        """Make something happen to the call, now; what only WebRTC has is without effect."""
-        logger.info("= %s", strike)
-        for told in self._on_strike:
-            told(strike)
+    def _do(self, strike: Strike) -> None:
         match strike:
             case Strike.CLOSE_PEER:
                 self._ending.set()
@@ -174,8 +148,6 @@ class SocketCall:
                 self._flows.clear()
             case Strike.RECOVER:
                 self._flows.set()
-            case Strike.KILL:
-                os._exit(KILLED)
 
     # -- its life ---------------------------------------------------------------------------------
 
@@ -222,8 +194,7 @@ class SocketCall:
             logger.info("x the client did not take part in closing")
         finally:
             self._over.set()
-            for clean_up in self._at_end:
-                await clean_up()
+            await self._clean_up()
 
     async def _send(self, socket: web.WebSocketResponse) -> None:
         while True:
@@ -241,23 +212,16 @@ class SocketCall:
         async for message in socket:
             await self._flows.wait()
             if message.type is WSMsgType.TEXT:
-                self._take(message.data)
+                self.receive_text(message.data)
             elif message.type is WSMsgType.BINARY:
-                self._take(message.data.decode(errors="replace"))
-
-    def _take(self, text: str) -> None:
-        event = parsed(text)
-        self._observe("in", event if event is not None else {"type": "", "text": text})
-        client_event = None if event is None else event.get("event_id")
-        self._guarded(self._session.receive_text, text, client_event=client_event)
+                self.receive_text(message.data.decode(errors="replace"))
 
     async def _run(self) -> None:
         """Be the core's clock, until the end."""
         began, ticks = clock.now(), 0
         while not self._ending.is_set():
             self._guarded(self._session.advance)
-            while self._planned and clock.now() - began >= self._planned[0][0]:
-                self.strike(self._planned.popleft()[1])
+            self._strike_when_due(clock.now() - began)
             self._recorder.said(self._said.take())
             self._recorder.heard(self._heard.take())
             ticks += 1
@@ -267,19 +231,7 @@ class SocketCall:
             except TimeoutError:
                 continue
 
-    def _guarded(
-        self, step: Callable[..., None], *arguments: Any, client_event: object = None
-    ) -> None:
-        try:
-            step(*arguments, clock.now())
-            self._carry_out(self._session.drain())
-        except Exception as exc:
-            logger.exception("x the emulator failed")
-            self._put(self._failures.event(exc, client_event))
-            if self._failures.too_many:
-                self._ending.set()
-
-    def _carry_out(self, outputs: list[Output]) -> None:
+    def _carry_out(self, outputs: Iterable[Output]) -> None:
         for output in outputs:
             match output:
                 case SendEvent(event):

@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from rtcvoice.emulator.channel import Listener, parsed
+from rtcvoice.emulator.channel import Listener
 from rtcvoice.emulator.connection import be_dtls_server
 from rtcvoice.emulator.failures import Failures
 from rtcvoice.emulator.live.channel import LiveChannel
@@ -83,21 +83,14 @@ class LivePeer(Peer):
 
     def receive_text(self, text: str) -> None:
         """Take a client event from a sideband, which may do everything."""
-        self._take(text, trusted=True)
+        self._receive(text, trusted=True)
 
     def _receive_untrusted(self, text: str) -> None:
-        self._take(text, trusted=False)
+        self._receive(text, trusted=False)
 
-    def _take(self, text: str, *, trusted: bool) -> None:
+    def _receive(self, text: str, *, trusted: bool) -> None:
         self._heard_at = clock.now()
-        event = parsed(text)
-        self._observe("in", event if event is not None else {"type": "", "text": text})
-        client_event = None if event is None else event.get("event_id")
-
-        def receive(now: float) -> None:
-            self._core.receive_text(text, now, trusted=trusted)
-
-        self._guarded(receive, client_event=client_event)
+        self._take(text, lambda now: self._core.receive_text(text, now, trusted=trusted))
 
     def hang_up(self) -> None:
         """End the session; the connection follows."""
