@@ -129,6 +129,23 @@ async def test_nothing_is_read_after_closing():
         assert len(ends.taken) == 1
 
 
+async def test_who_comes_to_stand_before_the_watch_gets_everything():
+    async with Open() as ends:
+        watched, passed = ends.protocol.datagram_received, []
+
+        def every_other(data: bytes, address: object) -> None:
+            passed.append(data)
+            if len(passed) % 2:
+                watched(data, address)
+
+        ends.protocol.datagram_received = every_other
+        for number in range(4):
+            ends.far.sendto(bytes([0x80, number]), ends.address)
+        await ends.read()
+        assert [data[1] for data in passed] == [0, 1, 2, 3]
+        assert [data[1] for data, _ in ends.taken] == [0, 2]
+
+
 class Script:
     """A socket of an asyncio transport, the transport and its loop, that give what is written."""
 

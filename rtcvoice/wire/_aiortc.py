@@ -224,6 +224,15 @@ def _watch(
         except Exception as exc:  # attributes that contradict their lengths
             logger.debug("x no STUN from %s: %r", addr, exc)
 
-    protocol.datagram_received = lambda data, addr: received(data, addr, clock.now())
+    def datagram_received(data: bytes, addr: Any) -> None:
+        received(data, addr, clock.now())
+
+    def read(data: bytes, addr: Any, arrival: float) -> None:
+        if protocol.datagram_received is datagram_received:
+            received(data, addr, arrival)
+        else:  # somebody has come to stand before it, such as a network that is bad on purpose
+            protocol.datagram_received(data, addr)
+
+    protocol.datagram_received = datagram_received
     protocol.watched = True
-    read_at_once(getattr(protocol, "transport", None), received)
+    read_at_once(getattr(protocol, "transport", None), read)
