@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 
 import pytest
@@ -109,32 +110,42 @@ calls:
     assert json.loads((out / "config.json").read_text())["calls"] == 2
 
 
-@pytest.mark.parametrize("command", ["batch", "load"])
-def test_a_server_that_is_not_there_ends_the_run_at_once(command, tmp_path, capsys):
-    calls, out = tmp_path / "calls.yaml", tmp_path / "run"
-    calls.write_text("trials: 50\ncalls: [{scenario: a, steps: [{wait: 0.1}]}]")
-    where = [str(calls)] if command == "batch" else ["--file", str(calls), "--calls", "50"]
-    given = [command, *where, "--base-url", "http://127.0.0.1:9/v1", "--out", str(out)]
-    assert main([*given, "--processes", "1"]) == 4
+def test_a_server_that_is_not_there_ends_the_run_at_once(tmp_path, capsys):
+    given = ["load", "--calls", "50", "--processes", "1", "--out", str(tmp_path / "run")]
+    assert main([*given, "--base-url", "http://127.0.0.1:9/v1"]) == 4
     told = capsys.readouterr()
     assert "nothing listens there (connection refused)" in told.err
-    assert ("--resume" in told.err) == (command == "batch")
+    assert "--resume" not in told.err  # which load does not have
     assert told.out == ""
 
 
-def test_costs_that_nobody_is_charged_are_not_told_as_if_spent(monkeypatch):
+def test_costs_that_nobody_is_charged_are_not_told_as_if_spent():
     made = CallResult(
         run="r", scenario="a", trial=1, seed=0, outcome=Outcome.COMPLETED, cost=0.25, tokens=9
     )
     progress = Progress(2, priced=DRY_RUN)
     progress.take(made)
-    assert "US$ 0.25 not charged: a dry run" in progress.line()
-    assert "US$, not charged: a dry run" in page_of(
-        summary_of([made]), [made], title="t", priced=DRY_RUN
-    )
+    assert "US$ 0.25 not charged, " in progress.line()
+    assert "US$, not charged" in page_of(summary_of([made]), [made], title="t", priced=DRY_RUN)
     progress = Progress(2)
     progress.take(made)
     assert "US$ 0.25, " in progress.line()
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_the_line_of_a_run_fits_and_ends_once(monkeypatch):
+    monkeypatch.setattr("sys.stderr", told := Terminal())
+    monkeypatch.setenv("COLUMNS", "40")
+    with Progress(200, priced=DRY_RUN) as progress:
+        progress.end()
+        told.write("200 calls")
+    line, then = told.getvalue().split("\n")
+    assert len(line.removeprefix("\r\x1b[K")) == 39
+    assert then == "200 calls"
 
 
 def test_the_key_of_a_run_may_be_in_dot_env_and_has_to_be_one(tmp_path, monkeypatch, capsys):

@@ -6,12 +6,14 @@ import asyncio
 import csv
 import io
 import json
+import logging
 import os
 import pickle
 import signal
 import time
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from itertools import pairwise
+from types import SimpleNamespace
 
 import msgspec
 import numpy as np
@@ -742,6 +744,22 @@ def test_an_executor_of_any_kind_makes_the_calls(server):
     ]
 
 
+def test_what_a_process_warns_of_is_logged_by_its_program(caplog):
+    sent = []
+    warner = logging.getLogger("of a process")
+    warner.propagate = False
+    warner.addHandler(workers_module._Told(sent.append))
+    warner.info("nothing to warn of")
+    warner.warning("it is %d ms\nlate\x1b[31m", 13)
+    warner.warning("wrong %d", "arguments")
+    assert sent == [b"log it is 13 ms late[31m"]
+    workers_module._Child._take(SimpleNamespace(_waiting={}), sent[0])
+    assert caplog.messages == ["it is 13 ms late[31m"]
+    warner.handlers[0]._send = None  # whatever goes wrong there harms nobody
+    warner.warning("late")
+    warner.handlers.clear()
+
+
 def test_a_process_that_is_killed_loses_only_what_it_was_doing(server):
     killed = []
 
@@ -768,7 +786,7 @@ def test_a_process_that_stands_still_is_given_up(server, monkeypatch):
             os.kill(stopped[0], signal.SIGSTOP)
 
     big = "x" * 300_000  # more than a pipe holds
-    long = specs_for(server, "long", steps=(Step(wait=0.8),), seconds=3.0, state={"big": big})
+    long = specs_for(server, "long", steps=(Step(wait=0.8),), seconds=4.5, state={"big": big})
     specs = [*specs_for(server, "short", seconds=60.0), *long]
     results = run_calls(specs, processes=1, calls_per_process=1, on_result=stop_the_first)
     found = {each.scenario: (each.outcome.value, each.attempts) for each in results}

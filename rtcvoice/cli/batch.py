@@ -44,7 +44,7 @@ logger = logging.getLogger(__name__)
 
 _VENDORS = ("openai.com", "openai.azure.com", "cognitiveservices.azure.com")
 
-DRY_RUN, LIST_PRICE = "not charged: a dry run", "at the service's prices"
+DRY_RUN, LIST_PRICE = "not charged", "at the service's prices"
 """What is said of costs where it is not the service that was called."""
 
 SPEECH = "prompt:question"
@@ -176,6 +176,7 @@ async def _make(
             run.stopped = run.stopped or "the run was stopped"
             raise
         finally:
+            progress.end()
             names = {spec.file_name for spec in specs}
             summary, results = folder.finish(stopped=run.stopped, among=names)
             reported = await in_thread(_report_worst, summary, out / "calls")

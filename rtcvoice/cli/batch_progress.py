@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import sys
 from contextlib import suppress
 from types import TracebackType
@@ -49,9 +50,14 @@ class Progress:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """Show it for the last time; what is written then begins on a new line. Idempotent."""
         if self._task is not None:
             self._task.cancel()
         if self._drawn:
+            self._drawn = False
             self._write(self.line())
             write_line(sys.stderr, "")
 
@@ -91,9 +97,11 @@ class Progress:
             else:
                 write_line(sys.stderr, self.line())
 
-    def _write(self, line: str) -> None:
+    @staticmethod
+    def _write(line: str) -> None:
+        width = shutil.get_terminal_size().columns  # a line that wraps could not be written over
         with suppress(OSError, ValueError):
-            sys.stderr.write(f"\r\x1b[K{line}")
+            sys.stderr.write(f"\r\x1b[K{line[: width - 1]}")
             sys.stderr.flush()
 
 

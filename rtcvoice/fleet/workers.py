@@ -2,12 +2,14 @@
 
 A process has one event loop and as many calls on it as it is given. Specs and results go through
 its pipe as JSON, one by one, so whatever a process finished is kept when it is killed: lost are the
-calls that it was making. It ends when its pipe does.
+calls that it was making. It ends when its pipe does. What it warns of comes the same way, and is
+logged here: its program knows where to, and the process does not.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import multiprocessing
 import os
@@ -22,7 +24,7 @@ from typing import Protocol, Self
 
 import msgspec
 
-from rtcvoice.errors import RtcVoiceError
+from rtcvoice.errors import RtcVoiceError, one_line
 
 from .one_call import carry_out
 from .results import CallResult, Outcome, result_from_json, result_to_json
@@ -37,6 +39,13 @@ OVERTIME = 120.0
 """Seconds beyond those of the spec in which a result is there; else the process is killed."""
 
 _STOP = b"stop"
+
+_LOGGED = b"log"
+"""In place of the number of a call: what the process warns of."""
+
+LONGEST_WARNING = 500
+
+logger = logging.getLogger(__name__)
 
 
 class WorkerLost(RtcVoiceError):  # noqa: N818
@@ -233,6 +242,9 @@ class _Child:
 
     def _take(self, message: bytes) -> None:
         number, _, text = message.partition(b" ")
+        if number == _LOGGED:
+            logger.warning("%s", text.decode(errors="replace"))
+            return
         future = self._waiting.get(int(number))
         if future is not None and not future.done():
             try:
@@ -248,14 +260,36 @@ class _Child:
                 future.set_exception(WorkerLost("the process that made the call died"))
 
 
+class _Told(logging.Handler):
+    """Sends warnings where the results go; they may come from any thread."""
+
+    def __init__(self, send: Callable[[bytes], None]) -> None:
+        super().__init__(logging.WARNING)
+        self._send = send
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            text = one_line(record.getMessage(), LONGEST_WARNING)
+            self._send(_LOGGED + b" " + text.encode(errors="replace"))
+        except Exception:  # of the one who logs, or of a pipe whose reader has gone
+            return
+
+
 def _serve(pipe: Connection) -> None:
     """Make calls until the pipe ends; the whole life of a process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the program that made us
-    asyncio.run(_serve_calls(pipe))
+    writing = threading.Lock()
+
+    def send(message: bytes) -> None:
+        with writing:
+            pipe.send_bytes(message)
+
+    logging.getLogger().addHandler(_Told(send))
+    asyncio.run(_serve_calls(pipe, send))
     os._exit(0)  # a thread may still wait in the pipe
 
 
-async def _serve_calls(pipe: Connection) -> None:
+async def _serve_calls(pipe: Connection, send: Callable[[bytes], None]) -> None:
     loop = asyncio.get_running_loop()
     orders: asyncio.Queue[bytes] = asyncio.Queue()
     running: set[asyncio.Task[None]] = set()
@@ -277,7 +311,7 @@ async def _serve_calls(pipe: Connection) -> None:
         except asyncio.CancelledError:
             result = _stopped(spec)
         with suppress(OSError):  # nobody wants it any more
-            pipe.send_bytes(number + b" " + result_to_json(result))
+            send(number + b" " + result_to_json(result))
 
     threading.Thread(target=read, name="rtcvoice fleet orders", daemon=True).start()
     with suppress(NotImplementedError):
