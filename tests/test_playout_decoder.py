@@ -38,6 +38,26 @@ def test_garbage_is_concealed_and_counted(garbage):
     assert len(decoder.recover(garbage, FRAME)) == FRAME
 
 
+def loudness(samples: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(samples.astype(float) ** 2)))
+
+
+@pytest.mark.parametrize("begins", [0.3, 0.305, 0.31])
+def test_a_loss_right_after_the_onset_of_a_voice_leaves_no_hole(begins):
+    """libopus falls silent there within 10 ms."""
+    samples = TONE.copy()
+    samples[: int(begins * RATE)] = 0
+    stream = packets(samples, encoder=Encoder(RATE, fec=False))[:16]
+    decoder, plain = PacketDecoder(RATE), Decoder(RATE)
+    for packet in stream:
+        last = decoder.decode(packet.payload, FRAME)
+        plain.decode(packet.payload)
+    before = loudness(last[-FRAME // 2 :])
+    assert loudness(plain.conceal(FRAME)[FRAME // 2 :]) < 0.05 * before
+    made = np.concatenate([decoder.conceal(FRAME // 2) for _ in range(6)])
+    assert min(loudness(part) for part in made.reshape(6, -1)) > 0.3 * before
+
+
 def test_a_long_concealment_fades_to_silence_without_a_step():
     decoder = PacketDecoder(RATE)
     for packet in packets(seconds=0.3):

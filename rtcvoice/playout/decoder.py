@@ -1,11 +1,14 @@
 """Packets and holes into PCM, without ever failing: what cannot be decoded is concealed.
 
 libopus conceals a loss by going on with what it heard. That is convincing for one packet; for more
-it falls silent too soon, and a `Continuation` takes over. When a packet comes at last, the voice in
-it is elsewhere by then: what was invented fades over into it (NetEq: merge).
+it falls silent too soon, and sometimes at once, amid a voice. Then a `Continuation` takes over.
+When a packet comes at last, the voice in it is elsewhere by then: what was invented fades over into
+it (NetEq: merge).
 """
 
 from __future__ import annotations
+
+import math
 
 from rtcvoice.sound import numpy_later as np
 from rtcvoice.sound.opus import Decoder, OpusError
@@ -21,6 +24,10 @@ BY_LIBOPUS = 0.030
 HANDOVER = 0.020
 """...and seconds after it in which the continuation takes over."""
 
+FAINT = 0.1
+"""Part of the loudness before a loss (-20 dB) below which 10 ms of what libopus makes of it are a
+hole: nobody's voice sinks like that within a packet or two."""
+
 
 class PacketDecoder:
     """One Opus stream in order, to int16 mono at `rate`. Lengths are samples at `rate`."""
@@ -29,15 +36,17 @@ class PacketDecoder:
         self.errors = 0
         self._decoder = Decoder(rate)
         self._rate = rate
-        self._unit = rate // 100
-        self._by_libopus = int(BY_LIBOPUS * rate)
-        self._handed_over = self._by_libopus + int(HANDOVER * rate)
+        self._tenth = rate // 100  # samples of 10 ms
+        self._unit = 2 * self._tenth
+        self._asked = int((BY_LIBOPUS + HANDOVER) * rate)
+        self._by_libopus, self._handed_over = self._shares()
         self._longest = int(LONGEST_CONCEALMENT * rate)
         self._rise = np.linspace(0, 1, rate // 400, endpoint=False, dtype=np.float32)  # 2.5 ms
         self._nothing: Samples = np.zeros(0, np.int16)
         self._past = (self._nothing, self._nothing)  # the latest two pieces that were decoded
         self._continuation: Continuation | None = None
         self._ahead = self._nothing  # invented by libopus, not handed out yet
+        self._made = 0  # invented by libopus since the loss began
         self._invented = 0
         self._merging = False
 
@@ -49,6 +58,7 @@ class PacketDecoder:
         except OpusError:
             self.errors += 1
             return self.conceal(samples)
+        self._unit = min(max(len(pcm), self._tenth), 2 * self._tenth)
         return self._merged(leaving, pcm)
 
     def merge(self) -> None:
@@ -75,7 +85,7 @@ class PacketDecoder:
         if begin >= self._longest:
             return np.zeros(samples, np.int16)
         try:
-            lacking = min(samples, self._handed_over - begin)
+            lacking = min(samples, self._asked - begin)
             return self._made_up(begin, samples, self._go_on(lacking) if lacking > 0 else None)
         except OpusError:
             return np.zeros(samples, np.int16)
@@ -91,22 +101,40 @@ class PacketDecoder:
         """Another stream begins."""
         self._decoder.reset()
         self._past = (self._nothing, self._nothing)
+        self._voice_is_back()
+        self._merging = True
+
+    def _voice_is_back(self) -> None:
         self._continuation = None
         self._ahead = self._nothing
-        self._invented = 0
-        self._merging = True
+        self._made = self._invented = 0
+        self._by_libopus, self._handed_over = self._shares()
+
+    def _shares(self) -> tuple[int, int]:
+        """Samples after which the continuation begins to take over, and has taken over."""
+        return int(BY_LIBOPUS * self._rate), self._asked
 
     def _go_on(self, samples: int) -> Samples:
         """Let libopus invent at least `samples`; keep what is left over.
 
-        In a voice packet's wake it counts in 10 ms: of less, the rest would be lost.
+        It does so best for a whole packet at once. In a voice packet's wake it counts in 10 ms: of
+        less, the rest would be lost.
         """
         lacking = samples - len(self._ahead)
         if lacking > 0:
             more = self._decoder.conceal(-(-lacking // self._unit) * self._unit)
+            self._look_for_holes(more)
             self._ahead = np.concatenate((self._ahead, more)) if len(self._ahead) else more
         pcm, self._ahead = self._ahead[:samples], self._ahead[samples:]
         return pcm
+
+    def _look_for_holes(self, made: Samples) -> None:
+        """Let the continuation take over early where libopus falls silent amid a voice."""
+        least = FAINT * _rms(self._past[1][-self._tenth :])
+        for begin in range(0, len(made), self._tenth):
+            if self._made < self._by_libopus and _rms(made[begin : begin + self._tenth]) < least:
+                self._by_libopus, self._handed_over = self._made, self._made + len(self._rise)
+            self._made += self._tenth
 
     def _made_up(self, begin: int, samples: int, by_libopus: Samples | None) -> Samples:
         """Return `samples`, the first of them the `begin`-th without a packet.
@@ -136,7 +164,7 @@ class PacketDecoder:
         if begin >= self._longest:
             return np.zeros(count, np.int16)
         alone = self._continuation is None  # libopus, so far: no period is looked for at the end
-        lacking = count if alone else min(count, self._handed_over - begin)
+        lacking = count if alone else min(count, self._asked - begin)
         try:
             if len(ahead) < lacking:
                 ahead = np.concatenate((ahead, self._decoder.foresee(self._unit)))
@@ -146,9 +174,8 @@ class PacketDecoder:
         return by_libopus if alone else self._made_up(begin, count, by_libopus)
 
     def _merged(self, leaving: Samples | None, coming: Samples) -> Samples:
-        self._invented = 0
+        self._voice_is_back()
         self._merging = False
-        self._continuation = None
         if leaving is not None:
             count = min(len(leaving), len(coming))
             old, new = leaving[:count].astype(np.float32), coming[:count]
@@ -156,3 +183,8 @@ class PacketDecoder:
             coming = np.concatenate((mixed, coming[count:]))
         self._past = (self._past[1], coming)
         return coming
+
+
+def _rms(pcm: Samples) -> float:
+    wave = pcm.astype(np.float32)
+    return math.sqrt(float(wave @ wave) / max(1, len(wave)))
