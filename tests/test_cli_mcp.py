@@ -44,9 +44,9 @@ def test_a_person_approves_in_a_chat(town, tools):
     try:
         terminal.wait_for("connected in")
         terminal.type("Find cats\n")
-        terminal.wait_for(r"May it do this\?  docs: search\(for=\"cats\"\)")
+        terminal.wait_for(r"May it do this\?  docs: search\(for=\"cats\"\)  y Enter: yes")
         terminal.type("maybe\ny\n")
-        terminal.wait_for("docs: search gave three cats")
+        terminal.wait_for('docs: search gave "three cats"')
         terminal.wait_for("There are three cats")
         terminal.type("Find cats\n")
         terminal.wait_for("May it do this")

@@ -33,10 +33,16 @@ class Person:
     def __init__(self) -> None:
         self._open: deque[_Question] = deque()
         self._show: Callable[[str], None] | None = None
+        self._keys = "y: yes, n: no"
 
-    def sit_down(self, show: Callable[[str], None]) -> None:
-        """Say that somebody can answer; `show` shows what is asked now, or nothing."""
+    def sit_down(self, show: Callable[[str], None], *, with_enter: bool = False) -> None:
+        """Say that somebody can answer; `show` shows what is asked now, or nothing.
+
+        with_enter: whether lines are read, not single keys.
+        """
         self._show = show
+        if with_enter:
+            self._keys = "y Enter: yes, n Enter: no"
 
     async def ask(self, call: ToolCall) -> bool | str:
         """Return whether the call may run; as an approval hook does."""
@@ -44,7 +50,7 @@ class Person:
             return NOBODY
         about = clean(f"{call.server}: {call_line(call.name, call.arguments)}")
         loop = asyncio.get_running_loop()
-        question = _Question(f"May it do this?  {about}  y: yes, n: no", loop.create_future())
+        question = _Question(f"May it do this?  {about}  {self._keys}", loop.create_future())
         self._open.append(question)
         self._show_first()
         try:

@@ -50,7 +50,8 @@ def _announce(acts: int, lasted: float) -> None:
     """Say on a terminal what is going on: a replay takes as long as the call did."""
     if sys.stderr is not None and sys.stderr.isatty():
         minutes, seconds = divmod(round(lasted), 60)
-        told = f"doing {acts} things again: it takes about {minutes}:{seconds:02}"
+        things = "1 thing" if acts == 1 else f"{acts} things"
+        told = f"doing {things} again: it takes about {minutes}:{seconds:02}"
         write_line(sys.stderr, told)
 
 

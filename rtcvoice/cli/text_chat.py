@@ -104,7 +104,7 @@ class _Chat:
             return
         screen = self._screen
         prompt, stopping = Prompt(screen, self._person.take_line), set[asyncio.Task[None]]()
-        self._person.sit_down(screen.ask)
+        self._person.sit_down(screen.ask, with_enter=True)
         screen.hint = HINT
 
         def stop() -> bool:

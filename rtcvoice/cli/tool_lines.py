@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
 from typing import Any, TypeAlias, get_args
 
 import msgspec
@@ -53,10 +52,11 @@ def _arguments(arguments: Any) -> str:
 
 
 def _result(output: str) -> str:
-    """Return what a tool gave; JSON with spaces in it, where lines can be broken."""
-    with suppress(ValueError):
-        output = json.dumps(json.loads(output), ensure_ascii=False)
-    return _short(output) or "nothing"
+    """Return what a tool gave: JSON with spaces in it, where lines can be broken, or a text."""
+    try:
+        return _short(json.dumps(json.loads(output), ensure_ascii=False))
+    except ValueError:
+        return f'"{told}"' if (told := _short(output)) else "nothing"
 
 
 def _short(text: str) -> str:

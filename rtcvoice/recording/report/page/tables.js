@@ -135,8 +135,8 @@ function fillTables() {
   const { usage } = facts;
   addTable('Call', facts.about);
   if (usage) {
-    const cost = usage.cost !== null ? [['cost', dollars(usage.cost)]]
-      : usage.known_cost !== null ? [['cost, as far as known', dollars(usage.known_cost)]] : [];
+    const cost = usage.cost !== null ? [['cost at list prices', dollars(usage.cost)]]
+      : usage.known_cost !== null ? [['cost at list prices, as far as known', dollars(usage.known_cost)]] : [];
     addTable('Tokens and cost', [...cost, ['responses', usage.responses ?? '?'], ...usage.tokens]);
   }
   addTable('Network and playout', facts.totals);
