@@ -179,16 +179,39 @@ def test_the_page_of_a_run_is_safe_whatever_was_said():
     assert page_of(summary_of([]), [], title="nothing")
 
 
-def test_the_network_of_a_call_is_the_emulators(tmp_path, capsys):
+def test_each_call_of_a_batch_has_the_network_that_it_names(tmp_path, capsys):
     calls, out = tmp_path / "calls.yaml", tmp_path / "run"
     calls.write_text(
-        "calls: [{scenario: bad, network: {downlink: {loss: 0.5}}, steps: [{wait: 0.7}]}]"
+        """
+        steps: [{wait: 0.7}]
+        calls:
+          - {scenario: bad, network: {downlink: {loss: 50%}, seed: 4}}
+          - {scenario: far, network: far, seed: 3}
+          - {scenario: good}
+        """
     )
-    given = ["batch", str(calls), "--processes", "1", "--no-record", "--out", str(out)]
-    assert main(given) == 2
-    assert "--emulator" in capsys.readouterr().err
-    assert main([*given, "--emulator"]) == 0
-    assert json.loads((out / "results.jsonl").read_text())["packets_lost"] > 3
-    calls.write_text("calls: [{scenario: bad, network: {downlink: {los: 0.5}}}]")
-    assert main([*given[:-1], str(tmp_path / "again"), "--emulator"]) == 2
-    assert "loss" in capsys.readouterr().err
+    given = ["batch", str(calls), "--processes", "1", "--no-record", "--out"]
+    assert main([*given, str(out), "--emulator"]) == 0
+    lines = map(json.loads, (out / "results.jsonl").read_text().splitlines())
+    made = {result["scenario"]: result for result in lines}
+    assert made["bad"]["packets_lost"] > 3
+    assert made["bad"]["network"] == "downlink.loss=0.5, seed=4"
+    assert made["far"]["network"] == "delay=0.125, seed=3"  # the seed of the call
+    assert made["far"].get("packets_lost", 0) == 0
+    assert made["far"]["connect_seconds"] > 0.5 > made["good"]["connect_seconds"]
+    assert "network" not in made["good"]
+    assert "downlink.loss=0.5, seed=4" in (out / "report.html").read_text()
+    assert "downlink.loss=0.5, seed=4" in (out / "results.csv").read_text()
+    capsys.readouterr()
+    for wrong, told in (
+        ("{downlink: {los: 0.5}}", "did you mean 'loss'?"),
+        ("{loss: 5}", "5 % is 0.05"),
+        ("wlan", "wifi"),
+        ("wifi, options: {transport: websocket}", "packets of WebRTC"),
+        ("3", "network"),
+    ):
+        calls.write_text(f"calls: [{{scenario: bad, network: {wrong}}}]")
+        assert main([*given, str(tmp_path / "again"), "--emulator"]) == 2
+        assert told in capsys.readouterr().err
+    assert main([*given, str(tmp_path / "again"), "--network", "loss=5"]) == 2
+    assert "5 % is 0.05" in capsys.readouterr().err

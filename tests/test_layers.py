@@ -214,7 +214,16 @@ ALLOWED: dict[str, set[str]] = {
     | {"config.call_config", "config.dialect", "config.session_fields", "rest.credentials"},
     "doctor": LEAVES | {"", "config", "rest", "wire", "call", "device", "doctor"},
     "cli": LEAVES
-    | {"", "cli", "config", "conversation.accounts.prices", "doctor", "emulator", "fleet"}
+    | {
+        "",
+        "cli",
+        "network.settings",
+        "config",
+        "conversation.accounts.prices",
+        "doctor",
+        "emulator",
+        "fleet",
+    }
     | {"config", "recording.report.write", "rest.addresses", "telemetry.names"}
     | {"telemetry.prometheus", "token_server"},
     "__main__": {"cli", "system"},

@@ -27,7 +27,7 @@ from rtcvoice.cli.output import write_line
 from rtcvoice.errors import ConfigError, CredentialsError, RtcVoiceError, SignalingError, clean
 from rtcvoice.fleet.caller import PROMPT
 from rtcvoice.fleet.caps import Caps
-from rtcvoice.fleet.dry_run import Emulators
+from rtcvoice.fleet.dry_run import EmulatorProcess
 from rtcvoice.fleet.many import CALLS_PER_PROCESS, RunOfCalls, cores
 from rtcvoice.fleet.one_call import LATE
 from rtcvoice.fleet.page import page_of
@@ -60,16 +60,14 @@ async def run(options: argparse.Namespace) -> int:
     specs = read_specs(options.file, trials=options.trials)
     if not options.dask:
         _check_sounds(specs)
-    if not options.emulator:
-        _check_networks(specs)
-        if not options.dask:
-            _check_key(specs, options.base_url)
-    emulators = Emulators(script=options.script)
+    if not options.emulator and not options.dask:
+        _check_key(specs, options.base_url)
+    emulator = EmulatorProcess(script=options.script)
     async with AsyncExitStack() as stack:
         url = options.base_url
         if options.emulator:
-            await stack.enter_async_context(emulators)
-            specs = [await _at(emulators, spec) for spec in specs]
+            await stack.enter_async_context(emulator)
+            specs = [_at_one_server(emulator.url, spec) for spec in specs]
         executor = stack.enter_context(_dask(options.dask)) if options.dask else None
         caps = Caps(
             starts_per_second=options.starts,
@@ -78,21 +76,13 @@ async def run(options: argparse.Namespace) -> int:
             cost=options.max_cost,
         )
         code = await _make(specs, options, caps, url=url, executor=executor)
-    if emulators.late > LATE:
+    if emulator.late > LATE:
         write_line(
             sys.stderr,
-            f"the emulator was up to {emulators.late:.1f} s late: this machine is too slow for so"
+            f"the emulator was up to {emulator.late:.1f} s late: this machine is too slow for so"
             " many calls at once, and waits are longer than they should be; --calls makes fewer",
         )
     return code
-
-
-def _check_networks(specs: list[CallSpec]) -> None:
-    if any(spec.network for spec in specs):
-        raise ConfigError(
-            "calls with network: can only be made with --emulator",
-            hint="nobody else's network can be made worse from here: leave it out",
-        )
 
 
 def _check_sounds(specs: list[CallSpec]) -> None:
@@ -121,11 +111,6 @@ def _check_key(specs: list[CallSpec], url: str | None) -> None:
     rtcvoice.ApiKey(key)  # raises for one that cannot be
 
 
-async def _at(emulators: Emulators, spec: CallSpec) -> CallSpec:
-    """Return a call that goes to the emulator with its network, and its persona's, too."""
-    return _at_one_server(await emulators.url_for(spec.network), spec)
-
-
 async def run_load(options: argparse.Namespace) -> int:
     """Load a server of the user's own; return the exit code."""
     _check_server(options.base_url, allowed=options.i_may_load_this_server)
@@ -136,7 +121,6 @@ async def run_load(options: argparse.Namespace) -> int:
         turns = max(1, round(options.seconds / 20))
         steps = (Step(say=SPEECH), Step(listen=60.0)) * turns
         specs = with_trials([CallSpec(scenario="load", steps=steps)], options.calls)
-    _check_networks(specs)
     caps = Caps(starts_per_second=options.ramp, calls=options.calls)
     specs = [_at_one_server(options.base_url, spec) for spec in specs]
     return await _make(specs, options, caps, url=options.base_url, resume=False)
@@ -164,6 +148,8 @@ async def _make(
     given = {name: value for name, value in given.items() if value is not None}
     record = "" if options.no_record else str(Path.cwd() / out / "calls")
     specs = [replace(s, options={**s.options, **given}, record=record) for s in specs]
+    if options.network is not None:
+        specs = [replace(spec, network=options.network) for spec in specs]
     processes = options.processes or cores()
     per_process = math.ceil(options.calls / processes) if options.calls else CALLS_PER_PROCESS
     priced = DRY_RUN if getattr(options, "emulator", False) else LIST_PRICE if url else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from rtcvoice.cli.network_options import add_bad_network
 from rtcvoice.cli.parser import above_zero, seconds
 
 __all__ = ["add_batch", "add_load"]
@@ -68,6 +69,7 @@ def add_batch(parser: argparse.ArgumentParser) -> None:
     server.add_argument("--base-url", metavar="URL", help="default: as the file says")
     where.add_argument("--script", metavar="FILE", help="with --emulator: what is answered (YAML)")
     where.add_argument("--model", help="in place of what the file says")
+    add_bad_network(where)
     where.add_argument(
         "--dask", metavar="ADDRESS", help="make the calls on a Dask cluster; its address runs code"
     )
@@ -92,6 +94,7 @@ def add_load(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--file", metavar="FILE", help="what the callers do, as for batch")
     parser.add_argument("--base-url", metavar="URL", required=True, help="your server")
     parser.add_argument("--model", help="as your server calls it")
+    add_bad_network(parser)
     parser.add_argument(
         "--i-may-load-this-server",
         action="store_true",

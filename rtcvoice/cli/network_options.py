@@ -8,7 +8,7 @@ from typing import Any
 import rtcvoice
 from rtcvoice.errors import ConfigError
 
-__all__ = ["add_config", "add_key", "add_network", "add_relay", "network_from"]
+__all__ = ["add_bad_network", "add_config", "add_key", "add_network", "add_relay", "network_from"]
 
 
 def add_key(group: Any, *, token_url: bool = True) -> None:
@@ -58,6 +58,26 @@ def add_relay(group: Any) -> None:
     )
 
 
+def add_bad_network(group: Any) -> None:
+    """Add how bad the network is made."""
+    group.add_argument(
+        "--network",
+        metavar="WORDS",
+        type=_network,
+        help="a bad one, for tests: wifi, mobile, far, or such as loss=5%%,uplink.delay=100ms",
+    )
+
+
+def _network(text: str) -> str:
+    from rtcvoice.network.settings import Network  # late: hardly a call has one
+
+    try:
+        Network.of(text, "network")
+    except ConfigError as exc:
+        raise argparse.ArgumentTypeError(str(exc)) from exc
+    return text
+
+
 def add_config(group: Any) -> None:
     """Add the file with the usual options."""
     group.add_argument(
@@ -73,7 +93,7 @@ def network_from(options: argparse.Namespace) -> dict[str, Any]:
 
     names = (
         *("base_url", "direct", "proxy", "ca_file"),
-        *("ice_servers", "ice_transport_policy", "transport"),
+        *("ice_servers", "ice_transport_policy", "transport", "network"),
     )
     given = {name: value for name in names if (value := getattr(options, name, None)) is not None}
     key_file, token_url = (getattr(options, name, None) for name in ("api_key_file", "token_url"))

@@ -6,7 +6,13 @@ import argparse
 from typing import Any
 
 from rtcvoice.cli.figures import add_metrics
-from rtcvoice.cli.network_options import add_config, add_key, add_network, add_relay
+from rtcvoice.cli.network_options import (
+    add_bad_network,
+    add_config,
+    add_key,
+    add_network,
+    add_relay,
+)
 from rtcvoice.cli.parser import file_or_stdio, seconds, words
 from rtcvoice.cli.session_options import (
     add_assistant,
@@ -114,6 +120,7 @@ def add_where(parser: argparse.ArgumentParser) -> None:
     add_key(where)
     add_network(where)
     add_relay(where)
+    add_bad_network(where)
     where.add_argument(
         "--direct",
         action="store_const",

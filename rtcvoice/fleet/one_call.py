@@ -133,6 +133,7 @@ class _Record:
             turns=tuple(self._turns),
             tools=tuple(self._tools.values()),
             worker=f"{platform.node()}/{os.getpid()}",
+            network=str(spec.bad_network or ""),
             **self._found,
         )
         return _judged(made, spec) if outcome is Outcome.COMPLETED else made
@@ -197,6 +198,7 @@ class _Record:
             sink=caller.sink,
             tools=tools,
             limits=Limits(cost=spec.cost),
+            network=spec.bad_network,
             record=Recording(folder) if folder is not None else None,
         ) as call:
             self._began, self._lag.worst = asyncio.get_running_loop().time(), 0.0
@@ -261,6 +263,7 @@ class _Record:
             "tokens": usage.tokens.total + caller.tokens,
             "cost": _both(usage.cost, caller.cost),
             "packets_lost": playout.packets_lost,
+            "uplink_packets_lost": max(0, stats.uplink.packets_lost),
             "packets_received": playout.packets_received,
             "concealed": round(playout.concealed_samples / played, 5),
             "playout_delay": round(playout.jitter_buffer_target_delay, 4),

@@ -174,8 +174,9 @@ def _row(result: CallResult, reported: Collection[str]) -> str:
     cost = "" if result.cost is None else f"{result.cost:.4f}"
     said = result.error or (result.ended if result.outcome is not Outcome.COMPLETED else "")
     outcome = result.outcome.value
+    network = f"<br><small>{escape(result.network)}</small>" if result.network else ""
     return (
-        f'<tr><td>{escape(result.unit)}</td><td class="{outcome}">{outcome}</td>'
+        f'<tr><td>{escape(result.unit)}{network}</td><td class="{outcome}">{outcome}</td>'
         f"<td class=n>{len(result.turns)}</td>"
         f"<td class=n>{_seconds(max(result.latencies, default=None))}</td>"
         f"<td class=n>{result.packets_lost}</td><td class=n>{result.concealed:.2%}</td>"

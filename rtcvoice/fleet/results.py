@@ -72,6 +72,7 @@ class CallResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     attempts: how often it was tried. retry_after: seconds that the server asked to wait.
     call_id, recording: the service's id of the call, and the folder of its recording.
     worker: where it ran, host and process.
+    network: the bad one that it was made with, in words that `CallSpec.network` takes.
     """
 
     run: str
@@ -97,6 +98,8 @@ class CallResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     cost: float | None = None
     packets_lost: int = 0
     packets_received: int = 0
+    uplink_packets_lost: int = 0
+    """Of what the caller sent, as the other side reports it."""
     concealed: float = 0.0
     """Share of what was heard that was invented in place of lost sound."""
     playout_delay: float = 0.0
@@ -112,6 +115,7 @@ class CallResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     call_id: str = ""
     recording: str = ""
     worker: str = ""
+    network: str = ""
 
     @property
     def unit(self) -> str:

@@ -147,13 +147,14 @@ class RunFolder:
 _COLUMNS = ("run", "scenario", "trial", "seed", "outcome", "error", "stage", "code", "seconds")
 _FIGURES = ("connect_seconds", "interruptions", "talk_over", "tokens", "cost", "packets_lost")
 _MORE = ("concealed", "playout_delay", "round_trip", "late", "attempts", "call_id", "recording")
+_NETWORK = ("uplink_packets_lost", "network")
 
 
 def table(results: Iterable[CallResult]) -> str:
     """Return results as CSV; no cell of it is a formula to a spreadsheet."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    names = (*_COLUMNS, *_FIGURES, *_MORE)
+    names = (*_COLUMNS, *_FIGURES, *_MORE, *_NETWORK)
     writer.writerow([*names, "turns", "tools", "latency"])
     for result in results:
         row = [getattr(result, name) for name in names]

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from rtcvoice.errors import ConfigError, one_line
+from rtcvoice.network.settings import Network
 
 from .checks import Check
 from .patterns import check_pattern
@@ -142,9 +143,9 @@ class CallSpec(
     persona: a model that plays the caller, in place of steps.
     steps: what the caller does. After the last one the answer is awaited and the call hung up.
     line: where the caller calls from: noise, a telephone.
-    network: how bad the way is, `{uplink: {loss: 0.05}, downlink: {delay: 0.1, jitter: 0.05}}`, in
-        the words of the emulator's faults. With the emulator alone: nobody else's network can be
-        made worse from here.
+    network: how bad the network of the caller is made, whatever server is called: `wifi`,
+        `{uplink: {loss: 0.05}, downlink: {delay: 0.1, jitter: 0.05}}`, or what else
+        `rtcvoice.Network` tells of. Its seed is that of the call, unless it names one.
     tools: functions with given results; `state`: what they find, and change by `sets`.
     checks: what the call is held to; one that it does not pass makes it a failed one.
     seconds: how long the call may take in all.
@@ -160,7 +161,7 @@ class CallSpec(
     steps: tuple[Step, ...] = _LISTEN
     persona: Persona | None = None
     line: Line = Line()
-    network: dict[str, dict[str, Any]] = {}
+    network: dict[str, Any] | str = {}
     tools: tuple[ToolMock, ...] = ()
     state: dict[str, Any] = {}
     checks: tuple[Check, ...] = ()
@@ -185,13 +186,24 @@ class CallSpec(
             raise ValueError(f"cost is {self.cost!r}, not above 0")
         if len(self.steps) > MOST_STEPS:
             raise ValueError(f"{len(self.steps)} steps are more than {MOST_STEPS}")
-        if unknown := set(self.network) - {"uplink", "downlink"}:
-            raise ValueError(f"network has {sorted(unknown)[0]!r:.80}, not uplink or downlink")
+        if self.bad_network is not None and self.options.get("transport") == "websocket":
+            raise ValueError(
+                "network is made on packets of WebRTC, and transport websocket has none"
+            )
         if self.persona is not None and self.steps != _LISTEN:
             raise ValueError("steps and persona are both given: a model does no steps")
         _check_options("options", self.options)
         if _KEY.search(msgspec.json.encode(self).decode()):
             raise ValueError(f"the spec holds {_A_KEY}")
+
+    @property
+    def bad_network(self) -> Network | None:
+        """The network that is asked for; None where none is. Raises ConfigError."""
+        if not self.network:
+            return None
+        if isinstance(self.network, str):
+            return Network.of(f"seed={self.seed}, {self.network}", "network")
+        return Network.of({"seed": self.seed, **self.network}, "network")
 
     @property
     def unit(self) -> str:
@@ -206,10 +218,10 @@ class CallSpec(
 
 _NOT_OPTIONS = frozenset(
     {"api_key", "credentials", "source", "sink", "tools", "record", "limits", "guards", "history"}
-    | {"ca_file", "price", "reconnect"}
+    | {"ca_file", "network", "price", "reconnect"}
 )
 _A_KEY = "what looks like a key: set OPENAI_API_KEY where the calls run"
-_INSTEAD = "a spec has its own fields for what the caller, the tools and the limits are"
+_INSTEAD = "a spec has its own fields for what caller, network, tools and limits are"
 
 
 def _check_options(name: str, options: dict[str, Any]) -> None:

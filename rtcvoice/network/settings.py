@@ -162,6 +162,14 @@ class Network(Options):
         super().__post_init__()
         _at_most("seed", self.seed, MOST_SEED, "", hint="a whole number")
 
+    def __str__(self) -> str:
+        """Say it in words that `network=` takes, too."""
+        both = _said(self.uplink) if self.uplink == self.downlink else {}
+        words = list(both.items())
+        for way in () if both else ("uplink", "downlink"):
+            words += [(f"{way}.{name}", text) for name, text in _said(getattr(self, way)).items()]
+        return ", ".join(f"{name}={text}" for name, text in [*words, ("seed", self.seed)])
+
     @classmethod
     def of(cls, value: Any, place: str) -> Self:
         """Return the network that a value means. Raises ConfigError that names `place`."""
@@ -186,6 +194,13 @@ class Network(Options):
         """Return a new link of one direction; `number`: of the connection that it is for."""
         way: OneWay = getattr(self, direction)
         return way.link(f"{self.seed} {direction} {number}")
+
+
+def _said(way: OneWay) -> dict[str, str]:
+    """Return what a direction does, as text; nothing of what is as usual."""
+    given = {field.name: getattr(way, field.name) for field in fields(way)}
+    usual = {field.name: field.default for field in fields(way)}
+    return {name: str(value).lower() for name, value in given.items() if value != usual[name]}
 
 
 class CallNetwork:
