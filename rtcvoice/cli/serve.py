@@ -56,7 +56,7 @@ async def _serve(options: argparse.Namespace, page: MetricsPage | None) -> None:
                 lambda: [(answered(server.calls), {})],
             )
         console.print(f"emulator listens on {server.url} (Ctrl-C stops it)")
-        console.print(ABOUT)
+        console.print(ABOUT, soft_wrap=not console.is_terminal)
         console.print(
             f"to call it: OPENAI_API_KEY=sk-any python -m rtcvoice --base-url {server.url} ..."
         )
