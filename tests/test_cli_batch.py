@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
+import os
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -12,6 +16,7 @@ from rtcvoice.cli.batch_progress import Progress
 from rtcvoice.cli.exit_codes import NOT_ALL
 from rtcvoice.cli.main import main
 from rtcvoice.emulator import BackgroundEmulator
+from rtcvoice.fleet.dry_run import EmulatorProcess
 from rtcvoice.fleet.page import page_of
 from rtcvoice.fleet.results import CallResult, Outcome
 from rtcvoice.fleet.summary import summary_of
@@ -130,6 +135,51 @@ def test_costs_that_nobody_is_charged_are_not_told_as_if_spent():
     progress = Progress(2)
     progress.take(made)
     assert "US$ 0.25, " in progress.line()
+
+
+class LostEmulator:
+    """Is gone as soon as a result is kept."""
+
+    late = 0.0
+
+    def __init__(self, script=None):
+        self.server = BackgroundEmulator()
+
+    async def __aenter__(self):
+        self.url = (await asyncio.to_thread(self.server.__enter__)).url
+        return self
+
+    async def __aexit__(self, *exc):
+        await asyncio.to_thread(self.server.__exit__, *exc)
+
+    async def wait_lost(self):
+        while not list(Path("run/results").glob("*.json")):  # noqa: ASYNC110, ASYNC240
+            await asyncio.sleep(0.02)
+        return "the emulator's process is gone (SIGKILL)"
+
+
+def test_a_dry_run_ends_when_its_emulator_is_gone(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("rtcvoice.cli.batch.EmulatorProcess", LostEmulator)
+    calls = [{"scenario": name, "steps": [{"wait": s}]} for name, s in (("a", 0.1), ("b", 60))]
+    Path("calls.json").write_text(json.dumps({"calls": calls}))
+    given = ["batch", "calls.json", "--emulator", "--processes", "1", "--out", "run"]
+    assert main(given) == NOT_ALL
+    told = capsys.readouterr().out
+    assert "1 call: 1 completed" in told
+    assert "stopped: the emulator's process is gone (SIGKILL); --out run --resume goes on" in told
+
+
+async def test_an_emulator_that_is_killed_is_noticed():
+    reader, writer = os.pipe()
+    emulator = EmulatorProcess()
+    emulator._process = SimpleNamespace(sentinel=reader, join=lambda timeout: None, exitcode=-9)
+    waiting = asyncio.create_task(emulator.wait_lost())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    os.close(writer)
+    assert await waiting == "the emulator's process is gone (SIGKILL)"
+    os.close(reader)
 
 
 class Terminal(io.StringIO):

@@ -75,7 +75,8 @@ async def run(options: argparse.Namespace) -> int:
             tokens_per_minute=options.tokens_per_minute,
             cost=options.max_cost,
         )
-        code = await _make(specs, options, caps, url=url, executor=executor)
+        served_by = emulator if options.emulator else None
+        code = await _make(specs, options, caps, url=url, executor=executor, emulator=served_by)
     if emulator.late > LATE:
         write_line(
             sys.stderr,
@@ -134,6 +135,7 @@ async def _make(
     url: str | None,
     executor: Executor | None = None,
     resume: bool | None = None,
+    emulator: EmulatorProcess | None = None,
 ) -> int:
     out = Path(options.out or Path("runs") / datetime.now().strftime("%Y%m%d-%H%M%S"))
     config = {
@@ -156,12 +158,14 @@ async def _make(
     with Progress(len(specs), priced=priced) as progress:
         run = RunOfCalls(specs, caps=caps, on_result=progress.take, keeper=folder)
         progress.watch(run)
+        watching = asyncio.create_task(_stop_without(emulator, run), name="rtcvoice batch emulator")
         try:
             await run.make(executor, processes=processes, calls_per_process=per_process)
         except asyncio.CancelledError:
             run.stopped = run.stopped or "the run was stopped"
             raise
         finally:
+            watching.cancel()
             progress.end()
             names = {spec.file_name for spec in specs}
             summary, results = folder.finish(stopped=run.stopped, among=names)
@@ -178,6 +182,12 @@ async def _make(
         )
     completed = summary["outcomes"]["completed"]
     return 0 if completed == len(specs) else NOT_ALL
+
+
+async def _stop_without(emulator: EmulatorProcess | None, run: RunOfCalls) -> None:
+    """Stop the run when its emulator is gone: what runs would only fail after a while."""
+    if emulator is not None:
+        run.stop(await emulator.wait_lost())
 
 
 def _at_one_server(url: str, spec: CallSpec) -> CallSpec:

@@ -6,7 +6,7 @@ import asyncio
 import multiprocessing
 import signal
 from contextlib import suppress
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from types import TracebackType
 from typing import Self
 
@@ -62,6 +62,17 @@ class EmulatorProcess:
         traceback: TracebackType | None,
     ) -> None:
         await self._stop()
+
+    async def wait_lost(self) -> str:
+        """Wait until its process has ended by itself, or was killed; return that in words.
+
+        Cancel it before the block is left.
+        """
+        await asyncio.to_thread(wait, [self._process.sentinel])
+        await asyncio.to_thread(self._process.join, 1.0)
+        code = self._process.exitcode or 0
+        how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        return f"the emulator's process is gone ({how})"
 
     def _told(self) -> str:
         try:
