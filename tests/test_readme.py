@@ -44,6 +44,7 @@ ROOMS = [
     "events",
     "integrations",
     "live",
+    "network",
     "playout",
     "recording",
     "rest",
