@@ -9,13 +9,17 @@ import sys
 from types import SimpleNamespace
 
 import pytest
+from live import eventually
 
+from rtcvoice.sound.ticker import MANY, ticker
 from rtcvoice.system import clock
+from rtcvoice.system.sockets import sockets
 from rtcvoice.wire import _aiortc
 from rtcvoice.wire._datagrams import (
     LONGEST_WAIT,
     MOST_AT_ONCE,
     SO_TIMESTAMPNS,
+    UNDER_WAY,
     arrival_of,
     read_at_once,
 )
@@ -172,6 +176,9 @@ class Script:
         assert fd == self._sock_fd
         self.read = read
 
+    def _remove_reader(self, fd: int) -> None:
+        assert fd == self._sock_fd
+
 
 def test_an_error_of_the_socket_is_told_and_reading_goes_on():
     script = Script(b"1", ConnectionRefusedError(), b"2", BlockingIOError())
@@ -191,3 +198,60 @@ def test_other_loops_read_as_they_do():
     without = Script()
     without._loop = SimpleNamespace()
     assert not read_at_once(without, print)
+
+
+async def test_many_calls_are_read_at_ticks_and_few_at_once():
+    def selected(ends: Open) -> bool:
+        reads = asyncio.get_running_loop()._selector.get_map()
+        return ends.protocol.transport._sock_fd in reads
+
+    def subscribe(count: int):
+        subscribers = [lambda moment: None for _ in range(count)]
+        for each in subscribers:
+            ticker().add(each)
+        return lambda: [ticker().remove(each) for each in subscribers]
+
+    async with Open() as busy, Open() as connecting:
+        for number in range(UNDER_WAY):
+            busy.far.sendto(b"\x80", busy.address)
+            if number % 50 == 49:
+                await busy.read()
+        assert len(busy.taken) == UNDER_WAY
+        end_few = subscribe(MANY - 1)
+        assert selected(busy)
+        end_more = subscribe(1)
+        assert not selected(busy)
+        assert selected(connecting)  # every round trip counts
+        for ends in (busy, connecting):
+            ends.far.sendto(b"\x81", ends.address)
+        await busy.read()
+        assert connecting.taken
+        assert len(busy.taken) == UNDER_WAY
+        sockets().read()
+        assert busy.taken[-1][0] == b"\x81"
+        end_more()
+        assert selected(busy)
+        end_more = subscribe(1)
+        busy.protocol.transport.close()
+        await asyncio.sleep(0)
+        sockets().read()
+        assert not sockets()._unwatched
+        for end in (end_more, end_few):
+            end()
+        assert not sockets().by_ticks
+
+
+async def test_a_call_that_gets_under_way_among_many_is_read_at_ticks():
+    subscribers = [lambda moment: None for _ in range(MANY)]
+    async with Open() as ends:
+        for each in subscribers:
+            ticker().add(each)
+        for number in range(UNDER_WAY):
+            ends.far.sendto(b"\x80", ends.address)
+            if number % 50 == 49:
+                await ends.read()
+        assert len(sockets()._unwatched) == 1
+        ends.far.sendto(b"\x81", ends.address)
+        await eventually(lambda: len(ends.taken) > UNDER_WAY)  # at the next tick
+        for each in subscribers:
+            ticker().remove(each)

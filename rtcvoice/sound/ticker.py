@@ -18,6 +18,7 @@ from collections.abc import Callable
 
 from rtcvoice.sound.samples import TICK, latest_tick
 from rtcvoice.system import clock
+from rtcvoice.system.sockets import sockets
 
 from .load import Load
 
@@ -25,6 +26,9 @@ __all__ = ["Ticker", "ticker"]
 
 LONGEST_CATCH_UP = 1.0
 """Seconds of lateness that are made up for."""
+
+MANY = 8
+"""Subscribers, two for each call without devices, from which on sockets are read at ticks."""
 
 _tickers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Ticker] = weakref.WeakKeyDictionary()
 
@@ -48,6 +52,7 @@ class Ticker:
         self._origin = 0.0
         self._count = 0
         self._now = clock.of_loop(loop)
+        self._sockets = sockets()
         # Of a loop with a time of its own, the processor's time tells nothing.
         self.load = Load(time.thread_time if self._now is clock.now else float)
         """Whether the loop has the time that it needs."""
@@ -63,6 +68,7 @@ class Ticker:
         moment: when the tick should have come, in seconds of `rtcvoice.system.clock.now()`.
         """
         self._subscribers = (*self._subscribers, subscriber)
+        self._sockets.by_ticks = len(self._subscribers) >= MANY
         if self._timer is None and (loop := self._loop()) is not None:
             self._origin, self._count = latest_tick(loop.time()), 0
             self.load.begin()
@@ -71,6 +77,7 @@ class Ticker:
     def remove(self, subscriber: Callable[[float], None]) -> None:
         """Stop calling `subscriber`; unknown ones are ignored."""
         self._subscribers = tuple(each for each in self._subscribers if each != subscriber)
+        self._sockets.by_ticks = len(self._subscribers) >= MANY
         if not self._subscribers and self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -85,6 +92,8 @@ class Ticker:
         self.load.tick(now, late)
         if late > LONGEST_CATCH_UP or self.load.lost(late):
             self._origin, self._count, late = latest_tick(now), 0, 0.0
+        if self._sockets.by_ticks:
+            self._sockets.read()
         moment = self._now() - late
         for subscriber in self._subscribers:
             subscriber(moment)

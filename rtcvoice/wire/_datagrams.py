@@ -3,7 +3,8 @@
 asyncio reads one datagram at a turn of the loop, into 256 KiB that it gets for that, and nobody
 knows how long it lay there. A loop that was held up then looks like a network that delays. Here a
 socket of asyncio's own selector loops is read by us, and Linux notes the arrival of each datagram.
-Loops of others (uvloop, Windows) read as they do, and what they read came just now.
+Once a call is under way, its socket may be read at ticks (`system.sockets`). Loops of others
+(uvloop, Windows) read as they do, and what they read came just now.
 
 As in `_aiortc.py`, whatever is private is guarded: where it is missing, asyncio reads on.
 """
@@ -19,6 +20,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from rtcvoice.system import clock
+from rtcvoice.system.sockets import Sockets, sockets
 
 __all__ = ["Received", "arrival_of", "read_at_once"]
 
@@ -29,6 +31,10 @@ LARGEST_DATAGRAM = 65536
 
 MOST_AT_ONCE = 64
 """Datagrams of one socket that are read before other work has its turn."""
+
+UNDER_WAY = 250
+"""Datagrams after which a call counts as under way: 5 s of sound. What connects is never waited
+for."""
 
 LONGEST_WAIT = 5.0
 """Seconds that a datagram may have waited in the socket; more is a step of the time of day."""
@@ -41,6 +47,7 @@ _TIME = struct.Struct("@ll")
 _ROOM = socket.CMSG_SPACE(_TIME.size) if hasattr(socket, "CMSG_SPACE") else 0
 
 _TRANSPORT_NAMES = ("_sock", "_sock_fd", "_loop", "_protocol", "_conn_lost")
+_LOOP_NAMES = ("_add_reader", "_remove_reader")
 
 
 def read_at_once(transport: Any, received: Received) -> bool:
@@ -50,12 +57,12 @@ def read_at_once(transport: Any, received: Received) -> bool:
     """
     if not all(hasattr(transport, name) for name in _TRANSPORT_NAMES):
         return False
-    add_reader = getattr(transport._loop, "_add_reader", None)
-    if add_reader is None or not hasattr(transport._sock, "recvmsg") or transport.is_closing():
+    if not all(hasattr(transport._loop, name) for name in _LOOP_NAMES):
+        return False
+    if not hasattr(transport._sock, "recvmsg") or transport.is_closing():
         return False
     stamped = _have_stamped(transport._sock)
-    # In the place of asyncio's own: its closing takes it away like that.
-    add_reader(transport._sock_fd, _Reader(transport, received, stamped=stamped).read)
+    _Reader(transport, received, stamped=stamped).watch()
     return True
 
 
@@ -83,25 +90,45 @@ def _have_stamped(sock: Any) -> bool:
 
 
 class _Reader:
-    """Reads one socket whenever it has something."""
+    """Reads one socket whenever it has something, or when it is told to."""
 
     def __init__(self, transport: Any, received: Received, *, stamped: bool) -> None:
         self._transport = transport
         self._receive = transport._sock.recvmsg
         self._received = received
         self._room = _ROOM if stamped else 0
+        self._count = 0
+        self._sockets: Sockets | None = None
+
+    def watch(self) -> None:
+        """Have the loop read as soon as something comes, from now on."""
+        transport = self._transport
+        if not transport.is_closing():
+            # In the place of asyncio's own: its closing takes it away like that.
+            transport._loop._add_reader(transport._sock_fd, self.read)
+
+    def unwatch(self) -> None:
+        """Leave it to whoever calls `read`."""
+        transport = self._transport
+        if not transport.is_closing():
+            transport._loop._remove_reader(transport._sock_fd)
 
     def read(self) -> None:
-        """Read all that is there. Called by the event loop."""
+        """Read all that is there. Called by the event loop, or at a tick."""
         transport, receive, room = self._transport, self._receive, self._room
         now, today = clock.now(), time.time()
         try:
             for _ in range(MOST_AT_ONCE):
                 if transport._conn_lost or transport.is_closing():  # by what was received
+                    if self._sockets is not None:
+                        self._sockets.remove(self)
                     return
                 data, notes, _, address = receive(LARGEST_DATAGRAM, room)
+                self._count += 1
                 self._received(data, address, arrival_of(notes, now, today))
         except (BlockingIOError, InterruptedError):
-            pass
+            if self._sockets is None and self._count >= UNDER_WAY:
+                self._sockets = sockets()
+                self._sockets.add(self)
         except OSError as exc:  # such as an ICMP "port unreachable"
             transport._protocol.error_received(exc)
