@@ -274,13 +274,14 @@ class Transport:
     async def wait_channel(self) -> None:
         """Wait until the data channel is open. Raises TransportError(stage=channel)."""
         await self._wait(
-            lambda: self._channel.state == "open",
+            lambda: self._channel.state != "connecting",
             "channel",
             "the event channel did not open",
             "",
         )
         self._become(TransportStage.OPEN)
         _media.stop_stock_decoder(self._peer.getTransceivers()[0].receiver)
+        self._state_changed()  # what opens and closes comes at once, where the loop was held up
 
     async def _wait(self, done: Callable[[], bool], stage: str, what: str, hint: str) -> None:
         while not done():
