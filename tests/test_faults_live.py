@@ -159,9 +159,10 @@ async def test_without_rtp_the_call_lives_and_the_events_go_on(emulator):
     ear = Ear()
     async with calling(emulator, sink=ear) as call:
         emulator.last().strike(Strike.STOP_RTP)
-        await call.send("Hello.")
-        await call.wait_for("output_audio_buffer.started", timeout=3)
-        done = await call.wait_for("response.done", timeout=5)
+        done_within = call.expect("response.done", timeout=5)
+        async with call.expect("output_audio_buffer.started", timeout=3):
+            await call.send("Hello.")
+        done = await done_within
         assert done.response.status == "completed"
         assert call.state is CallState.ACTIVE
     assert not np.any(np.abs(ear.heard) > 300)
