@@ -150,6 +150,23 @@ async def test_who_comes_to_stand_before_the_watch_gets_everything():
         assert [data[1] for data, _ in ends.taken] == [0, 2]
 
 
+async def test_what_may_bring_events_is_passed_on_one_at_a_turn():
+    async with Open() as ends:
+        passed = []
+        ends.protocol.receiver.data_received = lambda data, component: passed.append(data[1])
+        connection = SimpleNamespace(_protocols=[ends.protocol], _queue=asyncio.Queue())
+        del ends.protocol.watched
+        _aiortc.watch_datagrams(connection, lambda size: None)
+        for number, kind in enumerate((0x17, 0x17, 0x80, 0x17)):  # DTLS, and one of RTP
+            ends.far.sendto(bytes([kind, number]), ends.address)
+        await ends.read()
+        assert passed == [0, 2]
+        await asyncio.sleep(0)
+        assert passed == [0, 2, 1]
+        await asyncio.sleep(0)
+        assert passed == [0, 2, 1, 3]
+
+
 class Script:
     """A socket of an asyncio transport, the transport and its loop, that give what is written."""
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import Any
@@ -208,8 +209,11 @@ def _watch(
     if receive is None or pass_on is None or not hasattr(protocol, "local_candidate"):
         raise UnsupportedAiortc("StunProtocol.datagram_received, .receiver, .local_candidate")
     component = protocol.local_candidate.component
+    one_each_turn = _OneEachTurn(pass_on)
 
-    def received(data: bytes, addr: Any, arrival: float) -> None:
+    def received(
+        data: bytes, addr: Any, arrival: float, pass_on: Callable[[bytes, int], None] = pass_on
+    ) -> None:
         on_datagram(len(data))
         if not data:
             return  # an exception in the task that reads the network otherwise, and the call's end
@@ -229,10 +233,47 @@ def _watch(
 
     def read(data: bytes, addr: Any, arrival: float) -> None:
         if protocol.datagram_received is datagram_received:
-            received(data, addr, arrival)
+            received(data, addr, arrival, one_each_turn.put)
         else:  # somebody has come to stand before it, such as a network that is bad on purpose
             protocol.datagram_received(data, addr)
 
     protocol.datagram_received = datagram_received
     protocol.watched = True
     read_at_once(getattr(protocol, "transport", None), read)
+
+
+class _OneEachTurn:
+    """Passes one datagram on at each turn of the loop, as if asyncio had read it.
+
+    Of those that are read at once: events come by them, and whoever is told of one, a task of the
+    user's too, may act before the next. RTP does not wait: it has no order with anything.
+    """
+
+    def __init__(self, pass_on: Callable[[bytes, int], None]) -> None:
+        self._pass_on = pass_on
+        self._waiting: deque[tuple[bytes, int]] = deque()
+        self._turn_is_used = False
+
+    def put(self, data: bytes, component: int) -> None:
+        """Pass it on now, if nothing was in this turn; FULL: what does not fit is lost."""
+        if _is_rtp(data) or not self._turn_is_used:
+            self._pass_on(data, component)
+            if not _is_rtp(data):
+                self._end_turn()
+        elif len(self._waiting) < MOST_UNREAD:
+            self._waiting.append((data, component))
+
+    def _end_turn(self) -> None:
+        self._turn_is_used = True
+        asyncio.get_running_loop().call_soon(self._next)
+
+    def _next(self) -> None:
+        self._turn_is_used = False
+        if self._waiting:
+            self._pass_on(*self._waiting.popleft())
+            self._end_turn()
+
+
+def _is_rtp(data: bytes) -> bool:
+    """Whether it is RTP or RTCP (RFC 7983 §7)."""
+    return 127 < data[0] < 192
