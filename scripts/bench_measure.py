@@ -12,7 +12,9 @@ while they do so silent ones are left out; more than `QUEUE` of waiting counts a
 conv: the quality of a conversation, MOS: PESQ less what G.107 takes for the delay; its own mapping
 between R and MOS.
 
-Gaps: stretches of 20 ms and more that are silent, or 25 dB too quiet, where the original speaks.
+Gaps: stretches of 20 ms and more that are silent, or 25 dB too quiet, where the original speaks. By
+which delay the two belong together only those windows say that agree with the ones around them: a
+voice that was concealed is alike to many places, and a pause after it is no gap.
 """
 
 from __future__ import annotations
@@ -40,6 +42,12 @@ LONGEST_DELAY = 1.2
 AUDIBLE_DBFS = -45.0
 SURE = 0.6
 """Correlation below which a window is not counted: too much of it was invented."""
+
+AROUND = 25
+"""Windows (half a second) around one that say what delay is likely..."""
+
+NEAR = 0.060
+"""...and how many seconds from it one may be found and still be believed."""
 
 PAD = 0.25
 """Seconds around a clip that are judged with it."""
@@ -293,7 +301,7 @@ def find_gaps(
     levels = frame_dbfs(heard, frame)
     wanted = frame_dbfs(spoken, frame)
     places = np.arange(len(levels)) * frame + frame // 2
-    offsets = np.interp(places, track.heard, track.heard - track.spoken)
+    offsets = np.interp(places, *believable(track))
     source = ((places - offsets) // frame).astype(int)
     valid = (source >= 0) & (source < len(wanted))
     should = np.where(valid, wanted[np.clip(source, 0, len(wanted) - 1)], -120.0)
@@ -301,6 +309,15 @@ def find_gaps(
     edges = np.flatnonzero(np.diff(np.concatenate([[0], silent.astype(int), [0]])))
     runs = [int(end - begin) for begin, end in edges.reshape(-1, 2) if end - begin >= 2]
     return len(runs), sum(runs) * 0.01
+
+
+def believable(track: Track) -> tuple[Floats, Floats]:
+    """Places in the heard signal, and how much later than in the reference they are."""
+    offsets = (track.heard - track.spoken).astype(np.float64)
+    padded = np.pad(offsets, AROUND // 2, mode="edge")
+    usual = np.median(np.lib.stride_tricks.sliding_window_view(padded, AROUND), axis=1)
+    near = np.abs(offsets - usual) <= NEAR * WIDE
+    return track.heard[near].astype(np.float64), offsets[near]
 
 
 def frame_dbfs(samples: Floats, frame: int) -> Floats:

@@ -7,6 +7,7 @@ import itertools
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 
 SCRIPTS = Path(__file__).resolve().parent.parent / "scripts"
@@ -90,3 +91,16 @@ def test_what_delay_costs_a_conversation(monkeypatch):
     assert measure.conversational(4.36, 0.056) == pytest.approx(4.33, abs=0.01)
     assert measure.conversational(4.20, 0.279) == pytest.approx(3.46, abs=0.01)
     assert measure.conversational(1.73, 0.171) == pytest.approx(1.56, abs=0.01)
+
+
+def test_a_window_that_is_alike_to_another_place_makes_no_gap(monkeypatch):
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    pytest.importorskip("scipy")
+    measure = importlib.import_module("bench_measure")
+    heard = np.arange(100) * 320
+    late = np.where(heard < 50 * 320, 800, 4800)  # a stall in the middle, which is not forgotten
+    mistaken = late + np.isin(np.arange(100), [7, 30, 31, 32, 70, 99]) * 9000
+    track = measure.Track(heard, heard - mistaken, mistaken / 16000)
+    places, offsets = measure.believable(track)
+    assert len(places) == 94
+    assert np.array_equal(offsets, late[np.isin(heard, places)])
