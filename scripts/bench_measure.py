@@ -314,7 +314,7 @@ def find_gaps(
 def believable(track: Track) -> tuple[Floats, Floats]:
     """Places in the heard signal, and how much later than in the reference they are."""
     offsets = (track.heard - track.spoken).astype(np.float64)
-    padded = np.pad(offsets, AROUND // 2, mode="edge")
+    padded = np.pad(offsets, AROUND // 2, mode="reflect")
     usual = np.median(np.lib.stride_tricks.sliding_window_view(padded, AROUND), axis=1)
     near = np.abs(offsets - usual) <= NEAR * WIDE
     return track.heard[near].astype(np.float64), offsets[near]
