@@ -135,6 +135,8 @@ class LinkStats:
 class NetworkStats:
     """What `network=` did, on all connections of a call together."""
 
+    asked: str = ""
+    """What it was asked to be, in words that `network=` takes."""
     uplink: LinkStats = field(default_factory=LinkStats)
     downlink: LinkStats = field(default_factory=LinkStats)
 

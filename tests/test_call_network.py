@@ -55,6 +55,7 @@ async def test_with_a_network_that_lets_nothing_through_no_other_way_is_taken(em
         async with calling(emulator, network="loss=1", transport="auto", connect_timeout=1):
             pass
     assert failed.value.stage == "ice"
+    assert "network= may be why: raise connect_timeout=" in str(failed.value)
 
 
 @pytest.mark.parametrize(

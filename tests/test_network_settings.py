@@ -124,6 +124,7 @@ def test_nothing_but_a_network_or_a_config_error_comes_of_anything(said):
     except ConfigError:
         return
     arrivals(network.link("uplink"), [rtp(n) for n in range(5)])
+    assert Network.of(str(network), "network") == network  # as results and reports tell it
 
 
 def test_the_nth_packet_of_sound_meets_the_same_whatever_else_is_sent():
@@ -158,6 +159,14 @@ def test_streams_of_strangers_and_jumps_of_numbers_cost_no_time_and_no_memory():
 
 
 def test_each_connection_and_direction_has_fates_of_its_own_by_the_seed():
+    told = {"loss": 0.3, "rate_bps": 5e5, "uplink": {"wifi": True}, "seed": 7}
+    network = Network.of(told, "network")
+    assert str(network) == (
+        "uplink.loss=0.3, uplink.rate_bps=500000.0, uplink.wifi=true, downlink.loss=0.3,"
+        " downlink.rate_bps=500000.0, seed=7"
+    )
+    assert CallNetwork(network).stats.asked == str(network)
+
     def seen(seed):
         call = CallNetwork(Network.of({"loss": 0.3, "seed": seed}, "network"))
         links = [link for _ in range(2) for link in call.next_links()]

@@ -245,6 +245,18 @@ def test_figures_of_a_second_are_what_two_lines_differ_by():
     assert network.round_trips() == [(1.0, 0.05), (2.0, 0.05)]
 
 
+def test_a_bad_network_on_purpose_is_told_with_what_it_lost():
+    network = Network()
+    done = {"asked": "loss=0.1, seed=3", "uplink": {"lost": 12}, "downlink": {"lost": "many"}}
+    network.feed({"time": 1.0, "stats": {"transport": {"network": done}}})
+    assert network.totals() == [
+        ("lost by the bad network, uplink", "12"),
+        ("bad network that was asked for", "loss=0.1, seed=3"),
+    ]
+    network.feed({"time": 2.0, "stats": {"transport": {"network": None}}})
+    assert network.totals() == []
+
+
 def test_a_turn_stands_where_it_was_heard():
     flow = Flow()
     for line in EVENTS:

@@ -48,6 +48,8 @@ _HINTS = {
     "history": "the history is long for this network: shorten it, or raise connect_timeout=",
 }
 
+_BAD_NETWORK = "the bad network of network= may be why: raise connect_timeout=, or make it better"
+
 
 async def made_ready(config: CallConfig) -> None:
     """Do once in a process what would hold up the first `Connecting`; comes before it.
@@ -204,6 +206,8 @@ class Connecting:
             hint = f"{asked} does not answer"
         elif stage == "ice":
             what, hint = self._without_ice(what, hint)
+        elif stage in ("dtls", "channel", "session") and self._config.network is not None:
+            hint = _BAD_NETWORK
         return TransportError(
             f"connecting took longer than {after or self._config.connect_timeout:.3g} s; {what}",
             stage=stage,
@@ -212,6 +216,8 @@ class Connecting:
 
     def _without_ice(self, what: str, hint: str) -> tuple[str, str]:
         ice = self._ice
+        if self._config.network is not None:
+            return what, _BAD_NETWORK
         transport = self._legs[0].transport
         if transport.trouble:
             return f"{what}, and {transport.trouble}", transport.cure or hint

@@ -208,12 +208,14 @@ class CallNetwork:
 
     def __init__(self, network: Network) -> None:
         self.network = network
+        self._asked = str(network)
         self._counts: list[tuple[LinkCounts, LinkCounts]] = []
 
     @property
     def stats(self) -> NetworkStats:
         """What became of all packets so far."""
         return NetworkStats(
+            asked=self._asked,
             uplink=_together(up for up, _ in self._counts),
             downlink=_together(down for _, down in self._counts),
         )

@@ -244,7 +244,8 @@ class Transport:
     @property
     def cure(self) -> str:
         """What to do about it."""
-        return self._gathering.cure or (self._tcp.cure if self._tcp else "")
+        bad = "make the bad network of network= better" if self._network is not None else ""
+        return bad or self._gathering.cure or (self._tcp.cure if self._tcp else "")
 
     def _watch_sockets(self) -> None:
         _aiortc.watch_datagrams(self._ice, self._count, self._short_way.take)

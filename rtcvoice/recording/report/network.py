@@ -79,7 +79,13 @@ class Network:
             if count is not None:
                 found.append((told, f"{count:,.0f}"))
         transport = as_dict(self._last.get("transport"))
-        named = {"way through the network": transport.get("candidate_pair")}
+        network = as_dict(transport.get("network"))
+        for direction in ("uplink", "downlink"):
+            lost = number(as_dict(network.get(direction)).get("lost"))
+            if lost is not None:
+                found.append((f"lost by the bad network, {direction}", f"{lost:,.0f}"))
+        named = {"bad network that was asked for": network.get("asked")}
+        named["way through the network"] = transport.get("candidate_pair")
         for part in ("microphone", "loudspeaker"):
             named[part] = as_dict(self._last.get(part)).get("device")
         return [*found, *((told, text(value, 300)) for told, value in named.items() if value)]
