@@ -8,7 +8,6 @@ nothing is played, and a rescue that attaches again to the same session.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Iterable, Mapping
 from os import PathLike
@@ -21,11 +20,10 @@ from rtcvoice.call.timings import Timings
 from rtcvoice.config.call_config import DEFAULT_MODEL
 from rtcvoice.config.dialect import AttachOptions
 from rtcvoice.config.session_fields import UNSET, Unset
-from rtcvoice.errors import CallEnded, ConfigError, CredentialsError, TransportError, one_line
+from rtcvoice.errors import ConfigError, CredentialsError, one_line
 from rtcvoice.rest.credentials import CredentialsSource, EphemeralToken, TokenUrl
 from rtcvoice.rest.session_url import SessionUrl
 from rtcvoice.system.public import public
-from rtcvoice.system.waiting import wait_done
 
 if TYPE_CHECKING:
     from rtcvoice.call.call import Call
@@ -136,6 +134,7 @@ class attach(connect):  # noqa: N801  (reads as the verb it is: async with attac
             )
         self._ends_by_itself = self._config.is_live or _has_idle(limits)
 
+    _doing = "attaching"
     _watch: Watch | None = None
     """Who reads along."""
 
@@ -159,24 +158,16 @@ class attach(connect):  # noqa: N801  (reads as the verb it is: async with attac
         conversation = self._conversation(UnheardOutput(player, self._ends), facts)
         return AttachedRoads(self._ends, player, conversation, leg, facts)
 
-    async def _make_ready(
+    async def _session_ready(
         self,
         conversation: AnyConversation,
         life: Life,
-        connecting: AnyConnecting,
+        changes: dict[str, Any],
         timings: Timings,
     ) -> None:
         """Ask what the session is, for nobody tells it to who comes later; and change it."""
-        changes = self._session_changes(connecting)
-        try:
-            with timings.stage("session"):
-                await life.unless_ended(self._ask(conversation, changes))
-        except BaseException as exc:
-            life.request_end(CallEnded("attaching failed", normal=False))
-            await wait_done(asyncio.create_task(life.aclose()))
-            if isinstance(exc, TransportError) and exc.stage == "connected":
-                exc.stage = "session"
-            raise
+        with timings.stage("session"):
+            await life.unless_ended(self._ask(conversation, changes))
 
     async def _ask(self, conversation: AnyConversation, changes: dict[str, Any]) -> None:
         if not self._config.is_live:
