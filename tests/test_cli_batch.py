@@ -79,6 +79,9 @@ def test_what_is_missing_is_told_before_the_first_call(tmp_path, monkeypatch, ca
     calls.write_text("calls: [{scenario: a, steps: [{say: none.wav}]}]")
     assert main(["batch", str(calls), "--emulator"]) == 2
     assert "scenario a: there is no sound file" in capsys.readouterr().err
+    calls.write_text("calls: [{scenario: a, options: {voic: marin}, steps: [{wait: 1}]}]")
+    assert main(["batch", str(calls), "--base-url", "http://127.0.0.1:9/v1"]) == 2
+    assert "scenario a: there is no option voic=" in capsys.readouterr().err
     calls.write_text("calls: [{scenario: a, steps: [{say: 'prompt:stop'}]}]")
     assert main(["batch", str(calls)]) == 3
     assert "no API key" in capsys.readouterr().err

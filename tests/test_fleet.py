@@ -37,7 +37,7 @@ from rtcvoice.fleet import (
 )
 from rtcvoice.fleet import many as many_module
 from rtcvoice.fleet import workers as workers_module
-from rtcvoice.fleet.caller import load_clips
+from rtcvoice.fleet.caller import Caller, load_clips
 from rtcvoice.fleet.caps import Gate
 from rtcvoice.fleet.checks import Within
 from rtcvoice.fleet.line import LineEffects
@@ -52,6 +52,8 @@ from rtcvoice.fleet.summary import quantile, summary_of
 from rtcvoice.fleet.workers import WorkerLost
 
 SPOKEN = (Step(say="prompt:thanks"), Step(listen=20))
+
+virtual = virtual_loop.within(5000)
 
 
 def result(unit="hello", outcome=Outcome.COMPLETED, **fields):
@@ -141,6 +143,9 @@ calls:
     ("name", "text", "says"),
     [
         ("a.yaml", "calls: [", r"a.yaml, line 1: this is not YAML: expected the node content"),
+        ("a.yaml", "calls: [{scenario: a, stps: []}]", r"`stps` \(did you mean steps\?\)"),
+        ("a.yaml", "calls: [{scenario: a, steps: [{sai: x}]}]", r"did you mean say\?"),
+        ("a.yaml", "calls: [{scenario: a, steps: [{xyz: x}]}]", "known are: say, speak"),
         ("a.yaml", "calls: {}", "no list of calls"),
         ("a.yaml", "calls: [1]", "call 1 is 1"),
         ("a.yaml", "calls: []", "no call"),
@@ -216,6 +221,22 @@ def test_stretches_of_sound_tell_waits_and_talk_over():
     assert sides.talk_over == pytest.approx(0.4)
     assert sides.yields == pytest.approx((0.4,))
     assert compare([], other).latencies == ()
+
+
+@virtual
+async def test_what_is_written_is_waited_for_too():
+    """An instant on the caller's side, at which nothing is heard."""
+    sides = compare([(0.0, 2.0), (6.0, 6.0), (9.0, 9.0)], [(2.5, 5.0), (7.0, 8.0), (8.5, 10.0)])
+    assert sides.latencies == pytest.approx((0.5, 1.0))  # the last was written into an answer
+    assert sides.talk_over == 0
+
+    async def send(text):
+        await asyncio.sleep(0.2)
+
+    caller = Caller((Step(wait=1.0), Step(write="Hello!"), Step(wait=1.0)), {}, line=Line(), seed=0)
+    began = asyncio.get_running_loop().time()
+    await caller.run(SimpleNamespace(send=send))
+    assert [at - began for at in caller.written] == pytest.approx([1.0])
 
 
 @given(st.lists(st.tuples(st.floats(0, 100), st.floats(0.1, 20)), max_size=20))
@@ -410,9 +431,6 @@ def test_only_results_of_the_run_count_and_only_files(tmp_path):
 
 
 # -- all calls of a run, in virtual time ---------------------------------------------------------
-
-
-virtual = virtual_loop.within(5000)
 
 
 class FakeWorkers:

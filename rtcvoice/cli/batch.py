@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import msgspec
 from msgspec.structs import replace
 
 import rtcvoice
@@ -144,14 +145,16 @@ async def _make(
         "file": str(getattr(options, "file", None) or ""),
         "base_url": url or "",
     }
-    resumed = options.resume if resume is None else resume
-    folder = RunFolder(out, config=config, resume=resumed)
     given: dict[str, Any] = {"base_url": url, "model": options.model}
     given = {name: value for name, value in given.items() if value is not None}
     record = "" if options.no_record else str(Path.cwd() / out / "calls")
     specs = [replace(s, options={**s.options, **given}, record=record) for s in specs]
     if options.network is not None:
         specs = [replace(spec, network=options.network) for spec in specs]
+    if executor is None:
+        _check_options(specs)
+    resumed = options.resume if resume is None else resume
+    folder = RunFolder(out, config=config, resume=resumed)
     processes = options.processes or cores()
     per_process = math.ceil(options.calls / processes) if options.calls else CALLS_PER_PROCESS
     priced = DRY_RUN if getattr(options, "emulator", False) else LIST_PRICE if url else ""
@@ -182,6 +185,22 @@ async def _make(
         )
     completed = summary["outcomes"]["completed"]
     return 0 if completed == len(specs) else NOT_ALL
+
+
+def _check_options(specs: list[CallSpec]) -> None:
+    """Raise ConfigError for options that no call can have, before there is a run."""
+    seen = set()
+    for spec in specs:
+        persona = {} if spec.persona is None else spec.persona.options
+        for given in (spec.options, persona):
+            if (text := msgspec.json.encode(given)) in seen:
+                continue
+            seen.add(text)
+            try:
+                rtcvoice.connect(source=None, sink=None, **given)  # it is not entered
+            except ConfigError as exc:
+                message = f"scenario {clean(spec.scenario)}: {exc.message}"
+                raise ConfigError(message, hint=exc.hint) from exc
 
 
 async def _stop_without(emulator: EmulatorProcess | None, run: RunOfCalls) -> None:
@@ -225,7 +244,8 @@ def _tell(summary: dict[str, Any], out: Path, *, priced: str, resumable: bool) -
         told = ", ".join(f"{name} {waits[name]:.2f} s" for name in ("p50", "p90", "p95"))
         write_line(sys.stdout, f"answers after: {told}")
     unknown = summary["calls_of_unknown_cost"]
-    beside = f", and {unknown} calls of unknown cost" if unknown else ""
+    some = "a call" if unknown == 1 else f"{unknown} calls"
+    beside = f", and {some} of unknown cost" if unknown else ""
     cost = f"US$ {summary['cost']:.2f}{beside}"
     if priced == DRY_RUN:
         cost = f"nothing (emulator); the service would charge about {cost}"

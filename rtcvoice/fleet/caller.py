@@ -124,6 +124,8 @@ class Caller:
         self._said = False
         self.interruptions = 0
         """How often the caller barged in while the other side spoke."""
+        self.written: list[float] = []
+        """When something was written, on the clock of the loop: that is answered, too."""
 
     async def run(self, call: Call) -> None:
         """Do all steps, and wait for the answer to the last. Raises StepFailed, CallEnded.
@@ -153,6 +155,7 @@ class Caller:
             await self.source.said.wait()
             self._said = True
         elif step.write is not None:
+            self.written.append(asyncio.get_running_loop().time())
             await call.send(step.write)
         elif step.wait is not None:
             await asyncio.sleep(step.wait)

@@ -22,6 +22,7 @@ from rtcvoice.call.connect import connect
 from rtcvoice.conversation.accounts.limits import Limits
 from rtcvoice.errors import (
     CallEnded,
+    ConfigError,
     CredentialsError,
     RtcVoiceError,
     SignalingError,
@@ -179,6 +180,8 @@ class _Record:
         self._found["code"] = one_line(str(getattr(cause, "code", "") or ""), 100)
         self._found["retry_after"] = getattr(cause, "retry_after", None)
         self._found["same_for_all"] = _would_fail_all(cause)
+        if not self._began and isinstance(cause, ConfigError | CredentialsError):
+            self._found["cost"] = 0.0  # nothing was sent
 
     async def _call(self) -> None:
         spec = self._spec
@@ -252,12 +255,14 @@ class _Record:
         spoke = caller.source.spans.since(self._began)
         heard = caller.sink.spans.since(self._began)
         sides = compare(spoke, heard)
+        written = ((at - self._began, at - self._began) for at in caller.written)
+        waits = compare(sorted([*spoke, *written]), heard).latencies
         self._found |= {
             "seconds": round(asyncio.get_running_loop().time() - began, 3),
             "call_id": one_line(call.id, 200),
             "spoke": spoke,
             "heard": heard,
-            "latencies": tuple(round(each, 3) for each in sides.latencies),
+            "latencies": tuple(round(each, 3) for each in waits),
             "talk_over": round(sides.talk_over, 3),
             "interruptions": caller.interruptions,
             "tokens": usage.tokens.total + caller.tokens,

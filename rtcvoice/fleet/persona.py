@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rtcvoice.call.bridge import Bridge, BridgeSink, BridgeSource
@@ -50,6 +50,7 @@ class ModelCaller:
     """
 
     interruptions = 0
+    written: Sequence[float] = ()
 
     def __init__(self, persona: Persona, options: Mapping[str, Any]) -> None:
         self._persona = persona

@@ -63,8 +63,9 @@ class CheckResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
 
 class CallResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One call, as it went. Times in seconds, `latencies` from the caller's last word on.
+    """One call, as it went. Times in seconds.
 
+    latencies: from the caller's last word on, or from when it wrote something.
     spoke, heard: when the caller and the other side were audible, from when the call was ready.
     talk_over: seconds while both were.
     same_for_all: it failed as each call would: the server cannot be reached, or refuses the key.

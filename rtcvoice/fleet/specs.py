@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 import re
 from collections.abc import Callable
@@ -253,4 +254,27 @@ def _checked(decode: Callable[[], CallSpec], where: str) -> CallSpec:
     try:
         return decode()
     except (msgspec.MsgspecError, ValueError, RecursionError) as exc:
-        raise ConfigError(f"{where}: {one_line(str(exc), 500)}") from exc
+        raise ConfigError(
+            f"{where}: {one_line(str(exc), 500)}", hint=one_line(_instead_of(str(exc)), 500)
+        ) from exc
+
+
+_UNKNOWN = re.compile(r"unknown field `([^`]*)`(?: - at `\$\.(\w+)(?:\[[\d.]+\])?`)?$")
+_PARTS: dict[str | None, Any] = {
+    None: CallSpec,
+    "steps": Step,
+    "persona": Persona,
+    "line": Line,
+    "tools": ToolMock,
+    "checks": Check,
+}
+
+
+def _instead_of(told: str) -> str:
+    """Return what could be meant by a field that msgspec tells to be unknown; else nothing."""
+    found = _UNKNOWN.search(told)
+    if found is None or found[2] not in _PARTS:
+        return ""
+    names = _PARTS[found[2]].__struct_fields__
+    near = difflib.get_close_matches(found[1], names, 1)
+    return f"did you mean {near[0]}?" if near else f"known are: {', '.join(names)}"
