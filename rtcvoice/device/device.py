@@ -123,7 +123,7 @@ def choose(devices: Sequence[Device], wanted: WantedDevice, direction: Direction
     if not able:
         raise DeviceError(
             f"there is no {direction.value}",
-            hint="plug one in, check that the sound server runs, or do without:"
+            hint="plug one in, or check that the sound server runs; a call needs none with"
             f" {'source' if direction is Direction.INPUT else 'sink'}=None",
         )
     if wanted is None:
