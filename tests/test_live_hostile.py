@@ -17,7 +17,7 @@ from virtual_loop import run
 
 from rtcvoice import Limits, ToolSet
 from rtcvoice.errors import CallEnded
-from rtcvoice.live.state import backend, spoken
+from rtcvoice.live.state import backend, call_entries, spoken
 
 FLOOD = 1500
 FAR = 2**53
@@ -133,7 +133,7 @@ def test_a_flood_is_bounded(flood):
         state = stage.talk.state
         assert len(state.backend._running) <= backend.MOST_RUNNING
         assert len(state.backend._calls) <= backend.MOST_CALLS
-        assert state.backend._history_size <= backend.MOST_HISTORY_BYTES
+        assert state.backend._entries.size <= call_entries.MOST_HISTORY_BYTES
         assert len(state.delegations._all) <= 100
         assert all(len(each.text) <= spoken.MOST_TEXT for each in state.turns.all)
         assert len(stage.leg.sent) <= 50  # nobody is made to flood the server in turn

@@ -32,11 +32,11 @@ from rtcvoice.sound.samples import Samples
 from .accounts.usage import TokenCounts
 from .asking.commands import session_update
 from .asking.confirmations import Confirmations, new_id
-from .asking.content import audio_messages
+from .asking.content import audio_messages, following_ids
+from .gap_words import GapWords
 from .ports import Sender
 from .road import CallConversation
 from .speaking import SpeechOutput
-from .speech import spoken_part
 from .state.records import Record
 from .state.replay import GO_ON, Replay, ReplayReport, replay, short_id
 from .state.session_updates import merged
@@ -48,9 +48,6 @@ logger = logging.getLogger(__name__)
 
 LONGEST_CONNECTING = 60.0
 """Seconds that a connection may take whose session begins as it was before."""
-
-LONGEST_WORDS = 30.0
-"""Seconds of what the user said in a gap that are answered: the newest."""
 
 _LEFT = CallEnded("this session is no longer wanted", normal=False)
 
@@ -88,8 +85,7 @@ class Move:
         self._given: list[str] = []  # our ids of what is in the session, in order
         self._speaks = self._note_given = False
         self._over = False
-        self._words: Samples | None = None
-        self._words_id = ""
+        self._words = GapWords(conversation, sender)
 
     # -- what it is -----------------------------------------------------------------------------
 
@@ -198,14 +194,7 @@ class Move:
         conversation = self._conversation
         conversation.leave(_LEFT)
         self._give_the_rest()
-        self._words = self._words_of(words)
-        if words is not None:  # they are known here from now on
-            conversation.state.confirmed_until = conversation.now
-        self._words_id = new_id()
-        if self._words is not None:
-            conversation.wait_for_words(on=True)
-            if conversation.talking:  # the release of the key has them answered
-                conversation.commands.said_before = self._words_id
+        self._words.take(words)
         self._over = True
         self._confirmations.end(_LEFT)
         self._taken.lack_calls(self._had)
@@ -220,22 +209,7 @@ class Move:
 
         Never raises for what the server does; await it after `take_over`.
         """
-        words, self._words = self._words, None
-        if words is None:
-            return
-        conversation = self._conversation
-        try:
-            limit = self._sender.message_limit
-            items = audio_messages(_ids(self._words_id), words, limit=limit)
-            if conversation.commands.said_before == self._words_id:
-                await conversation.requests.put(items)
-            else:
-                await conversation.requests.send(items)
-            await asyncio.sleep(patience)
-        except (RtcVoiceError, ConfigError) as exc:
-            logger.warning("x what was said in the gap is lost: %s", exc)
-        finally:
-            conversation.wait_for_words(on=False)
+        await self._words.put(patience=patience)
 
     def abandon(self, reason: CallEnded) -> None:
         """Let nobody wait for this session any more: its leg is gone, or the call is."""
@@ -327,7 +301,7 @@ class Move:
         if samples is None:
             return ()
         try:
-            names = _ids(first=short_id(item_id))
+            names = following_ids(short_id(item_id), new_id)
             return audio_messages(names, samples, limit=self._sender.message_limit)
         except ConfigError:  # shorter than the API takes
             return ()
@@ -375,21 +349,6 @@ class Move:
                     self._taken.forget(item_id)
                     refused.append(item_id)
         return refused
-
-    def _words_of(self, words: Samples | None) -> Samples | None:
-        """Return what is to be answered of the words in the gap; None for nothing."""
-        state, talking = self._conversation.state, self._conversation.talking
-        if words is None or not (state.sequencer.answers_by_itself or talking):
-            return None
-        return spoken_part(words[-round(LONGEST_WORDS * 24_000) :])
-
-
-def _ids(first: str | None = None) -> Any:
-    """Give ids without an end."""
-    if first is not None:
-        yield first
-    while True:
-        yield new_id()
 
 
 def _input_text(text: str) -> events.ContentPart:

@@ -23,7 +23,14 @@ from rtcvoice.sound import numpy_later as np
 from rtcvoice.sound.resampler import resampler
 from rtcvoice.sound.samples import DEFAULT_RATE, Samples
 
-__all__ = ["audio_messages", "clip_samples", "image_part", "read_image", "user_messages"]
+__all__ = [
+    "audio_messages",
+    "clip_samples",
+    "following_ids",
+    "image_part",
+    "read_image",
+    "user_messages",
+]
 
 ENVELOPE = 1024
 """Bytes of an event beside the image or audio in it, at most."""
@@ -157,6 +164,13 @@ def clip_samples(samples: Samples, rate: int) -> Samples:
     return np.concatenate(
         [converter.process(samples[at : at + rate]) for at in range(0, len(samples), int(rate))]
     )
+
+
+def following_ids(first: str, new_id: Callable[[], str]) -> Iterator[str]:
+    """Give `first`, and then new ids without an end."""
+    yield first
+    while True:
+        yield new_id()
 
 
 def audio_messages(item_ids: Iterator[str], samples: Samples, *, limit: int) -> list[events.Item]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -28,7 +28,9 @@ from rtcvoice.conversation.state.history_entries import HistoryEntry
 from rtcvoice.errors import ConfigError
 from rtcvoice.events import live
 
-from .outputs import MOST_BYTES, MOST_ITEMS, PLACEHOLDER, fitting, items_of
+from .call_entries import CallEntries
+from .given_outputs import GivenOutputs
+from .outputs import MOST_BYTES, MOST_ITEMS
 
 __all__ = ["Backend", "BackendUsage"]
 
@@ -43,12 +45,6 @@ START_TIMEOUT = 10.0
 FIRST_NEWS = 30.0
 """Seconds within which anything is heard of work that was handed to the backend."""
 
-MOST_HISTORY = 2000
-"""Calls and outputs that the history keeps."""
-
-MOST_HISTORY_BYTES = 16 << 20
-"""Characters of them: arguments may be as large as a message."""
-
 MOST_RUNNING = 64
 """Responses that are followed at a time; the service makes one for each piece of work."""
 
@@ -57,9 +53,6 @@ MOST_CALLS = MOST_ITEMS
 
 MOST_ROUNDS_KEPT = 1000
 """Pieces of work of which is known how often they called functions."""
-
-TRIES = 2
-"""Times that refused outputs are given again."""
 
 _OVER = {"response.completed", "response.failed", "response.incomplete"}
 
@@ -84,18 +77,6 @@ class _Running:
     """Seconds without news after which it is given up on."""
 
 
-@dataclass
-class _Batch:
-    """What was sent for one request to go on, in case it is refused."""
-
-    request: str
-    outputs: dict[str, tuple[CalledFunction, str]]
-    """By the event_id that brought it."""
-    tries: int = 1
-    refused: set[str] = field(default_factory=set)
-    request_refused: bool = False
-
-
 class Backend:
     """The backend model of one session. `new_id` makes ids for events that are sent."""
 
@@ -112,12 +93,10 @@ class Backend:
         self._asked: dict[str, float] = {}  # requests that nothing has come of: event_id, when
         self._to_ask: deque[tuple[str, list[dict[str, Any]]]] = deque()
         self._rounds: dict[str, int] = {}
-        self._sent: deque[_Batch] = deque(maxlen=4)
-        self._again: deque[_Batch] = deque()
+        self._given = GivenOutputs(new_id)
         self._model = ""
         self._now = 0.0
-        self._history: deque[tuple[float, HistoryEntry]] = deque()
-        self._history_size = 0
+        self._entries = CallEntries()
         self._refuses = False
         """Whether there are too many calls, which was logged."""
 
@@ -133,7 +112,7 @@ class Backend:
             self._running
             or self._asked
             or self._to_ask
-            or self._again
+            or self._given.has_refused
             or self._answered
             or self._calls.waiting(but)
         )
@@ -154,13 +133,7 @@ class Backend:
 
     def export(self) -> list[tuple[float, HistoryEntry]]:
         """Return the latest calls and their outputs as entries of the history, and when."""
-        return list(self._history)
-
-    def _note(self, entry: HistoryEntry) -> None:
-        self._history.append((self._now, entry))
-        self._history_size += _size(entry)
-        while self._history_size > MOST_HISTORY_BYTES or len(self._history) > MOST_HISTORY:
-            self._history_size -= _size(self._history.popleft()[1])
+        return self._entries.export()
 
     # -- what happens ---------------------------------------------------------------------------
 
@@ -175,7 +148,8 @@ class Backend:
                 response_id = event.delegation.response_id or ""
                 self._run(event.delegation.id, _Running(response_id, now, FIRST_NEWS))
             case live.ErrorEvent():
-                self._refused(event)
+                self._asked.pop(event.caused_by or "", None)
+                self._given.refused(event)
 
     def sent(self, event: Any, now: float) -> None:
         """Note what was sent, by us or by the user."""
@@ -190,15 +164,7 @@ class Backend:
     def answer(self, call_id: str, output: str, *, speak: bool = True) -> None:
         """Give the output of a call; the first one counts. See `FunctionCalls.answer`."""
         if self._calls.answer(call_id, output, speak=speak):
-            self._note(
-                {
-                    "id": "",
-                    "type": "function_call_output",
-                    "call_id": call_id,
-                    "output": output,
-                    "status": "completed",
-                }
-            )
+            self._entries.answered(call_id, output, self._now)
 
     def ignore(self, call_id: str) -> None:
         """Leave a call to somebody else, who answers it and asks the backend to go on."""
@@ -224,8 +190,7 @@ class Backend:
         """Forget what was under way: the session is gone. What is asked and not sent stays."""
         for kept in (self._running, self._asked, self._rounds, self._failed):
             kept.clear()
-        self._sent.clear()
-        self._again.clear()
+        self._given.clear()
         self._answered.clear()
         self._calls = FunctionCalls()
 
@@ -234,8 +199,8 @@ class Backend:
         self._give_up(now)
         if self._running or self._asked:
             return []
-        if self._again:
-            return self._send_again(self._again.popleft())
+        if self._given.has_refused:
+            return self._given.give_again()
         self._answered += self._calls.take_answered()
         if self._calls:  # the service wants all outputs before it goes on
             return []
@@ -299,16 +264,7 @@ class Backend:
         before = len(self._calls)
         self._calls.add(key, call)
         if len(self._calls) > before:
-            self._note(
-                {
-                    "id": call.id or "",
-                    "type": "function_call",
-                    "name": call.name,
-                    "arguments": call.arguments,
-                    "call_id": call.call_id or "",
-                    "status": "completed",
-                }
-            )
+            self._entries.called(call, self._now)
 
     def _over(self, delegation: str, kind: str, response: dict[str, Any]) -> None:
         running = self._running.pop(delegation, None)
@@ -343,38 +299,8 @@ class Backend:
         useful = [each for each in answered if each.response_id not in self._failed]
         for each in answered:
             self._failed.pop(each.response_id, None)
-        outputs = fitting([output for each in useful for output in each.outputs])
-        batch = _Batch(self._new_id(), {self._new_id(): each for each in outputs})
-        if outputs:
-            self._sent.append(batch)
-        wanted = any(each.wanted for each in useful)
-        request = [live.ResponseCreate(event_id=batch.request)] if wanted else []
-        return [*items_of(batch.outputs), *request]
-
-    def _refused(self, event: live.ErrorEvent) -> None:
-        cause = event.caused_by or ""
-        self._asked.pop(cause, None)
-        for batch in self._sent:
-            if cause in batch.outputs and event.error.code == "response_input_buffer_full":
-                batch.refused.add(cause)
-            elif cause == batch.request:
-                batch.request_refused = True
-            else:
-                continue
-            ready = batch.refused and batch.request_refused
-            if ready and batch.tries < TRIES and batch not in self._again:
-                self._again.append(batch)
-            return
-
-    def _send_again(self, batch: _Batch) -> list[live.LiveClientEvent]:
-        """Give placeholders for what was too large, and ask once more."""
-        outputs = {
-            self._new_id(): (batch.outputs[refused][0], PLACEHOLDER)
-            for refused in sorted(batch.refused)
-        }
-        again = _Batch(self._new_id(), outputs, tries=batch.tries + 1)
-        self._sent.append(again)
-        return [*items_of(outputs), live.ResponseCreate(event_id=again.request)]
+        outputs = [output for each in useful for output in each.outputs]
+        return self._given.give(outputs, go_on=any(each.wanted for each in useful))
 
     def _give_up(self, now: float) -> None:
         for delegation, running in list(self._running.items()):
@@ -384,10 +310,6 @@ class Backend:
         for request, at in list(self._asked.items()):
             if now >= at + START_TIMEOUT:
                 del self._asked[request]
-
-
-def _size(entry: HistoryEntry) -> int:
-    return sum(len(value) for value in entry.values() if isinstance(value, str))
 
 
 def _dict(value: Any) -> dict[str, Any]:
