@@ -26,6 +26,7 @@ from rtcvoice.events import ClientEvent
 
 from .follow_ups import FollowUps
 from .function_calls import CalledFunction, FunctionCalls
+from .out_of_band import OutOfBand
 from .requests import METADATA_KEY, Request, RequestState
 
 __all__ = ["CalledFunction", "Request", "RequestState", "Sequencer"]
@@ -38,9 +39,6 @@ RETRY_AFTER = 2.0
 
 MOST_RACES = 5
 """Races that a request may lose: each time the server, unasked, began a response just before."""
-
-REMEMBERED = 100
-"""Responses out of band that are known to be."""
 
 _ACTIVE = "conversation_already_has_active_response"
 
@@ -65,11 +63,9 @@ class Sequencer:
         self._unconfirmed: set[str] = set()  # items of requests
         self._untracked: events.ResponseCreate | None = None  # sent by somebody else, unanswered
         self._untracked_sent_at = 0.0
-        self._untracked_out_of_band = 0  # the same, out of band
         self._hold_until = 0.0
         self._calls = FunctionCalls()
-        self._names_conversations = False
-        self._out_of_band_ids: dict[str, None] = {}  # out of band, or of unknown origin
+        self._out_of_band = OutOfBand()
 
     # -- what is going on -----------------------------------------------------------------------
 
@@ -99,7 +95,7 @@ class Sequencer:
 
         Also one that nobody here asked for, of which the server does not say where it belongs.
         """
-        return response_id in self._out_of_band_ids
+        return response_id in self._out_of_band
 
     def overtaken_by(self, response: events.RealtimeResponse) -> list[str]:
         """Return the responses that must be over, as this one begins: one is made at a time."""
@@ -173,7 +169,7 @@ class Sequencer:
     def note_untracked(self, event: events.ResponseCreate, now: float) -> None:
         """Note a `response.create` that was sent without a request."""
         if event.response is not None and event.response.conversation == "none":
-            self._untracked_out_of_band += 1
+            self._out_of_band.asked_untracked()
         else:
             self._untracked, self._untracked_sent_at = event, now
 
@@ -223,7 +219,8 @@ class Sequencer:
             self._queue.insert(0, Request(tag=tag, params=untracked.response))
         for request in self._queue:
             request.leave()
-        self._untracked_out_of_band, self._hold_until = 0, 0.0
+        self._out_of_band.leave()
+        self._hold_until = 0.0
 
     def _wait_again(self, request: Request) -> None:
         self._sent.pop(request.tag, None)
@@ -257,16 +254,10 @@ class Sequencer:
         response_id, request = response.id or "", self.asked_by(response)
         in_conversation = not self._is_out_of_band(response, request)
         self._responses[response_id] = in_conversation
-        self._names_conversations |= response.conversation_id is not None
-        unnamed = request is None and response.conversation_id is None
-        # One that names no conversation may be the server's own.
         own = self._untracked is not None or self.answers_by_itself
-        if not in_conversation or (unnamed and (self._names_conversations or not own)):
-            self._out_of_band_ids[response_id] = None
-            if len(self._out_of_band_ids) > REMEMBERED:
-                del self._out_of_band_ids[next(iter(self._out_of_band_ids))]
-        if request is None and not in_conversation:
-            self._untracked_out_of_band = max(0, self._untracked_out_of_band - 1)
+        self._out_of_band.began(
+            response, request, is_one=not in_conversation, may_be_the_servers=own
+        )
         if in_conversation:
             self._untracked = None if request is None else self._untracked
             self._answer_shared(response_id, but=request)
@@ -280,12 +271,7 @@ class Sequencer:
             self._calls.add(response_id, item)
 
     def _is_out_of_band(self, response: events.RealtimeResponse, request: Request | None) -> bool:
-        """Whether a response that begins is out of band; some servers never name that."""
-        if request is not None:
-            return request.out_of_band
-        if response.conversation_id is not None:
-            return False
-        return bool(self._untracked_out_of_band) or (self.responding and self._names_conversations)
+        return self._out_of_band.is_one(response, request, responding=self.responding)
 
     def asked_by(self, response: events.RealtimeResponse) -> Request | None:
         """Return the request that a response which begins answers; None if it is none of ours."""
