@@ -568,6 +568,36 @@ async def test_a_run_ends_at_once_where_no_call_is_possible():
 
 
 @virtual
+async def test_a_run_ends_when_one_call_after_the_other_is_not_connected():
+    lost, names = Outcome.INFRASTRUCTURE, [f"s{n}" for n in range(100)]
+    with pytest.MonkeyPatch.context() as patch:
+        workers = FakeWorkers(**{name: [lost] * 3 for name in names})
+        run, _ = await made(workers, patch, [CallSpec(scenario=name) for name in names])
+    assert run.refused
+    assert 30 <= len(workers.made) <= 36
+    assert run.stopped
+
+
+@virtual
+async def test_a_run_goes_on_while_an_older_call_may_be_connected():
+    """Such as a server that takes so many calls and no more."""
+    with pytest.MonkeyPatch.context() as patch:
+        workers = FakeWorkers()
+
+        async def run(spec):
+            if spec.scenario == "first":
+                await asyncio.sleep(60)
+                return result("first", connect_seconds=0.2)
+            return result(spec.scenario, Outcome.INFRASTRUCTURE, same_for_all=True)
+
+        workers.run = run
+        run_of_calls, results = await made(
+            workers, patch, [CallSpec(scenario=name) for name in ("first", "a", "b")]
+        )
+    assert (run_of_calls.refused, len(results)) == (False, 3)
+
+
+@virtual
 async def test_a_worker_that_was_told_to_end_by_others_has_its_call_made_again():
     with pytest.MonkeyPatch.context() as patch:
         workers = FakeWorkers(a=[Outcome.STOPPED, Outcome.COMPLETED])

@@ -38,6 +38,9 @@ PAUSES = (1.0, 5.0)
 LONGEST_RETRY_AFTER = 120.0
 """Seconds that a server's wish to be left alone is followed; nothing starts meanwhile."""
 
+FRUITLESS = 30
+"""Attempts without a connection, before there was one with, after which no more are made."""
+
 EXECUTOR_CALLS = 32
 """Calls that are handed to an executor at once where nothing else is said."""
 
@@ -81,7 +84,8 @@ def run_calls(
 
     A call without a connection, one whose worker died and one that was late are tried three times;
     what the other side does wrong is its result. Where the server cannot be reached or refuses the
-    key before any call was connected, no more are tried. KeyboardInterrupt hangs up what runs.
+    key before any call was connected, and after 30 attempts without one, no more are tried.
+    KeyboardInterrupt hangs up what runs.
     Raises ConfigError for two specs of the same run, scenario, trial and seed.
     """
     run = RunOfCalls(specs, caps=caps, on_result=on_result, keeper=keeper)
@@ -120,6 +124,9 @@ class RunOfCalls:
         """Whether it is because no call is possible: nobody answers, or the key is refused."""
         servers = {_servers_of(spec) for spec in self._specs}
         self._may_be_refused = len(servers) == 1  # elsewhere others may still be possible
+        self._fruitless = 0
+        self._under_way: set[int] = set()
+        """Numbers of the attempts under way, in the order in which they were begun."""
 
     @property
     def running(self) -> int:
@@ -221,12 +228,14 @@ class RunOfCalls:
 
     async def _one(self, workers: Workers, spec: CallSpec, attempt: int) -> None:
         loop = asyncio.get_running_loop()
-        result = None
+        result, number = None, next(self._numbers)
+        self._under_way.add(number)
         try:
             result = await workers.run(spec)
         except WorkerLost as lost:
             result = _lost(spec, str(lost))
         finally:
+            self._under_way.discard(number)
             used = result or _lost(spec, "")
             self._gate.ended(loop.time(), tokens=used.tokens, cost=used.cost)
         result = msgspec.structs.replace(  # a worker elsewhere does not say whose result it is
@@ -239,10 +248,9 @@ class RunOfCalls:
         )
         if result.retry_after is not None:
             self._gate.pause(loop.time(), min(result.retry_after, LONGEST_RETRY_AFTER))
-        self._may_be_refused = self._may_be_refused and not result.connect_seconds
-        if result.same_for_all and self._may_be_refused:
+        if self._is_hopeless(result, oldest=number < min(self._under_way, default=number + 1)):
             self.refused = True
-            self.stop(result.error)
+            self.stop(result.error or "no call was connected")
             self._results[spec.file_name] = result
             self._on_result(result)  # not kept: a run that is resumed makes it again
             return
@@ -258,6 +266,17 @@ class RunOfCalls:
             except OSError as exc:  # more calls would cost money, and be lost too
                 self.stop(f"a result cannot be written: {exc.strerror or exc}")
         self._on_result(result)
+
+    def _is_hopeless(self, result: CallResult, *, oldest: bool) -> bool:
+        """Whether no other call would do better.
+
+        oldest: whether all attempts that were begun before this one have ended; what is under way
+            may be connected.
+        """
+        self._may_be_refused = self._may_be_refused and not result.connect_seconds
+        self._fruitless += result.outcome is Outcome.INFRASTRUCTURE
+        fails = result.same_for_all or self._fruitless >= FRUITLESS
+        return fails and oldest and self._may_be_refused
 
 
 def _servers_of(spec: CallSpec) -> tuple[str, str]:
