@@ -113,20 +113,26 @@ def libwebrtc(ear: Ear) -> Tutorial:
     return Tutorial(library, ear)
 
 
+def sink_of(ear: Ear) -> Any:
+    """Return a sink of rtcvoice's without a device, which lets the ear hear."""
+    from rtcvoice.playout.sink import HeadlessSink
+
+    class Sink(HeadlessSink):
+        def write(self, samples: np.ndarray) -> None:
+            ear.hear(samples, self.rate)
+
+    return Sink()
+
+
 class Ours:
     """rtcvoice's transport and playout as a call joins them, with a headless sink."""
 
     def __init__(self, ear: Ear) -> None:
         from rtcvoice.capture.track import SourceTrack
         from rtcvoice.playout.player import Player
-        from rtcvoice.playout.sink import HeadlessSink
         from rtcvoice.wire.transport import Transport
 
-        class Sink(HeadlessSink):
-            def write(self, samples: np.ndarray) -> None:
-                ear.hear(samples, self.rate)
-
-        self._sink = Sink()
+        self._sink = sink_of(ear)
         self.player = Player(self._sink.rate)
         self._track = SourceTrack()
         self._transport = Transport(
@@ -159,13 +165,8 @@ class OverSocket:
     def __init__(self, ear: Ear) -> None:
         from rtcvoice.capture.event_track import EventTrack
         from rtcvoice.playout.player import Player
-        from rtcvoice.playout.sink import HeadlessSink
 
-        class Sink(HeadlessSink):
-            def write(self, samples: np.ndarray) -> None:
-                ear.hear(samples, self.rate)
-
-        self._sink = Sink()
+        self._sink = sink_of(ear)
         self.player = Player(self._sink.rate)
         self._speech = self.player.play_speech()
         self._track = EventTrack()

@@ -70,33 +70,31 @@ def percentile(delays: Any, share: float) -> float | None:
     return 1000 * float(np.percentile(delays, share)) if len(delays) else None
 
 
-def show_virtual(rows: Rows) -> None:
-    heads = [
-        "link",
-        "delay",
-        "p95 ms",
-        "PESQ",
-        "least",
-        "conv",
-        "ViSQOL",
-        "gaps/min",
-        "ms/min",
-        "CPU ms/s",
+HEARD = ["delay", "p95 ms", "PESQ", "least", "conv", "ViSQOL", "gaps/min", "ms/min"]
+
+
+def heard(row: dict[str, Any]) -> list[str]:
+    """Return the columns of `HEARD`."""
+    return [
+        number(row["delay_ms"], 0),
+        number(row["delay_p95_ms"], 0),
+        number(row["pesq"], 2),
+        number(row["pesq_least"], 2),
+        number(row["conv"], 2),
+        number(row["visqol"], 2),
+        number(row["gaps_per_minute"], 1),
+        number(row["gap_ms_per_minute"], 0),
     ]
-    table = [[*heads, "10 ms pulls a minute, by operation"]]
+
+
+def show_virtual(rows: Rows) -> None:
+    table = [["link", *HEARD, "CPU ms/s", "10 ms pulls a minute, by operation"]]
     for row in rows:
         operations = row["operations_per_minute"].items()
         table.append(
             [
                 row["link"],
-                number(row["delay_ms"], 0),
-                number(row["delay_p95_ms"], 0),
-                number(row["pesq"], 2),
-                number(row["pesq_least"], 2),
-                number(row["conv"], 2),
-                number(row["visqol"], 2),
-                number(row["gaps_per_minute"], 1),
-                number(row["gap_ms_per_minute"], 0),
+                *heard(row),
                 number(row["cpu_ms_per_s"], 1),
                 "  ".join(f"{name} {count:.0f}" for name, count in operations),
             ]
@@ -151,32 +149,13 @@ def compare(row: dict[str, Any], yardstick: Any, stock: Any) -> None:
 
 
 def show_side_by_side(rows: Rows) -> None:
-    heads = [
-        "link",
-        "client",
-        "delay",
-        "p95 ms",
-        "PESQ",
-        "least",
-        "conv",
-        "ViSQOL",
-        "gaps/min",
-        "ms/min",
-    ]
-    table = [[*heads, "CPU %", "of aiortc", "against libwebrtc"]]
+    table = [["link", "client", *HEARD, "CPU %", "of aiortc", "against libwebrtc"]]
     for row in rows:
         table.append(
             [
                 row["link"] if not table[1:] or row["client"] == rows[0]["client"] else "",
                 row["client"],
-                number(row["delay_ms"], 0),
-                number(row["delay_p95_ms"], 0),
-                number(row["pesq"], 2),
-                number(row["pesq_least"], 2),
-                number(row["conv"], 2),
-                number(row["visqol"], 2),
-                number(row["gaps_per_minute"], 1),
-                number(row["gap_ms_per_minute"], 0),
+                *heard(row),
                 number(row["cpu_percent"], 1),
                 number(row["cpu_of_aiortc"], 2),
                 verdict(row),

@@ -9,13 +9,11 @@ client of OpenAI's Realtime API by WebSocket; only its base URL is the emulator'
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
-from interop_sockets import KEY, MODEL, TIMEOUT, tell
+from interop_sockets import KEY, MODEL, TIMEOUT, run, tell
 
 RATE_HZ = 24_000
 CHUNK = 4800
@@ -323,12 +321,5 @@ CLIENTS: dict[str, Callable[[str, bytes], Any]] = {
 }
 
 
-async def main(name: str, url: str, question: bytes) -> None:
-    try:
-        await CLIENTS[name](url, question)
-    except Exception as exc:
-        tell("all of it", False, f"{type(exc).__name__}: {exc}")
-
-
 if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:3], Path(sys.argv[3]).read_bytes()))
+    run(CLIENTS)

@@ -11,14 +11,12 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import sys
 from collections.abc import Callable
 from contextlib import asynccontextmanager, suppress
-from pathlib import Path
 from typing import Any
 
 from interop_frameworks import CHUNK, RATE_HZ, pieces
-from interop_sockets import KEY, TIMEOUT, TOOL, tell, until
+from interop_sockets import KEY, TIMEOUT, TOOL, run, tell, until
 
 MODEL = "gpt-live-1.1"
 BACKEND = "gpt-6-luna"
@@ -357,12 +355,5 @@ CLIENTS: dict[str, Callable[[str, bytes], Any]] = {
 }
 
 
-async def main(name: str, url: str, question: bytes) -> None:
-    try:
-        await CLIENTS[name](url, question)
-    except Exception as exc:
-        tell("all of it", False, f"{type(exc).__name__}: {exc}")
-
-
 if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:3], Path(sys.argv[3]).read_bytes()))
+    run(CLIENTS)

@@ -26,8 +26,20 @@ TOOL = {
 }
 
 
-def tell(step: str, ok: bool, seen: object) -> None:
+def tell(step: str, ok: object, seen: object) -> None:
     print(json.dumps([step, bool(ok), str(seen)[:300]]), flush=True)
+
+
+def run(clients: dict[str, Callable[[str, bytes], Any]]) -> None:
+    """Run the client that the command line names, with its address and its question."""
+
+    async def main(name: str, url: str, question: bytes) -> None:
+        try:
+            await clients[name](url, question)
+        except Exception as exc:
+            tell("all of it", False, f"{type(exc).__name__}: {exc}")
+
+    asyncio.run(main(*sys.argv[1:3], Path(sys.argv[3]).read_bytes()))
 
 
 async def until(events: AsyncIterator[Any], *kinds: str) -> list[Any]:
@@ -163,12 +175,5 @@ CLIENTS: dict[str, Callable[[str, bytes], Any]] = {
 }
 
 
-async def main(name: str, url: str, question: bytes) -> None:
-    try:
-        await CLIENTS[name](url, question)
-    except Exception as exc:
-        tell("all of it", False, f"{type(exc).__name__}: {exc}")
-
-
 if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:3], Path(sys.argv[3]).read_bytes()))
+    run(CLIENTS)

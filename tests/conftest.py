@@ -39,3 +39,21 @@ def no_stray_errors(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     gc.collect(1)  # the young: a full collection costs a tenth of a second a test
     records = [r for when in ("setup", "call", "teardown") for r in caplog.get_records(when)]
     assert [r.getMessage() for r in records if r.name == "asyncio"] == []
+
+
+@pytest.fixture
+def nothing_is_lost(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Fail when asyncio complains, while a test runs, of an exception that nobody asked for."""
+    yield
+    assert [r.getMessage() for r in caplog.get_records("call") if r.name == "asyncio"] == []
+
+
+@pytest.fixture
+def pipe() -> Iterator[dict[str, int]]:
+    """Both ends of a pipe; one that is -1 afterwards was closed by the test."""
+    reader, writer = os.pipe()
+    files = {"reader": reader, "writer": writer}
+    yield files
+    for descriptor in files.values():
+        if descriptor >= 0:
+            os.close(descriptor)

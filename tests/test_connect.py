@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
 
 import anyio
@@ -21,11 +21,7 @@ from rtcvoice.stats import TransportStats, UplinkStats
 LOST = TransportError("the server closed the connection", stage="connected")
 
 
-@pytest.fixture(autouse=True)
-def nothing_is_lost(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """Fail when asyncio complains of an exception that nobody asked for."""
-    yield
-    assert [r.getMessage() for r in caplog.get_records("call") if r.name == "asyncio"] == []
+pytestmark = pytest.mark.usefixtures("nothing_is_lost")
 
 
 def now() -> float:

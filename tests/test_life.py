@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 
 import anyio
 import pytest
@@ -17,11 +17,7 @@ LOST = TransportError("the server closed the connection", stage="connected")
 HUNG_UP = CallEnded("hung up", normal=True)
 
 
-@pytest.fixture(autouse=True)
-def nothing_is_lost(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """Fail when asyncio complains of an exception that nobody asked for."""
-    yield
-    assert [r.getMessage() for r in caplog.get_records("call") if r.name == "asyncio"] == []
+pytestmark = pytest.mark.usefixtures("nothing_is_lost")
 
 
 def now() -> float:

@@ -22,16 +22,6 @@ from rtcvoice.capture.pcm_parser import PcmParser
 BLOCK = np.arange(240, dtype=np.int16)
 
 
-@pytest.fixture
-async def pipe():
-    reader, writer = os.pipe()
-    files = {"reader": reader, "writer": writer}
-    yield files
-    for descriptor in files.values():
-        if descriptor >= 0:
-            os.close(descriptor)
-
-
 def close(pipe, end: str) -> None:
     os.close(pipe[end])
     pipe[end] = -1

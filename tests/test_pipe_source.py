@@ -274,16 +274,6 @@ async def heard(source: PipeSource, blocks: int) -> np.ndarray:
     return np.concatenate([(await source.read()).samples for _ in range(blocks)])
 
 
-@pytest.fixture
-async def pipe():
-    reader, writer = os.pipe()
-    files = {"reader": reader, "writer": writer}
-    yield files
-    for descriptor in files.values():
-        if descriptor >= 0:
-            os.close(descriptor)
-
-
 async def test_a_pipe_is_heard_to_its_end_and_silence_after(pipe) -> None:
     os.write(pipe["writer"], wav(TONE[:1200])[:-1])  # half a sample at the end
     os.close(pipe["writer"])

@@ -8,7 +8,7 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib import import_module
 
 import numpy as np
@@ -48,11 +48,7 @@ CLOSED = ConnectionLost("the server closed the connection", by=LostBy.CHANNEL_CL
 FAILED = ConnectionLost("the server does not answer any more", by=LostBy.ICE_FAILED)
 
 
-@pytest.fixture(autouse=True)
-def nothing_is_lost(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """Fail when asyncio complains of an exception that nobody asked for."""
-    yield
-    assert [r.getMessage() for r in caplog.get_records("call") if r.name == "asyncio"] == []
+pytestmark = pytest.mark.usefixtures("nothing_is_lost")
 
 
 def now() -> float:

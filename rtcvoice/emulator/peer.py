@@ -214,7 +214,7 @@ class Peer(ServerEnd):
         self._ending.set()
 
     def _end_as(self, way: SessionEnd) -> None:
-        """End because the session is over; what is left open ends when the client leaves."""
+        """End because its time is over; what is left open ends when the client leaves."""
         match way:
             case SessionEnd.ERROR_CHANNEL | SessionEnd.CHANNEL:
                 self._over.set()
@@ -320,7 +320,10 @@ class Peer(ServerEnd):
                 case Close(reason):
                     logger.info("= the session ends: %s", reason)
                     self._expired = reason == "session_expired"
-                    self._end_as(self._faults.session_end)
+                    if self._expired:
+                        self._end_as(self._faults.session_end)
+                    else:
+                        self.end()
 
     async def _close(self) -> None:
         """Let the last events out, then close; aiortc's close is never cancelled half-way."""

@@ -249,11 +249,12 @@ class SocketCall(ServerEnd):
 
     def _end_session(self, reason: str) -> None:
         logger.info("= the session ends: %s", reason)
-        if self._faults.session_end is SessionEnd.SILENCE:
-            self._flows.clear()
-            return
-        self._code, self._reason = 1001, b"session expired"
-        self._ending.set()
+        if reason == "session_expired":
+            if self._faults.session_end is SessionEnd.SILENCE:
+                self._flows.clear()
+                return
+            self._code, self._reason = 1001, b"session expired"
+        self.end()
 
     def _put(self, event: dict[str, Any]) -> None:
         self._observe("out", event)

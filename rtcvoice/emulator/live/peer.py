@@ -19,7 +19,6 @@ from rtcvoice.emulator.live.options import LiveOptions
 from rtcvoice.emulator.live.outbox import LiveOutput, SendAside
 from rtcvoice.emulator.live.session import LiveSession
 from rtcvoice.emulator.peer import Peer
-from rtcvoice.emulator.session.faults import SessionEnd
 from rtcvoice.emulator.session.outputs import Output
 from rtcvoice.system import clock
 from rtcvoice.wire import _sctp
@@ -142,9 +141,3 @@ class LivePeer(Peer):
             else:
                 carried: list[Output] = [output]
                 super()._carry_out(carried)
-
-    def _end_as(self, way: SessionEnd) -> None:
-        if self._expired:
-            super()._end_as(way)
-        else:
-            self.end()

@@ -20,10 +20,3 @@ class LiveSocketCall(SocketCall):
     def __init__(self, core: SocketCore, **given: Any) -> None:
         super().__init__(core, **given)
         self._failures = LiveFailures()
-
-    def _end_session(self, reason: str) -> None:
-        if reason == "session_expired":
-            super()._end_session(reason)
-            return
-        logger.info("= the session ends: %s", reason)
-        self._ending.set()

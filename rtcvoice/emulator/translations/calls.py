@@ -15,7 +15,6 @@ from rtcvoice.emulator.host import Host
 from rtcvoice.emulator.options import EmulatorOptions
 from rtcvoice.emulator.peer import Peer
 from rtcvoice.emulator.session.clips import Voice
-from rtcvoice.emulator.session.faults import SessionEnd
 from rtcvoice.emulator.socket_call import SocketCall, new_socket
 from rtcvoice.emulator.translations.session import TranslationSession
 from rtcvoice.emulator.translations.settings import Settings
@@ -44,7 +43,7 @@ class TranslationCalls:
 
         def new_peer(faults: Faults, notes: CallNotes, **given: Any) -> Peer:
             session = self._session(settings, call_id, notes.began, faults)
-            return _TranslationPeer(session, faults=faults, **given)
+            return Peer(session, faults=faults, **given)
 
         return await self._emulator.start(offer, call_id, new_peer)
 
@@ -56,9 +55,7 @@ class TranslationCalls:
         self._emulator.check_room()
         faults, notes = self._emulator.faults, self._emulator.new_notes(call_id)
         session = self._session(settings, call_id, notes.began, faults, on_socket=True)
-        call = _TranslationSocket(
-            session, faults=faults, observe=notes.observe, recorder=notes.recorder
-        )
+        call = SocketCall(session, faults=faults, observe=notes.observe, recorder=notes.recorder)
         self._emulator.keep(call_id, call, notes, faults)
         return await call.serve(request, socket)
 
@@ -87,24 +84,3 @@ class TranslationCalls:
             instant=self._options.audio == "instant",
             on_socket=on_socket,
         )
-
-
-class _TranslationPeer(Peer):
-    """The server's end of one translation over WebRTC."""
-
-    def _end_as(self, way: SessionEnd) -> None:
-        if self._expired:
-            super()._end_as(way)
-        else:
-            self.end()
-
-
-class _TranslationSocket(SocketCall):
-    """The server's end of one translation on a WebSocket."""
-
-    def _end_session(self, reason: str) -> None:
-        if reason == "session_expired":
-            super()._end_session(reason)
-            return
-        logger.info("= the session ends: %s", reason)
-        self._ending.set()
