@@ -1,5 +1,6 @@
 """Bad networks as people write them: what is meant, and what is refused with a cure."""
 
+import pickle
 import struct
 from itertools import pairwise
 
@@ -36,6 +37,7 @@ def arrivals(link, packets):
         {"loss": 0.05, "uplink": {"delay": 0.1}, "downlink": {"delay": "0.1s"}},
         "loss=5%,delay=100 ms",
         "loss=0.05, uplink.delay=0.1, downlink.delay=.1",
+        {"loss": 0.05, "uplink": OneWay(delay=0.1), "downlink": LOSSY},
     ],
 )
 def test_the_same_network_can_be_said_in_several_ways(said):
@@ -47,6 +49,10 @@ def test_one_direction_may_be_bad_and_a_name_may_be_changed():
     wifi = Network.of("wifi, seed=3, delay=20ms", "network")
     assert wifi.uplink == wifi.downlink == OneWay(wifi=True, delay=0.02)
     assert wifi.seed == 3
+    mixed = Network.of("uplink=wifi, uplink.delay=20ms, downlink=far", "network")
+    assert mixed == Network(uplink=wifi.uplink, downlink=OneWay(delay=0.125))
+    assert Network.of({"uplink": "wifi, delay=20ms", "downlink": "far"}, "network") == mixed
+    assert pickle.loads(pickle.dumps(mixed)) == mixed
     assert Network.of("rate_bps=500k", "network").uplink.rate_bps == 500_000
     for name in NAMED:
         assert Network.of(name, "network") != Network()

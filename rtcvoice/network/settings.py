@@ -197,11 +197,16 @@ class Network(Options):
         return way.link(f"{self.seed} {direction} {number}")
 
 
-def _said(way: OneWay) -> dict[str, str]:
-    """Return what a direction does, as text; nothing of what is as usual."""
+def _unusual(way: OneWay) -> dict[str, Any]:
+    """Return what a direction does; nothing of what is as usual."""
     given = {field.name: getattr(way, field.name) for field in fields(way)}
     usual = {field.name: field.default for field in fields(way)}
-    return {name: str(value).lower() for name, value in given.items() if value != usual[name]}
+    return {name: value for name, value in given.items() if value != usual[name]}
+
+
+def _said(way: OneWay) -> dict[str, str]:
+    """Return the same as text."""
+    return {name: str(value).lower() for name, value in _unusual(way).items()}
 
 
 class CallNetwork:
@@ -247,6 +252,8 @@ def _in_both(given: Mapping[Any, Any], place: str) -> dict[str, Any]:
         own = given.get(direction, {})
         if isinstance(own, str):
             own = mapping_from(own, f"{place}, {direction}", named=NAMED)
+        if isinstance(own, OneWay):
+            own = _unusual(own)
         if isinstance(own, Mapping):
             own = both | values_from(own, f"{place}, {direction}")
         found[direction] = own

@@ -49,8 +49,9 @@ def mapping_from(
             found |= named[name]
             continue
         direction, dot, inner = name.partition(".")
-        if dot and direction in ("uplink", "downlink"):
-            found.setdefault(direction, {})[inner] = _plain(inner, value, place)
+        if direction in ("uplink", "downlink") and (dot or value in named):
+            own = {inner: _plain(inner, value, place)} if dot else named[value]
+            found[direction] = {**found.get(direction, {}), **own}
         else:
             found[name] = _plain(name, value, place)
     if not found:
