@@ -212,6 +212,19 @@ async def test_a_call_through_a_relay(emulator, turn, transport, no_stray_errors
         await eventually(lambda: call.stats().playout.packets_received > 5)
 
 
+async def test_a_bad_network_is_made_on_what_goes_through_the_relay(
+    emulator, turn, no_stray_errors
+):
+    url = f"turn:me:hunter2@127.0.0.1:{turn.port}"
+    async with relayed(emulator, url, network="delay=40ms, downlink.duplicate=1") as call:
+        await eventually(lambda: call.stats().round_trip_time is not None)
+        stats = call.stats()
+        assert stats.transport.via == "turn"
+        assert 0.08 <= stats.round_trip_time < 1
+        assert stats.transport.network.downlink.duplicated > 10
+    await eventually(lambda: emulator.last().ended)
+
+
 async def refusal(server, url, **options):
     with pytest.raises(TransportError) as caught:
         async with relayed(server, url, **options):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from rtcvoice.cli.network_options import add_key, add_network
+from rtcvoice.cli.network_options import add_bad_network, add_key, add_network
 from rtcvoice.cli.parser import seconds
 
 __all__ = ["add_replay"]
@@ -53,6 +53,7 @@ def add_replay(parser: argparse.ArgumentParser) -> None:
     server.add_argument("--base-url", metavar="URL", help="default: https://api.openai.com/v1")
     add_key(where)
     add_network(where)
+    add_bad_network(where)
     where.add_argument(
         "--script",
         metavar="FILE",
