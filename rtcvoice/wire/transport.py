@@ -34,6 +34,7 @@ from rtcvoice.stats import TransportStats
 from rtcvoice.system import clock
 from rtcvoice.wire import _aioice, _aiortc, _channels, _ice, _media, _wall_clock, sdp
 from rtcvoice.wire._ice_tcp import TcpPaths, Ways
+from rtcvoice.wire._round_trip import RoundTripChecks
 from rtcvoice.wire._rtp_receiver import DirectReceiver
 from rtcvoice.wire._rtp_sender import send_directly
 from rtcvoice.wire.answer import UsableAnswer, answer_errors, usable_answer
@@ -89,11 +90,8 @@ class Transport:
             from rtcvoice.wire._network import NetworkInPlace  # late: hardly a call has one
 
             self._network = NetworkInPlace(self._ways.network)
-        policy = (
-            RTCIceTransportPolicy.RELAY
-            if self._gathering.relay_only
-            else (RTCIceTransportPolicy.ALL)
-        )
+        relayed = self._gathering.relay_only
+        policy = RTCIceTransportPolicy.RELAY if relayed else RTCIceTransportPolicy.ALL
         self._peer = RTCPeerConnection(
             RTCConfiguration(
                 iceServers=[], iceTransportPolicy=policy, bundlePolicy=RTCBundlePolicy.MAX_BUNDLE
@@ -113,6 +111,7 @@ class Transport:
         self._channel = TextChannel(self._peer, on_text=on_text, on_change=self._state_changed)
         self._mend_channels(self._peer.sctp)
         self._ice = self._mend_ice(loopback=loopback)
+        self.round_trips = RoundTripChecks(self._ice)
         # An exception in a listener of aiortc's ends the whole call: these only set and enqueue.
         self._peer.on("iceconnectionstatechange", self._state_changed)
         self._peer.on("connectionstatechange", self._state_changed)
@@ -373,6 +372,7 @@ class Transport:
         await asyncio.shield(self._closing)
 
     async def _close(self) -> None:
+        self.round_trips.close()
         await close_or_park(self._close_peer())
         if self._network is not None:
             self._network.close()
