@@ -70,7 +70,8 @@ async def test_all_that_a_call_tells_of_itself(emulator):
         assert stats.uplink.packets_sent > before.uplink.packets_sent
         assert 0 < stats.uplink.bytes_sent < stats.uplink.packets_sent * 200
         assert (stats.uplink.fraction_lost, stats.uplink.packets_lost) == (0, 0)
-        assert (stats.uplink.bitrate, stats.uplink.loss_percent) == (48000, 10)
+        assert stats.uplink.bitrate in (48000, 64000)  # before and after a trial
+        assert stats.uplink.loss_percent == 10
         assert 0 <= stats.round_trip_time == stats.uplink.round_trip_time < 1
         assert stats.transport.packets_received > stats.playout.packets_received
         assert stats.transport.bytes_received > before.transport.bytes_received

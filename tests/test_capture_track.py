@@ -86,25 +86,75 @@ def test_packets_carry_fec():
     run(main())
 
 
-def test_reports_raise_the_bitrate_of_a_voice_that_arrives_not_of_silence():
-    def report(track: SourceTrack) -> ReceiverReport:
-        return ReceiverReport(0.0, 0, track.stats.packets_sent, 0.001, 0.05, 0.0)
+def report(track: SourceTrack) -> ReceiverReport:
+    return ReceiverReport(0.0, 0, track.stats.packets_sent, 0.001, 0.05, 0.0)
 
+
+def answered_after(seconds: float, asked: list[float]):
+    """A path that answers each check after so long."""
+
+    def ask(on_back) -> None:
+        loop = asyncio.get_running_loop()
+        asked.append(loop.time())
+        loop.call_later(seconds, on_back, seconds)
+
+    return ask
+
+
+def test_a_trial_in_silence_raises_the_bitrate_and_no_report_does_without_one():
     async def main():
-        track, bitrates, sizes = SourceTrack(), [], []
-        track.start(Speaker())
-        track.muted = True
-        for muted in (True, True, False, False, False, False):
-            track.muted = muted
-            packets = await receive(track, 100)
-            sizes.append(sum(len(bytes(packet)) for packet in packets))
+        plain, watched, asked = SourceTrack(), SourceTrack(), []
+        watched.check_by(answered_after(0.03, asked))
+        sizes = []
+        for track in (plain, watched):
+            track.start(Silence(rate=RATE))
+            packets = await receive(track, 150)
             track.follow(report(track))
-            bitrates.append(track.stats.bitrate)
-        assert bitrates[:2] == [FIRST_BITRATE] * 2
-        assert bitrates[2] > FIRST_BITRATE
-        assert bitrates[-1] == MOST_BITRATE
-        assert sizes[-1] > 1.15 * sizes[2]  # the encoder was told
+            sizes.append(sum(len(bytes(packet)) for packet in packets))
+            assert {packet_samples(bytes(packet), 48000) for packet in packets} == {960}
+            assert loudness(packets, Decoder(RATE)) < 2  # (padding is not heard)
+            assert set(steps(packets)) == {960}
+        assert plain.stats.bitrate == FIRST_BITRATE
+        assert watched.stats.bitrate == MOST_BITRATE
+        assert sizes[1] > 1.5 * sizes[0]
+        asked.clear()
+        watched.start(Speaker())
+        packets = await receive(watched, 100)
+        watched.follow(report(watched))
+        assert watched.stats.bitrate == MOST_BITRATE
+        assert 3 < len(asked) < 12
+        assert max(len(bytes(packet)) for packet in packets) < 300  # (nor is there any)
         assert SourceTrack(bitrate=24000).stats.bitrate == 24000
+
+    run(main())
+
+
+def test_on_a_narrow_line_packets_are_longer_and_nothing_of_the_source_is_missing():
+    async def main():
+        loop = asyncio.get_running_loop()
+        free_at = 0.0
+
+        def ask(on_back) -> None:  # a line that carries 40 kbit/s
+            loop.call_later(waits := max(0.0, free_at - loop.time()) + 0.03, on_back, waits)
+
+        track, blocks, sent = SourceTrack(), [], []
+        track.check_by(ask)
+        track.on_block = lambda block, rate: blocks.append(block)
+        track.start(Speaker())
+        for _ in range(160):
+            packet = await track.recv()
+            sent.append(packet)
+            free_at = max(free_at, loop.time()) + 8 * (packet.size + 58) / 40_000
+        lengths = [packet_samples(bytes(packet), 48000) for packet in sent]
+        assert set(lengths[:5]) == {960}
+        assert lengths.count(2880) > 50
+        assert track.stats.bitrate < 40_000
+        assert steps(sent) == lengths[:-1]
+        assert 0 <= len(blocks) * 960 - sum(lengths) < 2880  # (the next packet is being filled)
+        track.start(Silence(rate=16000))  # what is held goes with the next one
+        more = await receive(track, 20)
+        assert steps([sent[-1], *more])[0] == lengths[-1]
+        track.stop()
 
     run(main())
 

@@ -9,16 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from signals import speech
 
+from rtcvoice.capture.loss import STEP_DOWN
+from rtcvoice.capture.shape import LONGEST_PACKET, wire_rate
 from rtcvoice.capture.uplink import (
     FIRST_BITRATE,
     LEAST_BITRATE,
     LEAST_LOSS,
-    MORE,
     MOST_BITRATE,
     MOST_LOSS,
-    REST,
     SAFE_BITRATE,
-    STEP_DOWN,
+    Preparation,
     Uplink,
 )
 from rtcvoice.sound.opus import Encoder, has_fec
@@ -26,6 +26,7 @@ from rtcvoice.wire.rtp import ReceiverReport
 
 RATE = 24000
 DISTANCE = 0.05  # seconds of round trip
+FIRST, SAFE = wire_rate(FIRST_BITRATE), wire_rate(SAFE_BITRATE)
 
 
 class Receiver:
@@ -50,18 +51,16 @@ class Receiver:
         of: int = 50,
         round_trip: float | None = DISTANCE,
         jitter: float = 0.001,
-        spoken: bool = False,
-    ):
+    ) -> Preparation:
         """Miss `lost` packets of the next `of` and say so; return what the encoder should do."""
         self.hear(lost, of=of)
         report = ReceiverReport(self._fraction, self._lost, self._highest, jitter, round_trip, 0.0)
-        sent = self.uplink.preparation.bitrate * (0.8 if spoken else 0.1)
-        return self.uplink.follow(report, sent)
+        return self.uplink.follow(report)
 
 
 def test_without_any_report_there_is_fec_at_the_first_bitrate():
-    assert Uplink().preparation == (FIRST_BITRATE, LEAST_LOSS)
-    assert Uplink(bitrate=32000).preparation == (32000, LEAST_LOSS)
+    assert Uplink().preparation == (FIRST_BITRATE, LEAST_LOSS, 1)
+    assert Uplink(bitrate=32000).preparation == (32000, LEAST_LOSS, 1)
 
 
 def test_three_reports_of_a_tenth_lost_are_enough_to_be_prepared():
@@ -129,15 +128,19 @@ def test_more_packets_than_were_sent_are_no_loss():
     assert receiver.uplink.loss == 0
 
 
-# -- the bitrate -----------------------------------------------------------------------------------
+# -- the rate, by reports alone --------------------------------------------------------------------
 
 
-def congested(receiver: Receiver, reports: int) -> list[int]:
-    return [receiver.report(5, round_trip=DISTANCE + 0.3).bitrate for _ in range(reports)]
+def congested(receiver: Receiver, reports: int) -> list[float]:
+    return rates(receiver, reports, lost=5, round_trip=DISTANCE + 0.3)
 
 
-def calm(receiver: Receiver, reports: int) -> list[int]:
-    return [receiver.report().bitrate for _ in range(reports)]
+def rates(receiver: Receiver, reports: int, *, lost: int = 0, **options) -> list[float]:
+    found = []
+    for _ in range(reports):
+        receiver.report(lost, **options)
+        found.append(receiver.uplink.rate)
+    return found
 
 
 @pytest.mark.parametrize(
@@ -148,109 +151,66 @@ def calm(receiver: Receiver, reports: int) -> list[int]:
 def test_neither_loss_nor_delay_alone_is_congestion(lost, round_trip):
     receiver = Receiver()
     receiver.report()
-    bitrates = {receiver.report(lost, round_trip=round_trip).bitrate for _ in range(20)}
-    assert bitrates <= {FIRST_BITRATE, SAFE_BITRATE}
+    assert set(rates(receiver, 20, lost=lost, round_trip=round_trip)) <= {FIRST, SAFE}
 
 
-def test_loss_with_delay_takes_the_bitrate_down_as_far_as_fec_goes():
+def test_loss_with_delay_takes_the_rate_down_as_far_as_fec_goes():
     receiver = Receiver()
-    calm(receiver, 3)
-    bitrates = congested(receiver, 8)
-    assert bitrates[0] < SAFE_BITRATE
-    assert bitrates == sorted(bitrates, reverse=True)
-    assert bitrates[-1] == LEAST_BITRATE
+    rates(receiver, 3)
+    falling = congested(receiver, 8)
+    assert falling[0] < SAFE
+    assert falling == sorted(falling, reverse=True)
+    assert receiver.uplink.preparation == (LEAST_BITRATE, LEAST_LOSS, LONGEST_PACKET)
 
 
-def test_where_reports_are_rare_one_takes_the_bitrate_further_down():
+def test_where_reports_are_rare_one_takes_the_rate_further_down():
     often, rarely = Receiver(), Receiver()
     for receiver, of in ((often, 50), (rarely, 250)):
         receiver.report(of=of)
         receiver.report(of // 10, of=of, round_trip=DISTANCE + 0.3)
-    assert rarely.uplink.preparation.bitrate < 0.8 * often.uplink.preparation.bitrate
+    assert rarely.uplink.rate < 0.8 * often.uplink.rate
 
 
-def test_the_bitrate_comes_back_slowly_after_a_rest():
+def test_the_rate_comes_back_slowly_after_a_rest():
     receiver = Receiver()
-    calm(receiver, 3)
+    rates(receiver, 3)
     low = congested(receiver, 8)[-1]
-    bitrates = calm(receiver, 40)
-    assert bitrates[:10] == [low] * 10
-    assert bitrates[20] < SAFE_BITRATE
-    assert max(after - before for before, after in itertools.pairwise(bitrates)) <= 1000
-    assert bitrates[-1] == SAFE_BITRATE
+    rising = rates(receiver, 100)  # (fewer packets a second than 50 while they are longer)
+    assert rising[:3] == [low] * 3
+    assert rising[10] < SAFE
+    assert max(after - before for before, after in itertools.pairwise(rising)) <= 3000
+    assert rising[-1] == SAFE
 
 
-def test_the_bitrate_does_not_rise_while_there_is_a_queue():
+def test_the_rate_does_not_rise_while_there_is_a_queue():
     receiver = Receiver()
-    calm(receiver, 3)
+    rates(receiver, 3)
     low = congested(receiver, 8)[-1]
-    assert {receiver.report(round_trip=DISTANCE + 0.3).bitrate for _ in range(25)} == {low}
+    assert set(rates(receiver, 9, round_trip=DISTANCE + 0.3)) == {low}
 
 
 def test_a_longer_way_is_no_congestion_for_ever():
     receiver = Receiver()
-    calm(receiver, 3)
-    congested(receiver, 75)
-    assert congested(receiver, 40)[-1] == SAFE_BITRATE
+    rates(receiver, 3)
+    assert max(congested(receiver, 115)[-10:]) == SAFE
 
 
-def spoken(receiver: Receiver, reports: int, *, lost: int = 0, **options) -> list[int]:
-    return [receiver.report(lost, spoken=True, **options).bitrate for _ in range(reports)]
-
-
-def test_a_voice_that_arrives_gets_more_bits_step_by_step():
-    bitrates = spoken(Receiver(), 10)
-    assert bitrates[0] == FIRST_BITRATE + MORE
-    assert bitrates[1:] == [MOST_BITRATE] * 9
-
-
-def test_where_reports_are_rare_less_is_dared():
-    often, rarely = spoken(Receiver(), 2, of=250), spoken(Receiver(), 2, of=1000)
-    assert often[1] - often[0] == MORE
-    assert 0 < rarely[1] - rarely[0] < MORE
-
-
-def test_silence_proves_nothing():
-    assert set(calm(Receiver(), 30)) == {FIRST_BITRATE}
-
-
-@pytest.mark.parametrize("lost", [1, 5, 10])
-def test_a_path_that_loses_whatever_is_sent_gets_as_much(lost):
-    receiver = Receiver()
-    receiver.report(lost)
-    assert spoken(receiver, 10, lost=lost)[-1] == MOST_BITRATE
-
-
-def test_a_queue_takes_what_was_dared_at_once_and_it_is_not_dared_again_for_minutes():
-    receiver = Receiver()
-    assert spoken(receiver, 3)[-1] == MOST_BITRATE
-    assert spoken(receiver, 2, round_trip=DISTANCE + 0.1) == [SAFE_BITRATE] * 2
-    bitrates = spoken(receiver, REST // 50 + 5)
-    assert bitrates[:9] == [SAFE_BITRATE] * 9
-    assert max(bitrates[: REST // 50 - 1]) == MOST_BITRATE - MORE
-    assert bitrates[-1] == MOST_BITRATE
-
-
-def test_loss_right_after_more_was_sent_takes_it_back():
-    receiver = Receiver()
-    assert spoken(receiver, 2)[-1] == MOST_BITRATE
-    assert receiver.report(5, spoken=True).bitrate == SAFE_BITRATE
-    settled = Receiver()
-    spoken(settled, 20)
-    assert settled.report(5, spoken=True).bitrate == MOST_BITRATE
+def test_reports_alone_raise_nothing():
+    assert set(rates(Receiver(), 60)) == {FIRST}
 
 
 def test_jitter_of_the_round_trip_is_no_queue():
     receiver = Receiver()
-    spoken(receiver, 3)
-    assert spoken(receiver, 20, round_trip=DISTANCE + 0.09, jitter=0.03) == [MOST_BITRATE] * 20
-    assert spoken(receiver, 1, round_trip=DISTANCE + 0.25, jitter=9e4) == [SAFE_BITRATE]
+    rates(receiver, 3)
+    assert rates(receiver, 20, round_trip=DISTANCE + 0.09, jitter=0.03) == [FIRST] * 20
+    assert rates(receiver, 1, round_trip=DISTANCE + 0.25, jitter=9e4) == [SAFE]
 
 
 def test_a_bitrate_below_the_least_is_kept():
     receiver = Receiver(Uplink(bitrate=12000))
-    calm(receiver, 3)
-    assert congested(receiver, 5) == [12000] * 5
+    rates(receiver, 3)
+    congested(receiver, 5)
+    assert receiver.uplink.preparation.bitrate == 12000
 
 
 @pytest.mark.parametrize(
@@ -285,7 +245,8 @@ heard = st.tuples(st.integers(0, 300), st.floats(0, 1), st.none() | st.floats(0,
 def test_any_reports_at_all_leave_it_within_its_bounds(given_reports):
     uplink = Uplink()
     for report in given_reports:
-        bitrate, loss_percent = uplink.follow(report)
+        bitrate, loss_percent, frames = uplink.follow(report)
+        assert 1 <= frames <= LONGEST_PACKET
         assert LEAST_BITRATE <= bitrate <= MOST_BITRATE
         assert LEAST_LOSS <= loss_percent <= MOST_LOSS
         assert 0 <= uplink.loss <= 1
@@ -311,5 +272,5 @@ def test_whatever_happened_two_minutes_of_calm_mend_it(history):
         receiver.report(round(share * of), of=of, round_trip=round_trip)
     for _ in range(120):
         prepared = receiver.report(round_trip=0.5)
-    assert prepared.bitrate >= SAFE_BITRATE
+    assert receiver.uplink.rate >= SAFE
     assert prepared.loss_percent == LEAST_LOSS

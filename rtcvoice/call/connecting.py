@@ -263,6 +263,7 @@ class Connecting:
             ice=self._ice,
             ways=self._ways or media_ways(self._config, last_route=self._last_route),
         )
+        track.check_by(leg.transport.round_trips.ask)
         self._legs.append(leg)
         return leg
 

@@ -19,7 +19,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property, partial
-from typing import Any, NamedTuple, Protocol, cast
+from typing import Any, Protocol, cast
 
 import av
 from aiortc import MediaStreamTrack
@@ -35,10 +35,11 @@ from rtcvoice.stats import UplinkStats
 from rtcvoice.system import clock
 from rtcvoice.wire.rtp import ReceiverReport
 
+from .outgoing import BLOCK_TICKS, Ask, Due, Outgoing
 from .pace import Pace
 from .schedule import BLOCK
 from .source import Silence
-from .uplink import LEAST_LOSS, MOST_BITRATE, Uplink
+from .uplink import LEAST_LOSS, MOST_BITRATE, Preparation, Uplink
 
 __all__ = ["BlockReader", "SourceTrack"]
 
@@ -47,10 +48,8 @@ logger = logging.getLogger(__name__)
 RTP_CLOCK = 48000
 """Ticks a second of Opus in RTP at any sample rate (RFC 7587 §4.1)."""
 
-PACKET_TICKS = RTP_CLOCK // 50
-
-LEVEL_PACKETS = 5
-"""Packets over which the level is measured: 100 ms, as in libwebrtc."""
+LEVEL_BLOCKS = 5
+"""Blocks over which the level is measured: 100 ms, as in libwebrtc."""
 
 ABSURD_JITTER = 10.0
 """Seconds. Some receivers, aiortc among them, report hours of it where timestamps wrap."""
@@ -90,21 +89,13 @@ class _NotStarted(Silence):
         return cast(Samples, ())
 
 
-class _Due(NamedTuple):
-    """A packet that is to be sent now."""
-
-    payload: bytes
-    ticks: int
-    """Its timestamp."""
-
-
 def _polled(reader: BlockReader) -> PolledReader | None:
     """Return a reader as one that can be polled, if it is one."""
     return cast(PolledReader, reader) if getattr(reader, "pollable", False) else None
 
 
 class SourceTrack(MediaStreamTrack):
-    """A mono Opus track of 20 ms packets that plays one source at a time.
+    """A mono Opus track that plays one source at a time, in packets of 20, seldom to 60 ms.
 
     Build it, give it to the peer connection, and call `start` when the call is ready. All of it
     belongs to the event loop. `bitrate` (bit/s) is the most that it sends, `loss_percent` the least
@@ -132,21 +123,22 @@ class SourceTrack(MediaStreamTrack):
         self.error: Exception | None = None
         """What ended the source, when it failed; silence took its place."""
         self._reader: BlockReader = _NotStarted(rate=DEFAULT_RATE)
-        self._uplink = Uplink(bitrate=bitrate, least_loss_percent=loss_percent)
+        uplink = Uplink(bitrate=bitrate, least_loss_percent=loss_percent)
+        self._prepared = uplink.preparation
+        self._outgoing = Outgoing(uplink, self._prepare)
         self._new_encoder = partial(
             Encoder,
             DEFAULT_RATE,
-            bitrate=self._uplink.preparation.bitrate,
+            bitrate=self._prepared.bitrate,
             complexity=complexity,
             fec=fec,
             loss_percent=loss_percent,
         )
         self._stats = UplinkStats()
-        self._packets_sent = self._bytes_sent = self._left_out = 0
-        self._packets_told = self._bytes_told = 0  # by the time of the latest report
+        self._blocks = self._left_out = 0
         self._loudest, self._level = 0, 0.0
         self._base: int | None = None
-        self._pts = -PACKET_TICKS
+        self._pts = -BLOCK_TICKS
         self._pace = Pace()
         self._load = Load(float)  # of the loop that it runs on, once it does
         self._complexity = complexity
@@ -176,23 +168,21 @@ class SourceTrack(MediaStreamTrack):
         loss_percent = encoder.loss_percent if encoder else settings["loss_percent"]
         return replace(
             self._stats,
-            packets_sent=self._packets_sent,
-            bytes_sent=self._bytes_sent,
+            packets_sent=self._outgoing.packets,
+            bytes_sent=self._outgoing.bytes,
             packets_left_out=self._left_out,
             bitrate=encoder.bitrate if encoder else settings["bitrate"],
             loss_percent=loss_percent if (encoder.fec if encoder else settings["fec"]) else 0,
             audio_level=self._level,
         )
 
+    def check_by(self, ask: Ask) -> None:
+        """Watch the way that the packets go by checks: `ask` sends one."""
+        self._outgoing.ask = ask
+
     def follow(self, report: ReceiverReport) -> None:
         """Prepare the encoder, from the next packet on, for what a report says of the network."""
-        before, wanted = self._uplink.preparation, self._uplink.follow(report, self._lately())
-        if wanted != before:
-            logger.debug("= uplink: %d bit/s, ready for %d %% of loss", *wanted)
-            bitrate, loss_percent = wanted
-            if self._encodes:
-                self._encoder.bitrate, self._encoder.loss_percent = wanted
-            self._new_encoder.keywords.update(bitrate=bitrate, loss_percent=loss_percent)
+        self._outgoing.follow(report, self._clock())
         known = self._stats
         round_trip = report.round_trip_time
         self._stats = UplinkStats(
@@ -203,11 +193,18 @@ class SourceTrack(MediaStreamTrack):
             round_trip_time=known.round_trip_time if round_trip is None else round_trip,
         )
 
-    def _lately(self) -> float | None:
-        """Return the bit/s of the packets since this was asked last, None without any."""
-        packets, self._packets_told = self._packets_sent - self._packets_told, self._packets_sent
-        count, self._bytes_told = self._bytes_sent - self._bytes_told, self._bytes_sent
-        return 8 * 50 * count / packets if packets else None
+    def _prepare(self, wanted: Preparation) -> None:
+        if wanted == self._prepared:
+            return
+        self._prepared = wanted
+        logger.debug("= uplink: %d bit/s, ready for %d %% of loss, %d x 20 ms a packet", *wanted)
+        bitrate, loss_percent, _ = wanted
+        if self._encodes:
+            self._encoder.bitrate, self._encoder.loss_percent = bitrate, loss_percent
+        self._new_encoder.keywords.update(bitrate=bitrate, loss_percent=loss_percent)
+
+    def _clock(self) -> float:
+        return clock.of_loop(asyncio.get_running_loop())()
 
     async def recv(self) -> av.Packet[Any]:
         """Return the next packet when it is due. Raises MediaStreamError once stopped, only that.
@@ -216,6 +213,7 @@ class SourceTrack(MediaStreamTrack):
         """
         if (due := await self._next_packet()) is None:
             raise MediaStreamError
+        asyncio.get_running_loop().call_soon(self._outgoing.sent, due)
         packet: av.Packet[Any] = av.Packet(due.payload)
         packet.pts = due.ticks
         packet.time_base = _TIME_BASE
@@ -230,7 +228,11 @@ class SourceTrack(MediaStreamTrack):
             if (reader := _polled(self._reader)) is not None:
                 await self._run_by_ticks(reader, send)
             elif (due := await self._next_packet()) is not None:
-                send(*due)
+                self._send(due, send)
+
+    def _send(self, due: Due, send: Callable[[bytes, int], None]) -> None:
+        send(due.payload, due.ticks)
+        self._outgoing.sent(due)
 
     async def _run_by_ticks(self, first: PolledReader, send: Callable[[bytes, int], None]) -> None:
         """Send what `first`, and those that follow, have, until one has to be waited for."""
@@ -245,9 +247,9 @@ class SourceTrack(MediaStreamTrack):
             try:
                 while asked is not reader and not ended.done():  # another one is asked at once
                     asked = reader
-                    due, following = self._due_packet(cast(PolledReader, reader), now)
-                    if due is not None:
-                        send(*due)
+                    following = self._poll(cast(PolledReader, reader), now)
+                    while self._outgoing.ready:
+                        self._send(self._outgoing.ready.popleft(), send)
                     if following is not reader:
                         reader = _polled(following)
                     if reader is None or self.readyState != "live":
@@ -264,37 +266,43 @@ class SourceTrack(MediaStreamTrack):
         finally:
             ticks.remove(tick)
 
-    def _due_packet(self, reader: PolledReader, now: float) -> tuple[_Due | None, BlockReader]:
-        """Return the next packet, if it is due, and whom to ask then."""
+    def _poll(self, reader: PolledReader, now: float) -> BlockReader:
+        """Take the next block, if it is due; return whom to ask then."""
         try:
             block = reader.poll(now)
             if block is None:
-                return None, reader
+                return reader
             if self._load.leaves_out(now - block.time - BLOCK):
                 self._leave_out(reader, block)
-                return None, self._reader
-            return self._packet(reader, block), self._reader
+            else:
+                self._take(reader, block)
         except Exception as exc:
             self._fail(reader, exc)
-            return None, self._reader
+        return self._reader
 
-    async def _next_packet(self) -> _Due | None:
+    async def _next_packet(self) -> Due | None:
         """Wait until the next packet is due; None once stopped.
 
         A source that gives its blocks faster than they last is waited for, so that the loop and the
         network live.
         """
-        await self._pace.wait()
+        ready, taken = self._outgoing.ready, True
         while self.readyState == "live":
-            reader = self._reader
+            if ready:
+                return ready.popleft()
+            if taken:
+                await self._pace.wait()
+            reader, taken = self._reader, False
             try:
                 block = await reader.read()
-                return self._packet(reader, block)
+                self._take(reader, block)
+                taken = True
             except Exception as exc:
                 self._fail(reader, exc)
         return None
 
-    def _packet(self, reader: BlockReader, block: Block) -> _Due:
+    def _take(self, reader: BlockReader, block: Block) -> None:
+        peak = 0
         if reader is self._reader:
             if isinstance(reader, _NotStarted):
                 data = NOTHING_YET
@@ -311,9 +319,8 @@ class SourceTrack(MediaStreamTrack):
             data = self._encoded(self._silence)
             self._pts += self._takeover_ticks()
         self._pace.passed()
-        self._packets_sent += 1
-        self._bytes_sent += len(data)
-        return _Due(data, self._pts)
+        self._blocks += 1
+        self._outgoing.add(data, self._pts, peak, self._clock)
 
     def _encoded(self, samples: Samples) -> bytes:
         """Code a block, as well as the core can afford."""
@@ -335,7 +342,7 @@ class SourceTrack(MediaStreamTrack):
     def _measure(self, samples: Samples) -> int:
         peak = max(int(samples.max()), -int(samples.min()))
         self._loudest = max(self._loudest, peak)
-        if self._packets_sent % LEVEL_PACKETS == 0:
+        if self._blocks % LEVEL_BLOCKS == 0:
             self._level, self._loudest = self._loudest / 32768, 0
         return peak
 
@@ -344,14 +351,14 @@ class SourceTrack(MediaStreamTrack):
         if self._base is None:
             self._base = self._pts + self._takeover_ticks() - ticks
         # Never backwards and never twice the same, whatever a source says its index is.
-        self._pts = max(self._pts + PACKET_TICKS, self._base + ticks)
+        self._pts = max(self._pts + BLOCK_TICKS, self._base + ticks)
 
     def _takeover_ticks(self) -> int:
         """Ticks from the last packet to the first of another source: the time, in whole packets."""
         if self._pace.passed_at is None:
-            return PACKET_TICKS
+            return BLOCK_TICKS
         elapsed = asyncio.get_running_loop().time() - self._pace.passed_at
-        return max(1, round(elapsed * 50)) * PACKET_TICKS
+        return max(1, round(elapsed * 50)) * BLOCK_TICKS
 
     def _switch(self, reader: BlockReader) -> None:
         if reader.rate != self._encoder.rate:

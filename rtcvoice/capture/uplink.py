@@ -1,28 +1,37 @@
-"""Decides, from receiver reports, how the encoder prepares for the network; pure.
+"""Decides, from reports and checks, how the encoder and the packets fit the network; pure.
 
-What a voice gets: 48 kbit/s from the first word on, and up to 64 where reports say that it arrived
-without a queue and that more bits did not cost more packets. At the first sign of a queue it goes
-back to what nearly any path carries, before anything is lost, and what made the queue is not tried
-again for minutes. Silence proves nothing: only what was sent while somebody spoke counts.
+What a voice gets: 48 kbit/s from the first word on, and up to 64 where a trial showed that the path
+carries it (`trial.py`): nothing is tried with a voice. While somebody speaks, checks look for a
+queue twice a second. At the first sign of one the rate on the wire goes down, before anything is
+lost: for a moment below what the line carries, as far as two checks could measure that, so that the
+queue passes; then a little below it. What made a queue is not tried again for minutes. Where
+headers would take too much, more than one frame goes into a packet (`shape.py`).
 
 Two answers to loss, because there are two kinds. Loss that comes with nothing else is radio or a
 bad line: the encoder is told to expect it and spends more on FEC; less traffic would not help. Loss
-that comes with a longer round trip is a queue that overflows, perhaps by what we send: the bitrate
+that comes with a longer round trip is a queue that overflows, perhaps by what we send: the rate
 goes down, as far as FEC still works, and slowly up again when the queue is gone.
 
 Being prepared for loss costs little, being unprepared costs words: FEC takes 0.1 PESQ where nothing
 is lost (32 kbit/s) and gives 1.3 at 5 % of loss. So it is always on, and bits pay its price. The
-estimate rises with the first bad report and takes ten times longer to fall. Time is counted in
-packets, of which 50 make a second: a report says as much as the packets that it covers, and where
-no reports come, nothing changes.
+estimate rises with the first bad report and takes ten times longer to fall. There time is counted
+in packets, of which 50 make a second: a report says as much as the packets that it covers, and
+where no reports come, nothing changes.
 """
 
 from __future__ import annotations
 
+import enum
 import math
 from typing import NamedTuple
 
 from rtcvoice.wire.rtp import ReceiverReport
+
+from .loss import CAUTION, LEAST_LOSS, MOST_LOSS, Losses
+from .path import CHECK_BITS, Check, Path
+from .report_delay import Shortest
+from .shape import LEAST_BITRATE, LONGEST_PACKET, shape, wire_rate
+from .trial import CHECKS_EVERY, NOTHING, Opening, Trial, Wish
 
 __all__ = [
     "FIRST_BITRATE",
@@ -36,205 +45,356 @@ __all__ = [
 ]
 
 MOST_BITRATE = 64000
-"""bit/s on a clean path. PESQ 4.49, as of aiortc's stereo at 96000; at 32000, libwebrtc's rate,
-4.41 without FEC."""
+"""bit/s on a clean path. PESQ of the codec alone 4.46; 4.49 at 96000, 4.51 in aiortc's stereo."""
 
 FIRST_BITRATE = 48000
-"""bit/s until the first reports; PESQ 4.42. With headers, 62 kbit/s while there is speech."""
+"""bit/s until a trial; PESQ 4.39. With headers, 71 kbit/s while there is speech."""
 
 SAFE_BITRATE = 40000
 """bit/s on a path that has queued; with FEC it sounds as 32000 without."""
 
-LEAST_LOSS = 10
-"""Percent to be prepared for at the least: below it, libopus 1.6 sends no FEC at 24 kbit/s."""
-
-MOST_LOSS = 20
-"""Beyond it the FEC takes more from the voice than it saves, whatever the loss is."""
-
-CAUTION = 2
-"""How much more loss to be prepared for than there is: measured as best at 5, 10 and 20 %."""
-
-LEAST_BITRATE = 20000
-"""bit/s; at 16000 libopus sends no FEC whatever it is to be prepared for."""
-
 SPARE_BITRATE = 24000
 """bit/s below which to be prepared for more than the least costs more than it saves."""
 
-RISE, FALL = 50, 500
-"""Packets after which the estimate has gone two thirds of its way up, or down."""
-
-STEP_DOWN = 3
-"""Percent to be prepared for by which less it has to be before the encoder is told."""
-
-LONGEST_INTERVAL = 3000
-"""Packets between two reports; beyond it, numbers began anew and only the report itself counts."""
-
-USUAL_INTERVAL = 50
-"""Packets that a report is taken to cover when it has nothing to be compared with."""
-
 CONGESTED_LOSS = 0.04
-QUEUE = 0.06
-"""Seconds by which the round trip exceeds the shortest of late: there is a queue..."""
-QUEUE_SHARE = 0.5
-"""...if that is also this part of the shortest: long ways vary more."""
-
 BACK_OFF = 0.8
-"""Factor of the bitrate with each report of congestion..."""
+"""Factor of the rate with each report of congestion..."""
 BACK_OFF_PACKETS, MOST_STEPS = 100, 3.0
 """...and again for so many packets that it covers, but not more often: rare reports come late."""
 
 CALM = 500
-"""Packets without a queue before the bitrate rises again..."""
+"""Packets without a queue before the rate rises again..."""
 RECOVERY = 20
 """...by so many bit/s with each packet: 1 kbit/s a second."""
 
-MORE = 8000
-"""bit/s by which the bitrate rises beyond `SAFE_BITRATE` with a clean report at most..."""
-MORE_AT_RISK = 4_000_000
-"""...and divided by the packets that it covers: where reports are rare, less is dared; what it puts
-into a queue until the next one passes in about a second."""
+SHARE = 0.88
+"""Part of what a line carries that is spoken with: a voice takes 2 % more at times, checks and
+reports 4, and with 0.92 packets waited so unevenly that NetEq was heard to stretch."""
+DRAIN = 0.7
+"""The same while a queue passes..."""
+UNKNOWN, BLIND = 0.75, 0.5
+"""...or of what is sent, while nobody knows what the line carries, or not even how long the queue
+is."""
+PERIOD, SHORTER = 3.0, 0.85
+"""Seconds in which a queue has to become shorter by this factor..."""
+FRUITLESS = 2
+"""...or, after so many of them, is somebody else's..."""
+NOT_HOPELESS = 1.2
+"""...if the line carries this many times the least..."""
+NOT_OURS = 30.0
+"""...and is looked away from for so long."""
+OWN_QUEUE = 2.0
+"""Seconds after a trial that failed in which the queue is its own."""
+OF_A_VOICE = 0.6
+"""Part of the rate that was sent when two checks measured the line, at the least: a line that
+others use as well lets through what is sent, and in silence that is little."""
 
-SPOKEN = 0.6
-"""Part of the bitrate that has to have been sent for a report to tell how the path takes it."""
+UNPROVEN, PROVEN = 0.2, 1.0
+"""Seconds between two checks while somebody speaks: at first, and after..."""
+PROOF = 1000
+"""...so many packets of speech at this rate; in between they become rarer."""
+QUIET = 2.0
+"""The same while nobody speaks."""
+CHECKS_SHARE, KNOWN_SHARE = 0.04, 0.02
+"""Part of the rate that they take at the most; the second where what the line carries is known."""
+KNOWN_QUEUE = 0.04
+"""Seconds more of waiting that are no queue yet on such a line: it is nearly full."""
+TRIAL_SHARE = 0.1
+"""The same during a trial."""
+SUSPECT = 0.15
+"""Seconds between them when one waited..."""
+PASSES = 0.3
+"""...and while a queue passes."""
 
-REST = 15000
-"""Packets without a queue before a bitrate that made one is tried again: 5 minutes."""
+HALF_A_PACKET = 0.01
+"""Seconds by which a check may leave early, for it goes with a packet."""
 
-JITTER_SHARE = 4.0
-"""A round trip that is longer by less than this times the jitter says nothing of a queue..."""
-MOST_JITTER = 0.05
-"""...of which so many seconds count."""
+MOST_UNDER_WAY = 10
+"""Checks that are not answered yet."""
 
-ROUTE_MEMORY = 1500
-"""Packets after which the shortest round trip is forgotten, for the route may have changed: half a
-minute; twice as long at most."""
+AFTER_OPENING, AFTER_DOUBT = 1.0, 30.0
+"""Seconds until the first trial: after the opening saw no limit, and after it saw one."""
+
+AFTER_QUEUE = 120.0
+"""Seconds after a queue before the next trial."""
 
 
 class Preparation(NamedTuple):
-    """What the encoder should do."""
+    """What the encoder and its packets should be like."""
 
     bitrate: int
     """bit/s"""
     loss_percent: int
     """Loss to be prepared for; always enough for FEC."""
+    frames: int = 1
+    """of 20 ms, in a packet"""
 
 
 class Uplink:
-    """Follows one stream's receiver reports. `bitrate` in bit/s is the most.
+    """Follows one stream's reports and checks. `bitrate` in bit/s is the most.
 
-    CALL `follow` WITH EACH REPORT AS IT COMES. Any report will do: nothing raises.
+    CALL `follow` WITH EACH REPORT AS IT COMES, `next` BEFORE EACH PACKET, `checked` with what
+    became of each check that `next` wished for. Any report will do: nothing raises. Times are
+    seconds of one clock.
     """
 
     def __init__(
         self, *, bitrate: int = MOST_BITRATE, least_loss_percent: int = LEAST_LOSS
     ) -> None:
-        self._most = bitrate
-        self._bitrate = float(min(bitrate, FIRST_BITRATE))
-        self._safe = min(bitrate, SAFE_BITRATE)
-        self._least = min(LEAST_BITRATE, bitrate)
-        self._least_loss = least_loss_percent
-        self._prepared = least_loss_percent
-        self._last: ReceiverReport | None = None
+        self._most_bitrate = bitrate
+        self._most = self._ceiling = wire_rate(bitrate)
+        self._safe = wire_rate(min(bitrate, SAFE_BITRATE))
+        self._least = wire_rate(min(bitrate, LEAST_BITRATE), LONGEST_PACKET)
+        self._rate = self._first = wire_rate(min(bitrate, FIRST_BITRATE))
+        self._losses = Losses(least_loss_percent)
         self._calm = CALM
-        self._ceiling = float(bitrate)
-        self._since_more = LONGEST_INTERVAL
+        self._since_more = math.inf
         self._loss_before = 0.0
-        self._round_trips = _Shortest()
-        self.loss = 0.0
+        self._round_trips = Shortest()
+        self._path, self._opening, self._trial = Path(), Opening(), Trial()
+        self._under_way: dict[float, _For] = {}  # of each check, by when it left
+        self._asked_at = -math.inf
+        self._wide = False
+        self._proven = 0
+        self._draining_since: float | None = None
+        self._before = self._ceiling_before = self._rate  # when the queue was found that stands
+        self._blind = False
+        self._carries = 0.0  # of the line, as first measured in it
+        self._longer, self._fruitless = 0.0, 0
+        self._measured_in = 0.0
+        self._deaf_until = self._learn_until = -math.inf
+
+    @property
+    def loss(self) -> float:
         """The estimate: 0 to 1."""
+        return self._losses.loss
+
+    @property
+    def rate(self) -> float:
+        """bit/s on the wire, headers included, that a voice may take now."""
+        return self._rate
 
     @property
     def preparation(self) -> Preparation:
         """What the encoder should do at present."""
-        spare = self._bitrate >= SPARE_BITRATE
-        return Preparation(round(self._bitrate), self._prepared if spare else self._least_loss)
+        frames = 0
+        if self._draining_since is not None:  # longer packets would come late once more
+            frames = shape(self._before, self._most_bitrate).frames
+        bitrate, frames = shape(self._rate, self._most_bitrate, frames=frames)
+        losses = self._losses
+        spare = bitrate >= SPARE_BITRATE
+        return Preparation(bitrate, losses.prepared if spare else losses.least, frames)
 
-    def follow(self, report: ReceiverReport, sent: float | None = None) -> Preparation:
-        """Take a report; return what the encoder should do from now on.
+    # -- reports --------------------------------------------------------------------------------
 
-        sent: bit/s of the packets since the report before it, where known.
-        """
-        packets, loss = self._interval(report)
-        self._last = report
+    def follow(self, report: ReceiverReport, now: float = 0.0) -> Preparation:
+        """Take a report that came `now`; return what the encoder should do from now on."""
+        packets, loss = self._losses.interval(report)
+        packets *= self.preparation.frames
         if packets:
-            self._expect(loss, packets)
-            self._relieve(loss, packets, report, sent)
+            before = self.loss
+            self._losses.expect(loss, packets)
+            self._relieve(loss, packets, report)
+            self._hear_of_trial(loss, before, now)
         return self.preparation
 
-    def _interval(self, report: ReceiverReport) -> tuple[int, float]:
-        """Return how many packets the report tells about that none has before, and their loss.
-
-        Reports get lost, too: what the sums say covers the ones in between.
-        """
-        reported = min(1.0, max(0.0, report.fraction_lost))
-        if self._last is None:
-            return USUAL_INTERVAL, reported
-        packets = (report.highest_sequence - self._last.highest_sequence) & 0xFFFFFFFF
-        if packets > LONGEST_INTERVAL:
-            return USUAL_INTERVAL, reported
-        lost = min(packets, max(0, report.packets_lost - self._last.packets_lost))
-        return packets, lost / packets if packets else 0.0
-
-    def _expect(self, loss: float, packets: int) -> None:
-        pace = RISE if loss > self.loss else FALL
-        self.loss += (loss - self.loss) * -math.expm1(-packets / pace)
-        wanted = max(self._least_loss, min(MOST_LOSS, math.ceil(100 * CAUTION * self.loss)))
-        much_less = wanted <= self._prepared - STEP_DOWN or wanted == self._least_loss
-        if wanted > self._prepared or much_less:
-            self._prepared = wanted
-
-    def _relieve(
-        self, loss: float, packets: int, report: ReceiverReport, sent: float | None
-    ) -> None:
-        jitter = JITTER_SHARE * min(max(0.0, report.jitter), MOST_JITTER)
-        queue = self._round_trips.exceeded_by(report.round_trip_time, packets, jitter)
+    def _relieve(self, loss: float, packets: int, report: ReceiverReport) -> None:
+        queue = self._round_trips.exceeded_by(report, packets)
         dared, self._since_more = self._since_more < CALM, self._since_more + packets
         if queue or (dared and loss >= CONGESTED_LOSS + CAUTION * self._loss_before):
             self._give_back()
             # A queue by itself may be somebody else's: then to send less would not shorten it.
             if queue and loss >= CONGESTED_LOSS:
                 steps = min(MOST_STEPS, max(1.0, packets / BACK_OFF_PACKETS))
-                self._bitrate = max(self._least, self._bitrate * BACK_OFF**steps)
+                self._rate = max(self._least, self._rate * BACK_OFF**steps)
             return
         rising = max(0, min(packets, self._calm + packets - CALM))
         self._calm += packets
-        if self._bitrate < self._safe:
-            self._bitrate = min(self._safe, self._bitrate + rising * RECOVERY)
-        elif rising and sent is not None and sent > SPOKEN * self._bitrate:
-            self._dare(packets)
-
-    def _dare(self, packets: int) -> None:
-        """Send more than is safe: what was sent now has passed."""
-        if self._calm >= REST:
-            self._ceiling = self._most
-        if self._bitrate < self._ceiling:
-            self._since_more, self._loss_before = 0, self.loss
-            more = min(MORE, MORE_AT_RISK / packets)
-            self._bitrate = min(self._ceiling, self._bitrate + more)
+        most = min(self._safe, self._ceiling)
+        if self._rate < most and self._draining_since is None:
+            self._rate = min(most, self._rate + rising * RECOVERY)
 
     def _give_back(self) -> None:
         """Send no more than is safe, and for long less than this."""
         self._calm = 0
-        if self._bitrate > self._safe:
-            self._ceiling = max(self._safe, self._bitrate - MORE)
-            self._bitrate = self._safe
+        if self._rate > self._safe:
+            self._ceiling = self._rate = self._safe
 
+    def _hear_of_trial(self, loss: float, before: float, now: float) -> None:
+        if not self._trial.covered(now, self._path.shortest):
+            return
+        if loss >= CONGESTED_LOSS + CAUTION * before:
+            self._trial.fail(now)
+            return
+        self._since_more, self._loss_before = 0, self.loss
+        self._become(max(self._rate, min(self._trial.granted, self._most)))
+        self._ceiling = max(self._ceiling, self._rate)
+        self._trial.succeed(now)
 
-class _Shortest:
-    """The shortest round trip of late, and whether the latest is so much longer that it queues."""
+    # -- packets and checks ---------------------------------------------------------------------
 
-    def __init__(self) -> None:
-        self._now = self._before = math.inf
-        self._packets = 0
+    def next(self, now: float, size: int, *, quiet: bool) -> Wish:
+        """Return what to do with the next packet, of `size` bytes of Opus.
 
-    def exceeded_by(self, round_trip: float | None, packets: int, jitter: float) -> bool:
-        """Count one measurement, if there is one, and judge it: `jitter` seconds more are none."""
-        self._packets += packets
-        if self._packets > ROUTE_MEMORY:
-            self._before, self._now = self._now, math.inf
-            self._packets = 0
-        if round_trip is None:
+        quiet: whether nobody has spoken for a while, nor speaks in this one.
+        """
+        if self._trial.tick(now, self._path, quiet=quiet):
+            self._deaf_until = self._learn_until = now + OWN_QUEUE
+        if not quiet:
+            self._proven += 1
+        if not self._opening.done:
+            return self._next_of_opening(now, size, quiet=quiet)
+        if quiet and self._rate < self._most and self._trial.may_begin(now):
+            self._try_more(now)
+        if self._under_way:
+            self._path.wait(self._under_way, now)
+            self._watch(now)
+        check = self._is_check_due(now, quiet=quiet)
+        if check:
+            self._asked_at = now
+            self._under_way[now] = _For.WATCH
+            self._trial.asked()
+        if not self._trial.running:
+            return Wish(0, check) if check else NOTHING
+        return Wish(self._trial.size(self.preparation.frames), check)
+
+    def _next_of_opening(self, now: float, size: int, *, quiet: bool) -> Wish:
+        wish = self._opening.wish(now, size, quiet=quiet)
+        if wish.check:
+            self._under_way[now] = _For.LARGE if wish.size else _For.OPENING
+        elif self._opening.done:
+            self._open(now)
+        return wish
+
+    def _is_check_due(self, now: float, *, quiet: bool) -> bool:
+        if len(self._under_way) >= MOST_UNDER_WAY:
             return False
-        self._now = min(self._now, round_trip)
-        shortest = min(self._now, self._before)
-        return round_trip - shortest > max(QUEUE, QUEUE_SHARE * shortest, jitter)
+        if self._trial.running:
+            every = max(CHECKS_EVERY, CHECK_BITS / (TRIAL_SHARE * self._rate))
+        elif self._draining_since is not None and self._carries:
+            every = PASSES
+        elif self._path.is_suspect:
+            every = SUSPECT
+        elif quiet or not self._path.answered:
+            every = QUIET
+        else:
+            every = min(PROVEN, UNPROVEN + (PROVEN - UNPROVEN) * self._proven / PROOF)
+            share = KNOWN_SHARE if self._is_known else CHECKS_SHARE
+            every = max(every, CHECK_BITS / (share * self._rate))
+        return now - self._asked_at >= every - HALF_A_PACKET
+
+    def checked(self, check: Check, now: float) -> Preparation:
+        """Take what became of a check, `now`; nearly in the order in which they left."""
+        what = self._under_way.pop(check.left_at, _For.WATCH)
+        if what is not _For.WATCH:
+            self._opening.checked(check.round_trip, now)
+            self._open(now)
+        if what is not _For.LARGE:
+            self._path.check(check)
+            if self._trial.checked(check, self._path, now):
+                self._deaf_until = self._learn_until = now + OWN_QUEUE
+            self._watch(now)
+        return self.preparation
+
+    def _open(self, now: float) -> None:
+        """Begin with what the opening saw: a limit is believed until a trial disproves it."""
+        carries = self._opening.carries or math.inf
+        self._ceiling = max(self._least, min(self._most, SHARE * carries))
+        self._become(min(self._first, self._ceiling))
+        doubt = self._ceiling < self._most
+        self._wide = self._opening.carries == math.inf
+        self._trial.put_off(now, AFTER_DOUBT if doubt else AFTER_OPENING)
+
+    def _try_more(self, now: float) -> None:
+        if self._path.answered and not self._path.is_suspect and self._draining_since is None:
+            self._trial.begin(now, self._rate, self._most, wide=self._wide)
+            self._asked_at = -math.inf
+
+    def _watch(self, now: float) -> None:
+        """See whether what we send makes a queue, and let one pass."""
+        path = self._path
+        if now < self._learn_until:
+            self._learn()
+        if self._draining_since is None:
+            if path.is_queued and now >= self._deaf_until:
+                self._draining_since, self._carries = now, 0.0
+                self._slow_down(now)
+        elif not path.is_suspect:
+            if not self._carries and self._blind:  # there was none: checks were lost
+                self._ceiling = self._ceiling_before
+            self._draining_since = None
+            self._become(min(self._before, self._ceiling))
+        elif now - self._draining_since < PERIOD:
+            self._measure()
+        elif path.queue > SHORTER * self._longer and not self._is_ours():
+            self._draining_since, self._deaf_until = None, now + NOT_OURS
+            self._resign()
+        else:
+            self._draining_since, self._longer = now, path.queue
+
+    def _learn(self) -> None:
+        """Learn from the queue that a trial made."""
+        passed = self._path.passed
+        if passed is not None and passed.sent >= OF_A_VOICE * self._rate:
+            self._ceiling = max(self._least, min(self._ceiling, SHARE * passed.carried))
+            self._become(min(self._rate, self._ceiling))
+
+    def _is_ours(self) -> bool:
+        """Tell, after a fruitless period, whether less is worth a try; if so, send less."""
+        self._fruitless += 1
+        if self._fruitless >= FRUITLESS:
+            return False
+        self._become(max(self._least, UNKNOWN * self._rate))
+        return True
+
+    def _resign(self) -> None:
+        """Go on with a queue that did not become shorter when less was sent."""
+        if self._carries > NOT_HOPELESS * self._least:
+            self._ceiling = min(self._safe, self._ceiling_before)
+        self._become(min(self._before, self._ceiling))
+
+    def _slow_down(self, now: float) -> None:
+        self._calm = self._fruitless = 0
+        self._measured_in = 0.0
+        self._longer = self._path.queue
+        self._trial.put_off(now, AFTER_QUEUE)
+        self._before, self._ceiling_before = self._rate, self._ceiling
+        self._blind = self._path.is_silent
+        factor = BLIND if self._blind else UNKNOWN
+        self._ceiling = max(self._least, min(self._safe, factor * self._rate))
+        self._become(self._ceiling)
+        self._measure()
+
+    def _measure(self) -> None:
+        """Learn from the queue what the line carries."""
+        passed = self._path.passed
+        if passed is None or passed.sent < OF_A_VOICE * self._rate:
+            return
+        grows, self._measured_in = self._path.queue > self._measured_in, self._path.queue
+        if self._carries and not grows:  # what others wait for as well lets through what is sent
+            carries = max(self._carries, passed.carried)
+        else:
+            carries = passed.carried
+        self._carries = carries
+        self._ceiling = max(self._least, min(self._most, SHARE * carries))
+        self._become(max(self._least, min(self._before, DRAIN * carries)))
+
+    @property
+    def _is_known(self) -> bool:
+        """Whether it is measured what the line carries, and that is little."""
+        return self._ceiling < self._most
+
+    def _become(self, rate: float) -> None:
+        if rate != self._rate:
+            self._rate, self._proven = rate, 0
+            self._path.passing = 0.02 * (self.preparation.frames - 1)
+            if self._is_known:
+                self._path.passing += KNOWN_QUEUE
+
+
+class _For(enum.Enum):
+    """What a check was asked for."""
+
+    WATCH = "To see queues."
+    OPENING = "To compare with those behind a large packet."
+    LARGE = "Behind a large packet."

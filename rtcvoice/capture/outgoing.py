@@ -1,0 +1,116 @@
+"""Between the encoder and the network: how many blocks go into a packet, its padding, its checks.
+
+Pure but for `ask`, which sends a check on the way that the packets go and tells what became of it.
+Without one, nothing is tried and nothing watched: reports alone decide.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+from rtcvoice.sound.opus_packets import joined, padded
+from rtcvoice.wire.rtp import ReceiverReport
+
+from .path import CHECK_BITS, Check
+from .quiet import Quiet
+from .shape import HEADERS
+from .uplink import Preparation, Uplink
+
+__all__ = ["Ask", "Due", "Outgoing"]
+
+BLOCK_TICKS = 960
+"""Ticks of the RTP clock in a block."""
+
+Ask = Callable[[Callable[[float | None], None]], None]
+"""Sends a check now, and calls back with the seconds until its answer, or None for none."""
+
+
+class Due(NamedTuple):
+    """A packet that is to be sent now."""
+
+    payload: bytes
+    ticks: int
+    """Its timestamp: of its first sample."""
+    check: Check | None
+    """To be asked for right after it: give the packet to `Outgoing.sent`."""
+
+
+class Outgoing:
+    """Makes packets of coded blocks. `on_prepared` is told what the encoder should be like."""
+
+    def __init__(self, uplink: Uplink, on_prepared: Callable[[Preparation], None]) -> None:
+        self.ready: deque[Due] = deque()
+        """Packets to be sent, at most two at a time."""
+        self.ask: Ask | None = None
+        self.packets = self.bytes = 0
+        """Of Opus, made so far."""
+        self._uplink = uplink
+        self._on_prepared = on_prepared
+        self._frames = uplink.preparation.frames
+        self._held: list[bytes] = []
+        self._ticks = 0
+        self._quiet = Quiet()
+        self._bits = 0.0
+        self._clock: Callable[[], float] = float
+
+    def add(self, block: bytes, ticks: int, peak: int, clock: Callable[[], float]) -> None:
+        """Take 20 ms of Opus, one frame, whose first sample has the timestamp `ticks`.
+
+        peak: its loudest sample; `clock` tells the time, in seconds.
+        """
+        self._clock = clock
+        self._quiet.hear(peak)
+        held = self._held
+        if held and (ticks != self._ticks + BLOCK_TICKS * len(held) or block[0] != held[0][0]):
+            self._finish()  # (frames of two kinds, or with a gap, have packets of their own)
+        if not self._held:
+            self._ticks = ticks
+        self._held.append(block)
+        if len(self._held) >= self._frames:
+            self._finish()
+
+    def sent(self, packet: Due) -> None:
+        """Note that a packet has left."""
+        if packet.check is not None and self.ask is not None:
+            self._bits += CHECK_BITS
+            self.ask(partial(self._checked, packet.check))
+
+    def follow(self, report: ReceiverReport, now: float) -> None:
+        """Take what the receiver says."""
+        self._prepare(self._uplink.follow(report, now))
+
+    def _finish(self) -> None:
+        held, self._held = self._held, []
+        payload = joined(held)
+        if payload is None:  # no frame of an encoder of ours; each for itself
+            for index, block in enumerate(held):
+                self._put(block, self._ticks + index * BLOCK_TICKS)
+        else:
+            self._put(payload, self._ticks)
+
+    def _put(self, payload: bytes, ticks: int) -> None:
+        check = None
+        if self.ask is None:
+            self._count(payload)
+        else:
+            now = self._clock()
+            wish = self._uplink.next(now, len(payload), quiet=bool(self._quiet))
+            payload = padded(payload, wish.size) if wish.size else payload
+            self._count(payload)
+            check = Check(now, self._bits, None) if wish.check else None
+        self.ready.append(Due(payload, ticks, check))
+
+    def _count(self, payload: bytes) -> None:
+        self.packets += 1
+        self.bytes += len(payload)
+        self._bits += 8 * (len(payload) + HEADERS)
+
+    def _checked(self, check: Check, round_trip: float | None) -> None:
+        self._prepare(self._uplink.checked(check._replace(round_trip=round_trip), self._clock()))
+
+    def _prepare(self, wanted: Preparation) -> None:
+        self._frames = wanted.frames
+        self._on_prepared(wanted)

@@ -1,0 +1,236 @@
+"""Finds out what a path carries while nobody speaks: with padding, which is lost on nobody; pure.
+
+`Opening`, at the beginning of a call: a large packet and a check behind it. The check waits until
+the large one has passed, and what it waits longer than others is how long that took. Both kinds
+take turns, so that whatever else delays them delays both.
+
+`Trial`, before more is said than was proven: for a second, packets of silence are as large as those
+of a voice would be, and a tenth larger. If checks then wait, the path does not carry it. Then it is
+left in peace for minutes; the padding ends at once, as it does when a voice begins.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+from typing import NamedTuple
+
+from .path import Check, Path
+from .shape import HEADERS
+
+__all__ = ["Opening", "Trial", "Wish"]
+
+TURNS = 6
+"""Checks of the opening at the most, every second one behind a large packet. The first large one
+that is quick ends it; one that is slow may be so by chance."""
+
+LARGE = 600
+"""Bytes of that packet. It delays what follows as long as it passes, 75 ms at 64 kbit/s, and what a
+receiver has seen come late it waits for, for some time."""
+
+LEAST_WAIT = 0.02
+"""Seconds that it has to take at least to tell anything: on 200 kbit/s."""
+
+PASSING = 2.0
+"""How often the time that the large packet took has to pass until what waited behind it is gone."""
+
+ANSWER = 1.0
+"""Seconds after which an answer is not waited for any more."""
+
+TRIED = 1.1
+"""How much more is tried than will be said: a voice is not even."""
+
+STEP = 1.25
+"""How much more is tried than what is said now, at most: what queues meanwhile stays small."""
+
+LENGTH = 1.0
+"""Seconds of a trial: at most 7 kB of padding."""
+
+CHECKS_EVERY = 0.1
+"""Seconds between its checks."""
+
+LAST = 4
+"""Checks at its end that must not wait..."""
+WAITED = 0.7
+"""...longer than this part of what is no queue yet."""
+
+FEWEST_ANSWERS = 4
+"""Checks that have to be answered for it to prove anything."""
+
+AFTER_FAILURE, LONGEST_REST = 120.0, 480.0
+"""Seconds after a trial that failed until the next one; each time twice as long, up to this."""
+
+AFTER_VOICE, LONGEST_PATIENCE = 1.0, 64.0
+"""The same where a voice began in the middle."""
+
+
+class Wish(NamedTuple):
+    """What is to be done with the next packet."""
+
+    size: int = 0
+    """Bytes that it should have with padding, if it is smaller; 0 for no padding."""
+    check: bool = False
+    """Whether a check is to leave right after it."""
+
+
+NOTHING = Wish()
+
+
+class Opening:
+    """One measurement of a path, at its beginning."""
+
+    def __init__(self) -> None:
+        self.carries: float | None = None
+        """bit/s, as far as it is known; infinite if it is more than can be measured so."""
+        self.done = False
+        self._taken: list[float] = []
+        self._asked_at: float | None = None
+        self._next_at = 0.0
+
+    def wish(self, now: float, size: int, *, quiet: bool) -> Wish:
+        """Return what to do with a packet of `size` bytes."""
+        if self._asked_at is not None:
+            if now - self._asked_at < ANSWER:
+                return NOTHING
+            self.done = True
+        if now < self._next_at:
+            return NOTHING
+        large = len(self._taken) % 2 == 1
+        if not self.done and large and not quiet:
+            self.done = True
+        if self.done:
+            return NOTHING
+        self._asked_at = now
+        self._more = 8 * max(0, LARGE - size)
+        return Wish(LARGE if large else 0, check=True)
+
+    def checked(self, round_trip: float | None, now: float) -> None:
+        """Take the answer to the check that it asked for, which came `now`."""
+        if self.done:
+            return
+        self._asked_at = None
+        if round_trip is None:
+            self.done = True
+            return
+        self._taken.append(round_trip)
+        if len(self._taken) % 2 == 0:
+            self._large_more = self._more
+            waited = round_trip - self._taken[-2]
+            if waited >= LEAST_WAIT:
+                self._next_at = now + PASSING * waited
+        self._conclude()
+        self.done = len(self._taken) == TURNS or self.carries == math.inf
+
+    def _conclude(self) -> None:
+        if len(self._taken) > 1:  # whatever else is slow makes it slower, never quicker
+            wait = min(self._taken[1::2]) - min(self._taken[::2])
+            self.carries = self._large_more / wait if wait >= LEAST_WAIT else math.inf
+
+
+class TrialState(enum.Enum):
+    """What a trial is at."""
+
+    RESTING = "Nothing is tried."
+    RUNNING = "Packets are padded."
+    JUDGED_LATER = "The padding is over; its last checks are still to come back."
+    REPORTED_LATER = "No check waited; whether packets were lost, the next report tells."
+
+
+class Trial:
+    """Trials of one path, one after the other."""
+
+    def __init__(self) -> None:
+        self.state = TrialState.RESTING
+        self.rate = 0.0
+        """bit/s on the wire that the one that runs tries."""
+        self.granted = 0.0
+        """bit/s on the wire that may be said if it succeeds."""
+        self._begun_at = self._ended_at = self._next_at = 0.0
+        self._asked = self._back = 0
+        self._waits: list[float] = []
+        self._rest, self._patience = AFTER_FAILURE, AFTER_VOICE
+
+    @property
+    def running(self) -> bool:
+        """Whether packets are padded."""
+        return self.state is TrialState.RUNNING
+
+    def may_begin(self, now: float) -> bool:
+        """Whether it is time for one."""
+        return self.state is TrialState.RESTING and now >= self._next_at
+
+    def begin(self, now: float, rate: float, most: float, *, wide: bool) -> None:
+        """Try for more than `rate`, the bit/s on the wire of now, up to `most`.
+
+        wide: whether a large packet passed as quickly as others: then for all of it at once.
+        """
+        self.rate = most * TRIED if wide else min(most * TRIED, rate * STEP)
+        self.granted = self.rate / TRIED
+        self._begun_at, self.state = now, TrialState.RUNNING
+        self._asked = self._back = 0
+        self._waits = []
+
+    def size(self, frames: int) -> int:
+        """Return the bytes of Opus of a packet of so many frames of 20 ms."""
+        return int(self.rate * 0.02 * frames / 8) - HEADERS
+
+    def tick(self, now: float, path: Path, *, quiet: bool) -> bool:
+        """Note that time passes, before each packet; return whether it has failed now."""
+        if self.state is TrialState.JUDGED_LATER and self._back >= self._asked:
+            if not self._is_clear(path):
+                self.fail(now)
+                return True
+            self.state = TrialState.REPORTED_LATER
+        if not self.running:
+            return False
+        if path.may_be_silent:
+            self.fail(now)
+            return True
+        if not quiet:
+            self.state = TrialState.RESTING
+            self._next_at = now + self._patience
+            self._patience = min(2 * self._patience, LONGEST_PATIENCE)
+        elif now - self._begun_at >= LENGTH:
+            self.state, self._ended_at = TrialState.JUDGED_LATER, now
+        return False
+
+    def asked(self) -> None:
+        """Note that a check left."""
+        self._asked += self.running
+
+    def checked(self, check: Check, path: Path, now: float) -> bool:
+        """Take a check, which `path` has taken; return whether it has failed now."""
+        if self.state not in (TrialState.RUNNING, TrialState.JUDGED_LATER):
+            return False
+        if check.left_at < self._begun_at:
+            return False
+        self._back += 1
+        if check.round_trip is not None:
+            self._waits.append(check.round_trip - path.shortest)
+        if path.is_queued or (self._waits and self._waits[-1] > 2 * path.patience):
+            self.fail(now)
+            return True
+        return False
+
+    def _is_clear(self, path: Path) -> bool:
+        last = self._waits[-LAST:]
+        return len(self._waits) >= FEWEST_ANSWERS and min(last) <= WAITED * path.noise
+
+    def covered(self, now: float, round_trip: float) -> bool:
+        """Whether a report that comes `now` tells of all of a trial without a queue."""
+        return self.state is TrialState.REPORTED_LATER and now >= self._ended_at + round_trip
+
+    def fail(self, now: float) -> None:
+        """End it; the next one comes in minutes."""
+        self.state = TrialState.RESTING
+        self._next_at = now + self._rest
+        self._rest = min(2 * self._rest, LONGEST_REST)
+
+    def succeed(self, now: float) -> None:
+        """End it; the next one may follow."""
+        self.state, self._next_at = TrialState.RESTING, now + AFTER_VOICE
+
+    def put_off(self, now: float, seconds: float) -> None:
+        """Let none begin for so long; end one that runs."""
+        self.state = TrialState.RESTING
+        self._next_at = max(self._next_at, now + seconds)
