@@ -162,12 +162,26 @@ FAR: dict[str, dict[str, float]] = {
 WAY = 0.03
 """Seconds of one way there."""
 
+QUEUE_PACKETS = 25
+"""Packets that wait before a narrow line; further ones are dropped."""
+
+
+def line(kbps: int) -> Callable[[int], Link]:
+    return lambda seed: Link(rate_bps=kbps * 1000, limit=QUEUE_PACKETS, seed=seed)
+
+
+LINES: dict[str, Callable[[int], Link]] = {
+    f"line{kbps}": line(kbps) for kbps in (40, 50, 64, 80)
+} | {"narrow": line(50)}
+"""Lines that carry so many kbit/s, and all that a call sends takes its turn there: from its first
+packet on, or, as "narrow", from `begin` on."""
+
 
 def far(options: dict[str, float]) -> Callable[[int], Link]:
     return lambda seed: Link(delay=WAY, seed=seed, **options)
 
 
-LINKS |= {name: far(options) for name, options in FAR.items()}
+LINKS |= {name: far(options) for name, options in FAR.items()} | LINES
 
 
 def tcp_path(name: str, seed: int) -> TcpPath:
@@ -181,7 +195,7 @@ class MediaLink:
     RTP packets (RFC 7983: first byte 128 to 191; RFC 5761: second not 192 to 223) that come at
     `begin` or later go by the link; set it while it runs. Packets with padding, by which libwebrtc
     probes the bandwidth, have a link of their own kind. Speech is numbered by its RTP timestamps,
-    from the first packet after `begin` on. Times as `Link`'s.
+    from the first packet after `begin` on. Of a line, everything takes its turn. Times as `Link`'s.
     """
 
     def __init__(self, name: str, seed: int) -> None:
@@ -190,6 +204,7 @@ class MediaLink:
         self._padding = LINKS[name](seed + 1000)
         self._rest = Link()
         self._first: int | None = None
+        self._is_line, self._is_whole = name in LINES, name in LINES and name != "narrow"
         self._links = (self._rest, self._speech, self._padding)
 
     @property
@@ -199,7 +214,9 @@ class MediaLink:
 
     def send(self, packet: bytes, now: float, to: Any = None) -> None:
         rtp = len(packet) > 12 and 128 <= packet[0] <= 191 and not 192 <= packet[1] <= 223
-        if not rtp or now < self.begin:
+        if self._is_whole or (self._is_line and now >= self.begin):
+            self._speech.send(packet, now)
+        elif not rtp or now < self.begin:
             self._rest.send(packet, now)
         elif packet[0] & 0x20:
             self._padding.send(packet, now)

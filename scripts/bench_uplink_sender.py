@@ -52,13 +52,18 @@ class RtcvoiceSender:
         import aiortc
         from bench_virtual import at_rate
 
+        from rtcvoice.wire._aiortc import ice_connection
         from rtcvoice.wire._media import watch_reports
+        from rtcvoice.wire._round_trip import RoundTripChecks
+        from rtcvoice.wire._rtp_sender import send_directly
 
         class Peer(aiortc.RTCPeerConnection):
             def addTrack(self, track: Any) -> Any:
                 sender = super().addTrack(track)
                 if follows:
                     watch_reports(sender, track.follow)
+                    track.check_by(RoundTripChecks(ice_connection(self)).ask)
+                send_directly(sender)
                 return sender
 
         offer_loopback()
