@@ -58,6 +58,19 @@ async def test_with_a_network_that_lets_nothing_through_no_other_way_is_taken(em
     assert "network= may be why: raise connect_timeout=" in str(failed.value)
 
 
+async def test_each_prepared_call_has_a_network_of_its_own(emulator):
+    prepared = rtcvoice.prepare(base_url=emulator.url, api_key="sk-any", network="downlink.loss=1%")
+    async with prepared:
+        for _ in range(2):
+            async with prepared.connect(source=None, sink=None) as call:
+                await eventually(lambda: prepared.is_ready)  # the next one
+                network = call._roads.leg.transport._ways.network
+                assert len(network._counts) == 1
+                assert call.stats().transport.network.uplink.sent > 0
+        with pytest.raises(ConfigError, match="network= is an option of"):
+            prepared.connect(network="wifi")
+
+
 @pytest.mark.parametrize(
     ("options", "what", "cure"),
     [

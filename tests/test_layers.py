@@ -72,7 +72,8 @@ ALLOWED: dict[str, set[str]] = {
     "call.legs": {"stats", "system.public"},
     "call.leg_time": set(),
     "call.signs": {"system"},
-    "call.connecting": {"errors", "config", "rest", "wire.leg", "capture.track"}
+    "call.connecting": {"errors", "config", "network.settings", "rest", "wire.leg"}
+    | {"capture.track"}
     | {"call.imports", "call.media_ways", "call.timings", "system"},
     "call.socket_connecting": {"errors", "masking", "config", "rest", "system"}
     | {"wire.websocket", "wire.websocket_leg", "capture.event_track"}

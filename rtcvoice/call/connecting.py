@@ -33,6 +33,7 @@ from rtcvoice.system.threads import in_thread
 
 if TYPE_CHECKING:
     from rtcvoice.capture.track import SourceTrack
+    from rtcvoice.network.settings import CallNetwork
     from rtcvoice.wire.leg import Leg, Ways
 
 __all__ = ["Connecting", "first_failure", "made_ready"]
@@ -154,6 +155,11 @@ class Connecting:
     def note_in(self, timings: Timings) -> None:
         """Let the stages to come be those of a call; what was prepared took none of its time."""
         self._timings = timings
+
+    @property
+    def network(self) -> CallNetwork | None:
+        """The bad network that its leg is in; None for none."""
+        return self._config.network
 
     @property
     def token_expires_at(self) -> int | None:

@@ -15,6 +15,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast
 
@@ -33,6 +34,7 @@ from rtcvoice.system.waiting import wait_done
 
 if TYPE_CHECKING:
     from rtcvoice.call.call import Call
+    from rtcvoice.call.connecting import Connecting
     from rtcvoice.call.live_connecting import LiveConnecting
 
 __all__ = ["Prepared", "prepare"]
@@ -165,7 +167,10 @@ class Prepared:
     async def _prepare(self) -> None:
         """Make ready what comes next, and then let go of what was ready. Raises as `connect`."""
         await made_ready(self._config)
-        connecting = connecting_for(self._config, Timings(), keep_connection=True)
+        config = self._config
+        if config.network is not None:
+            config = replace(config, network=config.network.of_another_call())
+        connecting = connecting_for(config, Timings(), keep_connection=True)
         try:
             async with asyncio.timeout(self._config.connect_timeout) as deadline:
                 async with asyncio.TaskGroup() as side_by_side:
@@ -252,6 +257,9 @@ class _Connect(connect):
         if ready is None:
             return super()._connecting(timings)
         ready.note_in(timings)
+        if self._config.network is not None:  # then a WebSocket is no way
+            network = cast("Connecting", ready).network
+            self._config = replace(self._config, network=network)  # of all its connections
         if self._config.is_live:  # its session travels only now
             cast("LiveConnecting", ready).use(self._config)
         return ready

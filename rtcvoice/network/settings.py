@@ -213,9 +213,13 @@ class CallNetwork:
     """The network of one call, through all of its connections. Event loop only."""
 
     def __init__(self, network: Network) -> None:
-        self.network = network
+        self._network = network
         self._asked = str(network)
         self._counts: list[tuple[LinkCounts, LinkCounts]] = []
+
+    def of_another_call(self) -> "CallNetwork":
+        """Return the same for a call that has no connection yet."""
+        return CallNetwork(self._network)
 
     @property
     def stats(self) -> NetworkStats:
@@ -229,7 +233,7 @@ class CallNetwork:
     def next_links(self) -> tuple[Link, Link]:
         """Return the links of another connection, be it an attempt: up and down."""
         number = len(self._counts)
-        up, down = self.network.link("uplink", number), self.network.link("downlink", number)
+        up, down = self._network.link("uplink", number), self._network.link("downlink", number)
         self._counts.append((up.counts, down.counts))
         return up, down
 
