@@ -104,6 +104,9 @@ def test_one_direction_may_be_bad_and_a_name_may_be_changed():
         ("loss=500%", "loss=5.0 is not a share", "5 % is 0.05"),
         ("loss=" + "9" * 5000, "more than 1000 characters", ""),
         ("delay=1e999", "delay=inf is more than 60 s", ""),
+        ({"uplink": {"\x1b[31m": "x"}}, "there is no '\\x1b[31m'", ""),
+        ("\x1b[31m=x", "there is no '\\x1b[31m'", ""),
+        ({"uplink": {"a" * 9000: "x"}}, "there is no 'aaa", ""),
         ("sideways.loss=0.1", "there is no 'sideways.loss'", ""),
     ],
 )
@@ -113,6 +116,8 @@ def test_what_cannot_be_is_told_with_its_cure(said, what, cure):
     assert what in str(refused.value)
     assert cure in str(refused.value)
     assert "\n" not in str(refused.value)
+    assert "\x1b" not in str(refused.value)
+    assert len(str(refused.value)) < 400
 
 
 _VALUES = st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=8)

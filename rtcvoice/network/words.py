@@ -19,6 +19,7 @@ LONGEST_TEXT = 1000
 _SHARES = frozenset({"loss", "reorder", "duplicate", "corrupt"})
 _TIMES = frozenset({"delay", "jitter", "stall", "stall_every"})
 _RATES = frozenset({"rate_bps"})
+_KNOWN = _SHARES | _TIMES | _RATES | {"loss_burst", "wifi", "limit", "seed"}
 _UNITS = {
     "%": (0.01, _SHARES),
     "ms": (0.001, _TIMES),
@@ -62,13 +63,15 @@ def mapping_from(
 def values_from(given: Mapping[Any, Any], place: str) -> dict[Any, Any]:
     """Return a mapping whose texts are the numbers that they mean. Raises ConfigError."""
     return {
-        name: _plain(str(name), value, place) if isinstance(value, str) else value
+        name: _plain(name, value, place) if isinstance(value, str) else value
         for name, value in given.items()
     }
 
 
-def _plain(name: str, text: str, place: str) -> Any:
-    """Return the number or truth value that a text means."""
+def _plain(name: Any, text: str, place: str) -> Any:
+    """Return the number or truth value that a text means; of an unknown name the text itself."""
+    if name not in _KNOWN:
+        return text
     truths = {"true": True, "yes": True, "false": False, "no": False}
     if text.lower() in truths:
         return truths[text.lower()]

@@ -104,7 +104,7 @@ def _check_names(kind: type[Any], given: Mapping[Any, Any], place: str) -> None:
         return
     for name in given:
         if name not in _types(kind):
-            raise ConfigError(f"{place}: there is no {name!r}", hint=guess(name, _types(kind)))
+            raise ConfigError(f"{place}: there is no {name!r:.80}", hint=guess(name, _types(kind)))
 
 
 def _as(kind: Any, value: Any, place: str) -> tuple[bool, Any]:
