@@ -117,6 +117,33 @@ def test_a_blocked_loop_is_caught_up_each_tick_as_of_its_own_time():
     run(main())
 
 
+def test_those_of_one_kind_have_their_turn_one_after_the_other():
+    async def main():
+        order = []
+
+        class Asked:
+            def __init__(self, name: str) -> None:
+                self._name = name
+
+            def pull(self, moment: float) -> None:
+                order.append(f"pull {self._name}")
+
+            def send(self, moment: float) -> None:
+                order.append(f"send {self._name}")
+
+        each = [Asked("1"), Asked("2"), Asked("3")]
+        for asked in each:
+            ticker().add(asked.send)
+            ticker().add(asked.pull)
+        await asyncio.sleep(0.0101)
+        assert order == ["pull 1", "pull 2", "pull 3", "send 1", "send 2", "send 3"]
+        for asked in each:
+            ticker().remove(asked.send)
+            ticker().remove(asked.pull)
+
+    run(main())
+
+
 def heard_while_held_up(player: Player, seconds: float) -> Player:
     """Let `player` play 8 s of packets on a loop that is held up every second."""
 
