@@ -167,7 +167,7 @@ class TransportStats:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LoadStats:
     """Whether the machine is fast enough for all calls of an event loop; webrtc-stats knows none of
-    this. Of the latest second, once there are calls without devices.
+    this. Of the latest second.
     """
 
     state: str = "roomy"

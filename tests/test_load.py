@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from virtual_loop import VirtualLoop, run
 
+from rtcvoice.capture.pace import UsualWait
 from rtcvoice.capture.source import PacedSource
 from rtcvoice.capture.track import SourceTrack
 from rtcvoice.sound.load import CATCH_UP, LATE, RELIEF, Load, LoadState
@@ -152,3 +153,104 @@ def test_the_loop_of_a_process_measures_the_processor():
         assert made.load._cpu() > before
 
     asyncio.run(main())
+
+
+def watched(cost: float, *, every: float = 0.02, seconds: float = 12.0) -> tuple[LoadState, float]:
+    """The load of a loop without ticks on which something takes `cost` every so often."""
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        ticks = ticker()
+        ticks.watch()
+        ticks.watch()
+        ticks.unwatch()
+        end = loop.time() + seconds
+        while loop.time() < end:
+            loop.block(cost)
+            await asyncio.sleep(max(0.0, every - cost))
+        ticks.unwatch()
+        found = ticks.load.state, ticks.load.stats.behind
+        turns = loop.turns
+        await asyncio.sleep(5)
+        assert loop.turns - turns < 3  # nobody looks any more
+        return found
+
+    return run(main())
+
+
+def test_a_loop_with_devices_only_is_judged_as_well():
+    assert watched(0.004) == (LoadState.ROOMY, pytest.approx(0.0, abs=0.005))
+    state, behind = watched(0.13, every=0.13)
+    assert state is LoadState.OVERLOADED
+    assert behind > 0.03
+
+
+def test_looks_give_way_to_ticks_and_come_back():
+    async def main():
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        ticks = ticker()
+        ticks.watch()
+        await asyncio.sleep(1.01)
+        ticks.add(print_nothing)
+        turns = loop.turns
+        await asyncio.sleep(1)
+        assert loop.turns - turns in range(100, 104)
+        ticks.remove(print_nothing)
+        turns = loop.turns
+        await asyncio.sleep(1)
+        assert loop.turns - turns in range(19, 24)
+        ticks.unwatch()
+
+    run(main())
+
+
+def print_nothing(moment: float) -> None:
+    """Subscribe for the ticks' sake."""
+
+
+class Microphone(Voice):
+    """A device: it keeps its own time, and what it has heard waits for its reader."""
+
+    pollable = False
+
+    async def read(self):
+        return await super().read()
+
+
+def test_what_a_microphone_says_is_thinned_on_a_loop_that_is_too_slow():
+    async def main():
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        sent, track, began = [], SourceTrack(), loop.time()
+
+        def send(payload: bytes, ticks: int) -> None:
+            loop.block(0.025)  # 20 ms of sound take longer than they last
+            sent.append(loop.time() - began - ticks / 48000)
+
+        ticker().watch()
+        track.start(Microphone(rate=24000))
+        task = asyncio.create_task(track.run(send))
+        await asyncio.sleep(10)
+        track.stop()
+        await task
+        ticker().unwatch()
+        return sent, track.stats
+
+    sent, stats = run(main())
+    assert stats.packets_left_out > 50
+    assert max(sent[40:]) - min(sent) < 0.2  # it does not pile up
+    assert len(sent) + stats.packets_left_out == pytest.approx(500, abs=15)
+
+
+def test_a_device_with_more_delay_of_its_own_is_not_late_for_ever():
+    usual = UsualWait()
+    assert usual.later(0.05, steady=True) == 0.0
+    assert usual.later(0.15, steady=False) == pytest.approx(0.1)
+    for _ in range(1000):  # an overloaded loop: late it stays
+        assert usual.later(0.15, steady=False) == pytest.approx(0.1)
+    for _ in range(600):  # a larger buffer of the device
+        late = usual.later(0.15, steady=True)
+    assert late == 0.0
+    assert usual.later(0.04, steady=True) == 0.0

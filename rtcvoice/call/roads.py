@@ -32,7 +32,7 @@ from rtcvoice.masking import log_error
 from rtcvoice.playout.player import Player
 from rtcvoice.playout.speech_queue import SpeechQueue
 from rtcvoice.playout.tee import BlockStream
-from rtcvoice.sound.ticker import ticker
+from rtcvoice.sound.ticker import Ticker, ticker
 from rtcvoice.stats import CallStats, TransportStats, UplinkStats
 from rtcvoice.system import sleep
 from rtcvoice.system.waiting import wait_done
@@ -118,6 +118,7 @@ class Roads:
         self._began = self._elapsed()
         self._legs: list[LegFacts] = []
         self._stats_before = UplinkStats(), TransportStats()
+        self._watched: Ticker | None = None
         self._load = ticker().load
         ends.on_change = conversation.dispatcher.publish
         self._facts = facts
@@ -142,6 +143,9 @@ class Roads:
             self.feed.memory = UplinkMemory(self._ends.source.rate)
         self.leg.track.start(self.feed.reader())
         self._ends.start(self.player)
+        if self._watched is None:
+            self._watched = ticker()
+            self._watched.watch()
 
     # -- one leg after the other ----------------------------------------------------------------
 
@@ -302,6 +306,9 @@ class Roads:
 
     async def aclose(self) -> None:
         """Close source, sink and leg, side by side, and then the player."""
+        if self._watched is not None:
+            self._watched.unwatch()
+            self._watched = None
         self._leg_ended("the call ended")
         if self.starting is not None:
             self.starting.cancel()

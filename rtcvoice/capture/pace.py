@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import math
 
-__all__ = ["Pace"]
+__all__ = ["Pace", "UsualWait"]
 
 LONGEST_BURST = 0.3
 """Seconds of audio that a source which was late may give at once; about what is kept of a device's
@@ -16,6 +17,10 @@ JUST_NOW = 0.002
 FASTEST = 1.02
 """How much faster than the clock a source may run: a device's own clock is never as wrong as that,
 and a source that does not wait at all is held back."""
+
+
+USUAL_RISES = 0.0002
+"""Seconds by which the delay of a device may rise with each block and still be its own."""
 
 
 class Pace:
@@ -38,3 +43,22 @@ class Pace:
     def passed(self) -> None:
         """Note that a block went."""
         self.passed_at = asyncio.get_running_loop().time()
+
+
+class UsualWait:
+    """By how much later than usual a source with a clock of its own gives its blocks; pure.
+
+    How long a device itself takes is unknown, and may become more: what is usual follows.
+    """
+
+    def __init__(self) -> None:
+        self._usual = math.inf
+
+    def later(self, waited: float, *, steady: bool) -> float:
+        """Return the seconds that a block is later than usual, which came `waited` seconds after
+        its beginning. Unless `steady`, it is the loop that is late, and no longer wait is usual.
+        """
+        if steady:
+            self._usual += USUAL_RISES
+        self._usual = min(self._usual, waited)
+        return waited - self._usual

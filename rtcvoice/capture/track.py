@@ -36,7 +36,7 @@ from rtcvoice.system import clock
 from rtcvoice.wire.rtp import ReceiverReport
 
 from .outgoing import BLOCK_TICKS, Ask, Due, Outgoing
-from .pace import Pace
+from .pace import Pace, UsualWait
 from .schedule import BLOCK
 from .source import Silence
 from .uplink import LEAST_LOSS, MOST_BITRATE, Preparation, Uplink
@@ -142,6 +142,7 @@ class SourceTrack(MediaStreamTrack):
         self._pace = Pace()
         self._load = Load(float)  # of the loop that it runs on, once it does
         self._complexity = complexity
+        self._usual_wait = UsualWait()
 
     @cached_property
     def _encoder(self) -> Encoder:  # not with the track: a call is ready before numpy is there
@@ -224,6 +225,7 @@ class SourceTrack(MediaStreamTrack):
 
         Called when the connection is encrypted. What `send` raises ends it.
         """
+        self._load = ticker().load
         while self.readyState == "live":
             if (reader := _polled(self._reader)) is not None:
                 await self._run_by_ticks(reader, send)
@@ -259,7 +261,6 @@ class SourceTrack(MediaStreamTrack):
 
         ticks = ticker()
         ticks.add(tick)
-        self._load = ticks.load
         tick(now_of_loop())
         try:
             await ended
@@ -295,7 +296,11 @@ class SourceTrack(MediaStreamTrack):
             reader, taken = self._reader, False
             try:
                 block = await reader.read()
-                self._take(reader, block)
+                waited, steady = self._clock() - block.time, self._load.keeps_up
+                if self._load.leaves_out(self._usual_wait.later(waited, steady=steady)):
+                    self._leave_out(reader, block)
+                else:
+                    self._take(reader, block)
                 taken = True
             except Exception as exc:
                 self._fail(reader, exc)
@@ -373,6 +378,7 @@ class SourceTrack(MediaStreamTrack):
             self._silence = np.zeros(reader.rate // 50, np.int16)
         self._reader = reader
         self._base = None
+        self._usual_wait = UsualWait()
 
     def _fail(self, reader: BlockReader, error: Exception) -> None:
         if reader is not self._reader:

@@ -88,6 +88,11 @@ class Load:
         return self._state
 
     @property
+    def keeps_up(self) -> bool:
+        """Whether the loop is in time for all that it has to do."""
+        return self._state is not LoadState.OVERLOADED
+
+    @property
     def stats(self) -> LoadStats:
         """How it fares, of the latest second."""
         return self._stats

@@ -27,6 +27,9 @@ __all__ = ["Ticker", "ticker"]
 LONGEST_CATCH_UP = 1.0
 """Seconds of lateness that are made up for."""
 
+LOOK = 0.05
+"""Seconds between two looks at how late the loop is, where it has no ticks but is watched."""
+
 MANY = 8
 """Subscribers, two for each call without devices, from which on sockets are read at ticks."""
 
@@ -53,6 +56,8 @@ class Ticker:
         self._loop = weakref.ref(loop)
         self._subscribers: tuple[Callable[[float], None], ...] = ()
         self._timer: asyncio.TimerHandle | None = None
+        self._watchers = 0
+        self._look_timer: asyncio.TimerHandle | None = None
         self._origin = 0.0
         self._count = 0
         self._now = clock.of_loop(loop)
@@ -76,6 +81,7 @@ class Ticker:
         self._subscribers = tuple(sorted((*self._subscribers, subscriber), key=_kind))
         self._sockets.by_ticks = len(self._subscribers) >= MANY
         if self._timer is None and (loop := self._loop()) is not None:
+            self._stop_looking()
             self._origin, self._count = latest_tick(loop.time()), 0
             self.load.begin()
             self._arm(loop)
@@ -87,6 +93,42 @@ class Ticker:
         if not self._subscribers and self._timer is not None:
             self._timer.cancel()
             self._timer = None
+            self._begin_to_look()
+
+    def watch(self) -> None:
+        """Judge the load of the loop also without ticks: calls with devices need it, too.
+
+        As often as it is called, until `unwatch` is called as often.
+        """
+        self._watchers += 1
+        self._begin_to_look()
+
+    def unwatch(self) -> None:
+        """See `watch`."""
+        self._watchers -= 1
+        if not self._watchers:
+            self._stop_looking()
+
+    def _begin_to_look(self) -> None:
+        loop = self._loop()
+        if loop is None or not self._watchers or self._look_timer or self._timer:
+            return
+        self.load.begin()
+        self._look_later(loop)
+
+    def _look_later(self, loop: asyncio.AbstractEventLoop) -> None:
+        due = loop.time() + LOOK
+        self._look_timer = loop.call_at(due, self._look, loop, due)
+
+    def _look(self, loop: asyncio.AbstractEventLoop, due: float) -> None:
+        now = loop.time()
+        self.load.tick(now, now - due)
+        self._look_later(loop)
+
+    def _stop_looking(self) -> None:
+        if self._look_timer is not None:
+            self._look_timer.cancel()
+            self._look_timer = None
 
     def _arm(self, loop: asyncio.AbstractEventLoop) -> None:
         self._count += 1
