@@ -9,7 +9,7 @@ import enum
 import re
 from typing import NamedTuple
 
-__all__ = ["HELP", "HINT", "Meant", "Wish", "meaning"]
+__all__ = ["HELP", "HINT", "Meant", "meaning"]
 
 HINT = "Enter sends, Ctrl-C stops the answer, Ctrl-D ends, /help: more"
 """The keys, in a line."""

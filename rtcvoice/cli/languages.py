@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["LANGUAGES", "code_of"]
+__all__ = ["code_of"]
 
 _CODE = re.compile(r"[A-Za-z]{2}(-[A-Za-z0-9]{2,8})*")
 

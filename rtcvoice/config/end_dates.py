@@ -13,7 +13,7 @@ import re
 from datetime import date
 from typing import NamedTuple
 
-__all__ = ["BETA_FIELDS", "ENDS", "ENDS_DATE", "Ending", "ending_of", "ending_told"]
+__all__ = ["BETA_FIELDS", "ENDS", "ENDS_DATE", "ending_told"]
 
 ENDS_DATE = "2026-11-20"
 """When the table was last looked over."""

@@ -19,9 +19,6 @@ from rtcvoice.config.session_fields import UNSET, merged, set_only, short_for, w
 from rtcvoice.errors import ConfigError
 
 __all__ = [
-    "DEFAULT_SOURCE_TRANSCRIPTION",
-    "DEFAULT_TRANSLATOR",
-    "TRANSLATION_CHANGEABLE",
     "TranslationConfig",
     "translation_changes",
 ]

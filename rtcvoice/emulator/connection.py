@@ -17,7 +17,7 @@ from aiortc import (
 from rtcvoice.emulator.ice_lite import be_ice_lite, gather_on_loopback
 from rtcvoice.wire import _aiortc, _media
 
-__all__ = ["CODECS", "Addresses", "be_dtls_server", "new_connection"]
+__all__ = ["Addresses", "be_dtls_server", "new_connection"]
 
 Addresses = Literal["loopback", "own", "all"]
 """What a connection offers: 127.0.0.1, the machine's other addresses, or both."""

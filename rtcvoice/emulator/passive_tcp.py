@@ -20,7 +20,7 @@ from rtcvoice.emulator.relay import media_address
 from rtcvoice.rest.tunnels import Dialled
 from rtcvoice.wire.tcp_link import TcpLink
 
-__all__ = ["PassiveTcp", "ice_ufrag", "ufrag_of_check"]
+__all__ = ["PassiveTcp", "ufrag_of_check"]
 
 logger = logging.getLogger(__name__)
 

@@ -25,7 +25,6 @@ from rtcvoice.network.link import Link
 from rtcvoice.network.pump import Pump
 
 __all__ = [
-    "MakeLink",
     "RelayedCalls",
     "UdpRelay",
     "media_address",

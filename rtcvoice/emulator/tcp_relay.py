@@ -14,7 +14,7 @@ from typing import Self, TypeAlias
 
 from rtcvoice.emulator.tcp_path import TcpPath
 
-__all__ = ["MakePath", "TcpRelay"]
+__all__ = ["TcpRelay"]
 
 logger = logging.getLogger(__name__)
 

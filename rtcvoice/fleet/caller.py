@@ -23,7 +23,7 @@ from .line import LineEffects
 from .spans import PAUSE, AudibleSpans
 from .specs import Line, Step
 
-__all__ = ["Caller", "CallerEar", "CallerSource", "StepFailed", "load_clips"]
+__all__ = ["Caller", "StepFailed", "load_clips"]
 
 LONGEST_CLIP = 600.0
 """Seconds of one clip."""

@@ -30,7 +30,7 @@ from .one_call import carry_out
 from .results import CallResult, Outcome, result_from_json, result_to_json
 from .specs import CallSpec, spec_from_json, spec_to_json
 
-__all__ = ["ExecutorWorkers", "LocalWorkers", "WorkerLost", "Workers", "run_json"]
+__all__ = ["ExecutorWorkers", "LocalWorkers", "WorkerLost", "Workers"]
 
 GRACE = 10.0
 """Seconds that processes get to hang up what runs; then they are killed."""

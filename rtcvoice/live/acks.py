@@ -13,7 +13,7 @@ from typing import Any
 from rtcvoice.errors import CallEnded, ServerError, TransportError
 from rtcvoice.events import live
 
-__all__ = ["ACK_TIMEOUT", "Acks", "refused"]
+__all__ = ["Acks", "refused"]
 
 ACK_TIMEOUT = 10.0
 """Seconds that the server may take to acknowledge a command."""

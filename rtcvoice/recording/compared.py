@@ -19,7 +19,7 @@ from rtcvoice.system.public import public
 from .marks import client_event, server_event
 from .reading import LONGEST, EventLine, RecordedCall
 
-__all__ = ["Course", "Pair", "ReplayResult", "Said", "course_of", "turns_made_out"]
+__all__ = ["Course", "ReplayResult", "Said", "course_of", "turns_made_out"]
 
 T = TypeVar("T")
 _Beside: TypeAlias = "tuple[int, tuple[T | None, T | None]]"

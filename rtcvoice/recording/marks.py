@@ -17,7 +17,7 @@ from .local_events import SPEECH_BEGAN, SPEECH_ENDED
 from .masks import sound_size
 from .reading import EventLine
 
-__all__ = ["MOST_MARKS", "READY", "Mark", "MarkKind", "Marks", "client_event", "server_event"]
+__all__ = ["READY", "Mark", "MarkKind", "Marks", "client_event", "server_event"]
 
 MOST_MARKS = 10_000
 

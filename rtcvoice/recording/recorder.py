@@ -237,7 +237,6 @@ class _Files:
         self._events: LineFile | None = None
         self._wave: StereoWave | None = None
         self._part = self._seconds_left = 0
-        self._keeps_events = options.events
         self._opened: list[LineFile | StereoWave] = []
         self.stats = self._lines(STATS)
         self.turns = self._lines(TURNS)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from .turns import TalkTurn
 
-__all__ = ["WORDS_TIMEOUT", "Reply"]
+__all__ = ["Reply"]
 
 WORDS_TIMEOUT = 6.0
 """Seconds after the end in which the last words, and what was heard of them, come."""

@@ -14,7 +14,7 @@ from typing import NamedTuple, TypeAlias
 from rtcvoice.system.hosts import Reach, bracketed
 from rtcvoice.wire.sdp_lines import candidate_kind
 
-__all__ = ["MOST_TCP", "PORTS", "TcpChoice", "choose_tcp"]
+__all__ = ["PORTS", "TcpChoice", "choose_tcp"]
 
 MOST_TCP = 3
 """Addresses that are connected to; the service names as many."""

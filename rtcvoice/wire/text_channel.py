@@ -13,7 +13,7 @@ from typing import Any
 from rtcvoice.errors import TransportError
 from rtcvoice.wire import _sctp
 
-__all__ = ["CHANNEL_LABEL", "SEND_BUFFER_LIMIT", "TextChannel"]
+__all__ = ["SEND_BUFFER_LIMIT", "TextChannel"]
 
 logger = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ traffic of MCP servers, empty items, calls without outputs (they go in with thos
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from rtcvoice import events
@@ -110,21 +110,17 @@ def replay(
     speech: Callable[[str], Sequence[events.Item]] = lambda record_id: (),
     max_items: int = 200,
     max_tokens: int = 16_000,
-    known_calls: Container[str] = (),
 ) -> Replay:
     """Return what stands for `records`, which are in the order of the conversation.
 
     heard_text: the beginning of a text that was heard in so many milliseconds.
     speech: the items that carry the sound of a user's turn, by its id; none if it is not kept.
     max_items, max_tokens: what exceeds them is left out, the oldest first.
-    known_calls: ids of calls that the session has already, without their outputs.
     """
     records = list(records)
     called = [r.other.get("call_id") for r in records if r.kind == "function_call"]
     returned = [r.other.get("call_id") for r in records if r.kind == "function_call_output"]
-    pairs = {i for i in called if i and i in returned} | {
-        i for i in returned if i and i in known_calls
-    }
+    pairs = {i for i in called if i and i in returned}
     units: list[_Unit] = []
     dropped: list[str] = []
     seen: set[tuple[str, str]] = set()
@@ -134,7 +130,7 @@ def replay(
             units.append(_unit(record, items))
         else:
             dropped.append(record.id)
-    kept = _newest(units, max_items, max_tokens, known_calls)
+    kept = _newest(units, max_items, max_tokens)
     keeping = {unit.record.id for unit in kept}
     dropped += [unit.record.id for unit in units if unit.record.id not in keeping]
     return Replay(
@@ -147,9 +143,7 @@ def replay(
     )
 
 
-def _newest(
-    units: list[_Unit], max_items: int, max_tokens: int, known_calls: Container[str]
-) -> list[_Unit]:
+def _newest(units: list[_Unit], max_items: int, max_tokens: int) -> list[_Unit]:
     """Return the newest units within the limits; a call and its output stay together."""
     first, items, tokens = len(units), 0, 0
     while first:
@@ -163,9 +157,7 @@ def _newest(
     return [
         unit
         for unit in kept
-        if unit.record.kind != "function_call_output"
-        or _call_id(unit) in called
-        or _call_id(unit) in known_calls
+        if unit.record.kind != "function_call_output" or _call_id(unit) in called
     ]
 
 

@@ -28,7 +28,6 @@ from rtcvoice.emulator.session.schema import (
 )
 
 __all__ = [
-    "AUDIO_FORMAT",
     "FORK",
     "MEDIA_SESSION",
     "SOCKET_FORK",

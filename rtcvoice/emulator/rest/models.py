@@ -17,7 +17,7 @@ from rtcvoice.emulator.rest.body import RestError
 from rtcvoice.emulator.session.schema import RequestError
 from rtcvoice.emulator.session.settings import Settings
 
-__all__ = ["MODELS", "TRANSCRIPTION_MODELS", "TRANSLATION_MODELS", "Models"]
+__all__ = ["MODELS", "TRANSLATION_MODELS", "Models"]
 
 logger = logging.getLogger(__name__)
 

@@ -52,7 +52,6 @@ _common = {
     "status": _status,
 }
 _text = string()
-_part_beta = {"text": "use 'input_text' or 'output_text'."}
 
 
 def _refuse_audio(value: Any, path: str) -> None:

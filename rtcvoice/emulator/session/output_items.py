@@ -17,7 +17,7 @@ from rtcvoice.emulator.session.items import Item, Tokens
 from rtcvoice.emulator.session.outputs import Pcm
 from rtcvoice.emulator.session.shared import Shared
 
-__all__ = ["OutputItem", "Owner", "WriterState"]
+__all__ = ["OutputItem", "Owner"]
 
 
 class WriterState(Enum):

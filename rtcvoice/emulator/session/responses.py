@@ -24,7 +24,7 @@ from rtcvoice.emulator.session.plan import Failure, Plan
 from rtcvoice.emulator.session.settings import Settings
 from rtcvoice.emulator.session.shared import Shared
 
-__all__ = ["Listener", "Response", "ResponseOptions", "ResponseStatus"]
+__all__ = ["Listener", "Response", "ResponseOptions"]
 
 _HEAD_START = 2  # deltas of the first item before the others begin
 _OVER: Final = object()

@@ -13,7 +13,6 @@ __all__ = [
     "numbers_in",
     "plain_words",
     "spelled",
-    "spoken_number",
     "told",
 ]
 
