@@ -27,7 +27,8 @@ and how a call begins and ends.
       conversation/road.py:CallConversation.send   the one way out ==> wire
 
     how a call comes up, and ends
-      call/connect.py:connect         composes: leg, ends, conversation, and the call last
+      call/connect.py:connect         the options, checked at once
+      call/composing.py:Composing     composes: leg, ends, conversation, and the call last
       call/connecting.py:Connecting.run   token, offer, answer, ICE, DTLS, channel
       call/roads.py:Roads             where the roads meet, over one leg at a time
       call/life.py:Life               watches, and closes once
@@ -44,6 +45,8 @@ has a guide, `README.md`.
 A public name is imported when it is first used. `import rtcvoice` takes almost no time, and what a
 call needs is imported while its first request travels.
 """
+
+from rtcvoice.public_names import MODULE_OF, MODULES
 
 TYPE_CHECKING = False  # as typing has it, which takes longer to import than all of this
 if TYPE_CHECKING:
@@ -276,125 +279,20 @@ __all__ = [
     "tool_progress",
 ]
 
-_MODULES = ("blocking", "emulator", "errors", "events")
-"""There without being imported by name, too: `rtcvoice.events.ResponseDone`."""
-
-_LOCAL_EVENTS = (
-    *("AssistantStarted", "AssistantStopped", "Delegation", "DeviceChange", "DeviceChanged"),
-    *("EventsDropped", "GuardFailed", "GuardTripped", "HandlerError", "LimitNear"),
-    *("LimitReached", "McpServerFailed", "Reconnected", "Reconnecting", "ResumedAfterNoise"),
-    *("ToolCancelled", "ToolFailed", "ToolFailure", "ToolFinished", "ToolProgress"),
-    *("ToolStarted", "UserStarted", "UserStopped"),
-)
-
-_MODULE_OF = dict.fromkeys(_LOCAL_EVENTS, "rtcvoice.events.local") | {
-    "ApiKey": "rtcvoice.rest.credentials",
-    "ApiKeyFile": "rtcvoice.rest.credentials",
-    "AzureApiKey": "rtcvoice.rest.credentials",
-    "Block": "rtcvoice.sound.samples",
-    "BlockStream": "rtcvoice.playout.tee",
-    "Bridge": "rtcvoice.call.bridge",
-    "Call": "rtcvoice.call.call",
-    "CallEnded": "rtcvoice.errors",
-    "CallServer": "rtcvoice.call_server.server",
-    "CallerLimits": "rtcvoice.call_server.callers",
-    "CallerRequest": "rtcvoice.call_server.http",
-    "CallState": "rtcvoice.call.life",
-    "CallStats": "rtcvoice.stats",
-    "CallUsage": "rtcvoice.conversation.accounts.usage",
-    "Clip": "rtcvoice.call.message",
-    "ConcurrencyError": "rtcvoice.errors",
-    "ConfigError": "rtcvoice.errors",
-    "CredentialsError": "rtcvoice.errors",
-    "DelegatedWork": "rtcvoice.live.delegations",
-    "Device": "rtcvoice.device.device",
-    "DeviceError": "rtcvoice.errors",
-    "DeviceStats": "rtcvoice.stats",
-    "Discard": "rtcvoice.playout.sink",
-    "EntraToken": "rtcvoice.rest.credentials",
-    "EphemeralToken": "rtcvoice.rest.credentials",
-    "Expected": "rtcvoice.conversation.listening.expected",
-    "FileSink": "rtcvoice.playout.file",
-    "FileSource": "rtcvoice.capture.file",
-    "Guard": "rtcvoice.conversation.listening.guards",
-    "HeadlessSink": "rtcvoice.playout.sink",
-    "HistoryEntry": "rtcvoice.conversation.state.history_entries",
-    "HistoryFunctionCall": "rtcvoice.conversation.state.history_entries",
-    "HistoryFunctionCallOutput": "rtcvoice.conversation.state.history_entries",
-    "HistoryImage": "rtcvoice.conversation.state.history_entries",
-    "HistoryItem": "rtcvoice.conversation.state.history_entries",
-    "HistoryMessage": "rtcvoice.conversation.state.history_entries",
-    "IceServer": "rtcvoice.rest.ice_servers",
-    "Image": "rtcvoice.call.message",
-    "LegFacts": "rtcvoice.call.legs",
-    "Limits": "rtcvoice.conversation.accounts.limits",
-    "McpServer": "rtcvoice.conversation.tools.mcp.server",
-    "Microphone": "rtcvoice.capture.microphone",
-    "ModelPrice": "rtcvoice.conversation.accounts.prices",
-    "Network": "rtcvoice.network.settings",
-    "OneWay": "rtcvoice.network.settings",
-    "PacedSource": "rtcvoice.capture.source",
-    "PcmChunk": "rtcvoice.capture.source",
-    "PcmSource": "rtcvoice.capture.source",
-    "PipeSink": "rtcvoice.playout.pipe",
-    "PipeSource": "rtcvoice.capture.pipe",
-    "Prepared": "rtcvoice.call.prepare",
-    "Reconnect": "rtcvoice.call.reconnect",
-    "Recording": "rtcvoice.recording.options",
-    "ReplayResult": "rtcvoice.recording.compared",
-    "ReplaySource": "rtcvoice.recording.replay",
-    "Reply": "rtcvoice.conversation.asking.reply",
-    "ResponseOptions": "rtcvoice.conversation.asking.response_options",
-    "ResponseUsage": "rtcvoice.conversation.accounts.usage",
-    "RtcVoiceError": "rtcvoice.errors",
-    "Samples": "rtcvoice.sound.samples",
-    "ServerError": "rtcvoice.errors",
-    "SessionUrl": "rtcvoice.rest.session_url",
-    "SignalingError": "rtcvoice.errors",
-    "Silence": "rtcvoice.capture.source",
-    "Sink": "rtcvoice.playout.sink",
-    "Source": "rtcvoice.capture.source",
-    "Speaker": "rtcvoice.playout.speaker",
-    "SpokenOptions": "rtcvoice.conversation.asking.response_options",
-    "Status": "rtcvoice.conversation.state.records",
-    "Subscription": "rtcvoice.conversation.listening.subscription",
-    "Talk": "rtcvoice.conversation.asking.talk",
-    "Telemetry": "rtcvoice.telemetry.options",
-    "Timings": "rtcvoice.call.timings",
-    "TokenCounts": "rtcvoice.conversation.accounts.usage",
-    "TokenUrl": "rtcvoice.rest.credentials",
-    "ToolCall": "rtcvoice.conversation.tools.function_tool",
-    "ToolSet": "rtcvoice.conversation.tools.toolset",
-    "TransportError": "rtcvoice.errors",
-    "Turn": "rtcvoice.conversation.state.turns",
-    "TurnLatency": "rtcvoice.conversation.accounts.latency",
-    "TurnStream": "rtcvoice.conversation.listening.turn_stream",
-    "attach": "rtcvoice.call.attach",
-    "connect": "rtcvoice.call.connect",
-    "current_call": "rtcvoice.call.current",
-    "devices": "rtcvoice.device.host",
-    "end_call": "rtcvoice.call.end_call",
-    "prepare": "rtcvoice.call.prepare",
-    "report": "rtcvoice.recording.report.write",
-    "tool": "rtcvoice.conversation.tools.function_tool",
-    "tool_progress": "rtcvoice.conversation.tools.later",
-}
-"""Where the public names are; as the imports above have it, which only type checkers follow."""
-
 if not TYPE_CHECKING:  # to a checker it would mean that every name is there
 
     def __getattr__(name: str) -> object:
         """Import what is asked for; from then on it is an attribute like any other."""
         from importlib import import_module
 
-        if name in _MODULES:
+        if name in MODULES:
             return import_module(f"{__name__}.{name}")
-        if name not in _MODULE_OF:
+        if name not in MODULE_OF:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name)
-        value = getattr(import_module(_MODULE_OF[name]), name)
+        value = getattr(import_module(MODULE_OF[name]), name)
         globals()[name] = value
         return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, *_MODULES})
+    return sorted({*globals(), *__all__, *MODULES})

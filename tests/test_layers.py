@@ -31,6 +31,7 @@ LEAVES = {"errors", "masking", "stats", "events", "sound", "system", "wire.rtp"}
 ALLOWED: dict[str, set[str]] = {
     "errors": {"system.public", "events.from_server", "events.responses"},  # those as types
     "masking": {"errors"},
+    "public_names": set(),
     "stats": {"system.public"},
     "system": {"errors", "system"},
     "system.public": set(),
@@ -234,7 +235,7 @@ ALLOWED: dict[str, set[str]] = {
     | ROADS
     | {"live", "network"}
     | {"recording", "telemetry", "blocking", "config", "rest", "call", "device", "emulator"}
-    | {"call_server"},
+    | {"call_server", "public_names"},
 }
 
 ONLY_IMPORTERS = {

@@ -18,7 +18,7 @@ import pytest
 
 import rtcvoice
 from rtcvoice import __main__ as command
-from rtcvoice import cli
+from rtcvoice import cli, public_names
 from rtcvoice.system.interrupts import interrupts_end_the_process
 
 HEAVY = {"aiohttp", "aiortc", "asyncio", "av", "httpx", "msgspec", "numpy", "rich", "ssl", "typing"}
@@ -75,8 +75,8 @@ def test_type_checkers_see_the_names_where_they_are() -> None:
             modules |= names
         else:
             seen |= dict.fromkeys(names, node.module)
-    assert seen == rtcvoice._MODULE_OF
-    assert sorted(modules) == sorted(rtcvoice._MODULES)
+    assert seen == public_names.MODULE_OF
+    assert sorted(modules) == sorted(public_names.MODULES)
     assert set(rtcvoice.__all__) == seen.keys()
 
 
