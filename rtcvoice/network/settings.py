@@ -97,7 +97,7 @@ class OneWay(Options):
         self.link("")
 
     @classmethod
-    def read(cls, value: Any, place: str) -> Self | None:
+    def read(cls, value: object, place: str) -> Self | None:
         """Return the direction that a value means, None for one that can mean none."""
         if isinstance(value, str):
             value = mapping_from(value, place, named=NAMED)
@@ -172,7 +172,7 @@ class Network(Options):
         return ", ".join(f"{name}={text}" for name, text in [*words, ("seed", self.seed)])
 
     @classmethod
-    def of(cls, value: Any, place: str) -> Self:
+    def of(cls, value: object, place: str) -> Self:
         """Return the network that a value means. Raises ConfigError that names `place`."""
         network = cls.read(value, place)
         if network is None:
@@ -183,7 +183,7 @@ class Network(Options):
         return network
 
     @classmethod
-    def read(cls, value: Any, place: str) -> Self | None:
+    def read(cls, value: object, place: str) -> Self | None:
         """Return the network that a value means, None for one that can mean none."""
         if isinstance(value, str):
             value = mapping_from(value, place, named=NAMED)
