@@ -49,6 +49,12 @@ def test_importing_the_package_imports_nothing_else_and_leaves_ctrl_c_alone() ->
     assert run("import rtcvoice") == ({"rtcvoice"}, True)
 
 
+def test_a_call_without_a_bad_network_imports_nothing_of_it() -> None:
+    call = "import rtcvoice; rtcvoice.connect(api_key='sk-any', source=None, sink=None)\n"
+    leg = "import rtcvoice.wire.leg\n"
+    assert run(f"{call}{leg}assert 'rtcvoice.network' not in sys.modules")[1]
+
+
 @pytest.mark.parametrize("argv", [["--help"], ["--version"], ["--odd"], ["doctor", "--help"]])
 def test_help_and_complaints_wait_for_nothing_heavy(argv: list[str]) -> None:
     loaded, as_ever = run(f"from rtcvoice.__main__ import main; sys.argv[1:] = {argv}; main()")
