@@ -11,7 +11,8 @@ import pytest
 from emulator_driver import Driver, types
 from live import KEY, BentEmulator, calling, eventually
 
-from rtcvoice.emulator import BackgroundEmulator, Faults, Network, SessionEnd, Strike
+from rtcvoice import Network
+from rtcvoice.emulator import BackgroundEmulator, Faults, SessionEnd, Strike
 from rtcvoice.emulator.session.faults import SessionFaults
 
 pytestmark = pytest.mark.usefixtures("no_stray_errors")

@@ -7,17 +7,8 @@ import asyncio
 import pytest
 from live import BentEmulator, calling
 
-from rtcvoice.emulator import (
-    AnswerShape,
-    BackgroundEmulator,
-    Emulator,
-    Failure,
-    Faults,
-    Network,
-    OneWay,
-    Pace,
-    Turn,
-)
+from rtcvoice import Network, OneWay
+from rtcvoice.emulator import AnswerShape, BackgroundEmulator, Emulator, Failure, Faults, Pace, Turn
 from rtcvoice.emulator.fault_parser import parse_faults
 from rtcvoice.emulator.session.assistant import Assistant
 from rtcvoice.errors import ConfigError

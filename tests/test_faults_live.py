@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from live import BentEmulator, Ear, calling, eventually, find, hold
 
+from rtcvoice import Network
 from rtcvoice.call.life import CallState
-from rtcvoice.emulator import AnswerFault, AnswerShape, Faults, HttpFault, Network, Strike, Turn
+from rtcvoice.emulator import AnswerFault, AnswerShape, Faults, HttpFault, Strike, Turn
 from rtcvoice.emulator.voice import PromptVoice
 from rtcvoice.errors import SignalingError, TransportError
 

@@ -3,7 +3,8 @@
 from checked import assert_events_are_correct
 
 import rtcvoice
-from rtcvoice.emulator import Emulator, Faults, Network, OneWay, Pace, Turn, prompt_path
+from rtcvoice import Network, OneWay
+from rtcvoice.emulator import Emulator, Faults, Pace, Turn, prompt_path
 
 SCRIPT = [
     Turn(

@@ -30,7 +30,6 @@ try:
     from rtcvoice.emulator.session.shared import Pace
     from rtcvoice.emulator.session.turn import Turn
     from rtcvoice.emulator.voice import prompt_path
-    from rtcvoice.network.settings import Network, OneWay
 except ModuleNotFoundError as exc:
     if exc.name not in ("aiohttp", "yaml"):
         raise
@@ -56,8 +55,6 @@ __all__ = [
     "HttpFault",
     "LiveOptions",
     "LoggedEvent",
-    "Network",
-    "OneWay",
     "Pace",
     "SessionEnd",
     "Strike",

@@ -10,15 +10,8 @@ import rtcvoice
 from faults import strikes
 from faults.row import Ends, GoesOn, Refuses, Row, Where
 from faults.strikes import strikes_with
-from rtcvoice.emulator import (
-    AnswerFault,
-    AnswerShape,
-    Faults,
-    HttpFault,
-    Network,
-    SessionEnd,
-    Strike,
-)
+from rtcvoice import Network
+from rtcvoice.emulator import AnswerFault, AnswerShape, Faults, HttpFault, SessionEnd, Strike
 from rtcvoice.emulator.session.faults import SessionFaults
 from rtcvoice.errors import ServerError, TransportError
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 
 from faults import strikes
 from faults.row import Fails, GoesOn, Row, Where
-from rtcvoice import EphemeralToken, TokenUrl
-from rtcvoice.emulator import AnswerFault, AnswerShape, Faults, HttpFault, Network
+from rtcvoice import EphemeralToken, Network, TokenUrl
+from rtcvoice.emulator import AnswerFault, AnswerShape, Faults, HttpFault
 from rtcvoice.errors import ConfigError, CredentialsError, SignalingError, TransportError
 
 __all__ = ["ROWS"]
