@@ -170,12 +170,13 @@ class ServerError(RtcVoiceError):
 
 @public
 class ConcurrencyError(RtcVoiceError):
-    """Two tasks would read one stream, and each would get a part of it only."""
+    """Two tasks read one stream at the same time: each would get only a part of it."""
 
 
 @public
 class CallEnded(RtcVoiceError):  # noqa: N818  (an end is not always an error)
-    """The call is over. `reason` tells why; `normal` whether anybody wanted it so.
+    """The call is over. `reason` tells why; `normal` is False where an error
+    or a cancellation ended it.
 
     `__cause__` is the error that ended the call, when one did.
     """

@@ -184,7 +184,7 @@ class LoadStats:
 @public
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DeviceStats:
-    """A sound device, as this call uses it; webrtc-stats knows none of this."""
+    """A sound device, as this call uses it; none of it is in webrtc-stats."""
 
     device: str = ""
     """Its name."""

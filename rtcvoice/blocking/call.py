@@ -102,7 +102,7 @@ class Call(Linked):
 
     @property
     def absorbed_errors(self) -> Counter[str]:
-        """How often the server refused a command that was overtaken by events, by error code."""
+        """How often the server refused a command that was of no use any more, by error code."""
         return self.link.look(lambda: self.inner.absorbed_errors)
 
     stats = Quick(lambda call: call.stats)

@@ -151,7 +151,7 @@ class Call(EventVerbs, LiveVerbs):
 
     @property
     def absorbed_errors(self) -> Counter[str]:
-        """How often the server refused a command that was overtaken by events, by error code.
+        """How often the server refused a command that was of no use any more, by error code.
 
         Such as a cancellation that came after the answer's end: no harm, and no `error` event.
         """
@@ -342,7 +342,7 @@ class Call(EventVerbs, LiveVerbs):
         await wait_finished(self, self._roads.source)
 
     async def hangup(self, *, drain: bool = False) -> None:
-        """End the call and wait until it has ended; once more does nothing.
+        """End the call and wait until it has ended; a second call does nothing.
 
         `drain` first lets everything be said and heard, for at most 30 s. In a tool, it does not
         wait for the tool, nor for the answer to its result.
@@ -354,9 +354,10 @@ class Call(EventVerbs, LiveVerbs):
         return await self._life.wait_ended()
 
     async def aclose(self) -> None:
-        """Hang up and wait until everything is closed; idempotent, finished before cancelled.
+        """Hang up and wait until everything is closed; a second call does nothing.
 
-        In a handler or a tool of this call it does not wait for handlers and tools.
+        When cancelled, it finishes closing first. In a handler or a tool of this call it does not
+        wait for handlers and tools.
         """
         await self._life.aclose(until_ended=OWNER.get(None) is self)
 

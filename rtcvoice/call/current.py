@@ -12,8 +12,8 @@ __all__ = ["current_call"]
 def current_call() -> Call:
     """Return the call whose tool or handler is running; also in the threads that they run in.
 
-    In a thread use it by `rtcvoice.blocking.current_call`. Raises ConfigError elsewhere: a thread
-    or a process that was started by the program itself does not know.
+    In a thread use it by `rtcvoice.blocking.current_call`. Raises ConfigError elsewhere: in a
+    thread or process that your program started itself, it is not known.
     """
     owner = OWNER.get(None)
     if isinstance(owner, Call):

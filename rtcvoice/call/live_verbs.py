@@ -13,7 +13,7 @@ class LiveVerbs:
     async def think(self, text: str) -> None:
         """Let the model know something, silently; GPT-Live only.
 
-        It may use it from its next words on, and is no secret. Raises ConfigError on a call of the
+        It may use it from its next words on, and may say it. Raises ConfigError on a call of the
         Realtime API.
         """
         raise only_live("think", "seed([{'role': 'system', 'text': ...}]) tells it something")

@@ -130,7 +130,7 @@ class ConversationView:
 
     @property
     def absorbed_errors(self) -> Counter[str]:
-        """How often the server refused a command that was overtaken by events, by error code."""
+        """How often the server refused a command that was of no use any more, by error code."""
         return Counter(self._confirmations.absorbed)
 
     @property

@@ -138,8 +138,8 @@ class Network(Options):
     seed: of all that is random. The n-th packet of the sound of a call is lost, late or doubled as
         the seed has it, whatever else is sent. How long after the beginning of the call that packet
         is sent is up to the call: two runs of a program meet the same losses in about the same
-        words. Stalls and Wi-Fi go by the time, not by packets. A call that connects again has other
-        fates with each connection, also by the seed.
+        words. Stalls and Wi-Fi go by the time, not by packets. A call that connects again loses
+        other packets with each connection, also by the seed.
 
     Wherever a network can be given, this will do, too: a mapping of the same names; one of the
     names of `OneWay`, which then hold for both directions; a text such as "loss=5%,

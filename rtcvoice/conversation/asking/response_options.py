@@ -33,6 +33,6 @@ class ResponseOptions(TypedDict, total=False):
 
 @public
 class SpokenOptions(ResponseOptions, total=False):
-    """Those, and how it is to sound: of `say` and `respond`."""
+    """The options of one response, and how it is to sound; for `say` and `respond`."""
 
     audio: ResponseAudio | JsonObject

@@ -19,12 +19,12 @@ __all__ = ["Expected"]
 
 @public
 class Expected(Generic[EventT]):
-    """The next event of some kinds, from the making of this on; `await` it when you want it.
+    """The next event of some kinds that comes after this was made; `await` it to get the event.
 
     It may be awaited at any time, by anybody and again; what came meanwhile is kept. Awaiting
     raises TimeoutError when nothing comes within `timeout` seconds of it, CallEnded when the call
     ends first, and what `where` raised. As a context manager it stops waiting at the block's end;
-    otherwise it waits as long as somebody holds it.
+    otherwise it waits as long as your program has it.
     """
 
     def __init__(

@@ -107,7 +107,7 @@ def tool(
 
 
 def tool(function: F | None = None, /, **options: Any) -> F | Callable[[F], F]:
-    """Note how a function is to serve as a tool; it stays the function that it is.
+    """Set options of a function that is used as a tool; the function itself is not changed.
 
     name, description: what the model reads, instead of the function's own.
     timeout: seconds that a call may take (30; 600 in the background).

@@ -44,7 +44,7 @@ class Telling(Protocol):
 
 
 def tool_progress(text: str, *, speak: bool = False) -> None:
-    """Tell the model how far the tool is that this is called in; also in a tool's thread.
+    """Tell the model how far a tool is. Called by the tool itself, in a thread too.
 
     The model knows it from the next moment on in which nobody speaks; with `speak` it is asked to
     say it, which only a tool with `background=True` may want. Of reports that come faster than they
