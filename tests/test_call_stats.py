@@ -23,6 +23,7 @@ from rtcvoice.emulator.rest.app import build_app
 from rtcvoice.emulator.voice import PromptVoice
 from rtcvoice.network.link import Link
 from rtcvoice.stats import PlayoutStats, TransportStats, UplinkStats
+from rtcvoice.system import clock
 from rtcvoice.wire import _aiortc, _media
 from rtcvoice.wire.rtp import ReceiverReport, RoundTrips
 
@@ -283,6 +284,21 @@ async def test_reports_about_our_stream_are_handed_on_in_si_units():
     assert first[:4] == (0.25, 5, 9, 0.01)
     assert 0 <= first.round_trip_time < 5
     assert second.round_trip_time is None
+
+
+@pytest.mark.parametrize(("waited", "counted"), [(0.2, 0.2), (0.0, 0.0), (-1, 0.0), (60, 0.0)])
+async def test_a_report_came_when_it_came_not_when_it_is_taken(monkeypatch, waited, counted):
+    sender, got, now = Sender(), [], 1000.0
+    monkeypatch.setattr(clock, "now", lambda: now)
+    _media.watch_reports(sender, got.append, lambda: now - waited)
+    info = RtcpSenderInfo(
+        ntp_timestamp=0x0001_0002_0000, rtp_timestamp=0, packet_count=1, octet_count=1
+    )
+    await sender._send_rtcp([RtcpSrPacket(ssrc=7, sender_info=info)])
+    now += 0.5
+    await sender._handle_rtcp_packet(RtcpRrPacket(ssrc=1, reports=[about(7)]))
+    assert got[0].round_trip_time == pytest.approx(0.5 - counted)
+    assert got[0].arrival == pytest.approx(now - counted)
 
 
 async def test_a_report_handler_that_raises_ends_no_call(caplog):

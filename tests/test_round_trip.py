@@ -6,9 +6,11 @@ import asyncio
 from types import SimpleNamespace
 
 import pytest
+from aioice.stun import Class, Message, Method
 from live import eventually
 from test_transport import End
 
+from rtcvoice.system import clock
 from rtcvoice.wire import _round_trip
 from rtcvoice.wire._aiortc import UnsupportedAiortc
 from rtcvoice.wire._round_trip import MOST_ASKED, RoundTripChecks
@@ -31,6 +33,29 @@ async def test_a_check_is_answered_once_and_leaves_nothing_behind(emulator):
     end.transport.round_trips.ask(back.append)
     await asyncio.sleep(0)
     assert len(back) == 3
+
+
+async def test_an_answer_came_when_it_came_not_when_it_is_read():
+    class Protocol:
+        transactions: dict[bytes, object] = {}  # noqa: RUF012
+
+        def send_stun(self, message: Message, address: object) -> None:
+            answer = Message(message.message_method, Class.RESPONSE, message.transaction_id)
+            answer.add_message_integrity(b"key")
+            self.arrival = clock.now() + 0.25
+            self.transactions[message.transaction_id].response_received(answer, address)
+
+    pair = SimpleNamespace(protocol=Protocol(), remote_addr=("192.0.2.1", 9))
+    connection = SimpleNamespace(
+        _nominated={1: pair},
+        remote_password="key",
+        build_request=lambda pair, nominate: Message(Method.BINDING, Class.REQUEST),
+    )
+    back: list[float | None] = []
+    RoundTripChecks(connection).ask(back.append)
+    async with asyncio.timeout(5):
+        await eventually(lambda: back)
+    assert back == [pytest.approx(0.25, abs=0.1)]
 
 
 async def test_what_is_not_answered_is_told_and_bounded(emulator, monkeypatch):

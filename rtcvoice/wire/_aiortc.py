@@ -223,6 +223,7 @@ def _watch(
             if not take(data, arrival) and queue.qsize() < MOST_UNREAD:
                 pass_on(data, component)
             return
+        protocol.arrival = arrival  # of the STUN message that is being received
         try:
             receive(data, addr)
         except Exception as exc:  # attributes that contradict their lengths

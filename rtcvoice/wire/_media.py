@@ -24,6 +24,9 @@ logger = logging.getLogger(__name__)
 OPUS_CLOCK = 48000
 """Ticks a second of Opus in RTP and RTCP at any sample rate (RFC 7587 §4.1)."""
 
+LATEST = 1.0
+"""Seconds by which a loop may be late to take a report: more is that of another one."""
+
 _JITTER_BUFFER = "_RTCRtpReceiver__jitter_buffer"
 
 
@@ -122,7 +125,13 @@ class _ReportTap:
     aiortc's are smoothed over many seconds, and poisoned by one step of the wall clock.
     """
 
-    def __init__(self, sender: RTCRtpSender, on_report: Callable[[ReceiverReport], None]) -> None:
+    def __init__(
+        self,
+        sender: RTCRtpSender,
+        on_report: Callable[[ReceiverReport], None],
+        came_at: Callable[[], float],
+    ) -> None:
+        self._came_at = came_at
         self._ssrc, self._send, self._pass_on = (
             sender._ssrc,
             sender._send_rtcp,
@@ -145,9 +154,13 @@ class _ReportTap:
         if not isinstance(packet, RtcpRrPacket | RtcpSrPacket):
             return
         try:
+            now = clock.now()
+            came = self._came_at()
+            if not now - LATEST < came < now:
+                came = now
             for report in packet.reports:
                 if report.ssrc == self._ssrc:
-                    self._on_report(self._in_si_units(report, clock.now()))
+                    self._on_report(self._in_si_units(report, came))
         except Exception as exc:
             self.errors += 1
             if self.errors == 1:
@@ -164,15 +177,19 @@ class _ReportTap:
         )
 
 
-def watch_reports(sender: RTCRtpSender, on_report: Callable[[ReceiverReport], None]) -> None:
+def watch_reports(
+    sender: RTCRtpSender,
+    on_report: Callable[[ReceiverReport], None],
+    came_at: Callable[[], float] | None = None,
+) -> None:
     """Call `on_report` with every receiver report about the Opus stream of `sender`, as it comes.
 
     `getStats` would have to be polled and misses reports that come fast. `on_report` runs on the
-    event loop.
+    event loop. `came_at` tells when the latest RTCP came; without it, it came when it is taken.
     """
     for name in ("_ssrc", "_send_rtcp", "_handle_rtcp_packet"):
         if not hasattr(sender, name):
             raise UnsupportedAiortc(f"RTCRtpSender.{name}")
-    tap = _ReportTap(sender, on_report)
+    tap = _ReportTap(sender, on_report, came_at or clock.now)
     sender._handle_rtcp_packet = tap.handle_rtcp_packet  # type: ignore[method-assign]
     sender._send_rtcp = tap.send_rtcp  # type: ignore[method-assign]

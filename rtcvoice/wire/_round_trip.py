@@ -30,6 +30,19 @@ MOST_ASKED = 20
 _DELAY = "_Transaction__timeout_delay"
 
 
+class _Asked(Transaction):
+    """A check that notes when its answer came; the loop may be late to read it."""
+
+    came: float | None = None
+    via: Any = None
+    """The protocol that it comes by."""
+
+    def response_received(self, message: Any, addr: Any) -> None:
+        """Note the moment that `watch_datagrams` notes."""
+        self.came = getattr(self.via, "arrival", None)
+        super().response_received(message, addr)
+
+
 class RoundTripChecks:
     """Checks of one connection's nominated pair, each on its own. Event loop only."""
 
@@ -61,29 +74,32 @@ class RoundTripChecks:
         now = clock.of_loop(asyncio.get_running_loop())
         try:
             begun = now()
-            await self._transact(pair)
-            seconds = now() - begun
+            came = await self._transact(pair)
+            seconds = max(0.0, (now() if came is None else came) - begun)
         except Exception:  # no answer, no socket, no route: nothing is known
             on_back(None)
         else:
             on_back(seconds)
 
-    async def _transact(self, pair: Any) -> None:
+    async def _transact(self, pair: Any) -> float | None:
+        """Ask; return when the answer came, where that is known better than by the loop."""
         request = self._connection.build_request(pair, nominate=False)
         key = self._connection.remote_password.encode()
         request.add_message_integrity(key)
-        asked = Transaction(
+        asked = _Asked(
             request, pair.remote_addr, pair.protocol, retransmissions=0, integrity_key=key
         )
         if not hasattr(asked, _DELAY):
             raise UnsupportedAiortc(f"Transaction.{_DELAY}")
         setattr(asked, _DELAY, PATIENCE)
+        asked.via = pair.protocol
         under_way = pair.protocol.transactions
         under_way[request.transaction_id] = asked
         try:
             await asked.run()
         finally:
             under_way.pop(request.transaction_id, None)
+        return asked.came
 
     def close(self) -> None:
         """Forget the checks under way."""

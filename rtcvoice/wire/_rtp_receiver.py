@@ -14,6 +14,7 @@ As in `_aiortc.py`, whatever is private is guarded: `UnsupportedAiortc` where it
 from __future__ import annotations
 
 import logging
+import math
 import struct
 from collections.abc import Callable
 from typing import Any
@@ -76,6 +77,8 @@ class DirectReceiver:
         self._on_heard = on_heard
         self._valid_extensions: set[bytes] = set()
         self.errors = 0
+        self.report_at = -math.inf
+        """When the latest RTCP came; aiortc takes it a little later."""
 
     def take(self, data: bytes, arrival: float) -> bool:
         """Take one datagram, not empty; return False where it is for aiortc to take.
@@ -84,7 +87,10 @@ class DirectReceiver:
         """
         first = data[0]
         if first & 0xCF != 0x80 or len(data) < 12 or 192 <= (kind := data[1]) <= 208:
-            return 128 <= first < 192 and len(data) > LARGEST_PACKET
+            if not 128 <= first < 192:
+                return False
+            self.report_at = arrival
+            return len(data) > LARGEST_PACKET
         if len(data) > LARGEST_PACKET:
             return True
         sequence_number, timestamp, ssrc = _NUMBERS.unpack_from(data, 2)

@@ -129,7 +129,8 @@ class Transport:
         _media.guard_media(transceiver.receiver.transport, self._heard)
         hand_on = _media.take_packets(transceiver.receiver, on_packet)
         self._short_way = DirectReceiver(transceiver.receiver, hand_on, self._heard)
-        _media.watch_reports(transceiver.sender, on_report)
+        short_way = self._short_way
+        _media.watch_reports(transceiver.sender, on_report, lambda: short_way.report_at)
         send_directly(transceiver.sender)
 
     def _mend_ice(self, *, loopback: bool) -> Any:
@@ -274,7 +275,7 @@ class Transport:
     async def wait_channel(self) -> None:
         """Wait until the data channel is open. Raises TransportError(stage=channel)."""
         await self._wait(
-            lambda: self._channel.state != "connecting",
+            lambda: self._channel.state != "connecting" and self.state not in _DEAD,
             "channel",
             "the event channel did not open",
             "",
