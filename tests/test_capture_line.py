@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from virtual_line import Line, Spoken, VirtualCall
 
 from rtcvoice.capture.shape import LONGEST_PACKET, shape, wire_rate
-from rtcvoice.capture.trial import AFTER_FAILURE, LENGTH
+from rtcvoice.capture.trial import AFTER_FAILURE, LARGE, LENGTH, Opening
 from rtcvoice.capture.uplink import FIRST_BITRATE, LEAST_BITRATE, MOST_BITRATE, SAFE_BITRATE
 
 FIRST, MOST = wire_rate(FIRST_BITRATE), wire_rate(MOST_BITRATE)
@@ -156,3 +158,40 @@ def test_a_rate_becomes_the_shape_that_sounds_best():
     for rate in rates:
         bitrate, frames = shape(rate, MOST_BITRATE)
         assert wire_rate(bitrate, frames) <= max(rate, wire_rate(LEAST_BITRATE, LONGEST_PACKET))
+
+
+def opened(answers: list[float]) -> float | None:
+    """What an opening sees whose checks take so long; between them nobody speaks."""
+    opening, now, left = Opening(), 0.0, iter(answers)
+    while not opening.done:
+        if opening.wish(now, 40, quiet=True).check:
+            opening.checked(next(left), now)
+        now += 0.02
+    return opening.carries
+
+
+def test_the_opening_believes_the_quickest_of_each_kind():
+    large = 8 * (LARGE - 40)
+    assert opened([0.03, 0.031, 0.03]) == math.inf
+    narrow = [0.03, 0.03 + large / 50_000]
+    assert opened([*(3 * narrow), 0.03]) == pytest.approx(50_000)
+    by_chance = [0.03, 0.2, 0.03, 0.032, 0.03]
+    assert opened(by_chance) == math.inf
+    assert opened([0.191, 0.127, 0.134, 0.13, 0.034, 0.128, 0.035]) == pytest.approx(
+        50_000, rel=0.1
+    )
+    still_waiting = [0.185, 0.34, 0.139, 0.03 + large / 40_000, 0.03, 0.3, 0.1]
+    assert opened(still_waiting) == pytest.approx(40_000)
+
+
+def test_an_opening_that_is_not_answered_or_is_spoken_over_ends():
+    opening = Opening()
+    assert opening.wish(0.0, 40, quiet=True).check
+    assert opening.wish(0.5, 40, quiet=True) == (0, False)
+    opening.wish(5.0, 40, quiet=True)
+    assert opening.done
+    spoken_over = Opening()
+    assert spoken_over.wish(0.0, 40, quiet=False).check
+    spoken_over.checked(0.03, 0.03)
+    assert spoken_over.wish(0.04, 200, quiet=False) == (0, False)
+    assert spoken_over.done

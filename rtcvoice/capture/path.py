@@ -25,7 +25,7 @@ QUEUE = 0.06
 """Seconds by which a round trip exceeds the shortest of late: there may be a queue..."""
 QUEUE_SHARE = 0.25
 """...if that is also this part of the shortest: long ways vary more..."""
-USUAL = 3.0
+USUAL = 4.0
 """...and so many times the usual difference between two round trips."""
 
 CONFIRMED, SURE = 3, 2
@@ -95,7 +95,7 @@ class Path:
         self.usual = 0.0
         """Seconds by which two round trips usually differ."""
         self._now = self._before = math.inf
-        self._forgotten_at = -math.inf
+        self._forgotten_at = self._answered_at = -math.inf
         self._latest: float | None = None
         self._in_a_row = 0
         self._late = 0
@@ -173,13 +173,17 @@ class Path:
             self._queued.clear()  # (nobody knows how long it took)
 
     def wait(self, under_way: Iterable[float], now: float) -> None:
-        """Note the checks that have no answer yet, by when they left."""
+        """Note the checks that have no answer yet, by when they left.
+
+        One that left before another that was answered is lost, and tells nothing of a queue.
+        """
         if self.answered:
             soon = now - self.shortest - self.patience
-            self._late = sum(left_at < soon for left_at in under_way)
+            self._late = sum(self._answered_at < left_at < soon for left_at in under_way)
 
     def _note(self, now: float, round_trip: float) -> None:
         self.answered += 1
+        self._answered_at = max(self._answered_at, now)
         if now - self._forgotten_at > MEMORY:
             self._before, self._now = self._now, math.inf
             self._forgotten_at = now

@@ -20,9 +20,10 @@ from .shape import HEADERS
 
 __all__ = ["Opening", "Trial", "Wish"]
 
-TURNS = 6
-"""Checks of the opening at the most, every second one behind a large packet. The first large one
-that is quick ends it; one that is slow may be so by chance."""
+TURNS = 7
+"""Checks of the opening at the most, every second one behind a large packet. One of these that is
+quick ends it, once ordinary ones do not become quicker: what the call began with may still be
+waiting before the line. One that is slow may be so by chance."""
 
 LARGE = 600
 """Bytes of that packet. It delays what follows as long as it passes, 75 ms at 64 kbit/s, and what a
@@ -119,7 +120,16 @@ class Opening:
             if waited >= LEAST_WAIT:
                 self._next_at = now + PASSING * waited
         self._conclude()
-        self.done = len(self._taken) == TURNS or self.carries == math.inf
+        self.done = len(self._taken) == TURNS or (self.carries == math.inf and self._has_settled())
+
+    def _has_settled(self) -> bool:
+        """Whether nothing that waits before the line becomes less any more."""
+        ordinary = self._taken[::2]
+        return (
+            len(self._taken) == 2 * len(ordinary) - 1
+            and len(ordinary) > 1
+            and ordinary[-1] > ordinary[-2] - LEAST_WAIT
+        )
 
     def _conclude(self) -> None:
         if len(self._taken) > 1:  # whatever else is slow makes it slower, never quicker

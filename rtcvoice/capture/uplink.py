@@ -85,7 +85,7 @@ NOT_OURS = 30.0
 """...and is looked away from for so long."""
 OWN_QUEUE = 2.0
 """Seconds after a trial that failed in which the queue is its own."""
-OF_A_VOICE = 0.6
+OF_A_VOICE = 0.8
 """Part of the rate that was sent when two checks measured the line, at the least: a line that
 others use as well lets through what is sent, and in silence that is little."""
 
