@@ -25,12 +25,12 @@ TURNS = 7
 quick ends it, once ordinary ones do not become quicker: what the call began with may still be
 waiting before the line. One that is slow may be so by chance."""
 
-LARGE = 600
-"""Bytes of that packet. It delays what follows as long as it passes, 75 ms at 64 kbit/s, and what a
+LARGE = 400
+"""Bytes of that packet. It delays what follows as long as it passes, 50 ms at 64 kbit/s, and what a
 receiver has seen come late it waits for, for some time."""
 
 LEAST_WAIT = 0.02
-"""Seconds that it has to take at least to tell anything: on 200 kbit/s."""
+"""Seconds that it has to take at least to tell anything: on 150 kbit/s."""
 
 PASSING = 2.0
 """How often the time that the large packet took has to pass until what waited behind it is gone."""
