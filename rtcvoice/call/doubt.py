@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from rtcvoice.call.beside import Beside
+from rtcvoice.call.side_tasks import SideTasks
 from rtcvoice.call.signs import LOOK, Signs
 from rtcvoice.system.sleep import Clocks
 
@@ -47,7 +47,7 @@ class Doubt:
         self,
         roads: Roads,
         clocks: Clocks,
-        beside: Beside,
+        side_tasks: SideTasks,
         *,
         on_trouble: Callable[[], None],
         on_pause: Callable[[], None],
@@ -56,7 +56,7 @@ class Doubt:
         """Why the leg is doubted; empty while it is not."""
         self._roads = roads
         self._clocks = clocks
-        self._beside = beside
+        self._side_tasks = side_tasks
         self._on_trouble = on_trouble
         self._on_pause = on_pause
         self._signs = Signs(clocks, lambda: self._roads.leg.transport.local_address)
@@ -85,7 +85,7 @@ class Doubt:
             self._on_pause()
             await asyncio.sleep(GRACE)
         self.why, self._since = why, self._clocks.awake() + IN_FLIGHT
-        self._beside.start(self._check(self._roads.leg), "checking a connection")
+        self._side_tasks.start(self._check(self._roads.leg), "checking a connection")
         if pause is not None:
             await asyncio.sleep(GRACE)
 

@@ -18,12 +18,12 @@ from contextlib import suppress
 from typing import Any
 
 from rtcvoice.call.attempt import told
-from rtcvoice.call.beside import Beside
 from rtcvoice.call.connecting import first_failure
 from rtcvoice.call.leg_time import LegTime
 from rtcvoice.call.life import Life
 from rtcvoice.call.reconnect import LEAST_LIFE, Attempts, Reconnect
 from rtcvoice.call.roads import CallLeg, Roads
+from rtcvoice.call.side_tasks import SideTasks
 from rtcvoice.call.ways import AnyConnecting
 from rtcvoice.config.call_config import CallConfig
 from rtcvoice.errors import CallEnded, RtcVoiceError, TransportError
@@ -74,7 +74,7 @@ class LegReplacer:
         self._loss: TransportError | None = None
         self._lost_at = 0.0
         self._making: AnyConnecting | None = None
-        self._beside = Beside()
+        self._side_tasks = SideTasks()
         self._stirred = asyncio.Event()
         self._time = self._time_of(roads.leg)
         self._task = asyncio.create_task(self._run(), name="rtcvoice reconnecting")
@@ -139,7 +139,7 @@ class LegReplacer:
         self._loss, self._lost_at = error, now
         leg = self._roads.leg
         self._roads.leave(error)
-        self._beside.start(self._closing(leg), "closing what is lost")
+        self._side_tasks.start(self._closing(leg), "closing what is lost")
         self._attempts.lost(now, lived=self._time.lived(now), error=error)
         if self._making is not None:  # in doubt, or to renew
             self._tell(self._attempts.begin())
@@ -152,8 +152,8 @@ class LegReplacer:
         await self._stop_watching()
         making, self._making = self._making, None
         if making is not None:
-            self._beside.start(making.aclose(), "closing what was being made")
-        await self._beside.finish()
+            self._side_tasks.start(making.aclose(), "closing what was being made")
+        await self._side_tasks.finish()
 
     # -- the task -------------------------------------------------------------------------------
 
@@ -206,7 +206,7 @@ class LegReplacer:
             await self._bring_up(connecting)
         except BaseException as exc:
             self._making = None
-            self._beside.start(connecting.aclose(), "closing an attempt")
+            self._side_tasks.start(connecting.aclose(), "closing an attempt")
             error = first_failure(exc)
             if isinstance(error, AttemptDroppedError):
                 logger.info("= no other connection is made: %s", error)
@@ -240,7 +240,7 @@ class LegReplacer:
         self._life.resumed()
         logger.info("= goes on after %.1f s, call %s", gap, leg.call_id)
         self._publish(Reconnected(gap=gap, replayed=replayed, dropped=dropped, renewed=not lost))
-        self._beside.start(before.aclose(), "closing the leg before")
+        self._side_tasks.start(before.aclose(), "closing the leg before")
 
     # -- inside ---------------------------------------------------------------------------------
 

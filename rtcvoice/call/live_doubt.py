@@ -10,10 +10,10 @@ import asyncio
 import logging
 from contextlib import suppress
 
-from rtcvoice.call.beside import Beside
 from rtcvoice.call.doubt import LOOK, Doubt
 from rtcvoice.call.life import Life
 from rtcvoice.call.roads import CallLeg, Roads
+from rtcvoice.call.side_tasks import SideTasks
 from rtcvoice.masking import log_error
 from rtcvoice.system.sleep import Clocks
 from rtcvoice.system.waiting import wait_done
@@ -36,12 +36,12 @@ class DoubtWatch:
     def __init__(self, roads: Roads, life: Life, clocks: Clocks) -> None:
         self._roads = roads
         self._life = life
-        self._beside = Beside()
+        self._side_tasks = SideTasks()
         self._stirred = asyncio.Event()
         self._doubt = Doubt(
             roads,
             clocks,
-            self._beside,
+            self._side_tasks,
             on_trouble=self._stirred.set,
             on_pause=life.be_patient,
         )
@@ -56,7 +56,7 @@ class DoubtWatch:
         """Stop; idempotent, never raises."""
         self._task.cancel()
         await wait_done(self._task)
-        await self._beside.finish()
+        await self._side_tasks.finish()
 
     async def _run(self) -> None:
         while True:

@@ -20,13 +20,13 @@ from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from rtcvoice.call.attempt import drop
-from rtcvoice.call.beside import while_up
 from rtcvoice.call.leg_replacer import LegReplacer
 from rtcvoice.call.life import Life
 from rtcvoice.call.live_connecting import ForkOf, LiveConnecting
 from rtcvoice.call.live_doubt import DoubtWatch
 from rtcvoice.call.reconnect import FATAL_CODES, Reconnect
 from rtcvoice.call.roads import CallLeg, Roads
+from rtcvoice.call.side_tasks import while_up
 from rtcvoice.call.timings import Timings
 from rtcvoice.call.ways import AnyConnecting
 from rtcvoice.config.call_config import CallConfig
@@ -192,7 +192,7 @@ class LiveReconnector(LegReplacer):
     def _after_exchange(self, connecting: AnyConnecting, said: int) -> None:
         """Tell the session what was said since the first `said` entries of the history."""
         if missed := self._talk.said_since(said):
-            self._beside.start(self._talk.requests.think(missed), "telling what was said")
+            self._side_tasks.start(self._talk.requests.think(missed), "telling what was said")
 
     # -- how the session comes about ------------------------------------------------------------
 

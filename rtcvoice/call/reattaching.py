@@ -15,10 +15,10 @@ import msgspec
 
 from rtcvoice.call.attaching import Attaching, is_gone
 from rtcvoice.call.attempt import drop
-from rtcvoice.call.beside import Beside
 from rtcvoice.call.life import Life
 from rtcvoice.call.reconnect import FATAL_CODES, Attempts, Reconnect
 from rtcvoice.call.roads import CallLeg, Roads
+from rtcvoice.call.side_tasks import SideTasks
 from rtcvoice.conversation.road import CallConversation
 from rtcvoice.errors import CallEnded, RtcVoiceError, TransportError
 from rtcvoice.events import (
@@ -66,7 +66,7 @@ class Reattacher:
         self._clocks = Clocks.of_loop(asyncio.get_running_loop())
         self._attempts = None if options is None else Attempts(options, chance=chance)
         self._began = self._clocks.elapsed()
-        self._beside = Beside()
+        self._side_tasks = SideTasks()
         self._task: asyncio.Task[None] | None = None
 
     def outlives(self, error: TransportError) -> bool:
@@ -86,7 +86,7 @@ class Reattacher:
         now = self._clocks.elapsed()
         leg = self._roads.leg
         self._roads.leave(error)
-        self._beside.start(leg.disconnect(), "closing what is lost")
+        self._side_tasks.start(leg.disconnect(), "closing what is lost")
         self._attempts.lost(now, lived=now - self._began, error=error)
         run = self._run(self._attempts, error, now)
         self._task = asyncio.create_task(run, name="rtcvoice attaching again")
@@ -96,7 +96,7 @@ class Reattacher:
         if self._task is not None:
             self._task.cancel()
             await wait_done(self._task)
-        await self._beside.finish()
+        await self._side_tasks.finish()
 
     async def _run(self, attempts: Attempts, loss: TransportError, lost_at: float) -> None:
         try:
@@ -133,7 +133,7 @@ class Reattacher:
             attempts.failed(exc, self._clocks.elapsed(), begun=begun)
             return False
         except BaseException:
-            self._beside.start(attaching.aclose(), "closing an attempt")
+            self._side_tasks.start(attaching.aclose(), "closing an attempt")
             raise
         attempts.up()
         self._exchange(leg, gap=self._clocks.elapsed() - lost_at)
@@ -153,9 +153,9 @@ class Reattacher:
         self._life.resumed()
         logger.info("= attached again after %.1f s, call %s", gap, leg.call_id)
         self._publish(Reconnected(gap=gap, replayed=0, dropped=0, renewed=False))
-        self._beside.start(before.aclose(), "closing the socket before")
+        self._side_tasks.start(before.aclose(), "closing the socket before")
         if not isinstance(talk, CallConversation):
-            self._beside.start(talk.attached(), "asking for the session")
+            self._side_tasks.start(talk.attached(), "asking for the session")
 
     def _publish(self, event: Reconnecting | Reconnected) -> None:
         self._talk.dispatcher.publish(event)

@@ -18,7 +18,6 @@ from collections.abc import Callable
 from typing import cast
 
 from rtcvoice.call.attempt import drop, in_time
-from rtcvoice.call.beside import while_up
 from rtcvoice.call.doubt import LOOK, Doubt
 from rtcvoice.call.leg_replacer import TOO_DEAR, AttemptDroppedError, LegReplacer
 from rtcvoice.call.leg_time import NEAR_EXPIRY
@@ -26,6 +25,7 @@ from rtcvoice.call.life import Life
 from rtcvoice.call.names import looked_up, names_of
 from rtcvoice.call.reconnect import FATAL_CODES, Reconnect
 from rtcvoice.call.roads import CallLeg, Roads
+from rtcvoice.call.side_tasks import while_up
 from rtcvoice.call.spoken_turns import SpokenTurns
 from rtcvoice.call.timings import Timings
 from rtcvoice.call.ways import AnyConnecting, connecting_for
@@ -86,7 +86,7 @@ class Reconnector(LegReplacer):
         self._doubt = Doubt(
             roads,
             self._clocks,
-            self._beside,
+            self._side_tasks,
             on_trouble=self._stirred.set,
             on_pause=life.be_patient,
         )
@@ -245,7 +245,7 @@ class Reconnector(LegReplacer):
         self._exchange(leg, lambda speech: move.take_over(words, speech), joined=joined)
         self._too_late = 0
         patience = GOES_ON if self._turns.begins else 0.0
-        self._beside.start(move.finish(patience=patience), "words in the gap")
+        self._side_tasks.start(move.finish(patience=patience), "words in the gap")
 
     # -- inside ---------------------------------------------------------------------------------
 
@@ -280,4 +280,4 @@ class Reconnector(LegReplacer):
     def _network_is_back(self) -> None:
         """Hang up what is lost, which is billed until then."""
         if self._loss is not None:
-            self._beside.start(self._roads.leg.hang_up(), "hanging up what is lost")
+            self._side_tasks.start(self._roads.leg.hang_up(), "hanging up what is lost")

@@ -45,4 +45,4 @@ class TranslationReconnector(LiveReconnector):
         leg = self._roads.leg
         leg.call_id = leg.call_id or talk.session_id  # over a WebSocket nothing else tells it
         if changes := connecting.session_changes:
-            self._beside.start(talk.ready(changes), "configuring the session")
+            self._side_tasks.start(talk.ready(changes), "configuring the session")

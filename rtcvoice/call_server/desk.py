@@ -90,7 +90,7 @@ class Desk:
         self._uses: dict[str, Use] = {}
         self.answers: Counter[int] = Counter()
         """How many requests for calls were answered, by HTTP status."""
-        self._beside: set[asyncio.Task[Any]] = set()
+        self._side_tasks: set[asyncio.Task[Any]] = set()
         self._closed = False
 
     async def answer(self, request: CallerRequest) -> Answer:
@@ -142,7 +142,7 @@ class Desk:
         ends = [
             asyncio.create_task(call.end("the server stops")) for call in list(self.calls.values())
         ]
-        if waited := {*ends, *self._beside}:
+        if waited := {*ends, *self._side_tasks}:
             await asyncio.wait(waited, timeout=CLOSE_TIMEOUT)
         if self.calls:
             logger.error("x %d calls could not be ended in time", len(self.calls))
@@ -184,8 +184,8 @@ class Desk:
         made = asyncio.create_task(
             self._made(offer, caller, use, recorded), name="rtcvoice making a call"
         )
-        self._beside.add(made)
-        made.add_done_callback(self._beside.discard)
+        self._side_tasks.add(made)
+        made.add_done_callback(self._side_tasks.discard)
         try:
             served, answer = await asyncio.shield(made)
         except asyncio.CancelledError:
@@ -237,8 +237,8 @@ class Desk:
             return
         served, _ = made.result()
         ending = asyncio.ensure_future(served.end("the page left before the answer"))
-        self._beside.add(ending)
-        ending.add_done_callback(self._beside.discard)
+        self._side_tasks.add(ending)
+        ending.add_done_callback(self._side_tasks.discard)
 
     def _ended(self, served: ServedCall) -> None:
         self.calls.pop(served.handle, None)

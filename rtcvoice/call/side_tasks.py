@@ -1,4 +1,4 @@
-"""Work that goes on beside what makes another leg, and work that ends with one leg."""
+"""Tasks at the side of what makes another leg, and work that ends with one leg."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from rtcvoice.errors import TransportError
 from rtcvoice.masking import log_error
 from rtcvoice.system.waiting import wait_done
 
-__all__ = ["Beside", "while_up"]
+__all__ = ["SideTasks", "while_up"]
 
 logger = logging.getLogger(__name__)
 
 
-class Beside:
+class SideTasks:
     """Tasks that nobody waits for until the end. Event loop only."""
 
     def __init__(self) -> None:
