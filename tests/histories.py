@@ -6,9 +6,10 @@ played, not how it sounds, is judged here.
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from random import Random
 
 import numpy as np
@@ -57,6 +58,12 @@ class Tone:
     def foresee(self, samples: int) -> np.ndarray:
         begin = self._at % (self._rate // 200)
         return self._tone[begin : begin + samples].copy()
+
+    @contextlib.contextmanager
+    def trial(self) -> Iterator[None]:
+        before = self.decoded, self._at
+        yield
+        self.decoded, self._at = before
 
     def reset(self) -> None:
         self._at = 0

@@ -114,6 +114,58 @@ def test_what_was_invented_fades_over_into_what_comes(lost, fec):
     assert step(np.concatenate(heard[15:])) < 1.7 * calm
 
 
+def over_a_hole(stream, lost: int, *, led: bool) -> tuple[np.ndarray, np.ndarray]:
+    """What is invented for packets 12 to 12 + `lost`, and what follows."""
+    decoder = PacketDecoder(RATE)
+    for packet in stream[:12]:
+        decoder.decode(packet.payload, FRAME)
+    following, made = stream[12 + lost].payload, []
+    for block in range(2 * lost):
+        if led:
+            decoder.lead_to(following, (2 * lost - block) * FRAME // 2)
+        made.append(decoder.conceal(FRAME // 2))
+    return np.concatenate(made), decoder.decode(following, FRAME)
+
+
+@pytest.mark.parametrize("lost", [1, 2, 4, 8])
+def test_a_hole_leads_to_what_comes_after_it(lost):
+    """A voice that begins in the hole is heard before its packet, and there is no step."""
+    samples = TONE.copy()
+    samples[: int((12 + lost / 2) * FRAME)] //= 50
+    stream = packets(samples, encoder=Encoder(RATE, fec=False))
+    (made, after), (alone, plain) = (over_a_hole(stream, lost, led=led) for led in (True, False))
+    quarter = FRAME // 4
+    assert loudness(alone[-quarter:]) < 0.1 * loudness(after[FRAME // 2 :])
+    assert loudness(made[-quarter:]) > 0.5 * loudness(after[FRAME // 2 :])
+    assert step(np.concatenate((made, after))) < 1.7 * step(after[FRAME // 2 :])
+    assert np.array_equal(after[MERGE:], plain[MERGE:])  # the decoder is where it would be
+
+
+def test_a_hole_leads_to_what_fec_rebuilds():
+    stream = packets(TONE, encoder=Encoder(RATE, fec=True, loss_percent=20))
+    assert has_fec(stream[15].payload)
+    decoder = PacketDecoder(RATE)
+    heard = [decoder.decode(packet.payload, FRAME) for packet in stream[:12]]
+    for block in range(4):
+        decoder.lead_to(stream[15].payload, (4 - block) * FRAME // 2, FRAME)
+        heard.append(decoder.conceal(FRAME // 2))
+    heard.append(decoder.recover(stream[15].payload, FRAME))
+    heard.append(decoder.decode(stream[15].payload, FRAME))
+    assert loudness(np.concatenate(heard[12:16])) > 0.5 * loudness(heard[11])
+    assert step(np.concatenate(heard[10:])) < 1.7 * step(heard[11])
+
+
+@pytest.mark.parametrize("garbage", [b"", b"\xff\xff\xff"])
+def test_a_hole_before_garbage_is_concealed_as_ever(garbage):
+    one, other = PacketDecoder(RATE), PacketDecoder(RATE)
+    for packet in packets(TONE)[:12]:
+        one.decode(packet.payload, FRAME)
+        other.decode(packet.payload, FRAME)
+    for _ in range(6):
+        one.lead_to(garbage, FRAME)
+        assert np.array_equal(one.conceal(FRAME // 2), other.conceal(FRAME // 2))
+
+
 def test_any_length_is_invented_without_a_seam():
     """libopus invents 10 ms at a time in a voice's wake; what is asked for may be less."""
     in_pieces, at_once = PacketDecoder(RATE), PacketDecoder(RATE)

@@ -3,7 +3,8 @@
 libopus conceals a loss by going on with what it heard. That is convincing for one packet; for more
 it falls silent too soon, and sometimes at once, amid a voice. Then a `Continuation` takes over.
 When a packet comes at last, the voice in it is elsewhere by then: what was invented fades over into
-it (NetEq: merge).
+it (NetEq: merge). Where that packet is here before its turn, a `LeadIn` continues the voice
+backwards from there, too.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from rtcvoice.sound import numpy_later as np
 from rtcvoice.sound.opus import Decoder, OpusError
 from rtcvoice.sound.samples import Samples
 
-from .continuation import LONGEST_CONCEALMENT, Continuation
+from .continuation import LONGEST_CONCEALMENT, Continuation, LeadIn
 
 __all__ = ["LONGEST_CONCEALMENT", "PacketDecoder"]
 
@@ -45,6 +46,8 @@ class PacketDecoder:
         self._nothing: Samples = np.zeros(0, np.int16)
         self._past = (self._nothing, self._nothing)  # the latest two pieces that were decoded
         self._continuation: Continuation | None = None
+        self._lead_in: LeadIn | None = None
+        self._leads_to = b""
         self._ahead = self._nothing  # invented by libopus, not handed out yet
         self._made = 0  # invented by libopus since the loss began
         self._invented = 0
@@ -83,12 +86,40 @@ class PacketDecoder:
         begin = self._invented
         self._invented += samples
         if begin >= self._longest:
-            return np.zeros(samples, np.int16)
+            return self._led_in(begin, np.zeros(samples, np.int16))
         try:
             lacking = min(samples, self._asked - begin)
-            return self._made_up(begin, samples, self._go_on(lacking) if lacking > 0 else None)
+            made = self._made_up(begin, samples, self._go_on(lacking) if lacking > 0 else None)
+            return self._led_in(begin, made)
         except OpusError:
             return np.zeros(samples, np.int16)
+
+    def lead_to(self, following_payload: bytes, gap: int, lost: int = 0) -> None:
+        """Let what is invented lead to the packet that comes after `gap` samples from here.
+
+        If `lost`: to what can be rebuilt from it, a lost packet of so many samples. To be said
+        before each `conceal`; does nothing when it was said before.
+        """
+        end = self._invented + gap
+        known = self._lead_in
+        if known is not None and known.end == end and self._leads_to is following_payload:
+            return
+        self._leads_to = following_payload
+        self._lead_in = None
+        by_libopus = min(gap, self._asked - self._invented)
+        try:
+            with self._decoder.trial():
+                for _ in range(len(self._ahead), by_libopus, self._unit):
+                    self._decoder.conceal(self._unit)
+                coming = (
+                    self._decoder.recover(following_payload, lost)
+                    if lost
+                    else self._decoder.decode(following_payload)
+                )
+        except OpusError:
+            return
+        overlap = len(self._rise)
+        self._lead_in = LeadIn(coming, self._invented, end, self._rate, overlap=overlap)
 
     def end(self, samples: int) -> Samples:
         """Invent `samples` in which the voice falls silent; the next packet rises from there."""
@@ -106,6 +137,7 @@ class PacketDecoder:
 
     def _voice_is_back(self) -> None:
         self._continuation = None
+        self._lead_in = None
         self._ahead = self._nothing
         self._made = self._invented = 0
         self._by_libopus, self._handed_over = self._shares()
@@ -161,8 +193,9 @@ class PacketDecoder:
             return None
         count, begin = len(self._rise), self._invented
         ahead, self._ahead = self._ahead, self._nothing
-        if begin >= self._longest:
-            return np.zeros(count, np.int16)
+        led = self._lead_in is not None and begin >= self._lead_in.end
+        if led or begin >= self._longest:
+            return self._led_in(begin, np.zeros(count, np.int16))
         alone = self._continuation is None  # libopus, so far: no period is looked for at the end
         lacking = count if alone else min(count, self._asked - begin)
         try:
@@ -171,7 +204,11 @@ class PacketDecoder:
         except OpusError:
             return np.zeros(count, np.int16)
         by_libopus = ahead[:lacking] if lacking > 0 else None
-        return by_libopus if alone else self._made_up(begin, count, by_libopus)
+        leaving = by_libopus if alone else self._made_up(begin, count, by_libopus)
+        return leaving if leaving is None else self._led_in(begin, leaving)
+
+    def _led_in(self, begin: int, made: Samples) -> Samples:
+        return made if self._lead_in is None else self._lead_in.mixed(begin, made)
 
     def _merged(self, leaving: Samples | None, coming: Samples) -> Samples:
         self._voice_is_back()

@@ -257,8 +257,13 @@ class PlayoutEngine:
     def _bridge(self, first: BufferedPacket, gap: int, now: float) -> Samples:
         """Fill the hole before `first`, `gap` ticks long, with FEC for its last part."""
         before_fec = gap - first.ticks
-        if before_fec < _SHORTEST_FILL and self._buffer.missing() and has_fec(first.payload):
+        lost = self._buffer.missing()
+        fec = lost and has_fec(first.payload)
+        if fec and before_fec < _SHORTEST_FILL:
             return self._recover(first, gap, now)
+        if lost:  # a pause of the sender leads to nothing
+            hole, rebuilt = (before_fec, first.ticks) if fec else (gap, 0)
+            self._decoder.lead_to(first.payload, self._samples(hole), self._samples(rebuilt))
         ticks = min(before_fec if before_fec >= _SHORTEST_FILL else gap, 10 * _MS)
         return self._conceal(self._samples(ticks))
 

@@ -10,11 +10,13 @@ it: they take less time than winning it back would.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import ctypes.util
 import functools
 import importlib.util
 import weakref
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -122,13 +124,19 @@ class Decoder:
         return self._run(None, samples, 0)
 
     def foresee(self, samples: int) -> Samples:
-        """Return what `conceal` would, and forget that it was asked.
+        """Return what `conceal` would, and forget that it was asked."""
+        with self.trial():
+            return self.conceal(samples)
+
+    @contextlib.contextmanager
+    def trial(self) -> Iterator[None]:
+        """Forget, at the end, what was decoded meanwhile.
 
         libopus keeps a decoder in one piece of memory that may be copied (opus.h, OpusDecoder).
         """
         state = ctypes.string_at(self._handle, self._size)
         try:
-            return self.conceal(samples)
+            yield
         finally:
             ctypes.memmove(self._handle, state, self._size)
 
