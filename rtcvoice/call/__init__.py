@@ -1,6 +1,7 @@
 """THE CROSSING: where the three roads meet in one call.
 
-    connect.py:connect           what users call; composes all of this, under one deadline
+    connect.py:connect           what users call: the options of a call, checked at once
+    composing.py:Composing       composes all of this, under one deadline
       connecting.py:Connecting.run   the stages of getting a leg up, timed; knows no call
       ends.py:Ends.open              beside it: source and sink, taken and opened
       roads.py:Roads                 joins source, sink, player and conversation at the leg
@@ -11,7 +12,9 @@ A call has one leg at a time. What belongs to the call (source, sink, player, co
 it: another `Connecting` makes another leg, and `Roads.exchange` joins everything to it.
 
     reconnect    when it is tried again, and when given up: options and policy, pure
-    reconnecting.py:Reconnector   makes another leg where one is lost, in doubt, or at its end
+    leg_replacer.py:LegReplacer   makes another leg where one is lost, in doubt, or at its end;
+                 reconnecting, live_reconnecting and translation_reconnecting: what is particular
+                 to each API
     doubt, signs what makes one doubt a leg before its silence does
     live_doubt   asks a leg of GPT-Live that is in doubt, before it is taken for lost
     legs         what is told of each leg, and their counters together

@@ -9,7 +9,8 @@
       -> road.py:CallConversation.send -> events.encode -> leg ==> wire     the one way out
 
 `road.py` puts the parts together for a call and is their clock; `ports.py` is what it needs of the
-call around it: a leg to send by, an output to hear by.
+call around it: a leg to send by, an output to hear by. `due_work.py` has what is due done in time.
+`moving.py` brings the conversation into another session, `gap_words.py` what was said meanwhile.
 
     state/      pure: what is known of the conversation, from events and `now`
     asking/     what the user asks for, and what comes back

@@ -7,10 +7,11 @@
           Session -> mouth -> SourceTrack ==> wire        what the assistant says
 
 `session/` is the heart: the whole protocol, pure, in virtual time. `peer.py` gives it a clock, a
-connection and audio. What it says are recorded prompts (`voice.py`), chosen by a persona; what it
-hears it knows from a script, or because it has the clip. `rest/` is HTTP, `sideband.py` the
-WebSocket beside a call, `socket_call.py` a call that is a WebSocket, `recording.py` what is kept
-of it. `live/` is the second dialect, GPT-Live, with a core and shells of its own.
+connection and audio; `server_end.py` is what it has in common with a call by WebSocket. What it
+says are recorded prompts (`voice.py`), chosen by a persona; what it hears it knows from a script,
+or because it has the clip. `rest/` is HTTP, `sideband.py` the WebSocket beside a call,
+`socket_call.py` a call that is a WebSocket, `recording.py` what is kept of it. `live/` is
+the second dialect, GPT-Live, with a core and shells of its own.
 `passive_tcp.py` takes media by TCP. `faults.py` names all that can be made to go wrong; `wire.py`
 and `relay.py` do it to datagrams. Needs the extra: pip install "rtcvoice[emulator]".
 """

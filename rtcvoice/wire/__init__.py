@@ -2,6 +2,7 @@
 
 leg        one connection to one server, with what it sends and what it calls
 transport  RTCPeerConnection: offer, answer, ICE, DTLS, data channel, packets; stages: how far it is
+           text_channel: its data channel, bounded
 sdp, sdp_lines, rtp   pure: the text of offers and answers, packets and their numbers
 answer     what of an answer is used; tcp_candidates: which TCP addresses a server may name
 tcp_link   datagrams on one TCP connection: framing (pure), in_flight (pure: what is late)

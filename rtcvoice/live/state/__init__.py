@@ -8,7 +8,8 @@
     assistant_side the assistant's: from words and sound
     turns          both in spoken order, as `Turn`s
     backend        the function calls of the backend model, their outputs, and when it goes on
-    outputs        of these, within the service's limits
+    call_entries   of these, what the history has
+    outputs        of these, within the service's limits; given_outputs: those that are refused
     delegations    work that the voice model handed on
     billing        seconds, tokens and what they cost
     live_state     all of it put together
