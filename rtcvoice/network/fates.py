@@ -21,11 +21,11 @@ __all__ = ["Draws", "Fate", "GilbertElliott", "OfStreams"]
 MOST_STREAMS = 16
 """RTP streams that are kept apart; anybody may send some."""
 
-MOST_AHEAD = 3000
-"""Packets, a minute of sound, that a sequence number may be ahead and still be of the same
-count."""
+MOST_AHEAD = 500
+"""Packets, ten seconds of sound, that a sequence number may be ahead and still be of the same
+count. Each one costs a draw, whoever sends the numbers."""
 
-MOST_SKIPPED = 500
+MOST_SKIPPED = MOST_AHEAD
 """Packets that are still to come, as others have overtaken them."""
 
 

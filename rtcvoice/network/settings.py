@@ -3,6 +3,7 @@
 # Without "from __future__ import annotations": what a field takes is read from its annotation, and
 # the classes' module is not the one that they say (`public`).
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal, Self
@@ -22,8 +23,10 @@ MOST_SECONDS = 60.0
 MOST_PACKETS = 10_000
 MOST_IN_A_ROW = 1000
 LEAST_BPS, MOST_BPS = 1000.0, 1e12
-LONGEST_PERIOD = 3600.0
+SHORTEST_PERIOD, LONGEST_PERIOD = 0.01, 3600.0
 MOST_SEED = 2**62
+MOST_SAID = 1e30
+"""A larger number is told as infinity: it may have thousands of digits."""
 
 NAMED: dict[str, dict[str, Any]] = {
     "wifi": {"wifi": True},
@@ -35,6 +38,7 @@ NAMED: dict[str, dict[str, Any]] = {
 
 def _at_most(name: str, value: float, most: float, unit: str, *, hint: str) -> None:
     if value > most:
+        value = value if value < MOST_SAID else math.inf
         raise ConfigError(f"{name}={value:.6g} is more than {most:.6g} {unit}".rstrip(), hint=hint)
 
 
@@ -74,6 +78,11 @@ class OneWay(Options):
         for name in ("delay", "jitter", "stall"):
             _at_most(name, getattr(self, name), MOST_SECONDS, "s", hint="seconds: 100 ms is 0.1")
         _at_most("stall_every", self.stall_every, LONGEST_PERIOD, "s", hint="such as 8")
+        if 0 < self.stall_every < SHORTEST_PERIOD:
+            raise ConfigError(
+                f"stall_every={self.stall_every:g} is less than {SHORTEST_PERIOD:g} s",
+                hint="such as 8; 0 is never",
+            )
         if self.rate_bps is not None and self.rate_bps < LEAST_BPS:
             raise ConfigError(
                 f"rate_bps={self.rate_bps:g} carries nothing", hint="at least 1000 bits per second"
@@ -81,7 +90,7 @@ class OneWay(Options):
         _at_most("rate_bps", self.rate_bps or 0, MOST_BPS, "bits per second", hint="leave it out")
         if not 1 <= self.limit <= MOST_PACKETS:
             raise ConfigError(
-                f"limit={self.limit} is not from 1 to {MOST_PACKETS}", hint="packets under way"
+                f"limit={self.limit!r:.40} is not from 1 to {MOST_PACKETS}", hint="packets under way"
             )
         if not 1 <= self.loss_burst <= MOST_IN_A_ROW:
             raise ConfigError(
@@ -93,6 +102,13 @@ class OneWay(Options):
                 f"loss_burst={self.loss_burst:g} with loss={self.loss:g}: bursts need a loss"
                 " between 0 and 1",
                 hint="5 % is 0.05",
+            )
+        most = self.loss_burst / (1 + self.loss_burst)  # there is always one between two bursts
+        if self.loss_burst > 1 and self.loss > most:
+            raise ConfigError(
+                f"loss={self.loss:g} with loss_burst={self.loss_burst:g}: bursts of that length"
+                f" lose at most {most:.4g}",
+                hint=f"loss_burst={math.ceil(self.loss / (1 - self.loss) - 1e-6)}, or less loss",
             )
         self.link("")
 

@@ -15,6 +15,7 @@ from rtcvoice.system.options import guess
 __all__ = ["mapping_from", "values_from"]
 
 LONGEST_TEXT = 1000
+LONGEST_NUMBER = 50
 
 _SHARES = frozenset({"loss", "reorder", "duplicate", "corrupt"})
 _TIMES = frozenset({"delay", "jitter", "stall", "stall_every"})
@@ -75,7 +76,8 @@ def _plain(name: Any, text: str, place: str) -> Any:
     truths = {"true": True, "yes": True, "false": False, "no": False}
     if text.lower() in truths:
         return truths[text.lower()]
-    number = _NUMBER.fullmatch(text.strip())
+    # A number that is longer says nothing more, and would be read for a long time.
+    number = _NUMBER.fullmatch(text.strip()) if len(text) <= LONGEST_NUMBER else None
     if number is None:
         raise ConfigError(f"{place}, {name}: {text!r:.80} is no number", hint=_EXAMPLE)
     value, unit = number.groups()

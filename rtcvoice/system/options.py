@@ -16,6 +16,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import enum
+import math
 import typing
 from collections.abc import Iterable, Mapping, Sequence
 from types import NoneType, UnionType
@@ -47,7 +48,7 @@ class Options:
             place = f"{type(self).__name__.removesuffix('Options')}, {name}"
             value = checked(wanted, getattr(self, name), place)
             if isinstance(value, float | int) and not value >= 0:
-                raise ConfigError(f"{name}={value} is negative or no number")
+                raise ConfigError(f"{name}={value!r:.40} is negative or no number")
             object.__setattr__(self, name, value)
 
     @classmethod
@@ -124,13 +125,21 @@ def _as(kind: Any, value: Any, place: str) -> tuple[bool, Any]:
         return value is None, None
     if kind is float:
         fits = isinstance(value, int | float) and not isinstance(value, bool)
-        return fits, float(value) if fits and abs(value) < 1e300 else value
+        return fits, _as_float(value) if fits else value
     if kind in (int, bool, str):
         return type(value) is kind, value
     if isinstance(kind, type) and issubclass(kind, Options):
         taken = kind.read(value, place)
         return taken is not None, taken
     return isinstance(value, kind), value
+
+
+def _as_float(number: float) -> float:
+    """Return a number as a float; infinity for a whole number that is too large for one."""
+    try:
+        return float(number)
+    except OverflowError:
+        return math.inf if number > 0 else -math.inf
 
 
 def _room(kind: type[Any]) -> str:
