@@ -10,6 +10,8 @@ from virtual_loop import run
 import rtcvoice
 from rtcvoice import Network, OneWay
 from rtcvoice.errors import ConfigError
+from rtcvoice.network.link import Link
+from rtcvoice.network.pump import Pump
 from rtcvoice.network.settings import CallNetwork
 from rtcvoice.wire._aiortc import UnsupportedAiortc
 from rtcvoice.wire._network import NetworkInPlace
@@ -159,6 +161,24 @@ def test_what_is_under_way_leaves_before_the_socket_closes_and_nothing_after():
         await asyncio.sleep(20)
         assert len(inner.sent) == 3
         assert protocol.received == []
+
+    run(scene())
+
+
+def test_a_closed_pump_has_no_timer_whatever_comes_and_whoever_closed_it():
+    async def scene():
+        loop = asyncio.get_running_loop()
+        arrived = []
+        pump = Pump(Link(delay=1), lambda packet, to: arrived.append(packet))
+        pump.send(b"a")
+        pump.close()
+        pump.send(b"b")
+        late = Pump(Link(delay=1, jitter=1), lambda packet, to: late.close())
+        late.send(b"a")
+        late.send(b"b")
+        await asyncio.sleep(5)
+        assert arrived == []
+        assert not [timer for timer in loop._scheduled if not timer.cancelled()]
 
     run(scene())
 

@@ -8,6 +8,7 @@ import json
 import statistics
 import time
 from itertools import pairwise
+from types import SimpleNamespace
 
 import aiortc
 import pytest
@@ -109,6 +110,7 @@ class FakeChannel:
     def __init__(self):
         self.sent = []
         self.readyState, self.bufferedAmount = "open", 5
+        self.transport = SimpleNamespace(transport=SimpleNamespace(state="connected"))
 
     def on(self, name, listener):
         self.listeners = {name: listener}
@@ -136,6 +138,19 @@ async def test_a_channel_sends_no_more_than_the_client_takes(monkeypatch, caplog
     assert fake.sent == ['{"type": "error"}']
     assert "more than the client takes" in caplog.text
     await channel.flush()
+
+
+async def test_nothing_is_sent_to_a_client_that_has_said_goodbye():
+    """aiortc's data channel stays open for a while, and a task of its own would fail."""
+    channel = EventChannel(on_text=print, on_close=print, limit=lambda: 100)
+    channel.open(fake := FakeChannel())
+    channel.send({"type": "error"})
+    fake.transport.transport.state = "closed"
+    channel.send({"type": "error"})
+    channel.send_text("x")
+    channel.send_bytes(b"x")
+    channel.close()
+    assert fake.sent == ['{"type": "error"}']
 
 
 # -- "REST survives garbage bodies, huge headers, half-open connections" (bodies: test_rest_bodies)

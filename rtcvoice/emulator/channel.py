@@ -123,7 +123,14 @@ class EventChannel:
 
     @property
     def _is_open(self) -> bool:
-        return self._channel is not None and self._channel.readyState == "open"
+        """Whether messages leave. A client that has said goodbye to DTLS takes none, and the data
+        channel stays open until aiortc has seen that, too."""
+        channel = self._channel
+        return (
+            channel is not None
+            and channel.readyState == "open"
+            and channel.transport.transport.state == "connected"
+        )
 
     def _send_over_channel(self, text: str) -> None:
         if not self._is_open:

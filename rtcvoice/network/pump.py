@@ -22,9 +22,12 @@ class Pump:
         self._deliver = deliver
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
+        self._is_closed = False
 
     def send(self, packet: bytes, to: Any = None) -> None:
-        """Put a packet in; it may arrive at once."""
+        """Put a packet in; it may arrive at once. After `close` it is lost."""
+        if self._is_closed:
+            return
         now = self._loop.time()
         self._link.send(packet, now, to)
         self._run(now)
@@ -34,7 +37,11 @@ class Pump:
         self._run(float("inf"))
 
     def close(self) -> None:
-        """Lose what is under way; idempotent."""
+        """Lose what is under way, and what comes later; idempotent."""
+        self._is_closed = True
+        self._stop_timer()
+
+    def _stop_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -46,8 +53,10 @@ class Pump:
     def _run(self, now: float) -> None:
         for packet, to in self._link.arrived(now):
             self._deliver(packet, to)
+        if self._is_closed:  # by what was delivered
+            return
         deadline = self._link.next_deadline()
         if self._timer is not None and self._timer.when() != deadline:
-            self.close()
+            self._stop_timer()
         if self._timer is None and deadline is not None:
             self._timer = self._loop.call_at(deadline, self._due)

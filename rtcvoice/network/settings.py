@@ -90,7 +90,8 @@ class OneWay(Options):
         _at_most("rate_bps", self.rate_bps or 0, MOST_BPS, "bits per second", hint="leave it out")
         if not 1 <= self.limit <= MOST_PACKETS:
             raise ConfigError(
-                f"limit={self.limit!r:.40} is not from 1 to {MOST_PACKETS}", hint="packets under way"
+                f"limit={self.limit!r:.40} is not from 1 to {MOST_PACKETS}",
+                hint="packets under way",
             )
         if not 1 <= self.loss_burst <= MOST_IN_A_ROW:
             raise ConfigError(

@@ -269,7 +269,10 @@ class Transport:
 
     async def wait_dtls(self) -> None:
         """Wait until media is encrypted and flows. Raises TransportError(stage=dtls)."""
-        await self._wait(lambda: self.state == "connected", "dtls", "the DTLS handshake failed", "")
+        cure = self.cure if self._network is not None else ""
+        await self._wait(
+            lambda: self.state == "connected", "dtls", "the DTLS handshake failed", cure
+        )
         self._become(TransportStage.OPENING)
 
     async def wait_channel(self) -> None:
