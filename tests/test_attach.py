@@ -181,6 +181,17 @@ def test_what_is_no_id_is_refused_before_anything_is_sent(call_id):
         rtcvoice.attach(call_id, api_key=KEY)
 
 
+@pytest.mark.parametrize("name", ["network", "transport", "ice_servers", "source", "history"])
+def test_what_is_about_audio_is_refused_where_the_audio_is_somebody_elses(name):
+    async def agent(call):
+        """Do nothing."""
+
+    with pytest.raises(rtcvoice.ConfigError, match=f"{name}= is no option of attach.*goes past"):
+        rtcvoice.attach("rtc_1", api_key=KEY, **{name: "far"})
+    with pytest.raises(rtcvoice.ConfigError, match=f"{name}= is no option of a CallServer"):
+        rtcvoice.CallServer(agent, api_key=KEY, **{name: "far"})
+
+
 def test_tokens_and_unencrypted_ways_are_refused():
     with pytest.raises(rtcvoice.CredentialsError, match="API key"):
         rtcvoice.attach("rtc_1", credentials=rtcvoice.EphemeralToken("ek_1"))

@@ -18,7 +18,7 @@ from rtcvoice.call.connect import connect
 from rtcvoice.call.reconnect import Reconnect
 from rtcvoice.call.timings import Timings
 from rtcvoice.config.call_config import DEFAULT_MODEL
-from rtcvoice.config.dialect import AttachOptions
+from rtcvoice.config.dialect import AttachOptions, refuse_others
 from rtcvoice.config.session_fields import UNSET, Unset
 from rtcvoice.errors import ConfigError, CredentialsError, one_line
 from rtcvoice.rest.credentials import CredentialsSource, EphemeralToken, TokenUrl
@@ -119,6 +119,7 @@ class attach(connect):  # noqa: N801  (reads as the verb it is: async with attac
         **live: Unpack[AttachOptions],
     ) -> None:
         given = locals()
+        refuse_others(live, AttachOptions, "attach()")
         names = given.keys() - {"self", "call_id", "live", "__class__"}
         self._call_id = _checked(call_id)
         options: dict[str, Any] = {name: given[name] for name in names} | live

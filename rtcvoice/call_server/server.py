@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from rtcvoice.config.call_config import CallConfig
-from rtcvoice.config.dialect import config_for, is_live
+from rtcvoice.config.dialect import config_for, is_live, refuse_others
 from rtcvoice.config.session_fields import UNSET, Unset
 from rtcvoice.conversation.accounts.accounts import check_limits
 from rtcvoice.conversation.accounts.limits import Limits
@@ -110,6 +110,7 @@ class CallServer:
         **options: Unpack[SessionOptions],
     ) -> None:
         _check(agent, limits, callers, most_calls, foreign, port)
+        refuse_others(options, SessionOptions, "a CallServer")
         given: dict[str, Any] = {**options}
         if not isinstance(instructions, Unset):
             given["instructions"] = instructions

@@ -21,6 +21,7 @@ __all__ = [
     "config_for",
     "is_live",
     "is_translation",
+    "refuse_others",
 ]
 
 LIVE_PREFIX = "gpt-live"
@@ -65,6 +66,19 @@ class AttachOptions(TypedDict, total=False):
     on_delegation: Callable[..., object]
     acknowledge_after: float
     triggers: Sequence[Mapping[str, object]]
+
+
+def refuse_others(given: Iterable[str], known: type, doing: str) -> None:
+    """Raise ConfigError for an option that is not named in `known`, a TypedDict.
+
+    For calls whose audio goes past this program: what is about it would do nothing.
+    """
+    for name in given:
+        if name not in known.__annotations__:
+            raise ConfigError(
+                f"{name}= is no option of {doing}",
+                hint="its audio goes past this program, and so does all that is about audio",
+            )
 
 
 def is_live(options: Mapping[str, Any]) -> bool:

@@ -96,7 +96,8 @@ class Check(
 ):
     """One thing that a call is held to. Exactly one of the fields.
 
-    called: a tool was called so; called_in_order: one call after the other, others between them.
+    called: a tool was called so, or, where it is a text, the one of that name; called_in_order:
+        one call after the other, others between them.
     not_called: no tool of that name was called.
     said, not_said: a pattern (regular expression) in the words of the assistant; user_said: of the
         user, as the model understood them.
@@ -110,8 +111,8 @@ class Check(
     state: values that the tools were to leave behind, see `ToolMock.sets`.
     """
 
-    called: Called | None = None
-    called_in_order: tuple[Called, ...] | None = None
+    called: Called | str | None = None
+    called_in_order: tuple[Called | str, ...] | None = None
     not_called: str | None = None
     said: str | None = None
     not_said: str | None = None
@@ -196,13 +197,14 @@ def _calls(result: CallResult) -> str:
     return ", ".join(made) or "no tool was called"
 
 
-def _called(wanted: Called, result: CallResult) -> _Judged:
-    return any(wanted.fits(use) for use in result.tools), _calls(result)
+def _called(wanted: Called | str, result: CallResult) -> _Judged:
+    return _called_in_order([wanted], result)
 
 
-def _called_in_order(wanted: Sequence[Called], result: CallResult) -> _Judged:
+def _called_in_order(wanted: Sequence[Called | str], result: CallResult) -> _Judged:
     left = iter(result.tools)
-    return all(any(each.fits(use) for use in left) for each in wanted), _calls(result)
+    each = [Called(name=one) if isinstance(one, str) else one for one in wanted]
+    return all(any(one.fits(use) for use in left) for one in each), _calls(result)
 
 
 def _not_called(name: str, result: CallResult) -> _Judged:
@@ -217,7 +219,7 @@ def _pattern(role: str, *, wanted: bool) -> Callable[[str, CallResult], _Judged]
     def look(pattern: str, result: CallResult) -> _Judged:
         text = _said_by(role, result)
         found = found_in(text, pattern)
-        return (found is not None) is wanted, found or text or "nothing was said"
+        return (found is not None) is wanted, found or text or "no words are known"
 
     return look
 
