@@ -338,7 +338,7 @@ async def be_client(name: str, count: int, url: str) -> None:
     """Make `count` calls and measure for as long as asked, until stdin ends."""
     client: Any = CLIENTS[name]()
     async with AsyncExitStack() as stack:
-        async with asyncio.timeout(CONNECT_TIMEOUT):
+        async with asyncio.timeout(CONNECT_TIMEOUT + count / 2):
             for _ in range(count):
                 await client.call(url, stack)
         say({"ready": True})
