@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import fractions
+import gc
 import json
 import os
 import resource
@@ -50,6 +51,7 @@ async def serve() -> None:
     """Answer offers by HTTP until stdin ends."""
     from aiohttp import web
 
+    gc.disable()  # a pause of the server's would be heard by all calls, as the network's
     payloads, peers, ears = encoded(), set(), list[Any]()
 
     async def call(request: web.Request) -> web.Response:
