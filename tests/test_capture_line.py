@@ -7,7 +7,8 @@ import math
 import pytest
 from virtual_line import Line, Spoken, VirtualCall
 
-from rtcvoice.capture.shape import LONGEST_PACKET, shape, wire_rate
+from rtcvoice.capture.reminder import Reminder
+from rtcvoice.capture.shape import HEADERS, LONGEST_PACKET, shape, wire_rate
 from rtcvoice.capture.trial import AFTER_FAILURE, LARGE, LENGTH, Opening
 from rtcvoice.capture.uplink import FIRST_BITRATE, LEAST_BITRATE, MOST_BITRATE, SAFE_BITRATE
 
@@ -179,7 +180,8 @@ def test_the_opening_believes_the_quickest_of_each_kind():
     assert opened(by_chance) == math.inf
     falling = [0.191, 0.127, 0.134, 0.1, 0.034, 0.034 + large / 50_000, 0.035]
     assert opened(falling) == pytest.approx(50_000)
-    still_waiting = [0.185, 0.34, 0.139, 0.03 + large / 40_000, 0.03, 0.3, 0.1]
+    slow = 0.03 + large / 40_000
+    still_waiting = [0.185, 0.34, 0.139, slow, 0.03, slow, 0.03]
     assert opened(still_waiting) == pytest.approx(40_000)
 
 
@@ -194,3 +196,21 @@ def test_an_opening_that_is_not_answered_or_is_spoken_over_ends():
     spoken_over.checked(0.03, 0.03)
     assert spoken_over.wish(0.04, 200, quiet=False) == (0, False)
     assert spoken_over.done
+
+
+@pytest.mark.parametrize("frames", [1, 2, 3])
+def test_a_few_packets_of_silence_are_as_large_as_a_voice(frames):
+    reminder, rate = Reminder(), 45_000
+    sizes = [reminder.size(rate, frames) for _ in range(300 // frames)]
+    voice = rate * 0.02 * frames / 8
+    assert all(voice < size + HEADERS < 1.5 * voice for size in sizes if size)
+    assert sum(map(bool, sizes)) == 3 * 3  # in 6 s
+    assert [bool(size) for size in sizes[:4]] == [True] * 3 + [False]
+
+
+def test_silence_on_a_narrow_line_has_reminders_and_stays_small():
+    call = VirtualCall(Line(50_000), lambda now: False)
+    call.run(10)
+    before = call.padding
+    call.run(10)
+    assert 1_000 < call.padding - before < 5_000

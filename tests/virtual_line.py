@@ -19,6 +19,8 @@ from rtcvoice.wire.rtp import ReceiverReport
 BLOCK = 0.02
 QUIET = 0.3
 """Part of the bitrate that libopus needs for silence, without DTX."""
+LONGER_THAN_OTHERS = 4
+"""Padded packets in a row that only a trial has."""
 HEARD_AFTER = 1.5
 """Seconds after a voice for which it is not quiet yet."""
 
@@ -76,7 +78,7 @@ class VirtualCall:
         self._back: list[tuple[float, int, Check]] = []
         self._voice_at = float("-inf")
         self._reported_at = 0.0
-        self._padded = False
+        self._padded = 0
 
     def run(self, seconds: float) -> list[Spoken]:
         """Let time pass; return the packets of speech of that time."""
@@ -111,8 +113,8 @@ class VirtualCall:
         wish = self.uplink.next(self.now, size, quiet=self.now - self._voice_at > HEARD_AFTER)
         more = max(0, wish.size - size)
         self.padding += more
-        self.trials += bool(more) and not self._padded
-        self._padded = bool(more)
+        self._padded = self._padded + 1 if more else 0
+        self.trials += self._padded == LONGER_THAN_OTHERS
         bits = 8 * (size + more + HEADERS)
         self._sent += bits
         self._sequence += 1

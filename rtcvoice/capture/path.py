@@ -11,12 +11,13 @@ several checks in a row found, and more than their usual difference.
 
 from __future__ import annotations
 
+import enum
 import math
 from collections import deque
 from collections.abc import Iterable
 from typing import NamedTuple
 
-__all__ = ["CHECK_BITS", "NO_ANSWER", "Check", "Passed", "Path"]
+__all__ = ["CHECK_BITS", "NO_ANSWER", "Check", "For", "Passed", "Path"]
 
 CHECK_BITS = 8 * 130
 """Of a check on the wire, about."""
@@ -66,6 +67,14 @@ class Check(NamedTuple):
     """Bits on the wire of all packets that had left by then, since any moment."""
     round_trip: float | None
     """Seconds until the answer; None if none came."""
+
+
+class For(enum.Enum):
+    """What a check was asked for."""
+
+    WATCH = "To see queues."
+    OPENING = "To compare with those behind a large packet."
+    LARGE = "Behind a large packet."
 
 
 class Passed(NamedTuple):

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import enum
 import math
+import statistics
 from typing import NamedTuple
 
 from .path import Check, Path
@@ -132,9 +133,16 @@ class Opening:
         )
 
     def _conclude(self) -> None:
-        if len(self._taken) > 1:  # whatever else is slow makes it slower, never quicker
-            wait = min(self._taken[1::2]) - min(self._taken[::2])
-            self.carries = self._large_more / wait if wait >= LEAST_WAIT else math.inf
+        ordinary, large = self._taken[::2], self._taken[1::2]
+        if not large:
+            return
+        wait = min(large) - min(ordinary)  # whatever else is slow makes both slower, never quicker
+        if len(self._taken) == TURNS:
+            pairs = zip(ordinary, large, ordinary[1:], strict=False)
+            waits = [each - min(before, after) for before, each, after in pairs]
+            if min(waits) >= LEAST_WAIT:  # none was quick
+                wait = statistics.median(waits)
+        self.carries = self._large_more / wait if wait >= LEAST_WAIT else math.inf
 
 
 class TrialState(enum.Enum):

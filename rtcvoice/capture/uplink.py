@@ -21,14 +21,14 @@ where no reports come, nothing changes.
 
 from __future__ import annotations
 
-import enum
 import math
 from typing import NamedTuple
 
 from rtcvoice.wire.rtp import ReceiverReport
 
 from .loss import CAUTION, LEAST_LOSS, MOST_LOSS, Losses
-from .path import CHECK_BITS, Check, Path
+from .path import CHECK_BITS, Check, For, Path
+from .reminder import Reminder
 from .report_delay import Shortest
 from .shape import LEAST_BITRATE, LONGEST_PACKET, shape, wire_rate
 from .trial import CHECKS_EVERY, NOTHING, Opening, Trial, Wish
@@ -96,7 +96,9 @@ PROOF = 1000
 QUIET = 2.0
 """The same while nobody speaks."""
 CHECKS_SHARE, KNOWN_SHARE = 0.04, 0.02
-"""Part of the rate that they take at the most; the second where what the line carries is known."""
+"""Part of the rate that they take at the most; the second where the line was measured..."""
+BELIEVED = 250
+"""...and so many packets of speech have passed."""
 KNOWN_QUEUE = 0.04
 """Seconds more of waiting that are no queue yet on such a line: it is nearly full."""
 TRIAL_SHARE = 0.1
@@ -152,7 +154,8 @@ class Uplink:
         self._loss_before = 0.0
         self._round_trips = Shortest()
         self._path, self._opening, self._trial = Path(), Opening(), Trial()
-        self._under_way: dict[float, _For] = {}  # of each check, by when it left
+        self._reminder = Reminder()
+        self._under_way: dict[float, For] = {}  # of each check, by when it left
         self._asked_at = -math.inf
         self._wide = False
         self._proven = 0
@@ -252,16 +255,19 @@ class Uplink:
         check = self._is_check_due(now, quiet=quiet)
         if check:
             self._asked_at = now
-            self._under_way[now] = _For.WATCH
+            self._under_way[now] = For.WATCH
             self._trial.asked()
-        if not self._trial.running:
-            return Wish(0, check) if check else NOTHING
-        return Wish(self._trial.size(self.preparation.frames), check)
+        if self._trial.running:
+            return Wish(self._trial.size(self.preparation.frames), check)
+        size = 0
+        if quiet and self._is_known:
+            size = self._reminder.size(self._rate, self.preparation.frames)
+        return Wish(size, check) if check or size else NOTHING
 
     def _next_of_opening(self, now: float, size: int, *, quiet: bool) -> Wish:
         wish = self._opening.wish(now, size, quiet=quiet)
         if wish.check:
-            self._under_way[now] = _For.LARGE if wish.size else _For.OPENING
+            self._under_way[now] = For.LARGE if wish.size else For.OPENING
         elif self._opening.done:
             self._open(now)
         return wish
@@ -279,17 +285,17 @@ class Uplink:
             every = QUIET
         else:
             every = min(PROVEN, UNPROVEN + (PROVEN - UNPROVEN) * self._proven / PROOF)
-            share = KNOWN_SHARE if self._is_known else CHECKS_SHARE
+            share = KNOWN_SHARE if self._is_known and self._proven >= BELIEVED else CHECKS_SHARE
             every = max(every, CHECK_BITS / (share * self._rate))
         return now - self._asked_at >= every - HALF_A_PACKET
 
     def checked(self, check: Check, now: float) -> Preparation:
         """Take what became of a check, `now`; nearly in the order in which they left."""
-        what = self._under_way.pop(check.left_at, _For.WATCH)
-        if what is not _For.WATCH:
+        what = self._under_way.pop(check.left_at, For.WATCH)
+        if what is not For.WATCH:
             self._opening.checked(check.round_trip, now)
             self._open(now)
-        if what is not _For.LARGE:
+        if what is not For.LARGE:
             self._path.check(check)
             if self._trial.checked(check, self._path, now):
                 self._deaf_until = self._learn_until = now + OWN_QUEUE
@@ -390,11 +396,3 @@ class Uplink:
             self._path.passing = 0.02 * (self.preparation.frames - 1)
             if self._is_known:
                 self._path.passing += KNOWN_QUEUE
-
-
-class _For(enum.Enum):
-    """What a check was asked for."""
-
-    WATCH = "To see queues."
-    OPENING = "To compare with those behind a large packet."
-    LARGE = "Behind a large packet."
