@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import enum
 import math
-import statistics
 from typing import NamedTuple
 
 from .path import Check, Path
@@ -137,11 +136,6 @@ class Opening:
         if not large:
             return
         wait = min(large) - min(ordinary)  # whatever else is slow makes both slower, never quicker
-        if len(self._taken) == TURNS:
-            pairs = zip(ordinary, large, ordinary[1:], strict=False)
-            waits = [each - min(before, after) for before, each, after in pairs]
-            if min(waits) >= LEAST_WAIT:  # none was quick
-                wait = statistics.median(waits)
         self.carries = self._large_more / wait if wait >= LEAST_WAIT else math.inf
 
 
