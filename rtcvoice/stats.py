@@ -119,7 +119,8 @@ class LinkStats:
     sent: int = 0
     """That came to it."""
     delivered: int = 0
-    """That it let through, those that it doubled twice; the rest is lost, or under way."""
+    """That it let through, those that it doubled twice; the rest is lost, or under way, or
+    was so when its connection ended."""
     lost: int = 0
     overflowed: int = 0
     """Lost because it was full; one that was doubled counts like any packet."""

@@ -143,6 +143,12 @@ calls:
     ("name", "text", "says"),
     [
         ("a.yaml", "calls: [", r"a.yaml, line 1: this is not YAML: expected the node content"),
+        ("a.yaml", "calls: [{scenario: a, network: 5}]", "network is a whole number, and has"),
+        (
+            "a.yaml",
+            "calls: [{scenario: a, checks: [{called: 5}]}]",
+            "call 1: checks 1, called is a whole number, and has to be a text or a mapping",
+        ),
         ("a.yaml", "calls: [{scenario: a, stps: []}]", r"`stps` \(did you mean steps\?\)"),
         ("a.yaml", "calls: [{scenario: a, steps: [{sai: x}]}]", r"did you mean say\?"),
         ("a.yaml", "calls: [{scenario: a, steps: [{xyz: x}]}]", "known are: say, speak"),

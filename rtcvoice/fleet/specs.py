@@ -255,8 +255,31 @@ def _checked(decode: Callable[[], CallSpec], where: str) -> CallSpec:
         return decode()
     except (msgspec.MsgspecError, ValueError, RecursionError) as exc:
         raise ConfigError(
-            f"{where}: {one_line(str(exc), 500)}", hint=one_line(_instead_of(str(exc)), 500)
+            f"{where}: {one_line(_plainly(str(exc)), 500)}", hint=one_line(_instead_of(str(exc)), 500)
         ) from exc
+
+
+_OTHER_KIND = re.compile(r"Expected `([^`]+)`, got `([^`]+)`(?: - at `\$\.?([^`]*)`)?$")
+_PLACE = re.compile(r"\[(\d+)\]")
+_KINDS = {
+    "object": "a mapping",
+    "array": "a list",
+    "str": "a text",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "null": "nothing",
+}
+
+
+def _plainly(told: str) -> str:
+    """Return what msgspec tells of a value of another kind in the words of the guide."""
+    found = _OTHER_KIND.search(told)
+    if found is None:
+        return told
+    wanted = " or ".join(_KINDS.get(each, each) for each in found[1].split(" | ") if each != "null")
+    place = _PLACE.sub(lambda number: f" {int(number[1]) + 1}", found[3] or "").replace(".", ", ")
+    return f"{place or 'a call'} is {_KINDS.get(found[2], found[2])}, and has to be {wanted}"
 
 
 _UNKNOWN = re.compile(r"unknown field `([^`]*)`(?: - at `\$\.(\w+)(?:\[[\d.]+\])?`)?$")
