@@ -165,6 +165,28 @@ def test_what_is_under_way_leaves_before_the_socket_closes_and_nothing_after():
     run(scene())
 
 
+def test_a_packet_that_is_not_taken_holds_up_no_other():
+    async def scene():
+        arrived, told = [], []
+
+        def deliver(packet, to):
+            arrived.append(packet)
+            if packet == b"a":
+                raise RuntimeError("no")
+
+        asyncio.get_running_loop().set_exception_handler(lambda _, given: told.append(given))
+        pump = Pump(Link(delay=1), deliver)
+        pump.send(b"a")
+        pump.send(b"b")
+        await asyncio.sleep(0.5)
+        pump.send(b"c")
+        await asyncio.sleep(5)
+        assert arrived == [b"a", b"b", b"c"]
+        assert [str(each["exception"]) for each in told] == ["no"]
+
+    run(scene())
+
+
 def test_a_closed_pump_has_no_timer_whatever_comes_and_whoever_closed_it():
     async def scene():
         loop = asyncio.get_running_loop()

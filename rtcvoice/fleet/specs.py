@@ -255,7 +255,8 @@ def _checked(decode: Callable[[], CallSpec], where: str) -> CallSpec:
         return decode()
     except (msgspec.MsgspecError, ValueError, RecursionError) as exc:
         raise ConfigError(
-            f"{where}: {one_line(_plainly(str(exc)), 500)}", hint=one_line(_instead_of(str(exc)), 500)
+            f"{where}: {one_line(_plainly(str(exc)), 500)}",
+            hint=one_line(_instead_of(str(exc)), 500),
         ) from exc
 
 

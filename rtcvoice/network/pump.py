@@ -14,7 +14,8 @@ __all__ = ["Pump"]
 class Pump:
     """Runs one link: one timer, set to its next deadline. Owned by the loop.
 
-    `deliver` gets each packet when it arrives, with what was given as its `to`. It may not raise.
+    `deliver` gets each packet when it arrives, with what was given as its `to`. What it raises is
+    told to the loop, as for a socket's protocol, and the others are delivered.
     """
 
     def __init__(self, link: Link, deliver: Callable[[bytes, Any], None]) -> None:
@@ -52,7 +53,12 @@ class Pump:
 
     def _run(self, now: float) -> None:
         for packet, to in self._link.arrived(now):
-            self._deliver(packet, to)
+            try:
+                self._deliver(packet, to)
+            except Exception as exc:
+                self._loop.call_exception_handler(
+                    {"message": "A packet of a bad network was not taken", "exception": exc}
+                )
         if self._is_closed:  # by what was delivered
             return
         deadline = self._link.next_deadline()
