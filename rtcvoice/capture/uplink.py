@@ -2,10 +2,10 @@
 
 What a voice gets: 48 kbit/s from the first word on, and up to 64 where a trial showed that the path
 carries it (`trial.py`): nothing is tried with a voice. While somebody speaks, checks look for a
-queue twice a second. At the first sign of one the rate on the wire goes down, before anything is
-lost: for a moment below what the line carries, as far as two checks could measure that, so that the
-queue passes; then a little below it. What made a queue is not tried again for minutes. Where
-headers would take too much, more than one frame goes into a packet (`shape.py`).
+queue, at first three times a second, then once. At the first sign of one the rate on the wire goes
+down, before anything is lost: for a moment below what the line carries, as far as two checks could
+measure that, so that the queue passes; then a little below it. What made a queue is not tried again
+for minutes. Where headers would take too much, more than one frame goes into a packet (`shape.py`).
 
 Two answers to loss, because there are two kinds. Loss that comes with nothing else is radio or a
 bad line: the encoder is told to expect it and spends more on FEC; less traffic would not help. Loss
