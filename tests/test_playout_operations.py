@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import numpy as np
 import pytest
 from network import BLOCK, RATE, Ear, later, packets
@@ -78,6 +80,16 @@ def test_fec_as_soon_as_the_network_loses_packets():
     # Once it is known that packets get lost, the spare copy is there in time for the whole packet.
     assert Operation.CONCEAL not in ear.operations[300:]
     assert ear.operations[300:].count(Operation.FEC) > 20
+
+
+@pytest.mark.parametrize("jitter", [0.004, 0.008, 0.012])
+def test_fec_is_there_for_the_whole_packet_where_the_network_jitters_a_little(jitter):
+    random = Random(7)
+    lost = {n for n in range(60, 420, 8) if has_fec(WITH_FEC[n + 1].payload)}
+    stream = [later(p, random.random() * jitter) for n, p in enumerate(WITH_FEC) if n not in lost]
+    ear = Ear().listen(stream, 8.9)
+    late = ear.operations[300:].count(Operation.CONCEAL)
+    assert late <= 0.1 * ear.operations[300:].count(Operation.FEC)
 
 
 def test_accelerate_after_a_network_that_was_late():

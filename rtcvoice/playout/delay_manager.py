@@ -73,6 +73,12 @@ MARGIN = 0.005
 FALL = 0.02
 """Part of a surplus that the target gives up with each packet, so that it does not waver."""
 
+FEC_MARGIN = 0.011
+"""Seconds held back beyond what FEC needs: to play up to 6 ms too early is left alone
+(`tempo.SHORTAGE`), and a spare copy that comes a moment too late is half lost. A few ms of jitter
+suffice for that.
+"""
+
 LOSS_MEMORY = 10.0
 """Seconds in which two thirds of the losses are forgotten."""
 
@@ -244,7 +250,7 @@ class DelayManager:
             usual = min(self._usual.quantile(EARLY_USUAL), usual + EARLY_MORE)
         needed = min(max(self._falters, usual), self._lately()) + MARGIN
         if self._losses > FEW_LOSSES and self._has_fec:
-            needed = max(needed, self._packet + self._usual.quantile(0.6) + MARGIN)
+            needed = max(needed, self._packet + self._usual.quantile(USUAL) + FEC_MARGIN)
         return min(max(needed, MINIMUM), MAXIMUM)
 
     def _lately(self) -> float:
