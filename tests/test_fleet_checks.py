@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,7 +16,8 @@ from rtcvoice.emulator import BackgroundEmulator
 from rtcvoice.errors import ConfigError
 from rtcvoice.fleet import CallResult, CallSpec, Check, Outcome, SaidTurn, ToolUse, run_call
 from rtcvoice.fleet.checks import judge, word_error_rate
-from rtcvoice.fleet.specs import spec_from_json
+from rtcvoice.fleet.persona import ModelCaller
+from rtcvoice.fleet.specs import Line, Persona, spec_from_json
 
 CALL = CallResult(
     run="r",
@@ -190,3 +193,18 @@ def test_a_regression_is_caught_by_the_batch_that_passed_before():
     assert lost.outcome is Outcome.FAILED
     assert "2 of 2 checks: called" in lost.error
     assert isinstance(CallSpec(scenario="a").checks, tuple)
+
+
+def test_a_model_that_calls_is_heard_through_the_line():
+    def said(seed, **line):
+        caller = ModelCaller(Persona(), {}, line=Line(**line), seed=seed)
+        heard = [caller.source._next(240) for _ in range(5)]
+        assert not caller.source.spans.since(0.0)  # noise is not what it says
+        return np.concatenate(heard).tolist()
+
+    async def scene():
+        assert not any(said(1))
+        assert any(said(1, noise=-20))
+        assert said(1, noise=-20) == said(1, noise=-20) != said(2, noise=-20)
+
+    asyncio.run(scene())

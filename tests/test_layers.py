@@ -194,7 +194,7 @@ ALLOWED: dict[str, set[str]] = {
     | {"call.call", "capture.file", "capture.spoken", "playout.sink"}
     | {"fleet.line", "fleet.spans", "fleet.specs"},
     "fleet.persona": LEAVES
-    | {"call.bridge", "call.call", "call.connect", "fleet.spans", "fleet.specs"},
+    | {"call.bridge", "call.call", "call.connect", "fleet.line", "fleet.spans", "fleet.specs"},
     "fleet.mocks": LEAVES | {"conversation.tools", "fleet.specs"},
     "fleet.one_call": LEAVES
     | {"call.call", "call.connect", "conversation.accounts.limits", "recording.options"}

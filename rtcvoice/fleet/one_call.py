@@ -188,7 +188,8 @@ class _Record:
         caller: Caller | ModelCaller
         if spec.persona is not None:
             limits = Limits(cost=spec.cost)
-            caller = ModelCaller(spec.persona, {**_options(spec.persona.options), "limits": limits})
+            options = {**_options(spec.persona.options), "limits": limits}
+            caller = ModelCaller(spec.persona, options, line=spec.line, seed=spec.seed)
         else:
             clips = await load_clips(spec.steps)
             caller = Caller(spec.steps, clips, line=spec.line, seed=spec.seed)
