@@ -195,7 +195,9 @@ class MediaLink:
     RTP packets (RFC 7983: first byte 128 to 191; RFC 5761: second not 192 to 223) that come at
     `begin` or later go by the link; set it while it runs. Packets with padding, by which libwebrtc
     probes the bandwidth, have a link of their own kind. Speech is numbered by its RTP timestamps,
-    from the first packet after `begin` on. Of a line, everything takes its turn. Times as `Link`'s.
+    from the first packet after `begin` on. Of a line, everything takes its turn. A distance (rtt40,
+    rtt150) is there from the first packet on: when it begins in a call, NetEq learns it as jitter,
+    and plays faster when it forgets that, in the midst of the speech. Times as `Link`'s.
     """
 
     def __init__(self, name: str, seed: int) -> None:
@@ -204,6 +206,7 @@ class MediaLink:
         self._padding = LINKS[name](seed + 1000)
         self._rest = Link()
         self._first: int | None = None
+        self._is_far = name.startswith("rtt")
         self._is_line, self._is_whole = name in LINES, name in LINES and name != "narrow"
         self._links = (self._rest, self._speech, self._padding)
 
@@ -216,7 +219,7 @@ class MediaLink:
         rtp = len(packet) > 12 and 128 <= packet[0] <= 191 and not 192 <= packet[1] <= 223
         if self._is_whole or (self._is_line and now >= self.begin):
             self._speech.send(packet, now)
-        elif not rtp or now < self.begin:
+        elif not rtp or (now < self.begin and not self._is_far):
             self._rest.send(packet, now)
         elif packet[0] & 0x20:
             self._padding.send(packet, now)

@@ -104,3 +104,13 @@ def test_a_window_that_is_alike_to_another_place_makes_no_gap(monkeypatch):
     places, offsets = measure.believable(track)
     assert len(places) == 94
     assert np.array_equal(offsets, late[np.isin(heard, places)])
+
+
+def test_a_distance_is_there_from_the_first_packet_on_and_losses_from_the_beginning(links):
+    packet = bytes((128, 111)) + bytes(30)
+    far, losing = links.MediaLink("rtt150", 1), links.MediaLink("loss20", 1)
+    far.send(packet, 0.0)
+    assert far.next_deadline() == pytest.approx(0.075)
+    for _ in range(50):
+        losing.send(packet, 0.0)
+    assert len(losing.due(0.0)) == 50
