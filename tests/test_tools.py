@@ -741,9 +741,11 @@ async def test_a_tool_that_ignores_the_end_is_named_and_left(
     runs = Runs([stubborn])
     runs.start("stubborn")
     await eventually(lambda: runs.of(ToolStarted))
-    await runs.runner.aclose(timeout=0.05)
-    assert "a tool does not stop" in caplog.text
-    released.set()
+    try:
+        await runs.runner.aclose(timeout=0.05)
+        assert "a tool does not stop" in caplog.text
+    finally:
+        released.set()
     await eventually(lambda: not runs.runner._jobs)
 
 
