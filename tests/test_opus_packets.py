@@ -36,6 +36,15 @@ def test_packets_in_one_are_heard_as_they_were(bitrate, count):
     assert any(map(has_fec, flat))
 
 
+@pytest.mark.parametrize("odd", [b"", b"\xf8" + bytes(1276)])
+def test_what_no_packet_can_hold_is_not_joined(odd):
+    fine = b"\xf8" + bytes(1275)
+    assert joined([fine, fine]) is not None
+    assert joined([odd, odd]) is None
+    assert joined([fine, odd]) is None
+    assert joined([odd, fine]) is None
+
+
 def test_packets_of_two_kinds_are_not_joined():
     narrow, wide = coded(20000)[20], coded(128000)[20]
     assert narrow[0] != wide[0]

@@ -16,6 +16,8 @@ LARGEST_PACKET = 1100
 _CODE = 0x03
 _ARBITRARY = 3
 _VBR, _PADDING = 0x80, 0x40
+_LARGEST_FRAME = 1275
+"""Bytes (§3.2.1)."""
 _SHORT = 252
 """Bytes of a frame from which on its length takes two bytes (§3.2.1)."""
 
@@ -28,12 +30,14 @@ def joined(packets: Sequence[bytes]) -> bytes | None:
     """
     if len(packets) == 1:
         return packets[0]
-    head = packets[0][0]
-    if head & _CODE or any(packet[0] != head for packet in packets):
+    head = packets[0][:1]
+    if not head or head[0] & _CODE or any(packet[:1] != head for packet in packets):
         return None
     frames = [packet[1:] for packet in packets]
+    if any(len(frame) > _LARGEST_FRAME for frame in frames):
+        return None
     lengths = b"".join(_length(len(frame)) for frame in frames[:-1])
-    return bytes((head | _ARBITRARY, _VBR | len(frames))) + lengths + b"".join(frames)
+    return bytes((head[0] | _ARBITRARY, _VBR | len(frames))) + lengths + b"".join(frames)
 
 
 def padded(packet: bytes, size: int) -> bytes:
