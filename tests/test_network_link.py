@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from rtcvoice.errors import ConfigError
 from rtcvoice.network.fates import GilbertElliott
-from rtcvoice.network.link import Link, Stalls
+from rtcvoice.network.link import MOST_BYTES, Link, Stalls
 from rtcvoice.network.trace import Trace
 
 
@@ -164,6 +164,18 @@ def test_a_full_link_drops_the_newest_and_counts_it():
     assert link.due(1.0) == [b"a", b"b", b"c"]
     link.send(b"f", 1.0)
     assert link.due(2.0) == [b"f"]
+
+
+def test_a_link_of_many_large_datagrams_is_full_by_their_bytes():
+    link, largest = Link(delay=1.0, limit=10_000), bytes(65_507)
+    fit = MOST_BYTES // len(largest)
+    for _ in range(10_000):
+        link.send(largest, 0.0)
+    assert (link.counts.sent, link.counts.overflowed) == (10_000, 10_000 - fit)
+    assert len(link.due(1.0)) == fit
+    for _ in range(10_000):
+        link.send(largest[:1500], 1.0)
+    assert len(link.due(2.0)) == 10_000
 
 
 @pytest.mark.parametrize("seed", range(5))

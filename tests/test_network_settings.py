@@ -58,6 +58,11 @@ def test_one_direction_may_be_bad_and_a_name_may_be_changed():
         assert Network.of(name, "network") != Network()
 
 
+@pytest.mark.parametrize("said", [{"seed": 3}, {"seed": "3"}, "seed=3", "seed = +3"])
+def test_a_seed_is_the_same_number_however_it_is_written(said):
+    assert Network.of(said, "network") == Network(seed=3)
+
+
 @pytest.mark.parametrize(
     ("said", "what", "cure"),
     [
@@ -94,7 +99,7 @@ def test_one_direction_may_be_bad_and_a_name_may_be_changed():
         ({"loss": "9" * 50_000 + "!"}, "is no number", "such as"),
         ({"limit": 0}, "limit=0", "packets"),
         ({"limit": 10**9}, "limit=1000000000", "packets"),
-        ({"seed": "x"}, "seed: 'x' cannot be", "a whole number"),
+        ({"seed": "x"}, "seed: 'x' is no number", "such as"),
         ({"seed": 1.5}, "seed: 1.5 cannot be", "a whole number"),
         ({"seed": -1}, "seed=-1 is negative", ""),
         ({"seed": 2**63}, "is more than", "a whole number"),
@@ -110,6 +115,10 @@ def test_one_direction_may_be_bad_and_a_name_may_be_changed():
         ("loss=5ms", "the unit 'ms' does not fit", "%"),
         ("delay=5%", "the unit '%' does not fit", "ms, s"),
         ("delay=1h", "the unit 'h' does not fit", "ms, s"),
+        ({"seed": "5s"}, "the unit 's' does not fit", "a number alone"),
+        ({"seed": "1.5"}, "seed: 1.5 cannot be", "a whole number"),
+        ({"seed": "true"}, "seed: True cannot be", "a whole number"),
+        ("seed=1.5", "seed: 1.5 cannot be", "a whole number"),
         ("seed=5s", "the unit 's' does not fit", "a number alone"),
         ("loss=500%", "loss=5.0 is not a share", "5 % is 0.05"),
         ("loss=" + "9" * 5000, "more than 1000 characters", ""),

@@ -21,6 +21,10 @@ __all__ = ["Link", "LinkCounts", "Stalls"]
 HEADERS = 28
 """Bytes of IPv4 and UDP headers, which take their time on a link of limited rate."""
 
+MOST_BYTES = 16 * 2**20
+"""Under way in one direction. Ten thousand packets of Ethernet's size fit in; of the largest
+datagrams, which anybody may send, as many would be 650 MB."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Stalls:
@@ -62,7 +66,8 @@ class Link:
     `reorder`: share of packets held back by another `reorder_by` seconds while those behind pass.
     `duplicate`: share that arrives twice. `corrupt`: share that arrives with one bit flipped.
     `rate_bps`: bits per second that the link carries, UDP and IPv4 headers included; packets queue
-    for it. `limit`: packets under way; a full link drops the new one, as routers do.
+    for it. `limit`: packets under way, never more than MOST_BYTES of them; a full link drops the
+    new one, as routers do.
     `stalls`: times in which nothing arrives. `trace`: delays and losses over the time since the
     first packet, on top of all else. `streams`: a packet's fate is that of its place in its RTP
     stream (`OfStreams`); else of its place among all packets. `seed`: whatever has a text.
@@ -107,6 +112,7 @@ class Link:
         self._free_at = float("-inf")
         self._latest = float("-inf")
         self._under_way: list[tuple[float, int, bytes, Any]] = []
+        self._under_way_bytes = 0
         self._serial = 0
         self.counts = LinkCounts()
 
@@ -134,7 +140,9 @@ class Link:
         """Do the same, each packet with what was given as its `to`."""
         arrived = []
         while self._under_way and self._under_way[0][0] <= now:
-            arrived.append(heapq.heappop(self._under_way)[2:])
+            packet, to = heapq.heappop(self._under_way)[2:]
+            self._under_way_bytes -= len(packet)
+            arrived.append((packet, to))
         self.counts.delivered += len(arrived)
         return arrived
 
@@ -143,7 +151,8 @@ class Link:
         return self._under_way[0][0] if self._under_way else None
 
     def _carry(self, packet: bytes, now: float, to: Any, extra: float, *, late: bool) -> None:
-        if len(self._under_way) >= self._limit:
+        held = self._under_way_bytes + len(packet)
+        if len(self._under_way) >= self._limit or held > MOST_BYTES:
             self.counts.overflowed += 1
             return
         arrival = self._transmitted(packet, now) + self._delay + extra
@@ -158,6 +167,7 @@ class Link:
             self.counts.stalled += wait > 0
             arrival += wait
         heapq.heappush(self._under_way, (arrival, self._serial, packet, to))
+        self._under_way_bytes = held
         self._serial += 1
 
     def _transmitted(self, packet: bytes, now: float) -> float:

@@ -57,7 +57,8 @@ class OneWay(Options):
     stall_every, stall: once in `stall_every` seconds nothing passes for `stall` seconds, and then
         everything at once; 0: never.
     wifi: with the delays and losses of a busy home Wi-Fi, on top of all else.
-    limit: packets under way; a full network drops the next one.
+    limit: packets under way, at most 10,000, and never more than 16 MiB of them; a full network
+        drops the next one.
     """
 
     delay: float = 0.0
@@ -268,7 +269,7 @@ def _in_both(given: Mapping[Any, Any], place: str) -> dict[str, Any]:
         if name not in (*_OWN, *_BOTH):
             raise ConfigError(f"{place}: there is no {name!r:.80}", hint=guess(name, _OWN + _BOTH))
     both = values_from({name: given[name] for name in _BOTH if name in given}, place)
-    found: dict[str, Any] = {"seed": given["seed"]} if "seed" in given else {}
+    found = values_from({name: given[name] for name in ("seed",) if name in given}, place)
     for direction in ("uplink", "downlink"):
         own = given.get(direction, {})
         if isinstance(own, str):
