@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from signals import speech
 
-from rtcvoice.playout.time_stretch import TimeStretch
+from rtcvoice.playout.time_stretch import TimeStretch, correlation, correlations
 
 RATES = (8000, 12000, 16000, 24000, 48000)
 
@@ -135,3 +135,14 @@ def test_any_sound_may_be_stretched_anywhere(rate, length, at, kind, haste):
     assert 0 <= len(pcm) - len(shorter) <= stretch.reach
     assert 0 <= len(longer) - len(pcm) <= stretch.reach
     assert shorter.dtype == longer.dtype == np.int16
+
+
+@pytest.mark.parametrize("count", [2, 15, 60])
+def test_how_alike_all_lengths_are_is_what_it_is_of_each(count):
+    noise = np.random.default_rng(count).normal(0, 3000, 2 * count).astype(np.float32)
+    noise[count - 1 : count + 1] = 0  # of a single sample, there is nothing to compare
+    found = correlations(noise[:count], noise[count:])
+    lengths = range(1, count)
+    each = [correlation(noise[count - n : count], noise[count : count + n]) for n in lengths]
+    assert found[:-1] == pytest.approx(each, abs=1e-5)
+    assert found[0] == 0

@@ -2,7 +2,7 @@
 
 NetEq's accelerate and preemptive expand: find the pitch period around a splice point, at 4 kHz and
 then at full rate, and cross-fade one period into the next (removing it) or repeat it. Voiced sound
-is only touched where the two periods are nearly alike, quiet sound anywhere. About 0.2 ms of CPU an
+is only touched where the two periods are nearly alike, quiet sound anywhere. About 0.1 ms of CPU an
 operation; nothing is done, and nothing costs, while the delay is right.
 """
 
@@ -31,6 +31,9 @@ MIN_CORRELATION_IN_HASTE = 0.5
 
 QUIET = 100.0
 """RMS, of 32768, below which a merge goes unnoticed whatever it merges (about -50 dBFS)."""
+
+NONE = 1e-6
+"""Power that is silence."""
 
 _COARSE = 4000  # Hz at which the period is looked for first
 
@@ -99,22 +102,22 @@ class TimeStretch:
         coarse -= coarse.mean()
         middle = len(coarse) // 2
         shortest, longest = self._shortest // step, middle
-        best, guess = -np.inf, longest
-        for lag in range(shortest, longest + 1):
-            score = correlation(coarse[middle - lag : middle], coarse[middle : middle + lag])
-            # A little in favour of long periods: one cut of two periods beats two cuts of one.
-            score += 0.02 * lag / longest
-            if score > best:
-                best, guess = score, lag
+        # A little in favour of long periods: one cut of two periods beats two cuts of one.
+        scores = correlations(coarse[:middle], coarse[middle : 2 * middle])
+        scores += np.arange(1, middle + 1) * (0.02 / longest)
+        guess = shortest + int(np.argmax(scores[shortest - 1 :]))
         return self._refine(around, guess * step)
 
     def _refine(self, around: Wave, guess: int) -> Period:
         middle = len(around) // 2
         step = max(1, self._step // 6)
-        best = Period(guess, -1.0)
         low, high = max(self._shortest, guess - self._step), min(middle, guess + self._step)
+        before, after = around[middle - high : middle], around[middle : middle + high]
+        powers = powers_around(before, after)
+        best = Period(guess, -1.0)
         for lag in range(low, high + 1, step):
-            alike = correlation(around[middle - lag : middle], around[middle : middle + lag])
+            power = float(powers[lag - 1])
+            alike = float(before[high - lag :] @ after[:lag]) / power**0.5 if power > NONE else 0.0
             if alike > best.correlation:
                 best = Period(lag, alike)
         return best
@@ -129,7 +132,26 @@ class TimeStretch:
         return mixed
 
 
+def correlations(before: Wave, after: Wave) -> Wave:
+    """Return how alike the last n samples before a point and the first n after it are, -1 to 1, for
+    every n from 1 to their common length; 0 where one is silence.
+
+    All at once: one after the other, they were a third of what a full core did.
+    """
+    products = np.correlate(before, after, "full")[len(before) - 1 :][::-1]
+    powers = powers_around(before, after)
+    alike: Wave = np.where(powers > NONE, products / np.sqrt(np.maximum(powers, NONE)), 0.0)
+    return alike
+
+
+def powers_around(before: Wave, after: Wave) -> Wave:
+    """Return the products of the energies of the last n samples before a point and of the first n
+    after it, for every n from 1 on."""
+    powers: Wave = np.cumsum((before * before)[::-1]) * np.cumsum(after * after)
+    return powers
+
+
 def correlation(one: Wave, other: Wave) -> float:
     """Return how alike two waves of the same length are, -1 to 1; 0 where one is silence."""
     power = float(one @ one) * float(other @ other)
-    return float(one @ other) / power**0.5 if power > 1e-6 else 0.0
+    return float(one @ other) / power**0.5 if power > NONE else 0.0
