@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import os
+import pty
+import sys
 import threading
 import time
 from dataclasses import replace
@@ -31,7 +33,7 @@ from rtcvoice import (
 )
 from rtcvoice import Status as TurnStatus
 from rtcvoice.cli.live import LiveScreen, rows
-from rtcvoice.cli.native_stderr import NativeStderr
+from rtcvoice.cli.native_stderr import NativeStderr, quiet_libraries
 from rtcvoice.cli.notices import connected_line, notice_of
 from rtcvoice.cli.output import LineWriter
 from rtcvoice.cli.quality import SILENT, Gauge, Grade, Quality
@@ -462,6 +464,28 @@ def test_a_reader_that_has_gone_is_told_of() -> None:
     os.close(reader)
     with os.fdopen(writer, "w") as stream, pytest.raises(BrokenPipeError):
         LineWriter(stream).write("Hello?")
+
+
+def test_what_c_libraries_say_stands_in_no_question(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen, terminal = pty.openpty()
+    stderr = os.dup(2)
+    try:
+        os.dup2(terminal, 2)
+        with os.fdopen(terminal, "w") as ours:
+            monkeypatch.setattr(sys, "stderr", ours)
+            with quiet_libraries():
+                os.write(2, b"ALSA lib: underrun occurred\n")
+                sys.stderr.write("ours\n")
+                sys.stderr.flush()
+            os.write(2, b"after\n")
+            assert sys.stderr is ours
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+    assert os.read(seen, 1000).split() == [b"ours", b"after"]
+    os.close(seen)
 
 
 def test_what_c_libraries_complain_of_is_logged_while_lines_are_drawn(

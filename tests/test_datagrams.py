@@ -6,6 +6,7 @@ import asyncio
 import socket
 import struct
 import sys
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -14,7 +15,7 @@ from live import eventually
 from rtcvoice.sound.ticker import MANY, ticker
 from rtcvoice.system import clock
 from rtcvoice.system.sockets import sockets
-from rtcvoice.wire import _aiortc
+from rtcvoice.wire import _aiortc, _datagrams
 from rtcvoice.wire._datagrams import (
     LONGEST_WAIT,
     MOST_AT_ONCE,
@@ -111,6 +112,22 @@ async def test_all_that_waits_is_read_in_one_turn_as_of_when_it_came():
         if sys.platform == "linux":
             for (before, after), (_, arrival) in zip(came, ends.taken, strict=True):
                 assert before - 0.001 < arrival < after + 0.001
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="nobody else stamps datagrams")
+@pytest.mark.parametrize("step", [3600.0, 2.0, 0.1, -2.0])
+async def test_a_step_of_the_time_of_day_moves_no_arrival(step, monkeypatch):
+    ahead = 0.0
+    monkeypatch.setattr(_datagrams, "time", SimpleNamespace(time=lambda: time.time() + ahead))
+    async with Open() as ends:
+        for number in range(3):
+            before = clock.now()
+            ends.far.sendto(bytes([0x80, number]), ends.address)
+            # It is set after the datagram came and before it is read, and then back.
+            ahead = step if number == 1 else 0.0
+            await ends.read()
+            arrival = ends.taken[number][1]
+            assert before - 0.001 < arrival <= clock.now()
 
 
 async def test_a_flood_leaves_others_their_turn_and_large_ones_are_whole():

@@ -183,6 +183,19 @@ def test_what_cannot_be_read_is_named_where_a_key_is_missing(
     assert main(["--version"]) == 0
 
 
+@pytest.mark.parametrize(
+    "line", ["", "sk-bare", "OPENAI_API_KEY", "OPENAI_KEY=sk-x", "OPENAI_API_KEY: sk-x"]
+)
+def test_a_file_without_a_key_is_not_told_to_be_missing(
+    line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dot_env_of(f"{line}\nOTHER=1\n")
+    assert main(["--text", "Hi", "--output", "none"]) == 3
+    assert ".env has no line OPENAI_API_KEY=sk-..." in capsys.readouterr().err
+    monkeypatch.setenv(OPENAI, "sk-shell")
+    take_key()  # the file is not needed
+
+
 def test_no_permission(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> bytes:
         raise PermissionError(13, "Permission denied")

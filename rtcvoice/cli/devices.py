@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 import rtcvoice
 from rtcvoice.cli.keys import Keyboard
+from rtcvoice.cli.native_stderr import quiet_libraries
 from rtcvoice.cli.output import write_line
 from rtcvoice.cli.parser import device_meant
 from rtcvoice.errors import clean
@@ -39,7 +40,8 @@ async def run(options: argparse.Namespace) -> int:
     if options.test:
         microphone = options.microphone or options.usual_microphone
         speaker = options.speaker or options.usual_speaker
-        return await _test(device_meant(microphone), device_meant(speaker))
+        with quiet_libraries():
+            return await _test(device_meant(microphone), device_meant(speaker))
     devices = await in_thread(rtcvoice.devices, refresh=True)
     for title, able, default in (
         ("microphones", "inputs", "is_default_input"),

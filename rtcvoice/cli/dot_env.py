@@ -13,7 +13,7 @@ import io
 from collections.abc import Mapping
 from pathlib import Path
 
-from rtcvoice.errors import ConfigError
+from rtcvoice.errors import ConfigError, CredentialsError
 from rtcvoice.rest.addresses import is_azure
 from rtcvoice.system.environment import complete_environment, environment
 from rtcvoice.system.small_files import UnreadableFile, read_text
@@ -30,7 +30,7 @@ MOST_BYTES = 64 << 10
 def wants_key(options: argparse.Namespace) -> bool:
     """Whether the command calls a server with a key that the options do not bring along.
 
-    A command that does has `dot_env_error` among its options: why `.env` cannot be read.
+    A command that does has `dot_env_error` among its options: why `.env` gives no key.
     """
     if not hasattr(options, "dot_env_error") or getattr(options, "emulator", False):
         return False
@@ -41,7 +41,8 @@ def wants_key(options: argparse.Namespace) -> bool:
 def take_key(path: str | Path = ".env") -> None:
     """Put the key of the file, and the address that belongs to it, into this process's environment.
 
-    What the environment has already stays. Raises ConfigError for a file that cannot be read.
+    What the environment has already stays. Raises ConfigError for a file that cannot be read, and
+    CredentialsError where neither the file nor the environment has a key.
     """
     try:
         text = read_text(path, most_bytes=MOST_BYTES, strict=False)  # keys are ASCII, all the same
@@ -58,6 +59,12 @@ def take_key(path: str | Path = ".env") -> None:
     values = dotenv_values(stream=io.StringIO(text), interpolate=False)
     present = {name for name in (*KEYS, ADDRESS) if environment(name)}
     complete_environment(from_file(values, present))
+    if not any(environment(name) or values.get(name) for name in KEYS):
+        raise CredentialsError(
+            f"no API key: {path} has no line {KEYS[0]}=sk-...",
+            hint="write that line into it, set the key in the environment, use --api-key-file, or"
+            " try it without a key: python -m rtcvoice --emulator",
+        )
 
 
 def from_file(

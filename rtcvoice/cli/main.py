@@ -91,11 +91,11 @@ def _command(argv: Sequence[str] | None) -> int:
         raise
 
 
-def _key_from_dot_env() -> ConfigError | None:
-    """Take the key of `.env`; return why it cannot be read: no command stops because of that."""
+def _key_from_dot_env() -> RtcVoiceError | None:
+    """Take the key of `.env`; return why it has none: no command stops because of that."""
     try:
         take_key()
-    except ConfigError as exc:
+    except (ConfigError, CredentialsError) as exc:
         logger.info("x %s", exc)
         return exc
     return None

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from rtcvoice.system.native_stderr import Diversion
 
-__all__ = ["NativeStderr"]
+__all__ = ["NativeStderr", "quiet_libraries"]
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +50,24 @@ class NativeStderr:
         self._diversion.end()  # the last writer of the pipe: its reader ends
         self._thread.join(1.0)
         self._diversion = self._thread = None
+
+
+@contextmanager
+def quiet_libraries() -> Iterator[None]:
+    """Log what C libraries say in a terminal; `sys.stderr` goes on writing to it."""
+    ours = sys.stderr
+    if ours is None or not ours.isatty():
+        yield
+        return
+    native = NativeStderr()
+    with os.fdopen(os.dup(ours.fileno()), "w", encoding=ours.encoding, errors="replace") as copy:
+        native.divert()
+        sys.stderr = copy
+        try:
+            yield
+        finally:
+            sys.stderr = ours
+            native.restore()
 
 
 def _log_lines(reader: int) -> None:

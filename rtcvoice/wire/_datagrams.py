@@ -39,6 +39,10 @@ for."""
 LONGEST_WAIT = 5.0
 """Seconds that a datagram may have waited in the socket; more is a step of the time of day."""
 
+STEP = 0.002
+"""Seconds by which the time of day may go another way than `clock.now()` between two readings: more
+is a step of it, small or large (NTP, a laptop that slept), and the stamps are from before it."""
+
 SO_TIMESTAMPNS = 35
 """Of Linux: have the arrival of each datagram noted, by the time of day. The socket module lacks
 it."""
@@ -98,6 +102,7 @@ class _Reader:
         self._received = received
         self._room = _ROOM if stamped else 0
         self._count = 0
+        self._ahead = time.time() - clock.now()
         self._sockets: Sockets | None = None
 
     def watch(self) -> None:
@@ -117,6 +122,9 @@ class _Reader:
         """Read all that is there. Called by the event loop, or at a tick."""
         transport, receive, room = self._transport, self._receive, self._room
         now, today = clock.now(), time.time()
+        if not -STEP < today - now - self._ahead < STEP:
+            room = 0
+        self._ahead = today - now
         try:
             for _ in range(MOST_AT_ONCE):
                 if transport._conn_lost or transport.is_closing():  # by what was received
