@@ -61,11 +61,11 @@ class PulseServer:
         """Start the daemon, also again after `kill`; returns when it answers."""
         self.socket.unlink(missing_ok=True)
         modules = [word for each in MODULES for word in ("-L", each.format(socket=self.socket))]
-        command = ["pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=60", "--use-pid-file=no"]
+        command = ["pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=600"]
         runtime = {"HOME": str(self.folder), "XDG_RUNTIME_DIR": str(self.folder)}
         with (self.folder / "log").open("ab") as log:
             self._daemon = subprocess.Popen(
-                [*command, "--disable-shm=yes", *modules],
+                [*command, "--use-pid-file=no", "--disable-shm=yes", *modules],
                 env={**os.environ, **runtime, "PULSE_RUNTIME_PATH": str(self.folder)},
                 stdout=log,
                 stderr=log,
@@ -76,6 +76,11 @@ class PulseServer:
             time.sleep(0.02)
         self.pactl("set-default-sink", "spk")
         self.pactl("set-default-source", "mic")
+
+    def ensure(self) -> None:
+        """Start the daemon unless it runs: what a test before this one did may have ended it."""
+        if self._daemon is None or self._daemon.poll() is not None:
+            self.start()
 
     def kill(self) -> None:
         """End the daemon as a crash would; what plays or records here ends, too."""

@@ -269,6 +269,14 @@ def test_listing_never_disturbs_what_plays_and_is_fresh_when_nothing_does():
     assert [each.name for each in scene.host.devices(refresh=True).result()] == ["First", "Second"]
 
 
+def test_where_there_was_no_device_it_looks_again():
+    scene = Scene()
+    assert scene.host.devices().result() == []
+    scene.library.plugged.append(card("First"))
+    scene.run(3)
+    assert [each.name for each in scene.host.devices().result()] == ["First"]
+
+
 def test_listing_and_opening_never_end_somebody_elses_stream():
     scene = Scene(card())
     theirs = scene.library.RawOutputStream(

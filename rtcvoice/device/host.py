@@ -127,7 +127,7 @@ class DeviceHost:
         return CHECK_EVERY
 
     def _listed(self, *, refresh: bool) -> list[Device]:
-        if refresh:
+        if refresh or not self._portaudio.devices():  # a sound server may have come up since
             self._refresh_if_idle()
         return self._portaudio.devices()
 
@@ -227,9 +227,10 @@ def devices(*, refresh: bool = False) -> list[Device]:
     """Return the sound devices of this machine; the defaults are marked.
 
     They are those that were there when devices were last looked for: at the first question, or
-    when a call opened one. `refresh` looks again, unless a call uses a device now. Neither disturbs
-    anybody's sound. It waits for the sound system, some 50 ms; in a coroutine that matters use
-    `await asyncio.to_thread(rtcvoice.devices)`. Raises DeviceError when PortAudio is not installed,
-    and in a process that was forked from one that uses sound devices.
+    when a call opened one. `refresh` looks again, unless a call uses a device now; so it does where
+    none was found. Neither disturbs anybody's sound. It waits for the sound system, some 50 ms; in
+    a coroutine that matters use `await asyncio.to_thread(rtcvoice.devices)`. Raises DeviceError
+    when PortAudio is not installed, and in a process that was forked from one that uses sound
+    devices.
     """
     return device_host().devices(refresh=refresh).result()
