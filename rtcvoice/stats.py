@@ -172,14 +172,19 @@ class LoadStats:
     """
 
     state: str = "roomy"
-    """ "roomy"; "busy": much of the core is used, and encoders take shortcuts; "overloaded": the
-    machine is too slow, and blocks that would be late are not sent."""
+    """ "roomy"; "busy": much of the core is used, and shortcuts are taken; "overloaded": the core
+    cannot do all, and a part of what is said, or heard, is left out; "held_up": other work keeps
+    the loop, so that everything is late."""
     busy: float = 0.0
     """Share of one core that the loop's thread used."""
+    sound: float = 0.0
+    """Share of the loop's time that sending and playing took, of all calls together."""
     behind: float = 0.0
     """Seconds that the loop came late to what it had to do, on average."""
     left_out: float = 0.0
     """Share of what was to be said that was not sent, 0 to 1."""
+    skipped: float = 0.0
+    """Share of what was to be heard that was left out, 0 to 1."""
 
 
 @public

@@ -330,6 +330,7 @@ class Ours:
             "state": load.state,
             "behind_ms": 1000 * load.behind,
             "left_out": load.left_out,
+            "skipped": load.skipped,
         }
 
 

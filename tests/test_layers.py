@@ -39,7 +39,7 @@ ALLOWED: dict[str, set[str]] = {
     "sound": {"errors", "system", "sound"},
     # What a network does to packets: of the client's wire and of the emulator alike.
     "network": {"errors", "stats", "system", "network"},
-    "sound.load": {"stats", "system"},
+    "sound.load": {"stats", "system", "sound.thinning"},
     "device": {"masking", "errors", "events", "sound", "stats", "system", "device"},
     "capture": LEAVES | {"device", "capture"},
     "playout": LEAVES | {"device", "playout"},

@@ -77,6 +77,18 @@ def test_settings_change_during_a_call():
     assert encoder.complexity == 2
 
 
+def test_plain_coding_has_no_fec_and_can_be_had_for_a_while():
+    said, encoder = speech(3.0), Encoder(RATE, bitrate=64000, loss_percent=20)
+    assert fec_share(encode_all(encoder, said)) > 0.5
+    encoder.plain = True
+    packets = encode_all(encoder, said)[5:]
+    assert all(packet[0] >= 0x80 for packet in packets)  # CELT alone (RFC 6716 §3.1)
+    encoder.fec = True  # changes nothing meanwhile
+    assert fec_share(encode_all(encoder, said)) == 0
+    encoder.plain = False
+    assert fec_share(encode_all(encoder, said)) > 0.5
+
+
 def test_recovery_beats_concealment():
     said = speech(3.0)
     packets = encode_all(Encoder(RATE, loss_percent=20), said)

@@ -297,3 +297,21 @@ def test_a_voice_through_a_bad_network_is_still_the_voice():
     said = speech(3.0)
     _, best = best_lag(ear.heard, said[: RATE * 2], range(400, 2000))
     assert best > 0.8
+
+
+def test_time_that_was_lost_is_skipped_where_there_is_none_to_compute_with():
+    ear, reference = Ear(), clean()
+    ear.engine.skips = True
+    ear.listen(SPEECH[:50], 1.0)
+    ear._start += 0.06  # six pulls that never came
+    ear.listen(SPEECH[50:], 3.0)
+    assert Operation.SKIP in ear.operations
+    assert Operation.ACCELERATE not in ear.operations
+    assert Operation.CONCEAL not in ear.operations[20:250]
+    assert ear.engine.snapshot().removed_samples_for_acceleration == 0
+    # Soon it hears again what is said when it is said, but for less than a packet.
+    begin, window = int(1.5 * RATE), int(0.8 * RATE)
+    heard = ear.heard[begin : begin + window]
+    found, alike = best_lag(reference.heard, heard, range(begin, begin + RATE // 10))
+    assert alike > 0.95
+    assert 0.04 <= (found - begin) / RATE <= 0.06

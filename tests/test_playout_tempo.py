@@ -113,3 +113,18 @@ def test_after_a_reset_the_past_does_not_count():
     assert tempo.due(pausing=True) is Correction.NONE
     tempo.played(0.3)
     assert tempo.due(pausing=True) is Correction.NONE
+
+
+def test_without_time_to_compute_whole_packets_are_skipped():
+    tempo = Tempo()
+    tempo.skips = True
+    for _ in range(9):
+        tempo.played(0.025)
+        assert tempo.due(pausing=False) is Correction.NONE
+        assert tempo.correction(0.025) is Correction.NONE  # it may have been chance
+    tempo.played(0.025)
+    assert tempo.due(pausing=True) is Correction.NONE  # no period is looked for
+    assert tempo.correction(0.019) is Correction.NONE
+    assert tempo.correction(0.025) is Correction.SKIP
+    tempo.reset()
+    assert tempo.correction(0.13) is Correction.SKIP  # much: at once

@@ -119,7 +119,7 @@ class Roads:
         self._legs: list[LegFacts] = []
         self._stats_before = UplinkStats(), TransportStats()
         self._watched: Ticker | None = None
-        self._load = ticker().load
+        self._load = player.load = ticker().load
         ends.on_change = conversation.dispatcher.publish
         self._facts = facts
         self.telling = Telling(facts, conversation, player, figures=self._figures)

@@ -56,6 +56,11 @@ class Outgoing:
         self._bits = 0.0
         self._clock: Callable[[], float] = float
 
+    @property
+    def loss(self) -> float:
+        """Part of the packets that the network loses, as far as it is known: 0 to 1."""
+        return self._uplink.loss
+
     def add(self, block: bytes, ticks: int, peak: int, clock: Callable[[], float]) -> None:
         """Take 20 ms of Opus, one frame, whose first sample has the timestamp `ticks`.
 

@@ -38,6 +38,7 @@ from rtcvoice.wire.rtp import ReceiverReport
 from .outgoing import BLOCK_TICKS, Ask, Due, Outgoing
 from .pace import Pace, UsualWait
 from .schedule import BLOCK
+from .shortcuts import take_shortcuts
 from .source import Silence
 from .uplink import LEAST_LOSS, MOST_BITRATE, Preparation, Uplink
 
@@ -141,6 +142,7 @@ class SourceTrack(MediaStreamTrack):
         self._pts = -BLOCK_TICKS
         self._pace = Pace()
         self._load = Load(float)  # of the loop that it runs on, once it does
+        self._voice = self._load.thinning.voice()
         self._complexity = complexity
         self._usual_wait = UsualWait()
 
@@ -226,11 +228,14 @@ class SourceTrack(MediaStreamTrack):
         Called when the connection is encrypted. What `send` raises ends it.
         """
         self._load = ticker().load
+        self._voice = self._load.thinning.voice()
         while self.readyState == "live":
             if (reader := _polled(self._reader)) is not None:
                 await self._run_by_ticks(reader, send)
             elif (due := await self._next_packet()) is not None:
+                began = self._clock()
                 self._send(due, send)
+                self._load.worked(self._clock() - began)
 
     def _send(self, due: Due, send: Callable[[bytes, int], None]) -> None:
         send(due.payload, due.ticks)
@@ -273,7 +278,7 @@ class SourceTrack(MediaStreamTrack):
             block = reader.poll(now)
             if block is None:
                 return reader
-            if self._load.leaves_out(now - block.time - BLOCK):
+            if self._is_left_out(now - block.time - BLOCK):
                 self._leave_out(reader, block)
             else:
                 self._take(reader, block)
@@ -296,11 +301,13 @@ class SourceTrack(MediaStreamTrack):
             reader, taken = self._reader, False
             try:
                 block = await reader.read()
-                waited, steady = self._clock() - block.time, self._load.keeps_up
-                if self._load.leaves_out(self._usual_wait.later(waited, steady=steady)):
+                began = self._clock()
+                waited, steady = began - block.time, self._load.keeps_up
+                if self._is_left_out(self._usual_wait.later(waited, steady=steady)):
                     self._leave_out(reader, block)
                 else:
                     self._take(reader, block)
+                self._load.worked(self._clock() - began)
                 taken = True
             except Exception as exc:
                 self._fail(reader, exc)
@@ -329,11 +336,11 @@ class SourceTrack(MediaStreamTrack):
 
     def _encoded(self, samples: Samples) -> bytes:
         """Code a block, as well as the core can afford."""
-        encoder = self._encoder
-        complexity = min(self._complexity, self._load.most_complexity)
-        if complexity != encoder.complexity:
-            encoder.complexity = complexity
-        return encoder.encode(samples)
+        take_shortcuts(self._encoder, self._load.saving, self._complexity, self._outgoing.loss)
+        return self._encoder.encode(samples)
+
+    def _is_left_out(self, late: float) -> bool:
+        return self._voice.leaves_out(too_late=self._load.is_too_late(late))
 
     def _leave_out(self, reader: BlockReader, block: Block) -> None:
         """Let the time of a block pass without a packet: the machine is too slow."""

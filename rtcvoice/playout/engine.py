@@ -107,6 +107,18 @@ class PlayoutEngine:
         return self._rate
 
     @property
+    def skips(self) -> bool:
+        """Whether packets are skipped before they are played faster, which takes time to compute.
+
+        May be set at any time.
+        """
+        return self._tempo.skips
+
+    @skips.setter
+    def skips(self, value: bool) -> None:
+        self._tempo.skips = value
+
+    @property
     def target(self) -> float:
         """Seconds that packets are held back at present."""
         return self._delay.target
@@ -310,7 +322,8 @@ class PlayoutEngine:
         while True:
             first = self._buffer.first
             assert first is not None
-            if len(self._buffer) == 1 or self._excess(first, now) < 0.02:
+            much = max(0.02, first.ticks / 48000)
+            if len(self._buffer) == 1 or self._excess(first, now) < much:
                 return first
             self._buffer.drop()
             self._decoder.merge()

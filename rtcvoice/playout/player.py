@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from rtcvoice.masking import log_error
 from rtcvoice.sound import numpy_later as np
+from rtcvoice.sound.load import Load
 from rtcvoice.sound.resampler import Resampler, resampler
 from rtcvoice.sound.samples import OPUS_RATES, Block, Samples, peak_of
 from rtcvoice.stats import PlayoutStats
@@ -60,6 +61,9 @@ class Command(enum.Enum):
 
 class Engine(Protocol):
     """What gives the player its audio: a `PlayoutEngine`, or a `SpeechQueue`. Puller's thread."""
+
+    skips: bool
+    """Whether what is late is left out, without looking for where that is heard least."""
 
     @property
     def rate(self) -> int:
@@ -105,6 +109,8 @@ class Player:
         """Told of every block pulled, on the puller's thread: must not wait or raise."""
         self.on_peak: Callable[[int, float], None] | None = None
         """Told of the peak of every block, and when it was pulled; as `on_block`."""
+        self.load: Load | None = None
+        """Of the event loop: whether the ear has to be content with less."""
         self._rate = rate
         self._speech: SpeechQueue | None = None
         self._inbox: deque[RtpPacket | Command | Engine] = deque(maxlen=INBOX)
@@ -288,6 +294,8 @@ class Player:
                 engine = self._engine
 
     def _take_snapshot(self) -> None:
+        if self.load is not None:
+            self._engine.skips = self.load.saving.skips
         self._stats = replace(
             self._engine.snapshot(),
             samples_played=self._position,

@@ -35,6 +35,9 @@ class SpeechQueue:
 
     rate = DEFAULT_RATE
 
+    skips = False
+    """See `PlayoutEngine.skips`: here there are no packets."""
+
     def __init__(self) -> None:
         self._pieces: deque[Samples] = deque()
         self._head = 0  # samples of the first piece that were taken

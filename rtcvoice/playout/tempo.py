@@ -5,6 +5,9 @@ what could surely be done without. Small deviations are left alone, larger ones 
 between words, where nobody can hear the correction. Where none comes, or the deviation is large,
 single pitch periods some packets apart correct it, so that speech changes its tempo by a tenth at
 most; only what nobody would wait for is taken out in haste, or skipped.
+
+To find a period costs as much as to decode ten packets. On a machine that is too slow for all of
+its calls, that would make it later still: there, whole packets are skipped instead.
 """
 
 from __future__ import annotations
@@ -32,6 +35,9 @@ MUCH = 0.06
 HASTE = 0.12
 SKIP = 0.5
 
+PACKET = 0.02
+"""Seconds too late from which on a whole packet is skipped where that is what is done."""
+
 
 class Correction(enum.Enum):
     """What would bring the next audio closer to its moment."""
@@ -47,6 +53,8 @@ class Tempo:
     """One stream's deviation from its moment. Deviations are seconds; positive is too late."""
 
     def __init__(self) -> None:
+        self.skips = False
+        """Whether packets are skipped before it is played faster: there is no time to compute."""
         self._recent: list[float] = []
         self._since_change = 0
         self._waited = 0
@@ -58,7 +66,7 @@ class Tempo:
 
     def correction(self, excess: float) -> Correction:
         """Say what a packet calls for by itself, before it is played."""
-        if excess > SKIP:
+        if excess > SKIP or (self.skips and self._surely_exceeds(PACKET, excess)):
             return Correction.SKIP
         return Correction.MUCH_FASTER if excess > HASTE else Correction.NONE
 
@@ -85,12 +93,19 @@ class Tempo:
             return Correction.NONE
         self._waited += 1
         if late:
-            return self._faster(excess, pausing=pausing)
+            return Correction.NONE if self.skips else self._faster(excess, pausing=pausing)
         urgent = self._recent[-1] < -LITTLE or self._waited > PAUSE_TIMEOUT
         return (
             Correction.SLOWER
             if (pausing or urgent) and self._since_change >= 2
             else Correction.NONE
+        )
+
+    def _surely_exceeds(self, least: float, excess: float) -> bool:
+        """Tell whether all the latest packets were too late by `least`, and this one is."""
+        known = self._recent
+        return excess >= least and (
+            excess > HASTE or (len(known) == MEMORY and min(known) >= least)
         )
 
     def _faster(self, excess: float, *, pausing: bool) -> Correction:

@@ -138,12 +138,16 @@ class Ticker:
         now = loop.time()
         late = now - (self._origin + self._count * TICK)
         self.load.tick(now, late)
-        if late > LONGEST_CATCH_UP or self.load.lost(late):
+        if late > LONGEST_CATCH_UP:
             self._origin, self._count, late = latest_tick(now), 0, 0.0
+        while self.load.lost(late):
+            self._count += 1
+            late -= TICK
         if self._sockets.by_ticks:
             self._sockets.read()
         moment = self._now() - late
         for subscriber in self._subscribers:
             subscriber(moment)
+        self.load.worked(loop.time() - now)
         if self._subscribers:
             self._arm(loop)
