@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import signal
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -15,6 +16,10 @@ from rtcvoice.system.states import StateTable
 OURS = ("OPENAI_", "AZURE_OPENAI_", "RTCVOICE_ICE_")
 """The variables that a call reads."""
 
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell starts what it puts into the background so; the tests of Ctrl-C would wait for ever.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 StateTable.strict = True  # a change of state that its table does not have raises
 

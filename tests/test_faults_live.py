@@ -160,8 +160,8 @@ async def test_a_process_can_die_at_its_moment():
 
 
 async def test_a_server_that_freezes_is_noticed_in_time(emulator):
-    emulator.faults = Faults(frozen_after=0.0)
     async with calling(emulator, liveness_timeout=0.3) as call:
+        emulator.last().strike(Strike.FREEZE)
         async with asyncio.timeout(4):
             end = await call.wait_ended()
     assert "nothing was received" in end.reason

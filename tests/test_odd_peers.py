@@ -18,7 +18,7 @@ from live import BentEmulator, calling, eventually
 from virtual_loop import VirtualLoop, run
 
 from rtcvoice.cli import output
-from rtcvoice.emulator import Faults
+from rtcvoice.emulator import Strike
 from rtcvoice.errors import TransportError
 from rtcvoice.system import clock
 from rtcvoice.wire import _aiortc, _channels, _ice, _ice_tcp, _media, _wall_clock
@@ -221,10 +221,8 @@ async def test_datagrams_of_strangers_do_not_end_a_call(emulator):
 
 
 async def test_junk_does_not_keep_a_dead_call_alive():
-    async with (
-        BentEmulator(faults=Faults(frozen_after=0.0)) as server,
-        calling(server, liveness_timeout=0.3, connect_timeout=5) as call,
-    ):
+    async with BentEmulator() as server, calling(server, liveness_timeout=0.3) as call:
+        server.last().strike(Strike.FREEZE)
         route = call.stats().transport.candidate_pair
         port = int(route.split(" -> ")[0].rsplit(":", 1)[1])
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
