@@ -170,9 +170,12 @@ async def test_a_port_where_nobody_listens():
     assert "connection refused" in str(error)
 
 
-async def test_plain_http_to_elsewhere_is_told(caplog):
-    await failure("http://no-such-host.invalid/v1")
-    assert "keys and tokens travel unencrypted to no-such-host.invalid" in caplog.text
+async def test_plain_http_to_elsewhere_is_told_once(caplog, monkeypatch):
+    monkeypatch.setattr("rtcvoice.rest.client._unencrypted", set())
+    for _ in range(3):
+        await failure("http://no-such-host.invalid/v1")
+    told = "keys and tokens travel unencrypted to no-such-host.invalid"
+    assert caplog.text.count(told) == 1
 
 
 # -- too much ---------------------------------------------------------------------------------

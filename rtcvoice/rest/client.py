@@ -62,6 +62,20 @@ _STRICT_HINT = (
 )
 
 
+MOST_HOSTS = 100
+_unencrypted: set[str] = set()
+"""Hosts of which it was told: each attempt to connect again, and each of many calls, asks anew."""
+
+
+def _tell_unencrypted(host: str) -> None:
+    """Warn once in a process, for each of the first hosts."""
+    if host in _unencrypted:
+        return
+    if len(_unencrypted) < MOST_HOSTS:
+        _unencrypted.add(host)
+    logger.warning("x keys and tokens travel unencrypted to %s", host)
+
+
 class Rest:
     """An HTTP client for `base_url`'s host; close it with `aclose()`.
 
@@ -82,7 +96,7 @@ class Rest:
         self.base_url = base_url.rstrip("/")
         secure = urlsplit(base_url).scheme == "https"
         if not secure and not is_loopback(base_url):
-            logger.warning("x keys and tokens travel unencrypted to %s", urlsplit(base_url).netloc)
+            _tell_unencrypted(urlsplit(base_url).netloc)
         self._proxy = _proxy(base_url, proxy)
         verify = tls_context(ca_file) if secure else False
         try:
