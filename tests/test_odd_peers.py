@@ -266,7 +266,7 @@ async def test_rtp_that_cannot_be_parsed_is_counted_and_left_out(caplog):
         raise ConnectionError
 
     dtls = SimpleNamespace(_handle_rtp_data=broken, _handle_rtcp_data=gone)
-    _media.guard_media(dtls, lambda: heard.append(1))
+    _media.guard_media(dtls, heard.append)
     for _ in range(3):
         await dtls._handle_rtp_data(b"?", arrival_time_ms=5)
     with pytest.raises(ConnectionError):
@@ -368,6 +368,18 @@ async def test_a_step_of_the_wall_clock_changes_no_report(monkeypatch):
     for number in range(4):
         statistics.add(RtpPacket(sequence_number=number, timestamp=number * 960))
     assert statistics.jitter < 48000
+
+
+def test_no_timestamps_make_a_jitter_that_no_report_can_hold():
+    from aiortc.rtp import RtcpReceiverInfo
+
+    statistics = _wall_clock._SteadyStatistics(48000)
+    for number in range(300):
+        timestamp, arrival = (0xFFFFFFFF, 0.0) if number % 2 else (0, 1000.0)
+        packet = SimpleNamespace(sequence_number=number, timestamp=timestamp, arrival=arrival)
+        statistics.add(packet)
+    assert statistics.jitter == 0xFFFFFFFF
+    bytes(RtcpReceiverInfo(1, 0, 0, 99, statistics.jitter, 0, 0))
 
 
 def test_the_relays_channel_is_refreshed_by_a_clock_that_nobody_sets():

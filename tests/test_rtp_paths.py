@@ -27,10 +27,10 @@ from aiortc.rtcrtpparameters import (
     RTCRtpReceiveParameters,
     RTCRtpSendParameters,
 )
-from aiortc.rtp import RTCP_RTPFB_NACK, RtcpRtpfbPacket
+from aiortc.rtp import RTCP_RTPFB_NACK, RtcpPacket, RtcpRtpfbPacket
 
 from rtcvoice.system import clock
-from rtcvoice.wire import _media, _rtp_sender, _wall_clock
+from rtcvoice.wire import _media, _rtp_sender, _sources, _wall_clock
 from rtcvoice.wire._aiortc import UnsupportedAiortc
 from rtcvoice.wire._rtp_receiver import LARGEST_PACKET, DirectReceiver
 from rtcvoice.wire._rtp_sender import send_directly
@@ -99,9 +99,11 @@ class Way:
         self.receiver = RTCRtpReceiver("audio", self.dtls)
         self.receiver._track = SimpleNamespace(_queue=asyncio.Queue())
         _wall_clock.use_monotonic_clock(self.receiver, "_run_rtcp", "_handle_rtp_packet")
+        _sources.forget_old_streams(self.receiver)
+        self.sources = _sources.Sources()
         _media.guard_media(self.dtls, self._heard)
         hand_on = _media.take_packets(self.receiver, on_packet or self.packets.append)
-        short_way = DirectReceiver(self.receiver, hand_on, self._heard)
+        short_way = DirectReceiver(self.receiver, hand_on, self._heard, self.sources)
         self._take = short_way.take if direct else lambda data, arrival: False
 
     async def start(self) -> None:
@@ -120,8 +122,10 @@ class Way:
         self.receiver._set_rtcp_ssrc(77)
         _media.stop_stock_decoder(self.receiver)
 
-    def _heard(self) -> None:
+    def _heard(self, data: bytes = b"") -> None:
         self.heard += 1
+        if data:
+            self.sources.heard(data)
 
     async def take(self, data: bytes, arrival: float | None = None) -> None:
         if self._take(data, clock.now() if arrival is None else arrival):
@@ -257,6 +261,55 @@ async def test_a_packet_that_is_too_long_for_libsrtp_ends_nothing():
     await way.receiver.stop()
 
 
+@pytest.mark.parametrize("direct", [False, True])
+async def test_a_new_ssrc_for_each_answer_is_heard_and_reported(direct, monkeypatch):
+    way = Way(direct=direct)
+    await way.start()
+    other_end = session(pylibsrtp.Policy.SSRC_ANY_OUTBOUND)
+    count = 4 * _sources.MOST_REPORTED  # aiortc's reports end with 128
+    for number in range(count):
+        header = struct.pack("!BBHLL", 0x80, OPUS, 1, 960, SSRC + number)
+        await way.take(other_end.protect(header + b"\x78"))
+    assert [packet.ssrc for packet in way.packets] == [SSRC + number for number in range(count)]
+    assert len(way.dtls._rtp_router.ssrc_table) == _sources.MOST_REPORTED
+    monkeypatch.setattr(random, "random", lambda: -0.5)  # the first report leaves at once
+    (report,) = RtcpPacket.parse(await first_report(way.dtls))
+    newest = [SSRC + number for number in range(count - _sources.MOST_REPORTED, count)]
+    assert [stream.ssrc for stream in report.reports] == newest
+    await way.take(
+        other_end.protect(struct.pack("!BBHLL", 0x80, OPUS, 2, 1920, SSRC) + b"\x78")
+    )  # a forgotten one that goes on
+    assert way.packets[-1].ssrc == SSRC
+    await way.receiver.stop()
+
+
+async def test_ssrcs_without_end_cost_no_memory(monkeypatch, caplog):
+    monkeypatch.setattr(_sources, "MOST_SOURCES", 4)
+    way = Way(direct=True)
+    await way.start()
+    other_end = session(pylibsrtp.Policy.SSRC_ANY_OUTBOUND)
+
+    async def send(ssrc: int, number: int) -> None:
+        header = struct.pack("!BBHLL", 0x80, OPUS, number, 960, ssrc)
+        await way.take(other_end.protect(header + b"\x78"))
+
+    strangers = session(pylibsrtp.Policy.SSRC_ANY_OUTBOUND)
+    for ssrc in range(100, 110):  # with another key than the peer's
+        header = struct.pack("!BBHLL", 0x80, OPUS, 1, 960, ssrc)
+        await way.take(strangers.protect(header + b"\x78")[:-1] + b"?")
+    for ssrc in range(10):
+        await send(ssrc, 1)
+        report = struct.pack("!BBHLQLLL", 0x80, 200, 6, 50 + ssrc, 1, 1, 2, 3)
+        await way.take(other_end.protect_rtcp(report))
+    assert [packet.ssrc for packet in way.packets] == [0, 1]  # and two of reports
+    await send(0, 2)
+    assert [packet.ssrc for packet in way.packets] == [0, 1, 0]
+    assert caplog.text.count("has used 4 SSRCs") == 1
+    await way.take(b"\x80")
+    await way.take(b"\x80\xc8")
+    await way.receiver.stop()
+
+
 async def test_a_handler_that_fails_is_told_of_once(caplog):
     def broken(packet: RtpPacket) -> None:
         raise ZeroDivisionError("a bug")
@@ -283,12 +336,21 @@ async def test_a_receiver_that_is_stopped_gets_nothing():
     assert len(way.packets) == 1
 
 
+def test_a_name_that_the_bound_of_streams_needs_is_named():
+    receiver = RTCRtpReceiver("audio", SimpleNamespace(state="new"))
+    with pytest.raises(UnsupportedAiortc, match="ssrc_table"):
+        _sources.forget_old_streams(receiver)
+    router = SimpleNamespace(ssrc_table={})
+    with pytest.raises(UnsupportedAiortc, match="_handle_rtp_packet"):
+        _sources.forget_old_streams(SimpleNamespace(transport=SimpleNamespace(_rtp_router=router)))
+
+
 def test_a_name_that_the_short_way_in_needs_is_named():
     with pytest.raises(UnsupportedAiortc, match="_enabled"):
-        DirectReceiver(SimpleNamespace(transport=None), print, print)
+        DirectReceiver(SimpleNamespace(transport=None), print, print, _sources.Sources())
     receiver = RTCRtpReceiver("audio", SimpleNamespace(state="new"))
     with pytest.raises(UnsupportedAiortc, match=r"SimpleNamespace\._state"):
-        DirectReceiver(receiver, print, print)
+        DirectReceiver(receiver, print, print, _sources.Sources())
 
 
 # -- out --------------------------------------------------------------------------------------

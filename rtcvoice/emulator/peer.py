@@ -51,6 +51,7 @@ from rtcvoice.emulator.session.outputs import (
 from rtcvoice.emulator.wire import Wire, change_ssrc
 from rtcvoice.system import clock
 from rtcvoice.wire import _aiortc, _channels, _media, _sctp, _wall_clock
+from rtcvoice.wire._sources import forget_old_streams
 
 __all__ = ["Peer"]
 
@@ -114,6 +115,7 @@ class Peer(ServerEnd):
         transceiver = self._peer.getTransceivers()[0]
         self._sender = transceiver.sender
         _wall_clock.report_by_monotonic_clock(transceiver.sender, transceiver.receiver)
+        forget_old_streams(transceiver.receiver)
         self._ice = _aiortc.ice_connection(self._peer)
         _aiortc.stand_cancelled_monitor(self._peer)
 

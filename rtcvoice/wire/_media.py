@@ -89,8 +89,8 @@ def stop_stock_decoder(receiver: RTCRtpReceiver) -> None:
     stop()
 
 
-def guard_media(dtls: Any, on_heard: Callable[[], None]) -> None:
-    """Call `on_heard` for each RTP and RTCP packet that was decrypted; let none of them end a call.
+def guard_media(dtls: Any, on_heard: Callable[[bytes], None]) -> None:
+    """Call `on_heard` with each RTP and RTCP packet that was decrypted; let none end a call.
 
     An exception while one is parsed would end aiortc's reading of the network.
     """
@@ -101,12 +101,12 @@ def guard_media(dtls: Any, on_heard: Callable[[], None]) -> None:
         setattr(dtls, name, _guarded(handle, on_heard))
 
 
-def _guarded(handle: Callable[..., Any], on_heard: Callable[[], None]) -> Callable[..., Any]:
+def _guarded(handle: Callable[..., Any], on_heard: Callable[[bytes], None]) -> Callable[..., Any]:
     errors = 0
 
     async def handle_data(data: bytes, **options: Any) -> None:
         nonlocal errors
-        on_heard()
+        on_heard(data)
         try:
             await handle(data, **options)
         except ConnectionError:

@@ -23,6 +23,7 @@ import pylibsrtp
 from aiortc import RTCRtpReceiver
 
 from rtcvoice.wire._aiortc import UnsupportedAiortc
+from rtcvoice.wire._sources import Sources
 from rtcvoice.wire.rtp import RtpPacket
 
 __all__ = ["LARGEST_PACKET", "DirectReceiver"]
@@ -50,7 +51,7 @@ class DirectReceiver:
     """Takes the packets of one receiver. Event loop only; `take` never raises.
 
     `on_packet` gets each packet and may not raise: it is what `take_packets` returned. `on_heard`
-    is called before, for each that was decrypted.
+    is called before, for each that was decrypted. What is of a source too many is dropped.
 
     aiortc also notes when each stream was heard last (`getSynchronizationSources`), which nobody
     reads here: that is the one thing left out.
@@ -61,6 +62,7 @@ class DirectReceiver:
         receiver: RTCRtpReceiver,
         on_packet: Callable[[RtpPacket], None],
         on_heard: Callable[[], None],
+        sources: Sources,
     ) -> None:
         dtls: Any = receiver.transport
         for owner, names in ((receiver, _RECEIVER_NAMES), (dtls, _DTLS_NAMES)):
@@ -75,6 +77,7 @@ class DirectReceiver:
         self._codecs = receiver._RTCRtpReceiver__codecs  # type: ignore[attr-defined]
         self._on_packet = on_packet
         self._on_heard = on_heard
+        self._sources = sources
         self._valid_extensions: set[bytes] = set()
         self.errors = 0
         self.report_at = -math.inf
@@ -90,12 +93,14 @@ class DirectReceiver:
             if not 128 <= first < 192:
                 return False
             self.report_at = arrival
-            return len(data) > LARGEST_PACKET
+            return len(data) > LARGEST_PACKET or not self._sources.admit(data)
         if len(data) > LARGEST_PACKET:
             return True
         sequence_number, timestamp, ssrc = _NUMBERS.unpack_from(data, 2)
         stream = self._streams.get(ssrc)
-        if stream is None or not self._is_ordinary(ssrc, kind & 0x7F):
+        if stream is None:
+            return not self._sources.admit(data)
+        if not self._is_ordinary(ssrc, kind & 0x7F):
             return False
         begin = 12
         if first & 0x10:

@@ -25,6 +25,9 @@ __all__ = [
     "use_monotonic_clock",
 ]
 
+MOST_JITTER = 0xFFFFFFFF
+"""Ticks; a report has 32 bits for it."""
+
 _STEADY_TIME = types.SimpleNamespace(time=clock.now)
 
 
@@ -75,6 +78,11 @@ class _SteadyStatistics(StreamStatistics):
     """Counts what arrives; the jitter that it reports does not jump with the time of day, and is
     the network's, not that of a loop which is late to read.
     """
+
+    @property
+    def jitter(self) -> int:
+        """As aiortc has it, but no more than a report can hold, whatever timestamps come."""
+        return min(super().jitter, MOST_JITTER)
 
     def add(self, packet: Any) -> None:
         """Count a packet that comes now, or one of ours, which knows when it came."""

@@ -37,6 +37,7 @@ from rtcvoice.wire._ice_tcp import TcpPaths, Ways
 from rtcvoice.wire._round_trip import RoundTripChecks
 from rtcvoice.wire._rtp_receiver import DirectReceiver
 from rtcvoice.wire._rtp_sender import send_directly
+from rtcvoice.wire._sources import Sources, forget_old_streams
 from rtcvoice.wire.answer import UsableAnswer, answer_errors, usable_answer
 from rtcvoice.wire.closing import close_or_park
 from rtcvoice.wire.lost import ConnectionLost, LostBy, closed
@@ -126,9 +127,16 @@ class Transport:
         opus = [c for c in RTCRtpSender.getCapabilities("audio").codecs if "opus" in c.mimeType]
         transceiver.setCodecPreferences(opus)
         _wall_clock.report_by_monotonic_clock(transceiver.sender, transceiver.receiver)
-        _media.guard_media(transceiver.receiver.transport, self._heard)
+        forget_old_streams(transceiver.receiver)
+        sources = Sources()
+
+        def heard(data: bytes) -> None:
+            sources.heard(data)
+            self._heard()
+
+        _media.guard_media(transceiver.receiver.transport, heard)
         hand_on = _media.take_packets(transceiver.receiver, on_packet)
-        self._short_way = DirectReceiver(transceiver.receiver, hand_on, self._heard)
+        self._short_way = DirectReceiver(transceiver.receiver, hand_on, self._heard, sources)
         short_way = self._short_way
         _media.watch_reports(transceiver.sender, on_report, lambda: short_way.report_at)
         send_directly(transceiver.sender)
