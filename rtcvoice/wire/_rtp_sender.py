@@ -177,9 +177,14 @@ class _DirectSender:
         self._sequence_number = (number + 1) & 0xFFFF
 
     async def retransmit(self, sequence_number: int) -> None:
-        """Send a packet again that was reported as lost: give it to aiortc, as its own."""
+        """Send a packet again that was reported as lost: give it to aiortc, as its own.
+
+        Once: a report of a few hundred bytes can ask thousands of times.
+        """
         place = sequence_number % RTP_HISTORY_SIZE
-        if packet := self._history[place]:
+        packet = self._history[place]
+        if packet[2:4] == sequence_number.to_bytes(2, "big"):
+            self._history[place] = b""
             extensions_map = self._sender._RTCRtpSender__rtp_header_extensions_map
             history = self._sender._RTCRtpSender__rtp_history
             history[place] = RtpPacket.parse(packet, extensions_map)
