@@ -181,6 +181,7 @@ class _DirectSender:
 
         Once: a report of a few hundred bytes can ask thousands of times.
         """
+        sequence_number &= 0xFFFF  # aiortc counts on from the first of those that it was told
         place = sequence_number % RTP_HISTORY_SIZE
         packet = self._history[place]
         if packet[2:4] == sequence_number.to_bytes(2, "big"):
