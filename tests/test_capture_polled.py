@@ -24,14 +24,14 @@ class Counted(PacedSource):
 
     def __init__(self, rate: int = RATE, fail_after: int = 10**9) -> None:
         super().__init__(rate=rate)
-        self.given = 0
+        self.given = self.louder = 0
         self._fail_after = fail_after
 
     def _next(self, count: int):
         self.given += 1
         if self.given > self._fail_after:
             raise OSError("unplugged")
-        return np.full(count, self.given % 1000, np.int16)
+        return np.full(count, self.louder + self.given % 1000, np.int16)
 
 
 class Waiting(Counted):
@@ -102,10 +102,26 @@ def test_where_the_loop_was_held_up_nothing_is_left_out():
         loop.block(0.15)
 
     source = Counted()
+    source.louder = 5000
     polled, _ = sent_by(source, block)
     assert polled.steps == {960}
     assert max(polled.gaps) >= 0.15
     assert source.given == len(polled.packets) - 6  # those before it was started
+
+
+def test_silence_that_comes_late_is_left_out():
+    def block() -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        loop.block(0.19)
+
+    source = Counted()
+    polled, _ = sent_by(source, block)
+    assert len(polled.steps) == 2
+    left_out = max(polled.steps) // 960 - 1
+    assert left_out == source.given - (len(polled.packets) - 6) > 6
+    late = [at - ticks / 48000 for at, (_, ticks) in zip(polled.times, polled.packets, strict=True)]
+    assert max(late) - min(late) < 0.035
 
 
 def test_a_longer_hold_up_is_a_gap_of_the_clock():

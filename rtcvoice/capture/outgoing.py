@@ -14,6 +14,7 @@ from typing import NamedTuple
 from rtcvoice.sound.opus_packets import joined, padded
 from rtcvoice.wire.rtp import ReceiverReport
 
+from .late_silence import LateSilence, Packet
 from .path import CHECK_BITS, Check
 from .quiet import Quiet
 from .shape import HEADERS
@@ -43,7 +44,7 @@ class Outgoing:
 
     def __init__(self, uplink: Uplink, on_prepared: Callable[[Preparation], None]) -> None:
         self.ready: deque[Due] = deque()
-        """Packets to be sent, at most two at a time."""
+        """Packets to be sent, mostly one at a time."""
         self.ask: Ask | None = None
         self.packets = self.bytes = 0
         """Of Opus, made so far."""
@@ -53,6 +54,8 @@ class Outgoing:
         self._held: list[bytes] = []
         self._ticks = 0
         self._quiet = Quiet()
+        self._late_silence = LateSilence()
+        self._late = 0.0
         self._bits = 0.0
         self._clock: Callable[[], float] = float
 
@@ -61,12 +64,20 @@ class Outgoing:
         """Part of the packets that the network loses, as far as it is known: 0 to 1."""
         return self._uplink.loss
 
-    def add(self, block: bytes, ticks: int, peak: int, clock: Callable[[], float]) -> None:
+    def add(
+        self,
+        block: bytes,
+        ticks: int,
+        peak: int,
+        clock: Callable[[], float],
+        late: float = 0.0,
+    ) -> None:
         """Take 20 ms of Opus, one frame, whose first sample has the timestamp `ticks`.
 
-        peak: its loudest sample; `clock` tells the time, in seconds.
+        peak: its loudest sample; `clock` tells the time, in seconds; late: by how many of these the
+        block is later than usual.
         """
-        self._clock = clock
+        self._clock, self._late = clock, late
         self._quiet.hear(peak)
         held = self._held
         if held and (ticks != self._ticks + BLOCK_TICKS * len(held) or block[0] != held[0][0]):
@@ -92,9 +103,14 @@ class Outgoing:
         payload = joined(held)
         if payload is None:  # no frame of an encoder of ours; each for itself
             for index, block in enumerate(held):
-                self._put(block, self._ticks + index * BLOCK_TICKS)
+                self._let(block, self._ticks + index * BLOCK_TICKS)
         else:
-            self._put(payload, self._ticks)
+            self._let(payload, self._ticks)
+
+    def _let(self, payload: bytes, ticks: int) -> None:
+        packet = Packet(payload, ticks)
+        for each in self._late_silence.let(packet, self._late, quiet=bool(self._quiet)):
+            self._put(*each)
 
     def _put(self, payload: bytes, ticks: int) -> None:
         check = None

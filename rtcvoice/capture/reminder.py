@@ -1,8 +1,12 @@
 """Packets of silence that come as late as those of a voice do, on a narrow line; pure.
 
 There a voice comes later than silence, whose packets are small, and what a receiver has not seen
-for seconds it does not expect: NetEq then stretches the first words, until it does again. So a few
-packets are padded now and then to the size of large ones of a voice.
+for seconds it does not expect: NetEq then stretches the first words, until it does again. So a
+packet is padded now and then to the size of a large one of a voice.
+
+Not often, though: NetEq keeps its delay above twice what came late within the last two seconds, and
+if silence comes later than a voice, or at any moment, the delay is too long when the voice begins,
+and then it plays faster. What it expects it takes from the latest 20th of all half seconds.
 """
 
 from __future__ import annotations
@@ -11,14 +15,13 @@ from .shape import HEADERS
 
 __all__ = ["Reminder"]
 
-EVERY = 100
-"""Blocks of silence between the first of one group and of the next: 2 s."""
+EVERY = 200
+"""Blocks of silence between two: 4 s, of which one half second in eight comes late, and two have
+nothing late behind them."""
 
-PACKETS = 3
-"""In a group: a queue before the line grows with each."""
-
-SIZE = 1.4
-"""Of what a packet of a voice has on the average."""
+BUSY = (0.04, 0.07, 0.07)
+"""Seconds for which the line is busy with it, where one, two or three frames are in a packet. Of a
+voice, 1 half second in 20 has packets that come as late (4 clips on lines of 40 to 80 kbit/s)."""
 
 
 class Reminder:
@@ -35,6 +38,6 @@ class Reminder:
         rate: bit/s on the wire while somebody speaks; frames: of 20 ms in a packet.
         """
         place, self._blocks = self._blocks, (self._blocks + frames) % EVERY
-        if place >= PACKETS * frames:
+        if place >= frames:
             return 0
-        return int(SIZE * rate * 0.02 * frames / 8) - HEADERS
+        return int(rate * BUSY[frames - 1] / 8) - HEADERS

@@ -278,10 +278,11 @@ class SourceTrack(MediaStreamTrack):
             block = reader.poll(now)
             if block is None:
                 return reader
-            if self._is_left_out(now - block.time - BLOCK):
+            late = now - block.time - BLOCK
+            if self._is_left_out(late):
                 self._leave_out(reader, block)
             else:
-                self._take(reader, block)
+                self._take(reader, block, late)
         except Exception as exc:
             self._fail(reader, exc)
         return self._reader
@@ -303,17 +304,18 @@ class SourceTrack(MediaStreamTrack):
                 block = await reader.read()
                 began = self._clock()
                 waited, steady = began - block.time, self._load.keeps_up
-                if self._is_left_out(self._usual_wait.later(waited, steady=steady)):
+                late = self._usual_wait.later(waited, steady=steady)
+                if self._is_left_out(late):
                     self._leave_out(reader, block)
                 else:
-                    self._take(reader, block)
+                    self._take(reader, block, late)
                 self._load.worked(self._clock() - began)
                 taken = True
             except Exception as exc:
                 self._fail(reader, exc)
         return None
 
-    def _take(self, reader: BlockReader, block: Block) -> None:
+    def _take(self, reader: BlockReader, block: Block, late: float) -> None:
         peak = 0
         if reader is self._reader:
             if isinstance(reader, _NotStarted):
@@ -332,7 +334,7 @@ class SourceTrack(MediaStreamTrack):
             self._pts += self._takeover_ticks()
         self._pace.passed()
         self._blocks += 1
-        self._outgoing.add(data, self._pts, peak, self._clock)
+        self._outgoing.add(data, self._pts, peak, self._clock, late)
 
     def _encoded(self, samples: Samples) -> bytes:
         """Code a block, as well as the core can afford."""

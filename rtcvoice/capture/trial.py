@@ -1,8 +1,8 @@
 """Finds out what a path carries while nobody speaks: with padding, which is lost on nobody; pure.
 
 `Opening`, at the beginning of a call: a large packet and a check behind it. The check waits until
-the large one has passed, and what it waits longer than others is how long that took. Both kinds
-take turns, so that whatever else delays them delays both.
+the large one has passed, and what it waits longer than those before it is how long that took. These
+have to be alike: what the call began with may still wait before the line.
 
 `Trial`, before more is said than was proven: for a second, packets of silence are as large as those
 of a voice would be, and a tenth larger. If checks then wait, the path does not carry it. Then it is
@@ -20,10 +20,15 @@ from .shape import HEADERS
 
 __all__ = ["Opening", "Trial", "Wish"]
 
-TURNS = 7
-"""Checks of the opening at the most, every second one behind a large packet. One of these that is
-quick ends it, once ordinary ones do not become quicker: what the call began with may still be
-waiting before the line. One that is slow may be so by chance."""
+TURNS = 12
+"""Checks of the opening at the most..."""
+LARGE_ONES = 3
+"""...of which so many behind a large packet, each compared with the two before it. One of these
+that is quick ends it; one that is slow may be so by chance."""
+
+SETTLED = 0.008
+"""Seconds by which two ordinary checks in a row may differ, and what waits before the line has
+passed, or does so slowly: what a call begins with may take half a second."""
 
 LARGE = 400
 """Bytes of that packet. It delays what follows as long as it passes, 50 ms at 64 kbit/s, and what a
@@ -33,7 +38,8 @@ LEAST_WAIT = 0.02
 """Seconds that it has to take at least to tell anything: on 150 kbit/s."""
 
 PASSING = 2.0
-"""How often the time that the large packet took has to pass until what waited behind it is gone."""
+"""How often the time that a check waited has to pass until what waits before the line is gone, for
+packets of silence go on, and take up to half of it."""
 
 ANSWER = 1.0
 """Seconds after which an answer is not waited for any more."""
@@ -84,7 +90,11 @@ class Opening:
         self.carries: float | None = None
         """bit/s, as far as it is known; infinite if it is more than can be measured so."""
         self.done = False
-        self._taken: list[float] = []
+        self._ordinary: list[float] = []  # since the latest large one, at most two
+        self._waits: list[float] = []
+        self._shortest = math.inf
+        self._turns = 0
+        self._is_large = False
         self._asked_at: float | None = None
         self._next_at = 0.0
 
@@ -96,14 +106,20 @@ class Opening:
             self.done = True
         if now < self._next_at:
             return NOTHING
-        large = len(self._taken) % 2 == 1
-        if not self.done and large and not quiet:
+        if self._turns and not quiet:
             self.done = True
         if self.done:
             return NOTHING
-        self._asked_at = now
-        self._more = 8 * max(0, LARGE - size)
+        large = self._is_settled
+        self._asked_at, self._is_large = now, large
+        self._large_more = 8 * max(0, LARGE - size)
         return Wish(LARGE if large else 0, check=True)
+
+    @property
+    def _is_settled(self) -> bool:
+        """Whether the latest two checks were ordinary, and alike."""
+        latest = self._ordinary
+        return len(latest) > 1 and abs(latest[-1] - latest[-2]) <= SETTLED
 
     def checked(self, round_trip: float | None, now: float) -> None:
         """Take the answer to the check that it asked for, which came `now`."""
@@ -113,29 +129,22 @@ class Opening:
         if round_trip is None:
             self.done = True
             return
-        self._taken.append(round_trip)
-        if len(self._taken) % 2 == 0:
-            self._large_more = self._more
-            waited = round_trip - self._taken[-2]
-            if waited >= LEAST_WAIT:
-                self._next_at = now + PASSING * waited
-        self._conclude()
-        self.done = len(self._taken) == TURNS or (self.carries == math.inf and self._has_settled())
-
-    def _has_settled(self) -> bool:
-        """Whether nothing that waits before the line becomes less any more."""
-        ordinary = self._taken[::2]
-        return (
-            len(self._taken) == 2 * len(ordinary) - 1
-            and len(ordinary) > 1
-            and ordinary[-1] > ordinary[-2] - LEAST_WAIT
-        )
+        self._turns += 1
+        self._shortest = min(self._shortest, round_trip)
+        if self._is_large:
+            self._waits.append(round_trip - min(self._ordinary))
+            self._ordinary = []
+            self._conclude()
+        else:
+            self._ordinary = [*self._ordinary[-1:], round_trip]
+        waited = round_trip - self._shortest
+        if waited > SETTLED:
+            self._next_at = now + PASSING * waited
+        enough = self._turns >= TURNS or len(self._waits) >= LARGE_ONES
+        self.done = enough or self.carries == math.inf
 
     def _conclude(self) -> None:
-        ordinary, large = self._taken[::2], self._taken[1::2]
-        if not large:
-            return
-        wait = min(large) - min(ordinary)  # whatever else is slow makes both slower, never quicker
+        wait = sorted(self._waits)[(len(self._waits) - 1) // 2]
         self.carries = self._large_more / wait if wait >= LEAST_WAIT else math.inf
 
 
