@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import select
 import socket
 import struct
 import sys
@@ -14,7 +16,7 @@ from live import eventually
 
 from rtcvoice.sound.ticker import MANY, ticker
 from rtcvoice.system import clock
-from rtcvoice.system.sockets import sockets
+from rtcvoice.system.sockets import ALL_EVERY, Sockets, sockets
 from rtcvoice.wire import _aiortc, _datagrams
 from rtcvoice.wire._datagrams import (
     LONGEST_WAIT,
@@ -268,11 +270,68 @@ async def test_many_calls_are_read_at_ticks_and_few_at_once():
         end_more = subscribe(1)
         busy.protocol.transport.close()
         await asyncio.sleep(0)
-        sockets().read()
+        for _ in range(ALL_EVERY):
+            sockets().read()
         assert not sockets()._unwatched
         for end in (end_more, end_few):
             end()
         assert not sockets().by_ticks
+
+
+class Counted:
+    """A reader of a socket that knows how often it was asked."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock, self.taken, self.asked = sock, list[bytes](), 0
+
+    @property
+    def fileno(self) -> int:
+        return self.sock.fileno()
+
+    def read(self) -> None:
+        self.read_one()
+
+    def read_one(self) -> None:
+        self.asked += 1
+        with contextlib.suppress(OSError):
+            self.taken.append(self.sock.recv(100, socket.MSG_DONTWAIT))
+
+    def watch(self) -> None:
+        """Nothing: no loop reads it."""
+
+    unwatch = watch
+
+
+@pytest.mark.skipif(not hasattr(select, "epoll"), reason="there is no epoll here")
+def test_only_those_that_have_something_are_read_and_empty():
+    pairs = [socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM) for _ in range(3)]
+    readers = [Counted(mine) for mine, _ in pairs]
+    tested = Sockets()
+    for reader in readers[:2]:
+        tested.add(reader)
+    tested.by_ticks = True
+    tested.add(readers[2])
+    for sent in (b"a", b"b", b"c"):
+        pairs[0][1].send(sent)
+    pairs[2][1].send(b"d")
+    tested.read()
+    assert [reader.taken for reader in readers] == [[b"a", b"b", b"c"], [], [b"d"]]
+    assert [reader.asked for reader in readers] == [3, 0, 1]
+    # Another socket gets the number of one that was closed.
+    number = readers[0].fileno
+    readers[0].sock.close()
+    again = Counted(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+    assert again.fileno == number
+    again.sock.bind(("127.0.0.1", 0))
+    tested.add(again)
+    tested.remove(readers[0])
+    pairs[1][1].send(b"e")
+    again.sock.sendto(b"f", again.sock.getsockname())
+    tested.read()
+    assert (readers[1].taken, again.taken, readers[0].asked) == ([b"e"], [b"f"], 3)
+    tested.by_ticks = False
+    for sock in (again.sock, *(sock for pair in pairs for sock in pair)):
+        sock.close()
 
 
 async def test_a_call_that_gets_under_way_among_many_is_read_at_ticks():

@@ -105,6 +105,12 @@ class _Reader:
         self._ahead = time.time() - clock.now()
         self._sockets: Sockets | None = None
 
+    @property
+    def fileno(self) -> int:
+        """Of the socket; negative once it is closed."""
+        number: int = self._transport._sock_fd
+        return -1 if self._transport.is_closing() else number
+
     def watch(self) -> None:
         """Have the loop read as soon as something comes, from now on."""
         transport = self._transport
@@ -120,13 +126,20 @@ class _Reader:
 
     def read(self) -> None:
         """Read all that is there. Called by the event loop, or at a tick."""
+        self._read(MOST_AT_ONCE)
+
+    def read_one(self) -> None:
+        """Read one datagram, which is there. Called at a tick."""
+        self._read(1)
+
+    def _read(self, most: int) -> None:
         transport, receive, room = self._transport, self._receive, self._room
         now, today = clock.now(), time.time()
         if not -STEP < today - now - self._ahead < STEP:
             room = 0
         self._ahead = today - now
         try:
-            for _ in range(MOST_AT_ONCE):
+            for _ in range(most):
                 if transport._conn_lost or transport.is_closing():  # by what was received
                     if self._sockets is not None:
                         self._sockets.remove(self)
