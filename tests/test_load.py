@@ -75,10 +75,11 @@ def test_always_late_is_too_slow_until_it_is_not(caplog):
     assert core.run(0.7, late=0.02) is LoadState.OVERLOADED
     assert core.load.saving == STEPS[-1]
     assert core.load.thinning.share == 0  # the shortcuts come first
-    assert not core.load.is_too_late(PILE)
+    assert not core.load.is_too_late(PILE - 0.001)
     assert core.load.is_too_late(PILE + 0.001)
-    assert not core.load.lost(CATCH_UP)
+    assert not core.load.lost(CATCH_UP - 0.001)
     assert core.load.lost(CATCH_UP + 0.001)
+    core.run(0.1, late=0.02)  # (what was told of a block)
     core.run(3, busy=0.97, late=0.03)
     assert core.load.stats.state == "overloaded"
     assert core.load.stats.behind == pytest.approx(0.03, abs=0.001)
@@ -89,6 +90,32 @@ def test_always_late_is_too_slow_until_it_is_not(caplog):
     warnings = [record for record in caplog.records if record.levelno == logging.WARNING]
     assert len(warnings) == 1
     assert "30 ms late, uses 97 % of a core" in warnings[0].getMessage()
+
+
+def test_on_a_full_core_a_hold_up_is_no_reason_to_leave_anything_out():
+    core = Core()
+    core.run(0.7, late=0.02)
+    for late in np.linspace(0.2, 0.02, 150):  # worked off in 1.5 s
+        assert core.run(0.01, late=float(late)) is LoadState.OVERLOADED
+        assert not core.load.lost(float(late))
+        assert not core.load.is_too_late(float(late))
+        assert core.load.thinning.share < 0.05
+    core.run(3, late=0.2)  # and never worked off
+    assert core.load.lost(0.2)
+    assert core.load.thinning.share > 0.5
+
+
+def test_a_loop_of_which_each_tick_takes_too_long_is_not_held_up():
+    core = Core()
+    core.run(0.7, late=0.02, sound=1.0)
+    late = 0.02
+    for _ in range(20):
+        late = min(0.3, late + 0.06)
+        core.now += 0.07
+        core.load.tick(core.now, late)
+        core.load.worked(0.07)
+    assert core.load.lost(late)
+    assert core.load.thinning.share > 0.5
 
 
 def test_a_loop_that_other_work_keeps_leaves_nothing_out(caplog):

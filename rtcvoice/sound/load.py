@@ -38,6 +38,12 @@ LATE = 0.04
 PILE = 0.1
 """Seconds by which a loop that is too slow may be late with a block; later ones are left out."""
 
+AT_ONCE = 0.04
+"""Seconds of lateness that come from one tick to the next, and are those of a hold-up: such as a
+collection of Python's garbage, which takes 150 ms among 90 calls..."""
+FORGIVEN = 0.1
+"""...and how much of it is forgiven less, each second: whoever has time makes up for it."""
+
 CATCH_UP = 0.08
 """Seconds of the ear's time that such a loop makes up for; more is lost."""
 
@@ -117,6 +123,7 @@ class Load:
         self._late_since: float | None = None
         self._late_at = self._slow_since = self._block_late = 0.0
         self._ticked_at: float | None = None
+        self._held = self._lasting = 0.0
         self._worked = self._sound = 0.0
         self._second_at: float | None = None
         self._used = self._behind = 0.0
@@ -156,6 +163,7 @@ class Load:
         elapsed = now - self._ticked_at if self._ticked_at is not None else 0.0
         self._ticked_at = now
         self._follow_sound(elapsed)
+        self._forgive(late, elapsed)
         if late < ON_TIME:
             self._late_since = None
         elif self._late_since is None:
@@ -163,7 +171,7 @@ class Load:
         elif now - self._late_since > PATIENCE:
             self._be_slow(now)
         if self._state is LoadState.OVERLOADED:
-            self.thinning.follow(max(late, self._block_late), elapsed)
+            self.thinning.follow(max(self._lasting, self._block_late - self._held), elapsed)
             self._block_late = 0.0
         if late > LATE or self.thinning.share:
             self._late_at = now
@@ -181,11 +189,11 @@ class Load:
         To be told of each block: those of a device can be later than the loop.
         """
         self._block_late = max(late, self._block_late)
-        return late > PILE and self._state is LoadState.OVERLOADED
+        return late - self._held > PILE and self._state is LoadState.OVERLOADED
 
     def lost(self, late: float) -> bool:
         """Tell whether the tick that was due `late` seconds ago is lost: the ear leaves it out."""
-        lost = late > CATCH_UP and self._state is LoadState.OVERLOADED
+        lost = late - self._held > CATCH_UP and self._state is LoadState.OVERLOADED
         self._skipped += lost
         return lost
 
@@ -195,6 +203,14 @@ class Load:
             self._sound = worked / elapsed
         else:
             self._sound += (worked - elapsed * self._sound) / MEMORY
+
+    def _forgive(self, late: float, elapsed: float) -> None:
+        """Tell what a hold-up adds from the lateness that a lack of time does."""
+        jump = late - self._held - self._lasting
+        if jump > AT_ONCE and self._lasting < LATE:
+            self._held += jump
+        self._held = max(0.0, min(self._held - FORGIVEN * elapsed, late))
+        self._lasting = late - self._held
 
     def _be_slow(self, now: float) -> None:
         """Judge who is the reason that it has not been in time for long."""
