@@ -10,10 +10,11 @@ and how a call begins and ends.
       device/line.py:Line             the device's thread, 10 ms at a time
       capture/microphone.py:Microphone.process, .read
       capture/echo/                   takes the loudspeaker out
-      capture/track.py:SourceTrack.recv   pulled by aiortc: Opus, 20 ms ==> wire
+      capture/track.py:SourceTrack.run    Opus, sent when a packet is due
+      wire/_rtp_sender.py             header, encryption, the socket
 
     what is heard of the model
-      wire/transport.py:Transport     takes each RTP packet from aiortc
+      wire/_rtp_receiver.py:DirectReceiver.take   an RTP packet from the socket, decrypted
       wire/leg.py:Leg                 hands it to whoever is attached
       playout/player.py:Player.insert_packet, .pull   pulled by the sink
       playout/engine.py:PlayoutEngine     jitter buffer, decoder, loss, tempo

@@ -1,9 +1,9 @@
 """ROAD 1, microphone to wire.
 
-    Source - Block (20 ms, timed) -> SourceTrack (Opus) -> transport ==> wire
+    Source - Block (20 ms, timed) -> SourceTrack (Opus) - packet (20 to 60 ms) ==> wire
 
 A `Source` hands out 20 ms of audio when they are due and never stalls: what it lacks is silence.
-`SourceTrack` encodes each block and gives it to aiortc as a ready packet, whose RTP timestamp comes
+`SourceTrack` encodes each block and sends it when it is due. The RTP timestamp of a packet comes
 from the block's index, so that a gap in the source stays a gap for the listener.
 
     source.py      what a source is; Silence, and PcmSource for audio the program makes itself
@@ -17,5 +17,12 @@ from the block's index, so that a gap in the source stays a gap for the listener
     spoken.py      what it is given is said, with silence in between: callers, the emulator
     clips.py       recorded clips that are said beside the source
     feeder.py      the thread with which these two read ahead
-    track.py       SourceTrack: the one track of a call, encoding, muting
+    feed.py        one source, read by the tracks of one leg after the other; schedule.py and
+                   pace.py: when its blocks are due, and how fast they may be taken
+    track.py       SourceTrack: the one track of a call, encoding, muting; event_track.py where
+                   audio goes in events, no_track.py where none is sent
+    outgoing.py    how many blocks go into a packet, its padding; memory.py: what was said of late
+    uplink.py      pure: bitrate, FEC and length of packets, by reports and checks. Its parts are
+                   path.py, trial.py, loss.py, shape.py, report_delay.py, reminder.py, quiet.py
+    shortcuts.py   pure: what the encoder does without where the machine has little time
 """
