@@ -115,6 +115,7 @@ async def answered(offer: str, payloads: list[bytes]) -> tuple[Any, str, list[An
     from rtcvoice.wire import _aiortc, _media
     from rtcvoice.wire._rtp_receiver import DirectReceiver
     from rtcvoice.wire._rtp_sender import send_directly
+    from rtcvoice.wire._sources import Sources
 
     heard: list[Packet] = []
 
@@ -126,7 +127,7 @@ async def answered(offer: str, payloads: list[bytes]) -> tuple[Any, str, list[An
     transceiver = peer.addTransceiver(packet_track(payloads), direction="sendrecv")
     send_directly(transceiver.sender)
     hand_on = _media.take_packets(transceiver.receiver, hear)
-    short_way = DirectReceiver(transceiver.receiver, hand_on, lambda: None)
+    short_way = DirectReceiver(transceiver.receiver, hand_on, lambda: None, Sources())
     ice_lite.gather_on_loopback(_aiortc.ice_connection(peer))
 
     def greet(channel: Any) -> None:
