@@ -157,6 +157,13 @@ def test_push_to_talk_leaves_gpt_live_its_own_way() -> None:
 def test_hints_speak_of_options() -> None:
     hint = "model='gpt-live-1.1'; for a deployment of it, api='live'"
     assert as_options(hint).startswith("--model gpt-live-1.1; ")
+    hint = "the bad network of network= may be why: raise connect_timeout=, or make it better"
+    told = "the bad network of --network may be why: raise --connect-timeout, or make it better"
+    assert as_options(hint) == told
+    assert as_options("say in instructions= what; leave transport= out") == (
+        "say in --instructions what; leave --transport out"
+    )
+    assert as_options("McpServer(start_timeout=)") == "McpServer(start_timeout=)"
 
 
 def test_a_usual_device_opens_none_by_itself(usual: Path) -> None:

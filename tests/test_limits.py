@@ -39,6 +39,8 @@ def test_each_limit_warns_once_and_the_first_reached_is_the_end() -> None:
     assert names(reached) == [("reached", "cost")]
     assert str(reached[0]) == "the limit of 1 US$ was reached"
     assert watch.check(200.0, cost=9, tokens=9999) == []
+    many = LimitReached(limit="tokens", used=2_000_001, maximum=2_000_000)
+    assert str(many) == "the limit of 2000000 tokens was reached"
     assert watch.next_check() is None
 
 

@@ -230,8 +230,9 @@ async def test_headers_are_not_sent_on_by_a_redirect(unused_tcp_port_factory):
         url = f"http://127.0.0.1:{first}/mcp"
         server = McpServer(url=url, headers={"Authorization": "Bearer word"}, approve=True)
         made = McpConnection(server, on_change=lambda: None, on_failure=lambda why: None)
-        with pytest.raises(ConfigError, match="did not start"):
+        with pytest.raises(ConfigError, match="did not start") as told:
             await made.start()
+    assert "check its address" in (told.value.hint or "")  # it has no command to be run
     assert seen == []
 
 

@@ -41,9 +41,6 @@ _AS_OPTIONS = {
     " (--api-key-file), ask for a token (--token-url), ",
     "source=None": "--input none",
     "sink=None": "--output none",
-    "instructions=": "--instructions",
-    "model=": "--model",
-    "voice=": "--voice",
     "ice_servers= (--ice-server)": "--ice-server",
     "ca_file= (--ca-file)": "--ca-file",
     "base_url": "--base-url",
@@ -52,6 +49,11 @@ _AS_OPTIONS = {
 
 _GIVEN = re.compile(r"\b(backend|model|voice)='([\w.-]+)'")
 """An option with its value, as programmers write it."""
+
+_NAMED = re.compile(
+    r"\b(backend|connect_timeout|instructions|model|network|proxy|transport|voice)=(?=[\s,;:.)]|$)"
+)
+"""An option without."""
 
 MOST_PENDING = 4 << 20
 """Bytes that wait for a slow reader."""
@@ -167,6 +169,7 @@ def silence(stream: TextIO | None) -> None:
 def as_options(hint: str) -> str:
     """Return a hint to programmers in the words of the command line."""
     hint = _GIVEN.sub(r"--\1 \2", hint)
+    hint = _NAMED.sub(lambda found: f"--{found[1].replace('_', '-')}", hint)
     for argument, option in _AS_OPTIONS.items():
         hint = hint.replace(argument, option)
     return hint

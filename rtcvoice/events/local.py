@@ -204,7 +204,7 @@ class LimitReached(LocalEvent, tag="rtcvoice.limit_reached"):
     def __str__(self) -> str:
         units = {"cost": "US$", "idle": "s of silence", "seconds": "s", "tokens": "tokens"}
         unit = units[self.limit]
-        return f"the limit of {self.maximum:g} {unit} was reached"
+        return f"the limit of {self.maximum:.12g} {unit} was reached"
 
 
 # -- tools ----------------------------------------------------------------------------------------

@@ -168,7 +168,7 @@ class Flow:
             case "limit_near" | "limit_reached":
                 used, most = (number(event.get(name)) for name in ("used", "maximum"))
                 told = text(event.get("limit"), 100)
-                self._mark(time, "limit", f"Limit {told}: {used or 0:g} of {most or 0:g}")
+                self._mark(time, "limit", f"Limit {told}: {used or 0:.12g} of {most or 0:.12g}")
             case "device_changed" | "handler_error" | "events_dropped" as other:
                 fields = {name: each for name, each in event.items() if name != "type"}
                 told = text(json.dumps(fields, ensure_ascii=False), 300)

@@ -113,11 +113,15 @@ class McpConnection:
         said = f"; it said: {words}" if words else ""
         await self.aclose(timeout=0.0)
         raise ConfigError(
-            f"the MCP server {self.name} did not start: {why}{said}",
-            hint="McpServer(start_timeout=) for one that takes longer"
-            if late
-            else "run its command in a terminal, or see its log",
+            f"the MCP server {self.name} did not start: {why}{said}", hint=self._cure(late=late)
         )
+
+    def _cure(self, *, late: bool) -> str:
+        if late:
+            return "McpServer(start_timeout=) for one that takes longer"
+        if self._server.command is None:
+            return "check its address, that it runs, and that it can be reached from here"
+        return "run its command in a terminal, or see its log"
 
     @property
     def name(self) -> str:
