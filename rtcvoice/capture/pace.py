@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Callable
+from functools import cached_property
 
 __all__ = ["Pace", "UsualWait"]
 
@@ -31,9 +33,13 @@ class Pace:
         """When the last block went, in seconds of the event loop; None before the first."""
         self._allowed_at = 0.0
 
+    @cached_property
+    def _now(self) -> Callable[[], float]:  # (to ask for the loop is a call of the system's)
+        return asyncio.get_running_loop().time
+
     async def wait(self) -> None:
         """Wait until one more block may go; let others run when the last one just did."""
-        now = asyncio.get_running_loop().time()
+        now = self._now()
         self._allowed_at = max(self._allowed_at + 0.02 / FASTEST, now - LONGEST_BURST)
         if self._allowed_at > now:
             await asyncio.sleep(self._allowed_at - now)
@@ -42,7 +48,13 @@ class Pace:
 
     def passed(self) -> None:
         """Note that a block went."""
-        self.passed_at = asyncio.get_running_loop().time()
+        self.passed_at = self._now()
+
+    def blocks_since(self) -> int:
+        """Return how many blocks of time have passed since the last block, at least 1."""
+        if self.passed_at is None:
+            return 1
+        return max(1, round((self._now() - self.passed_at) * 50))
 
 
 class UsualWait:

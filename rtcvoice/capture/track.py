@@ -35,6 +35,7 @@ from rtcvoice.stats import UplinkStats
 from rtcvoice.system import clock
 from rtcvoice.wire.rtp import ReceiverReport
 
+from .effort import Effort
 from .outgoing import BLOCK_TICKS, Ask, Due, Outgoing
 from .pace import Pace, UsualWait
 from .schedule import BLOCK
@@ -144,6 +145,7 @@ class SourceTrack(MediaStreamTrack):
         self._load = Load(float)  # of the loop that it runs on, once it does
         self._voice = self._load.thinning.voice()
         self._complexity = complexity
+        self._effort = Effort()
         self._usual_wait = UsualWait()
 
     @cached_property
@@ -206,8 +208,9 @@ class SourceTrack(MediaStreamTrack):
             self._encoder.bitrate, self._encoder.loss_percent = bitrate, loss_percent
         self._new_encoder.keywords.update(bitrate=bitrate, loss_percent=loss_percent)
 
-    def _clock(self) -> float:
-        return clock.of_loop(asyncio.get_running_loop())()
+    @cached_property
+    def _clock(self) -> Callable[[], float]:  # (to ask for the loop is a call of the system's)
+        return clock.of_loop(asyncio.get_running_loop())
 
     async def recv(self) -> av.Packet[Any]:
         """Return the next packet when it is due. Raises MediaStreamError once stopped, only that.
@@ -325,20 +328,21 @@ class SourceTrack(MediaStreamTrack):
                 peak = self._measure(samples)
                 if self.on_peak is not None:
                     self.on_peak(peak, block.time)
-                data = self._encoded(samples)
+                data = self._encoded(samples, peak)
                 if self.on_block is not None:
                     self.on_block(block._replace(samples=samples), reader.rate)
             self._follow(block.index, reader.rate)
         else:  # replaced while it was being read: 20 ms have passed, but it is not heard any more
-            data = self._encoded(self._silence)
+            data = self._encoded(self._silence, 0)
             self._pts += self._takeover_ticks()
         self._pace.passed()
         self._blocks += 1
         self._outgoing.add(data, self._pts, peak, self._clock, late)
 
-    def _encoded(self, samples: Samples) -> bytes:
-        """Code a block, as well as the core can afford."""
-        take_shortcuts(self._encoder, self._load.saving, self._complexity, self._outgoing.loss)
+    def _encoded(self, samples: Samples, peak: int) -> bytes:
+        """Code a block, as well as it is worth and the core can afford."""
+        complexity = self._effort.complexity(peak, self._complexity)
+        take_shortcuts(self._encoder, self._load.saving, complexity, self._outgoing.loss)
         return self._encoder.encode(samples)
 
     def _is_left_out(self, late: float) -> bool:
@@ -369,10 +373,7 @@ class SourceTrack(MediaStreamTrack):
 
     def _takeover_ticks(self) -> int:
         """Ticks from the last packet to the first of another source: the time, in whole packets."""
-        if self._pace.passed_at is None:
-            return BLOCK_TICKS
-        elapsed = asyncio.get_running_loop().time() - self._pace.passed_at
-        return max(1, round(elapsed * 50)) * BLOCK_TICKS
+        return self._pace.blocks_since() * BLOCK_TICKS
 
     def _switch(self, reader: BlockReader) -> None:
         if reader.rate != self._encoder.rate:
@@ -380,7 +381,7 @@ class SourceTrack(MediaStreamTrack):
             self._encoder = Encoder(
                 reader.rate,
                 bitrate=old.bitrate,
-                complexity=old.complexity,
+                complexity=self._complexity,
                 fec=old.fec,
                 loss_percent=old.loss_percent,
             )
