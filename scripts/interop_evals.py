@@ -22,6 +22,7 @@ from rtcvoice.emulator import prompt_path
 from rtcvoice.sound.sound_file import read_sound
 
 QUESTION = "question"
+NETWORK = {"loss": "5%", "delay": 0.1, "seed": "3"}
 
 
 def clip(name: str) -> bytes:
@@ -37,6 +38,14 @@ async def tried(step: str, doing: Callable[[], Awaitable[str]]) -> None:
         tell(step, True, await asyncio.wait_for(doing(), 60))
     except Exception as exc:
         tell(step, False, f"{type(exc).__name__}: {exc}")
+
+
+def told(call: Any) -> str:
+    """Return what the bad network did to a call."""
+    network = call.stats().transport.network
+    assert network.uplink.lost, network
+    assert network.downlink.lost, network
+    return f"{network.asked}: {network.uplink.lost} lost of {network.uplink.sent} packets up"
 
 
 def weather(city: str = "Ulm") -> str:
@@ -102,11 +111,23 @@ async def langwatch(url: str) -> None:
         assert not adapter.is_connected()
         return "hung up"
 
+    async def bad_network() -> str:
+        there = RtcVoiceAdapter(base_url=url, api_key="sk-interop", network=NETWORK)
+        await there.connect()
+        try:
+            await there.send_audio(AudioChunk(data=clip(QUESTION)))
+            answer = await there._drain_agent_response()
+            assert answer.duration_seconds > 3, answer.duration_seconds
+            return told(there.rtc_call)
+        finally:
+            await there.disconnect()
+
     for step, doing in (
         ("connect", connect),
         ("audio turn", turn),
         ("interruption", interruption),
         ("close", close),
+        ("a bad network", bad_network),
         ("scenario.run", run),
     ):
         await tried(step, doing)
@@ -154,11 +175,20 @@ async def deepeval(url: str) -> None:
         async with clone:
             return f"hung up; a clone connected, {clone.rtc_call.id}"
 
+    async def bad_network() -> str:
+        first = RtcVoiceConnector(base_url=url, api_key="sk-interop", network=NETWORK)
+        async with first.clone() as there:
+            answer = await there.exchange_turn(pcm_to_audio(clip(QUESTION), 24000))
+            assert answer.transcript, answer
+            assert (answer.audio.duration or 0.0) > 3, answer.audio.duration
+            return told(there.rtc_call)
+
     for step, doing in (
         ("connect", connect),
         ("audio turn", turn),
         ("barge-in", duplex),
         ("clone, close", close),
+        ("a bad network", bad_network),
     ):
         await tried(step, doing)
 
