@@ -5,11 +5,10 @@ from __future__ import annotations
 import gc
 import logging
 import os
-import signal
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
-from live import BentEmulator
+from live import BentEmulator, heed_ctrl_c
 
 from rtcvoice.system.states import StateTable
 
@@ -17,10 +16,7 @@ OURS = ("OPENAI_", "AZURE_OPENAI_", "RTCVOICE_ICE_")
 """The variables that a call reads."""
 
 
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # A shell starts what it puts into the background so; the tests of Ctrl-C would wait for ever.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-
+heed_ctrl_c()
 StateTable.strict = True  # a change of state that its table does not have raises
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import threading
 import time
 from collections import Counter
@@ -25,6 +26,12 @@ from rtcvoice.playout.sink import HeadlessSink
 
 QUICK = Pace(response_latency=0.01, delta_interval=0.001, transcription_latency=0.01, lead_deltas=1)
 KEY = "sk-any"
+
+
+def heed_ctrl_c():
+    """Undo that a shell has what it puts into the background ignore Ctrl-C: here it is sent."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class BentEmulator(Emulator):
