@@ -353,3 +353,40 @@ def test_a_device_with_more_delay_of_its_own_is_not_late_for_ever():
         late = usual.later(0.15, steady=True)
     assert late == 0.0
     assert usual.later(0.04, steady=True) == 0.0
+
+
+def test_what_is_quiet_is_left_out_first():
+    thinning = Thinning()
+    voice = thinning.voice()
+    assert not any(voice.leaves_out(quiet=True) for _ in range(100))  # nothing has to be
+    thinning.share = 0.1
+    out = [voice.leaves_out(quiet=True) for _ in range(60)]
+    assert all(out[:50])
+    spared = [voice.leaves_out() for _ in range(400)]
+    assert not any(spared)
+    assert any(voice.leaves_out() for _ in range(200))  # as before
+
+
+def test_a_loop_that_others_keep_turns_seldom_and_sound_is_not_ever_later():
+    async def main():
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        moments: list[float] = []
+        late: list[float] = []
+
+        def hear(moment: float) -> None:
+            moments.append(moment)
+            late.append(loop.time() - moment)
+
+        ticker().add(hear)
+        end = loop.time() + 5
+        while loop.time() < end:  # a program that never has nothing to do
+            loop.block(0.05)
+            await asyncio.sleep(0)
+        ticker().remove(hear)
+        return moments, late, ticker().load
+
+    moments, late, load = run(main())
+    assert max(late) < 0.15
+    assert {round(b - a, 6) for a, b in itertools.pairwise(moments)} == {0.01}  # none is lost
+    assert load.state is LoadState.HELD_UP

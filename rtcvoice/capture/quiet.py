@@ -6,7 +6,9 @@ a voice.
 
 from __future__ import annotations
 
-__all__ = ["Quiet"]
+from rtcvoice.sound.samples import Samples, peak_of
+
+__all__ = ["Quiet", "is_soft"]
 
 SOFT = 330
 """A peak (of 32767) up to which nobody speaks, whatever the room is like: -40 dBFS."""
@@ -37,3 +39,8 @@ class Quiet:
         """Take the loudest sample of a block."""
         self._room = max(SOFT / ABOVE, min(float(peak), self._room * RISE))
         self._since = 0 if peak > ABOVE * self._room else self._since + 1
+
+
+def is_soft(samples: Samples) -> bool:
+    """Tell whether nobody speaks in these, whatever the room is like; also of none."""
+    return not len(samples) or peak_of(samples) <= SOFT

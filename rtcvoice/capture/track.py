@@ -38,6 +38,7 @@ from rtcvoice.wire.rtp import ReceiverReport
 from .effort import Effort
 from .outgoing import BLOCK_TICKS, Ask, Due, Outgoing
 from .pace import Pace, UsualWait
+from .quiet import is_soft
 from .schedule import BLOCK
 from .shortcuts import take_shortcuts
 from .source import Silence
@@ -282,7 +283,7 @@ class SourceTrack(MediaStreamTrack):
             if block is None:
                 return reader
             late = now - block.time - BLOCK
-            if self._is_left_out(late):
+            if self._is_left_out(block, late):
                 self._leave_out(reader, block)
             else:
                 self._take(reader, block, late)
@@ -308,7 +309,7 @@ class SourceTrack(MediaStreamTrack):
                 began = self._clock()
                 waited, steady = began - block.time, self._load.keeps_up
                 late = self._usual_wait.later(waited, steady=steady)
-                if self._is_left_out(late):
+                if self._is_left_out(block, late):
                     self._leave_out(reader, block)
                 else:
                     self._take(reader, block, late)
@@ -345,8 +346,9 @@ class SourceTrack(MediaStreamTrack):
         take_shortcuts(self._encoder, self._load.saving, complexity, self._outgoing.loss)
         return self._encoder.encode(samples)
 
-    def _is_left_out(self, late: float) -> bool:
-        return self._voice.leaves_out(too_late=self._load.is_too_late(late))
+    def _is_left_out(self, block: Block, late: float) -> bool:
+        quiet = self._voice.is_thinned and (self.muted or is_soft(block.samples))
+        return self._voice.leaves_out(quiet=quiet, too_late=self._load.is_too_late(late))
 
     def _leave_out(self, reader: BlockReader, block: Block) -> None:
         """Let the time of a block pass without a packet: the machine is too slow."""

@@ -4,7 +4,8 @@ Each block that is left out saves its coding and its packet. The share follows t
 loop as a controller with a proportional and an integral part: lateness is what a lack of time adds
 up to, so it settles where what is done takes as long as it lasts. To leave out whatever is late
 would be simpler, and swings between all and nothing. Of each voice the blocks are left out evenly,
-one in ten rather than ten in a row, and never those of all voices at once.
+one in ten rather than ten in a row, and never those of all voices at once. What is quiet is left
+out first: who listens most of the time loses nothing of what they say.
 """
 
 from __future__ import annotations
@@ -27,6 +28,10 @@ SMOOTH = 0.1
 
 MOST = 0.6
 """Of what is left nobody understands anything; then the ear does without, too."""
+
+QUIET_FIRST = 50
+"""Quiet blocks that are left out in advance: a second, for which some seconds of speech are
+spared."""
 
 APART = 0.618
 """Part of a period by which voices differ (the golden ratio: any number of them lies evenly)."""
@@ -79,11 +84,20 @@ class Voice:
         self._thinning = thinning
         self._owed = owed
 
-    def leaves_out(self, *, too_late: bool = False) -> bool:
-        """Tell whether the next block is left out; each has to be asked for."""
-        self._owed += self._thinning.share
-        out = too_late or self._owed >= 1.0
+    @property
+    def is_thinned(self) -> bool:
+        """Whether it is worth telling `leaves_out` whether a block is quiet."""
+        return self._thinning.share > 0
+
+    def leaves_out(self, *, quiet: bool = False, too_late: bool = False) -> bool:
+        """Tell whether the next block is left out; each has to be asked for.
+
+        quiet: whether nobody would miss it.
+        """
+        share = self._thinning.share
+        self._owed += share
+        out = too_late or self._owed >= 1.0 or (quiet and share > 0 and self._owed > -QUIET_FIRST)
         if out:
-            self._owed = max(0.0, self._owed - 1.0)
+            self._owed = max(-QUIET_FIRST, self._owed - 1.0)
         self._thinning.count(left_out=out)
         return out

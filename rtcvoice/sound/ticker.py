@@ -3,10 +3,10 @@
 It keeps an absolute schedule: tick n of a loop is at its origin + n * 10 ms, so the timeline of a
 headless sink, and of a source that is paced, is the call's. A blocked loop makes ticks late. They
 are made up for, each as of its own time, not as of when it came: whoever knows when a packet really
-arrived then does the same as if the loop had been in time. One at a turn of the loop, because what
-arrived before its time has been read then, and not what arrived while others held up the turn. More
-than `LONGEST_CATCH_UP`, or a little where the loop is always late, is not made up for; the schedule
-starts anew and the time is gone.
+arrived then does the same as if the loop had been in time. At a turn of the loop those of the turn
+before, one at the least, because what arrived before their time has been read then, and not what
+arrived while others held up this turn. More than `LONGEST_CATCH_UP`, or a little where the loop is
+always late, is not made up for: the time is gone.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Ticker:
         self._timer: asyncio.TimerHandle | None = None
         self._watchers = 0
         self._look_timer: asyncio.TimerHandle | None = None
-        self._origin = 0.0
+        self._origin = self._turned_at = 0.0
         self._count = 0
         self._now = clock.of_loop(loop)
         self._sockets = sockets()
@@ -146,8 +146,17 @@ class Ticker:
         if self._sockets.by_ticks:
             self._sockets.read()
         moment = self._now() - late
-        for subscriber in self._subscribers:
-            subscriber(moment)
+        self._call(moment)
+        # What came before the last turn has been read: ticks of that time lack nothing.
+        while self._subscribers and self._origin + (self._count + 1) * TICK <= self._turned_at:
+            self._count += 1
+            moment += TICK
+            self._call(moment)
+        self._turned_at = now
         self.load.worked(loop.time() - now)
         if self._subscribers:
             self._arm(loop)
+
+    def _call(self, moment: float) -> None:
+        for subscriber in self._subscribers:
+            subscriber(moment)
