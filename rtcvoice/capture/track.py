@@ -29,7 +29,7 @@ from rtcvoice.masking import masked_traceback
 from rtcvoice.sound import numpy_later as np
 from rtcvoice.sound.load import Load
 from rtcvoice.sound.opus import Encoder
-from rtcvoice.sound.samples import DEFAULT_RATE, Block, Samples
+from rtcvoice.sound.samples import DEFAULT_RATE, Block, Samples, peak_of
 from rtcvoice.sound.ticker import ticker
 from rtcvoice.stats import UplinkStats
 from rtcvoice.system import clock
@@ -360,7 +360,7 @@ class SourceTrack(MediaStreamTrack):
         self._pace.passed()
 
     def _measure(self, samples: Samples) -> int:
-        peak = max(int(samples.max()), -int(samples.min()))
+        peak = peak_of(samples)
         self._loudest = max(self._loudest, peak)
         if self._blocks % LEVEL_BLOCKS == 0:
             self._level, self._loudest = self._loudest / 32768, 0

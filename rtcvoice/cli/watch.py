@@ -19,7 +19,7 @@ from rtcvoice.cli.live import LiveScreen
 from rtcvoice.cli.quality import Gauge
 from rtcvoice.cli.screen import Screen
 from rtcvoice.cli.status import Meter, Status
-from rtcvoice.sound.samples import dbfs
+from rtcvoice.sound.samples import dbfs, peak_of
 
 __all__ = ["Ear", "obey_keys", "show_events", "show_status", "watching"]
 
@@ -113,7 +113,7 @@ class Ear:
     async def listen(self, call: Call) -> None:
         """Follow what is played until the call ends."""
         async for block in call.audio():
-            self._loudest = max(self._loudest, int(block.samples.max()), -int(block.samples.min()))
+            self._loudest = max(self._loudest, peak_of(block.samples))
 
     def take(self) -> float:
         """Return the loudest sample since the last time, 0 to 1."""

@@ -37,6 +37,6 @@ class Pauses:
 
     def heard(self, pcm: Samples) -> None:
         """Listen to what was decoded."""
-        peak = int(pcm.max(initial=0))
+        peak: int = max(0, pcm.item(pcm.argmax())) if len(pcm) else 0
         self._peak = max(peak, self._peak * FORGET)
         self._quiet = self._quiet + 1 if peak <= max(SILENT, self._peak * BELOW) else 0

@@ -120,7 +120,7 @@ class Player:
         self._errors = 0
         self._pulls = 0
         self._position = 0
-        self._stats = PlayoutStats()
+        self._snapshot = (PlayoutStats(), 0, 0)  # of the engine; samples played, entries dropped
         self._sounded = (0.0, 0.0)
 
     # Made with the first pull, by the puller: a call is ready before numpy is there. Packets wait.
@@ -152,7 +152,10 @@ class Player:
     @property
     def stats(self) -> PlayoutStats:
         """The latest snapshot, at most 100 ms of playing old."""
-        return self._stats
+        stats, played, dropped = self._snapshot
+        return replace(
+            stats, samples_played=played, inbox_dropped=dropped, pull_errors=self._errors
+        )
 
     @property
     def sounded(self) -> tuple[float, float]:
@@ -258,7 +261,6 @@ class Player:
 
     def _silence_instead(self, error: Exception, count: int) -> Samples:
         self._errors += 1
-        self._stats = replace(self._stats, pull_errors=self._errors)
         if self._errors == 1:
             log_error(logger, error, "x playout failed; silence instead")
         return np.zeros(count, np.int16)
@@ -294,11 +296,4 @@ class Player:
                 engine = self._engine
 
     def _take_snapshot(self) -> None:
-        if self.load is not None:
-            self._engine.skips = self.load.saving.skips
-        self._stats = replace(
-            self._engine.snapshot(),
-            samples_played=self._position,
-            inbox_dropped=self._dropped,
-            pull_errors=self._errors,
-        )
+        self._snapshot = (self._engine.snapshot(), self._position, self._dropped)

@@ -90,7 +90,10 @@ def dbfs(amplitude: float) -> float:
 
 def peak_of(samples: Samples) -> int:
     """Return the largest distance from zero, 0 to 32768; `samples` may not be empty."""
-    return max(int(samples.max()), -int(samples.min()))  # not abs(): -32768 has no positive int16
+    # Not abs(): -32768 has no positive int16. Not max(): that takes thrice as long for 10 ms.
+    highest: int = samples.item(samples.argmax())
+    lowest: int = samples.item(samples.argmin())
+    return max(highest, -lowest)
 
 
 def level(samples: Samples) -> Level:
