@@ -369,6 +369,7 @@ def test_every_datagram_is_noticed_and_only_stun_is_parsed_as_such():
         datagram_received=lambda data, addr: parsed.append(data),
         receiver=SimpleNamespace(data_received=lambda *data: passed_on.append(data)),
         local_candidate=SimpleNamespace(component=1),
+        transactions={},
     )
     unread = asyncio.Queue()
     for _ in range(2):  # sockets may come later: those that are watched are not watched twice

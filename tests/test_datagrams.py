@@ -56,6 +56,7 @@ class Protocol(asyncio.DatagramProtocol):
 
     def __init__(self) -> None:
         self.errors: list[Exception] = []
+        self.transactions: dict[bytes, object] = {}
         self.receiver = SimpleNamespace(data_received=lambda data, component: None)
 
     def connection_made(self, transport) -> None:

@@ -263,7 +263,6 @@ ONLY_IMPORTERS = {
     "opentelemetry": {"rtcvoice.telemetry."},
     "prometheus_client": {"rtcvoice.telemetry.prometheus"},
     "aioice": {
-        "rtcvoice.wire._round_trip",
         "rtcvoice.emulator.ice_lite",
         "rtcvoice.wire._aioice",
         "rtcvoice.wire._aiortc",

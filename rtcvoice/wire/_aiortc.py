@@ -26,6 +26,7 @@ from rtcvoice.errors import RtcVoiceError
 from rtcvoice.system import clock
 from rtcvoice.wire._datagrams import read_at_once
 from rtcvoice.wire.aiortc_release import AIORTC_REQUIREMENT
+from rtcvoice.wire.stun_check import NAME
 
 __all__ = [
     "LOOPBACK",
@@ -206,8 +207,11 @@ def _watch(
 ) -> None:
     receive = getattr(protocol, "datagram_received", None)
     pass_on = getattr(getattr(protocol, "receiver", None), "data_received", None)
-    if receive is None or pass_on is None or not hasattr(protocol, "local_candidate"):
-        raise UnsupportedAiortc("StunProtocol.datagram_received, .receiver, .local_candidate")
+    names = ("local_candidate", "transactions")
+    if receive is None or pass_on is None or not all(hasattr(protocol, name) for name in names):
+        raise UnsupportedAiortc(
+            "StunProtocol.datagram_received, .receiver, .local_candidate, .transactions"
+        )
     component = protocol.local_candidate.component
     one_each_turn = _OneEachTurn(pass_on)
 
@@ -223,7 +227,9 @@ def _watch(
             if not take(data, arrival) and queue.qsize() < MOST_UNREAD:
                 pass_on(data, component)
             return
-        protocol.arrival = arrival  # of the STUN message that is being received
+        take_answer = getattr(protocol.transactions.get(data[NAME]), "take", None)
+        if take_answer is not None and take_answer(data, arrival):  # to a check of ours
+            return
         try:
             receive(data, addr)
         except Exception as exc:  # attributes that contradict their lengths

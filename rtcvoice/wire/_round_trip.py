@@ -3,21 +3,22 @@
 A check passes the queues that RTP passes, and every ICE agent answers it at once: a queue shows
 within one round trip, where RTCP's reports take seconds. A check is about 100 bytes each way; what
 keeps a call alive (RFC 7675) goes on besides. It is asked once and waited for longer than aioice
-would: one that comes back late tells how late. As in `_aiortc.py`, what is missing of aioice's
-private names is named.
+would: one that comes back late tells how late. aioice would make a task, two timers and four
+objects of each; here it is a datagram and an entry of a table. As in `_aiortc.py`, what is missing
+of aioice's private names is named.
 """
 # ruff: noqa: SLF001  (private names are what this module is for)
 
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
 from typing import Any
 
-from aioice.stun import Transaction
-
 from rtcvoice.system import clock
 from rtcvoice.wire._aiortc import UnsupportedAiortc
+from rtcvoice.wire.stun_check import answers, signed
 
 __all__ = ["RoundTripChecks"]
 
@@ -27,35 +28,65 @@ PATIENCE = 2.0
 MOST_ASKED = 20
 """Checks that may be under way; one more is not asked."""
 
-_DELAY = "_Transaction__timeout_delay"
+_NAMES = ("_nominated", "build_request", "remote_password", "ice_controlling")
 
 
-class _Asked(Transaction):
-    """A check that notes when its answer came; the loop may be late to read it."""
+class _Asked:
+    """One check under way; stands among aioice's transactions."""
 
-    came: float | None = None
-    via: Any = None
-    """The protocol that it comes by."""
+    def __init__(self, key: bytes, on_back: Callable[[float | None], None]) -> None:
+        self.key = key
+        self._on_back = on_back
+        self.name = os.urandom(12)
+        self.transactions: dict[bytes, Any] = {}
+        self.timer: asyncio.TimerHandle | None = None
+        self._now = clock.of_loop(asyncio.get_running_loop())
+        self._begun = self._now()
+
+    def take(self, data: bytes, arrival: float) -> bool:
+        """Take a datagram that has this check's name; return whether it is an answer to it."""
+        success = answers(data, self.key)
+        if success is None:
+            return False
+        self._end(max(0.0, arrival - self._begun) if success else None)
+        return True
 
     def response_received(self, message: Any, addr: Any) -> None:
-        """Note the moment that `watch_datagrams` notes."""
-        self.came = getattr(self.via, "arrival", None)
-        super().response_received(message, addr)
+        """Take an answer from aioice, where `watch_datagrams` does not see what comes."""
+        if message.check_message_integrity(self.key):
+            success = message.message_class.name == "RESPONSE"
+            self._end(self._now() - self._begun if success else None)
+
+    def give_up(self) -> None:
+        """Wait no more."""
+        self._end(None)
+
+    def forget(self) -> None:
+        """Take it away; nobody is told."""
+        self.transactions.pop(self.name, None)
+        if self.timer is not None:
+            self.timer.cancel()
+
+    def _end(self, seconds: float | None) -> None:
+        self.forget()
+        self._on_back(seconds)
 
 
 class RoundTripChecks:
     """Checks of one connection's nominated pair, each on its own. Event loop only."""
 
     def __init__(self, connection: Any) -> None:
-        for name in ("_nominated", "build_request", "remote_password"):
+        for name in _NAMES:
             if not hasattr(connection, name):
                 raise UnsupportedAiortc(f"Connection.{name}")
         self._connection = connection
-        self._asked: set[asyncio.Task[None]] = set()
+        self._asked: set[_Asked] = set()
         self._closed = False
+        self._request = b""
+        self._made_for: tuple[Any, bool, str] | None = None
 
     def ask(self, on_back: Callable[[float | None], None]) -> None:
-        """Send a check at the next turn of the loop; call `on_back` once, with what became of it.
+        """Send a check; call `on_back` once, with what became of it.
 
         That is the seconds until its answer, or None: there was none within `PATIENCE`, or there is
         no path. `on_back` must not raise. Nothing is called after `close`.
@@ -66,43 +97,33 @@ class RoundTripChecks:
         if pair is None or len(self._asked) >= MOST_ASKED:
             on_back(None)
             return
-        task = asyncio.ensure_future(self._ask(pair, on_back))
-        self._asked.add(task)
-        task.add_done_callback(self._asked.discard)
 
-    async def _ask(self, pair: Any, on_back: Callable[[float | None], None]) -> None:
-        now = clock.of_loop(asyncio.get_running_loop())
-        try:
-            begun = now()
-            came = await self._transact(pair)
-            seconds = max(0.0, (now() if came is None else came) - begun)
-        except Exception:  # no answer, no socket, no route: nothing is known
-            on_back(None)
-        else:
+        def back(seconds: float | None) -> None:
+            self._asked.discard(asked)
             on_back(seconds)
 
-    async def _transact(self, pair: Any) -> float | None:
-        """Ask; return when the answer came, where that is known better than by the loop."""
-        request = self._connection.build_request(pair, nominate=False)
-        key = self._connection.remote_password.encode()
-        request.add_message_integrity(key)
-        asked = _Asked(
-            request, pair.remote_addr, pair.protocol, retransmissions=0, integrity_key=key
-        )
-        if not hasattr(asked, _DELAY):
-            raise UnsupportedAiortc(f"Transaction.{_DELAY}")
-        setattr(asked, _DELAY, PATIENCE)
-        asked.via = pair.protocol
-        under_way = pair.protocol.transactions
-        under_way[request.transaction_id] = asked
+        asked = _Asked(self._connection.remote_password.encode(), back)
+        self._asked.add(asked)
         try:
-            await asked.run()
-        finally:
-            under_way.pop(request.transaction_id, None)
-        return asked.came
+            self._send(asked, pair)
+        except Exception:  # no socket, no route: nothing is known
+            asked.give_up()
+
+    def _send(self, asked: _Asked, pair: Any) -> None:
+        connection = self._connection
+        made_for = pair, connection.ice_controlling, connection.remote_password
+        if made_for != self._made_for:
+            self._request = bytes(connection.build_request(pair, nominate=False))
+            self._made_for = made_for
+        asked.transactions = pair.protocol.transactions
+        asked.transactions[asked.name] = asked
+        asked.timer = asyncio.get_running_loop().call_later(PATIENCE, asked.give_up)
+        request = signed(self._request, asked.name, asked.key)
+        pair.protocol.transport.sendto(request, pair.remote_addr)
 
     def close(self) -> None:
         """Forget the checks under way."""
         self._closed = True
-        for task in self._asked:
-            task.cancel()
+        for asked in self._asked:
+            asked.forget()
+        self._asked.clear()
