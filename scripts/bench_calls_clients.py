@@ -319,10 +319,13 @@ class Ours:
 
         after = [call.stats() for call in self._calls]
         voice, delays = PromptVoice(), []
+        sent = left_out = 0
         speech = np.concatenate([voice.clip(name).samples for name in PROMPTS])
         for old, new in zip(self._before, after, strict=True):
             waited = new.playout.jitter_buffer_delay - old.playout.jitter_buffer_delay
             count = new.playout.jitter_buffer_emitted_count
+            sent += new.uplink.packets_sent - old.uplink.packets_sent
+            left_out += new.uplink.packets_left_out - old.uplink.packets_left_out
             delays.append(1000 * waited / max(1, count - old.playout.jitter_buffer_emitted_count))
         load = after[0].load
         return {
@@ -330,7 +333,7 @@ class Ours:
             "delays_ms": [delay + 1000 * load.behind for delay in delays],
             "state": load.state,
             "behind_ms": 1000 * load.behind,
-            "left_out": load.left_out,
+            "left_out": left_out / max(1, sent + left_out),
             "skipped": load.skipped,
         }
 

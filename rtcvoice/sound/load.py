@@ -146,6 +146,11 @@ class Load:
         return self._state in (LoadState.ROOMY, LoadState.BUSY)
 
     @property
+    def is_reason(self) -> bool:
+        """Whether sound takes so much of the loop's time that it may be why others wait."""
+        return self._sound >= OURS
+
+    @property
     def stats(self) -> LoadStats:
         """How it fares, of the latest second."""
         return self._stats
@@ -247,7 +252,7 @@ class Load:
 
     def _take_steps(self, busy: float) -> None:
         step, sound = self._step, self._sound
-        if busy > STEPS[step].above and sound >= OURS and step < len(STEPS) - 1:
+        if busy > STEPS[step].above and self.is_reason and step < len(STEPS) - 1:
             self._go_to(step + 1)
             return
         if not step:

@@ -3,10 +3,10 @@
 It keeps an absolute schedule: tick n of a loop is at its origin + n * 10 ms, so the timeline of a
 headless sink, and of a source that is paced, is the call's. A blocked loop makes ticks late. They
 are made up for, each as of its own time, not as of when it came: whoever knows when a packet really
-arrived then does the same as if the loop had been in time. At a turn of the loop those of the turn
-before, one at the least, because what arrived before their time has been read then, and not what
-arrived while others held up this turn. More than `LONGEST_CATCH_UP`, or a little where the loop is
-always late, is not made up for: the time is gone.
+arrived then does the same as if the loop had been in time. One at a turn of the loop, because what
+arrived before its time has been read then, and not what arrived while others held up the turn; more
+where others take nearly all the time, but none that is later than the turn before. More than
+`LONGEST_CATCH_UP`, or a little where the loop is always late, is not made up for: the time is gone.
 """
 
 from __future__ import annotations
@@ -26,6 +26,9 @@ __all__ = ["Ticker", "ticker"]
 
 LONGEST_CATCH_UP = 1.0
 """Seconds of lateness that are made up for."""
+
+MOST_AT_ONCE = 10
+"""Ticks at a turn of the loop."""
 
 LOOK = 0.05
 """Seconds between two looks at how late the loop is, where it has no ticks but is watched."""
@@ -147,15 +150,20 @@ class Ticker:
             self._sockets.read()
         moment = self._now() - late
         self._call(moment)
-        # What came before the last turn has been read: ticks of that time lack nothing.
-        while self._subscribers and self._origin + (self._count + 1) * TICK <= self._turned_at:
-            self._count += 1
-            moment += TICK
-            self._call(moment)
+        if not self.load.is_reason:
+            self._call_more(moment)
         self._turned_at = now
         self.load.worked(loop.time() - now)
         if self._subscribers:
             self._arm(loop)
+
+    def _call_more(self, moment: float) -> None:
+        """Make up for ticks of which all that they need was read at the turn before."""
+        for number in range(1, MOST_AT_ONCE):
+            if self._origin + (self._count + 1) * TICK > self._turned_at or not self._subscribers:
+                return
+            self._count += 1
+            self._call(moment + number * TICK)
 
     def _call(self, moment: float) -> None:
         for subscriber in self._subscribers:
