@@ -110,7 +110,9 @@ class VirtualCall:
         spoken = any(speaks for _, speaks in self._blocks)
         first = self.now - (len(self._blocks) - 1) * BLOCK
         self._blocks = []
-        wish = self.uplink.next(self.now, size, quiet=self.now - self._voice_at > HEARD_AFTER)
+        wish = self.uplink.next(self.now, quiet=self.now - self._voice_at > HEARD_AFTER)
+        if wish.before:
+            self._check(first=True)
         more = max(0, wish.size - size)
         self.padding += more
         self._padded = self._padded + 1 if more else 0
@@ -127,7 +129,7 @@ class VirtualCall:
         if wish.check:
             self._check()
 
-    def _check(self) -> None:
+    def _check(self, *, first: bool = False) -> None:
         self.checks += 1
         left_at = self.now
         arrived = None
@@ -138,7 +140,7 @@ class VirtualCall:
             round_trip = arrived - left_at + self.line.delay + self._random.random() * self._jitter
         if round_trip is None or round_trip > NO_ANSWER:
             round_trip = None
-        back = Check(left_at, self._sent, round_trip)
+        back = Check(left_at, self._sent, round_trip, first)
         self._sent += CHECK_BITS
         heapq.heappush(self._back, (left_at + (round_trip or NO_ANSWER), self.checks, back))
 

@@ -35,8 +35,10 @@ class Due(NamedTuple):
     payload: bytes
     ticks: int
     """Its timestamp: of its first sample."""
+    before: Check | None
+    """To be asked for right before it: give the packet to `Outgoing.leaves`..."""
     check: Check | None
-    """To be asked for right after it: give the packet to `Outgoing.sent`."""
+    """...and right after it: to `Outgoing.sent`."""
 
 
 class Outgoing:
@@ -88,11 +90,18 @@ class Outgoing:
         if len(self._held) >= self._frames:
             self._finish()
 
+    def leaves(self, packet: Due) -> None:
+        """Note that a packet leaves now."""
+        self._ask(packet.before)
+
     def sent(self, packet: Due) -> None:
-        """Note that a packet has left."""
-        if packet.check is not None and self.ask is not None:
+        """Note that it has left."""
+        self._ask(packet.check)
+
+    def _ask(self, check: Check | None) -> None:
+        if check is not None and self.ask is not None:
             self._bits += CHECK_BITS
-            self.ask(partial(self._checked, packet.check))
+            self.ask(partial(self._checked, check))
 
     def follow(self, report: ReceiverReport, now: float) -> None:
         """Take what the receiver says."""
@@ -113,16 +122,17 @@ class Outgoing:
             self._put(*each)
 
     def _put(self, payload: bytes, ticks: int) -> None:
-        check = None
+        before = check = None
         if self.ask is None:
             self._count(payload)
         else:
             now = self._clock()
-            wish = self._uplink.next(now, len(payload), quiet=bool(self._quiet))
+            wish = self._uplink.next(now, quiet=bool(self._quiet))
+            before = Check(now, self._bits, None, first=True) if wish.before else None
             payload = padded(payload, wish.size) if wish.size else payload
             self._count(payload)
             check = Check(now, self._bits, None) if wish.check else None
-        self.ready.append(Due(payload, ticks, check))
+        self.ready.append(Due(payload, ticks, before, check))
 
     def _count(self, payload: bytes) -> None:
         self.packets += 1

@@ -67,6 +67,8 @@ class Check(NamedTuple):
     """Bits on the wire of all packets that had left by then, since any moment."""
     round_trip: float | None
     """Seconds until the answer; None if none came."""
+    first: bool = False
+    """Whether it is the first of two that left together."""
 
 
 class For(enum.Enum):

@@ -220,6 +220,7 @@ class SourceTrack(MediaStreamTrack):
         """
         if (due := await self._next_packet()) is None:
             raise MediaStreamError
+        self._outgoing.leaves(due)
         asyncio.get_running_loop().call_soon(self._outgoing.sent, due)
         packet: av.Packet[Any] = av.Packet(due.payload)
         packet.pts = due.ticks
@@ -242,6 +243,7 @@ class SourceTrack(MediaStreamTrack):
                 self._load.worked(self._clock() - began)
 
     def _send(self, due: Due, send: Callable[[bytes, int], None]) -> None:
+        self._outgoing.leaves(due)
         send(due.payload, due.ticks)
         self._outgoing.sent(due)
 

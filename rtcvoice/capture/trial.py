@@ -1,8 +1,8 @@
 """Finds out what a path carries while nobody speaks: with padding, which is lost on nobody; pure.
 
-`Opening`, at the beginning of a call: a large packet and a check behind it. The check waits until
-the large one has passed, and what it waits longer than those before it is how long that took. These
-have to be alike: what the call began with may still wait before the line.
+`Opening`, at the beginning of a call: a check, a large packet and another check, all at once. The
+second check is answered later than the first by as much as the line is busy with what is between
+them, whatever else waits before the line: what the call began with may do so for half a second.
 
 `Trial`, before more is said than was proven: for a second, packets of silence are as large as those
 of a voice would be, and a tenth larger. If checks then wait, the path does not carry it. Then it is
@@ -15,31 +15,26 @@ import enum
 import math
 from typing import NamedTuple
 
-from .path import Check, Path
+from .path import CHECK_BITS, Check, Path
 from .shape import HEADERS
 
 __all__ = ["Opening", "Trial", "Wish"]
 
-TURNS = 12
-"""Checks of the opening at the most..."""
-LARGE_ONES = 3
-"""...of which so many behind a large packet, each compared with the two before it. One of these
-that is quick ends it; one that is slow may be so by chance."""
-
-SETTLED = 0.008
-"""Seconds by which two ordinary checks in a row may differ, and what waits before the line has
-passed, or does so slowly: what a call begins with may take half a second."""
+TURNS = 3
+"""Pairs of checks of the opening at the most; most of them are right."""
 
 LARGE = 400
 """Bytes of that packet. It delays what follows as long as it passes, 50 ms at 64 kbit/s, and what a
 receiver has seen come late it waits for, for some time."""
 
-LEAST_WAIT = 0.02
-"""Seconds that it has to take at least to tell anything: on 150 kbit/s."""
+BETWEEN = 8 * (LARGE + HEADERS) + CHECK_BITS
+"""Bits on the wire that pass between two checks, with the second one."""
+
+LEAST_WAIT = 0.03
+"""Seconds that these have to take at least to tell anything: on 150 kbit/s."""
 
 PASSING = 2.0
-"""How often the time that a check waited has to pass until what waits before the line is gone, for
-packets of silence go on, and take up to half of it."""
+"""How often the time that they took has to pass until what waited behind them is gone."""
 
 ANSWER = 1.0
 """Seconds after which an answer is not waited for any more."""
@@ -77,7 +72,9 @@ class Wish(NamedTuple):
     size: int = 0
     """Bytes that it should have with padding, if it is smaller; 0 for no padding."""
     check: bool = False
-    """Whether a check is to leave right after it."""
+    """Whether a check is to leave right after it..."""
+    before: bool = False
+    """...and one right before it."""
 
 
 NOTHING = Wish()
@@ -90,62 +87,45 @@ class Opening:
         self.carries: float | None = None
         """bit/s, as far as it is known; infinite if it is more than can be measured so."""
         self.done = False
-        self._ordinary: list[float] = []  # since the latest large one, at most two
-        self._waits: list[float] = []
-        self._shortest = math.inf
-        self._turns = 0
-        self._is_large = False
+        self._taken: list[float] = []
+        self._pair: dict[bool, float] = {}  # round trips, by whether it is the second one
         self._asked_at: float | None = None
         self._next_at = 0.0
 
-    def wish(self, now: float, size: int, *, quiet: bool) -> Wish:
-        """Return what to do with a packet of `size` bytes."""
+    def wish(self, now: float, *, quiet: bool) -> Wish:
+        """Return what to do with a packet that leaves `now`."""
         if self._asked_at is not None:
             if now - self._asked_at < ANSWER:
                 return NOTHING
             self.done = True
-        if now < self._next_at:
-            return NOTHING
-        if self._turns and not quiet:
+        if not quiet:
             self.done = True
-        if self.done:
+        if self.done or now < self._next_at:
             return NOTHING
-        large = self._is_settled
-        self._asked_at, self._is_large = now, large
-        self._large_more = 8 * max(0, LARGE - size)
-        return Wish(LARGE if large else 0, check=True)
+        self._asked_at, self._pair = now, {}
+        return Wish(LARGE, check=True, before=True)
 
-    @property
-    def _is_settled(self) -> bool:
-        """Whether the latest two checks were ordinary, and alike."""
-        latest = self._ordinary
-        return len(latest) > 1 and abs(latest[-1] - latest[-2]) <= SETTLED
-
-    def checked(self, round_trip: float | None, now: float) -> None:
-        """Take the answer to the check that it asked for, which came `now`."""
+    def checked(self, round_trip: float | None, now: float, *, large: bool) -> None:
+        """Take the answer that came `now` to one of the two checks; large: to the second."""
         if self.done:
             return
-        self._asked_at = None
         if round_trip is None:
             self.done = True
             return
-        self._turns += 1
-        self._shortest = min(self._shortest, round_trip)
-        if self._is_large:
-            self._waits.append(round_trip - min(self._ordinary))
-            self._ordinary = []
-            self._conclude()
-        else:
-            self._ordinary = [*self._ordinary[-1:], round_trip]
-        waited = round_trip - self._shortest
-        if waited > SETTLED:
-            self._next_at = now + PASSING * waited
-        enough = self._turns >= TURNS or len(self._waits) >= LARGE_ONES
-        self.done = enough or self.carries == math.inf
+        self._pair[large] = round_trip
+        if len(self._pair) < 2:
+            return
+        taken, self._asked_at = max(0.0, self._pair[True] - self._pair[False]), None
+        self._taken.append(taken)
+        self._next_at = now + PASSING * taken
+        self._conclude()
 
     def _conclude(self) -> None:
-        wait = sorted(self._waits)[(len(self._waits) - 1) // 2]
-        self.carries = self._large_more / wait if wait >= LEAST_WAIT else math.inf
+        taken = sorted(self._taken)
+        middle = taken[(len(taken) - 1) // 2]
+        self.carries = BETWEEN / middle if middle >= LEAST_WAIT else math.inf
+        quick = sum(each < LEAST_WAIT for each in taken)
+        self.done = len(taken) >= TURNS or quick > TURNS // 2
 
 
 class TrialState(enum.Enum):

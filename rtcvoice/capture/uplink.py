@@ -236,8 +236,8 @@ class Uplink:
 
     # -- packets and checks ---------------------------------------------------------------------
 
-    def next(self, now: float, size: int, *, quiet: bool) -> Wish:
-        """Return what to do with the next packet, of `size` bytes of Opus.
+    def next(self, now: float, *, quiet: bool) -> Wish:
+        """Return what to do with the next packet.
 
         quiet: whether nobody has spoken for a while, nor speaks in this one.
         """
@@ -246,7 +246,9 @@ class Uplink:
         if not quiet:
             self._proven += 1
         if not self._opening.done:
-            return self._next_of_opening(now, size, quiet=quiet)
+            wish = self._next_of_opening(now, quiet=quiet)
+            if not self._opening.done:
+                return wish
         if quiet and self._rate < self._most and self._trial.may_begin(now):
             self._try_more(now)
         if self._under_way:
@@ -264,10 +266,10 @@ class Uplink:
             size = self._reminder.size(self._rate, self.preparation.frames)
         return Wish(size, check) if check or size else NOTHING
 
-    def _next_of_opening(self, now: float, size: int, *, quiet: bool) -> Wish:
-        wish = self._opening.wish(now, size, quiet=quiet)
+    def _next_of_opening(self, now: float, *, quiet: bool) -> Wish:
+        wish = self._opening.wish(now, quiet=quiet)
         if wish.check:
-            self._under_way[now] = For.LARGE if wish.size else For.OPENING
+            self._under_way[now] = For.LARGE
         elif self._opening.done:
             self._open(now)
         return wish
@@ -291,9 +293,9 @@ class Uplink:
 
     def checked(self, check: Check, now: float) -> Preparation:
         """Take what became of a check, `now`; nearly in the order in which they left."""
-        what = self._under_way.pop(check.left_at, For.WATCH)
-        if what is not For.WATCH:
-            self._opening.checked(check.round_trip, now)
+        what = For.OPENING if check.first else self._under_way.pop(check.left_at, For.WATCH)
+        if what is not For.WATCH and not self._opening.done:
+            self._opening.checked(check.round_trip, now, large=what is For.LARGE)
             self._open(now)
         if what is not For.LARGE:
             self._path.check(check)
