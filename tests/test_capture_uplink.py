@@ -69,7 +69,7 @@ def test_three_reports_of_a_tenth_lost_are_enough_to_be_prepared():
     steps = [receiver.report(5).loss_percent for _ in range(4)]
     assert steps[0] > LEAST_LOSS
     assert steps == sorted(steps)
-    assert steps[2] >= 18
+    assert steps[2] == MOST_LOSS
 
 
 def test_a_loss_that_is_over_is_remembered_for_seconds_and_then_forgotten():

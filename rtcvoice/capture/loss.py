@@ -11,8 +11,9 @@ __all__ = ["LEAST_LOSS", "MOST_LOSS", "STEP_DOWN", "Losses"]
 LEAST_LOSS = 10
 """Percent to be prepared for at the least: below it, libopus 1.6 sends no FEC at 24 kbit/s."""
 
-MOST_LOSS = 20
-"""Beyond it the FEC takes more from the voice than it saves, whatever the loss is."""
+MOST_LOSS = 15
+"""Beyond it the FEC takes more from the voice than it saves: 48 kbit/s without loss 4.40, and 4.36
+for 20; 5 % lost in bursts 3.20 and 3.18; 10 % of single losses 3.87 for both, 20 % 2.85 and 2.87."""
 
 CAUTION = 2
 """How much more loss to be prepared for than there is: measured as best at 5, 10 and 20 %."""

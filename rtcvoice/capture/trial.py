@@ -15,7 +15,7 @@ import enum
 import math
 from typing import NamedTuple
 
-from .path import CHECK_BITS, Check, Path
+from .path import Check, Path
 from .shape import HEADERS
 
 __all__ = ["Opening", "Trial", "Wish"]
@@ -27,8 +27,10 @@ LARGE = 400
 """Bytes of that packet. It delays what follows as long as it passes, 50 ms at 64 kbit/s, and what a
 receiver has seen come late it waits for, for some time."""
 
-BETWEEN = 8 * (LARGE + HEADERS) + CHECK_BITS
-"""Bits on the wire that pass between two checks, with the second one."""
+CHECK_AT_LEAST = 8 * 110
+"""Bits of a check on the wire: who takes it for larger speaks faster than the line."""
+BETWEEN = 8 * (LARGE + HEADERS) + CHECK_AT_LEAST
+"""Bits that pass between two checks, with the second one."""
 
 LEAST_WAIT = 0.03
 """Seconds that these have to take at least to tell anything: on 150 kbit/s."""
