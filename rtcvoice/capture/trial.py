@@ -36,7 +36,7 @@ LEAST_WAIT = 0.03
 """Seconds that these have to take at least to tell anything: on 150 kbit/s."""
 
 PASSING = 2.0
-"""How often the time that they took has to pass until what waited behind them is gone."""
+"""How often the time that the second check waited has to pass until what is behind it is gone."""
 
 ANSWER = 1.0
 """Seconds after which an answer is not waited for any more."""
@@ -90,6 +90,7 @@ class Opening:
         """bit/s, as far as it is known; infinite if it is more than can be measured so."""
         self.done = False
         self._taken: list[float] = []
+        self._shortest = math.inf
         self._pair: dict[bool, float] = {}  # round trips, by whether it is the second one
         self._asked_at: float | None = None
         self._next_at = 0.0
@@ -119,12 +120,13 @@ class Opening:
             return
         taken, self._asked_at = max(0.0, self._pair[True] - self._pair[False]), None
         self._taken.append(taken)
-        self._next_at = now + PASSING * taken
+        self._shortest = min(self._shortest, self._pair[False])
+        self._next_at = now + PASSING * max(0.0, self._pair[True] - self._shortest)
         self._conclude()
 
     def _conclude(self) -> None:
         taken = sorted(self._taken)
-        middle = taken[(len(taken) - 1) // 2]
+        middle = taken[len(taken) // 2]  # of two the slower one: an answer may be read late
         self.carries = BETWEEN / middle if middle >= LEAST_WAIT else math.inf
         quick = sum(each < LEAST_WAIT for each in taken)
         self.done = len(taken) >= TURNS or quick > TURNS // 2
