@@ -90,6 +90,12 @@ class Outgoing:
         if len(self._held) >= self._frames:
             self._finish()
 
+    def send(self, packet: Due, send: Callable[[bytes, int], None]) -> None:
+        """Let `send` have a packet and its timestamp, between its checks."""
+        self._ask(packet.before)
+        send(packet.payload, packet.ticks)
+        self._ask(packet.check)
+
     def leaves(self, packet: Due) -> None:
         """Note that a packet leaves now."""
         self._ask(packet.before)

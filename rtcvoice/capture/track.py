@@ -239,13 +239,8 @@ class SourceTrack(MediaStreamTrack):
                 await self._run_by_ticks(reader, send)
             elif (due := await self._next_packet()) is not None:
                 began = self._clock()
-                self._send(due, send)
+                self._outgoing.send(due, send)
                 self._load.worked(self._clock() - began)
-
-    def _send(self, due: Due, send: Callable[[bytes, int], None]) -> None:
-        self._outgoing.leaves(due)
-        send(due.payload, due.ticks)
-        self._outgoing.sent(due)
 
     async def _run_by_ticks(self, first: PolledReader, send: Callable[[bytes, int], None]) -> None:
         """Send what `first`, and those that follow, have, until one has to be waited for."""
@@ -262,7 +257,7 @@ class SourceTrack(MediaStreamTrack):
                     asked = reader
                     following = self._poll(cast(PolledReader, reader), now)
                     while self._outgoing.ready:
-                        self._send(self._outgoing.ready.popleft(), send)
+                        self._outgoing.send(self._outgoing.ready.popleft(), send)
                     if following is not reader:
                         reader = _polled(following)
                     if reader is None or self.readyState != "live":
