@@ -60,6 +60,16 @@ def test_the_target_covers_the_jitter_and_not_much_more(most):
     assert max(targets[500:]) < most + 0.03
 
 
+def test_where_delay_is_short_some_of_it_is_to_spare():
+    """What a computer is late itself comes on top of the network's jitter."""
+    manager = DelayManager()
+    assert min(feed(manager, jitter(40, 0.02))[500:]) >= 0.032
+    assert manager.spare == pytest.approx(0.01, abs=0.003)
+    manager = DelayManager()
+    assert max(feed(manager, jitter(40, 0.15))[500:]) < 0.16  # what is long is not made longer
+    assert manager.spare < 0.003
+
+
 def test_fast_up_slow_down():
     manager = DelayManager()
     start = feed(manager, clean(30))[-1]
@@ -94,7 +104,7 @@ def test_a_stumble_while_a_program_starts_is_none_of_the_networks():
     delays[30:40] = [0.2 - n * 0.02 for n in range(10)]
     targets = feed(DelayManager(), delays)
     assert max(targets[50:]) < 0.17
-    assert max(targets[250:]) <= CLEAN
+    assert max(targets[300:]) <= CLEAN
 
 
 def test_jitter_is_known_before_the_first_word():

@@ -67,8 +67,13 @@ EARLY = 150
 EARLY_MORE = 0.02
 """...and the seconds that it may add: a program that starts is busy with itself."""
 
-MARGIN = 0.005
-"""Seconds held back beyond what was needed so far."""
+MARGIN, MARGIN_WHERE_SHORT = 0.005, 0.015
+"""Seconds held back beyond what was needed so far; more where delay is short, for it costs a
+conversation nearly nothing there, and what the computer is late itself comes on top of the jitter.
+"""
+
+SHORT = 0.06
+"""Seconds that the larger margin may make of the target."""
 
 FALL = 0.02
 """Part of a surplus that the target gives up with each packet, so that it does not waver."""
@@ -184,11 +189,17 @@ class DelayManager:
         self._packet = 0.020
         self._has_fec = False
         self._target = INITIAL
+        self._least = INITIAL
 
     @property
     def target(self) -> float:
         """Seconds that a packet should be held back, counted from when the fastest would come."""
         return self._target
+
+    @property
+    def spare(self) -> float:
+        """Seconds of the target that may be missing without harm."""
+        return self._target - self._least
 
     def reset(self) -> None:
         """Another stream begins: its clock is unknown, the network is the same."""
@@ -209,8 +220,9 @@ class DelayManager:
             self._learn(transit, arrival)
         self._losses *= 1 - self._packet / LOSS_MEMORY
         self._seen += 1
-        needed = self._needed()
+        least, needed = self._needed()
         self._target = max(needed, self._target + (needed - self._target) * FALL)
+        self._least = least
 
     def _learn(self, transit: float, arrival: float) -> None:
         assert self._base is not None
@@ -242,16 +254,19 @@ class DelayManager:
         """
         return 0.0 if self._base is None else now - end / CLOCK - self._base
 
-    def _needed(self) -> float:
+    def _needed(self) -> tuple[float, float]:
+        """Return what is needed, in seconds, with the margin and with the larger one."""
         if self._seen < 10:
-            return INITIAL
+            return INITIAL, INITIAL
         usual = self._usual.quantile(USUAL)
         if self._seen < EARLY:
             usual = min(self._usual.quantile(EARLY_USUAL), usual + EARLY_MORE)
-        needed = min(max(self._falters, usual), self._lately()) + MARGIN
+        late = min(max(self._falters, usual), self._lately())
+        least = max(late + MARGIN, MINIMUM)
         if self._losses > FEW_LOSSES and self._has_fec:
-            needed = max(needed, self._packet + self._usual.quantile(USUAL) + FEC_MARGIN)
-        return min(max(needed, MINIMUM), MAXIMUM)
+            least = max(least, self._packet + self._usual.quantile(USUAL) + FEC_MARGIN)
+        least = min(least, MAXIMUM)
+        return least, max(least, min(late + MARGIN_WHERE_SHORT, SHORT))
 
     def _lately(self) -> float:
         """Return the greatest lateness of the last `CALM` seconds, by what is the fastest now."""

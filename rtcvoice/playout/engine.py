@@ -330,7 +330,10 @@ class PlayoutEngine:
 
     def _adjust_tempo(self, now: float) -> None:
         """Shorten or lengthen what is decoded by one period, if the tempo asks for it."""
-        correction, reach = self._tempo.due(pausing=self._pauses.now), self._stretch.reach
+        pauses, reach = self._pauses, self._stretch.reach
+        correction = self._tempo.due(
+            pausing=pauses.now, resting=pauses.long, spare=self._delay.spare
+        )
         slower = correction is Correction.SLOWER
         if correction is Correction.NONE or not (
             self._decode_ahead(reach if slower else 2 * reach, now) or slower

@@ -22,6 +22,9 @@ FORGET = 0.997
 LONG_ENOUGH = 3
 """Packets in a row; fewer may be a consonant."""
 
+REST = 15
+"""Packets in a row after which nobody is amid a sentence: 0.3 s of the usual 20 ms."""
+
 
 class Pauses:
     """Tell it of every packet; `now` says whether the latest ones were a pause."""
@@ -34,6 +37,11 @@ class Pauses:
     def now(self) -> bool:
         """Whether a pause has begun and not ended."""
         return self._quiet >= LONG_ENOUGH
+
+    @property
+    def long(self) -> bool:
+        """Whether it has lasted for a while."""
+        return self._quiet >= REST
 
     def heard(self, pcm: Samples) -> None:
         """Listen to what was decoded."""

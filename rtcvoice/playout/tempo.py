@@ -1,10 +1,12 @@
 """Decides when to play faster or slower to get back on time; pure.
 
 `played` hears of each packet how far past its moment it is played; the least of the last ones is
-what could surely be done without. Small deviations are left alone, larger ones wait for a pause
-between words, where nobody can hear the correction. Where none comes, or the deviation is large,
-single pitch periods some packets apart correct it, so that speech changes its tempo by a tenth at
-most; only what nobody would wait for is taken out in haste, or skipped.
+what could surely be done without. Small deviations are left alone. What is too early for the
+network is corrected soon, in a pause between words if one comes. What is only later than it need be
+costs a conversation little: it waits until nobody speaks, since a change of tempo that is heard, or
+that moves the words of a sentence against each other, costs more. Where no pause comes, or the
+deviation is large, single pitch periods some packets apart correct it, so that speech changes its
+tempo by a tenth at most; only what nobody would wait for is taken out in haste, or skipped.
 
 To find a period costs as much as to decode ten packets. On a machine that is too slow for all of
 its calls, that would make it later still: there, whole packets are skipped instead.
@@ -26,17 +28,26 @@ SHORTAGE = 0.006
 """Seconds too early that are left alone."""
 
 PAUSE_TIMEOUT = 100
-"""Packets that a pause is waited for: 2 s of the usual 20 ms."""
+"""Packets that one too early waits for a pause: 2 s of the usual 20 ms."""
+
+REST_TIMEOUT = 250
+"""Packets that one too late waits until nobody speaks: 5 s."""
 
 LITTLE = 0.02
 """Seconds too early that may wait for a pause."""
 
-MUCH = 0.06
-HASTE = 0.12
+MUCH = 0.12
+"""Seconds too late that do not wait: 100 ms cost a conversation less than 0.1 of its quality, and
+taking them out of speech up to 1."""
+
+HASTE = 0.2
 SKIP = 0.5
 
 PACKET = 0.02
-"""Seconds too late from which on a whole packet is skipped where that is what is done."""
+"""Seconds too late from which on a whole packet is skipped where that is what is done..."""
+
+SURE = 0.12
+"""...at once where one packet is so late, else when all of the latest are."""
 
 
 class Correction(enum.Enum):
@@ -81,8 +92,12 @@ class Tempo:
         self._recent = [excess + seconds for excess in self._recent]
         self._since_change = 0
 
-    def due(self, *, pausing: bool) -> Correction:
-        """Say what is to be done now; `pausing`: nobody speaks in what is played."""
+    def due(self, *, pausing: bool, resting: bool = False, spare: float = 0.0) -> Correction:
+        """Say what is to be done now.
+
+        pausing: nobody speaks in what is played; resting: nor has for a while. spare: seconds by
+        which it may be too early without harm.
+        """
         if not self._recent:
             return Correction.NONE
         excess = min(self._recent)
@@ -93,27 +108,26 @@ class Tempo:
             return Correction.NONE
         self._waited += 1
         if late:
-            return Correction.NONE if self.skips else self._faster(excess, pausing=pausing)
-        urgent = self._recent[-1] < -LITTLE or self._waited > PAUSE_TIMEOUT
-        return (
-            Correction.SLOWER
-            if (pausing or urgent) and self._since_change >= 2
-            else Correction.NONE
-        )
+            if self.skips:
+                return Correction.NONE
+            return self._faster(excess, pausing=pausing, resting=resting)
+        short = -self._recent[-1] - spare
+        urgent = short > LITTLE or (short > SHORTAGE and self._waited > PAUSE_TIMEOUT)
+        if not (urgent or resting or (pausing and short > SHORTAGE)):
+            return Correction.NONE
+        return Correction.SLOWER if self._since_change >= 2 else Correction.NONE
 
     def _surely_exceeds(self, least: float, excess: float) -> bool:
         """Tell whether all the latest packets were too late by `least`, and this one is."""
         known = self._recent
-        return excess >= least and (
-            excess > HASTE or (len(known) == MEMORY and min(known) >= least)
-        )
+        return excess >= least and (excess > SURE or (len(known) == MEMORY and min(known) >= least))
 
-    def _faster(self, excess: float, *, pausing: bool) -> Correction:
+    def _faster(self, excess: float, *, pausing: bool, resting: bool) -> Correction:
         if excess > HASTE:
             return Correction.MUCH_FASTER
-        if pausing:
+        if resting or (pausing and excess > MUCH):
             return Correction.FASTER
-        if excess <= MUCH and self._waited <= PAUSE_TIMEOUT:
+        if excess <= MUCH and self._waited <= REST_TIMEOUT:
             return Correction.NONE
         return (
             Correction.FASTER

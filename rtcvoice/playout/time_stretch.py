@@ -90,10 +90,11 @@ class TimeStretch:
         if side < self._shortest:
             return 0
         around = pcm[at - side : at + side].astype(np.float32)
-        quiet = float(around @ around) < QUIET * QUIET * len(around)
+        if float(around @ around) < QUIET * QUIET * len(around):
+            return side
         period = self._period(around)
         needed = MIN_CORRELATION_IN_HASTE if haste else MIN_CORRELATION
-        return period.samples if quiet or period.correlation >= needed else 0
+        return period.samples if period.correlation >= needed else 0
 
     def _period(self, around: Wave) -> Period:
         """Find the period by which the sound after the middle best continues the one before."""
