@@ -190,7 +190,7 @@ ALLOWED: dict[str, set[str]] = {
     | {"capture.source", "capture.spoken", "capture.track", "playout.engine"},
     # Many calls: a caller of the public doors, and what travels between processes.
     "fleet": LEAVES | {"fleet", "network"},
-    "fleet.dry_run": {"errors", "emulator"},
+    "fleet.dry_run": {"errors", "emulator", "system"},
     "fleet.caller": LEAVES
     | {"call.call", "capture.file", "capture.spoken", "playout.sink"}
     | {"fleet.line", "fleet.spans", "fleet.specs"},

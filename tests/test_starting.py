@@ -19,7 +19,11 @@ import pytest
 import rtcvoice
 from rtcvoice import __main__ as command
 from rtcvoice import cli, public_names
-from rtcvoice.system.interrupts import interrupts_end_the_process
+from rtcvoice.system.interrupts import (
+    ignore_interrupts,
+    interrupts_end_the_process,
+    started_without_interrupts,
+)
 
 HEAVY = {"aiohttp", "aiortc", "asyncio", "av", "httpx", "msgspec", "numpy", "rich", "ssl", "typing"}
 BEFORE = "import json, signal, sys; before = set(sys.modules)\n"
@@ -127,6 +131,23 @@ def test_what_others_made_of_ctrl_c_stays(other: signal.Handlers) -> None:
     with interrupts_end_the_process():
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+
+
+BLOCKED = "import signal; print(signal.pthread_sigmask(signal.SIG_BLOCK, []))"
+
+
+@pytest.mark.usefixtures("_as_before")
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="Windows has no such masks")
+def test_processes_that_are_started_for_us_do_not_see_ctrl_c() -> None:
+    """Those of a batch told of it by a traceback each, while they were starting."""
+    with started_without_interrupts():
+        process = subprocess.run([sys.executable, "-S", "-c", BLOCKED], capture_output=True)
+        assert b"SIGINT" in process.stdout
+        assert signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+        ignore_interrupts()  # what such a process does first
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+        assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
 
 @pytest.mark.usefixtures("_as_before")

@@ -36,7 +36,7 @@ from rtcvoice.device.device import (
     rates_for,
 )
 from rtcvoice.errors import DeviceError
-from rtcvoice.system.native_stderr import juggled_elsewhere, muffled
+from rtcvoice.system.native_stderr import diverted_elsewhere, muffled
 
 __all__ = ["PortAudio", "PortAudioStream"]
 
@@ -72,7 +72,7 @@ def _own_sounddevice() -> Any:
     if spec is None or spec.loader is None:
         raise ImportError("No module named 'sounddevice'")
     module = importlib.util.module_from_spec(spec)
-    with juggled_elsewhere():  # it initialises PortAudio
+    with diverted_elsewhere():  # it initialises PortAudio
         spec.loader.exec_module(module)
     return module
 
@@ -172,7 +172,7 @@ class PortAudio:
             return
         try:
             # The only way to see what was plugged in (python-sounddevice issue 125).
-            with juggled_elsewhere():
+            with diverted_elsewhere():
                 self._library()._terminate()  # noqa: SLF001
                 self._loaded._initialize()  # noqa: SLF001
         except self._loaded.PortAudioError as exc:

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from rtcvoice.errors import ConfigError
+from rtcvoice.system.interrupts import ignore_interrupts, started_without_interrupts
 
 __all__ = ["EmulatorProcess"]
 
@@ -42,7 +43,8 @@ class EmulatorProcess:
             name="rtcvoice emulator",
             daemon=True,
         )
-        self._process.start()
+        with started_without_interrupts():
+            self._process.start()
         theirs.close()
         try:
             told = await asyncio.to_thread(self._told)
@@ -96,7 +98,7 @@ class EmulatorProcess:
 
 def _serve(pipe: Connection, script: str | None) -> None:
     """Serve until the pipe says so, or ends; the whole life of the process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the program that made us
+    ignore_interrupts()
     try:
         late = asyncio.run(_serve_calls(pipe, script))
     except ConfigError as exc:

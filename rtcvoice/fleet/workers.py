@@ -25,6 +25,7 @@ from typing import Protocol, Self
 import msgspec
 
 from rtcvoice.errors import RtcVoiceError, one_line
+from rtcvoice.system.interrupts import ignore_interrupts, started_without_interrupts
 
 from .one_call import carry_out
 from .results import CallResult, Outcome, result_from_json, result_to_json
@@ -162,7 +163,8 @@ class _Child:
             target=_serve, args=(theirs,), name="rtcvoice fleet", daemon=True
         )
         try:
-            self._process.start()
+            with started_without_interrupts():
+                self._process.start()
         except BaseException:
             self._pipe.close()
             raise
@@ -277,7 +279,7 @@ class _Told(logging.Handler):
 
 def _serve(pipe: Connection) -> None:
     """Make calls until the pipe ends; the whole life of a process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the program that made us
+    ignore_interrupts()
     writing = threading.Lock()
 
     def send(message: bytes) -> None:

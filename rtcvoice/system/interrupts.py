@@ -1,4 +1,8 @@
-"""Ctrl-C while a program is still starting: it ends at once, without a traceback."""
+"""Ctrl-C while a program is still starting: it ends at once, without a traceback.
+
+A terminal sends it to all processes of a program. Those that serve another one are ended by that
+one, and take no notice, from their very beginning: Python would tell of it by a traceback.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-__all__ = ["interrupts_end_the_process"]
+__all__ = ["ignore_interrupts", "interrupts_end_the_process", "started_without_interrupts"]
 
 
 @contextmanager
@@ -38,3 +42,30 @@ def interrupts_end_the_process(first: Callable[[], None] | None = None) -> Itera
     finally:
         if ours and signal.getsignal(signal.SIGINT) is action:
             signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@contextmanager
+def started_without_interrupts() -> Iterator[None]:
+    """Keep SIGINT from processes of `multiprocessing` that are started within, by this thread.
+
+    They keep it blocked until they call `ignore_interrupts`. This thread gets it after the block.
+    Does nothing on Windows.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    from multiprocessing import resource_tracker  # late: the command line begins with this module
+
+    resource_tracker.ensure_running()  # the first start of a process makes it, and unblocks SIGINT
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def ignore_interrupts() -> None:
+    """Take no notice of SIGINT from now on: it is for the program that made this process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})

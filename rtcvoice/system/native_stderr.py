@@ -12,7 +12,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["Diversion", "juggled_elsewhere", "muffled"]
+__all__ = ["Diversion", "diverted_elsewhere", "muffled"]
 
 STDERR = 2
 
@@ -73,7 +73,7 @@ def muffled() -> Iterator[None]:
 
 
 @contextmanager
-def juggled_elsewhere() -> Iterator[None]:
+def diverted_elsewhere() -> Iterator[None]:
     """Let a library that leads descriptor 2 elsewhere by itself do so: all others wait."""
     with _lock:
         yield
