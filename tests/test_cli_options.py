@@ -154,6 +154,21 @@ def test_push_to_talk_leaves_gpt_live_its_own_way() -> None:
     assert "turn_detection" not in _session(live, Person())
 
 
+def test_a_text_without_words_makes_no_call(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--text", " ", "--emulator"]) == 2
+    assert "argument --text: there is nothing to send" in capsys.readouterr().err
+
+
+def test_a_tool_file_that_fails_is_told_by_its_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "mine.py"
+    for source in ("a = 1\nimport nowhere_at_all\n", "\ndef x(:\n"):
+        file.write_text(source)
+        assert main(["--text", "Hi", "--emulator", "--tools", str(file)]) == 2
+        assert "look at line 2 of it" in capsys.readouterr().err
+
+
 def test_hints_speak_of_options() -> None:
     hint = "model='gpt-live-1.1'; for a deployment of it, api='live'"
     assert as_options(hint).startswith("--model gpt-live-1.1; ")

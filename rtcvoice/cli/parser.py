@@ -17,7 +17,10 @@ from typing import Any, NoReturn
 from rtcvoice.cli.output import write_line
 from rtcvoice.errors import ConfigError, clean
 
-__all__ = ["STDIO", "Parser", "above_zero", "file_or_stdio", "meant", "program", "seconds", "words"]
+__all__ = [
+    *("STDIO", "Parser", "above_zero", "device_meant", "file_or_stdio", "meant", "message", "port"),
+    *("program", "seconds", "words"),
+]
 
 STDIO = "-"
 """stdin, or stdout, in place of a file's name."""
@@ -105,6 +108,13 @@ def words(text: str) -> str:
         return os.fsencode(text).decode()
     except UnicodeError as exc:
         raise argparse.ArgumentTypeError(f"{clean(text)!r} is not text in UTF-8") from exc
+
+
+def message(text: str) -> str:
+    """Return `words` of which something can be sent, as an argument's `type`."""
+    if not text.strip():  # it would be told after a call has begun
+        raise argparse.ArgumentTypeError("there is nothing to send")
+    return words(text)
 
 
 class Parser(argparse.ArgumentParser):

@@ -13,7 +13,7 @@ from rtcvoice.cli.network_options import (
     add_network,
     add_relay,
 )
-from rtcvoice.cli.parser import file_or_stdio, seconds, words
+from rtcvoice.cli.parser import file_or_stdio, message, seconds
 from rtcvoice.cli.session_options import (
     add_assistant,
     add_hearing,
@@ -92,7 +92,7 @@ def add_ends(parser: argparse.ArgumentParser) -> None:
         "--speaker", metavar="NAME|INDEX", help="play it on this device (also: --device-out)"
     )
     heard.add_argument("--device-out", dest="speaker", help=argparse.SUPPRESS)
-    ends.add_argument("--text", type=words, help="what you write, once connected")
+    ends.add_argument("--text", type=message, help="what you write, once connected")
     ends.add_argument(
         "--headphones",
         action="store_true",

@@ -91,12 +91,12 @@ def _print_to_stderr(*values: object, file: Any = None, **options: Any) -> None:
 
 
 def _place(error: BaseException, file: Path) -> str:
-    """Return the line of the file where an error came from."""
+    """Say which line of the file an error came from."""
     if isinstance(error, SyntaxError):
-        return f"line {error.lineno}"
+        return f"look at line {error.lineno} of it"
     frames = traceback.extract_tb(error.__traceback__)
     lines = [frame.lineno for frame in frames if frame.filename == str(file.resolve())]
-    return f"line {lines[-1]}" if lines else "see the file"
+    return f"look at line {lines[-1]} of it" if lines else "look at the file"
 
 
 def _tools_of(module: ModuleType, path: str) -> ToolSet:
