@@ -15,6 +15,7 @@ from virtual_loop import run
 from rtcvoice.errors import ConcurrencyError, ConfigError
 from rtcvoice.playout.player import INBOX, Player
 from rtcvoice.playout.tee import BlockStream
+from rtcvoice.sound.load import Load
 from rtcvoice.sound.resampler import PassThrough, StreamResampler, resampler
 from rtcvoice.sound.samples import Block
 from rtcvoice.wire.rtp import RtpPacket
@@ -231,3 +232,22 @@ def test_any_rate_is_right_to_the_sample(rate):
     counts = [len(player.pull(0.01 * tick)) for tick in range(1000)]
     assert sum(counts) == 10 * rate == player.position
     assert set(counts) <= {rate // 100, rate // 100 + 1}
+
+
+def test_the_ear_of_a_loop_that_has_little_time_skips_what_is_late():
+    load, player = Load(float), Player(24000)
+    player.load = load
+
+    def live(seconds: float, late: float) -> bool:
+        begin = now[0]
+        while now[0] < begin + seconds:
+            now[0] += 0.01
+            load.worked(0.009)
+            load.tick(now[0], late)
+            player.pull(now[0])
+        return player._engine.skips
+
+    now = [0.0]
+    assert not live(1, late=0.0)
+    assert live(1, late=0.02)
+    assert not live(12, late=0.0)

@@ -296,4 +296,6 @@ class Player:
                 engine = self._engine
 
     def _take_snapshot(self) -> None:
+        if self.load is not None:
+            self._engine.skips = self.load.saving.skips
         self._snapshot = (self._engine.snapshot(), self._position, self._dropped)
