@@ -247,8 +247,13 @@ class Load:
             self._take_steps(busy)
         elif now - self._late_at > RELIEF:
             self._become(LoadState.BUSY if self._step else LoadState.ROOMY)
-        elif self._state not in self._told and now - self._slow_since > SECOND:
+        elif self._is_news(now):
             self._tell()
+
+    def _is_news(self, now: float) -> bool:
+        """Tell whether its state lasts, is not what is left of a hold-up, and was not told yet."""
+        lasts = now - self._slow_since > SECOND and self._stats.behind > ON_TIME
+        return lasts and self._state not in self._told
 
     def _take_steps(self, busy: float) -> None:
         step, sound = self._step, self._sound
