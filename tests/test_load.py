@@ -102,7 +102,7 @@ def test_on_a_full_core_a_hold_up_is_no_reason_to_leave_anything_out():
         assert core.load.thinning.share < 0.05
     core.run(3, late=0.2)  # and never worked off
     assert core.load.lost(0.2)
-    assert core.load.thinning.share > 0.5
+    assert core.load.thinning.share == pytest.approx(MOST, abs=0.1)
 
 
 def test_a_loop_of_which_each_tick_takes_too_long_is_not_held_up():
@@ -115,7 +115,7 @@ def test_a_loop_of_which_each_tick_takes_too_long_is_not_held_up():
         core.load.tick(core.now, late)
         core.load.worked(0.07)
     assert core.load.lost(late)
-    assert core.load.thinning.share > 0.5
+    assert core.load.thinning.share == pytest.approx(MOST, abs=0.1)
 
 
 def test_a_loop_that_other_work_keeps_leaves_nothing_out(caplog):
@@ -151,7 +151,7 @@ def too_much(demand: float, of_voices: float, seconds: float = 20.0) -> list[tup
 
 
 @pytest.mark.parametrize("of_voices", [0.15, 0.3, 0.6])
-@pytest.mark.parametrize("needed", [0.1, 0.3, 0.5])
+@pytest.mark.parametrize("needed", [0.05, 0.2, 0.35])
 def test_as_much_is_left_out_as_is_needed_and_not_much_more(needed, of_voices):
     history = too_much(1 + needed * of_voices, of_voices)
     assert max(share for share, _ in history) <= 1.3 * needed + 0.02
@@ -215,7 +215,7 @@ def overloaded(send_costs: float, hear_costs: float, seconds: float = 10.0):
     return run(main())
 
 
-@pytest.mark.parametrize(("send_costs", "hear_costs"), [(0.016, 0.004), (0.03, 0.001)])
+@pytest.mark.parametrize(("send_costs", "hear_costs"), [(0.016, 0.004), (0.025, 0.001)])
 def test_too_much_work_thins_what_is_said_and_does_not_pile_up(send_costs, hear_costs):
     sent, stats, load = overloaded(send_costs, hear_costs)
     assert load.state is LoadState.OVERLOADED

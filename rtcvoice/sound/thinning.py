@@ -26,8 +26,8 @@ OF_TIME = 4.0
 SMOOTH = 0.1
 """Seconds over which the lateness is an average: ticks differ."""
 
-MOST = 0.6
-"""Of what is left nobody understands anything; then the ear does without, too."""
+MOST = 0.4
+"""Of less nobody understands anything; then the ear does without a part, too."""
 
 QUIET_FIRST = 50
 """Quiet blocks that are left out in advance: a second, for which some seconds of speech are
