@@ -1,5 +1,6 @@
 """`rtcvoice.prepare`: everything is there before the call, again and again, and nothing stays."""
 
+import asyncio
 import time
 
 import pytest
@@ -120,6 +121,28 @@ class Made(Connecting):
     async def aclose(self):
         type(self).closed += 1
         await super().aclose()
+
+
+async def test_it_can_be_closed_while_it_lets_go_of_what_was_prepared(emulator, monkeypatch):
+    """The keeper is cancelled while it closes what it has renewed: it ends, and so does aclose."""
+    letting_go, gone = asyncio.Event(), asyncio.Event()
+
+    class Slow(Made):
+        async def aclose(self):
+            letting_go.set()
+            await gone.wait()
+            await super().aclose()
+
+    monkeypatch.setattr(module, "connecting_for", Slow)
+    async with asyncio.timeout(5):
+        async with preparing(emulator) as prepared:
+            prepared.go_on()
+            await letting_go.wait()
+            closing = asyncio.create_task(prepared.aclose())
+            await asyncio.sleep(0)
+            gone.set()
+            await closing
+        assert not prepared.is_ready
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ from rtcvoice.call.connecting import Connecting
 from rtcvoice.call.imports import FOR_CALL, FOR_OFFER, FOR_SOUND
 from rtcvoice.call.leg_time import LegTime
 from rtcvoice.call.media_ways import media_ways
+from rtcvoice.call.side_tasks import while_up
 from rtcvoice.call.signs import Signs
 from rtcvoice.call.socket_connecting import SocketConnecting
 from rtcvoice.emulator import Faults, SessionEnd, Strike
@@ -1208,3 +1209,25 @@ async def test_lookups_that_hang_hold_up_no_later_attempt(monkeypatch):
             await server.end_calls()
     finally:
         over.set()
+
+
+async def test_who_is_cancelled_while_the_work_of_a_lost_leg_is_stopped_ends():
+    """And does not take the loss for a reason to begin anew."""
+    stopping, stopped = asyncio.Event(), asyncio.Event()
+
+    async def work():
+        try:
+            await asyncio.Event().wait()
+        finally:
+            stopping.set()
+            await stopped.wait()
+
+    lost = asyncio.get_running_loop().create_future()
+    waiting = asyncio.create_task(while_up(lost, work()))
+    await asyncio.sleep(0)
+    lost.set_result(TransportError("the leg is gone"))
+    await stopping.wait()
+    waiting.cancel()
+    stopped.set()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting

@@ -248,18 +248,20 @@ async def _either(*futures: asyncio.Future[Any]) -> None:
 
 async def close_within(
     timeout: float, *parts: Awaitable[None], clock: Callable[[], float] = clock.now
-) -> None:
+) -> asyncio.CancelledError | None:
     """Close all parts side by side, in `timeout` seconds together. Never raises.
 
-    Nothing that cancels the caller meanwhile stops it; what takes longer is cancelled, and left
-    behind when that does not help.
+    Nothing that cancels the caller meanwhile stops it: such a cancellation is returned, and who
+    would go on after closing has to raise it. What takes longer is cancelled, and left behind when
+    that does not help.
     """
     closing = asyncio.create_task(_close_all(parts), name="rtcvoice closing")
-    await wait_done(closing, timeout=timeout, clock=clock)
+    cancelled = await wait_done(closing, timeout=timeout, clock=clock)
     if not closing.done():
         logger.warning("x closing took over %g s", timeout)
         closing.cancel()
-        await wait_done(closing, timeout=CANCEL_TIMEOUT, clock=clock)
+        cancelled = await wait_done(closing, timeout=CANCEL_TIMEOUT, clock=clock) or cancelled
+    return cancelled
 
 
 async def _close_all(parts: Iterable[Awaitable[None]]) -> None:

@@ -143,11 +143,14 @@ class Prepared:
 
     async def aclose(self) -> None:
         """Let go of what is prepared; calls that were made go on. Idempotent."""
+        cancelled = None
         if self._keeper is not None:
             self._keeper.cancel()
-            await wait_done(self._keeper)
+            cancelled = await wait_done(self._keeper)
         ready, self._ready = self._ready, None
         await self._discard(ready)
+        if cancelled is not None:
+            raise cancelled
 
     def take(self) -> AnyConnecting | None:
         """Return what is ready, for one call; None if nothing is."""
@@ -221,8 +224,11 @@ class Prepared:
         self._next.clear()
 
     async def _discard(self, connecting: AnyConnecting | None) -> None:
+        """Close it. Raises the cancellation that came meanwhile: the keeper must not go on."""
         if connecting is not None:
-            await close_within(self._config.close_timeout, connecting.aclose())
+            cancelled = await close_within(self._config.close_timeout, connecting.aclose())
+            if cancelled is not None:
+                raise cancelled
 
 
 def _life(connecting: AnyConnecting) -> float:

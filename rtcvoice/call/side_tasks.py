@@ -47,7 +47,9 @@ async def while_up(lost: asyncio.Future[TransportError], work: Coroutine[Any, An
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
     finally:
         task.cancel()
-        await wait_done(task)
+        cancelled = await wait_done(task)
+    if cancelled is not None:  # it came while the work was being stopped; whoever waits must end
+        raise cancelled
     if lost.done() and task.cancelled():
         raise lost.result()
     await task
