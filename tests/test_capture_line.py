@@ -9,7 +9,15 @@ from virtual_line import Line, Spoken, VirtualCall
 
 from rtcvoice.capture.reminder import Reminder
 from rtcvoice.capture.shape import HEADERS, LONGEST_PACKET, shape, wire_rate
-from rtcvoice.capture.trial import AFTER_FAILURE, BETWEEN, LARGE, LENGTH, NOTHING, Opening
+from rtcvoice.capture.trial import (
+    AFTER_FAILURE,
+    AFTER_SURPRISE,
+    BETWEEN,
+    LARGE,
+    LENGTH,
+    NOTHING,
+    Opening,
+)
 from rtcvoice.capture.uplink import FIRST_BITRATE, LEAST_BITRATE, MOST_BITRATE, SAFE_BITRATE
 
 FIRST, MOST = wire_rate(FIRST_BITRATE), wire_rate(MOST_BITRATE)
@@ -74,8 +82,21 @@ def test_what_a_line_does_not_carry_is_not_tried_again_for_minutes():
     assert call.trials == again
 
 
+def test_a_trial_that_was_disturbed_on_a_wide_line_is_made_once_more_soon():
+    line = Line(1_000_000)
+    call = VirtualCall(line, lambda now: False, report_every=1.0)
+    call.run(1.8)
+    line.delay += 0.2  # the other side is held up
+    call.run(0.3)
+    line.delay -= 0.2
+    call.run(5)
+    assert call.uplink.preparation.bitrate == FIRST_BITRATE
+    call.run(AFTER_SURPRISE)
+    assert call.uplink.preparation.bitrate == MOST_BITRATE
+
+
 def test_padding_ends_with_the_voice():
-    begin = 2.0
+    begin = 2.4
     call = VirtualCall(Line(1_000_000), lambda now: now >= begin)
     while call.now < begin:
         call.run(0.02)

@@ -64,6 +64,9 @@ FEWEST_ANSWERS = 4
 AFTER_FAILURE, LONGEST_REST = 120.0, 480.0
 """Seconds after a trial that failed until the next one; each time twice as long, up to this."""
 
+AFTER_SURPRISE = 15.0
+"""The same, once, where a large packet had passed at once: a loop may have been held up."""
+
 AFTER_VOICE, LONGEST_PATIENCE = 1.0, 64.0
 """The same where a voice began in the middle."""
 
@@ -154,6 +157,7 @@ class Trial:
         self._asked = self._back = 0
         self._waits: list[float] = []
         self._rest, self._patience = AFTER_FAILURE, AFTER_VOICE
+        self._is_wide = self._was_surprised = False
 
     @property
     def running(self) -> bool:
@@ -171,6 +175,7 @@ class Trial:
         """
         self.rate = most * TRIED if wide else min(most * TRIED, rate * STEP)
         self.granted = self.rate / TRIED
+        self._is_wide = wide
         self._begun_at, self.state = now, TrialState.RUNNING
         self._asked = self._back = 0
         self._waits = []
@@ -228,6 +233,9 @@ class Trial:
     def fail(self, now: float) -> None:
         """End it; the next one comes in minutes."""
         self.state = TrialState.RESTING
+        if self._is_wide and not self._was_surprised:
+            self._was_surprised, self._next_at = True, now + AFTER_SURPRISE
+            return
         self._next_at = now + self._rest
         self._rest = min(2 * self._rest, LONGEST_REST)
 

@@ -114,8 +114,8 @@ HALF_A_PACKET = 0.01
 MOST_UNDER_WAY = 10
 """Checks that are not answered yet."""
 
-AFTER_OPENING, AFTER_DOUBT = 1.0, 30.0
-"""Seconds until the first trial: after the opening saw no limit, and after it saw one."""
+AFTER_OPENING, AFTER_DOUBT = 1.4, 30.0
+"""Seconds until the first trial: no limit was seen, but both sides are busy for a while; or one."""
 
 AFTER_QUEUE = 120.0
 """Seconds after a queue before the next trial."""
