@@ -1225,7 +1225,7 @@ async def test_who_is_cancelled_while_the_work_of_a_lost_leg_is_stopped_ends():
     lost = asyncio.get_running_loop().create_future()
     waiting = asyncio.create_task(while_up(lost, work()))
     await asyncio.sleep(0)
-    lost.set_result(TransportError("the leg is gone"))
+    lost.set_result(TransportError("the leg is gone", stage="connected"))
     await stopping.wait()
     waiting.cancel()
     stopped.set()
