@@ -22,7 +22,7 @@ RATE = 8000
 TOCS = {10: 0x40, 20: 0x48, 40: 0x50, 60: 0x58}
 """First byte of SILK wideband packets by milliseconds (RFC 6716 §3.1)."""
 CALM_OPERATIONS = {Operation.NORMAL, Operation.ACCELERATE, Operation.EXPAND}
-LONG_CALM = 43.0
+LONG_CALM = 48.0
 """Seconds after which calm outweighs the worst that may have been."""
 
 

@@ -172,9 +172,9 @@ def test_a_pause_of_the_sender_is_neither_loss_nor_concealment():
 def test_a_late_network_is_concealed_then_the_delay_shrinks_back():
     late = [
         later(p, max(0.0, 1.15 - p.arrival)) if p.arrival >= 1.0 else p
-        for p in packets(seconds=28.0)
+        for p in packets(seconds=33.0)
     ]
-    ear = Ear().listen(late, 28.0)
+    ear = Ear().listen(late, 33.0)
     stats = ear.engine.snapshot()
     assert stats.packets_lost == 0
     assert stats.packets_discarded == 0
@@ -188,9 +188,9 @@ def test_a_late_network_is_concealed_then_the_delay_shrinks_back():
 def test_a_long_stall_is_not_played_in_slow_motion():
     stalled = [
         later(p, max(0.0, 2.5 - p.arrival)) if p.arrival >= 1.0 else p
-        for p in packets(seconds=28.0)
+        for p in packets(seconds=33.0)
     ]
-    ear = Ear().listen(stalled, 28.0)
+    ear = Ear().listen(stalled, 33.0)
     assert ear.engine.snapshot().packets_discarded > 50
     assert ear.engine.snapshot().jitter_buffer_level <= TARGET + 0.03
 

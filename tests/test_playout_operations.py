@@ -13,7 +13,7 @@ from rtcvoice.sound.opus import Encoder, has_fec
 from rtcvoice.wire.rtp import RtpPacket
 
 HZ = 210
-LONG = 30.0
+LONG = 35.0
 TIME = np.arange(int(LONG * RATE)) / RATE
 TONE = (8000 * np.sin(2 * np.pi * HZ * TIME)).astype(np.int16)
 CLEAN = packets(TONE, encoder=Encoder(RATE, fec=False))

@@ -60,13 +60,13 @@ def test_lasting_delay_is_worked_off_at_a_bearable_tempo():
     assert 0 <= late[-1] < 0.02
     much = next(n for n, each in enumerate(late) if each < 0.12)
     assert 0.2 < much * 0.02 < 3.0
-    assert late[much] == late[much + 200]  # the rest may wait long
+    assert late[much] == late[much + 400]  # the rest may wait long
     below = next(n for n, each in enumerate(late) if each < 0.03)
-    steps = late[much + 270 : below]
+    steps = late[much + 520 : below]
     assert steps[0] - steps[-1] <= 0.25 * len(steps) * 0.02  # where it is little, slower still
 
 
-@pytest.mark.parametrize(("begin", "longest"), [(0.05, 5.0), (-0.015, 2.0)])
+@pytest.mark.parametrize(("begin", "longest"), [(0.05, 10.0), (-0.015, 2.0)])
 def test_what_is_bearable_waits_for_a_pause_but_not_for_ever(begin, longest):
     speaking = live(Tempo(), begin, 600)
     moved = next(n for n, each in enumerate(speaking) if each != begin)
@@ -78,7 +78,7 @@ def test_what_is_bearable_waits_for_a_pause_but_not_for_ever(begin, longest):
 
 def test_what_is_only_a_little_late_waits_for_the_end_of_the_sentence():
     """A gap between words is none: to move the words against each other is heard."""
-    assert set(live(Tempo(), 0.1, 240, pausing=True)) == {0.1}
+    assert set(live(Tempo(), 0.1, 400, pausing=True)) == {0.1}
     assert live(Tempo(), 0.15, 400, pausing=True)[40] < 0.12
     assert live(Tempo(), 0.1, 400, pausing=True, resting=True)[40] < 0.02
 

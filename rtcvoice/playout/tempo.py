@@ -30,8 +30,8 @@ SHORTAGE = 0.006
 PAUSE_TIMEOUT = 100
 """Packets that one too early waits for a pause: 2 s of the usual 20 ms."""
 
-REST_TIMEOUT = 250
-"""Packets that one too late waits until nobody speaks: 5 s."""
+REST_TIMEOUT = 500
+"""Packets that one too late waits until nobody speaks: 10 s."""
 
 LITTLE = 0.02
 """Seconds too early that may wait for a pause."""
