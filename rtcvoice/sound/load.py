@@ -44,7 +44,7 @@ collection of Python's garbage, which takes 150 ms among 90 calls..."""
 FORGIVEN = 0.1
 """...and how much of it is forgiven less, each second: whoever has time makes up for it."""
 
-CATCH_UP = 0.08
+CATCH_UP = 0.06
 """Seconds of the ear's time that such a loop makes up for; more is lost."""
 
 SECOND = 1.0
