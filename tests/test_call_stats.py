@@ -16,6 +16,7 @@ from network import RATE, Ear, later, packets
 
 from rtcvoice import CallStats, FileSource
 from rtcvoice import stats as figures
+from rtcvoice.capture.loss import MOST_LOSS
 from rtcvoice.capture.track import SourceTrack
 from rtcvoice.emulator import Turn, prompt_path
 from rtcvoice.emulator.relay import RelayedCalls
@@ -183,7 +184,7 @@ async def test_an_utterance_survives_the_loss_of_a_tenth_and_the_encoder_learns_
         length = (ended.audio_end_ms - begun.audio_start_ms) / 1000
         stats = await eventually(
             lambda: (
-                call.stats().uplink.loss_percent >= 18
+                call.stats().uplink.loss_percent >= MOST_LOSS
                 and call.stats().round_trip_time is not None
                 and call.stats()
             ),
