@@ -1,9 +1,11 @@
 """The assistant's side of a call as a WAV file whose timeline is the call's.
 
-Silence is written as silence, so a moment in the file is a moment in the call. A thread writes, a
-second at a time together with a corrected header: a slow disk holds up nobody, and a killed process
-leaves a file that plays, short of its last second. A file that is there already is opened before
-the call and replaced only once the call is up: a call that fails leaves it as it was.
+Silence is written as silence, so a moment in the file is a moment in the call. Missing is only the
+time that the ear skips where the machine is too slow (`stats().load.skipped`), or that the program
+stood still for more than a second. A thread writes, a second at a time together with a corrected
+header: a slow disk holds up nobody, and a killed process leaves a file that plays, short of its
+last second. A file that is there already is opened before the call and replaced only once the call
+is up: a call that fails leaves it as it was.
 """
 
 from __future__ import annotations
