@@ -6,10 +6,11 @@ import numpy as np
 from signals import speech
 from virtual_loop import run
 
-from rtcvoice.capture.effort import PAUSE_COMPLEXITY, SILENT, Effort
+from rtcvoice.capture.effort import PAUSE_COMPLEXITY, Effort
 from rtcvoice.capture.source import Silence
 from rtcvoice.capture.track import SourceTrack
 from rtcvoice.sound.samples import Block, peak_of
+from rtcvoice.sound.voice_level import SILENT
 
 RATE = 24000
 

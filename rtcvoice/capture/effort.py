@@ -7,28 +7,24 @@ begins is known by its own loudness, before it is coded.
 
 from __future__ import annotations
 
+from rtcvoice.sound.voice_level import VoiceLevel
+
 __all__ = ["PAUSE_COMPLEXITY", "Effort"]
 
 PAUSE_COMPLEXITY = 1
 """Of the encoder (0 to 10), for a block without a voice: less than half of what 5 costs."""
 
-SILENT = 100
-"""A peak (of 32767) up to which nobody speaks, whatever was before: -50 dBFS."""
-
 BELOW = 0.02
 """Part of the voice's peak (-34 dB) up to which a block is a pause."""
-
-FORGET = 0.997
-"""What a block leaves of the peak before it: half in 5 s."""
 
 
 class Effort:
     """Follows the blocks of one encoder."""
 
-    __slots__ = ("_loudest", "_pausing")
+    __slots__ = ("_level", "_pausing")
 
     def __init__(self) -> None:
-        self._loudest = 0.0
+        self._level = VoiceLevel(BELOW)
         self._pausing = False
 
     def complexity(self, peak: int, usual: int) -> int:
@@ -37,6 +33,5 @@ class Effort:
         The first one of a pause gets the usual one: the encoder looks back a few milliseconds, at a
         voice.
         """
-        self._loudest = max(float(peak), self._loudest * FORGET)
-        before, self._pausing = self._pausing, peak <= max(SILENT, self._loudest * BELOW)
+        before, self._pausing = self._pausing, self._level.is_pause(peak)
         return min(usual, PAUSE_COMPLEXITY) if before and self._pausing else usual

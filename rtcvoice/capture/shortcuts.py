@@ -11,7 +11,6 @@ PLAIN_BITRATE = 40000
 """bit/s from which on plain coding is good: at 64000 a tenth of PESQ worse, at 32000 half a
 point."""
 
-
 PLAIN_LOSS = 0.01
 """Part of the packets that is lost, from which on FEC is worth what it costs: plain coding has
 none."""

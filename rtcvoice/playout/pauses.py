@@ -7,17 +7,12 @@ row are a pause. Pure, a few microseconds a packet.
 from __future__ import annotations
 
 from rtcvoice.sound.samples import Samples
+from rtcvoice.sound.voice_level import VoiceLevel
 
 __all__ = ["Pauses"]
 
-SILENT = 100
-"""Peak, of 32767, that is a pause whatever was before (about -50 dBFS)."""
-
 BELOW = 0.05
 """A pause is below this part of the voice's peak (-26 dB)."""
-
-FORGET = 0.997
-"""What a packet leaves of the peak before it: half after 5 s of the usual 20 ms."""
 
 LONG_ENOUGH = 3
 """Packets in a row; fewer may be a consonant."""
@@ -30,7 +25,7 @@ class Pauses:
     """Tell it of every packet; `now` says whether the latest ones were a pause."""
 
     def __init__(self) -> None:
-        self._peak = 0.0
+        self._level = VoiceLevel(BELOW)
         self._quiet = 0
 
     @property
@@ -46,5 +41,4 @@ class Pauses:
     def heard(self, pcm: Samples) -> None:
         """Listen to what was decoded."""
         peak: int = max(0, pcm.item(pcm.argmax())) if len(pcm) else 0
-        self._peak = max(peak, self._peak * FORGET)
-        self._quiet = self._quiet + 1 if peak <= max(SILENT, self._peak * BELOW) else 0
+        self._quiet = self._quiet + 1 if self._level.is_pause(peak) else 0

@@ -1,6 +1,6 @@
 """Samples and what is done to them everywhere: blocks, rings, rates, files, Opus. A leaf.
 
-samples     blocks of int16 mono, their levels
+samples     blocks of int16 mono, their levels; voice_level: what is a pause beside a voice
 ring        between two threads, without a lock; timed_ring: one whose samples have a time
 ticker      the clock of all that has none, every 10 ms
 load        whether a loop has the time for its calls; thinning: what is left out where it has not
