@@ -12,6 +12,7 @@ from importlib.metadata import PackageNotFoundError
 import pytest
 from aiohttp import web
 from certificates import self_signed, server_context
+from deadlines import too_late_in
 from live import KEY, BentEmulator
 from test_signaling import always, serving
 
@@ -20,7 +21,7 @@ from rtcvoice.cli import main
 from rtcvoice.cli.doctor import run
 from rtcvoice.cli.options import parse
 from rtcvoice.device.device import Device
-from rtcvoice.doctor import Severity, examine, machine, trial
+from rtcvoice.doctor import Severity, examine, machine, trial, ways
 from rtcvoice.doctor.ways import Tried, verdict
 from rtcvoice.errors import DeviceError
 from rtcvoice.rest.credentials import ApiKey
@@ -102,14 +103,18 @@ async def test_an_installation_that_is_broken(emulator, monkeypatch):
     assert "libsrtp2.so.1 is missing" in found["call"].text
 
 
-async def test_udp_that_is_blocked(emulator):
-    with socket.socket(type=socket.SOCK_DGRAM) as silent:
+async def test_udp_that_is_blocked(emulator, monkeypatch):
+    with (
+        socket.socket(type=socket.SOCK_DGRAM) as silent,
+        too_late_in("ice", after=0.2) as timeout,
+    ):
+        monkeypatch.setattr(ways, "TRY_TIMEOUT", timeout)
         silent.bind(("127.0.0.1", 0))
         port = silent.getsockname()[1]
         emulator._rewrite = lambda sdp: sdp.replace(
             sdp.partition("127.0.0.1 ")[2].partition(" ")[0], str(port)
         )
-        found = await findings(base_url=emulator.url, api_key=KEY, connect_timeout=0.4)
+        found = await findings(base_url=emulator.url, api_key=KEY, connect_timeout=timeout)
     assert found["answer"].level is Severity.OK
     assert found["ice"].level is Severity.FAIL
     assert "UDP" in found["ice"].cure
