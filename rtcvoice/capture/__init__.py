@@ -23,6 +23,7 @@ from the block's index, so that a gap in the source stays a gap for the listener
                    audio goes in events, no_track.py where none is sent
     outgoing.py    how many blocks go into a packet, its padding; memory.py: what was said of late
     uplink.py      pure: bitrate, FEC and length of packets, by reports and checks. Its parts are
-                   path.py, trial.py, loss.py, shape.py, report_delay.py, reminder.py, quiet.py
+                   path.py, checks.py, trial.py, loss.py, shape.py, report_delay.py,
+                   reminder.py, quiet.py
     shortcuts.py   pure: what the encoder does without where the machine has little time
 """

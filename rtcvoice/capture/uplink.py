@@ -26,12 +26,13 @@ from typing import NamedTuple
 
 from rtcvoice.wire.rtp import ReceiverReport
 
+from .checks import Checks
 from .loss import CAUTION, LEAST_LOSS, MOST_LOSS, Losses
-from .path import CHECK_BITS, Check, For, Path
+from .path import Check, For, Path
 from .reminder import Reminder
 from .report_delay import Shortest
 from .shape import LEAST_BITRATE, LONGEST_PACKET, shape, wire_rate
-from .trial import CHECKS_EVERY, NOTHING, Opening, Trial, Wish
+from .trial import NOTHING, Opening, Trial, Wish
 
 __all__ = [
     "FIRST_BITRATE",
@@ -89,30 +90,8 @@ OF_A_VOICE = 0.8
 """Part of the rate that was sent when two checks measured the line, at the least: a line that
 others use as well lets through what is sent, and in silence that is little."""
 
-UNPROVEN, PROVEN = 0.2, 1.0
-"""Seconds between two checks while somebody speaks: at first, and after..."""
-PROOF = 1000
-"""...so many packets of speech at this rate; in between they become rarer."""
-QUIET = 2.0
-"""The same while nobody speaks."""
-CHECKS_SHARE, KNOWN_SHARE = 0.04, 0.02
-"""Part of the rate that they take at the most; the second where the line was measured..."""
-BELIEVED = 250
-"""...and so many packets of speech have passed."""
 KNOWN_QUEUE = 0.04
-"""Seconds more of waiting that are no queue yet on such a line: it is nearly full."""
-TRIAL_SHARE = 0.1
-"""The same during a trial."""
-SUSPECT = 0.15
-"""Seconds between them when one waited..."""
-PASSES = 0.3
-"""...and while a queue passes."""
-
-HALF_A_PACKET = 0.01
-"""Seconds by which a check may leave early, for it goes with a packet."""
-
-MOST_UNDER_WAY = 10
-"""Checks that are not answered yet."""
+"""Seconds more of waiting that are no queue yet on a line that was measured: it is nearly full."""
 
 AFTER_OPENING, AFTER_DOUBT = 1.4, 30.0
 """Seconds until the first trial: no limit was seen, but both sides are busy for a while; or one."""
@@ -154,11 +133,8 @@ class Uplink:
         self._loss_before = 0.0
         self._round_trips = Shortest()
         self._path, self._opening, self._trial = Path(), Opening(), Trial()
-        self._reminder = Reminder()
-        self._under_way: dict[float, For] = {}  # of each check, by when it left
-        self._asked_at = -math.inf
+        self._checks, self._reminder = Checks(), Reminder()
         self._wide = False
-        self._proven = 0
         self._draining_since: float | None = None
         self._before = self._ceiling_before = self._rate  # when the queue was found that stands
         self._blind = False
@@ -244,20 +220,27 @@ class Uplink:
         if self._trial.tick(now, self._path, quiet=quiet):
             self._deaf_until = self._learn_until = now + OWN_QUEUE
         if not quiet:
-            self._proven += 1
+            self._checks.spoken()
         if not self._opening.done:
             wish = self._next_of_opening(now, quiet=quiet)
             if not self._opening.done:
                 return wish
         if quiet and self._rate < self._most and self._trial.may_begin(now):
             self._try_more(now)
-        if self._under_way:
-            self._path.wait(self._under_way, now)
+        if self._checks.under_way:
+            self._path.wait(self._checks.under_way, now)
             self._watch(now)
-        check = self._is_check_due(now, quiet=quiet)
+        check = self._checks.is_due(
+            now,
+            self._rate,
+            self._path,
+            quiet=quiet,
+            trying=self._trial.running,
+            passing=self._draining_since is not None and self._carries > 0,
+            known=self._is_known,
+        )
         if check:
-            self._asked_at = now
-            self._under_way[now] = For.WATCH
+            self._checks.left(now)
             self._trial.asked()
         if self._trial.running:
             return Wish(self._trial.size(self.preparation.frames), check)
@@ -269,31 +252,14 @@ class Uplink:
     def _next_of_opening(self, now: float, *, quiet: bool) -> Wish:
         wish = self._opening.wish(now, quiet=quiet)
         if wish.check:
-            self._under_way[now] = For.LARGE
+            self._checks.left(now, For.LARGE)
         elif self._opening.done:
             self._open(now)
         return wish
 
-    def _is_check_due(self, now: float, *, quiet: bool) -> bool:
-        if len(self._under_way) >= MOST_UNDER_WAY:
-            return False
-        if self._trial.running:
-            every = max(CHECKS_EVERY, CHECK_BITS / (TRIAL_SHARE * self._rate))
-        elif self._draining_since is not None and self._carries:
-            every = PASSES
-        elif self._path.is_suspect:
-            every = SUSPECT
-        elif quiet or not self._path.answered:
-            every = QUIET
-        else:
-            every = min(PROVEN, UNPROVEN + (PROVEN - UNPROVEN) * self._proven / PROOF)
-            share = KNOWN_SHARE if self._is_known and self._proven >= BELIEVED else CHECKS_SHARE
-            every = max(every, CHECK_BITS / (share * self._rate))
-        return now - self._asked_at >= every - HALF_A_PACKET
-
     def checked(self, check: Check, now: float) -> Preparation:
         """Take what became of a check, `now`; nearly in the order in which they left."""
-        what = For.OPENING if check.first else self._under_way.pop(check.left_at, For.WATCH)
+        what = self._checks.answered(check)
         if what is not For.WATCH and not self._opening.done:
             self._opening.checked(check.round_trip, now, large=what is For.LARGE)
             self._open(now)
@@ -316,7 +282,7 @@ class Uplink:
     def _try_more(self, now: float) -> None:
         if self._path.answered and not self._path.is_suspect and self._draining_since is None:
             self._trial.begin(now, self._rate, self._most, wide=self._wide)
-            self._asked_at = -math.inf
+            self._checks.hurry()
 
     def _watch(self, now: float) -> None:
         """See whether what we send makes a queue, and let one pass."""
@@ -394,7 +360,8 @@ class Uplink:
 
     def _become(self, rate: float) -> None:
         if rate != self._rate:
-            self._rate, self._proven = rate, 0
+            self._rate = rate
+            self._checks.begin_anew()
             self._path.passing = 0.02 * (self.preparation.frames - 1)
             if self._is_known:
                 self._path.passing += KNOWN_QUEUE
