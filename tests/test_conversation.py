@@ -11,7 +11,11 @@ from event_samples import CLIENT_SAMPLES, TURN
 from rtcvoice import events
 from rtcvoice.conversation.asking import commands
 from rtcvoice.conversation.asking.confirmations import new_id
-from rtcvoice.conversation.state.conversation import RESPONSE_TIMEOUT, ConversationState, Fact
+from rtcvoice.conversation.state.conversation import (
+    RESPONSE_TIMEOUT,
+    ConversationState,
+    SessionFact,
+)
 from rtcvoice.conversation.state.requests import Request
 from rtcvoice.conversation.state.sequencer import REQUEST_TIMEOUT
 from rtcvoice.errors import ConfigError
@@ -62,12 +66,12 @@ def conversation(turn_detection=VAD, *fed) -> ConversationState:
 @pytest.mark.parametrize(
     ("event", "fact"),
     [
-        (session(VAD), Fact.SESSION_KNOWN),
-        (session(VAD, "session.updated"), Fact.SESSION_KNOWN),
-        (SPEECH_STARTED, Fact.USER_SPEECH_STARTED),
-        (AUDIO_STARTED, Fact.ASSISTANT_AUDIO_STARTED),
+        (session(VAD), SessionFact.SESSION_KNOWN),
+        (session(VAD, "session.updated"), SessionFact.SESSION_KNOWN),
+        (SPEECH_STARTED, SessionFact.USER_SPEECH_STARTED),
+        (AUDIO_STARTED, SessionFact.ASSISTANT_AUDIO_STARTED),
         (AUDIO_STOPPED, None),
-        (AUDIO_CLEARED, Fact.AUDIO_CLEARED),
+        (AUDIO_CLEARED, SessionFact.AUDIO_CLEARED),
         (SPEECH_STOPPED, None),
         (response("response.created"), None),
         (response("response.done"), None),
@@ -84,10 +88,10 @@ def test_a_recorded_turn():
     made = ConversationState(new_id)
     facts = [fact for line in TURN if (fact := made.feed(events.decode(line), 0.0))]
     assert facts == [
-        Fact.SESSION_KNOWN,
-        Fact.SESSION_KNOWN,
-        Fact.USER_SPEECH_STARTED,
-        Fact.ASSISTANT_AUDIO_STARTED,
+        SessionFact.SESSION_KNOWN,
+        SessionFact.SESSION_KNOWN,
+        SessionFact.USER_SPEECH_STARTED,
+        SessionFact.ASSISTANT_AUDIO_STARTED,
     ]
     assert made.session.model == "gpt-realtime-2.1"
     assert made.is_idle(0.0)
@@ -104,7 +108,7 @@ def test_the_session_is_the_last_one_described():
 def test_a_session_that_cannot_be_read_is_a_session():
     made = ConversationState(new_id)
     strange = events.decode('{"type": "session.created", "session": "odd"}')
-    assert made.feed(strange, 0.0) is Fact.SESSION_KNOWN
+    assert made.feed(strange, 0.0) is SessionFact.SESSION_KNOWN
     assert made.session is not None
     assert not made.interruptible
 
@@ -113,7 +117,7 @@ def test_what_is_known_of_the_session_outlives_an_update_that_cannot_be_read():
     made = ConversationState(new_id)
     made.feed(session(VAD), 0.0)
     odd = events.decode('{"type": "session.updated", "session": ["odd"]}')
-    assert made.feed(odd, 0.0) is Fact.SESSION_KNOWN
+    assert made.feed(odd, 0.0) is SessionFact.SESSION_KNOWN
     assert made.interruptible
 
 

@@ -42,7 +42,7 @@ from .listening.turn_stream import TurnStreams
 from .of_tools import ConversationOfTools
 from .ports import AudioOutput, NotSending, Sender
 from .speaking import SpeechOutput, player_of
-from .state.conversation import ConversationState, Fact
+from .state.conversation import ConversationState, SessionFact
 from .state.missed import NEWS_TIMEOUT
 from .state.sequencer import CalledFunction
 from .state.session_updates import SessionUpdates
@@ -292,21 +292,21 @@ class CallConversation(ConversationView, ConversationOfTools):
 
     # -- inside ---------------------------------------------------------------------------------
 
-    def _take(self, event: Any, now: float) -> tuple[Fact | None, bool]:
+    def _take(self, event: Any, now: float) -> tuple[SessionFact | None, bool]:
         """Tell everybody of an event; return its fact, and whether it was meant for one alone."""
         fact = self.state.feed(event, now, held=self._speaking.held)
         absorbed = self._confirmations.feed(event)
         self._replies.feed(event)
         return fact, absorbed
 
-    def _act_on(self, fact: Fact | None) -> None:
+    def _act_on(self, fact: SessionFact | None) -> None:
         """Draw the consequences that a fact has beyond the state."""
-        if fact is Fact.SESSION_KNOWN:
+        if fact is SessionFact.SESSION_KNOWN:
             self._session_known.set()
-        elif fact is Fact.ASSISTANT_AUDIO_STARTED:
+        elif fact is SessionFact.ASSISTANT_AUDIO_STARTED:
             self._output.resume()
-        elif fact is Fact.AUDIO_CLEARED or fact is Fact.USER_SPEECH_STARTED:
-            if fact is Fact.USER_SPEECH_STARTED and not self.state.interruptible:
+        elif fact is SessionFact.AUDIO_CLEARED or fact is SessionFact.USER_SPEECH_STARTED:
+            if fact is SessionFact.USER_SPEECH_STARTED and not self.state.interruptible:
                 return
             self._fall_silent()
 

@@ -3,12 +3,12 @@
     event -> missed (what must have come before it)
           -> items (what was said) -> playback (what was played) -> turns (what is final)
           -> sequencer (what to ask for next)
-          -> Fact (what concerns more than the conversation)
+          -> SessionFact (what concerns more than the conversation)
     sound -> hearing (what was heard) -> playback
 
-`feed()` takes each event in order and answers with a neutral `Fact` where it says something that
-concerns more than the conversation, such as when to be silent; the properties give the state after
-it.
+`feed()` takes each event in order and answers with a neutral `SessionFact` where it says something
+that concerns more than the conversation, such as when to be silent; the properties give the state
+after it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from .playback import Playback, PlaybackState
 from .sequencer import Sequencer
 from .turns import Turns
 
-__all__ = ["ConversationState", "Fact"]
+__all__ = ["ConversationState", "SessionFact"]
 
 RESPONSE_TIMEOUT = 10.0
 """Seconds after which a response that was expected, but never began, is given up on."""
@@ -46,7 +46,7 @@ END_SILENCE = 0.5
 """Seconds before a turn is confirmed in which the user said nothing, for that was its end."""
 
 
-class Fact(enum.Enum):
+class SessionFact(enum.Enum):
     """What an event says that concerns more than the conversation."""
 
     SESSION_KNOWN = "The session's configuration has arrived or changed."
@@ -181,7 +181,7 @@ class ConversationState:
 
     # -- what happens ---------------------------------------------------------------------------
 
-    def sent(self, event: ClientEvent, now: float) -> Fact | None:
+    def sent(self, event: ClientEvent, now: float) -> SessionFact | None:
         """Note an event that we send; return the fact it makes, if any."""
         self.items.sent(event, now)
         self.missed.sent(event)
@@ -189,7 +189,9 @@ class ConversationState:
         if isinstance(event, events.ResponseCancel):
             inside = [i for i, inside in self.sequencer.in_progress.items() if inside]
             self._stopped = {event.response_id} if event.response_id else {*inside}
-        return Fact.AUDIO_CLEARED if isinstance(event, events.OutputAudioBufferClear) else None
+        return (
+            SessionFact.AUDIO_CLEARED if isinstance(event, events.OutputAudioBufferClear) else None
+        )
 
     def flushed(self, now: float, held: float) -> None:
         """Note that the ear fell silent with `held` seconds in its buffers still unheard."""
@@ -271,7 +273,7 @@ class ConversationState:
         self.hearing.listen(now, sound)
         return self.missed.overdue(now, sound.ended if sound is not None else 0.0)
 
-    def feed(self, event: Any, now: float, *, held: float = 0.0) -> Fact | None:
+    def feed(self, event: Any, now: float, *, held: float = 0.0) -> SessionFact | None:
         """Take the next event of the server; return the fact it states, if any.
 
         held: seconds of audio that have arrived and are not heard yet.
@@ -286,18 +288,18 @@ class ConversationState:
             self._expected_since = None
         return fact
 
-    def _fact(self, event: Any, now: float) -> Fact | None:
+    def _fact(self, event: Any, now: float) -> SessionFact | None:
         match event:
             case events.SessionCreated() | events.SessionUpdated():
                 self._configure(event.session)
-                return Fact.SESSION_KNOWN
+                return SessionFact.SESSION_KNOWN
             case events.UnknownEvent(type="session.created"):
                 # A session that this version cannot read is a session all the same.
                 self.session = self.session or Session()
-                return Fact.SESSION_KNOWN
+                return SessionFact.SESSION_KNOWN
             case events.InputAudioBufferSpeechStarted():
                 self._speaking_since = now
-                return Fact.USER_SPEECH_STARTED
+                return SessionFact.USER_SPEECH_STARTED
             case events.InputAudioBufferSpeechStopped() | events.InputAudioBufferTimeoutTriggered():
                 self._speaking_since = None
                 if self.sequencer.answers_by_itself:
@@ -306,9 +308,9 @@ class ConversationState:
                 self.confirmed_until = now - END_SILENCE
                 self._speaking_since = None  # after a clear nobody reports the end of the speech
             case events.OutputAudioBufferStarted():
-                return Fact.ASSISTANT_AUDIO_STARTED
+                return SessionFact.ASSISTANT_AUDIO_STARTED
             case events.OutputAudioBufferCleared():
-                return Fact.AUDIO_CLEARED
+                return SessionFact.AUDIO_CLEARED
             case events.ErrorEvent(error=events.ErrorDetail(code="session_expired") as error):
                 self.fault = error.message
             case events.ErrorEvent(error=events.ErrorDetail(event_id=None) as error):
