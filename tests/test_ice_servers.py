@@ -368,8 +368,8 @@ async def test_nothing_stays_behind(emulator, turn, monkeypatch, no_stray_errors
 # -- what is private of aioice ----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("call", [_aioice.gather_through_servers, _aioice.path])
+@pytest.mark.parametrize("call", [_aioice.gather_through_servers, _aioice.route_taken])
 def test_another_aioice_is_refused(call):
-    arguments = (SimpleNamespace(), IceSettings())[: 1 if call is _aioice.path else 2]
+    arguments = (SimpleNamespace(), IceSettings())[: 1 if call is _aioice.route_taken else 2]
     with pytest.raises(_aiortc.UnsupportedAiortc):
         call(*arguments)

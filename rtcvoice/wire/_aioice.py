@@ -30,7 +30,7 @@ from rtcvoice.system.threads import in_thread
 from rtcvoice.wire._aiortc import UnsupportedAiortc
 from rtcvoice.wire._wall_clock import relay_by_monotonic_clock
 
-__all__ = ["Path", "gather_through_servers", "path", "try_servers"]
+__all__ = ["RouteTaken", "gather_through_servers", "route_taken", "try_servers"]
 
 logger = logging.getLogger(__name__)
 
@@ -241,7 +241,7 @@ def _is_ipv4(host: str) -> bool:
     return ipaddress.ip_address(host).version == 4
 
 
-class Path(NamedTuple):
+class RouteTaken(NamedTuple):
     """How a call goes; all of it is empty while there is no way yet. See `TransportStats`."""
 
     route: str = ""
@@ -249,7 +249,7 @@ class Path(NamedTuple):
     candidate_pair: str = ""
 
 
-def path(connection: Any) -> Path:
+def route_taken(connection: Any) -> RouteTaken:
     """Return how a call goes: by the nominated pair of candidates."""
     nominated = getattr(connection, "_nominated", None)
     if not isinstance(nominated, dict):
@@ -262,5 +262,5 @@ def path(connection: Any) -> Path:
             route, via = ("udp" if server.transport == "udp" else "tcp"), "turn"
         via = getattr(pair.protocol, "via_proxy", "") or via
         ends = f"{local.host}:{local.port} -> {remote.host}:{remote.port}"
-        return Path(route, via, f"{local.type} {by} {ends}")
-    return Path()
+        return RouteTaken(route, via, f"{local.type} {by} {ends}")
+    return RouteTaken()

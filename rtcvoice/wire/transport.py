@@ -176,7 +176,7 @@ class Transport:
             bytes_received=self._bytes_received,
             packets_discarded_on_send=self._tcp.dropped if self._tcp else 0,
             network=self._network.stats if self._network else None,
-            **_aioice.path(self._ice)._asdict(),
+            **_aioice.route_taken(self._ice)._asdict(),
         )
 
     @property
