@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rtcvoice.capture.checks import MOST_UNDER_WAY, PROOF, Checks
-from rtcvoice.capture.path import Check, For, Path
+from rtcvoice.capture.path import For, Path, PathCheck
 
 RATE = 71000.0  # bit/s
 PACKET = 0.02  # seconds
@@ -14,7 +14,7 @@ PACKET = 0.02  # seconds
 def an_answered_path(*round_trips: float) -> Path:
     path = Path()
     for at, round_trip in enumerate(round_trips or (0.05,)):
-        path.check(Check(float(at), 0.0, round_trip))
+        path.check(PathCheck(float(at), 0.0, round_trip))
     return path
 
 
@@ -74,15 +74,15 @@ def test_few_are_under_way_at_once_and_an_answer_makes_room():
         checks.left(float(at))
     late = {"quiet": False, "trying": False, "passing": False, "known": False}
     assert not checks.is_due(100.0, RATE, path, **late)
-    assert checks.answered(Check(0.0, 0.0, None)) is For.WATCH
+    assert checks.answered(PathCheck(0.0, 0.0, None)) is For.WATCH
     assert checks.is_due(100.0, RATE, path, **late)
 
 
 def test_what_a_check_was_for_is_known_when_it_is_answered():
     checks = Checks()
     checks.left(1.0, For.LARGE)
-    assert checks.answered(Check(1.0, 0.0, 0.05, first=True)) is For.OPENING
-    assert checks.answered(Check(1.0, 0.0, 0.05)) is For.LARGE
+    assert checks.answered(PathCheck(1.0, 0.0, 0.05, first=True)) is For.OPENING
+    assert checks.answered(PathCheck(1.0, 0.0, 0.05)) is For.LARGE
     assert not checks.under_way
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from random import Random
 from typing import NamedTuple
 
-from rtcvoice.capture.path import CHECK_BITS, NO_ANSWER, Check
+from rtcvoice.capture.path import CHECK_BITS, NO_ANSWER, PathCheck
 from rtcvoice.capture.shape import HEADERS
 from rtcvoice.capture.uplink import Uplink
 from rtcvoice.wire.rtp import ReceiverReport
@@ -75,7 +75,7 @@ class VirtualCall:
         self._sent = 0.0
         self._sequence = self._heard = 0
         self._blocks: list[tuple[int, bool]] = []
-        self._back: list[tuple[float, int, Check]] = []
+        self._back: list[tuple[float, int, PathCheck]] = []
         self._voice_at = float("-inf")
         self._reported_at = 0.0
         self._padded = 0
@@ -140,7 +140,7 @@ class VirtualCall:
             round_trip = arrived - left_at + self.line.delay + self._random.random() * self._jitter
         if round_trip is None or round_trip > NO_ANSWER:
             round_trip = None
-        back = Check(left_at, self._sent, round_trip, first)
+        back = PathCheck(left_at, self._sent, round_trip, first)
         self._sent += CHECK_BITS
         heapq.heappush(self._back, (left_at + (round_trip or NO_ANSWER), self.checks, back))
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 
-from .path import CHECK_BITS, Check, For, Path
+from .path import CHECK_BITS, For, Path, PathCheck
 from .trial import CHECKS_EVERY
 
 __all__ = ["Checks"]
@@ -93,7 +93,7 @@ class Checks:
         if what is For.WATCH:
             self._asked_at = now
 
-    def answered(self, check: Check) -> For:
+    def answered(self, check: PathCheck) -> For:
         """Note that one was answered, or never will be; return what it was for."""
         return For.OPENING if check.first else self.under_way.pop(check.left_at, For.WATCH)
 

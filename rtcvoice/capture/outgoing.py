@@ -15,7 +15,7 @@ from rtcvoice.sound.opus_packets import joined, padded
 from rtcvoice.wire.rtp import ReceiverReport
 
 from .late_silence import LateSilence, Packet
-from .path import CHECK_BITS, Check
+from .path import CHECK_BITS, PathCheck
 from .quiet import Quiet
 from .shape import HEADERS
 from .uplink import Preparation, Uplink
@@ -35,9 +35,9 @@ class Due(NamedTuple):
     payload: bytes
     ticks: int
     """Its timestamp: of its first sample."""
-    before: Check | None
+    before: PathCheck | None
     """To be asked for right before it: give the packet to `Outgoing.leaves`..."""
-    check: Check | None
+    check: PathCheck | None
     """...and right after it: to `Outgoing.sent`."""
 
 
@@ -104,7 +104,7 @@ class Outgoing:
         """Note that it has left."""
         self._ask(packet.check)
 
-    def _ask(self, check: Check | None) -> None:
+    def _ask(self, check: PathCheck | None) -> None:
         if check is not None and self.ask is not None:
             self._bits += CHECK_BITS
             self.ask(partial(self._checked, check))
@@ -134,10 +134,10 @@ class Outgoing:
         else:
             now = self._clock()
             wish = self._uplink.next(now, quiet=bool(self._quiet))
-            before = Check(now, self._bits, None, first=True) if wish.before else None
+            before = PathCheck(now, self._bits, None, first=True) if wish.before else None
             payload = padded(payload, wish.size) if wish.size else payload
             self._count(payload)
-            check = Check(now, self._bits, None) if wish.check else None
+            check = PathCheck(now, self._bits, None) if wish.check else None
         self.ready.append(Due(payload, ticks, before, check))
 
     def _count(self, payload: bytes) -> None:
@@ -145,7 +145,7 @@ class Outgoing:
         self.bytes += len(payload)
         self._bits += 8 * (len(payload) + HEADERS)
 
-    def _checked(self, check: Check, round_trip: float | None) -> None:
+    def _checked(self, check: PathCheck, round_trip: float | None) -> None:
         self._prepare(self._uplink.checked(check._replace(round_trip=round_trip), self._clock()))
 
     def _prepare(self, wanted: Preparation) -> None:

@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Iterable
 from typing import NamedTuple
 
-__all__ = ["CHECK_BITS", "NO_ANSWER", "Check", "For", "Passed", "Path"]
+__all__ = ["CHECK_BITS", "NO_ANSWER", "For", "Passed", "Path", "PathCheck"]
 
 CHECK_BITS = 8 * 130
 """Of a check on the wire, about."""
@@ -58,7 +58,7 @@ KEPT = 16
 """Checks that are kept."""
 
 
-class Check(NamedTuple):
+class PathCheck(NamedTuple):
     """One question on the path, and its answer."""
 
     left_at: float
@@ -165,7 +165,7 @@ class Path:
         """The same, if chance may be taken for it more often: for a look, not for a judgement."""
         return self._late >= SOON and max(USUALLY_LOST, self._lost) ** self._late <= SOON_BY_CHANCE
 
-    def check(self, check: Check) -> None:
+    def check(self, check: PathCheck) -> None:
         """Take what one check found."""
         missed = check.round_trip is None
         self._lost += (missed - self._lost) * SMOOTHING
@@ -176,7 +176,7 @@ class Path:
         self._note(check.left_at, check.round_trip)
         self._judge(check, check.round_trip)
 
-    def _miss(self, check: Check) -> None:
+    def _miss(self, check: PathCheck) -> None:
         if not self.answered or self.shortest > NO_ANSWER / 2:
             return  # nobody answers here, or never in time
         if self._in_a_row:
@@ -200,7 +200,7 @@ class Path:
             self._forgotten_at = now
         self._now = min(self._now, round_trip)
 
-    def _judge(self, check: Check, round_trip: float) -> None:
+    def _judge(self, check: PathCheck, round_trip: float) -> None:
         waited = max(0.0, round_trip - self.shortest)
         self._differ(waited)
         self.queue = waited

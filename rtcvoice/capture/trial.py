@@ -15,7 +15,7 @@ import enum
 import math
 from typing import NamedTuple
 
-from .path import Check, Path
+from .path import Path, PathCheck
 from .shape import HEADERS
 
 __all__ = ["Opening", "Trial", "Wish"]
@@ -208,7 +208,7 @@ class Trial:
         """Note that a check left."""
         self._asked += self.running
 
-    def checked(self, check: Check, path: Path, now: float) -> bool:
+    def checked(self, check: PathCheck, path: Path, now: float) -> bool:
         """Take a check, which `path` has taken; return whether it has failed now."""
         if self.state not in (TrialState.RUNNING, TrialState.JUDGED_LATER):
             return False

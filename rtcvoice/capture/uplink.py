@@ -28,7 +28,7 @@ from rtcvoice.wire.rtp import ReceiverReport
 
 from .checks import Checks
 from .loss import CAUTION, LEAST_LOSS, MOST_LOSS, Losses
-from .path import Check, For, Path
+from .path import For, Path, PathCheck
 from .reminder import Reminder
 from .report_delay import Shortest
 from .shape import LEAST_BITRATE, LONGEST_PACKET, shape, wire_rate
@@ -257,7 +257,7 @@ class Uplink:
             self._open(now)
         return wish
 
-    def checked(self, check: Check, now: float) -> Preparation:
+    def checked(self, check: PathCheck, now: float) -> Preparation:
         """Take what became of a check, `now`; nearly in the order in which they left."""
         what = self._checks.answered(check)
         if what is not For.WATCH and not self._opening.done:
