@@ -35,23 +35,23 @@ class Meant(enum.Enum):
     UNKNOWN = "a command that does not exist"
 
 
-class Wish(NamedTuple):
+class TypedLine(NamedTuple):
     """What a line means, and its text: the message, or the unknown command."""
 
     meant: Meant
     text: str = ""
 
 
-def meaning(line: str) -> Wish:
+def meaning(line: str) -> TypedLine:
     """Return what a line means."""
     line = line.strip()
     if line.lower() in _ENDING:
-        return Wish(Meant.END)
+        return TypedLine(Meant.END)
     if line.lower() in _HELPING:
-        return Wish(Meant.HELP)
+        return TypedLine(Meant.HELP)
     if (command := _COMMAND.match(line)) is None:
-        return Wish(Meant.MESSAGE, line)
+        return TypedLine(Meant.MESSAGE, line)
     if command.group().lower() != "/say":
-        return Wish(Meant.UNKNOWN, command.group())
+        return TypedLine(Meant.UNKNOWN, command.group())
     text = line[command.end() :].strip()
-    return Wish(Meant.MESSAGE, text) if text else Wish(Meant.HELP)
+    return TypedLine(Meant.MESSAGE, text) if text else TypedLine(Meant.HELP)
