@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rtcvoice.config.call_config import CallConfig
 
 from .attaching import OwnAttach
-from .creating import Line
+from .creating import ServiceCall
 from .options import OF_ATTACH
 from .served_call import Agent, ServedCall
 
@@ -48,18 +48,23 @@ class Making:
         self._foreign = foreign
         self._show_tools = show_tools
 
-    def line(self) -> Line:
+    def service_call(self) -> ServiceCall:
         """Return the way to the service for one call."""
-        return Line(self._config)
+        return ServiceCall(self._config)
 
     def served(
-        self, handle: str, caller: str, line: Line, *, on_end: Callable[[ServedCall], None]
+        self,
+        handle: str,
+        caller: str,
+        service_call: ServiceCall,
+        *,
+        on_end: Callable[[ServedCall], None],
     ) -> ServedCall:
         """Return what sees one call through to its end."""
         return ServedCall(
             handle,
             caller,
-            line,
+            service_call,
             agent=self._agent,
             foreign=self._foreign,
             show_tools=self._show_tools,
@@ -78,7 +83,7 @@ class Making:
 
     def attach(
         self,
-        line: Line,
+        service_call: ServiceCall,
         served: ServedCall,
         left: tuple[float | None, float | None],
         *,
@@ -92,9 +97,9 @@ class Making:
             cost=_least(self._limits.cost, cost),
         )
         return OwnAttach(
-            line.call_id,
+            service_call.call_id,
             on_foreign=served.foreign,
-            session_is_set=not line.session_is_unset,
+            session_is_set=not service_call.session_is_unset,
             tools=self._tools,
             limits=limits,
             record=self._record if recorded else None,

@@ -23,7 +23,7 @@ from rtcvoice.rest.signaling import SdpAnswer, Signaling
 
 from .http import Refusal
 
-__all__ = ["Line", "check_key", "upstream"]
+__all__ = ["ServiceCall", "check_key", "upstream"]
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ def check_key(config: CallConfig) -> None:
         raise CredentialsError("a call server needs the API key itself", hint=_KEY_HINT)
 
 
-class Line:
+class ServiceCall:
     """The way to the service for one call: made by its offer, ended by REST. Close it."""
 
     def __init__(self, config: CallConfig) -> None:

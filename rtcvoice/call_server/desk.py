@@ -24,7 +24,7 @@ from rtcvoice.system.waiting import wait_done
 
 from .access import Access
 from .callers import Callers, Use
-from .creating import Line, upstream
+from .creating import ServiceCall, upstream
 from .http import Answer, CallerRequest, Refusal, Socket, as_json, refused
 from .offers import offer_in
 from .page_commands import serve_page
@@ -205,23 +205,23 @@ class Desk:
         self, offer: str, caller: str, use: Use, recorded: bool
     ) -> tuple[ServedCall, str]:
         """Make a call and attach to it; where that fails nothing is left. Raises Refusal."""
-        line: Line | None = None
+        service_call: ServiceCall | None = None
         try:
-            line = self._making.line()
-            answer = await line.make(offer, caller)
+            service_call = self._making.service_call()
+            answer = await service_call.make(offer, caller)
             handle = secrets.token_urlsafe(24)
-            served = self._making.served(handle, caller, line, on_end=self._ended)
+            served = self._making.served(handle, caller, service_call, on_end=self._ended)
             left = self._callers.left(use, clock.now())
-            attach = self._making.attach(line, served, left, recorded=recorded)
+            attach = self._making.attach(service_call, served, left, recorded=recorded)
             call: Call | None = None
             if self._making.attaches_first:
                 async with upstream():
                     call = await attach
         except BaseException:
             self._callers.end(use, clock.now())
-            if line is not None:
-                await line.hang_up()
-                await line.aclose()
+            if service_call is not None:
+                await service_call.hang_up()
+                await service_call.aclose()
             raise
         use.meter = lambda: served.cost
         self.calls[handle], self._uses[handle] = served, use

@@ -28,7 +28,7 @@ from .session_guard import Foreign
 if TYPE_CHECKING:
     from rtcvoice.call.call import Call
 
-    from .creating import Line
+    from .creating import ServiceCall
 
 __all__ = ["Agent", "PageSocket", "ServedCall"]
 
@@ -101,7 +101,7 @@ class ServedCall:
         self,
         handle: str,
         caller: str,
-        line: Line,
+        service_call: ServiceCall,
         *,
         agent: Agent | None,
         foreign: str,
@@ -111,7 +111,7 @@ class ServedCall:
     ) -> None:
         self.handle = handle
         self.caller = caller
-        self._line = line
+        self._service_call = service_call
         self._agent = agent
         self._foreign = foreign
         self._show_tools = show_tools
@@ -270,8 +270,8 @@ class ServedCall:
         logger.info("= call %s of %s ended: %s", self.handle[:6], self.caller, self._reason)
         if self._page is not None:
             self._dismiss(self._page)
-        await self._line.hang_up()
-        await self._line.aclose()
+        await self._service_call.hang_up()
+        await self._service_call.aclose()
         for task in list(self._undoing):
             task.cancel()
             await wait_done(task)
