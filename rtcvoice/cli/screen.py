@@ -27,7 +27,7 @@ from rtcvoice.cli.notices import connected_line, notice_of
 from rtcvoice.cli.output import LineWriter
 from rtcvoice.cli.status import Status
 from rtcvoice.cli.summary import Summary
-from rtcvoice.cli.transcript import Line, Transcript
+from rtcvoice.cli.transcript import Transcript, TranscriptLine
 from rtcvoice.errors import clean
 from rtcvoice.system import clock
 
@@ -131,7 +131,7 @@ class TranscriptScreen(Screen):
             self._show_line(line)
         self._shown()
 
-    def _show_line(self, line: Line) -> None:
+    def _show_line(self, line: TranscriptLine) -> None:
         waited = self._latency(line.response_id)
         notes = [f"answered in {waited:.2f} s"] if waited is not None else []
         notes += line.notes

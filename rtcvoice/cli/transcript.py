@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from rtcvoice import Status, Turn
 from rtcvoice.cli.tool_lines import ToolEvent, tool_line
 
-__all__ = ["Line", "Transcript"]
+__all__ = ["Transcript", "TranscriptLine"]
 
 REMEMBERED = 1000
 """Lines that were shown and can still be corrected by words that come late."""
@@ -26,7 +26,7 @@ _SPEAKERS = {"user": "you", "assistant": "assistant"}
 
 
 @dataclass
-class Line:
+class TranscriptLine:
     """What one side said in one go, or what a tool did."""
 
     speaker: str
@@ -50,17 +50,17 @@ class Transcript:
 
     def __init__(self, *, transcribes: bool = True) -> None:
         self.transcribes = transcribes
-        self._open: dict[str, Line] = {}
-        self._finished: deque[Line] = deque()
+        self._open: dict[str, TranscriptLine] = {}
+        self._finished: deque[TranscriptLine] = deque()
         self._shown: dict[str, str] = {}  # text by id of the turn
         self._tool_lines = 0
 
     @property
-    def open_lines(self) -> list[Line]:
+    def open_lines(self) -> list[TranscriptLine]:
         """What is being said just now, and what waits for it."""
         return list(self._open.values())
 
-    def finished(self) -> Iterator[Line]:
+    def finished(self) -> Iterator[TranscriptLine]:
         """Yield the lines that are finished since the last time, each once."""
         while self._finished:
             yield self._finished.popleft()
@@ -81,7 +81,7 @@ class Transcript:
 
     def tool(self, event: ToolEvent, now: float) -> None:
         """Take what happened to a tool, `now` on the clock of the turns."""
-        line = Line("tool", now, tool_line(event), done=True)
+        line = TranscriptLine("tool", now, tool_line(event), done=True)
         self._tool_lines += 1  # a tool may report more than once
         self._open[f"{event.call_id} {event.type} {self._tool_lines}"] = line
         self._release()
@@ -114,10 +114,12 @@ class Transcript:
         if len(self._shown) > REMEMBERED:
             del self._shown[next(iter(self._shown))]
 
-    def _line(self, turn: Turn) -> Line:
+    def _line(self, turn: Turn) -> TranscriptLine:
         text, notes = turn.text, list[str]()
         if not turn.final:
-            return Line(_SPEAKERS[turn.role], turn.began, text, response_id=turn.response_id)
+            return TranscriptLine(
+                _SPEAKERS[turn.role], turn.began, text, response_id=turn.response_id
+            )
         if turn.role == "user":
             text = text or ("(no transcript)" if self.transcribes else "(speaks)")
         elif turn.status is Status.INTERRUPTED and turn.heard_ms is not None:
@@ -129,7 +131,7 @@ class Transcript:
         elif turn.status is Status.FAILED:
             reason = " ".join(turn.reason[:LONGEST_REASON].split())
             notes.append(f"failed: {reason}" if reason else "failed")
-        return Line(
+        return TranscriptLine(
             _SPEAKERS[turn.role],
             turn.began,
             text,
