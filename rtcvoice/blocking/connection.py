@@ -12,7 +12,7 @@ from rtcvoice.call.call import Call as AsyncCall
 from rtcvoice.call.connect import connect as async_connect
 
 from .call import Call, Connection
-from .loop_thread import Link
+from .loop_thread import LoopLink
 
 __all__ = ["attach", "connect", "current_call"]
 
@@ -45,4 +45,4 @@ def current_call() -> Call:
     As `rtcvoice.current_call`; also where the call was not made by `rtcvoice.blocking`.
     """
     call = current.current_call()
-    return Call(Link(call.loop), call)
+    return Call(LoopLink(call.loop), call)

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from rtcvoice.errors import CallEnded
 from rtcvoice.system.other_loop import run_on
 
-__all__ = ["Link", "LoopThread"]
+__all__ = ["LoopLink", "LoopThread"]
 
 logger = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ STOP_LIMIT = 5.0
 T = TypeVar("T")
 
 
-class Link:
+class LoopLink:
     """The way from any thread to an event loop that runs in another one."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -72,8 +72,8 @@ class Link:
             return False
 
 
-class LoopThread(Link):
-    """A `Link` to an event loop of its own. `start` before use, `stop` after it."""
+class LoopThread(LoopLink):
+    """A `LoopLink` to an event loop of its own. `start` before use, `stop` after it."""
 
     def __init__(self) -> None:
         self._ready = threading.Event()

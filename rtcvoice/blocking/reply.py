@@ -12,7 +12,7 @@ from rtcvoice.conversation.state.records import Status
 from rtcvoice.events import Usage
 from rtcvoice.sound.samples import Samples
 
-from .loop_thread import Link
+from .loop_thread import LoopLink
 from .streams import Stream
 
 __all__ = ["Reply", "Talk"]
@@ -25,7 +25,7 @@ class Reply:
     ServerError.
     """
 
-    def __init__(self, link: Link, reply: AsyncReply) -> None:
+    def __init__(self, link: LoopLink, reply: AsyncReply) -> None:
         self._link = link
         self._reply = reply
 
@@ -92,7 +92,7 @@ class Reply:
 class Talk:
     """One press of the key, from entering the block to leaving it; see `rtcvoice.Talk`."""
 
-    def __init__(self, link: Link, talk: AsyncTalk) -> None:
+    def __init__(self, link: LoopLink, talk: AsyncTalk) -> None:
         self._link = link
         self._talk = talk
 

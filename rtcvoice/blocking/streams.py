@@ -9,7 +9,7 @@ from rtcvoice.conversation.listening.expected import Expected as AwaitedEvent
 from rtcvoice.conversation.listening.kinds import EventT
 from rtcvoice.errors import CallEnded
 
-from .loop_thread import Link
+from .loop_thread import LoopLink
 
 __all__ = ["Expected", "Stream"]
 
@@ -23,7 +23,7 @@ class Stream(Iterator[T]):
     one thread at a time: a second one that reads it gets a ConcurrencyError.
     """
 
-    def __init__(self, link: Link, stream: AsyncIterator[T]) -> None:
+    def __init__(self, link: LoopLink, stream: AsyncIterator[T]) -> None:
         self._link = link
         self._stream = stream
 
@@ -52,7 +52,7 @@ class Stream(Iterator[T]):
 class Expected(Generic[EventT]):
     """The next event of some kinds, from the making of this on; `get` it when you want it."""
 
-    def __init__(self, link: Link, event: AwaitedEvent[EventT]) -> None:
+    def __init__(self, link: LoopLink, event: AwaitedEvent[EventT]) -> None:
         self._link = link
         self._event = event
 

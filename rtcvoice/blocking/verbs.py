@@ -9,7 +9,7 @@ from typing import Any, Generic, ParamSpec, Self, TypeVar, overload
 from rtcvoice.call.call import Call as AsyncCall
 from rtcvoice.conversation.asking.reply import Reply as AsyncReply
 
-from .loop_thread import Link
+from .loop_thread import LoopLink
 from .reply import Reply
 
 __all__ = ["Answered", "Linked", "Quick", "Waiting"]
@@ -21,7 +21,7 @@ T = TypeVar("T")
 class Linked:
     """A call, and the way to the loop that it is used on."""
 
-    def __init__(self, link: Link, call: AsyncCall) -> None:
+    def __init__(self, link: LoopLink, call: AsyncCall) -> None:
         self.link = link
         """The way to the event loop of the call."""
         self.inner = call
