@@ -38,7 +38,7 @@ from rtcvoice.fleet import (
 from rtcvoice.fleet import many as many_module
 from rtcvoice.fleet import workers as workers_module
 from rtcvoice.fleet.caller import Caller, load_clips
-from rtcvoice.fleet.caps import Gate
+from rtcvoice.fleet.caps import StartGate
 from rtcvoice.fleet.checks import Within
 from rtcvoice.fleet.line import LineEffects
 from rtcvoice.fleet.many import RunOfCalls
@@ -184,7 +184,7 @@ def test_a_file_that_is_not_there_or_no_text(tmp_path):
 
 
 def test_starts_are_spread_and_calls_are_bounded():
-    gate = Gate(Caps(starts_per_second=2, calls=3))
+    gate = StartGate(Caps(starts_per_second=2, calls=3))
     starts = []
     now = 0.0
     for _ in range(3):
@@ -198,7 +198,7 @@ def test_starts_are_spread_and_calls_are_bounded():
 
 
 def test_tokens_of_the_last_minute_hold_up_the_next_call():
-    gate = Gate(Caps(tokens_per_minute=1000))
+    gate = StartGate(Caps(tokens_per_minute=1000))
     gate.started(0)
     gate.ended(5, tokens=1200)
     assert gate.wait(10) == pytest.approx(55)
@@ -206,7 +206,7 @@ def test_tokens_of_the_last_minute_hold_up_the_next_call():
 
 
 def test_nothing_starts_once_the_money_is_spent():
-    gate = Gate(Caps(cost=1.0))
+    gate = StartGate(Caps(cost=1.0))
     for cost in (0.6, None, 0.5):
         assert not gate.stopped
         gate.started(0)
@@ -699,7 +699,7 @@ async def test_the_cost_of_a_run_is_bounded_when_resumed_and_when_nobody_knows_i
         )
         assert len(results) == 2
         assert "US$ 2.5" in run.stopped
-    gate = Gate(Caps(cost=5))
+    gate = StartGate(Caps(cost=5))
     gate.started(0)
     gate.ended(1, tokens=100, cost=None)
     assert "not known" in gate.stopped

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 
 from rtcvoice.errors import ConfigError
 
-__all__ = ["Caps", "Gate"]
+__all__ = ["Caps", "StartGate"]
 
 MINUTE = 60.0
 
@@ -39,7 +39,7 @@ class Caps:
                 raise ConfigError(f"Caps: {each.name}={value!r} must be a number above 0")
 
 
-class Gate:
+class StartGate:
     """Says when the next call may start. Tell it of each that starts and ends."""
 
     def __init__(self, caps: Caps) -> None:

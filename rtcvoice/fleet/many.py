@@ -19,7 +19,7 @@ import msgspec
 
 from rtcvoice.errors import ConfigError
 
-from .caps import Caps, Gate
+from .caps import Caps, StartGate
 from .results import CallResult, Outcome
 from .specs import CallSpec
 from .workers import ExecutorWorkers, LocalWorkers, WorkerLost, Workers
@@ -110,7 +110,7 @@ class RunOfCalls:
                     f"the call {name} is there {times} times",
                     hint="give each its own scenario, trial or seed; A and a count as the same",
                 )
-        self._gate = Gate(caps or Caps())
+        self._gate = StartGate(caps or Caps())
         self._on_result = on_result
         self._keeper = keeper
         self._results: dict[str, CallResult] = {}
