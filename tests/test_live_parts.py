@@ -13,7 +13,7 @@ from rtcvoice.live.answer import LiveAnswer
 from rtcvoice.live.appends import PIECE_TOKENS, estimated_tokens, in_pieces
 from rtcvoice.live.by_hand import checked
 from rtcvoice.live.changes import over
-from rtcvoice.live.gate import Gate
+from rtcvoice.live.gate import EarGate
 from rtcvoice.live.seeding import messages_of_history, said_in
 
 
@@ -48,7 +48,7 @@ def test_the_estimate_is_on_the_safe_side():
 
 
 def test_the_gate_opens_when_what_was_said_is_over():
-    gate = Gate()
+    gate = EarGate()
     assert gate.next_deadline() is None
     gate.close(10.0)
     gate.words(10.5)

@@ -11,7 +11,7 @@ import enum
 
 from rtcvoice.system.states import StateTable
 
-__all__ = ["Gate", "SilencingState"]
+__all__ = ["EarGate", "SilencingState"]
 
 QUIET = 0.8
 """Seconds without words that end what is being said."""
@@ -32,7 +32,7 @@ _STATES = StateTable(
 )
 
 
-class Gate:
+class EarGate:
     """The gate before the ear. Times in seconds of one clock."""
 
     def __init__(self) -> None:

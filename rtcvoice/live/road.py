@@ -39,7 +39,7 @@ from .acks import Acks
 from .by_hand import checked
 from .changes import over
 from .delegations import Delegations, Handler
-from .gate import Gate
+from .gate import EarGate
 from .of_tools import LiveOfTools
 from .requests import STOP, LiveRequests
 from .seeding import said_in
@@ -98,7 +98,7 @@ class LiveConversation(LiveView, LiveOfTools, SessionEnds):
         self._closed = asyncio.Event()
         self._refused: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._acks = Acks()
-        self._gate = Gate()
+        self._gate = EarGate()
         self.requests = LiveRequests(
             self._acks,
             output,
@@ -355,7 +355,7 @@ class LiveConversation(LiveView, LiveOfTools, SessionEnds):
 
     def _open_ear(self) -> None:
         if self._gate.is_closed:
-            self._gate = Gate()
+            self._gate = EarGate()
             self._output.resume()
 
     def _tell_muted(self) -> None:
