@@ -861,7 +861,7 @@ def test_a_server_that_gave_up_while_the_process_stood_still_has_not_hung_up(
 def test_sleep_is_told_by_clocks_and_not_by_the_time_of_day():
     at = {"awake": 100.0, "elapsed": 100.0}
     clocks = sleep.Clocks(lambda: at["awake"], lambda: at["elapsed"])
-    pauses = sleep.Pauses(1.0, clocks)
+    pauses = sleep.ProcessPauses(1.0, clocks)
 
     def later(awake: float, elapsed: float) -> sleep.Pause | None:
         at["awake"] += awake

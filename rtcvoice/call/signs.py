@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable
 
-from rtcvoice.system.sleep import Clocks, Pause, Pauses
+from rtcvoice.system.sleep import Clocks, Pause, ProcessPauses
 
 __all__ = ["LOOK", "Signs"]
 
@@ -39,7 +39,7 @@ class Signs:
     """
 
     def __init__(self, clocks: Clocks, local_address: Callable[[], str]) -> None:
-        self._pauses = Pauses(LOOK, clocks)
+        self._pauses = ProcessPauses(LOOK, clocks)
         self._local_address = local_address
         self._address = local_address()
         self._trouble = ""

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from rtcvoice.system.clock import now
 
-__all__ = ["Clocks", "Pause", "Pauses", "awake", "counting_sleep", "elapsed"]
+__all__ = ["Clocks", "Pause", "ProcessPauses", "awake", "counting_sleep", "elapsed"]
 
 LEAST_SLEEP = 1.0
 """Seconds between the two clocks that are sleep; less is the granularity of waking up."""
@@ -64,7 +64,7 @@ class Pause(enum.Enum):
     STOPPED = "the process stood still"
 
 
-class Pauses:
+class ProcessPauses:
     """Finds pauses between looks that are due every `interval` seconds."""
 
     def __init__(self, interval: float, clocks: Clocks) -> None:
