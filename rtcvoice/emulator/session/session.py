@@ -1,7 +1,7 @@
 """One Realtime session, pure: client events, audio and time in; server events and audio out.
 
 It has no clock, task, socket or thread. The shell tells it what arrived and what time it is; it
-answers with outputs. A session is a few parts around one hub (`Shared`): `Turns` hears the user,
+answers with outputs. A session is a few parts around one hub (`Shared`): `InputTurns` hears the user,
 `Answers` makes responses, `ItemCommands` obeys what is said about items, `Transcriber` tells what
 was said, `OutputBuffer` knows what is being played, `Agenda` knows what is due. This file joins
 them and obeys the client's other events.
@@ -53,7 +53,7 @@ from rtcvoice.emulator.session.settings import Settings, public, update
 from rtcvoice.emulator.session.shared import AT_ONCE, Pace, Shared
 from rtcvoice.emulator.session.transcript_order import TranscriptOrder
 from rtcvoice.emulator.session.transcription import Transcriber
-from rtcvoice.emulator.session.turns import Turns
+from rtcvoice.emulator.session.turns import InputTurns
 from rtcvoice.emulator.session.wire_audio import AudioReader
 
 __all__ = ["Session"]
@@ -126,7 +126,7 @@ class Session:
             budget=TokenBudget(faults.tokens_per_minute, now),
             pace=pace or (AT_ONCE if instant else Pace()),
         )
-        self._turns = Turns(self._shared, settings["audio"]["input"]["turn_detection"], self)
+        self._turns = InputTurns(self._shared, settings["audio"]["input"]["turn_detection"], self)
         tools_of = getattr(self._persona, "hosted_tools", {})
         self._hosted = HostedTools(self._shared, tools_of, fails=faults.mcp_tools_fail)
         self._answers = Answers(self._shared, self._persona, voice, faults, self, self._hosted)

@@ -22,7 +22,7 @@ from rtcvoice.emulator.session.voice_activity import (
     VoiceActivity,
 )
 
-__all__ = ["TurnListener", "Turns"]
+__all__ = ["InputTurns", "TurnListener"]
 
 _LEAST_SAMPLES = RATE_HZ // 10  # the service commits no less than 100 ms
 
@@ -45,7 +45,7 @@ class TurnListener(Protocol):
         ...
 
 
-class Turns:
+class InputTurns:
     """The input audio of a session. Sends `input_audio_buffer.*` and the user's spoken items."""
 
     def __init__(
