@@ -21,7 +21,7 @@ from .metrics import instruments_of
 from .spans import CallSpans
 from .tool_spans import ToolSpans
 from .tracing import Tracing
-from .turns import Turns
+from .turns import TalkTurns
 
 if TYPE_CHECKING:
     from rtcvoice.call.facts import Fact
@@ -41,7 +41,7 @@ class TelemetryListener:
 
     def __init__(self, options: Telemetry, *, clock: Callable[[], float] = clock.now) -> None:
         tracing = Tracing(options.tracer_provider, context.get_current(), clock)
-        self._turns = Turns()
+        self._turns = TalkTurns()
         self._tools = ToolSpans(tracing, self._turns)
         spans = CallSpans(tracing, self._turns, self._tools, said=options.holds_content)
         metrics = CallMetrics(instruments_of(options.meter_provider))

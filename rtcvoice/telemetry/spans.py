@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from .tool_spans import ToolSpans
     from .tracing import Tracing
-    from .turns import Turns
+    from .turns import TalkTurns
 
 __all__ = ["CallSpans"]
 
@@ -51,7 +51,7 @@ MOST_OPEN = 200
 class CallSpans:
     """The spans of one call. `said`: whether they hold what was said."""
 
-    def __init__(self, tracing: Tracing, turns: Turns, tools: ToolSpans, *, said: bool) -> None:
+    def __init__(self, tracing: Tracing, turns: TalkTurns, tools: ToolSpans, *, said: bool) -> None:
         self._tracing = tracing
         self._turns = turns
         self._tools = tools

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rtcvoice.conversation.state.function_calls import CalledFunction
 
     from .tracing import Tracing
-    from .turns import TalkTurn, Turns
+    from .turns import TalkTurn, TalkTurns
 
 __all__ = ["RunningTool", "ToolSpans"]
 
@@ -42,7 +42,7 @@ class RunningTool(NamedTuple):
 class ToolSpans:
     """The tools of one call that run. `began` on the event loop, the rest on any thread."""
 
-    def __init__(self, tracing: Tracing, turns: Turns) -> None:
+    def __init__(self, tracing: Tracing, turns: TalkTurns) -> None:
         self._tracing = tracing
         self._turns = turns
         self._lock = threading.Lock()

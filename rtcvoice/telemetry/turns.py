@@ -16,7 +16,7 @@ from rtcvoice.call.facts import Fact, ReplyBegan, SpeechBegan, ToolEnded
 from .attributes import Attributes
 from .ids import Ids
 
-__all__ = ["TalkTurn", "Turns"]
+__all__ = ["TalkTurn", "TalkTurns"]
 
 REMEMBERED = 1000
 """Things whose turn is known."""
@@ -37,7 +37,7 @@ class TalkTurn:
     span: Any = None
 
 
-class Turns:
+class TalkTurns:
     """The turns of one call. `see` on the event loop only, `of` on any thread."""
 
     def __init__(self) -> None:
