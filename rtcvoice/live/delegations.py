@@ -22,7 +22,7 @@ from rtcvoice.system.threads import DaemonThreads, contained
 
 from .requests import DOES_WORK
 
-__all__ = ["DelegatedWork", "Delegations", "Handler"]
+__all__ = ["DelegatedWork", "DelegationRunner", "Handler"]
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ Handler = Callable[[DelegatedWork], object]
 """`on_delegation=`: plain or async; returns text to be spoken, or None if it said all itself."""
 
 
-class Delegations:
+class DelegationRunner:
     """Your function at work. Event loop only; nothing here raises to its caller.
 
     `append` gives the model a text. `is_answered`: whether anything was said for a piece of work.

@@ -38,7 +38,7 @@ from .accounts import LiveAccounts
 from .acks import Acks
 from .by_hand import checked
 from .changes import over
-from .delegations import Delegations, Handler
+from .delegations import DelegationRunner, Handler
 from .gate import EarGate
 from .of_tools import LiveOfTools
 from .requests import STOP, LiveRequests
@@ -109,7 +109,7 @@ class LiveConversation(LiveView, LiveOfTools, SessionEnds):
             speaking=lambda: self.state.is_answering(clock()),
             clock=clock,
         )
-        self._delegations = Delegations(
+        self._delegations = DelegationRunner(
             on_delegation,
             append=self.requests.append_for,
             is_answered=self._is_answered,

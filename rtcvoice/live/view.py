@@ -16,7 +16,7 @@ from rtcvoice.errors import one_line
 from rtcvoice.events import ErrorDetail, Session, live
 
 from .acks import Acks
-from .delegations import Delegations
+from .delegations import DelegationRunner
 from .requests import DOES_WORK, LiveRequests
 from .state.live_state import LiveState
 
@@ -36,7 +36,7 @@ class LiveView:
     _sender: Sender
     _clock: Callable[[], float]
     _acks: Acks
-    _delegations: Delegations
+    _delegations: DelegationRunner
     _idle_askers: set[str]
     _muted: bool
     _told_muted = False
