@@ -1,10 +1,10 @@
 """One Realtime session, pure: client events, audio and time in; server events and audio out.
 
 It has no clock, task, socket or thread. The shell tells it what arrived and what time it is; it
-answers with outputs. A session is a few parts around one hub (`Shared`): `InputTurns` hears the user,
-`Answers` makes responses, `ItemCommands` obeys what is said about items, `Transcriber` tells what
-was said, `OutputBuffer` knows what is being played, `Agenda` knows what is due. This file joins
-them and obeys the client's other events.
+answers with outputs. A session is a few parts around one hub (`Shared`): `InputTurns` hears the
+user, `Answers` makes responses, `ItemCommands` obeys what is said about items, `Transcriber` tells
+what was said, `OutputBuffer` knows what is being played, `Agenda` knows what is due. This file
+joins them and obeys the client's other events.
 
     session = Session(validate({"type": "realtime"}), call_id=..., now=clock(), voice=PromptVoice())
     session.open(now)                  # and then, whenever something happens:
