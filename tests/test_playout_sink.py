@@ -145,6 +145,29 @@ def test_those_of_one_kind_have_their_turn_one_after_the_other():
     run(main())
 
 
+def test_ticks_go_on_after_a_ctrl_c():
+    loop, moments = VirtualLoop(), []
+
+    def interrupted(moment: float) -> None:
+        moments.append(moment)
+        if len(moments) == 3:
+            raise KeyboardInterrupt
+
+    async def begin() -> None:
+        ticker().add(interrupted)
+
+    async def end() -> None:
+        await asyncio.sleep(0.1)
+        ticker().remove(interrupted)
+
+    loop.run_until_complete(begin())
+    with pytest.raises(KeyboardInterrupt):
+        loop.run_forever()
+    loop.run_until_complete(end())
+    loop.close()
+    assert len(moments) > 10
+
+
 def heard_while_held_up(player: Player, seconds: float) -> Player:
     """Let `player` play 8 s of packets on a loop that is held up every second."""
 

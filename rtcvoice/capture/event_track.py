@@ -59,8 +59,8 @@ def _append(audio: str) -> str:
 class EventTrack:
     """Sends a source in events, 20 ms each, from `start` on. Event loop only.
 
-    `encoding` is asked before each block which
-    format the session wants: `audio/pcm`, `audio/pcmu` or `audio/pcma`.
+    `encoding` is asked before each block which format the session wants: `audio/pcm`, `audio/pcmu`
+    or `audio/pcma`.
     """
 
     def __init__(self, written: Callable[[str], str] = _append) -> None:

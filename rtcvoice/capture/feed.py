@@ -20,7 +20,8 @@ from rtcvoice.errors import CallEnded, ConfigError
 from rtcvoice.masking import log_error
 from rtcvoice.sound import numpy_later as np
 from rtcvoice.sound.resampler import resampler
-from rtcvoice.sound.samples import DEFAULT_RATE, Block, Samples
+from rtcvoice.sound.samples import DEFAULT_RATE, Block, Samples, check_block
+from rtcvoice.system.threads import contained, contained_call
 
 from .clips import MOST_CLIPS, Clips
 from .memory import UplinkMemory
@@ -122,7 +123,7 @@ class SourceFeed:
             return None
         if reader is self._reader and self._left:
             return self._left.popleft()
-        block = cast(PacedSource, self.source).poll(now)
+        block = contained_call(cast(PacedSource, self.source).poll, now)
         if block is None:
             return None
         return self._kept(reader, self._taken(block))
@@ -132,14 +133,18 @@ class SourceFeed:
     async def _read(self) -> Block:
         self._busy = True
         try:
-            block = await self.source.read()
+            block = await contained(self.source.read())
         finally:
             self._busy = False
             self._free.set()
         return self._taken(block)
 
     def _taken(self, block: Block) -> Block:
-        """Return a block of the source with the clip that is being said; it is remembered."""
+        """Return a block of the source with the clip that is being said; it is remembered.
+
+        Raises ConfigError for what is none: strangers write sources, too.
+        """
+        check_block(block, self.source.rate)
         if self._clips and self._reader is not None and not self.muted:
             block = block._replace(samples=self._clips.added(block.samples))
         if self.memory is not None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Generator
-from typing import cast
 
 from rtcvoice.sound import numpy_later as np
 from rtcvoice.sound.ring import RingBuffer
@@ -108,7 +107,7 @@ class Feeder:
         except StopIteration:
             self._ended = True
         except BaseException as exc:  # SystemExit of a file object, too, ends this alone
-            self.error = cast(Exception, settable_in_future(exc))
+            self.error = settable_in_future(exc)
             self._ended = True
         finally:
             self._reading.release()

@@ -14,7 +14,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterable, Callable
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeAlias, cast
+from typing import TYPE_CHECKING, TypeAlias
 
 from rtcvoice.errors import ConfigError
 from rtcvoice.masking import masked_traceback
@@ -33,6 +33,7 @@ from rtcvoice.system import clock
 from rtcvoice.system.files import FileKey
 from rtcvoice.system.public import public
 from rtcvoice.system.threads import settable_in_future
+from rtcvoice.system.waiting import being_cancelled
 
 from .flag import Flag
 from .schedule import BLOCK, CATCH_UP, Schedule
@@ -281,10 +282,10 @@ class PcmSource(PacedSource):
         except KeyboardInterrupt:
             raise
         except BaseException as exc:
-            if isinstance(exc, asyncio.CancelledError) and _is_being_cancelled():
+            if isinstance(exc, asyncio.CancelledError) and being_cancelled():
                 raise
             if intake is self._intake:  # an iterable that ignored its cancellation is of no call
-                self.error = cast(Exception, settable_in_future(exc))
+                self.error = settable_in_future(exc)
             logger.error(  # noqa: TRY400  (the text of the user's error may hold a key)
                 "x the iterable of a PcmSource failed; silence follows\n%s", masked_traceback(exc)
             )
@@ -310,11 +311,6 @@ class _Intake:
             else:
                 self.room.clear()
                 await self.room.wait()
-
-
-def _is_being_cancelled() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
 
 
 async def _iterate(chunks: AsyncIterable[PcmChunk], intake: _Intake) -> None:

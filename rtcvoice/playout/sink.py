@@ -19,6 +19,7 @@ from rtcvoice.sound.timed_ring import TimedRing
 from rtcvoice.stats import DeviceStats
 from rtcvoice.system.files import FileKey
 from rtcvoice.system.public import public
+from rtcvoice.system.threads import contained_call
 
 if TYPE_CHECKING:
     from rtcvoice.events import DeviceChanged
@@ -142,7 +143,7 @@ class HeadlessSink(Sink):
         if self.error is not None:
             return
         try:
-            self.write(samples)
+            contained_call(self.write, samples)
         except Exception as exc:
             self._fail(exc)
 

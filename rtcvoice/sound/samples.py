@@ -9,7 +9,7 @@ itself insists on another rate.
 from __future__ import annotations
 
 import math
-from numbers import Integral
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from rtcvoice.errors import ConfigError
@@ -27,6 +27,7 @@ __all__ = [
     "Block",
     "Level",
     "Samples",
+    "check_block",
     "check_rate",
     "dbfs",
     "is_whole",
@@ -129,6 +130,29 @@ def check_rate(rate: int) -> int:
             hint=f"use one of {known}, or resample first, for example with av.AudioResampler",
         )
     return int(rate)
+
+
+def check_block(block: object, rate: int) -> None:
+    """Raise ConfigError for what is no `Block` of 20 ms at `rate`."""
+    if not isinstance(block, Block):
+        raise ConfigError(
+            f"a source gave a {type(block).__name__}, not a Block",
+            hint="return rtcvoice.Block(samples, index, time)",
+        )
+    samples, index = block.samples, block.index
+    time: object = block.time
+    is_array = isinstance(samples, np.ndarray)
+    if not is_array or samples.dtype != np.int16 or samples.shape != (rate // 50,):
+        what = f"{samples.dtype} of shape {samples.shape}" if is_array else type(samples).__name__
+        raise ConfigError(
+            f"a source gave samples that are {what}",
+            hint=f"give a numpy array of int16, mono: {rate // 50} samples, 20 ms at {rate} Hz",
+        )
+    if not is_whole(index) or not (isinstance(time, Real) and math.isfinite(time)):
+        raise ConfigError(
+            f"a source gave a Block with index={index!r:.40}, time={time!r:.40}",
+            hint="index counts samples; time is in seconds of time.monotonic()",
+        )
 
 
 def samples_from_bytes(data: bytes | bytearray | memoryview) -> Samples:

@@ -146,16 +146,18 @@ class Ticker:
         while self.load.lost(late):
             self._count += 1
             late -= TICK
-        if self._sockets.by_ticks:
-            self._sockets.read()
-        moment = self._now() - late
-        self._call(moment)
-        if not self.load.is_reason:
-            self._call_more(moment)
-        self._turned_at = now
-        self.load.worked(loop.time() - now)
-        if self._subscribers:
-            self._arm(loop)
+        try:
+            if self._sockets.by_ticks:
+                self._sockets.read()
+            moment = self._now() - late
+            self._call(moment)
+            if not self.load.is_reason:
+                self._call_more(moment)
+        finally:  # a Ctrl-C may fall into it, and closing needs what the sockets have
+            self._turned_at = now
+            self.load.worked(loop.time() - now)
+            if self._subscribers:
+                self._arm(loop)
 
     def _call_more(self, moment: float) -> None:
         """Make up for ticks of which all that they need was read at the turn before."""

@@ -19,7 +19,16 @@ from functools import partial
 from queue import SimpleQueue
 from typing import Any, ParamSpec, TypeAlias, TypeVar
 
-__all__ = ["DaemonThreads", "ThreadsBusy", "contained", "in_thread", "settable_in_future"]
+from .waiting import being_cancelled
+
+__all__ = [
+    "DaemonThreads",
+    "ThreadsBusy",
+    "contained",
+    "contained_call",
+    "in_thread",
+    "settable_in_future",
+]
 
 LIMIT = 64
 """Functions of `in_thread` at a time, those that were given up on included; more of them wait."""
@@ -137,7 +146,7 @@ def _do(future: Future[Any], function: Callable[[], Any]) -> None:
         future.set_result(result)
 
 
-def settable_in_future(error: BaseException) -> BaseException:
+def settable_in_future(error: BaseException) -> Exception:
     """Return the error, or another one in place of those that no future may carry."""
     if isinstance(error, Exception) and not isinstance(error, StopIteration):
         return error
@@ -150,12 +159,27 @@ async def contained(awaitable: Awaitable[T]) -> T:
     """Await the user's code on the event loop; SystemExit and the like end it alone.
 
     Left to itself SystemExit would end the loop, and any other not an Exception the task that
-    awaits it, with nobody told. As in a thread it becomes a RuntimeError. KeyboardInterrupt is the
-    user's wish to end the program.
+    awaits it, with nobody told: such as the CancelledError of a task of the user's that was
+    cancelled. As in a thread it becomes a RuntimeError. KeyboardInterrupt is the user's wish to end
+    the program.
     """
     try:
         return await awaitable
-    except (Exception, asyncio.CancelledError, KeyboardInterrupt, GeneratorExit):
+    except (Exception, KeyboardInterrupt, GeneratorExit):
+        raise
+    except asyncio.CancelledError as exc:
+        if being_cancelled():
+            raise
+        raise settable_in_future(exc) from exc
+    except BaseException as exc:
+        raise settable_in_future(exc) from exc
+
+
+def contained_call(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call the user's code that does not wait, on the event loop, as `contained` awaits it."""
+    try:
+        return function(*args, **kwargs)
+    except (Exception, KeyboardInterrupt):
         raise
     except BaseException as exc:
         raise settable_in_future(exc) from exc

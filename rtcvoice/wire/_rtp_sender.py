@@ -112,9 +112,10 @@ class _DirectSender:
             pass
         except Exception as exc:  # whoever stops the sender waits for what follows
             log_error(logger, exc, "x sending RTP failed")
-        self._track.stop()
-        sender._RTCRtpSender__track = None
-        sender._RTCRtpSender__rtp_exited.set()
+        finally:
+            self._track.stop()
+            sender._RTCRtpSender__track = None
+            sender._RTCRtpSender__rtp_exited.set()
 
     def _prepare(self, codec: Any) -> None:
         """Write the parts of the header that stay as they are."""

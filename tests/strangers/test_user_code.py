@@ -9,14 +9,18 @@ from __future__ import annotations
 import asyncio
 import io
 import os
+from types import SimpleNamespace
 from unittest.mock import Mock
 
 import numpy as np
 import pytest
 from virtual_loop import run
 
+from rtcvoice.capture.event_track import EventTrack
+from rtcvoice.capture.feed import SourceFeed
 from rtcvoice.capture.pipe import PipeSource
-from rtcvoice.capture.source import PcmSource
+from rtcvoice.capture.source import PacedSource, PcmSource, Source
+from rtcvoice.capture.track import SourceTrack
 from rtcvoice.conversation.listening.dispatcher import Dispatcher
 from rtcvoice.conversation.tools.docs import read_docstring
 from rtcvoice.conversation.tools.results import encoded
@@ -25,7 +29,10 @@ from rtcvoice.errors import ConfigError, CredentialsError, DeviceError
 from rtcvoice.events import HandlerError, InputAudioBufferCleared
 from rtcvoice.masking import masked
 from rtcvoice.playout.pipe import PipeSink
+from rtcvoice.playout.player import Player
+from rtcvoice.playout.sink import HeadlessSink
 from rtcvoice.rest.credentials import resolved
+from rtcvoice.sound.samples import Block
 from rtcvoice.sound.sound_file import SoundFile
 from rtcvoice.system.threads import contained
 
@@ -34,7 +41,9 @@ class Own(BaseException):
     """What somebody derived from BaseException."""
 
 
-@pytest.mark.parametrize("error", [SystemExit(3), Own("gone"), SystemExit()])
+@pytest.mark.parametrize(
+    "error", [SystemExit(3), Own("gone"), SystemExit(), asyncio.CancelledError()]
+)
 def test_what_ends_programs_ends_only_the_code_that_raised_it(error):
     async def raises():
         raise error
@@ -50,9 +59,127 @@ def test_ctrl_c_and_cancellations_are_passed_on():
     async def raises(error):
         raise error
 
-    for error in (KeyboardInterrupt(), asyncio.CancelledError(), ValueError()):
+    for error in (KeyboardInterrupt(), ValueError()):
         with pytest.raises(type(error)):
             contained(raises(error)).send(None)
+
+    async def main():
+        task = asyncio.create_task(contained(asyncio.Event().wait()))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    run(main())
+
+
+class Odd(Source):
+    """A source that does something odd in place of its 20th block."""
+
+    rate = 24_000
+
+    def __init__(self, does):
+        self.does = does
+        self.given = 0
+
+    async def open(self):
+        pass
+
+    async def read(self):
+        await asyncio.sleep(0.02)
+        block = Block(np.ones(480, np.int16), 480 * self.given, clock_of_loop())
+        self.given += 1
+        return self.does(block) if self.given == 20 else block
+
+    async def aclose(self):
+        pass
+
+
+class OddlyPaced(PacedSource):
+    """The same of one that is polled."""
+
+    def __init__(self, does):
+        super().__init__(rate=24_000)
+        self.does = does
+        self.given = 0
+
+    def _next(self, count):
+        samples = np.ones(count, np.int16)
+        self.given += 1
+        return self.does(Block(samples, 0, 0.0)).samples if self.given == 20 else samples
+
+
+def clock_of_loop():
+    return asyncio.get_running_loop().time()
+
+
+def raising(error):
+    def does(block):
+        raise error
+
+    return does
+
+
+ODD_BLOCKS = [
+    (raising(SystemExit(3)), "SystemExit: 3"),
+    (raising(asyncio.CancelledError()), "CancelledError"),
+    (raising(Own("gone")), "Own: gone"),
+    (lambda block: block._replace(samples=block.samples / 2), "float64"),
+    (lambda block: block._replace(samples=block.samples[:, None]), "480, 1"),
+    (lambda block: block._replace(samples=list(block.samples)), "list"),
+    (lambda block: block._replace(samples=block.samples[:0]), "int16 of shape"),
+]
+ODD_ONLY_BLOCKS = [
+    (lambda block: None, "NoneType, not a Block"),
+    (lambda block: block.samples, "ndarray, not a Block"),
+    (lambda block: block._replace(index=480.5), "index=480.5"),
+    (lambda block: block._replace(time=float("nan")), "time=nan"),
+    (lambda block: block._replace(time="now"), "time='now'"),
+]
+
+
+@pytest.mark.parametrize(
+    ("kind", "does", "says"),
+    [(kind, *each) for kind in (Odd, OddlyPaced) for each in ODD_BLOCKS]
+    + [(Odd, *each) for each in ODD_ONLY_BLOCKS],
+)
+@pytest.mark.parametrize("leg", ["RTP", "events"])
+def test_a_source_that_does_something_odd_becomes_silence(kind, does, says, leg, caplog):
+    async def main():
+        sent = []
+        track = SourceTrack() if leg == "RTP" else EventTrack()
+        track.start(SourceFeed(kind(does)).reader())
+        if isinstance(track, EventTrack):
+            track.send_by(SimpleNamespace(send_audio=sent.append, round_trip=0.0))
+        else:
+            sending = asyncio.create_task(track.run(lambda payload, ticks: sent.append(payload)))
+        await asyncio.sleep(1)
+        assert len(sent) > 40
+        assert says in str(track.error)
+        track.stop()
+        if isinstance(track, SourceTrack):
+            await sending
+
+    run(main())
+    caplog.clear()
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), asyncio.CancelledError(), Own("full")])
+def test_a_sink_that_ends_programs_ends_its_own_writing(error, caplog):
+    class Ends(HeadlessSink):
+        def write(self, samples):
+            raise error
+
+    async def main():
+        sink, player = Ends(), Player(24_000)
+        sink.start(player)
+        await asyncio.sleep(0.5)
+        assert type(error).__name__ in str(sink.error)
+        assert player.position > 40 * 240
+        await sink.aclose()
+
+    run(main())
+    caplog.clear()
 
 
 def test_a_handler_that_exits_is_reported_and_called_again(caplog):
@@ -120,12 +247,13 @@ def test_where_has_to_be_a_plain_function_and_may_even_exit():
     run(main())
 
 
-def test_a_function_for_the_key_that_exits_is_an_error_of_the_key():
+@pytest.mark.parametrize("error", [SystemExit("no vault"), asyncio.CancelledError("no vault")])
+def test_a_function_for_the_key_that_exits_is_an_error_of_the_key(error):
     async def key():
-        raise SystemExit("no vault")
+        raise error
 
     async def main():
-        with pytest.raises(CredentialsError, match="SystemExit: no vault"):
+        with pytest.raises(CredentialsError, match=f"{type(error).__name__}: no vault"):
             await resolved(key, fetch=None)
 
     run(main())

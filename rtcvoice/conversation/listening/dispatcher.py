@@ -192,16 +192,10 @@ class Dispatcher:
                     continue
             try:
                 await self._run(handler, event)
-            except asyncio.CancelledError as exc:
-                if _is_being_cancelled():
-                    raise
-                self._report(handler, event, exc)
             except Exception as exc:
                 self._report(handler, event, exc)
 
-    def _report(
-        self, handler: Handler[ServerEvent], event: ServerEvent, exc: BaseException
-    ) -> None:
+    def _report(self, handler: Handler[ServerEvent], event: ServerEvent, exc: Exception) -> None:
         name, shown = _name(handler), masked_traceback(exc)
         logger.error("x handler %s failed at %s\n%s", name, one_line(event.type), shown)
         if not isinstance(event, HandlerError):
@@ -212,16 +206,11 @@ class Dispatcher:
             await contained(handler(event))
             return
         context = contextvars.copy_context()
-        result = await self._threads.start(partial(handler, event), name="handler", context=context)
+        work = self._threads.start(partial(handler, event), name="handler", context=context)
+        result = await contained(work)
         if inspect.isawaitable(result):  # a lambda or partial around a coroutine function
             await contained(result)
 
 
 def _name(handler: object) -> str:
     return masked(one_line(getattr(handler, "__qualname__", None) or repr(handler), 200))
-
-
-def _is_being_cancelled() -> bool:
-    """Whether a CancelledError is meant for this very task, not left over by one it awaited."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
