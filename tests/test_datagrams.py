@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import select
 import socket
 import struct
@@ -333,6 +334,30 @@ def test_only_those_that_have_something_are_read_and_empty():
     tested.by_ticks = False
     for sock in (again.sock, *(sock for pair in pairs for sock in pair)):
         sock.close()
+
+
+@pytest.mark.skipif(not hasattr(select, "epoll"), reason="there is no epoll here")
+def test_a_closed_socket_that_a_forked_child_holds_on_to_costs_one_look():
+    mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    tested, reader, looks = Sockets(), Counted(mine), list[int]()
+    tested.add(reader)
+    tested.by_ticks = True
+    held = os.dup(mine.fileno())
+    mine.close()
+    tested.remove(reader)
+    theirs.send(b"a")
+    polled = tested._polled
+
+    def poll(timeout: float) -> list[tuple[int, int]]:
+        looks.append(len(found := polled.poll(timeout)))
+        return found
+
+    tested._polled = SimpleNamespace(poll=poll, close=polled.close)
+    tested.read()
+    assert looks == [1]
+    tested.by_ticks = False
+    os.close(held)
+    theirs.close()
 
 
 async def test_a_call_that_gets_under_way_among_many_is_read_at_ticks():

@@ -151,7 +151,7 @@ def check_block(block: object, rate: int) -> None:
     if not is_whole(index) or not (isinstance(time, Real) and math.isfinite(time)):
         raise ConfigError(
             f"a source gave a Block with index={index!r:.40}, time={time!r:.40}",
-            hint="index counts samples; time is in seconds of time.monotonic()",
+            hint="index counts samples; time is in seconds of rtcvoice.system.clock.now()",
         )
 
 

@@ -116,11 +116,11 @@ class Sockets:
                 reader.read()
             return
         for _ in range(MOST_ROUNDS):
-            ready = self._polled.poll(0)
-            if not ready:
+            ready = [self._by_number.get(number) for number, _ in self._polled.poll(0)]
+            if not any(ready):  # what a forked child holds on to is ready for ever
                 return
-            for number, _ in ready:
-                if (known := self._by_number.get(number)) is not None:
+            for known in ready:
+                if known is not None:
                     known.read_one()
 
     def _take_over(self, reader: Reader) -> None:
