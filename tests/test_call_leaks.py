@@ -65,7 +65,7 @@ async def cancelled_connecting(server, wait):
     connecting = asyncio.create_task(calling(server).__aenter__())
     await wait(connecting)
     connecting.cancel()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await asyncio.wait({connecting})
     if not connecting.cancelled():  # it was faster than we
         await connecting.result().aclose()
@@ -109,7 +109,7 @@ async def test_connecting_cancelled_at_a_stage_leaves_nothing_behind(emulator, m
         async def until_reached(connecting):
             await reached.wait()
 
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await cancelled_connecting(emulator, until_reached)
     await eventually(lambda: emulator.last().ended)  # the call was answered, so it was hung up
     await census.check()
@@ -130,7 +130,7 @@ async def test_a_cancellation_while_giving_up_waits_for_the_closing(emulator, mo
     monkeypatch.setattr(Transport, "_close_peer", close_slowly)
     monkeypatch.setattr(Transport, "wait_ice", lambda transport: asyncio.Event().wait())
     connecting = asyncio.create_task(calling(emulator, connect_timeout=0.2).__aenter__())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await closing.wait()
         connecting.cancel()
         await asyncio.wait({connecting}, timeout=0.05)
@@ -167,7 +167,7 @@ async def test_servers_killed_mid_call_leave_nothing_behind(emulator):
         begun = [calling(process, liveness_timeout=0.5).__aenter__() for _ in range(3)]
         calls = await asyncio.gather(*begun)
         process.send_signal(signal.SIGKILL)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             ends = await asyncio.gather(*(call.wait_ended() for call in calls))
         assert not any(end.normal for end in ends)
         await asyncio.gather(*(call.aclose() for call in calls))

@@ -48,7 +48,7 @@ async def test_the_goodbye_leaves_before_the_socket_closes(emulator):
     """With a delay it would be under way, and the server would wait for its client."""
     async with calling(emulator, network={"uplink": {"delay": 0.3}}, direct=True) as call:
         call._roads.leg.is_over()  # so nobody tells the server by REST
-    await eventually(lambda: emulator.last().ended, 2)
+    await eventually(lambda: emulator.last().ended, timeout=20)
 
 
 async def test_with_a_network_that_lets_nothing_through_no_other_way_is_taken(emulator):

@@ -59,7 +59,7 @@ class Socket:
         self.to_app.put_nowait({"type": "websocket.receive", "text": json.dumps(message)})
 
     async def until(self, kind):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while True:
                 message = await self.from_app.get()
                 if message["type"] != "websocket.send":
@@ -82,7 +82,7 @@ async def test_in_an_application_of_fastapi(emulator):
             path = answer.headers["Location"]
             assert path.startswith("/voice/call/")
             await page.peer.setRemoteDescription(RTCSessionDescription(answer.text, "answer"))
-            await asyncio.wait_for(page.opened.wait(), 5)
+            await asyncio.wait_for(page.opened.wait(), 20)
             forged = Socket(app, "/voice/call/forged/events")
             assert (await forged.until("state"))["type"] == "websocket.close"
             socket = Socket(app, f"{path}/events")
@@ -93,7 +93,7 @@ async def test_in_an_application_of_fastapi(emulator):
             assert (await http.delete(path)).status_code == 204
             assert (await socket.until("ended"))["normal"]
             socket.to_app.put_nowait({"type": "websocket.disconnect", "code": 1000})
-            await asyncio.wait_for(socket.task, 5)
+            await asyncio.wait_for(socket.task, 20)
             await eventually(lambda: not server.calls)
             assert emulator.last().ended
         finally:
@@ -108,7 +108,7 @@ async def test_an_application_of_its_own_hangs_up_at_its_end(emulator):
     for step in ("startup", "shutdown"):
         to_app.put_nowait({"type": f"lifespan.{step}"})
         assert (await from_app.get())["type"] == f"lifespan.{step}.complete"
-    await asyncio.wait_for(task, 5)
+    await asyncio.wait_for(task, 20)
 
 
 async def test_a_client_of_asgi_that_leaves_before_the_answer_is_hung_up(emulator):

@@ -108,7 +108,7 @@ async def test_a_reader_that_leaves_ends_the_call(
     code, _, errors = await finish(process)
     assert (code, errors) == (141, "")
     (call,) = server.calls.values()
-    await asyncio.wait_for(call.peer.aclose(), 5)
+    await asyncio.wait_for(call.peer.aclose(), 20)
     assert "output_audio_buffer.stopped" not in [entry.event["type"] for entry in call.events]
 
 
@@ -136,7 +136,7 @@ async def test_a_signal_hangs_up(server: Emulator, tmp_path: Path, number: signa
     code, _, errors = await finish(process)
     assert (code, errors) == (128 + number, "")
     (call,) = server.calls.values()
-    await asyncio.wait_for(call.peer.aclose(), 5)
+    await asyncio.wait_for(call.peer.aclose(), 20)
     with wave.open(str(tmp_path / "a.wav")) as file:
         assert file.getframerate() == 24000
 

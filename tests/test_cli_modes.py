@@ -408,7 +408,7 @@ def test_an_interpreter_live_in_a_terminal(town: Town) -> None:
         assert "interrupt" not in terminal.seen
         terminal.type("q")
         terminal.wait_for("hung up")
-        assert terminal.process.wait(10) == 0
+        assert terminal.process.wait(30) == 0
     finally:
         terminal.close()
 

@@ -103,7 +103,7 @@ def test_what_is_typed_while_the_command_loads_is_not_echoed() -> None:
     try:
         cooked = terminal.mode
         terminal.wait_for("recorded words")
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 30
         while terminal.mode[1] & termios.ECHO:
             assert time.monotonic() < deadline
         terminal.type("hello there\n")
@@ -111,7 +111,7 @@ def test_what_is_typed_while_the_command_loads_is_not_echoed() -> None:
         terminal.wait_for(r"you .*hello there")
         terminal.type("exit\n")
         terminal.wait_for("hung up")
-        terminal.process.wait(10)
+        terminal.process.wait(30)
         assert terminal.mode == cooked
     finally:
         terminal.close()
@@ -123,7 +123,7 @@ def test_ctrl_c_while_the_command_loads_gives_the_terminal_back() -> None:
         cooked = terminal.mode
         terminal.wait_for("recorded words")
         terminal.type("\x03")
-        terminal.process.wait(10)
+        terminal.process.wait(30)
         assert terminal.mode == cooked
     finally:
         terminal.close()

@@ -109,7 +109,7 @@ async def test_push_to_talk_loses_no_syllable() -> None:
             assert await talk.reply.text() == "It is"
             item_id = call.history[0]["id"]
             await call.send_event(events.ConversationItemRetrieve(item_id=item_id))
-            retrieved = await call.wait_for("conversation.item.retrieved", timeout=5)
+            retrieved = await call.wait_for("conversation.item.retrieved", timeout=20)
     audio = np.frombuffer(base64.b64decode(retrieved.item.content[0].audio), np.int16)
     said = mouth.samples[-2400:].astype(float)
     assert likeness(audio.astype(float), said) > 0.9

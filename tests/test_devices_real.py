@@ -126,12 +126,12 @@ async def test_the_daemon_is_killed_and_the_call_goes_on(sound, emulator):
         async def note(event):
             events.append((event.end, event.change.value, time.monotonic()))
 
-        await eventually(lambda: call.stats().microphone.working, 5)
-        await eventually(lambda: call.stats().loudspeaker.working, 5)
+        await eventually(lambda: call.stats().microphone.working, timeout=20)
+        await eventually(lambda: call.stats().loudspeaker.working, timeout=20)
         sound.pactl("set-default-sink", "other")  # a new default disturbs nobody
         killed = time.monotonic()
         sound.kill()
-        await eventually(lambda: len(events) == 2, 5)
+        await eventually(lambda: len(events) == 2, timeout=20)
         assert {(end, change) for end, change, _ in events} == {
             ("microphone", "lost"),
             ("loudspeaker", "lost"),

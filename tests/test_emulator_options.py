@@ -87,7 +87,7 @@ async def test_a_mistake_of_a_persona_is_named_and_the_call_goes_on(monkeypatch)
     async with BentEmulator() as server, calling(server) as call:
         errors = call.events("error")
         await call.send("Hello.")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             told = (await anext(errors)).error
         assert told.code == "emulator_failed"
         assert "'str' object has no attribute 'name'" in told.message
@@ -101,6 +101,6 @@ async def test_calls_written_as_in_yaml_are_called():
     async with BentEmulator(script=[turn]) as server, calling(server, tools=[tool]) as call:
         asked = call.events("response.function_call_arguments.done")
         await call.send("Is it warm?")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             event = await anext(asked)
         assert (event.name, event.arguments) == ("get_weather", '{"city": "Rome"}')

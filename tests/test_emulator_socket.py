@@ -37,7 +37,7 @@ async def opened(server, query=MODEL, headers=HEADERS, **options):
 async def read_until(socket, kind):
     """Return the events up to one of that type."""
     events = []
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while not events or events[-1]["type"] != kind:
             events.append(json.loads((await socket.receive()).data))
     return events
@@ -45,7 +45,7 @@ async def read_until(socket, kind):
 
 async def closing_code(socket):
     """Read to the end, and return the code of the close."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while not socket.closed:
             await socket.receive()
     return socket.close_code

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 
 import aioice.ice
 import numpy as np
 import pytest
+from deadlines import NEVER, too_late_in
 from live import BentEmulator, Ear, calling, eventually, find, hold, loop_lag
 
 from rtcvoice import Network
@@ -45,14 +46,12 @@ async def test_http_faults_are_signaling_errors(emulator, fault, status, code, s
     assert not emulator.calls
 
 
-@pytest.mark.parametrize("faults", [Faults(http=HttpFault.HANG), Faults(http_delay=5.0)])
+@pytest.mark.parametrize("faults", [Faults(http=HttpFault.HANG), Faults(http_delay=60.0)])
 async def test_a_server_that_hangs_costs_no_more_than_the_deadline(emulator, faults):
     emulator.faults = faults
-    begun = time.monotonic()
-    with pytest.raises(TransportError) as raised:
-        await hold(emulator, connect_timeout=0.2)
+    with too_late_in("token") as timeout, pytest.raises(TransportError) as raised:
+        await hold(emulator, connect_timeout=timeout)
     assert raised.value.stage == "token"
-    assert time.monotonic() - begun < 2
 
 
 async def test_the_offer_alone_may_be_refused_and_only_so_many_times(emulator):
@@ -88,8 +87,8 @@ async def test_the_offer_alone_may_be_refused_and_only_so_many_times(emulator):
 async def test_the_error_names_the_stage_that_failed(emulator, faults, stage):
     emulator.faults = faults
     # A bad answer is told at once, whatever time there is; the others wait for its end.
-    timeout = 10 if stage == "answer" else 0.8
-    with pytest.raises(TransportError) as raised:
+    waits = nullcontext(NEVER) if stage == "answer" else too_late_in(stage, after=0.2)
+    with waits as timeout, pytest.raises(TransportError) as raised:
         await hold(emulator, connect_timeout=timeout, transport="webrtc")
     assert raised.value.stage == stage
     await emulator.end_calls()
@@ -120,7 +119,7 @@ async def test_consent_may_need_use_candidate(monkeypatch, nominating):
 async def test_what_the_server_closes_ends_the_call_at_once(emulator, strike):
     async with calling(emulator) as call:
         emulator.last().strike(strike)
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(20):
             end = await call.wait_ended()
     assert not end.normal
     assert "closed" in end.reason
@@ -162,7 +161,7 @@ async def test_a_process_can_die_at_its_moment():
 async def test_a_server_that_freezes_is_noticed_in_time(emulator):
     async with calling(emulator, liveness_timeout=0.3) as call:
         emulator.last().strike(Strike.FREEZE)
-        async with asyncio.timeout(4):
+        async with asyncio.timeout(20):
             end = await call.wait_ended()
     assert "nothing was received" in end.reason
     await emulator.end_calls()
@@ -172,8 +171,8 @@ async def test_without_rtp_the_call_lives_and_the_events_go_on(emulator):
     ear = Ear()
     async with calling(emulator, sink=ear) as call:
         emulator.last().strike(Strike.STOP_RTP)
-        done_within = call.expect("response.done", timeout=5)
-        async with call.expect("output_audio_buffer.started", timeout=3):
+        done_within = call.expect("response.done", timeout=20)
+        async with call.expect("output_audio_buffer.started", timeout=20):
             await call.send("Hello.")
         done = await done_within
         assert done.response.status == "completed"
@@ -200,7 +199,7 @@ async def test_a_new_ssrc_in_the_middle_of_speech_is_heard_on():
         BentEmulator(script=script) as server,
         calling(server, sink=ear) as call,
     ):
-        async with call.expect("output_audio_buffer.started", timeout=5):
+        async with call.expect("output_audio_buffer.started", timeout=20):
             await call.send("Hello.")
         begun = len(ear.heard)
         await eventually(lambda: len(ear.heard) > begun + 7_200)
@@ -222,11 +221,11 @@ async def test_a_slow_reader_makes_events_wait_and_is_told_of(emulator):
 
 async def test_a_session_that_expires_says_so(emulator):
     async with calling(emulator) as call:
-        told = call.expect("error", timeout=3)
+        told = call.expect("error", timeout=20)
         emulator.expire()
         error = await told
         assert error.error.code == "session_expired"
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(20):
             assert not (await call.wait_ended()).normal
 
 
@@ -257,7 +256,7 @@ async def test_a_message_beyond_the_limit_closes_the_channel():
     shape = AnswerShape(max_message_size=1000)
     async with BentEmulator(shape=shape, rewrite=lie) as server, calling(server) as call:
         await call.send_event({"type": "response.create"})
-        await call.wait_for("response.created", timeout=3)
+        await call.wait_for("response.created", timeout=20)
         await call.send_event({"type": "session.update", "session": {"instructions": "x" * 2000}})
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(20):
             assert "closed" in (await call.wait_ended()).reason

@@ -342,7 +342,7 @@ async def asked_while_closing(scene: Any) -> None:
     """Questions go out in the moment in which the server's closing has arrived."""
     scene.call._roads.leg.transport._channel._channel._setReadyState("closing")
     asking = [asyncio.create_task(scene.call.ask(f"Question {n}.")) for n in range(3)]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         for reply in await asyncio.gather(*asking):
             assert await reply.text()
     scene.begin()
@@ -374,7 +374,7 @@ async def hung_up_meanwhile(scene: Any) -> None:
     """The user hangs up while nothing can be reached."""
     scene.server.faults = Faults(http=HttpFault.HANG)
     scene.peer.strike(Strike.FREEZE)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while scene.call.state is not CallState.RECONNECTING:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     scene.begin()

@@ -353,7 +353,7 @@ def wav_of_two_seconds(tmp_path):
 
 async def until(condition):
     """Wait for a thread; in time, or never."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.001)
 
