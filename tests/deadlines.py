@@ -7,7 +7,7 @@ time; a long one would have to be waited for.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 import pytest
@@ -21,10 +21,12 @@ SOON = 0.05
 
 
 @contextmanager
-def too_late_in(stage: str, *, after: float = SOON) -> Iterator[float]:
-    """Yield a `connect_timeout` that is over `after` seconds after that stage began.
+def too_late_in(
+    stage: str, *, after: float = SOON, once: Callable[[], object] = lambda: True
+) -> Iterator[float]:
+    """Yield a `connect_timeout` that is over `after` seconds after that stage began, or later.
 
-    It is over for whatever ran with it when the stage began.
+    It is over for whatever ran with it when the stage began, as soon as `once()` is true, too.
     """
     deadlines: list[asyncio.Timeout] = []
     timeout, begin = asyncio.timeout, Timings.stage
@@ -36,10 +38,13 @@ def too_late_in(stage: str, *, after: float = SOON) -> Iterator[float]:
         return made
 
     def expire(running: list[asyncio.Timeout]) -> None:
-        now = asyncio.get_running_loop().time()
+        loop = asyncio.get_running_loop()
+        if not once():
+            loop.call_later(SOON, expire, running)
+            return
         for each in running:
             with suppress(RuntimeError):  # not begun, or over
-                each.reschedule(now)
+                each.reschedule(loop.time())
 
     @contextmanager
     def noticed(timings: Timings, name: str) -> Iterator[None]:

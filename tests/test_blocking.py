@@ -108,7 +108,7 @@ def test_several_threads_use_one_call_but_not_one_stream(server) -> None:
         for asker in askers:
             asker.start()
         for asker in askers:
-            asker.join(10)
+            asker.join(20)
         assert len(texts) == 3
     reading.join(20)
     assert not reading.is_alive()
@@ -147,7 +147,7 @@ def test_ctrl_c_interrupts_what_waits_and_the_block_is_closed(server) -> None:
     connection = connect(server)
     with pytest.raises(KeyboardInterrupt):
         wait_in(connection)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
     call = calls.pop()
     assert call.state is rtcvoice.CallState.ENDED
     assert call.link.closed.is_set()

@@ -13,6 +13,7 @@ import signal
 from contextlib import suppress
 
 import pytest
+from deadlines import too_late_in
 from live import KEY, Census, calling, eventually, hold, separate_emulator
 
 import rtcvoice
@@ -129,14 +130,15 @@ async def test_a_cancellation_while_giving_up_waits_for_the_closing(emulator, mo
 
     monkeypatch.setattr(Transport, "_close_peer", close_slowly)
     monkeypatch.setattr(Transport, "wait_ice", lambda transport: asyncio.Event().wait())
-    connecting = asyncio.create_task(calling(emulator, connect_timeout=0.2).__aenter__())
-    async with asyncio.timeout(20):
-        await closing.wait()
-        connecting.cancel()
-        await asyncio.wait({connecting}, timeout=0.05)
-        assert not connecting.done()
-        release.set()
-        await asyncio.wait({connecting})
+    with too_late_in("ice") as timeout:
+        connecting = asyncio.create_task(calling(emulator, connect_timeout=timeout).__aenter__())
+        async with asyncio.timeout(20):
+            await closing.wait()
+            connecting.cancel()
+            await asyncio.wait({connecting}, timeout=0.05)
+            assert not connecting.done()
+            release.set()
+            await asyncio.wait({connecting})
     assert connecting.cancelled()
     assert closed.is_set()
     await emulator.end_calls()

@@ -4,6 +4,7 @@ import asyncio
 from types import SimpleNamespace
 
 import pytest
+from deadlines import too_late_in
 from live import calling, eventually
 from virtual_loop import run
 
@@ -38,14 +39,15 @@ async def test_both_sides_report_what_was_lost_of_their_sound(emulator):
 async def test_a_delay_is_seen_in_the_round_trip_and_a_call_without_has_none(emulator):
     async with calling(emulator, network="delay=60ms") as call:
         await eventually(lambda: call.stats().round_trip_time is not None)
-        assert 0.12 <= call.stats().round_trip_time < 1
+        assert 0.12 <= call.stats().round_trip_time < 10
         assert call.stats().transport.network.uplink.lost == 0
     async with calling(emulator) as call:
         assert call.stats().transport.network is None
 
 
-async def test_the_goodbye_leaves_before_the_socket_closes(emulator):
+async def test_the_goodbye_leaves_before_the_socket_closes(emulator, monkeypatch):
     """With a delay it would be under way, and the server would wait for its client."""
+    monkeypatch.setattr("rtcvoice.emulator.peer.PATIENCE", 60.0)
     async with calling(emulator, network={"uplink": {"delay": 0.3}}, direct=True) as call:
         call._roads.leg.is_over()  # so nobody tells the server by REST
     await eventually(lambda: emulator.last().ended, timeout=20)
@@ -53,8 +55,8 @@ async def test_the_goodbye_leaves_before_the_socket_closes(emulator):
 
 async def test_with_a_network_that_lets_nothing_through_no_other_way_is_taken(emulator):
     """Neither TCP nor a WebSocket: what is measured is to be the network that was asked for."""
-    with pytest.raises(rtcvoice.TransportError) as failed:
-        async with calling(emulator, network="loss=1", transport="auto", connect_timeout=1):
+    with too_late_in("ice") as timeout, pytest.raises(rtcvoice.TransportError) as failed:
+        async with calling(emulator, network="loss=1", transport="auto", connect_timeout=timeout):
             pass
     assert failed.value.stage == "ice"
     assert "network= may be why: raise connect_timeout=" in str(failed.value)

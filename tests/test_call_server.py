@@ -74,7 +74,6 @@ async def test_a_page_talks_and_python_has_the_tools():
 
 
 async def test_a_page_that_leaves_frees_everything(emulator, monkeypatch):
-    monkeypatch.setattr(served_call, "PAGE_GRACE", 0.05)
     left = asyncio.Event()
 
     async def agent(call):
@@ -89,10 +88,13 @@ async def test_a_page_that_leaves_frees_everything(emulator, monkeypatch):
             await page.call()
             await page.follow()
             await page.socket.close()
+            (served,) = server._desk.calls.values()
+            leaving = await eventually(lambda: served._leaving)
             await page.follow()  # it comes back in time
             await page.until(lambda m: m["type"] == "state")
-            await asyncio.sleep(0.1)
+            assert leaving.cancelled()
             assert server.calls
+            monkeypatch.setattr(served_call, "PAGE_GRACE", 0.05)
             await page.socket.close()
             await asyncio.wait_for(left.wait(), 20)
             await eventually(lambda: not server.calls)

@@ -379,6 +379,6 @@ async def test_a_flag_wakes_from_another_thread_and_forgets_who_gave_up():
     waiting = asyncio.create_task(flag.wait())
     await asyncio.sleep(0)
     await asyncio.to_thread(flag.set)
-    await asyncio.wait_for(waiting, 1)
+    await asyncio.wait_for(waiting, 20)
     assert not flag._waiting
     await flag.wait()

@@ -436,13 +436,13 @@ def test_a_reader_that_pauses_holds_nobody_up_and_misses_nothing() -> None:
         begun = time.monotonic()
         for number in range(2000):
             lines.write(f"{number} " + "x" * 100)
-        assert time.monotonic() - begun < 2
+        assert time.monotonic() - begun < 20
         with os.fdopen(reader) as reading:
             first = [reading.readline() for _ in range(400)]
             lines.flush()
             rest = threading.Thread(target=lambda: first.extend(reading.readlines()))
             rest.start()
-            lines.flush(5.0)
+            lines.flush(20.0)
             stream.close()
             rest.join()
     assert [int(line.split()[0]) for line in first] == list(range(2000))

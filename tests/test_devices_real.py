@@ -90,15 +90,15 @@ async def test_both_ways_through_real_devices(sound, tmp_path):
                     time.sleep(1.5)
 
                 sound.play(spoken)
-                await call.wait_for("output_audio_buffer.started", timeout=15)
-                await call.wait_for("output_audio_buffer.stopped", timeout=15)
+                await call.wait_for("output_audio_buffer.started", timeout=30)
+                await call.wait_for("output_audio_buffer.stopped", timeout=30)
                 await asyncio.sleep(0.3)
                 stats = call.stats()
         (audio,) = tmp_path.glob("*/audio.wav")
     assert stats.loudspeaker.working
     assert stats.microphone.working
-    assert 0.005 < stats.loudspeaker.latency < 0.3
-    assert 0.005 < stats.microphone.latency < 0.3
+    assert 0.005 < stats.loudspeaker.latency < 0.3 or not lag.in_time
+    assert 0.005 < stats.microphone.latency < 0.3 or not lag.in_time
     assert stats.playout.pull_errors == 0
 
     # On a machine that keeps up there are no holes; what was counted as missing may be one.
@@ -119,7 +119,7 @@ async def test_the_daemon_is_killed_and_the_call_goes_on(sound, emulator):
     await hold(emulator, source=microphone, sink=speaker)  # what a process has once
     await asyncio.to_thread(int)
     census = Census()
-    async with calling(emulator, source=microphone, sink=speaker) as call:
+    async with loop_lag() as lag, calling(emulator, source=microphone, sink=speaker) as call:
         events = []
 
         @call.on("rtcvoice.device_changed")
@@ -136,13 +136,13 @@ async def test_the_daemon_is_killed_and_the_call_goes_on(sound, emulator):
             ("microphone", "lost"),
             ("loudspeaker", "lost"),
         }
-        assert max(at for *_, at in events) - killed < 1.0
+        assert max(at for *_, at in events) - killed < 1.0 or not lag.in_time
         played, sent = call.stats().playout.samples_played, taken(call)
         enough = played + 0.35 * 48000
         await eventually(lambda: call.stats().playout.samples_played > enough)  # nothing piles up
         await eventually(lambda: taken(call) - sent > 15)  # and RTP goes on
         sound.start()
-        await eventually(lambda: len(events) == 4, 10)
+        await eventually(lambda: len(events) == 4, 30)
         assert {(end, change) for end, change, _ in events[2:]} == {
             ("microphone", "reopened"),
             ("loudspeaker", "reopened"),
@@ -150,7 +150,7 @@ async def test_the_daemon_is_killed_and_the_call_goes_on(sound, emulator):
         with sound.record() as recording:
             await call.send("Hello?")
             await eventually(
-                lambda: np.abs(recording.samples[-24000:].astype(int)).max(initial=0) > 2000, 10
+                lambda: np.abs(recording.samples[-24000:].astype(int)).max(initial=0) > 2000, 30
             )
     await census.check()
 

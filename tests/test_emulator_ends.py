@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 
 import aioice.ice
 import httpx
@@ -66,6 +65,7 @@ async def test_an_end_reaches_the_client_at_once(way):
         told = [each["error"]["code"] for each in server.calls[call.id].from_server("error")]
         assert told == (["session_expired"] if way in TOLD else [])
         assert not end.normal
+        assert "nothing was received" not in end.reason
         await server.end_calls()
 
 
@@ -93,13 +93,21 @@ async def test_a_server_comes_back_on_its_port_without_its_calls():
             headers = {"Authorization": f"Bearer {KEY}"}
             minted = await http.post(f"{url}/realtime/client_secrets", headers=headers, json={})
         token = minted.json()["value"]
+        refused, reopen = asyncio.Event(), server._door.reopen
+
+        async def reopen_later():
+            await refused.wait()
+            await reopen()
+
+        server._door.reopen = reopen_later
         async with calling(server, liveness_timeout=0.3) as call:
             old = call.id
-            back = asyncio.create_task(server.restart(down=0.1))
+            back = asyncio.create_task(server.restart())
             await eventually(lambda: server.calls[old].ended)
             async with httpx.AsyncClient() as http:
                 with pytest.raises(httpx.TransportError):
                     await http.get(url)
+            refused.set()
             async with asyncio.timeout(20):
                 await back
                 assert not (await call.wait_ended()).normal
@@ -114,15 +122,13 @@ async def test_an_outage_is_over_and_the_call_goes_on():
     async with BentEmulator(faults=faults, audio="instant") as server:
 
         async def ask_in_the_outage():
-            await eventually(lambda: server._http_faults.unreachable, 10)
-            began = time.monotonic()
-            return await hang_up(server, "rtc_nobody"), time.monotonic() - began
+            await eventually(lambda: server._http_faults.unreachable, 20)
+            status = await hang_up(server, "rtc_nobody")
+            return status, server._http_faults.unreachable
 
         asking = asyncio.create_task(ask_in_the_outage())  # it may be over when the call is ready
         async with calling(server) as call:
-            status, seconds = await asking
-            assert status == 404
-            assert 0.1 < seconds < 5
+            assert await asking == (404, False)
             async with asyncio.timeout(10):
                 assert await (await call.ask("Still there?")).text()
         assert [each.event["type"] for each in server.last().events if each.direction == "in"]

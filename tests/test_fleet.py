@@ -764,7 +764,7 @@ def test_one_call_from_its_spec_to_its_result(server, tmp_path):
     assert [turn.role for turn in made.turns] == ["user", "assistant"]
     assert [turn.status for turn in made.turns] == ["completed", "completed"]
     (wait,) = made.latencies
-    assert 0.1 < wait < 5
+    assert 0.1 < wait < 30
     assert made.tokens > 0
     assert made.packets_received > 20
     assert made.call_id.startswith("rtc_")
@@ -774,7 +774,7 @@ def test_one_call_from_its_spec_to_its_result(server, tmp_path):
 
 def test_what_cannot_be_called_is_no_fault_of_the_agents():
     gone = CallSpec(
-        scenario="gone", options={"base_url": "http://127.0.0.1:9/v1", "connect_timeout": 2.0}
+        scenario="gone", options={"base_url": "http://127.0.0.1:9/v1", "connect_timeout": 20.0}
     )
     made = run_call(gone)
     assert made.outcome is Outcome.INFRASTRUCTURE
