@@ -369,6 +369,23 @@ def test_whatever_is_heard_prolongs_it():
     run(main())
 
 
+@pytest.mark.parametrize("answers", [True, False])
+def test_a_process_that_stood_still_listens_once_more(answers):
+    async def main():
+        call = FakeCall()
+        await asyncio.sleep(5)
+        asyncio.get_running_loop().block(60.0)
+        await asyncio.sleep(0.5)
+        assert call.life.state is CallState.ACTIVE
+        if answers:
+            call.heard_at = now()
+        await call.life.wait_ended()
+        assert now() == pytest.approx(1075.5 if answers else 1066.0)
+        await call.life.aclose()
+
+    run(main())
+
+
 def test_watching_costs_a_wakeup_per_timeout_not_more():
     class Busy(FakeCall):
         """A call in full swing: something every 20 ms."""

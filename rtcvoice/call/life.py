@@ -37,6 +37,12 @@ logger = logging.getLogger(__name__)
 FAREWELL_SLACK = 0.1
 """Seconds beyond its timeout that parting in due form gets to end by itself."""
 
+LATE = 0.1
+"""Seconds by which a look at the silence is late when the process stood still before it."""
+
+LISTEN_AGAIN = 1.0
+"""Seconds that the server is listened to after that: what it sends may wait, or be held up, too."""
+
 CANCEL_TIMEOUT = 1.0
 """Seconds that a closing which is too slow gets to react to its cancellation."""
 
@@ -194,13 +200,21 @@ class Life:
             await self._close()
 
     async def _watch(self) -> None:
-        """Wait for an end; lose the connection when nothing has been heard for too long."""
-        patience = self._liveness_timeout
+        """Wait for an end; lose the connection when nothing has been heard for too long.
+
+        A loop that stood still until the time was over has heard nobody: it listens once more.
+        """
+        again_since, again_until = None, 0.0
         while self.end is None:
             left = None
             if self.state is CallState.ACTIVE:
-                since = max(self._roads.heard_at, self._patient_from)
-                left = since + patience - self._clock()
+                patience = self._liveness_timeout
+                since, now = max(self._roads.heard_at, self._patient_from), self._clock()
+                left = since + patience - now
+                if left < -LATE and again_since != since:
+                    again_since, again_until = since, now + min(LISTEN_AGAIN, patience)
+                if again_since == since:
+                    left = again_until - now
                 if left <= 0:
                     self.lose(_silence(patience))
                     continue
