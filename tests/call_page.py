@@ -46,7 +46,7 @@ class Page:
             if answer.status == 201:
                 self.path = answer.headers["Location"]
                 await self.peer.setRemoteDescription(RTCSessionDescription(text, "answer"))
-                await asyncio.wait_for(self.opened.wait(), 5)
+                await asyncio.wait_for(self.opened.wait(), 30)
             return answer.status
 
     async def follow(self):
@@ -62,7 +62,7 @@ class Page:
         """Send an event by the data channel."""
         self.channel.send(json.dumps(event))
 
-    async def until(self, condition, timeout=5.0):
+    async def until(self, condition, timeout=30.0):
         """Return the first message that the server tells for which `condition` is true."""
         async with asyncio.timeout(timeout):
             while True:

@@ -114,7 +114,7 @@ class LiveClient:
     def send(self, kind, **fields):
         self.channel.send(json.dumps({"type": kind, **fields}))
 
-    async def until(self, kind, seconds=10.0):
+    async def until(self, kind, seconds=30.0):
         """Wait for an event of that type and return it."""
         async with asyncio.timeout(seconds):
             while True:

@@ -70,7 +70,7 @@ class PulseServer:
                 stdout=log,
                 stderr=log,
             )
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 30
         while not self._answers():
             assert time.monotonic() < deadline, (self.folder / "log").read_text()
             time.sleep(0.02)
@@ -101,7 +101,7 @@ class PulseServer:
     def pactl(self, *words: str) -> str:
         """Run pactl and return what it prints."""
         done = subprocess.run(
-            ["pactl", *words], env=self._client_environment(), capture_output=True, timeout=10
+            ["pactl", *words], env=self._client_environment(), capture_output=True, timeout=30
         )
         assert not done.returncode, done.stderr.decode()
         return done.stdout.decode()
@@ -135,7 +135,7 @@ class PulseServer:
             yield recording
         finally:
             process.send_signal(signal.SIGINT)
-            process.wait(5)
+            process.wait(30)
             recording.finish()
 
     def _client_environment(self) -> dict[str, str]:
@@ -143,7 +143,7 @@ class PulseServer:
 
     def _answers(self) -> bool:
         return not subprocess.run(
-            ["pactl", "info"], env=self._client_environment(), capture_output=True, timeout=10
+            ["pactl", "info"], env=self._client_environment(), capture_output=True, timeout=30
         ).returncode
 
 

@@ -75,7 +75,7 @@ async def test_what_comes_in_the_datagram_that_opens_the_channel_is_not_lost(leg
     bundle_the_first_two(server.sctp)
     await server.setLocalDescription(await server.createAnswer())
     packets = packets_of_data(leg.transport._peer.sctp)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await leg.transport.accept_answer(server.localDescription.sdp)
         await leg.transport.wait_ice()
         await leg.transport.wait_dtls()

@@ -6,6 +6,7 @@ import asyncio
 
 import numpy as np
 import pytest
+from deadlines import too_late_in
 from live import Ear, calling, eventually
 
 import rtcvoice
@@ -39,20 +40,20 @@ async def test_a_call_says_is_silenced_muted_changed_and_closed():
         async with live_calling(server, sink=ear, backend="gpt-6-sol", voice="cedar") as call:
             assert call.session.audio.output.voice == "cedar"
             assert call.id.startswith("live_u")
-            async with call.expect(events.AssistantStarted, timeout=5) as started:
+            async with call.expect(events.AssistantStarted, timeout=30) as started:
                 reply = await call.say("Please tell me a very long story about a jitter buffer.")
                 await started
             call.mute()
-            await call.wait_for(live.InputAudioMuted, timeout=5)
+            await call.wait_for(live.InputAudioMuted, timeout=30)
             assert call.muted
             session = await call.update(backend="gpt-6-luna", acknowledge_after=0.5)
             assert session.model == "gpt-live-1.1"
             await call.think("The user likes tea.")
             await call.interrupt()
             assert reply.status is rtcvoice.Status.INTERRUPTED
-            await call.wait_for(live.InstructionsAppended, timeout=5)
+            await call.wait_for(live.InstructionsAppended, timeout=30)
             call.unmute()
-            await call.wait_for(live.InputAudioUnmuted, timeout=5)
+            await call.wait_for(live.InputAudioUnmuted, timeout=30)
             call_id = call.id
         end = await call.wait_ended()
         assert (end.normal, end.reason) == (True, "hung up")
@@ -139,7 +140,7 @@ async def test_a_call_that_is_lost_goes_on_in_another_session_which_knows_what_w
             assert server.calls[first].peer._core.settings["input"][0]["role"] == "user"
             await call.instruct("Speak slowly.")
             await (await call.say("Hello.")).text()
-            async with call.expect(events.Reconnected, timeout=10) as back:
+            async with call.expect(events.Reconnected, timeout=30) as back:
                 await server.calls[first].peer.aclose()
                 call_back = await back
             assert call.id != first
@@ -177,7 +178,7 @@ async def test_a_session_that_is_lost_is_forked_where_it_was_stored():
         reconnect = rtcvoice.Reconnect(window=20)
         async with live_calling(server, store=True, reconnect=reconnect) as call:
             first = call.id
-            async with call.expect(events.Reconnected, timeout=10) as back:
+            async with call.expect(events.Reconnected, timeout=30) as back:
                 await server.calls[first].peer.aclose()
                 await back
             assert _input(server, call) == []
@@ -188,8 +189,11 @@ async def test_a_session_that_does_not_come_about_is_hung_up():
     """It exists, and costs, from the answer on: here its first event may not come."""
     async with Emulator(seed=1) as server:
         mute = {"client": {"data_channel": {"allowed_server_events": []}}}
-        with pytest.raises(rtcvoice.TransportError) as error:
-            async with live_calling(server, connect_timeout=0.5, session=mute):
+        with (
+            too_late_in("session") as timeout,
+            pytest.raises(rtcvoice.TransportError) as error,
+        ):
+            async with live_calling(server, connect_timeout=timeout, session=mute):
                 pass
         assert error.value.stage == "session"
         (call,) = server.calls.values()
@@ -230,7 +234,7 @@ async def test_a_session_whose_time_is_over_goes_on_in_another():
         async with live_calling(server, reconnect=reconnect, tools=[lucky]) as call:
             await call.update(backend="gpt-6-sol")
             first = call.id
-            async with call.expect(events.Reconnected, timeout=10) as back:
+            async with call.expect(events.Reconnected, timeout=30) as back:
                 server.calls[first].peer._core._life.expire()
                 await back
             assert call.legs[0].why == "the server's time for the session is over"
@@ -255,8 +259,8 @@ async def test_a_tool_behind_the_backend():
     async with (
         Emulator(seed=1, live=QUICK) as server,
         live_calling(server, tools=[lucky]) as call,
-        call.expect(events.ToolFinished, timeout=5) as finished,
-        call.expect(live.OutputTranscriptDelta, timeout=5) as spoken,
+        call.expect(events.ToolFinished, timeout=30) as finished,
+        call.expect(live.OutputTranscriptDelta, timeout=30) as spoken,
     ):
         reply = await call.ask("What is my lucky number?")
         assert (await finished).output == "7"
@@ -283,8 +287,8 @@ async def test_a_call_that_stands_by_and_wakes():
         Emulator(seed=1, live=QUICK) as server,
         live_calling(server, source=source, standby=1) as call,
     ):
-        await call.wait_for(live.SessionPaused, timeout=5)
-        async with call.expect(live.SessionResumed, timeout=5) as resumed:
+        await call.wait_for(live.SessionPaused, timeout=30)
+        async with call.expect(live.SessionResumed, timeout=30) as resumed:
             silent.set()
             await resumed
         assert call.usage.standby_seconds > 0

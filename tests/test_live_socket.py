@@ -39,7 +39,7 @@ async def opened(server, session=SESSION, *, path="", start=True):
 async def until(socket, kind):
     """Return the events up to one of that type."""
     events = []
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not events or events[-1]["type"] != kind:
             events.append(await socket.receive_json())
     return events

@@ -80,7 +80,7 @@ def runs(pid):
 
 
 async def gone(*pids):
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while any(map(runs, pids)):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
@@ -105,11 +105,11 @@ async def test_a_real_server_in_a_real_call(script, monkeypatch, caplog):
         keys, town, child, pid = call.history[-2]["output"].rsplit(" ", 3)
         assert (keys, town) == ("[]", "Ulm")
         assert runs(child)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await (await call.ask("Twist")).text()
         assert "aaa" in call.history[-2]["output"]
         await (await call.ask("Learn")).text()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while len(call.session.tools) < 5:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
     await gone(child, pid)
@@ -123,7 +123,7 @@ async def test_a_real_server_in_a_real_call(script, monkeypatch, caplog):
 async def connecting(command, **options):
     """A connection to a server, whose start was tried."""
     told = []
-    server = McpServer(command, approve=True, **{"start_timeout": 5, **options})
+    server = McpServer(command, approve=True, **{"start_timeout": 60, **options})
     made = McpConnection(server, on_change=lambda: None, on_failure=told.append)
     made.told = told
     try:
@@ -147,12 +147,15 @@ HOSTILE = """
 
 
 async def test_one_that_says_nothing_and_ignores_signals_is_killed_with_its_children(script):
-    async with connecting(script(HOSTILE), start_timeout=0.5) as made:
-        with pytest.raises(ConfigError, match=r"told no tools within 0\.5 s; it said: ") as told:
-            await made.start()
-        child = str(told.value).split("it said: ")[1].split()[0]
-        await gone(child)
-        assert made.state is ServerState.STOPPED
+    for seconds in (0.5, 2.0, 10.0):  # a busy machine needs longer to start it
+        async with connecting(script(HOSTILE), start_timeout=seconds) as made:
+            with pytest.raises(ConfigError, match=rf"told no tools within {seconds:g} s") as told:
+                await made.start()
+            assert made.state is ServerState.STOPPED
+        _, _, said = str(told.value).partition("; it said: ")
+        if said:
+            break
+    await gone(said.split()[0])
 
 
 @pytest.mark.parametrize(
@@ -192,7 +195,7 @@ async def test_a_server_on_the_web(script, unused_tcp_port):
         *script(WEB), str(unused_tcp_port), stderr=asyncio.subprocess.PIPE
     )
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while b"Uvicorn running" not in await process.stderr.readline():
                 pass
         address = f"http://127.0.0.1:{unused_tcp_port}/mcp"

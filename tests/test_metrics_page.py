@@ -19,7 +19,7 @@ from rtcvoice.telemetry.prometheus import MetricsPage
 
 def get(page: MetricsPage, path: str = "/metrics", *, host: str = "") -> tuple[int, str]:
     port = int(page.url.split(":")[2].partition("/")[0])
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     connection.request("GET", path, headers={"Host": host or f"127.0.0.1:{port}"})
     answer = connection.getresponse()
     text = answer.read().decode()

@@ -168,7 +168,7 @@ async def test_a_listener_works_across_threads():
         if n % 2:
             await asyncio.sleep(0)  # every other time it waits before the block is there
         go.release()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             assert (await waiting).index == n * 240
     thread.join()
     player.close()

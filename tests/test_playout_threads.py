@@ -6,6 +6,7 @@ import asyncio
 import random
 import threading
 import time
+from collections.abc import Callable
 
 import numpy as np
 from live import calling, eventually
@@ -56,9 +57,12 @@ class DeviceSink(Sink):
             due += 0.01
 
 
-def hog(seconds: float) -> None:
-    """Do what user code should not do on an event loop."""
-    time.sleep(seconds)
+def hog(until: Callable[[], bool]) -> None:
+    """Do what user code should not do on an event loop: wait for something else."""
+    deadline = time.monotonic() + 30
+    while not until():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def arriving(number: int, now: float):
@@ -78,14 +82,12 @@ async def test_a_blocked_loop_does_not_silence_what_has_arrived():
             player.insert_packet(arriving(number, time.monotonic()))
         begin = time.monotonic()
         position = player.position
-        hog(0.2)
+        hog(lambda: player.position - position >= 0.2 * RATE)
         end = time.monotonic()
-        played = player.position - position
     finally:
         await sink.aclose()
     assert not sink.errors
     assert player.stats.pull_errors == 0
-    assert played >= 0.15 * RATE
     heard = [peak for at, peak in sink.peaks if begin + 0.02 < at < end]
     assert len(heard) >= 12
     assert min(heard) > LOUD
@@ -95,10 +97,9 @@ async def test_a_blocked_loop_does_not_stop_a_real_call(emulator):
     sink = DeviceSink()
     async with calling(emulator, sink=sink) as call:
         await call.send("Hello?")
-        await eventually(lambda: sink.peaks and sink.peaks[-1][1] > 500, 10)
+        await eventually(lambda: sink.peaks and sink.peaks[-1][1] > 500)
         pulls = len(sink.peaks)
-        hog(0.2)
-        assert len(sink.peaks) - pulls >= 12  # the device went on meanwhile
+        hog(lambda: len(sink.peaks) - pulls >= 20)  # the device goes on meanwhile
         await eventually(lambda: len(sink.peaks) > pulls + 40)
         assert call.stats().playout.pull_errors == 0
         played = len(sink.peaks)
@@ -107,7 +108,7 @@ async def test_a_blocked_loop_does_not_stop_a_real_call(emulator):
 
 
 def test_packets_and_commands_of_one_thread_and_pulls_of_another():
-    """As fast as both can for a second: far more often than the 10 ms of either."""
+    """As fast as both can for a second or more: far more often than the 10 ms of either."""
     player, done, errors = Player(RATE), threading.Event(), []
     inserted = 0
 
@@ -125,7 +126,7 @@ def test_packets_and_commands_of_one_thread_and_pulls_of_another():
     rng, position = random.Random(1), 0
     puller.start()
     end = time.monotonic() + 1.0
-    while time.monotonic() < end:
+    while not errors and (time.monotonic() < end or position <= 20 * RATE // 100):
         for _ in range(rng.randrange(1, 40)):
             player.insert_packet(arriving(inserted, time.monotonic()))
             inserted += 1
@@ -140,7 +141,7 @@ def test_packets_and_commands_of_one_thread_and_pulls_of_another():
         time.sleep(rng.choice((0.0, 0.0, 0.001)))
     player.close()
     done.set()
-    puller.join(5)
+    puller.join(30)
     assert not puller.is_alive()
     assert not errors
     assert player.stats.pull_errors == 0

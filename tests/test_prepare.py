@@ -134,7 +134,7 @@ async def test_it_can_be_closed_while_it_lets_go_of_what_was_prepared(emulator, 
             await super().aclose()
 
     monkeypatch.setattr(module, "connecting_for", Slow)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         async with preparing(emulator) as prepared:
             prepared.go_on()
             await letting_go.wait()

@@ -61,7 +61,7 @@ def run_pytest(folder, name, text):
         env=environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
 
 

@@ -133,14 +133,14 @@ def on_loopback(peer):
     ice_lite.gather_on_loopback(peer.sctp.transport.transport._connection)
 
 
-async def what_opens_a_channel(client, server, *, lost=()):
+async def what_opens_a_channel(client, server, *, lost=(), rto=10.0):
     """Return the packets that the server got until the channel was open at both ends."""
     channel = client.createDataChannel("early")
     opened = [asyncio.Event(), asyncio.Event()]
     channel.on("open", opened[0].set)
     server.on("datachannel", lambda _: opened[1].set())
     _channels.open_channels_early(client.sctp)
-    client.sctp._rto = 0.05  # not the 3 s of RFC 9260
+    client.sctp._rto = rto
     on_loopback(client)
     await client.setLocalDescription(await client.createOffer())
     await server.setRemoteDescription(client.localDescription)
@@ -149,7 +149,7 @@ async def what_opens_a_channel(client, server, *, lost=()):
     wire = Wire(server.sctp, lost)
     await server.setLocalDescription(await server.createAnswer())
     await client.setRemoteDescription(server.localDescription)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await asyncio.gather(*(event.wait() for event in opened))
     return wire.packets
 
@@ -162,8 +162,10 @@ async def test_a_channel_is_opened_along_with_the_cookie(peers):
 
 async def test_an_opening_that_got_lost_is_repeated_with_its_cookie(peers):
     opening = ["CookieEcho", "Data"]
-    packets = await what_opens_a_channel(*peers, lost=[opening, opening])
-    assert packets[:4] == [["Init"], opening, opening, opening]
+    packets = await what_opens_a_channel(*peers, lost=[opening, opening], rto=0.05)
+    begun = packets.count(["Init"])  # more than once where the machine stands still
+    assert packets[:begun] == [["Init"]] * begun
+    assert packets[begun : begun + 3] == [opening] * 3
 
 
 async def test_a_cookie_that_fills_the_packet_travels_alone(peers, monkeypatch):

@@ -106,7 +106,7 @@ async def test_a_call_is_recorded_and_passes_the_checker(tmp_path):
     async with BentEmulator(record=tmp_path, script=script) as server, loop_lag() as lag:
         source = rtcvoice.FileSource(prompt_path("stop"))
         async with calling(server, sink=ear, source=source) as call:
-            await call.wait_for("output_audio_buffer.started", timeout=10)
+            await call.wait_for("output_audio_buffer.started", timeout=30)
             await source.wait_finished()
             before = len(ear.heard)
             await eventually(lambda: len(ear.heard) > before + 14_400)

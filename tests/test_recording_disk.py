@@ -38,7 +38,7 @@ class Disk:
     def write(self, file, data):
         if not self.free.is_set():
             self.waits.set()
-            assert self.free.wait(20)
+            assert self.free.wait(60)
         if self.error is not None:
             os.write(file, bytes(data[: len(data) // 2]))  # half of it was there before
             raise self.error
@@ -89,7 +89,7 @@ async def test_what_waits_too_long_for_the_disk_is_counted_and_the_rest_is_whole
     told.tell(received('{"type":"lost"}'))
     disk.free.set()
     told.end(CallEnded("hung up", normal=True), None)
-    await told.aclose(timeout=5)
+    await told.aclose(timeout=30)
     recorded = RecordedCall(the_folder(tmp_path))
     assert recorded.call["end"]["normal"]
     assert 2000 <= recorded.call["dropped"] <= 2003

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 
 import numpy as np
 import pytest
-from live import BentEmulator, calling
+from live import BentEmulator, again_if_late, calling, until_given_up
 
 import rtcvoice
 from rtcvoice import ReplaySource
@@ -248,15 +249,15 @@ async def test_a_written_call_is_replayed_on_the_emulator_with_the_same_turns(tm
         assert outputs[0]["output"] == "noon in Rome"
 
 
+@again_if_late
 async def test_a_spoken_call_is_replayed_on_the_emulator_with_the_same_turns(tmp_path, monkeypatch):
     monkeypatch.setattr("rtcvoice.recording.replay.QUIET_AFTER_SPEECH", 0.5)
     async with (
         BentEmulator(audio="instant") as server,
         calling(server, source=rtcvoice.FileSource(prompt_path("stop")), record=tmp_path) as call,
     ):
-        await call.wait_for("response.done", timeout=10)
-    (folder,) = tmp_path.iterdir()
-    source = ReplaySource(folder)
+        await call.wait_for("response.done", timeout=30)
+    source = ReplaySource(max(tmp_path.iterdir(), key=os.path.getctime))
     async with (
         BentEmulator(audio="instant") as server,
         calling(server, source=source, **source.options) as call,
@@ -315,12 +316,12 @@ async def test_a_call_that_was_reconnected_is_one_recording_in_which_nothing_is_
     tmp_path,
 ):
     async with BentEmulator(audio="instant") as server:
-        async with calling(
-            server, record=tmp_path, liveness_timeout=0.3, reconnect=rtcvoice.Reconnect()
-        ) as call:
+        async with calling(server, record=tmp_path, reconnect=rtcvoice.Reconnect()) as call:
             await (await call.ask("Hello!")).played()
-            server.last().strike(Strike.FREEZE)
-            await call.wait_for("rtcvoice.reconnected", timeout=10)
+            async with call.expect("rtcvoice.reconnected", timeout=30) as reconnected:
+                server.last().strike(Strike.FREEZE)
+                await until_given_up(call)
+                await reconnected
             await (await call.ask("Again.")).played()
         await server.end_calls()
     (folder,) = tmp_path.iterdir()

@@ -98,7 +98,7 @@ async def test_datagrams_go_both_ways_with_the_delay_of_both_links(open_socket):
     echo, address = await open_socket(Echo(), local_addr=("127.0.0.1", 0))
 
     def slow(number):
-        return Link(delay=0.02)
+        return Link(delay=0.05)
 
     async with UdpRelay(address, up=slow, down=slow) as relay:
         clients = [
@@ -110,9 +110,9 @@ async def test_datagrams_go_both_ways_with_the_delay_of_both_links(open_socket):
             for name, client in enumerate(clients):
                 client.transport.sendto(bytes([name, number]))
         for name, client in enumerate(clients):
-            got = [await asyncio.wait_for(client.received.get(), 5) for _ in range(50)]
+            got = [await asyncio.wait_for(client.received.get(), 30) for _ in range(50)]
             assert got == [bytes([name, number]) for number in range(50)]
-        assert 0.04 <= time.monotonic() - began < 1
+        assert 0.1 <= time.monotonic() - began < 4  # one after the other it were 5 s
         assert len(echo.seen) == 2
         assert [(up.counts.delivered, down.counts.delivered) for up, down in relay.links] == [
             (50, 50),
@@ -133,7 +133,7 @@ async def test_each_client_has_links_of_its_own_number(open_socket):
             client.transport.sendto(b"x")
             await asyncio.sleep(0)
         for _ in range(2):
-            assert await asyncio.wait_for(first.received.get(), 5) == b"x"
+            assert await asyncio.wait_for(first.received.get(), 30) == b"x"
         assert second.received.empty()
         assert [up.counts.lost for up, _ in relay.links] == [0, 1]
 
@@ -171,7 +171,7 @@ async def test_relayed_calls_hide_server_and_client_from_each_other(open_socket)
     assert media_address(answer)[1] != address[1]
     client, _ = await open_socket(Client(), remote_addr=media_address(answer))
     client.transport.sendto(b"x")
-    assert [await asyncio.wait_for(client.received.get(), 5) for _ in range(2)] == [b"x", b"x"]
+    assert [await asyncio.wait_for(client.received.get(), 30) for _ in range(2)] == [b"x", b"x"]
     assert await calls.hang_up("rtc_1")
     assert not await calls.hang_up("rtc_2")
     assert not calls.relays
@@ -199,8 +199,8 @@ async def test_a_request_takes_one_round_trip_and_the_first_one_two(server):
             async with http.post(url, data=body) as response:
                 assert await response.read() == body
             taken.append(time.monotonic() - began)
-        assert 0.08 <= taken[0] < 1
-        assert 0.04 <= taken[1] < 1
+        assert 0.08 <= taken[0] < 10
+        assert 0.04 <= taken[1] < 10
 
 
 async def test_a_stream_arrives_whole_and_in_order(server):
@@ -222,7 +222,7 @@ def _io(body):
 async def test_a_connection_to_nobody_is_closed():
     async with TcpRelay(("127.0.0.1", 1), delay=0.001) as relay:
         reader, writer = await asyncio.open_connection("127.0.0.1", relay.port)
-        assert await asyncio.wait_for(reader.read(), 5) == b""
+        assert await asyncio.wait_for(reader.read(), 30) == b""
         writer.close()
         await writer.wait_closed()
 
@@ -232,8 +232,8 @@ async def test_leaving_the_block_cuts_what_is_open(server):
         reader, writer = await asyncio.open_connection("127.0.0.1", relay.port)
         writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         assert (
-            await asyncio.wait_for(reader.readline(), 5) == b"HTTP/1.1 405 Method Not Allowed\r\n"
+            await asyncio.wait_for(reader.readline(), 30) == b"HTTP/1.1 405 Method Not Allowed\r\n"
         )
-    await asyncio.wait_for(reader.read(), 5)
+    await asyncio.wait_for(reader.read(), 30)
     writer.close()
     await writer.wait_closed()

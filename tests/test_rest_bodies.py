@@ -102,7 +102,7 @@ async def _post(port, path, headers, body):
         lines = [f"POST {path} HTTP/1.1", "Host: x", f"Content-Length: {len(body)}"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
         writer.write("\r\n".join([*lines, "Connection: close", "", ""]).encode() + body)
-        answer = await asyncio.wait_for(reader.read(), 10)
+        answer = await asyncio.wait_for(reader.read(), 30)
     head, _, content = answer.partition(b"\r\n\r\n")
     return int(head.split()[1]), content
 

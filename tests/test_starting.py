@@ -209,7 +209,7 @@ async def main():
 
     Life.__init__ = noting
     async with connecting as call:
-        async with asyncio.timeout(10):  # then it is, beside the call
+        async with asyncio.timeout(60):  # then it is, beside the call
             while "rtcvoice.playout.engine" not in sys.modules:
                 await asyncio.sleep(0.01)
     print(json.dumps(found))

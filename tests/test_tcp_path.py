@@ -121,7 +121,7 @@ async def test_a_stream_through_a_bad_network_is_whole():
     async with server, TcpRelay(place, up=bad, down=bad) as relay:
         reader, writer = await asyncio.open_connection("127.0.0.1", relay.port)
         writer.write(body)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             assert await reader.read() == body
         writer.close()
     assert [path.lost > 0 for path in paths] == [True, True]

@@ -125,7 +125,7 @@ def test_nothing_of_the_users_holds_up_the_end_of_the_program(tmp_path: Path) ->
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     ran = subprocess.run(
-        [sys.executable, "-c", ENDS, pipe], capture_output=True, text=True, timeout=30, check=True
+        [sys.executable, "-c", ENDS, pipe], capture_output=True, text=True, timeout=120, check=True
     )
     assert ran.stdout.split() == ["late"] * 3 + ["ended"], ran.stderr
 

@@ -495,7 +495,7 @@ async def test_the_command_serves_until_it_is_stopped(emulator, tmp_path):
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         line = (await process.stdout.readline()).decode()
         url = line.split()[3]
         async with calling(emulator, credentials=TokenUrl(url)) as call:

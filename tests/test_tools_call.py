@@ -12,10 +12,20 @@ from typing import Annotated, Any
 import numpy as np
 import pytest
 from checked import assert_events_are_correct
-from live import QUICK, BentEmulator, Census, Ear, calling, eventually, loop_lag
+from live import (
+    QUICK,
+    BentEmulator,
+    Census,
+    Ear,
+    again_if_late,
+    calling,
+    eventually,
+    loop_lag,
+)
 
 import rtcvoice
 from rtcvoice import CallState, ToolSet
+from rtcvoice.conversation import of_tools
 from rtcvoice.emulator import Turn, prompt_path
 
 pytestmark = pytest.mark.usefixtures("no_stray_errors")
@@ -56,7 +66,7 @@ def outputs(server: BentEmulator) -> dict[str, str]:
 
 
 async def until(seen: AsyncIterator[Any], kind: str) -> Any:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         async for event in seen:
             if event.type == kind:
                 return event
@@ -73,7 +83,7 @@ async def test_parallel_calls_beside_speech_are_answered_together_with_one_respo
         async with calling(server, tools=[weather, add]) as call:
             told = call.events("rtcvoice.tool_*")
             reply = await call.ask("How warm is it, and what is two and three?")
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 text = await reply.text()
             assert "5" in text or "21" in text
             kinds = [(await anext(told)).type for _ in range(4)]
@@ -103,7 +113,7 @@ async def test_errors_of_tools_go_to_the_model_and_the_call_goes_on() -> None:
             failures: list[rtcvoice.ToolFailed] = []
             call.on("rtcvoice.tool_failed")(failures.append)
             reply = await call.ask("Do all of it.")
-            assert await asyncio.wait_for(reply.text(), 10)
+            assert await asyncio.wait_for(reply.text(), 30)
             assert call.state is CallState.ACTIVE
         assert {failed.name: failed.failure.value for failed in failures} == {
             "large": "too_large",
@@ -124,7 +134,7 @@ async def test_a_tool_that_blocks_disturbs_no_audio_and_may_outlive_the_call() -
 
     def blocks() -> str:
         """Block the thread it runs in; time.sleep would do the same."""
-        release.wait(10)
+        release.wait(60)
         return "too late"
 
     turn = Turn(says="jitter-buffer", calls="blocks")
@@ -133,7 +143,7 @@ async def test_a_tool_that_blocks_disturbs_no_audio_and_may_outlive_the_call() -
             async with loop_lag() as lag:
                 started = call.events("rtcvoice.tool_started", "output_audio_buffer.started")
                 await call.send("Go on.")
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(30):
                     assert {(await anext(started)).type for _ in range(2)} == set(
                         started.kinds.patterns
                     )
@@ -144,7 +154,7 @@ async def test_a_tool_that_blocks_disturbs_no_audio_and_may_outlive_the_call() -
             await asyncio.sleep(0)
             began = time.monotonic()
             await call.hangup()
-            assert time.monotonic() - began < 3
+            assert time.monotonic() - began < 30  # far less than the tool takes
             assert (await cancelled).name == "blocks"
         release.set()  # it returns when nobody is there any more
         assert outputs(server) == {}
@@ -164,13 +174,16 @@ async def test_a_tool_may_speak_and_hang_up() -> None:
     async with scripted(turn, Turn(says="goodbye")) as server:
         async with calling(server, tools=[goodbye]) as call:
             await call.send("That is all.")
-            ended = await asyncio.wait_for(call.wait_ended(), 10)
+            ended = await asyncio.wait_for(call.wait_ended(), 30)
         assert (ended.reason, ended.normal) == ("hung up", True)
         assert_events_are_correct(server)
 
 
 @pytest.mark.parametrize("who", ["handler", "handler in a thread", "tool", "tool in a thread"])
-async def test_whoever_closes_the_call_is_not_waited_for(who: str) -> None:
+async def test_whoever_closes_the_call_is_not_waited_for(
+    who: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(of_tools, "HANDLER_GRACE", 60.0)
     took: list[float] = []
 
     async def close() -> None:
@@ -191,13 +204,13 @@ async def test_whoever_closes_the_call_is_not_waited_for(who: str) -> None:
     tools = ToolSet([chosen]) if "tool" in who else None
     turn = Turn(calls=(chosen.__name__,)) if tools else Turn(says="thanks")
     async with scripted(turn) as server:
-        async with asyncio.timeout(5), calling(server, tools=tools) as call:
+        async with asyncio.timeout(50), calling(server, tools=tools) as call:
             if tools is None:
                 call.on("response.created")(lambda event: chosen())
             await call.send("Now.")
             assert (await call.wait_ended()).normal
             await eventually(lambda: took)
-        assert took[0] < 0.9  # less than a handler's grace
+        assert took[0] < 30  # less than a handler's grace
 
 
 async def test_tools_can_be_replaced_and_functions_by_hand_are_left_alone() -> None:
@@ -250,15 +263,16 @@ def test_tools_are_given_in_one_place() -> None:
         rtcvoice.connect(source=None, sink=None, tools=[add], session={"tools": []})
 
 
+@again_if_late
 async def test_a_spoken_turn_is_counted_priced_and_timed() -> None:
     ear = Ear()
     source = rtcvoice.FileSource(prompt_path("stop"))
     async with scripted(Turn(hears="Stop, please.", says="cloudy")) as server:
         async with calling(server, source=source, sink=ear) as call:
             started = time.monotonic()
-            stopped = call.wait_for("input_audio_buffer.speech_stopped", timeout=10)
+            stopped = call.wait_for("input_audio_buffer.speech_stopped", timeout=30)
             stopped_at = (await stopped) and time.monotonic()
-            await call.wait_for("output_audio_buffer.stopped", timeout=10)
+            await call.wait_for("output_audio_buffer.stopped", timeout=30)
             await eventually(lambda: call.latency)
             heard = ear.heard
             usage, (turn,) = call.usage, call.latency
@@ -286,14 +300,14 @@ async def test_a_limit_warns_and_then_hangs_up_when_the_answer_is_over() -> None
         async with calling(server, limits=limits, sink=Ear()) as call:
             seen = call.events("rtcvoice.limit_*", "output_audio_buffer.*", "response.done")
             await call.send("Hello.")
-            await call.wait_for("rtcvoice.limit_reached", timeout=10)
+            await call.wait_for("rtcvoice.limit_reached", timeout=30)
             call.unmute()  # as a user does who has not noticed
             assert call.muted
             with pytest.raises(rtcvoice.CallEnded, match="the limit of 5 tokens"):
                 await call.ask("Hello again.")
             with pytest.raises(rtcvoice.CallEnded, match="the limit of 5 tokens"):
                 await call.send_event({"type": "response.create"})
-            ended = await asyncio.wait_for(call.wait_ended(), 10)
+            ended = await asyncio.wait_for(call.wait_ended(), 30)
             assert call.muted
             kinds = [event.type async for event in seen]
         assert ended.normal
@@ -306,7 +320,7 @@ async def test_a_limit_on_time_needs_no_events() -> None:
     async with scripted() as server:
         async with calling(server, limits=rtcvoice.Limits(seconds=0.2, warn_at=0.5)) as call:
             seen = call.events("rtcvoice.limit_*")
-            ended = await asyncio.wait_for(call.wait_ended(), 5)
+            ended = await asyncio.wait_for(call.wait_ended(), 30)
             told = [(event.type, event.limit) async for event in seen]
         assert "0.2 s" in ended.reason
         assert told == [("rtcvoice.limit_near", "seconds"), ("rtcvoice.limit_reached", "seconds")]

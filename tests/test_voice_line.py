@@ -77,7 +77,7 @@ async def test_a_line_tells_of_its_end_and_waits_for_nobody_who_is_gone():
         second = await line.open()  # a harness that connects again leaves no call behind
         assert first.state.name == "ENDED"
         await second.hangup()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             with pytest.raises(CallEnded):
                 await line.say(SOUND)
             assert await line.hear() is None

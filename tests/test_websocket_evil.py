@@ -172,7 +172,7 @@ async def test_what_is_answered_in_place_of_a_websocket(handler, status):
     census = Census()
     async with raw(handler) as (made, _, _):
         with pytest.raises(UpgradeFailed) as raised:
-            await asyncio.wait_for(made.connect(), 5)
+            await asyncio.wait_for(made.connect(), 30)
         assert raised.value.status == status
         assert len(str(raised.value)) <= 250
         await made.aclose()

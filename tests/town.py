@@ -25,7 +25,7 @@ class Town:
         self.emulator: BentEmulator = self.run(self._stack.enter_async_context(emulator))
 
     def run(self, work: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(60)
 
     def serve(self, handler: Callable[..., Any], tls: ssl.SSLContext | None = None) -> int:
         """Answer every request with `handler`; returns the port."""
