@@ -20,13 +20,14 @@ from town import Town
 from rtcvoice import CallUsage, ToolCancelled, ToolFailed, ToolFinished, ToolStarted
 from rtcvoice.cli import main
 from rtcvoice.cli.chat_commands import Meant, meaning
-from rtcvoice.cli.line_editor import LineEditor
+from rtcvoice.cli.line_editor import PASTE_BEGINS, PASTE_ENDS, LineEditor
 from rtcvoice.cli.options import parse
 from rtcvoice.cli.push_to_talk import RELEASE, PushKey
 from rtcvoice.cli.summary import Summary
 from rtcvoice.cli.tool_lines import tool_line
 from rtcvoice.cli.transcript import Transcript
 from rtcvoice.cli.translate import choose_way, instructions_for, translator
+from rtcvoice.cli.typed_lines import as_pasted
 from rtcvoice.conversation.accounts.usage import UsageMeter
 from rtcvoice.emulator import Pace, prompt_path
 from rtcvoice.live.state.billing import Billing
@@ -92,6 +93,9 @@ def test_nobody_talks_for_less_than_a_release(presses: list[float]) -> None:
         ("one\ntwo\nmine\x1b[A\x1b[A\x1b[A", ["one", "two"], "one"),
         ("one\ntwo\nmine\x1b[A\x1b[B", ["one", "two"], "mine"),
         ("one\n\x10\n", ["one", "one"], ""),
+        ("see: \x1b[200~a\n\nb\x1b[201~\n", ["see: a\n\nb"], ""),
+        ("\x1b[200~a\r\n\tb\rc\n\x1b[201~!", [], "a\n    b\nc\n!"),
+        ("\x1b[200~a\x04\x15\x1b[Db\x1b[201~\x1b[DX", [], "aXb"),
     ],
 )
 def test_keys(typed: str, lines: list[str], text: str) -> None:
@@ -110,7 +114,12 @@ def test_control_d_ends_where_nothing_is_written() -> None:
 @settings(deadline=None, max_examples=80)
 @given(
     st.lists(
-        st.one_of(st.text(max_size=3), st.sampled_from(["\x1b[A", "\x1bOD", "\x1b[3~", "\n"]))
+        st.one_of(
+            st.text(max_size=3),
+            st.sampled_from(
+                ["\x1b", "\x1b[A", "\x1bOD", "\x1b[3~", "\n", "\r", PASTE_BEGINS, PASTE_ENDS]
+            ),
+        )
     ),
     st.data(),
 )
@@ -122,7 +131,32 @@ def test_it_does_not_matter_how_the_keys_come(keys: list[str], data: st.DataObje
     assert apart.feed(typed[:cut]) + apart.feed(typed[cut:]) == lines
     assert (apart.text, apart.cursor) == (whole.text, whole.cursor)
     assert 0 <= whole.cursor <= len(whole.text)
-    assert whole.text.isprintable()
+    assert whole.text.replace("\n", "").isprintable()
+
+
+@pytest.mark.parametrize(
+    ("typed", "lines"),
+    [
+        ("one\ntwo\n", ["one\ntwo"]),
+        ("one\r\rtwo\r", ["one\n\ntwo"]),
+        ("one\n", ["one"]),
+        ("one\ntwo", []),  # until Enter is pressed
+        ("one\n\x1b[A\n", ["one", "one"]),
+        ("one\n\x04", ["one"]),
+    ],
+)
+def test_lines_that_come_at_once_are_one_message_without_the_terminal_s_help(
+    typed: str, lines: list[str]
+) -> None:
+    editor = LineEditor()
+    assert editor.feed(as_pasted(typed)) == lines
+
+
+def test_control_c_ends_a_paste_that_never_ends() -> None:
+    editor = LineEditor()
+    assert editor.feed(f"{PASTE_BEGINS}one\n") == []
+    editor.clear()
+    assert editor.feed("two\n") == ["two"]
 
 
 @pytest.mark.parametrize(

@@ -108,8 +108,14 @@ def test_what_is_typed_while_the_command_loads_is_not_echoed() -> None:
             assert time.monotonic() < deadline
         terminal.type("hello there\n")
         terminal.wait_for("connected in")
+        terminal.wait_for(r"\[\?2004h")  # where a paste begins and ends, please
         terminal.wait_for(r"you .*hello there")
+        terminal.wait_for("assistant")
+        terminal.type("\x1b[200~first line\nsecond line\x1b[201~\n")
+        terminal.wait_for(r"you .*first line\W[^a-z]*second line")  # one message: one `you`
+        terminal.wait_for("assistant")
         terminal.type("exit\n")
+        terminal.wait_for(r"\[\?2004l")
         terminal.wait_for("hung up")
         terminal.process.wait(30)
         assert terminal.mode == cooked

@@ -15,8 +15,9 @@ HINT = "Enter sends, Ctrl-C stops the answer, Ctrl-D ends, /help: more"
 """The keys, in a line."""
 
 HELP = (
-    "Enter sends; Up and Down bring earlier messages back; Ctrl-C stops the answer or clears the"
-    " line, twice ends the chat; Ctrl-D on an empty line ends it; Ctrl-Z twice suspends",
+    "Enter sends; pasted lines are one message; Up and Down bring earlier messages back; Ctrl-C"
+    " stops the answer or clears the line, twice ends the chat; Ctrl-D on an empty line ends it;"
+    " Ctrl-Z twice suspends",
     "/help or ? shows this; exit, quit, /exit or /quit ends; /say TEXT sends TEXT whatever it is",
 )
 """What can be pressed and written, in two lines."""

@@ -29,7 +29,11 @@ QUEUE = 16
 """Keys that wait; FULL: further ones are ignored."""
 
 END_OF_FILE = "\x04"
-_SHOW_CURSOR = "\x1b[?25h"
+_AS_BEFORE = "\x1b[?25h\x1b[?2004l"
+"""Shows the cursor, and lets what is pasted come as if it were typed."""
+
+MOST_AT_ONCE = 4096
+"""Bytes of one read: what Linux keeps of a terminal's input, at most."""
 
 _saved: dict[int, list[Any]] = {}
 """What a terminal was like before it was taken, by its descriptor."""
@@ -42,7 +46,7 @@ def give_back() -> None:
         for stream in (sys.__stdout__, sys.__stderr__):
             with contextlib.suppress(OSError, ValueError, AttributeError):
                 if stream is not None and stream.isatty():
-                    stream.write(_SHOW_CURSOR)
+                    stream.write(_AS_BEFORE)
                     stream.flush()
                     break
 
@@ -162,7 +166,7 @@ class Keyboard:
     def _read(self) -> None:
         assert self._descriptor is not None
         try:
-            typed = os.read(self._descriptor, 64)
+            typed = os.read(self._descriptor, MOST_AT_ONCE)
         except OSError:
             typed = b""
         if not typed:  # the terminal is gone

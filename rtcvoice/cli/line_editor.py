@@ -1,14 +1,17 @@
 """A line that is being written: what is typed goes in, finished lines come out; pure.
 
 The keys are those that shells share: arrows, Home, End, Delete, Ctrl-A/E/B/F/D/H/K/U/W, and up and
-down through the lines that were sent before.
+down through the lines that were sent before. What is pasted goes in as it is, with its line breaks,
+and finishes nothing: a terminal in "bracketed paste" mode says where it begins and ends.
 """
 
 from __future__ import annotations
 
 import re
 
-__all__ = ["LineEditor"]
+__all__ = ["PASTE_BEGINS", "PASTE_ENDS", "LineEditor"]
+
+PASTE_BEGINS, PASTE_ENDS = "\x1b[200~", "\x1b[201~"
 
 LONGEST = 20_000
 """Characters of a line. FULL: further ones are ignored."""
@@ -16,8 +19,10 @@ LONGEST = 20_000
 REMEMBERED = 200
 """Lines that can be had back."""
 
-_ESCAPE = re.compile(r"\x1b(?:[\[O][0-9;]*[A-Za-z~]|[^\[O])")
-_UNFINISHED = re.compile(r"\x1b(?:[\[O][0-9;]*)?$")
+_ESCAPE = re.compile(r"\x1b(?:[\[O][0-9;]*[A-Za-z~]|[^\[O\x1b])")
+_UNFINISHED = re.compile(r"\x1b(?:[\[O][0-9;]*)?\Z")
+
+_RUN = re.compile(r"[^\x1b]+")
 
 _MEANINGS = {
     "\x1b[A": "\x10",
@@ -42,6 +47,8 @@ class LineEditor:
         self.ended = False
         """Whether Ctrl-D was typed on an empty line."""
         self._pending = ""
+        self._pasting = False
+        self._returned = False  # whether the latest that was pasted is a carriage return
         self._lines: list[str] = []
         self._shown = 0  # index of the remembered line that is shown
         self._own = ""  # what was being written before one was had back
@@ -54,10 +61,18 @@ class LineEditor:
         finished: list[str] = []
         position = 0
         while position < len(typed) and not self.ended:
+            if self._pasting and (run := _RUN.match(typed, position)):
+                position = run.end()
+                self._paste(run.group())
+                continue
             escape = _ESCAPE.match(typed, position)
             key = escape.group() if escape else typed[position]
             position += len(key)
-            if key in "\r\n":
+            if key in (PASTE_BEGINS, PASTE_ENDS):
+                self._pasting, self._returned = key == PASTE_BEGINS, False
+            elif self._pasting:
+                continue  # keys that a paste would press
+            elif key in "\r\n":
                 finished += self._finish()
             else:
                 self._do(_MEANINGS.get(key.replace("\x1bO", "\x1b["), key))
@@ -66,6 +81,7 @@ class LineEditor:
     def clear(self) -> None:
         """Forget what was being written."""
         self.text, self.cursor, self._shown = "", 0, len(self._lines)
+        self._pasting = False
 
     def _finish(self) -> list[str]:
         line = self.text.strip()
@@ -73,6 +89,15 @@ class LineEditor:
             self._lines = [*self._lines[1 - REMEMBERED :], line]
         self.clear()
         return [line] if line else []
+
+    def _paste(self, run: str) -> None:
+        if self._returned and run.startswith("\n"):
+            run = run[1:]
+        self._returned = run.endswith("\r")
+        text = run.replace("\r\n", "\n").replace("\r", "\n").replace("\t", "    ")
+        text = "".join(each for each in text if each == "\n" or each.isprintable())
+        text = text[: max(0, LONGEST - len(self.text))]
+        self._set(self.text[: self.cursor] + text, self.text[self.cursor :])
 
     def _do(self, key: str) -> None:
         before, after = self.text[: self.cursor], self.text[self.cursor :]

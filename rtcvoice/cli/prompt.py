@@ -66,12 +66,15 @@ class Prompt:
     def draw(self) -> None:
         """Show it, from now on."""
         line, cursor = self._editor.text, self._editor.cursor
-        waiting = "".join(f"  {message}\n" for message in self._waiting)
+        under, after = line[cursor : cursor + 1], line[cursor + 1 :]
+        if under in ("", "\n"):
+            under, after = " ", under + after
+        waiting = "".join("  {}\n".format(each.replace("\n", "\n  ")) for each in self._waiting)
         self._screen.prompt = Text.assemble(
             (waiting, "dim"),
             ("> ", "bold cyan"),
             line[:cursor],
-            (line[cursor : cursor + 1] or " ", "reverse"),
-            line[cursor + 1 :],
+            (under, "reverse"),
+            after,
         )
         self._screen.refresh()

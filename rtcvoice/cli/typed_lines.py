@@ -6,19 +6,31 @@ import asyncio
 import codecs
 import contextlib
 import os
+import re
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable
 
 from rtcvoice.cli.keys import Keyboard
+from rtcvoice.cli.line_editor import PASTE_BEGINS, PASTE_ENDS
 
-__all__ = ["RawKeyboard", "piped_lines"]
+__all__ = ["RawKeyboard", "as_pasted", "piped_lines"]
 
 PIECE = 65536
 
+_PASTE_MODE, _NO_PASTE_MODE = b"\x1b[?2004h", b"\x1b[?2004l"
+"""Have the terminal say where what is pasted begins and ends; one that cannot ignores it."""
+
+
+_BREAK = re.compile(r"[\r\n]")
+_KEYS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+
 
 class RawKeyboard(Keyboard):
-    """Gives all that is typed, as it comes, to a function: for a line that is being written."""
+    """Gives all that is typed, as it comes, to a function: for a line that is being written.
+
+    What is pasted stands between `PASTE_BEGINS` and `PASTE_ENDS`.
+    """
 
     def __init__(
         self,
@@ -32,8 +44,34 @@ class RawKeyboard(Keyboard):
         self._typed = typed
         self._decoder = codecs.getincrementaldecoder("utf-8")("ignore")
 
+    def _take(self) -> None:
+        super()._take()
+        if self.works:
+            self._tell_terminal(_PASTE_MODE)
+
+    def _release(self) -> None:
+        if self.works:
+            self._tell_terminal(_NO_PASTE_MODE)
+        super()._release()
+
+    def _tell_terminal(self, code: bytes) -> None:
+        assert self._descriptor is not None
+        with contextlib.suppress(OSError):  # opened for reading alone
+            os.write(self._descriptor, code)
+
     def _heard(self, typed: bytes) -> None:
-        self._typed(self._decoder.decode(typed))
+        self._typed(as_pasted(self._decoder.decode(typed)))
+
+
+def as_pasted(typed: str) -> str:
+    """Mark what was read at once as pasted where it is several lines of text and no keys.
+
+    For a terminal that does not mark it, and for what is pasted before it is asked to.
+    """
+    text = typed.rstrip("\r\n")
+    if not _BREAK.search(text) or _KEYS.search(typed):
+        return typed
+    return f"{PASTE_BEGINS}{text}{PASTE_ENDS}{typed[len(text) :]}"
 
 
 async def piped_lines() -> AsyncIterator[str]:
