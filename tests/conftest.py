@@ -32,7 +32,8 @@ def levels_of_loggers() -> Iterator[None]:
     """Take back what a command sets: it is alone in its process, and tests are not."""
     yield
     for logger in logging.root.manager.loggerDict.values():
-        if isinstance(logger, logging.Logger):
+        # Each call of `setLevel` goes through all loggers: only where there is a level.
+        if isinstance(logger, logging.Logger) and logger.level != logging.NOTSET:
             logger.setLevel(logging.NOTSET)
 
 

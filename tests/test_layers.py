@@ -7,6 +7,7 @@ of its own that borrows the pure parts.
 from __future__ import annotations
 
 import ast
+import dataclasses
 import functools
 import re
 from pathlib import Path
@@ -301,21 +302,72 @@ SPEAKERS = (
     "rtcvoice.call_server.session_guard",  # it reads along what goes by the channel
 )
 
+# A file named in a docstring or a comment, with or without its folder: `device/host.py`.
+FILE_NAME = re.compile(r"(?<![\w./<-])((?:\w+/)*\w+\.py)\b")
+FILES_OF_USERS = {"mine.py", "mytools.py", "my_tools.py", "tools.py"}
+
+# A dotted name in backticks, as `line.End` or `rtcvoice.clock.now()`; what follows it is left out.
+DOTTED_NAME = re.compile(r"`(\w+(?:\.\w+)+)(?:\([^`]*\))?`")
+NOT_NAMES = re.compile(r"rtcvoice\.[a-z]+(_[a-z]+)+$|\w+\.(py|toml|wav|env|json|ini|md|pem)$")
+"""Types of local events, and files."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Facts:
+    """What the rules ask of one module: it is parsed and walked once for all of them."""
+
+    text: str
+    has_docstring: bool
+    imports: set[str]
+    """Every module that it imports, absolute; also inside functions and TYPE_CHECKING."""
+    events: list[str]
+    """Its strings that are names of events, with their lines."""
+    defined: set[str]
+    """Every name that it defines or imports, inside its classes too."""
+    top_classes: set[str]
+    named: set[str]
+    """Every dotted name in its docstrings and comments."""
+
 
 @functools.cache
-def imports(path: Path) -> set[str]:
-    """Every module that a file imports, absolute; also inside functions and TYPE_CHECKING."""
+def facts(path: Path) -> Facts:
+    text = path.read_text()
+    tree = ast.parse(text)
     package = ("rtcvoice", *path.relative_to(ROOT).parent.parts)
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            base = ".".join(package[: len(package) - node.level + 1]) if node.level else ""
-            module = ".".join(part for part in (base, node.module) if part)
-            names = {f"{module}.{alias.name}" for alias in node.names}
-            found |= names & MODULES.keys() or {module}
-    return found
+    imports: set[str] = set()
+    events: list[str] = []
+    defined: set[str] = set()
+    prose = [line.split("#", 1)[1] for line in text.splitlines() if "#" in line]
+    for node in ast.walk(tree):
+        match node:
+            case ast.Import():
+                imports |= {alias.name for alias in node.names}
+            case ast.ImportFrom():
+                base = ".".join(package[: len(package) - node.level + 1]) if node.level else ""
+                module = ".".join(part for part in (base, node.module) if part)
+                names = {f"{module}.{alias.name}" for alias in node.names}
+                imports |= names & MODULES.keys() or {module}
+            case ast.alias():
+                defined.add((node.asname or node.name).split(".")[0])
+            case ast.ClassDef() | ast.FunctionDef() | ast.AsyncFunctionDef():
+                defined.add(node.name)
+            case ast.Name(ctx=ast.Store()):
+                defined.add(node.id)
+            case ast.Attribute(value=ast.Name(id="self"), ctx=ast.Store()):
+                defined.add(node.attr)
+            case ast.Constant(value=str(value)) if EVENT_NAME.match(value):
+                events.append(f"{node.lineno}: {value}")
+            case ast.Expr(value=ast.Constant(value=str(value))):
+                prose.append(value)
+    return Facts(
+        text=text,
+        has_docstring=bool(ast.get_docstring(tree)),
+        imports=imports,
+        events=events,
+        defined=defined,
+        top_classes={n.name for n in tree.body if isinstance(n, ast.ClassDef)},
+        named={name for part in prose for name in DOTTED_NAME.findall(part)},
+    )
 
 
 def inner(module: str) -> str:
@@ -328,19 +380,23 @@ def beginnings(name: str) -> set[str]:
     return {".".join(parts[: n + 1]) for n in range(len(parts))}
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_imports_only_what_its_place_allows(module: str) -> None:
-    allowed = ALLOWED[max(beginnings(inner(module)) & ALLOWED.keys(), key=len)]
-    for name in imports(MODULES[module]):
-        if name.split(".")[0] == "rtcvoice":
-            assert beginnings(inner(name)) & allowed, f"{module} may not import {name}"
+def test_imports_only_what_its_place_allows() -> None:
+    bad = []
+    for module, path in MODULES.items():
+        allowed = ALLOWED[max(beginnings(inner(module)) & ALLOWED.keys(), key=len)]
+        bad += [
+            f"{module} may not import {name}"
+            for name in facts(path).imports
+            if name.split(".")[0] == "rtcvoice" and not beginnings(inner(name)) & allowed
+        ]
+    assert not bad
 
 
 @pytest.mark.parametrize("package", ONLY_IMPORTERS)
 def test_foreign_packages_are_imported_at_their_border_only(package: str) -> None:
     borders = ONLY_IMPORTERS[package]
     for module, path in MODULES.items():
-        if any(name.split(".")[0] == package for name in imports(path)):
+        if any(name.split(".")[0] == package for name in facts(path).imports):
             at_border = any(
                 module == border or (border.endswith(".") and module.startswith(border))
                 for border in borders
@@ -352,40 +408,35 @@ def test_only_the_command_line_and_the_pytest_plugin_import_the_emulator() -> No
     may = ("", "cli", "emulator", "pytest_plugin")
     for module, path in MODULES.items():
         if inner(module).split(".")[0] not in may and module != "rtcvoice.fleet.dry_run":
-            assert not any(name.startswith("rtcvoice.emulator") for name in imports(path)), module
+            assert not any(n.startswith("rtcvoice.emulator") for n in facts(path).imports), module
 
 
 def test_event_names_are_spoken_only_by_those_who_know_the_protocol() -> None:
     for module, path in MODULES.items():
-        if module.startswith(SPEAKERS):
-            continue
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                assert not EVENT_NAME.match(node.value), f"{module}:{node.lineno}: {node.value}"
+        if not module.startswith(SPEAKERS):
+            assert not facts(path).events, module
 
 
 def test_one_module_reads_the_environment() -> None:
     for module, path in MODULES.items():
         if module != "rtcvoice.system.environment":
-            assert not re.search(r"os\.environ|os\.getenv|getenv\(", path.read_text()), module
+            assert not re.search(r"os\.environ|os\.getenv|getenv\(", facts(path).text), module
 
 
 def test_moments_that_are_compared_come_from_one_clock() -> None:
     rooms_with_their_own = {"cli", "doctor", "emulator", "integrations", "system", "token_server"}
     for module, path in MODULES.items():
         if inner(module).split(".")[0] not in rooms_with_their_own:
-            assert not re.search(r"time\.(monotonic|perf_counter)\b", path.read_text()), module
+            assert not re.search(r"time\.(monotonic|perf_counter)\b", facts(path).text), module
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_modules_stay_readable_in_one_sitting(module: str) -> None:
-    assert len(MODULES[module].read_text().splitlines()) <= 400
+def test_modules_stay_readable_in_one_sitting() -> None:
+    lines = {module: len(facts(path).text.splitlines()) for module, path in MODULES.items()}
+    assert not {module: count for module, count in lines.items() if count > 400}
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_every_module_says_what_it_is_for(module: str) -> None:
-    tree = ast.parse(MODULES[module].read_text())
-    assert ast.get_docstring(tree), f"{module} has no docstring"
+def test_every_module_says_what_it_is_for() -> None:
+    assert not [module for module, path in MODULES.items() if not facts(path).has_docstring]
 
 
 def test_public_names_are_sorted_and_there() -> None:
@@ -395,7 +446,7 @@ def test_public_names_are_sorted_and_there() -> None:
 
 
 def test_there_is_no_circle() -> None:
-    graph = {m: {n for n in imports(p) if n in MODULES} for m, p in MODULES.items()}
+    graph = {m: {n for n in facts(p).imports if n in MODULES} for m, p in MODULES.items()}
     done: set[str] = set()
 
     def visit(module: str, path: tuple[str, ...]) -> None:
@@ -410,55 +461,17 @@ def test_there_is_no_circle() -> None:
         visit(module, ())
 
 
-# A file named in a docstring or a comment, with or without its folder: `device/host.py`.
-FILE_NAME = re.compile(r"(?<![\w./<-])((?:\w+/)*\w+\.py)\b")
-FILES_OF_USERS = {"mine.py", "mytools.py", "my_tools.py", "tools.py"}
-
-
-@pytest.mark.parametrize("module", MODULES)
-def test_files_that_are_named_exist(module: str) -> None:
+def test_files_that_are_named_exist() -> None:
     there = {path.relative_to(ROOT.parent).as_posix() for path in MODULES.values()}
     there |= {path.relative_to(ROOT.parent).as_posix() for path in ROOT.parent.glob("tests/*.py")}
-    for name in FILE_NAME.findall(MODULES[module].read_text()):
-        found = any(path == name or path.endswith("/" + name) for path in there)
-        assert found or name in FILES_OF_USERS, f"{module} names {name}"
-
-
-# A dotted name in backticks, as `line.End` or `rtcvoice.clock.now()`; what follows it is left out.
-DOTTED_NAME = re.compile(r"`(\w+(?:\.\w+)+)(?:\([^`]*\))?`")
-NOT_NAMES = re.compile(r"rtcvoice\.[a-z]+(_[a-z]+)+$|\w+\.(py|toml|wav|env|json|ini|md|pem)$")
-"""Types of local events, and files."""
-
-
-@functools.cache
-def defined_in(path: Path) -> set[str]:
-    """Every name that a module defines or imports, inside its classes too."""
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        match node:
-            case ast.ClassDef() | ast.FunctionDef() | ast.AsyncFunctionDef():
-                found.add(node.name)
-            case ast.Name(ctx=ast.Store()):
-                found.add(node.id)
-            case ast.alias():
-                found.add((node.asname or node.name).split(".")[0])
-            case ast.Attribute(value=ast.Name(id="self"), ctx=ast.Store()):
-                found.add(node.attr)
-    return found
-
-
-def named(path: Path) -> set[str]:
-    """Every dotted name in the docstrings and comments of a module."""
-    tree, text = ast.parse(path.read_text()), path.read_text()
-    prose = [line.split("#", 1)[1] for line in text.splitlines() if "#" in line]
-    prose += [
-        node.value.value
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Expr)
-        and isinstance(node.value, ast.Constant)
-        and isinstance(node.value.value, str)
+    endings = {"/".join(p.split("/")[n:]) for p in there for n in range(p.count("/") + 1)}
+    bad = [
+        f"{module} names {name}"
+        for module, path in MODULES.items()
+        for name in FILE_NAME.findall(facts(path).text)
+        if name not in endings | FILES_OF_USERS
     ]
-    return {name for part in prose for name in DOTTED_NAME.findall(part)}
+    assert not bad
 
 
 @functools.cache
@@ -467,27 +480,28 @@ def places_of(name: str) -> list[Path]:
     return [
         path
         for module, path in MODULES.items()
-        if module.split(".")[-1] == name or name in top_classes(path)
+        if module.split(".")[-1] == name or name in facts(path).top_classes
     ]
 
 
-@functools.cache
-def top_classes(path: Path) -> set[str]:
-    return {n.name for n in ast.parse(path.read_text()).body if isinstance(n, ast.ClassDef)}
+def is_there(name: str) -> bool:
+    """`module.Class`, `Class.attribute`, `rtcvoice.name`: whether what is named exists."""
+    first, second, *_ = name.split(".")
+    if NOT_NAMES.search(name) or second == "type":
+        return True
+    if first == "rtcvoice":
+        return f"rtcvoice.{second}" in MODULES or hasattr(rtcvoice, second)
+    if first[:1].isupper() or second[:1].isupper():
+        places = places_of(first)
+        return not places or any(second in facts(path).defined for path in places)
+    return True  # `call.turns()` is an object of the user's, and no module
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_names_in_backticks_exist(module: str) -> None:
-    """`module.Class`, `Class.attribute`, `rtcvoice.name`: what is named has to be there."""
-    for name in named(MODULES[module]):
-        first, second, *_ = name.split(".")
-        if NOT_NAMES.search(name) or second == "type":
-            continue
-        if first == "rtcvoice":
-            there = f"rtcvoice.{second}" in MODULES or hasattr(rtcvoice, second)
-        elif first[:1].isupper() or second[:1].isupper():
-            places = places_of(first)
-            there = not places or any(second in defined_in(path) for path in places)
-        else:  # `call.turns()` is an object of the user's, and no module
-            continue
-        assert there, f"{module} names {name}"
+def test_names_in_backticks_exist() -> None:
+    bad = [
+        f"{module} names {name}"
+        for module, path in MODULES.items()
+        for name in facts(path).named
+        if not is_there(name)
+    ]
+    assert not bad
