@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from checked import assert_events_are_correct
+from live import again_if_late
 
 import rtcvoice
 from rtcvoice import CallState, Discard, FileSink, FileSource, PcmSource, events
@@ -35,6 +36,7 @@ def connect(server: Emulator, **options: object) -> rtcvoice.connect:
     return rtcvoice.connect(base_url=server.url, **options)  # type: ignore[arg-type]
 
 
+@again_if_late
 async def test_a_spoken_question_is_heard_and_its_answer_is_in_the_file(
     server: Emulator, tmp_path: Path
 ) -> None:
@@ -132,6 +134,7 @@ async def test_update_changes_the_session_or_raises(server: Emulator) -> None:
             await call.update(connect_timeout=3)
 
 
+@again_if_late
 async def test_while_muted_nobody_is_heard(server: Emulator) -> None:
     source = FileSource(prompt_path("stop"), loop=True)
     async with connect(server, source=source) as call:
@@ -143,6 +146,7 @@ async def test_while_muted_nobody_is_heard(server: Emulator) -> None:
         await call.wait_for("input_audio_buffer.speech_started", timeout=20)
 
 
+@again_if_late
 async def test_pcm_from_a_program_is_heard(server: Emulator) -> None:
     clip = PromptVoice().clip("stop").samples
 
@@ -157,6 +161,7 @@ async def test_pcm_from_a_program_is_heard(server: Emulator) -> None:
         assert heard_you.transcript == "Stop, please."
 
 
+@again_if_late
 async def test_speaking_over_the_answer_silences_it(server: Emulator) -> None:
     """Barge-in: the server clears, and the ear is silent at once although more had arrived."""
     async with connect(server, source=FileSource(prompt_path("stop"))) as call:
@@ -175,6 +180,7 @@ async def test_speaking_over_the_answer_silences_it(server: Emulator) -> None:
                 break
 
 
+@again_if_late
 async def test_interrupt_silences_the_answer_at_once(server: Emulator) -> None:
     async with connect(server) as call:
         await call.interrupt()  # nobody speaks: nothing to do
@@ -243,6 +249,7 @@ async def test_handlers_may_wait_fail_and_block_without_harm(server: Emulator) -
     assert isinstance(failures[0].exception, ValueError)
 
 
+@again_if_late
 async def test_gaps_between_answers_are_no_losses(tmp_path: Path) -> None:
     """A server may send no RTP at all while it is silent; the clip comes out whole each time."""
     answer = tmp_path / "answer.wav"

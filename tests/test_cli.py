@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from live import eventually
+from live import again_if_late, eventually
 
 from rtcvoice.cli import main
 from rtcvoice.cli.options import COMMANDS, parse
@@ -51,6 +51,7 @@ async def finish(process: asyncio.subprocess.Process) -> tuple[int | None, str, 
     return process.returncode, (output or b"").decode(), errors.decode()
 
 
+@again_if_late
 async def test_a_question_from_a_file(server: Emulator, tmp_path: Path) -> None:
     process = await start(
         *("--base-url", server.url, "--input", prompt_path("stop"), "--output", "a.wav"),
@@ -197,6 +198,7 @@ async def test_the_emulator_serves_until_it_is_stopped(tmp_path: Path) -> None:
     assert (code, errors) == (128 + signal.SIGTERM, "")
 
 
+@again_if_late
 async def test_the_demo_needs_no_network_at_all(tmp_path: Path) -> None:
     """In a network namespace with nothing but loopback: nobody to ask, nothing to resolve."""
     if shutil.which("unshare") is None or shutil.which("ip", path=ENVIRONMENT["PATH"]) is None:

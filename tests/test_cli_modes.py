@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from live import again_if_late
 from test_cli_screen import final, turn
 from test_cli_terminal import RTCVOICE, Terminal, question
 from town import Town
@@ -346,6 +347,7 @@ def test_a_limit_ends_a_chat_politely(call: Any, capsys: pytest.CaptureFixture[s
     assert session["audio"]["input"].get("turn_detection") is None
 
 
+@again_if_late
 def test_each_turn_of_a_file_is_translated_by_instructions(
     call: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -369,6 +371,7 @@ def test_each_turn_of_a_file_is_translated_by_instructions(
 STOP = ("--input", str(prompt_path("stop")), "--output", "none")
 
 
+@again_if_late
 def test_a_file_is_translated_by_the_service_s_own_interpreter(
     call: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -430,6 +433,7 @@ def test_languages_are_named_in_words_or_by_code(named: str, code: str) -> None:
     assert translator(options) == {"to": code}
 
 
+@again_if_late
 def test_an_interpreter_live_in_a_terminal(town: Town) -> None:
     url = ("--base-url", town.emulator.url)
     terminal = Terminal([*RTCVOICE, "translate", "--to", "Spanish", *STOP, *url])
@@ -492,6 +496,7 @@ def test_what_is_typed_before_the_prompt_is_there_is_sent_and_not_left_on_screen
         terminal.close()
 
 
+@again_if_late
 def test_push_to_talk_by_two_presses(town: Town) -> None:
     program = [*RTCVOICE, "--push-to-talk", "--input", str(prompt_path("stop"))]
     terminal = Terminal([*program, "--base-url", town.emulator.url], columns=40)

@@ -20,6 +20,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pytest
+from live import again_if_late
 from town import Town
 
 from rtcvoice.emulator import Turn
@@ -64,7 +65,7 @@ class Terminal:
         )
         os.close(inside)
 
-    def wait_for(self, pattern: str, timeout: float = 20) -> None:
+    def wait_for(self, pattern: str, timeout: float = 30) -> None:
         """Read until `pattern` was seen since the last time."""
         deadline = time.monotonic() + timeout
         while not (found := re.search(pattern, self.seen)):
@@ -201,6 +202,7 @@ def question(seconds: float) -> np.ndarray:
     return noise.astype(np.int16)
 
 
+@again_if_late
 def test_wav_in_and_wav_out_with_the_words_on_stderr(town: Town) -> None:
     stdin = io.BytesIO()
     with wave.open(stdin, "wb") as file:
@@ -218,6 +220,7 @@ def test_wav_in_and_wav_out_with_the_words_on_stderr(town: Town) -> None:
     assert "\x1b" not in errors
 
 
+@again_if_late
 def test_raw_in_and_raw_out_as_json(town: Town) -> None:
     stdin = question(1.0).tobytes() + b"\x01"  # half a sample
     pipes = (

@@ -8,7 +8,7 @@ import base64
 import numpy as np
 import pytest
 from checked import assert_events_are_correct
-from live import Ear
+from live import Ear, again_if_late
 from test_call import coded, likeness, similarity
 
 import rtcvoice
@@ -49,6 +49,7 @@ class Mouth:
         await self.source.wait_finished()
 
 
+@again_if_late
 async def test_an_answer_as_text_as_sound_and_as_history() -> None:
     async with emulator(Turn(says="twenty"), Turn(says="it-is")) as server:
         async with connect(server) as call:
@@ -72,6 +73,7 @@ async def test_an_answer_as_text_as_sound_and_as_history() -> None:
         assert_events_are_correct(server)
 
 
+@again_if_late
 async def test_what_was_heard_of_an_answer_that_was_talked_over() -> None:
     mouth, ear = Mouth("stop"), Ear()
     async with emulator(Turn(says="jitter-buffer"), Turn(says="it-is")) as server:  # noqa: SIM117
@@ -95,6 +97,7 @@ async def test_what_was_heard_of_an_answer_that_was_talked_over() -> None:
     assert reply.status is Status.INTERRUPTED
 
 
+@again_if_late
 async def test_push_to_talk_loses_no_syllable() -> None:
     mouth = Mouth("stop")
     options = {"turn_detection": None, "source": mouth.source}

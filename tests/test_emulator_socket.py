@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, suppress
 import aiohttp
 import numpy as np
 import pytest
-from live import KEY, BentEmulator, eventually
+from live import KEY, BentEmulator, again_if_late, eventually
 
 from rtcvoice.emulator import Faults, HttpFault, SessionEnd, Strike, Turn
 from rtcvoice.emulator.socket_call import BLOCK, LONGEST_RECORDED, _Waiting
@@ -57,6 +57,7 @@ def say(text, **fields):
     return {"type": "conversation.item.create", "item": item}
 
 
+@again_if_late
 async def test_a_conversation_in_text_and_in_speech():
     """The first messages of several clients: settings, an item with an id of their own, appends."""
     script = [Turn(says="reply-1"), Turn(hears="What is it?", clip="question", says="reply-2")]

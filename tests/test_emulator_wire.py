@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import aiortc
 import pytest
 from aiortc import RTCPeerConnection, RTCSessionDescription
-from live import BentEmulator, Census, calling, eventually, hold
+from live import BentEmulator, Census, again_if_late, calling, eventually, hold
 
 from rtcvoice.emulator import Pace, Turn
 from rtcvoice.emulator.channel import EventChannel
@@ -42,6 +42,7 @@ def note_rtp(peer):
 
 
 @pytest.mark.parametrize("gap", [False, True])
+@again_if_late
 async def test_rtp_keeps_the_pace_of_speech_and_of_silence(gap):
     sent = []
     server = BentEmulator(

@@ -10,6 +10,7 @@ from types import ModuleType
 
 import httpx
 import pytest
+from live import again_if_late
 
 from rtcvoice.emulator import BackgroundEmulator, Turn, prompt_path
 
@@ -50,6 +51,7 @@ async def test_agent_with_tools_from_the_command_line(capsys: pytest.CaptureFixt
     assert "sunny" in capsys.readouterr().out
 
 
+@again_if_late
 async def test_transcript_to_file(server: BackgroundEmulator, tmp_path: Path) -> None:
     written = tmp_path / "talk.txt"
     lines = await _example("transcript_to_file").write_down(prompt_path("stop"), written)

@@ -21,6 +21,7 @@ import pytest
 import virtual_loop
 from hypothesis import given
 from hypothesis import strategies as st
+from live import again_if_late
 
 from rtcvoice.emulator import BackgroundEmulator
 from rtcvoice.errors import ConfigError
@@ -757,6 +758,7 @@ def specs_for(server, *names, **fields):
     return [CallSpec(scenario=name, **fields) for name in names]
 
 
+@again_if_late
 def test_one_call_from_its_spec_to_its_result(server, tmp_path):
     (spec,) = specs_for(server, "hello", record=str(tmp_path), steps=SPOKEN)
     made = run_call(spec)
@@ -878,6 +880,7 @@ def test_a_dask_cluster_makes_the_calls(server):
     assert [each.outcome for each in results] == [Outcome.COMPLETED] * 2
 
 
+@again_if_late
 def test_a_second_model_plays_the_caller():
     from rtcvoice.emulator import Turn
     from rtcvoice.fleet import Persona

@@ -8,7 +8,7 @@ import wave
 
 import numpy as np
 import pytest
-from live import KEY, QUICK, calling
+from live import KEY, QUICK, again_if_late, calling
 
 from rtcvoice.emulator import AnswerFault, Emulator, Faults, Turn
 from rtcvoice.errors import RtcVoiceError, SignalingError
@@ -112,6 +112,7 @@ async def test_a_model_with_a_letter_too_few_is_refused_with_the_right_name():
     assert raised.value.code == "model_not_found"
 
 
+@again_if_late
 async def test_the_command_line_shows_and_records_what_such_a_server_says(tmp_path):
     """Seen with the same servers: a call that ended well, and no word on the terminal."""
     faults = {"leave_out": [PLAYED, *ITEMS, "rate_limits.*"], "float_numbers": True}
