@@ -8,6 +8,7 @@ import json
 import pytest
 from call_page import SDP, page_of
 from live import KEY, BentEmulator, Census, eventually
+from test_attach import holds_audio
 
 import rtcvoice
 from rtcvoice.call_server import served_call
@@ -376,11 +377,13 @@ async def test_the_key_of_a_page_is_held(emulator):
         await page.follow()
         (call,) = server.calls
         assert call.session.audio.input.turn_detection is None
+        cleared = call.expect("input_audio_buffer.cleared", timeout=20)
         await page.socket.send_json({"type": "talk", "on": True})
-        await call.wait_for("input_audio_buffer.cleared", timeout=20)
-        await asyncio.sleep(0.2)
+        await cleared
+        await eventually(lambda: holds_audio(emulator))
+        answered = call.expect("response.done", timeout=20)
         await page.socket.send_json({"type": "talk", "on": False})
-        await call.wait_for("response.done", timeout=20)
+        await answered
         await page.socket.send_str("{nonsense")
         await page.socket.send_str(json.dumps([1]))
         await page.until(lambda m: m["type"] == "error")
