@@ -8,6 +8,7 @@ import os
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 from live import BentEmulator, heed_ctrl_c
 
 from rtcvoice.system.states import StateTable
@@ -16,6 +17,11 @@ OURS = ("OPENAI_", "AZURE_OPENAI_", "RTCVOICE_ICE_")
 """The variables that a call reads."""
 
 
+# How long an example takes says nothing: the machine may stand still in one.
+settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any machine")
 heed_ctrl_c()
 StateTable.strict = True  # a change of state that its table does not have raises
 

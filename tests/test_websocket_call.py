@@ -189,6 +189,7 @@ async def test_a_connection_that_ends_ends_the_call(strike, why) -> None:
         assert why in ended.reason
 
 
+@again_if_late
 async def test_a_network_that_lets_no_media_out(monkeypatch) -> None:
     monkeypatch.setattr(ways, "SOCKET_DELAY", 0.5)
     faults = Faults(ice_silent=True)
