@@ -90,6 +90,14 @@ def test_always_late_is_too_slow_until_it_is_not(caplog):
     warnings = [record for record in caplog.records if record.levelno == logging.WARNING]
     assert len(warnings) == 1
     assert "30 ms late, uses 97 % of a core" in warnings[0].getMessage()
+    assert "make fewer calls" in warnings[0].getMessage()
+
+
+def test_a_loop_that_other_programs_keep_from_the_core_is_told_so(caplog):
+    core = Core()
+    assert core.run(3, busy=0.1, late=0.1, sound=0.8) is LoadState.OVERLOADED
+    assert "other programs" in caplog.text
+    assert "fewer calls" not in caplog.text
 
 
 def test_on_a_full_core_a_hold_up_is_no_reason_to_leave_anything_out():

@@ -20,7 +20,8 @@ from virtual_loop import VirtualLoop, run
 from rtcvoice.cli import output
 from rtcvoice.emulator import Strike
 from rtcvoice.errors import TransportError
-from rtcvoice.system import clock
+from rtcvoice.system import clock, sleep
+from rtcvoice.system.sleep import Clocks
 from rtcvoice.wire import _aiortc, _channels, _ice, _ice_tcp, _media, _wall_clock
 from rtcvoice.wire._aiortc import UnsupportedAiortc
 
@@ -331,8 +332,24 @@ def test_what_windows_lacks_is_not_asked_for_when_words_are_written(monkeypatch)
 async def test_moments_on_a_loop_of_virtual_time_are_its_own():
     loop = VirtualLoop()
     assert clock.of_loop(loop)() == loop.time()
+    assert Clocks.of_loop(loop).elapsed() == loop.time()
     loop.close()
     assert clock.of_loop(asyncio.get_running_loop()) is clock.now
+
+
+def test_other_loops_of_real_time_are_known():
+    class Qt(asyncio.SelectorEventLoop):
+        def time(self) -> float:
+            return time.monotonic()
+
+    class Compiled(asyncio.SelectorEventLoop):  # such as uvloop's
+        time = time.monotonic
+
+    for kind in (Qt, Compiled):
+        loop = kind()
+        assert clock.of_loop(loop) is clock.now
+        assert Clocks.of_loop(loop) == (sleep.awake, sleep.elapsed)
+        loop.close()
 
 
 # -- the time of day -------------------------------------------------------------------------------

@@ -66,6 +66,16 @@ NOT_OURS = 0.15
 MEMORY = 0.5
 """Seconds over which that share is an average."""
 
+WHOLE_CORE = 0.7
+"""Share of a core that a loop uses at the least which has one: less, and others keep it from it."""
+
+FEWER_CALLS = (
+    "make fewer calls in a process (a process for each core), and let nothing else keep the loop"
+)
+MORE_OF_THE_CORE = (
+    "other programs, or other threads of this one, keep it from the rest of the core: give it more"
+)
+
 
 class LoadState(enum.Enum):
     """What a loop can afford."""
@@ -291,11 +301,11 @@ class Load:
         logger.warning(
             "x this machine is too slow for what the event loop has to do: it is %.0f ms late,"
             " uses %.0f %% of a core (%.0f %% of its time is for sound), leaves out %.0f %% of what"
-            " is said and %.0f %% of what is heard; make fewer calls in a process (a process for"
-            " each core), and let nothing else keep the loop",
+            " is said and %.0f %% of what is heard; %s",
             1000 * stats.behind,
             100 * stats.busy,
             100 * stats.sound,
             100 * stats.left_out,
             100 * stats.skipped,
+            FEWER_CALLS if stats.busy > WHOLE_CORE else MORE_OF_THE_CORE,
         )

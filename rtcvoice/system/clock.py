@@ -11,9 +11,10 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
+import types
 from collections.abc import Callable
 
-__all__ = ["finest", "now", "of_loop"]
+__all__ = ["finest", "has_own_time", "now", "of_loop"]
 
 
 def finest(platform: str, version: tuple[int, ...]) -> Callable[[], float]:
@@ -22,8 +23,20 @@ def finest(platform: str, version: tuple[int, ...]) -> Callable[[], float]:
 
 
 def of_loop(loop: asyncio.AbstractEventLoop) -> Callable[[], float]:
-    """Return the clock for moments on `loop`: its own, if it keeps another time than asyncio's."""
-    return now if type(loop).time is asyncio.BaseEventLoop.time else loop.time
+    """Return the clock for moments on `loop`: the loop's own, if it has a time of its own."""
+    return loop.time if has_own_time(loop) else now
+
+
+def has_own_time(loop: asyncio.AbstractEventLoop) -> bool:
+    """Whether a loop keeps another time than the system's, as those do that tests run fast with.
+
+    Such a one is written in Python and does not ask `time.monotonic`. Other loops for real time ask
+    it, as asyncio's (those of Qt), or are not written in Python (uvloop).
+    """
+    method = type(loop).time
+    if not isinstance(method, types.FunctionType):
+        return False
+    return "monotonic" not in method.__code__.co_names
 
 
 now: Callable[[], float] = finest(sys.platform, sys.version_info[:2])

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from rtcvoice.system.clock import now
+from rtcvoice.system.clock import has_own_time, now
 
 __all__ = ["Clocks", "Pause", "ProcessPauses", "awake", "counting_sleep", "elapsed"]
 
@@ -51,10 +51,8 @@ class Clocks(NamedTuple):
 
     @classmethod
     def of_loop(cls, loop: asyncio.AbstractEventLoop) -> Clocks:
-        """Return the system's, or the loop's own if it keeps another time than asyncio's."""
-        if type(loop).time is asyncio.BaseEventLoop.time:
-            return cls(awake, elapsed)
-        return cls(loop.time, loop.time)
+        """Return the system's, or the loop's own if it has a time of its own."""
+        return cls(loop.time, loop.time) if has_own_time(loop) else cls(awake, elapsed)
 
 
 class Pause(enum.Enum):
