@@ -833,7 +833,13 @@ def test_a_process_that_is_killed_loses_only_what_it_was_doing(server):
 
 
 def test_a_process_that_stands_still_is_given_up(server, monkeypatch):
-    monkeypatch.setattr(workers_module, "OVERTIME", -0.5)
+    patience = iter([120.0, 0.5])  # the second is for the process that stands still
+
+    class Overtime:
+        def __radd__(self, seconds):
+            return next(patience, 120.0)
+
+    monkeypatch.setattr(workers_module, "OVERTIME", Overtime())
     stopped = []
 
     def stop_the_first(made):
@@ -842,7 +848,7 @@ def test_a_process_that_stands_still_is_given_up(server, monkeypatch):
             os.kill(stopped[0], signal.SIGSTOP)
 
     big = "x" * 300_000  # more than a pipe holds
-    long = specs_for(server, "long", steps=(Step(wait=0.8),), seconds=4.5, state={"big": big})
+    long = specs_for(server, "long", steps=(Step(wait=0.8),), seconds=60.0, state={"big": big})
     specs = [*specs_for(server, "short", seconds=60.0), *long]
     results = run_calls(specs, processes=1, calls_per_process=1, on_result=stop_the_first)
     found = {each.scenario: (each.outcome.value, each.attempts) for each in results}
