@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -24,6 +24,36 @@ settings.register_profile(
 settings.load_profile("any machine")
 heed_ctrl_c()
 StateTable.strict = True  # a change of state that its table does not have raises
+
+
+FROM_THE_END = os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:] in ("1", "3")
+"""Whether this is a worker that imports the last file of tests first.
+
+Workers start at the same moment, and each has to import all files. pytest rewrites the asserts of a
+file that is new to it, and keeps the result on disk: two that come from both ends meet in the
+middle, and each finds the half of the other done.
+"""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    if FROM_THE_END and isinstance(collector, pytest.Dir):
+        report.result.reverse()
+    return report
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path)  # all workers need one order; that of a file stays
+
+
+def pytest_collection_finish() -> None:
+    """Leave what was imported out of each garbage collection that is to come, for it stays."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

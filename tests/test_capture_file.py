@@ -22,6 +22,7 @@ from rtcvoice.capture.file import FileSource
 from rtcvoice.capture.pcm_parser import PcmParser
 from rtcvoice.emulator.voice import decode
 from rtcvoice.errors import ConfigError, DeviceError
+from rtcvoice.sound.sound_file import gathered as gathered_of_files
 from rtcvoice.sound.sound_file import read_sound
 
 RATE = 24000
@@ -200,14 +201,24 @@ def test_damaged_packets_are_skipped(tmp_path, caplog):
     run(main())
 
 
-async def test_a_cancelled_open_stops_the_decoding(tmp_path):
-    source = FileSource(write_wav(tmp_path / "h.wav", speech(2.0)))
+async def test_a_cancelled_open_stops_the_decoding(tmp_path, monkeypatch):
+    begun, stopped = threading.Event(), threading.Event()
+
+    def gathered(pieces, most, stop):
+        begun.set()
+        if stop.wait(10):
+            stopped.set()
+        return gathered_of_files(pieces, most, stop)
+
+    monkeypatch.setattr(file_module, "gathered", gathered)
+    source = FileSource(write_wav(tmp_path / "h.wav", tone(2.0)))
     task = asyncio.create_task(source.open())
-    await asyncio.sleep(0)
+    assert await asyncio.to_thread(begun.wait, 10)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert source.duration == 0
+    assert await asyncio.to_thread(stopped.wait, 10)
+    assert len(source._begin) == 0
 
 
 def tone(seconds: float, rate: int = RATE) -> np.ndarray:
