@@ -19,6 +19,7 @@ from rtcvoice.masking import log_error
 from rtcvoice.playout.ducking import Ducking
 from rtcvoice.playout.sink import Discard, Puller, Sink
 from rtcvoice.system.files import FileKey
+from rtcvoice.system.threads import contained
 
 if TYPE_CHECKING:
     from rtcvoice.events import DeviceChanged
@@ -92,7 +93,7 @@ class Ends:
         self._listen()
         self.source.set_echo_reference(self.sink.played)
         ends: tuple[Source | Sink, ...] = (self.source, self.sink)
-        self._opening = [(end, asyncio.create_task(end.open())) for end in ends]
+        self._opening = [(end, asyncio.create_task(_open(end))) for end in ends]
         tasks = [task for _, task in self._opening]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
@@ -134,7 +135,7 @@ class Ends:
 
     async def _close(self, ends: Sequence[Source | Sink]) -> None:
         try:
-            closing = [end.aclose() for end in ends if self._has(end)]
+            closing = [_aclose(end) for end in ends if self._has(end)]
             for result in await asyncio.gather(*closing, return_exceptions=True):
                 if isinstance(result, BaseException):
                     log_error(logger, result, "x a source or sink failed to close")
@@ -191,6 +192,14 @@ class Ends:
 
     def _has(self, end: Source | Sink) -> bool:
         return _taken.get(id(end)) is self
+
+
+async def _open(end: Source | Sink) -> None:
+    await contained(end.open())
+
+
+async def _aclose(end: Source | Sink) -> None:
+    await contained(end.aclose())
 
 
 def _noted(task: asyncio.Task[None]) -> None:

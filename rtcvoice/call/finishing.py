@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from contextlib import suppress
 from typing import Any, Protocol
 
 from rtcvoice.capture.source import Silence, Source
 from rtcvoice.errors import CallEnded
+from rtcvoice.masking import log_error
+from rtcvoice.system.threads import contained
 
 __all__ = ["wait_finished"]
+
+logger = logging.getLogger(__name__)
 
 QUIET_AFTER_SPEECH = 1.5
 """Seconds without an event after which no answer to speech will come: longer than the silence by
@@ -49,13 +54,13 @@ async def wait_finished(call: Finishing, source: Source) -> None:
 
 
 async def _wait_first(call: Finishing, source: Source) -> None:
-    """Wait for the end of the source, or of the call."""
-    waits = [
-        asyncio.ensure_future(source.wait_finished()),
-        asyncio.ensure_future(call.wait_ended()),
-    ]
+    """Wait for the end of the source, or of the call; one that fails is at its end."""
+    finished = asyncio.ensure_future(contained(source.wait_finished()))
+    waits = [finished, asyncio.ensure_future(call.wait_ended())]
     try:
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        if finished.done() and (error := finished.exception()) is not None:
+            log_error(logger, error, "x a source cannot tell when it is at its end")
     finally:
         for wait in waits:
             wait.cancel()

@@ -5,10 +5,10 @@ aiortc's own encoder offers no FEC, no bitrate, no mono, costs two thread hops a
 ticker that all calls of a loop share where the source can be polled, or from aiortc's sender, which
 takes an `av.Packet` of `recv` as it is.
 
-RTP never stops and its clock stays true: silence is sent before the source starts, while muted, and
-after a source failed. Before the start it is a packet that is known by heart: neither encoder nor
-numpy is needed until the call is ready. The timestamp of a packet follows the index of its block;
-where one source takes over from another, it follows the clock.
+RTP does not stop and its clock stays true: silence is sent before the source starts, while muted,
+and after a source failed. Before the start it is a packet that is known by heart: neither encoder
+nor numpy is needed until the call is ready. The timestamp of a packet follows the index of its
+block; where one source takes over from another, it follows the clock.
 """
 
 from __future__ import annotations

@@ -41,7 +41,10 @@ MUCH = 0.12
 taking them out of speech up to 1."""
 
 HASTE = 0.2
+"""Seconds too late from which on a period is left out where that can be heard, too..."""
+
 SKIP = 0.5
+"""...and whole packets are thrown away."""
 
 PACKET = 0.02
 """Seconds too late from which on a whole packet is skipped where that is what is done..."""

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from virtual_loop import run
 
+from rtcvoice.call.ends import Ends
 from rtcvoice.capture.event_track import EventTrack
 from rtcvoice.capture.feed import SourceFeed
 from rtcvoice.capture.pipe import PipeSource
@@ -161,6 +162,33 @@ def test_a_source_that_does_something_odd_becomes_silence(kind, does, says, leg,
             await sending
 
     run(main())
+    caplog.clear()
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), asyncio.CancelledError(), Own("gone")])
+def test_an_end_that_does_not_open_or_close_is_told_of(error, caplog):
+    class Fails(Odd):
+        opens = False
+
+        async def open(self):
+            if not self.opens:
+                raise error
+
+        async def aclose(self):
+            raise error
+
+    async def main():
+        ends = Ends(Fails(None), None)
+        with pytest.raises(RuntimeError, match=type(error).__name__):
+            await ends.open()
+        await ends.aclose()
+        ends.source.opens = True
+        await ends.open()
+        await ends.aclose()
+
+    run(main())
+    assert caplog.text.count("a source or sink failed to close") == 2
+    assert type(error).__name__ in caplog.text
     caplog.clear()
 
 
