@@ -32,6 +32,9 @@ from rtcvoice import (
     events,
 )
 from rtcvoice import Status as TurnStatus
+from rtcvoice.cli import answers
+from rtcvoice.cli import screen as screen_module
+from rtcvoice.cli.answers import AnswerScreen
 from rtcvoice.cli.live import LiveScreen, rows
 from rtcvoice.cli.native_stderr import NativeStderr, quiet_libraries
 from rtcvoice.cli.notices import connected_line, notice_of
@@ -354,6 +357,34 @@ def test_a_pipe_gets_one_line_each_and_no_control_codes() -> None:
     assert first == "  0.00 s  call       connected in 0.02 s"
     assert second.endswith("you        One line[2J,2J please")
     assert third.endswith("assistant  Gladly.  (answered in 0.94 s)")
+
+
+@pytest.mark.parametrize("in_front", [True, False])
+def test_a_terminal_on_which_nothing_can_be_drawn_is_told_how_to_hang_up(
+    monkeypatch: pytest.MonkeyPatch, *, in_front: bool
+) -> None:
+    reader, terminal = pty.openpty()
+    monkeypatch.setattr(screen_module, "in_foreground", lambda descriptor: in_front)
+    with os.fdopen(terminal, "w") as stream:
+        screen = PlainScreen(stream)
+        screen.connected(a_call())
+        screen.notice("the end")
+        told = b""
+        while b"the end" not in told:
+            told += os.read(reader, 1000)
+    os.close(reader)
+    assert (b"Ctrl-C hangs up" in told) == in_front
+
+
+def test_whoever_types_lines_is_told_that_they_are_messages(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(answers, "can_be_typed_at", lambda: False)
+    AnswerScreen().connected(a_call())
+    assert capsys.readouterr() == ("", "")
+    monkeypatch.setattr(answers, "can_be_typed_at", lambda: True)
+    AnswerScreen().connected(a_call())
+    assert "Ctrl-D" in capsys.readouterr().err
 
 
 def a_call() -> Any:

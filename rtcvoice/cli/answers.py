@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 from rtcvoice import Call, CallEnded
+from rtcvoice.cli.keys import can_be_typed_at
 from rtcvoice.cli.notices import notice_of
 from rtcvoice.cli.output import LineWriter
 from rtcvoice.cli.screen import Screen
@@ -35,7 +36,9 @@ class AnswerScreen(Screen):
         self._others.flush(LAST_WORDS)
 
     def connected(self, call: Call) -> None:
-        """Say nothing: the answers come first."""
+        """Say what can be typed, if somebody can; otherwise nothing, for the answers come first."""
+        if can_be_typed_at():
+            self.notice("each line is a message; Ctrl-D on an empty line ends, and so does Ctrl-C")
 
     def event(self, event: Any) -> None:
         """Tell what the model does with tools, and what the user should know."""

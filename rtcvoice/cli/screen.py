@@ -23,6 +23,7 @@ from rtcvoice import (
     Turn,
     events,
 )
+from rtcvoice.cli.keys import in_foreground
 from rtcvoice.cli.notices import connected_line, notice_of
 from rtcvoice.cli.output import LineWriter
 from rtcvoice.cli.status import Status
@@ -152,10 +153,17 @@ class PlainScreen(TranscriptScreen):
 
     def __init__(self, stream: TextIO | None) -> None:
         super().__init__()
+        self._stream = stream
         self._lines = LineWriter(stream)
 
     def __exit__(self, *exc: object) -> None:
         self._lines.flush(LAST_WORDS)
+
+    def connected(self, call: Call) -> None:
+        """Say how long it took, and in a terminal on which nothing can be drawn, how to hang up."""
+        super().connected(call)
+        if self._stream is not None and _is_in_front(self._stream):
+            self.notice("Ctrl-C hangs up")
 
     def tick(self, status: Status) -> None:
         """Write what the reader was too slow for."""
@@ -164,6 +172,14 @@ class PlainScreen(TranscriptScreen):
     def _show(self, at: float, speaker: str, text: str, after: str = "") -> None:
         one_line = " ".join(clean(text).split("\n"))
         self._lines.write(f"{at:6.2f} s  {speaker:9}  {one_line}{after}")
+
+
+def _is_in_front(stream: TextIO) -> bool:
+    """Whether it is a terminal from which Ctrl-C reaches this process."""
+    try:
+        return stream.isatty() and in_foreground(stream.fileno())
+    except (OSError, ValueError):
+        return False
 
 
 class JsonScreen(Screen):
