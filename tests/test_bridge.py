@@ -70,14 +70,14 @@ def test_no_order_of_writes_and_reads_loses_its_way(steps):
 async def test_two_assistants_talk_until_a_word_is_said():
     bridge = rtcvoice.Bridge()
     async with (
-        BentEmulator(script=[Turn(says="reply-1")] * 3) as server,
+        BentEmulator(script=[Turn(says="it-is-done")] * 3) as server,
         calling(server, **bridge.first) as first,
         calling(server, **bridge.second) as second,
     ):
         with pytest.raises(ConfigError, match="not a pattern"):
             await bridge.run(first, second, until="(")
-        told = await bridge.run(first, second, until="little more", seconds=30)
-        assert told == "it was said: little more"
+        told = await bridge.run(first, second, until="is done", seconds=30)
+        assert told == "it was said: is done"
     assert [entry["role"] for entry in first.history][:1] == ["assistant"]
     assert [entry["role"] for entry in second.history][:1] == ["user"]
     assert first.state is second.state is rtcvoice.CallState.ENDED

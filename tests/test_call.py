@@ -21,7 +21,7 @@ from rtcvoice.sound.opus import Decoder, Encoder
 RATE = 24000
 QUICK = Pace(response_latency=0.02, transcription_latency=0.02)
 QUESTION = "Hello! What is a jitter buffer, and why does a voice call need one?"
-SCRIPT = [Turn(hears="Stop, please.", says=("stopped",)), Turn(says=("greeting",))]
+SCRIPT = [Turn(hears="Stop, please.", says=("it-is-done",)), Turn(says=("greeting",))]
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ async def test_a_spoken_question_is_heard_and_its_answer_is_in_the_file(
         "response.created",
     ]
     assert [kind for kind in kinds if kind in spoken_turn][:6] == spoken_turn
-    assert similarity(heard(answer), coded("stopped")) > 0.97
+    assert similarity(heard(answer), coded("it-is-done")) > 0.97
 
 
 async def test_text_is_answered_aloud(server: Emulator) -> None:
@@ -254,14 +254,14 @@ async def test_gaps_between_answers_are_no_losses(tmp_path: Path) -> None:
     """A server may send no RTP at all while it is silent; the clip comes out whole each time."""
     answer = tmp_path / "answer.wav"
     async with (
-        Emulator(script=[Turn(says=("stopped",))] * 2, pace=QUICK, gap=True) as server,
+        Emulator(script=[Turn(says=("it-is-done",))] * 2, pace=QUICK, gap=True) as server,
         connect(server, sink=FileSink(answer), api_key="sk-any") as call,
     ):
         for _ in range(2):
             await call.send("Hello?")
             await call.wait_for("output_audio_buffer.stopped", timeout=10)
         await call.hangup(drain=True)
-    clip = coded("stopped")
+    clip = coded("it-is-done")
     samples = heard(answer)
     first = align(samples, clip)
     again = np.concatenate([samples[: max(0, first)], samples[first + len(clip) :]])

@@ -26,7 +26,7 @@ ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "OPENAI_API_KEY": "sk-cl
 
 @pytest.fixture
 async def server() -> AsyncIterator[Emulator]:
-    script = [Turn(hears="Stop, please.", says=("stopped",))] * 2
+    script = [Turn(hears="Stop, please.", says=("it-is-done",))] * 2
     async with Emulator(script=script, pace=Pace(response_latency=0.02)) as emulator:
         yield emulator
 
@@ -62,11 +62,11 @@ async def test_a_question_from_a_file(server: Emulator, tmp_path: Path) -> None:
     lines = output.splitlines()
     assert "connected in" in lines[0]
     assert lines[1].split("  ")[-1] == "Stop, please."
-    assert "assistant  All right, I will stop here.  (answered in" in lines[2]
+    assert "assistant  It is done.  (answered in" in lines[2]
     assert "hung up; a.wav has" in lines[3]
     assert "\x1b" not in output
     with wave.open(str(tmp_path / "a.wav")) as file:
-        assert file.getnframes() / file.getframerate() > 3
+        assert file.getnframes() / file.getframerate() > 2
 
 
 async def test_text_and_json(server: Emulator, tmp_path: Path) -> None:

@@ -122,7 +122,7 @@ async def test_a_call_tells_of_everything_that_happens_in_it():
         return "noon"
 
     notes = Notes()
-    script = [Turn(calls=["clock"], then=Turn(says=("reply-1",)))]
+    script = [Turn(calls=["clock"], then=Turn(says=("it-is-done",)))]
     async with BentEmulator(script=script, audio="instant") as server:
         connecting = calling(server, tools=[clock])
         connecting._listeners.append(notes)

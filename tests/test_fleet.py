@@ -900,9 +900,9 @@ def test_a_second_model_plays_the_caller():
     from rtcvoice.emulator import Turn
     from rtcvoice.fleet import Persona
 
-    with BackgroundEmulator(script=[Turn(says="reply-1")] * 3) as server:
+    with BackgroundEmulator(script=[Turn(says="it-is-done")] * 3) as server:
         options = {"base_url": server.url}
-        persona = Persona(options=options, until="little more")
+        persona = Persona(options=options, until="is done")
         made = run_call(CallSpec(scenario="talk", options=options, persona=persona))
     assert (made.outcome, made.error) == (Outcome.COMPLETED, "")
     assert made.turns[0].role == "assistant"

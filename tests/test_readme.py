@@ -86,7 +86,7 @@ def test_code_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.chdir(tmp_path)
     with BackgroundEmulator(
         audio="real-time" if "call.audio()" in code else "instant",
-        script=[Turn(says=("reply-1",))] * 3,
+        script=[Turn(says=("it-is-done",))] * 3,
         pace=Pace(response_latency=0.05),
     ) as server:
         monkeypatch.setenv("OPENAI_API_KEY", "sk-readme")
