@@ -45,7 +45,9 @@ def test_a_person_approves_in_a_chat(town, tools):
         terminal.wait_for("connected in")
         terminal.type("Find cats\n")
         terminal.wait_for(r"May it do this\?  docs: search\(for=\"cats\"\)  y Enter: yes")
-        terminal.type("maybe\ny\n")
+        terminal.type("maybe\n")
+        terminal.wait_for("  maybe")  # lines that are read at once are one, as what is pasted
+        terminal.type("y\n")
         terminal.wait_for('docs: search gave "three cats"')
         terminal.wait_for("There are three cats")
         terminal.type("Find cats\n")
