@@ -229,6 +229,7 @@ CLIENTS: dict[str, Callable[[Ear], Any]] = {
     "aiortc": stock,
     "libwebrtc": libwebrtc,
     "rtcvoice": Ours,
+    "rtcvoice-told": Ours,
     "websocket": OverSocket,
     "websocket-ahead": OverSocket,
 }

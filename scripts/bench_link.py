@@ -170,8 +170,10 @@ def line(kbps: int) -> Callable[[int], Link]:
     return lambda seed: Link(rate_bps=kbps * 1000, limit=QUEUE_PACKETS, seed=seed)
 
 
+LINE_BPS = {f"line{kbps}": kbps * 1000 for kbps in (40, 50, 64, 80)}
+
 LINES: dict[str, Callable[[int], Link]] = {
-    f"line{kbps}": line(kbps) for kbps in (40, 50, 64, 80)
+    name: line(bps // 1000) for name, bps in LINE_BPS.items()
 } | {"narrow": line(50)}
 """Lines that carry so many kbit/s, and all that a call sends takes its turn there: from its first
 packet on, or, as "narrow", from `begin` on."""

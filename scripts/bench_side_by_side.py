@@ -18,17 +18,21 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from bench_link import MediaLink, tcp_path
+from bench_link import LINE_BPS, MediaLink, tcp_path
 from bench_measure import Ear, Figures, Reference, measure
 from bench_speech import RATE, programme
 
 from rtcvoice.emulator.relay import UdpRelay, media_address, relayed_answer, without_candidates
 from rtcvoice.emulator.tcp_path import TcpPath
 from rtcvoice.emulator.tcp_relay import TcpRelay
+from rtcvoice.wire.downlink import narrowed
 
 PROCESSES = Path(__file__).resolve().with_name("bench_ears.py")
 SOCKET_SERVER = PROCESSES.with_name("bench_socket.py")
 AFTER = 1.0
+TOLD = "rtcvoice-told"
+"""Our client, which was told how much the line carries: `downlink_bps=`."""
+
 SETTLE = 8.0
 """Seconds of silence over the impaired link before the programme: receivers adapt, and senders,
 which send no FEC before they are told of losses."""
@@ -116,6 +120,8 @@ class Call:
                 process.tell({"answer": await self._serve_socket(stack)})
                 await process.read()
                 return
+            if self.task.client == TOLD:
+                offer = narrowed(offer, LINE_BPS[self.task.link])
             async with turn:  # the sender answers one at a time
                 sender.tell({"offer": without_candidates(offer)})
                 answer = (await sender.read())["answer"]

@@ -111,6 +111,8 @@ class connect(Composing):  # noqa: N801  (reads as the verb it is: async with co
         transport "auto" (the best that gets through), "webrtc" (UDP, or TCP where the network lets
         no UDP through; TCP goes through the proxy of `proxy` or the environment, too) or
         "websocket" (as all of HTTP; without means against lost packets).
+        downlink_bps: bits per second that the network brings down, where that is less than about
+        60_000: the server is asked for less Opus, in longer packets.
         network: a bad one, made here, for tests: `Network(...)`, {"loss": 0.05}, "wifi".
     Timeouts in seconds: connect_timeout (10) for all stages together, liveness_timeout (10) of
         hearing nothing at all (a server that is silent in between is sure to be heard only every
@@ -164,6 +166,7 @@ class connect(Composing):  # noqa: N801  (reads as the verb it is: async with co
         ice_servers: Sequence[IceServer | Mapping[str, object] | str] | str | None = None,
         ice_transport_policy: str | None = None,
         transport: str = "auto",
+        downlink_bps: float | None = None,
         network: Network | Mapping[str, object] | str | None = None,
         # Timeouts, in seconds
         connect_timeout: float = 10.0,

@@ -30,6 +30,7 @@ from rtcvoice.rest.ice_servers import IceSettings
 from rtcvoice.rest.signaling import SdpAnswer, Signaling
 from rtcvoice.system import sleep
 from rtcvoice.system.threads import in_thread
+from rtcvoice.wire.downlink import narrowed
 
 if TYPE_CHECKING:
     from rtcvoice.capture.track import SourceTrack
@@ -148,7 +149,7 @@ class Connecting:
                 token = side_by_side.create_task(self._token())
                 with self._timings.stage("offer"):
                     leg = await self._new_leg()
-                    offer = await leg.transport.create_offer()
+                    offer = narrowed(await leg.transport.create_offer(), self._config.downlink_bps)
             self._offer_and_token = offer, token.result()
         return self._offer_and_token
 

@@ -64,6 +64,7 @@ _FIXED = {
     "ca_file",
     "credentials",
     "direct",
+    "downlink_bps",
     "ice_servers",
     "ice_transport_policy",
     "model",

@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 import rtcvoice
+from rtcvoice.config.checks import LEAST_BPS, line_rate
 from rtcvoice.errors import ConfigError
 
 __all__ = ["add_bad_network", "add_config", "add_key", "add_network", "add_relay", "network_from"]
@@ -52,10 +53,24 @@ def add_relay(group: Any) -> None:
         help="use no path but through the TURN server",
     )
     group.add_argument(
+        "--downlink-bps",
+        metavar="N",
+        type=_line_rate,
+        help="what the network brings down, in bits per second, where it is less than 60000",
+    )
+    group.add_argument(
         "--transport",
         choices=("auto", "webrtc", "websocket"),
         help="how the call travels (default: auto, what gets through, best first)",
     )
+
+
+def _line_rate(text: str) -> float:
+    try:
+        return line_rate("", float(text))
+    except (ValueError, ConfigError):
+        words = f"{text[:40]!r} is no number of bits per second from {LEAST_BPS} on"
+        raise argparse.ArgumentTypeError(words) from None
 
 
 def add_bad_network(group: Any) -> None:
@@ -93,7 +108,7 @@ def network_from(options: argparse.Namespace) -> dict[str, Any]:
 
     names = (
         *("base_url", "direct", "proxy", "ca_file"),
-        *("ice_servers", "ice_transport_policy", "transport", "network"),
+        *("ice_servers", "ice_transport_policy", "downlink_bps", "transport", "network"),
     )
     given = {name: value for name in names if (value := getattr(options, name, None)) is not None}
     key_file, token_url = (getattr(options, name, None) for name in ("api_key_file", "token_url"))

@@ -21,6 +21,7 @@ from rtcvoice.config.checks import (
     check_kinds,
     check_sendable,
     header_value,
+    line_rate,
     path_of,
     seconds,
     short,
@@ -128,6 +129,7 @@ class CallConfig:
     ice_servers: Sequence[IceServer | Mapping[str, Any] | str] = ()
     ice_transport_policy: str = "all"
     transport: str = "auto"
+    downlink_bps: float | None = None
     network: CallNetwork | None = None
 
     # Timeouts, in seconds
@@ -237,6 +239,8 @@ class CallConfig:
                 "transport='websocket' would send the key unencrypted over the network",
                 hint="use an https:// base_url; http:// only where the server is on this machine",
             )
+        if self.downlink_bps is not None:
+            self._set("downlink_bps", line_rate("downlink_bps", self.downlink_bps))
         if self.network is not None:
             self._set("network", self._checked_network())
         relays = any(server.scheme != "stun" for server in self.ice_servers)  # type: ignore[union-attr]

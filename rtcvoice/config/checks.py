@@ -19,6 +19,7 @@ __all__ = [
     "check_kinds",
     "check_sendable",
     "header_value",
+    "line_rate",
     "path_of",
     "seconds",
     "short",
@@ -40,6 +41,9 @@ _KINDS: dict[str, tuple[tuple[type, ...], str]] = {
 }
 
 LONGEST_SECONDS = 1e9
+LEAST_BPS, MOST_BPS = 20_000, 10**12
+"""Bits per second of a line: on less, nothing can be understood beside the headers of packets."""
+
 DEEPEST = 100
 """Levels of a session within each other."""
 
@@ -92,6 +96,17 @@ def seconds(name: str, value: Any) -> float:
             return number
     raise ConfigError(
         f"{name}={short(value)} must be a number of seconds above 0", hint=f"such as {name}=10"
+    )
+
+
+def line_rate(name: str, value: Any) -> float:
+    """Return the bits per second that a line carries: enough for speech."""
+    is_number = not isinstance(value, bool) and isinstance(value, int | float)
+    if is_number and LEAST_BPS <= value <= MOST_BPS:
+        return float(value)
+    raise ConfigError(
+        f"{name}={short(value)} must be bits per second, from {LEAST_BPS} on",
+        hint=f"such as {name}=40_000; left out where sound comes in time",
     )
 
 

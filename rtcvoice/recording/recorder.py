@@ -50,7 +50,7 @@ MOST_EARLY = 10_000
 
 _OPTIONS = (
     *("type", "model", "session", "base_url", "direct"),
-    *("transport", "ice_transport_policy", "ice_servers"),
+    *("transport", "ice_transport_policy", "ice_servers", "downlink_bps"),
     *("connect_timeout", "liveness_timeout", "close_timeout"),
 )
 """The options that are recorded. No key, token or proxy is among them."""
