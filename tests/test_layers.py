@@ -56,6 +56,7 @@ ALLOWED: dict[str, set[str]] = {
     # The wire and the REST side know no road: they are handed a track, `on_packet`, `on_text`.
     "wire": {"errors", "masking", "stats", "system", "wire"}
     | {"network", "rest.ice_servers", "rest.signaling", "rest.tunnels"},
+    "wire.downlink": set(),
     "wire.lost": {"errors"},
     "wire.rtp": set(),
     "wire.sdp": {"wire.sdp_lines"},
@@ -74,7 +75,7 @@ ALLOWED: dict[str, set[str]] = {
     "call.legs": {"stats", "system.public"},
     "call.leg_time": set(),
     "call.signs": {"system"},
-    "call.connecting": {"errors", "config", "network.settings", "rest", "wire.leg"}
+    "call.connecting": {"errors", "config", "network.settings", "rest", "wire.leg", "wire.downlink"}
     | {"capture.track"}
     | {"call.imports", "call.media_ways", "call.timings", "system"},
     "call.socket_connecting": {"errors", "masking", "config", "rest", "system"}
