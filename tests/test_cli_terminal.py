@@ -61,9 +61,16 @@ class Terminal:
             stderr=inside,
             env=environment(),
             start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+            preexec_fn=self._inside,
         )
         os.close(inside)
+
+    @staticmethod
+    def _inside() -> None:
+        """Be the terminal's own program, with the signals that a login gives it."""
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup leaves it ignored
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # so does a job in the background
 
     def wait_for(self, pattern: str, timeout: float = 30) -> None:
         """Read until `pattern` was seen since the last time."""
