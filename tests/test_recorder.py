@@ -376,6 +376,7 @@ async def test_a_real_call_is_recorded(tmp_path):
         "turns.jsonl",
     ]
     record = json.loads((folder / "call.json").read_text())
+    assert record["emulator"] is True
     assert record["end"]["normal"]
     assert record["options"]["session"]["model"]
     assert record["timings"]["total"] > 0

@@ -340,6 +340,14 @@ def test_the_script_makes_text_and_never_markup():
     assert "<!--" not in script
 
 
+@pytest.mark.parametrize(
+    ("call", "free"),
+    [(CALL, False), ({**CALL, "emulator": True}, True), ({"made_by": "rtcvoice emulator"}, True)],
+)
+def test_a_call_with_the_emulator_was_free(tmp_path, call, free):
+    assert facts_of(recording(tmp_path / "call", call=call))["usage"]["free"] is free
+
+
 def test_what_happened_stands_on_the_page(tmp_path):
     facts = facts_of(recording(tmp_path / "call"))
     assert [(each["role"], each["begin"], each["cut"]) for each in facts["turns"]] == [

@@ -99,6 +99,11 @@ class RecordedCall:
         return self.call.get("made_by") == "rtcvoice emulator"
 
     @property
+    def is_free(self) -> bool:
+        """Whether nothing was charged: it is a call with an emulator, recorded by either side."""
+        return self.is_emulators or self.call.get("emulator") is True
+
+    @property
     def hung_up_at(self) -> float | None:
         """When the user hung up, in seconds from the beginning; None where it ended otherwise."""
         end = self.call.get("end")

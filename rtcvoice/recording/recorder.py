@@ -21,6 +21,7 @@ from typing import Any
 from rtcvoice.call import facts
 from rtcvoice.call.facts import Fact
 from rtcvoice.sound.samples import DEFAULT_RATE
+from rtcvoice.system.emulators import is_emulator
 
 from .format import (
     EVENTS,
@@ -120,6 +121,8 @@ class Recorder:
                 call |= _head(fact, audio=self.wants_audio) | {"dropped": self._dropped}
             case facts.LegUp():
                 self._leg_known = bool(fact.leg_id)
+                if is_emulator(str(call["options"].get("base_url"))):
+                    call["emulator"] = True
                 if not call["call_id"]:
                     call["call_id"] = masked_text(fact.leg_id)
                 leg = {"id": fact.leg_id, "began": self._at(fact.time), "ended": None, "why": ""}

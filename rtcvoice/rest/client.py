@@ -29,6 +29,7 @@ from rtcvoice.masking import masked
 from rtcvoice.rest.addresses import is_loopback
 from rtcvoice.rest.answers import STATUS_HINTS, HttpAnswer, refused
 from rtcvoice.rest.proxies import OPTION, Proxy, proxy_for
+from rtcvoice.system.emulators import note_server
 from rtcvoice.system.environment import environment
 from rtcvoice.system.extras import install_extra
 
@@ -130,6 +131,7 @@ class Rest:
                 body = await _read(response)
         except (httpx.HTTPError, httpx.InvalidURL) as exc:
             raise self._unreachable(url, doing, one_line(masked(str(exc), *secrets)), exc) from exc
+        note_server(url, response.headers.get("server", ""))
         reply = HttpAnswer(response.status_code, response.headers, body)
         logger.debug("< %s %d %s", urlsplit(url).path, reply.status, reply.request_id)
         if not 200 <= reply.status < 300:

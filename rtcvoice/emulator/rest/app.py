@@ -40,6 +40,7 @@ from rtcvoice.emulator.session.schema import RequestError, anything, integer, on
 from rtcvoice.emulator.session.settings import Settings, public, validate
 from rtcvoice.emulator.sideband import SidebandCall, serve_sideband
 from rtcvoice.masking import log_error
+from rtcvoice.system import emulators
 
 __all__ = ["Calls", "InvalidOffer", "RestError", "build_app"]
 
@@ -342,6 +343,7 @@ class _Border:
         request_id = "req_" + secrets.token_hex(16)
         response.headers["x-request-id"] = request_id
         response.headers["openai-version"] = "2020-10-01"
+        response.headers[hdrs.SERVER] = emulators.NAME
         response.headers[hdrs.VARY] = hdrs.ORIGIN
         origin = request.headers.get(hdrs.ORIGIN)
         if origin is not None and self._guard.knows(origin):

@@ -102,7 +102,7 @@ def gather(recorded: RecordedCall, problems: list[str]) -> Gathered:
         "parts": PARTS,
         "network": network.columns(),
         "totals": network.totals(),
-        "usage": shown_usage(usage),
+        "usage": shown_usage(usage, free=recorded.is_free),
     }
     return Gathered(facts, table.as_json(), sound.opus)
 

@@ -40,8 +40,11 @@ def told_by(usage: CallUsage) -> dict[str, Any]:
     }
 
 
-def shown_usage(usage: object) -> dict[str, Any] | None:
-    """Return the usage as the page shows it; None where nothing was told."""
+def shown_usage(usage: object, *, free: bool) -> dict[str, Any] | None:
+    """Return the usage as the page shows it; None where nothing was told.
+
+    free: whether nothing was charged, whatever it would cost elsewhere.
+    """
     fields = as_dict(usage)
     if not fields:
         return None
@@ -53,4 +56,5 @@ def shown_usage(usage: object) -> dict[str, Any] | None:
         "tokens": [(told, f"{count:,.0f}") for told, count in counts if count],
         "cost": number(fields.get("cost")),
         "known_cost": number(fields.get("known_cost")),
+        "free": free,
     }

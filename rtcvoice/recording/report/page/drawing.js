@@ -422,7 +422,8 @@ function figures(row) {
     ['wanted delay', network.target[row], ' ms'], ['delay', network.delay[row], ' ms'], ['round trip', network.round_trip[row], ' ms'],
     ['lost', network.loss[row], ' %'], ['lost on the way up', network.up_loss[row], ' %'],
     ['rebuilt from FEC', network.recovered[row], ''], ['concealed', network.concealed[row], ' %'],
-    ['dropouts of devices', network.dropouts[row], ''], ['cost so far US$', network.cost[row], ''],
+    ['dropouts of devices', network.dropouts[row], ''],
+    ['cost so far US$', facts.usage && facts.usage.free ? null : network.cost[row], ''],
   ];
   return told.filter(([, value]) => value !== null).map(([name, value, unit]) => `${name} ${Number(value.toFixed(4))}${unit}`).join(' \u00b7 ');
 }

@@ -135,9 +135,12 @@ function fillTables() {
   const { usage } = facts;
   addTable('Call', facts.about);
   if (usage) {
-    const cost = usage.cost !== null ? [['cost at list prices', dollars(usage.cost)]]
-      : usage.known_cost !== null ? [['cost at list prices, as far as known', dollars(usage.known_cost)]] : [];
-    addTable('Tokens and cost', [...cost, ['responses', usage.responses ?? '?'], ...usage.tokens]);
+    const known = usage.cost !== null ? '' : ', as far as known';
+    const prices = usage.free ? 'with the service it would be' : 'cost at list prices';
+    const sum = usage.cost ?? usage.known_cost;
+    const cost = sum !== null ? [[prices + known, dollars(sum)]] : [];
+    const charged = usage.free ? [['charged', 'nothing (emulator)']] : [];
+    addTable('Tokens and cost', [...charged, ...cost, ['responses', usage.responses ?? '?'], ...usage.tokens]);
   }
   addTable('Network and playout', facts.totals);
   addTable('Until it was ready', facts.stages.map(([name, began, seconds]) => [name, seconds === null ? 'not done' : wait(seconds)]));
