@@ -23,7 +23,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from live import again_if_late
 
-from rtcvoice.emulator import BackgroundEmulator
+from rtcvoice.emulator import BackgroundEmulator, Turn
 from rtcvoice.errors import ConfigError
 from rtcvoice.fleet import (
     CallResult,
@@ -756,7 +756,7 @@ def no_call_is_too_late(monkeypatch):
 
 @pytest.fixture(scope="module")
 def server():
-    with BackgroundEmulator() as server:
+    with BackgroundEmulator(script=[Turn(says="it-is-done")] * 3) as server:
         yield server
 
 
@@ -897,7 +897,6 @@ def test_a_dask_cluster_makes_the_calls(server):
 
 @again_if_late
 def test_a_second_model_plays_the_caller():
-    from rtcvoice.emulator import Turn
     from rtcvoice.fleet import Persona
 
     with BackgroundEmulator(script=[Turn(says="it-is-done")] * 3) as server:

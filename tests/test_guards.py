@@ -184,7 +184,7 @@ async def test_a_guard_in_a_whole_call():
     def no_little(text: str) -> str | None:
         return "ask for nothing" if "little" in text else None
 
-    turns = [Turn(says="reply-1"), Turn(says="reply-2")]
+    turns = [Turn(says="reply-1"), Turn(says="it-is-done")]
     async with (
         BentEmulator(script=turns) as server,
         real_calling(server, sink=Ear(), guards=[Guard(no_little, every=5)]) as call,

@@ -349,7 +349,7 @@ async def test_a_folder_that_cannot_be_used_is_told_before_anything_is_sent(tmp_
 async def test_a_disk_that_does_not_answer_is_told_before_anything_is_sent(tmp_path, monkeypatch):
     answers = threading.Event()
     monkeypatch.setattr(Recording, "check", lambda self: answers.wait(10))
-    monkeypatch.setattr("rtcvoice.call.composing.FACTS_TIMEOUT", 0.05)
+    monkeypatch.setattr("rtcvoice.call.listening.FACTS_TIMEOUT", 0.05)
     with pytest.raises(ConfigError, match="does not answer"):
         await rtcvoice.connect(source=None, sink=None, api_key=KEY, record=tmp_path)
     answers.set()
