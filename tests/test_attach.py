@@ -246,8 +246,8 @@ async def test_a_live_session_is_seen_and_steered():
             assert (call.id, call.session.model) == (browser.id, LIVE)
             turns = call.turns()
             reply = await call.ask("What is the weather like?")
-            assert await asyncio.wait_for(reply.text(), 10)
-            said = [await asyncio.wait_for(anext(turns), 10) for _ in range(2)]
+            assert await asyncio.wait_for(reply.text(), 30)
+            said = [await asyncio.wait_for(anext(turns), 30) for _ in range(2)]
             assert [turn.role for turn in said] == ["user", "assistant"]
             assert call.latency is not None
             call.mute()

@@ -73,7 +73,7 @@ async def test_text_is_answered_aloud(server: Emulator) -> None:
     async with connect(server) as call:
         blocks = call.audio()
         await call.send("Hello?")
-        done = await call.wait_for("response.done", timeout=10)
+        done = await call.wait_for("response.done", timeout=30)
         assert done.response.output[0].content[0].transcript
         async for block in blocks:
             if np.abs(block.samples).max() > 1000:
@@ -156,7 +156,7 @@ async def test_pcm_from_a_program_is_heard(server: Emulator) -> None:
 
     async with connect(server, source=PcmSource(chunks(), rate=24000)) as call:
         heard_you = await call.wait_for(
-            "conversation.item.input_audio_transcription.completed", timeout=10
+            "conversation.item.input_audio_transcription.completed", timeout=30
         )
         assert heard_you.transcript == "Stop, please."
 
@@ -167,11 +167,11 @@ async def test_speaking_over_the_answer_silences_it(server: Emulator) -> None:
     async with connect(server, source=FileSource(prompt_path("stop"))) as call:
         call.mute()
         await call.send("Say something long.")
-        await call.wait_for("output_audio_buffer.started", timeout=10)
+        await call.wait_for("output_audio_buffer.started", timeout=30)
         blocks = call.audio()
         call.unmute()
-        await call.wait_for("output_audio_buffer.cleared", timeout=10)
-        truncated = await call.wait_for("conversation.item.truncated", timeout=10)
+        await call.wait_for("output_audio_buffer.cleared", timeout=30)
+        truncated = await call.wait_for("conversation.item.truncated", timeout=30)
         assert truncated.audio_end_ms > 0
         quiet = 0
         async for block in blocks:
@@ -185,7 +185,7 @@ async def test_interrupt_silences_the_answer_at_once(server: Emulator) -> None:
     async with connect(server) as call:
         await call.interrupt()  # nobody speaks: nothing to do
         await call.send("Say something.")
-        await call.wait_for("output_audio_buffer.started", timeout=10)
+        await call.wait_for("output_audio_buffer.started", timeout=30)
         blocks = call.audio()
         async for block in blocks:
             if np.abs(block.samples).max() > 1000:
@@ -223,7 +223,7 @@ async def test_handlers_may_wait_fail_and_block_without_harm(server: Emulator) -
 
         @call.on("response.created")
         async def waits(event: object) -> None:
-            await call.wait_for("response.done", timeout=10)
+            await call.wait_for("response.done", timeout=30)
             answered.set()
 
         @call.on("response.created")
@@ -242,7 +242,7 @@ async def test_handlers_may_wait_fail_and_block_without_harm(server: Emulator) -
             failures.append(event)
 
         await call.send("Hello?")
-        await asyncio.wait_for(answered.wait(), 10)
+        await asyncio.wait_for(answered.wait(), 30)
         assert loop is asyncio.get_running_loop()
         await call.hangup()
     assert threads == [True]
@@ -259,7 +259,7 @@ async def test_gaps_between_answers_are_no_losses(tmp_path: Path) -> None:
     ):
         for _ in range(2):
             await call.send("Hello?")
-            await call.wait_for("output_audio_buffer.stopped", timeout=10)
+            await call.wait_for("output_audio_buffer.stopped", timeout=30)
         await call.hangup(drain=True)
     clip = coded("it-is-done")
     samples = heard(answer)

@@ -148,18 +148,20 @@ async def test_a_cancellation_while_giving_up_waits_for_the_closing(emulator, mo
 async def test_a_refusal_is_not_hidden_by_the_deadline_that_passes_while_closing(
     emulator, monkeypatch
 ):
-    close_peer = Transport._close_peer
+    closing, close_peer = asyncio.Event(), Transport._close_peer
 
     async def close_slowly(transport):
+        closing.set()
         with suppress(TimeoutError):
-            async with asyncio.timeout(1.1):
+            async with asyncio.timeout(0.3):
                 await asyncio.Event().wait()
         await close_peer(transport)
 
-    with monkeypatch.context() as patch:
+    with monkeypatch.context() as patch, too_late_in("answer", once=closing.is_set) as timeout:
         patch.setattr(Transport, "_close_peer", close_slowly)
         with pytest.raises(rtcvoice.SignalingError) as raised:
-            await hold(emulator, api_key="wrong", connect_timeout=1.0)
+            await hold(emulator, api_key="wrong", direct=True, connect_timeout=timeout)
+    assert closing.is_set()
     assert raised.value.status == 401
 
 
@@ -279,7 +281,7 @@ async def test_a_server_that_never_confirms_the_hang_up_leaves_nothing_behind(em
     leg = call._roads.leg
     await call.aclose()
     assert call.state is CallState.ENDED
-    assert leg.signaling._rest._http.is_closed
+    await eventually(lambda: leg.signaling._rest._http.is_closed)
     over.set()
     await emulator.end_calls()
     await census.check()

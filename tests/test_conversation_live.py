@@ -80,7 +80,7 @@ async def test_what_was_heard_of_an_answer_that_was_talked_over() -> None:
         async with connect(server, source=mouth.source, sink=ear) as call:
             turns = call.turns()
             reply = await call.ask("Talk!")
-            await call.wait_for("output_audio_buffer.started", timeout=10)
+            await call.wait_for("output_audio_buffer.started", timeout=30)
             await asyncio.sleep(0.8)
             speaking = asyncio.ensure_future(mouth.speak())
             said = [await anext(turns) for _ in range(2)]

@@ -26,7 +26,7 @@ def other_server(script=SCRIPT, **faults):
 
 async def have_two_turns(server, *, played):
     """Ask twice, hear the first answer to its end if `played`; return what is then known."""
-    async with calling(server) as call, asyncio.timeout(10):
+    async with calling(server) as call, asyncio.timeout(30):
         texts = []
         for question in ("One?", "Two?"):
             reply = await call.ask(question)
@@ -74,7 +74,7 @@ async def test_a_call_delivered_twice_is_done_once():
 
     script = [Turn(calls={"pay": {"amount": 3}}, then=Turn(says="eight"))]
     async with other_server(script, calls_twice=True) as server:
-        async with calling(server, tools=[pay]) as call, asyncio.timeout(10):
+        async with calling(server, tools=[pay]) as call, asyncio.timeout(30):
             assert await (await call.ask("Pay 3.")).text() == "eight"
         outputs = [
             event["item"]["output"]
@@ -140,7 +140,7 @@ async def test_items_that_nobody_confirms_are_taken_as_in(monkeypatch):
     noise = np.random.default_rng(1).integers(-3000, 3000, 24_000 * 12).astype(np.int16)
     history = [{"role": "user", "text": str(number)} for number in range(20)]
     async with other_server(leave_out=ITEMS) as server:
-        async with calling(server, history=history) as call, asyncio.timeout(10):
+        async with calling(server, history=history) as call, asyncio.timeout(30):
             reply = await call.ask("Listen.", audio=noise)
             assert await reply.text()
             await call.send("And", audio=noise)
