@@ -125,7 +125,11 @@ def test_packets_and_commands_of_one_thread_and_pulls_of_another():
     rng, position = random.Random(1), 0
     puller.start()
     end = time.monotonic() + 0.5
-    while not errors and (time.monotonic() < end or position <= 20 * RATE // 100):
+    while not errors and (
+        time.monotonic() < end
+        or position <= 20 * RATE // 100
+        or not player.stats.packets_received  # all may have been flushed
+    ):
         for _ in range(rng.randrange(1, 40)):
             player.insert_packet(arriving(inserted, time.monotonic()))
             inserted += 1

@@ -256,7 +256,7 @@ async def test_a_spoken_call_is_replayed_on_the_emulator_with_the_same_turns(tmp
         BentEmulator(audio="instant") as server,
         calling(server, source=rtcvoice.FileSource(prompt_path("stop")), record=tmp_path) as call,
     ):
-        await call.wait_for("response.done", timeout=30)
+        await call.wait_for("response.done", timeout=15)
     source = ReplaySource(max(tmp_path.iterdir(), key=os.path.getctime))
     async with (
         BentEmulator(audio="instant") as server,

@@ -38,7 +38,7 @@ async def test_a_spoken_question_is_known_by_its_sound_and_answered_by_a_tool() 
             said = await call.wait_for(
                 "response.output_audio_transcript.done",
                 where=lambda event: event.transcript.startswith("It is"),
-                timeout=60,
+                timeout=15,
             )
         assert said.transcript == "It is 22 degrees."
         assert asked == ["Paris"]

@@ -122,7 +122,13 @@ async def test_a_call_with_all_that_happens_in_calls_is_told_as_a_tree(receiver)
     address, requests = receiver
     requests.clear()
     kept = Kept(OTLPSpanExporter(address))
+    try:
+        await _all_that_happens(kept, requests)
+    finally:
+        await asyncio.to_thread(kept.tracers.shutdown)
 
+
+async def _all_that_happens(kept: Kept, requests: list[ExportTraceServiceRequest]) -> None:
     async def weather(city: str) -> str:
         """Tell the weather."""
         with kept.tracers.get_tracer("http client").start_as_current_span("GET"):
@@ -146,14 +152,14 @@ async def test_a_call_with_all_that_happens_in_calls_is_told_as_a_tree(receiver)
         ) as call,
     ):
         await call.send("How warm is it in Ulm?")
-        await call.wait_for("output_audio_buffer.started", timeout=30)
+        await call.wait_for("output_audio_buffer.started", timeout=15)
         cue.given.set()  # over the answer
-        await call.wait_for("output_audio_buffer.cleared", timeout=30)
-        await call.wait_for("output_audio_buffer.started", timeout=30)
+        await call.wait_for("output_audio_buffer.cleared", timeout=15)
+        await call.wait_for("output_audio_buffer.started", timeout=15)
         await eventually(lambda: call.latency)  # it is heard
         first = call.id
         await asyncio.gather(*(each.peer.aclose() for each in list(server.calls.values())))
-        await call.wait_for("rtcvoice.reconnected", timeout=30)
+        await call.wait_for("rtcvoice.reconnected", timeout=15)
         await eventually(lambda: call.legs[-1].id)
         second = call.id
     model = "gpt-realtime-2.1"
@@ -214,7 +220,6 @@ async def test_a_call_with_all_that_happens_in_calls_is_told_as_a_tree(receiver)
         for span in scope.spans
     ]
     assert sorted(sent) == sorted(span.name for span in kept.spans)
-    await asyncio.to_thread(kept.tracers.shutdown)
 
 
 async def test_where_a_span_is_current_all_is_below_it_and_stays_there() -> None:

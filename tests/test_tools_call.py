@@ -270,9 +270,9 @@ async def test_a_spoken_turn_is_counted_priced_and_timed() -> None:
     async with scripted(Turn(hears="Stop, please.", says="cloudy")) as server:
         async with calling(server, source=source, sink=ear) as call:
             started = time.monotonic()
-            stopped = call.wait_for("input_audio_buffer.speech_stopped", timeout=30)
+            stopped = call.wait_for("input_audio_buffer.speech_stopped", timeout=15)
             stopped_at = (await stopped) and time.monotonic()
-            await call.wait_for("output_audio_buffer.stopped", timeout=30)
+            await call.wait_for("output_audio_buffer.stopped", timeout=15)
             await eventually(lambda: call.latency)
             heard = ear.heard
             usage, (turn,) = call.usage, call.latency

@@ -607,7 +607,7 @@ async def _call(server: Emulator, transport: str) -> None:
         heard, said = call.audio(), dict[str, str]()
         changed = await call.update(to="de")
         assert changed.type == "translation"
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(15):
             async for turn in call.turns(partial=True):
                 said[turn.role] = turn.text
                 if said.get("assistant", "").endswith("translate."):

@@ -67,7 +67,7 @@ async def test_what_was_heard_of_an_answer_that_was_talked_over() -> None:
             await call.ask("Talk!")
             await asyncio.sleep(0.3)
             await mouth.speak()
-            cut = await asyncio.wait_for(truncated, 30)
+            cut = await asyncio.wait_for(truncated, 15)
             await asyncio.sleep(0.1)
             heard = ear.heard
             said = [await anext(turns) for _ in range(2)][1]
@@ -107,7 +107,7 @@ async def test_dictation_at_the_quality_of_a_telephone() -> None:
     async with Emulator(pace=QUICK) as server:  # noqa: SIM117
         async with over_socket(server, **options) as call:
             await mouth.speak()
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(15):
                 async for turn in call.turns():
                     if turn.final:
                         assert (turn.role, turn.text) == ("user", "Stop, please.")
