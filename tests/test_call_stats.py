@@ -113,7 +113,7 @@ def test_a_short_stall_is_an_underrun_without_silence():
     stalled = [later(packet, max(0.0, 1.1 - packet.arrival)) for packet in stream[50:]]
     stats = Ear().listen([*stream[:50], *stalled], 2.1).engine.snapshot()
     assert (stats.underruns, stats.concealment_events, stats.packets_lost) == (1, 1, 0)
-    assert stats.concealed_samples >= 5 * BLOCK
+    assert 3 * BLOCK <= stats.concealed_samples <= 6 * BLOCK  # the rest was held back
     assert stats.silent_concealed_samples == 0
 
 

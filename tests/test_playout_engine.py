@@ -13,7 +13,7 @@ from rtcvoice.playout.engine import Operation, PlayoutEngine
 from rtcvoice.sound.opus import Encoder, has_fec
 from rtcvoice.wire.rtp import RtpPacket
 
-TARGET = 0.040  # more than the target on a clean link
+TARGET = 0.080  # more than the target on a clean link at the beginning
 SPEECH = packets(seconds=3.0)
 STEADY = (8000 * np.sin(np.arange(3 * RATE) * 2 * np.pi * 210 / RATE)).astype(np.int16)
 
@@ -41,7 +41,7 @@ def test_clean_stream_starts_at_the_target_and_never_stumbles():
     assert stats.packets_received == 150
     assert (stats.packets_lost, stats.packets_discarded, stats.concealed_samples) == (0, 0, 0)
     waited = stats.jitter_buffer_delay / stats.jitter_buffer_emitted_count
-    assert 0.005 < waited < 0.030
+    assert 0.04 < waited < 0.065
     assert stats.jitter_buffer_level <= TARGET
 
 
@@ -50,7 +50,8 @@ def test_packets_of_any_length_play_on(frame_ms):
     encoder = Encoder(RATE)
     ear = Ear().listen(packets(seconds=2.0, frame_ms=frame_ms, encoder=encoder), 1.98)
     started = ear.operations.index(Operation.NORMAL)
-    assert set(ear.operations[started:]) == {Operation.NORMAL}
+    # What was held back for the beginning is given up again where nobody speaks.
+    assert set(ear.operations[started:]) <= {Operation.NORMAL, Operation.ACCELERATE}
 
 
 @pytest.mark.parametrize("rate", [8000, 12000, 16000, 48000])
@@ -300,8 +301,9 @@ def test_a_voice_through_a_bad_network_is_still_the_voice():
 
 
 def test_time_that_was_lost_is_skipped_where_there_is_none_to_compute_with():
-    ear, reference = Ear(), clean()
-    ear.engine.skips = True
+    ear, reference = Ear(), Ear()
+    ear.engine.skips = reference.engine.skips = True
+    reference.listen(SPEECH, 3.0)
     ear.listen(SPEECH[:50], 1.0)
     ear._start += 0.06  # six pulls that never came
     ear.listen(SPEECH[50:], 3.0)

@@ -103,14 +103,14 @@ def test_accelerate_after_a_network_that_was_late():
 
 
 def test_expand_when_the_network_gets_worse():
-    worse = [later(p, 0.07 * (n % 5 == 0)) if n > 150 else p for n, p in enumerate(CLEAN)]
+    worse = [later(p, 0.11 * (n % 5 == 0)) if n > 150 else p for n, p in enumerate(CLEAN)]
     ear = Ear().listen(worse, LONG)
     since = ear.operations.index(Operation.EXPAND)
     stats = ear.engine.snapshot()
     assert stats.inserted_samples_for_deceleration > 0
     assert pitch(ear.heard[since * BLOCK :][:RATE]) == pytest.approx(HZ, rel=0.01)
     assert worst_step(ear) < CLICK
-    assert set(ear.operations[-200:]) == {Operation.NORMAL}  # 70 ms late is in time by now
+    assert set(ear.operations[-200:]) == {Operation.NORMAL}  # 110 ms late is in time by now
 
 
 def test_skip_after_a_long_stall():

@@ -36,8 +36,12 @@ With less, a late turn of the event loop moves what follows by 10 ms, which cost
 MAXIMUM = 0.400
 """Seconds held back at most; nobody converses with more."""
 
-INITIAL = MINIMUM
-"""Seconds held back while nothing has been learnt."""
+INITIAL = 0.06
+"""Seconds held back at least while little has been learnt: a call's first word is torn by less on
+many a network, and what was too much is given up where nobody speaks."""
+
+BEGINNING = 50
+"""Packets until when that is so: 1 s of the usual 20 ms."""
 
 WINDOW = 4.0
 """Seconds over which the fastest packet is remembered."""
@@ -64,7 +68,7 @@ single packet held back too little shifts all that follows, within a word.
 EARLY = 150
 """Packets until when that is so: 3 s of the usual 20 ms..."""
 
-EARLY_MORE = 0.02
+EARLY_MORE = 0.06
 """...and the seconds that it may add: a program that starts is busy with itself."""
 
 MARGIN, MARGIN_WHERE_SHORT = 0.005, 0.015
@@ -189,7 +193,7 @@ class DelayManager:
         self._packet = 0.020
         self._has_fec = False
         self._target = INITIAL
-        self._least = INITIAL
+        self._least = MINIMUM
 
     @property
     def target(self) -> float:
@@ -221,7 +225,12 @@ class DelayManager:
         self._losses *= 1 - self._packet / LOSS_MEMORY
         self._seen += 1
         least, needed = self._needed()
-        self._target = max(needed, self._target + (needed - self._target) * FALL)
+        if self._seen < BEGINNING:
+            self._target = max(needed, INITIAL)
+        elif self._seen == BEGINNING:
+            self._target = needed
+        else:
+            self._target = max(needed, self._target + (needed - self._target) * FALL)
         self._least = least
 
     def _learn(self, transit: float, arrival: float) -> None:
@@ -257,7 +266,7 @@ class DelayManager:
     def _needed(self) -> tuple[float, float]:
         """Return what is needed, in seconds, with the margin and with the larger one."""
         if self._seen < 10:
-            return INITIAL, INITIAL
+            return MINIMUM, MINIMUM
         usual = self._usual.quantile(USUAL)
         if self._seen < EARLY:
             usual = min(self._usual.quantile(EARLY_USUAL), usual + EARLY_MORE)
