@@ -6,7 +6,6 @@ import argparse
 from typing import Any
 
 import rtcvoice
-from rtcvoice.config.checks import LEAST_BPS, line_rate
 from rtcvoice.errors import ConfigError
 
 __all__ = ["add_bad_network", "add_config", "add_key", "add_network", "add_relay", "network_from"]
@@ -66,6 +65,8 @@ def add_relay(group: Any) -> None:
 
 
 def _line_rate(text: str) -> float:
+    from rtcvoice.config.checks import LEAST_BPS, line_rate  # late: --help need not wait for it
+
     try:
         return line_rate("", float(text))
     except (ValueError, ConfigError):
