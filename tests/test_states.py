@@ -12,7 +12,8 @@ import pkgutil
 import pytest
 
 import rtcvoice
-from rtcvoice.system.states import TABLES, IllegalTransition, StateTable
+from rtcvoice.system import states as states_module
+from rtcvoice.system.states import IllegalTransition, StateTable
 
 for _module in pkgutil.walk_packages(rtcvoice.__path__, "rtcvoice."):
     if not _module.name.startswith(
@@ -20,6 +21,8 @@ for _module in pkgutil.walk_packages(rtcvoice.__path__, "rtcvoice."):
     ):
         importlib.import_module(_module.name)
 
+TABLES = sorted(states_module.TABLES, key=lambda table: table.states.__name__)
+"""Not in the order of imports, which is another one in each worker."""
 NAMES = [table.states.__name__ for table in TABLES]
 
 
