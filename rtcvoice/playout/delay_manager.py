@@ -36,6 +36,9 @@ With less, a late turn of the event loop moves what follows by 10 ms, which cost
 MAXIMUM = 0.400
 """Seconds held back at most; nobody converses with more."""
 
+LAST_BUCKET = round(MAXIMUM / BUCKET)
+"""Of lateness: all that is later than `MAXIMUM` counts there."""
+
 INITIAL = 0.06
 """Seconds held back at least while little has been learnt: a call's first word is torn by less on
 many a network, and what was too much is given up where nobody speaks."""
@@ -112,14 +115,16 @@ class Histogram:
     """
 
     def __init__(self, *, memory: float) -> None:
-        self._weights = [0.0] * (round(MAXIMUM / BUCKET) + 1)
+        self._weights = [0.0] * (LAST_BUCKET + 1)
         self._total = 0.0
         self._renewal = math.expm1(1 / memory)
         self._latest = (0, 0.0)
 
     def add(self, lateness: float) -> None:
         """Count one packet; the first packets weigh as much as they would in a plain average."""
-        weight = max(1.0, self._total * self._renewal)
+        weight = self._total * self._renewal
+        if weight < 1.0:
+            weight = 1.0
         bucket = self._bucket(lateness)
         self._weights[bucket] += weight
         self._latest = bucket, weight
@@ -150,7 +155,8 @@ class Histogram:
         return MAXIMUM
 
     def _bucket(self, lateness: float) -> int:
-        return min(int(lateness / BUCKET), len(self._weights) - 1)
+        bucket = int(lateness / BUCKET)
+        return bucket if bucket < LAST_BUCKET else LAST_BUCKET
 
 
 class _Fastest:
@@ -158,6 +164,7 @@ class _Fastest:
 
     def __init__(self) -> None:
         self._slots: list[tuple[int, float]] = []
+        self._least = math.inf
 
     def add(self, transit: float, now: float) -> float:
         """Take in one transit time; return the least of the window."""
@@ -166,11 +173,13 @@ class _Fastest:
         if slots and slots[-1][0] == slot:
             if transit < slots[-1][1]:
                 slots[-1] = (slot, transit)
+                self._least = min(self._least, transit)
         else:
             slots.append((slot, transit))
             while slots[0][0] <= slot - 8:
                 slots.pop(0)
-        return min(least for _, least in slots)
+            self._least = min(least for _, least in slots)
+        return self._least
 
 
 class DelayManager:
@@ -185,6 +194,7 @@ class DelayManager:
         self._interval = -1
         self._slowest = 0.0  # transit of the latest packet of this interval
         self._slowest_before: deque[float] = deque(maxlen=round(CALM / INTERVAL))
+        self._slowest_of_all = math.inf  # of all these, once there are so many
         self._falters = 0.0
         self._fastest = _Fastest()
         self._base: float | None = None
@@ -211,6 +221,7 @@ class DelayManager:
         self._base = None
         self._interval = -1
         self._slowest_before.clear()
+        self._slowest_of_all = math.inf
 
     def arrived(self, end: int, ticks: int, arrival: float, *, has_fec: bool) -> None:
         """Learn from a packet that plays `ticks` up to timestamp `end`."""
@@ -242,7 +253,7 @@ class DelayManager:
         interval = int(arrival / INTERVAL)
         if interval != self._interval:
             if self._interval >= 0:
-                self._slowest_before.append(self._slowest)
+                self._remember(self._slowest)
             self._interval, self._slowest = interval, transit
             self._worst.add(lateness)
         elif transit > self._slowest:
@@ -251,6 +262,13 @@ class DelayManager:
         else:
             return
         self._falters = self._worst.quantile(SHARE)
+
+    def _remember(self, slowest: float) -> None:
+        """Keep the slowest transit of an interval that is over."""
+        before = self._slowest_before
+        before.append(slowest)
+        if len(before) == before.maxlen:
+            self._slowest_of_all = max(before)
 
     def lost(self, count: int) -> None:
         """Learn that `count` packets never came, or came too late to be played."""
@@ -279,6 +297,6 @@ class DelayManager:
 
     def _lately(self) -> float:
         """Return the greatest lateness of the last `CALM` seconds, by what is the fastest now."""
-        if self._base is None or len(self._slowest_before) < CALM / INTERVAL:
+        if self._base is None or self._slowest_of_all == math.inf:
             return MAXIMUM
-        return max(self._slowest, *self._slowest_before) - self._base
+        return max(self._slowest, self._slowest_of_all) - self._base
