@@ -211,7 +211,8 @@ class PacketDecoder:
         return made if self._lead_in is None else self._lead_in.mixed(begin, made)
 
     def _merged(self, leaving: Samples | None, coming: Samples) -> Samples:
-        self._voice_is_back()
+        if self._made or self._invented or self._lead_in is not None:
+            self._voice_is_back()
         self._merging = False
         if leaving is not None:
             count = min(len(leaving), len(coming))

@@ -140,11 +140,13 @@ class PlayoutEngine:
             fading_out, self._fading_out = self._fading_out, None
             self.operation = Operation.FLUSH
             return fading_out
-        while (lacking := self._block - len(self._sync)) > 0:
-            self._sync.append(self._next_audio(lacking, now))
+        sync, count = self._sync, self._block
+        while not len(block := sync.take(count)):
+            sync.append(self._next_audio(count - len(sync), now))
             if self._playing and not self._filled:
                 self._adjust_tempo(now)
-        block = self._sync.take(self._block)
+        if self._gate.passes:
+            return block
         return self._gate(block, waiting=self.operation is Operation.BUFFERING)
 
     def flush(self, now: float) -> None:
@@ -290,11 +292,13 @@ class PlayoutEngine:
         return self._decoder.recover(first.payload, whole, rest)
 
     def _play(self, first: BufferedPacket, now: float) -> Samples:
-        skipping = self._tempo.correction(self._excess(first, now)) is Correction.SKIP
+        excess = self._excess(first, now)
+        skipping = self._tempo.correction(excess) is Correction.SKIP
         if skipping:
             first = self._skip(now)
+            excess = self._excess(first, now)
         self._count_concealment(first)
-        self._tempo.played(self._excess(first, now))
+        self._tempo.played(excess)
         pcm = self._decode(self._buffer.pop(), now)
         if skipping:
             self.operation = Operation.SKIP

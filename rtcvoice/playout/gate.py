@@ -55,6 +55,8 @@ class Gate:
         self._rise = np.ones(rate // 100, np.float32)
         self._rise[:fade] = np.linspace(0, 1, fade, dtype=np.float32)
         self._state = GateState.OPEN
+        self.passes = True
+        """Whether the next block passes as it is: then the gate need not be asked."""
         self._blocks_left = 0  # while SHUT
         self._quiet = 0
 
@@ -94,3 +96,4 @@ class Gate:
 
     def _become(self, state: GateState) -> None:
         self._state = GATE.change(self._state, state, "the playout gate")
+        self.passes = state is GateState.OPEN

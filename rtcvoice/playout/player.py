@@ -139,6 +139,10 @@ class Player:
         advance = 0 if self._engine.rate == self._rate else max(LEAST_ADVANCE, self._rate // 1000)
         return np.zeros(advance, np.int16)
 
+    @cached_property
+    def _is_direct(self) -> bool:
+        return self._engine.rate == self._rate
+
     @property
     def rate(self) -> int:
         """Sample rate of what `pull` returns."""
@@ -211,12 +215,8 @@ class Player:
             self._sounded = (now if now - ended > PAUSE else began, now)
         if self.on_peak is not None:
             self.on_peak(peak, now)
-        block = Block(samples, index, now)
-        for listener in self._listeners:
-            if (stream := listener()) is not None:
-                stream.put(block)
-        if self.on_block is not None:
-            self.on_block(block)
+        if self._listeners or self.on_block is not None:
+            self._tell(Block(samples, index, now))
         return samples
 
     def tee(self) -> BlockStream:
@@ -252,7 +252,15 @@ class Player:
         self._engine = engine
         self._resampler = resampler(from_rate=engine.rate, to_rate=self._rate)
         del self._left
+        self._is_direct = engine.rate == self._rate
         self._left = np.concatenate((left, self._left))
+
+    def _tell(self, block: Block) -> None:
+        for listener in self._listeners:
+            if (stream := listener()) is not None:
+                stream.put(block)
+        if self.on_block is not None:
+            self.on_block(block)
 
     def _put(self, entry: RtpPacket | Command | Engine) -> None:
         if len(self._inbox) == INBOX:
@@ -270,8 +278,11 @@ class Player:
             return np.zeros(count, np.int16)
         if self._pulls % SNAPSHOT_EVERY == 0:
             self._take_snapshot()
-        self._drain(now)
+        if self._inbox:
+            self._drain(now)
         left = self._left
+        if self._is_direct and not len(left):
+            return self._engine.get_audio(now)
         while len(left) < count:
             more = self._resampler.process(self._engine.get_audio(now))
             left = np.concatenate((left, more)) if len(left) else more

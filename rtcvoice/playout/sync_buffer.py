@@ -44,10 +44,13 @@ class SyncBuffer:
         self._pcm = view
 
     def take(self, count: int) -> Samples:
-        """Take the next `count` samples, which must be there; not to be written to."""
-        begin = self._next
-        self._next += count
-        return self._pcm[begin : self._next]
+        """Take the next `count` samples, not to be written to; none where fewer are there."""
+        begin, end = self._next, self._next + count
+        samples = self._pcm[begin:end]
+        if len(samples) < count:
+            return self._pcm[begin:begin]
+        self._next = end
+        return samples
 
     def clear(self) -> None:
         """Forget what waits."""
