@@ -82,6 +82,9 @@ class Outgoing:
         self._clock, self._late = clock, late
         self._quiet.hear(peak)
         held = self._held
+        if not held and self._frames == 1:
+            self._let(block, ticks)
+            return
         if held and (ticks != self._ticks + BLOCK_TICKS * len(held) or block[0] != held[0][0]):
             self._finish()  # (frames of two kinds, or with a gap, have packets of their own)
         if not self._held:
@@ -123,17 +126,17 @@ class Outgoing:
             self._let(payload, self._ticks)
 
     def _let(self, payload: bytes, ticks: int) -> None:
-        packet = Packet(payload, ticks)
-        for each in self._late_silence.let(packet, self._late, quiet=bool(self._quiet)):
-            self._put(*each)
+        packet, quiet = Packet(payload, ticks), bool(self._quiet)
+        for each in self._late_silence.let(packet, self._late, quiet=quiet):
+            self._put(*each, quiet=quiet)
 
-    def _put(self, payload: bytes, ticks: int) -> None:
+    def _put(self, payload: bytes, ticks: int, *, quiet: bool) -> None:
         before = check = None
         if self.ask is None:
             self._count(payload)
         else:
             now = self._clock()
-            wish = self._uplink.next(now, quiet=bool(self._quiet))
+            wish = self._uplink.next(now, quiet=quiet)
             before = PathCheck(now, self._bits, None, first=True) if wish.before else None
             payload = padded(payload, wish.size) if wish.size else payload
             self._count(payload)

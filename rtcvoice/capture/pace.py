@@ -7,6 +7,8 @@ import math
 from collections.abc import Callable
 from functools import cached_property
 
+from rtcvoice.system import clock
+
 __all__ = ["Pace", "UsualWait"]
 
 LONGEST_BURST = 0.3
@@ -35,7 +37,7 @@ class Pace:
 
     @cached_property
     def _now(self) -> Callable[[], float]:  # (to ask for the loop is a call of the system's)
-        return asyncio.get_running_loop().time
+        return clock.of_loop(asyncio.get_running_loop())
 
     async def wait(self) -> None:
         """Wait until one more block may go; let others run when the last one just did."""

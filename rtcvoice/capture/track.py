@@ -41,7 +41,7 @@ from .pace import Pace, UsualWait
 from .quiet import is_soft
 from .schedule import BLOCK
 from .shortcuts import take_shortcuts
-from .source import Silence
+from .source import EARLY, Silence
 from .uplink import LEAST_LOSS, MOST_BITRATE, Preparation, Uplink
 
 __all__ = ["BlockReader", "SourceTrack"]
@@ -145,6 +145,7 @@ class SourceTrack(MediaStreamTrack):
         self._pace = Pace()
         self._load = Load(float)  # of the loop that it runs on, once it does
         self._voice = self._load.thinning.voice()
+        self._nothing_until = 0.0  # the source has the next block later than that
         self._complexity = complexity
         self._effort = Effort()
         self._usual_wait = UsualWait()
@@ -244,14 +245,14 @@ class SourceTrack(MediaStreamTrack):
 
     async def _run_by_ticks(self, first: PolledReader, send: Callable[[bytes, int], None]) -> None:
         """Send what `first`, and those that follow, have, until one has to be waited for."""
-        loop = asyncio.get_running_loop()
-        now_of_loop = clock.of_loop(loop)
-        ended = loop.create_future()
+        now_of_loop, ended = self._clock, asyncio.get_running_loop().create_future()
         reader: PolledReader | None = first
 
         def tick(moment: float) -> None:
             nonlocal reader
             asked, now = None, now_of_loop()  # not `moment`: what is sent late is late
+            if now < self._nothing_until and reader is self._reader and self.readyState == "live":
+                return
             try:
                 while asked is not reader and not ended.done():  # another one is asked at once
                     asked = reader
@@ -279,6 +280,7 @@ class SourceTrack(MediaStreamTrack):
             block = reader.poll(now)
             if block is None:
                 return reader
+            self._nothing_until = min(now, block.time + BLOCK) + BLOCK - EARLY  # (any time is told)
             late = now - block.time - BLOCK
             if self._is_left_out(block, late):
                 self._leave_out(reader, block)
@@ -319,7 +321,7 @@ class SourceTrack(MediaStreamTrack):
     def _take(self, reader: BlockReader, block: Block, late: float) -> None:
         peak = 0
         if reader is self._reader:
-            if isinstance(reader, _NotStarted):
+            if type(reader) is _NotStarted:  # (abstract classes are slow to ask)
                 data = NOTHING_YET
             else:
                 samples = self._silence if self.muted else block.samples

@@ -141,6 +141,15 @@ def check_block(block: object, rate: int) -> None:
         )
     samples, index = block.samples, block.index
     time: object = block.time
+    if (
+        type(samples) is np.ndarray
+        and samples.dtype == np.int16
+        and samples.shape == (rate // 50,)
+        and type(index) is int
+        and type(time) is float
+        and math.isfinite(time)
+    ):
+        return  # (what follows asks abstract classes, which takes ten times as long)
     is_array = isinstance(samples, np.ndarray)
     if not is_array or samples.dtype != np.int16 or samples.shape != (rate // 50,):
         what = f"{samples.dtype} of shape {samples.shape}" if is_array else type(samples).__name__

@@ -24,6 +24,7 @@ from aiortc import RTCRtpReceiver
 
 from rtcvoice.wire._aiortc import UnsupportedAiortc
 from rtcvoice.wire._sources import Sources
+from rtcvoice.wire._srtp import unprotecting
 from rtcvoice.wire.rtp import RtpPacket
 
 __all__ = ["LARGEST_PACKET", "DirectReceiver"]
@@ -79,6 +80,9 @@ class DirectReceiver:
         self._on_heard = on_heard
         self._sources = sources
         self._valid_extensions: set[bytes] = set()
+        self._session: Any = None
+        self._unprotected: Callable[[bytes], bytes] = bytes
+        self._opus: Any = None
         self.errors = 0
         self.report_at = -math.inf
         """When the latest RTCP came; aiortc takes it a little later."""
@@ -111,7 +115,10 @@ class DirectReceiver:
         dtls._RTCDtlsTransport__rx_bytes += len(data)
         dtls._RTCDtlsTransport__rx_packets += 1
         try:
-            data = dtls._rx_srtp.unprotect(data)
+            if dtls._rx_srtp is not self._session:
+                self._session = dtls._rx_srtp
+                self._unprotected = unprotecting(self._session)
+            data = self._unprotected(data)
             self._on_heard()
             if first & 0x20:
                 padding = data[-1]
@@ -137,11 +144,13 @@ class DirectReceiver:
         """
         router, receiver = self._router, self._receiver
         codec = self._codecs.get(payload_type)
+        if codec is None or codec is not self._opus:
+            if codec is None or codec.mimeType.lower() != "audio/opus":
+                return False
+            self._opus = codec
         return (
             self._dtls._state is self._connected
             and receiver._enabled
-            and codec is not None
-            and codec.mimeType.lower() == "audio/opus"
             and router.ssrc_table.get(ssrc) is receiver
             and receiver in router.payload_type_table.get(payload_type, ())
         )

@@ -26,6 +26,7 @@ from aiortc.utils import random32
 
 from rtcvoice.masking import log_error
 from rtcvoice.wire._aiortc import UnsupportedAiortc
+from rtcvoice.wire._srtp import protecting
 
 __all__ = ["SendingTrack", "send_directly"]
 
@@ -125,6 +126,7 @@ class _DirectSender:
                 raise UnsupportedAiortc(f"RTCDtlsTransport.{name}")
         self._connected = type(dtls._state).CONNECTED
         ice: Any = dtls.transport
+        self._protected = protecting(dtls._tx_srtp)
         self._connection: Any = getattr(ice, "_connection", None)
         if not hasattr(self._connection, "_nominated"):
             raise UnsupportedAiortc("RTCIceTransport._connection._nominated")
@@ -164,7 +166,7 @@ class _DirectSender:
         header = _HEADER.pack(self._first, self._second, number, timestamp, self._ssrc)
         packet = header + extensions + payload
         self._history[number % RTP_HISTORY_SIZE] = packet
-        data = dtls._tx_srtp.protect(packet)
+        data = self._protected(packet)
         pair = self._connection._nominated.get(1)
         if pair is None:
             raise ConnectionError("Cannot send data, not connected")
