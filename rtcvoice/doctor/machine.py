@@ -19,7 +19,7 @@ from rtcvoice.wire.aiortc_release import AIORTC_RELEASE, AIORTC_REQUIREMENT
 __all__ = ["look_at_devices", "look_at_machine"]
 
 PACKAGES = ("aiortc", "aioice", "av", "numpy", "httpx", "msgspec")
-PYTHONS = ("3.11", "3.13")
+PYTHONS = ("3.11", "3.12", "3.13")
 SYSTEMS = ("Linux",)
 """What calls were tried with. The rest is meant to work: macOS, and Windows by design."""
 
@@ -46,7 +46,7 @@ def look_at_system(system: str, python: tuple[str, ...]) -> Finding:
     if system not in SYSTEMS:
         untried.append(f"calls were never tried on {system}, only on {' and '.join(SYSTEMS)}")
     if ".".join(python) not in PYTHONS:
-        untried.append(f"calls were tried with Python {' and '.join(PYTHONS)} only")
+        untried.append(f"calls were tried with Python {', '.join(PYTHONS)} only")
     if not untried:
         return Finding("python", Severity.OK, here)
     cure = "if something does not work here, try it there before you look further"
