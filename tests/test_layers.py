@@ -56,7 +56,7 @@ ALLOWED: dict[str, set[str]] = {
     # The wire and the REST side know no road: they are handed a track, `on_packet`, `on_text`.
     "wire": {"errors", "masking", "stats", "system", "wire"}
     | {"network", "rest.ice_servers", "rest.signaling", "rest.tunnels"},
-    "wire.downlink": set(),
+    "wire.downlink": {"wire.sdp"},
     "wire.lost": {"errors"},
     "wire.rtp": set(),
     "wire.sdp": {"wire.sdp_lines"},

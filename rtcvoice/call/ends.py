@@ -19,7 +19,7 @@ from rtcvoice.masking import log_error
 from rtcvoice.playout.ducking import Ducking
 from rtcvoice.playout.sink import Discard, Puller, Sink
 from rtcvoice.system.files import FileKey
-from rtcvoice.system.threads import contained
+from rtcvoice.system.threads import contained, contained_call
 
 if TYPE_CHECKING:
     from rtcvoice.events import DeviceChanged
@@ -195,11 +195,11 @@ class Ends:
 
 
 async def _open(end: Source | Sink) -> None:
-    await contained(end.open())
+    await contained(contained_call(end.open))
 
 
 async def _aclose(end: Source | Sink) -> None:
-    await contained(end.aclose())
+    await contained(contained_call(end.aclose))
 
 
 def _noted(task: asyncio.Task[None]) -> None:

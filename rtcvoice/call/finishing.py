@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from rtcvoice.capture.source import Silence, Source
 from rtcvoice.errors import CallEnded
 from rtcvoice.masking import log_error
-from rtcvoice.system.threads import contained
+from rtcvoice.system.threads import contained, contained_call
 
 __all__ = ["wait_finished"]
 
@@ -53,9 +53,13 @@ async def wait_finished(call: Finishing, source: Source) -> None:
             raise
 
 
+async def _finished(source: Source) -> None:
+    await contained(contained_call(source.wait_finished))
+
+
 async def _wait_first(call: Finishing, source: Source) -> None:
     """Wait for the end of the source, or of the call; one that fails is at its end."""
-    finished = asyncio.ensure_future(contained(source.wait_finished()))
+    finished = asyncio.ensure_future(_finished(source))
     waits = [finished, asyncio.ensure_future(call.wait_ended())]
     try:
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)

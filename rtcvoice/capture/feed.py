@@ -133,7 +133,7 @@ class SourceFeed:
     async def _read(self) -> Block:
         self._busy = True
         try:
-            block = await contained(self.source.read())
+            block = await contained(contained_call(self.source.read))
         finally:
             self._busy = False
             self._free.set()

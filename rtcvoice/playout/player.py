@@ -136,10 +136,10 @@ class Player:
     @cached_property
     def _left(self) -> Samples:
         # A resampler holds back less than that; with it in advance, 10 ms give 10 ms.
-        advance = 0 if self._engine.rate == self._rate else max(LEAST_ADVANCE, self._rate // 1000)
+        advance = 0 if self._is_direct else max(LEAST_ADVANCE, self._rate // 1000)
         return np.zeros(advance, np.int16)
 
-    @cached_property
+    @property
     def _is_direct(self) -> bool:
         return self._engine.rate == self._rate
 
@@ -252,7 +252,6 @@ class Player:
         self._engine = engine
         self._resampler = resampler(from_rate=engine.rate, to_rate=self._rate)
         del self._left
-        self._is_direct = engine.rate == self._rate
         self._left = np.concatenate((left, self._left))
 
     def _tell(self, block: Block) -> None:

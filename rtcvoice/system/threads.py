@@ -176,7 +176,11 @@ async def contained(awaitable: Awaitable[T]) -> T:
 
 
 def contained_call(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-    """Call the user's code that does not wait, on the event loop, as `contained` awaits it."""
+    """Call the user's code that does not wait, on the event loop, as `contained` awaits it.
+
+    `contained(contained_call(function))` is for what should be a coroutine function: a plain one
+    that returns an awaitable may fail before it does.
+    """
     try:
         return function(*args, **kwargs)
     except (Exception, KeyboardInterrupt):

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from rtcvoice.wire.sdp import OPUS_PAYLOAD_TYPE
+
 __all__ = ["OpusWish", "narrowed", "wish_for"]
 
 HEADERS = 64
@@ -45,17 +47,17 @@ def wish_for(line_bps: float) -> OpusWish:
 
 
 def narrowed(offer: str, line_bps: float | None) -> str:
-    """Return an SDP offer that asks for no more Opus than a line carries; None: any line."""
+    """Return an offer of `shape_offer` that asks for no more Opus than a line carries.
+
+    None: any line.
+    """
     if line_bps is None:
         return offer
     wish, lines = wish_for(line_bps), []
-    payload_type = ""
     for line in offer.splitlines():
-        if line.startswith("a=rtpmap:") and " opus/" in line.lower():
-            payload_type = line[len("a=rtpmap:") :].split(" ")[0]
-            lines += [f"a=ptime:{wish.packet}", line]
-        elif payload_type and line.startswith(f"a=fmtp:{payload_type} "):
-            lines.append(f"{line};maxaveragebitrate={wish.bitrate}")
-        else:
-            lines.append(line)
+        if line.startswith(f"a=rtpmap:{OPUS_PAYLOAD_TYPE} "):
+            lines.append(f"a=ptime:{wish.packet}")
+        elif line.startswith(f"a=fmtp:{OPUS_PAYLOAD_TYPE} "):
+            line += f";maxaveragebitrate={wish.bitrate}"
+        lines.append(line)
     return "".join(f"{line}\r\n" for line in lines)

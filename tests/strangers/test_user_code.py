@@ -136,6 +136,8 @@ ODD_ONLY_BLOCKS = [
     (lambda block: block._replace(index=480.5), "index=480.5"),
     (lambda block: block._replace(time=float("nan")), "time=nan"),
     (lambda block: block._replace(time="now"), "time='now'"),
+    (lambda block: block._replace(time=float("-inf")), "time=-inf"),
+    (lambda block: block._replace(time=10**400), "time=1000"),
 ]
 
 
@@ -166,7 +168,28 @@ def test_a_source_that_does_something_odd_becomes_silence(kind, does, says, leg,
 
 
 @pytest.mark.parametrize("error", [SystemExit(3), asyncio.CancelledError(), Own("gone")])
-def test_an_end_that_does_not_open_or_close_is_told_of(error, caplog):
+def test_a_source_that_is_read_by_a_plain_function_that_exits_becomes_silence(error, caplog):
+    class Plain(Odd):
+        def read(self):
+            if self.given == 20:
+                raise error
+            return super().read()
+
+    async def main():
+        track = EventTrack()
+        track.start(SourceFeed(Plain(lambda block: block)).reader())
+        track.send_by(SimpleNamespace(send_audio=lambda data: None, round_trip=0.0))
+        await asyncio.sleep(1)
+        assert type(error).__name__ in str(track.error)
+        track.stop()
+
+    run(main())
+    caplog.clear()
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), asyncio.CancelledError(), Own("gone")])
+@pytest.mark.parametrize("plain", [False, True])
+def test_an_end_that_does_not_open_or_close_is_told_of(error, plain, caplog):
     class Fails(Odd):
         opens = False
 
@@ -177,8 +200,19 @@ def test_an_end_that_does_not_open_or_close_is_told_of(error, caplog):
         async def aclose(self):
             raise error
 
+    class FailsAtOnce(Odd):
+        opens = False
+
+        def open(self):
+            if not self.opens:
+                raise error
+            return super().open()
+
+        def aclose(self):
+            raise error
+
     async def main():
-        ends = Ends(Fails(None), None)
+        ends = Ends((FailsAtOnce if plain else Fails)(None), None)
         with pytest.raises(RuntimeError, match=type(error).__name__):
             await ends.open()
         await ends.aclose()
