@@ -178,7 +178,10 @@ class Load:
         elapsed = now - self._ticked_at if self._ticked_at is not None else 0.0
         self._ticked_at = now
         self._follow_sound(elapsed)
-        self._forgive(late, elapsed)
+        if self._held or late > AT_ONCE:
+            self._forgive(late, elapsed)
+        else:
+            self._lasting = late
         if late < ON_TIME:
             self._late_since = None
         elif self._late_since is None:

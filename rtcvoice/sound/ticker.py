@@ -65,6 +65,7 @@ class Ticker:
         self._count = 0
         self._now = clock.of_loop(loop)
         self._sockets = sockets()
+        self._reads_sockets = False
         # Of a loop with a time of its own, the processor's time tells nothing.
         self.load = Load(time.thread_time if self._now is clock.now else float)
         """Whether the loop has the time that it needs."""
@@ -82,7 +83,7 @@ class Ticker:
         # Those of one kind one after the other (a sort is stable): their code and their tables stay
         # in the processor's cache, which saves a twentieth of what many calls cost.
         self._subscribers = tuple(sorted((*self._subscribers, subscriber), key=_kind))
-        self._sockets.by_ticks = len(self._subscribers) >= MANY
+        self._read_sockets_if_many()
         if self._timer is None and (loop := self._loop()) is not None:
             self._stop_looking()
             self._origin, self._count = latest_tick(loop.time()), 0
@@ -92,7 +93,7 @@ class Ticker:
     def remove(self, subscriber: Callable[[float], None]) -> None:
         """Stop calling `subscriber`; unknown ones are ignored."""
         self._subscribers = tuple(each for each in self._subscribers if each != subscriber)
-        self._sockets.by_ticks = len(self._subscribers) >= MANY
+        self._read_sockets_if_many()
         if not self._subscribers and self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -133,6 +134,9 @@ class Ticker:
             self._look_timer.cancel()
             self._look_timer = None
 
+    def _read_sockets_if_many(self) -> None:
+        self._reads_sockets = self._sockets.by_ticks = len(self._subscribers) >= MANY
+
     def _arm(self, loop: asyncio.AbstractEventLoop) -> None:
         self._count += 1
         self._timer = loop.call_at(self._origin + self._count * TICK, self._fire, loop)
@@ -141,23 +145,29 @@ class Ticker:
         now = loop.time()
         late = now - (self._origin + self._count * TICK)
         self.load.tick(now, late)
-        if late > LONGEST_CATCH_UP:
-            self._origin, self._count, late = latest_tick(now), 0, 0.0
-        while self.load.lost(late):
-            self._count += 1
-            late -= TICK
+        if late >= TICK:
+            late = self._without_lost(now, late)
         try:
-            if self._sockets.by_ticks:
+            if self._reads_sockets:
                 self._sockets.read()
             moment = self._now() - late
             self._call(moment)
-            if not self.load.is_reason:
+            if late >= TICK and not self.load.is_reason:
                 self._call_more(moment)
         finally:  # a Ctrl-C may fall into it, and closing needs what the sockets have
             self._turned_at = now
             self.load.worked(loop.time() - now)
             if self._subscribers:
                 self._arm(loop)
+
+    def _without_lost(self, now: float, late: float) -> float:
+        """Pass over the ticks that are not made up for; return how late the next one is."""
+        if late > LONGEST_CATCH_UP:
+            self._origin, self._count, late = latest_tick(now), 0, 0.0
+        while self.load.lost(late):
+            self._count += 1
+            late -= TICK
+        return late
 
     def _call_more(self, moment: float) -> None:
         """Make up for ticks of which all that they need was read at the turn before."""
