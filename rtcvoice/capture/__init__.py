@@ -19,6 +19,7 @@ from the block's index, so that a gap in the source stays a gap for the listener
     feeder.py      the thread with which these two read ahead
     feed.py        one source, read by the tracks of one leg after the other; schedule.py and
                    pace.py: when its blocks are due, and how fast they may be taken
+    reader.py      what a track reads of a source
     track.py       SourceTrack: the one track of a call, encoding, muting; event_track.py where
                    audio goes in events, no_track.py where none is sent
     outgoing.py    how many blocks go into a packet, its padding; memory.py: what was said of late

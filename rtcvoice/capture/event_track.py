@@ -20,6 +20,7 @@ from rtcvoice.sound.samples import DEFAULT_RATE, Block, Samples, peak_of
 from rtcvoice.stats import UplinkStats
 
 from .pace import Pace
+from .reader import BlockReader
 from .source import Silence
 
 __all__ = ["EventTrack"]
@@ -31,15 +32,6 @@ LEVEL_BLOCKS = 5
 
 PCM_BITRATE = 24000 * 16
 G711_BITRATE = 8000 * 8
-
-
-class _BlockReader(Protocol):
-    @property
-    def rate(self) -> int:
-        """Sample rate in Hz."""
-
-    async def read(self) -> Block:
-        """Wait for the next 20 ms; see `Source.read`."""
 
 
 class AudioSender(Protocol):
@@ -76,7 +68,7 @@ class EventTrack:
         """What ended the source, when it failed; silence took its place."""
         self.encoding: Callable[[], str] = lambda: PCM
         self._sender: AudioSender | None = None
-        self._reader: _BlockReader = Silence(rate=DEFAULT_RATE)
+        self._reader: BlockReader = Silence(rate=DEFAULT_RATE)
         self._writer: EventAudioWriter | None = None
         self._silence: Samples | None = None
         self._pace = Pace()
@@ -89,7 +81,7 @@ class EventTrack:
         """Send each event by this from now on."""
         self._sender = sender
 
-    def start(self, source: _BlockReader) -> None:
+    def start(self, source: BlockReader) -> None:
         """Send `source` from the next block on; its owner closes it."""
         self.error = None
         self._reader = source
@@ -157,7 +149,7 @@ class EventTrack:
             self._silence = np.zeros(rate // 50, np.int16)
         return self._silence
 
-    def _fail(self, reader: _BlockReader, error: Exception) -> None:
+    def _fail(self, reader: BlockReader, error: Exception) -> None:
         if reader is not self._reader:
             return
         logger.error("x the source failed; silence follows\n%s", masked_traceback(error))

@@ -19,7 +19,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property, partial
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import av
 from aiortc import MediaStreamTrack
@@ -39,12 +39,13 @@ from .effort import Effort
 from .outgoing import BLOCK_TICKS, Ask, Due, Outgoing
 from .pace import Pace, UsualWait
 from .quiet import is_soft
+from .reader import BlockReader, NotStarted, PolledReader, polled
 from .schedule import BLOCK
 from .shortcuts import take_shortcuts
 from .source import EARLY, Silence
 from .uplink import LEAST_LOSS, MOST_BITRATE, Preparation, Uplink
 
-__all__ = ["BlockReader", "SourceTrack"]
+__all__ = ["SourceTrack"]
 
 logger = logging.getLogger(__name__)
 
@@ -61,40 +62,6 @@ NOTHING_YET = b"\xf8\xff\xfe"
 """An Opus packet of 20 ms of silence (RFC 6716 §3.1: one CELT frame, mono, and nothing in it)."""
 
 _TIME_BASE = fractions.Fraction(1, RTP_CLOCK)
-
-
-class BlockReader(Protocol):
-    """What the track needs of a source: every `Source` is one."""
-
-    @property
-    def rate(self) -> int:
-        """Sample rate, one of the Opus rates."""
-
-    async def read(self) -> Block:
-        """Wait for the next 20 ms; see `Source.read`."""
-
-
-class PolledReader(BlockReader, Protocol):
-    """A reader that may be asked instead of waited for: a `PacedSource` is one."""
-
-    @property
-    def pollable(self) -> bool:
-        """Whether `poll` can stand for `read`."""
-
-    def poll(self, now: float) -> Block | None:
-        """Return the next 20 ms if they are due; see `PacedSource.poll`."""
-
-
-class _NotStarted(Silence):
-    """The time before the source, without its samples: nothing is encoded yet."""
-
-    def _next(self, count: int) -> Samples:
-        return cast(Samples, ())
-
-
-def _polled(reader: BlockReader) -> PolledReader | None:
-    """Return a reader as one that can be polled, if it is one."""
-    return cast(PolledReader, reader) if getattr(reader, "pollable", False) else None
 
 
 class SourceTrack(MediaStreamTrack):
@@ -125,7 +92,7 @@ class SourceTrack(MediaStreamTrack):
         """Told of the peak of every block that is sent, and of when it begins; as `on_block`."""
         self.error: Exception | None = None
         """What ended the source, when it failed; silence took its place."""
-        self._reader: BlockReader = _NotStarted(rate=DEFAULT_RATE)
+        self._reader: BlockReader = NotStarted(rate=DEFAULT_RATE)
         uplink = Uplink(bitrate=bitrate, least_loss_percent=loss_percent)
         self._prepared = uplink.preparation
         self._outgoing = Outgoing(uplink, self._prepare)
@@ -236,7 +203,7 @@ class SourceTrack(MediaStreamTrack):
         self._load = ticker().load
         self._voice = self._load.thinning.voice()
         while self.readyState == "live":
-            if (reader := _polled(self._reader)) is not None:
+            if (reader := polled(self._reader)) is not None:
                 await self._run_by_ticks(reader, send)
             elif (due := await self._next_packet()) is not None:
                 began = self._clock()
@@ -260,7 +227,7 @@ class SourceTrack(MediaStreamTrack):
                     while self._outgoing.ready:
                         self._outgoing.send(self._outgoing.ready.popleft(), send)
                     if following is not reader:
-                        reader = _polled(following)
+                        reader = polled(following)
                     if reader is None or self.readyState != "live":
                         ended.set_result(None)
             except Exception as exc:
@@ -321,7 +288,7 @@ class SourceTrack(MediaStreamTrack):
     def _take(self, reader: BlockReader, block: Block, late: float) -> None:
         peak = 0
         if reader is self._reader:
-            if type(reader) is _NotStarted:  # (abstract classes are slow to ask)
+            if type(reader) is NotStarted:  # (abstract classes are slow to ask)
                 data = NOTHING_YET
             else:
                 samples = self._silence if self.muted else block.samples
