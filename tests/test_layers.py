@@ -67,6 +67,12 @@ ALLOWED: dict[str, set[str]] = {
     "config.end_dates": set(),
     "config.session_fields": set(),
     "token_server": {"masking", "errors", "config", "rest", "system", "token_server"},
+    # Who clients are and what they may, and who asks the provider, know nothing of each other.
+    "token_server.access": {"errors", "system"},
+    "token_server.rate_limit": set(),
+    "token_server.provider": {"errors", "config.call_config", "rest"}
+    | {"token_server.access", "token_server.sessions"},
+    "token_server.server": {"masking", "errors", "config", "token_server"},
     # Of the crossing: the stages know no call and no road but the track; the life knows what it
     # watches and closes, and neither sound nor network; only `connect` puts everything together.
     "call.timings": {"call.facts", "call.listeners", "system"},

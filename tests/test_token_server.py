@@ -17,7 +17,7 @@ from aiohttp import web
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from live import KEY, BentEmulator, calling
-from test_signaling import serving
+from test_signaling import always, serving
 
 from rtcvoice import ApiKeyFile, ConfigError, CredentialsError, SignalingError, TokenUrl
 from rtcvoice.token_server.rate_limit import RequestLimit, household
@@ -307,13 +307,18 @@ async def test_health_and_nothing_else(emulator, http):
 # -- the provider -----------------------------------------------------------------------------
 
 
-async def test_a_hash_of_the_client_is_its_safety_identifier(emulator):
-    server = TokenServer({"api_key": KEY, "base_url": emulator.url}, per_client_identifier=True)
-    one, same = server._identifier("10.0.0.1", KEY), server._identifier("10.0.0.1", KEY)
-    assert one == same != server._identifier("10.0.0.2", KEY)
-    assert list(one) == ["OpenAI-Safety-Identifier"]
-    assert "10.0.0.1" not in str(one)
-    await server._close()
+async def test_a_hash_of_the_client_is_its_safety_identifier(http):
+    clients = ["198.51.100.1", "198.51.100.1", "198.51.100.2"]
+    async with serving(always(text='{"value": "ek_123456", "expires_at": 1}')) as provider:
+        given = {"api_key": KEY, "base_url": provider.url}
+        async with TokenServer(given, per_client_identifier=True, behind_proxy=True) as server:
+            for client in clients:
+                async with http.post(server.url, headers={"X-Forwarded-For": client}) as response:
+                    assert response.status == 200
+    one, same, other = (r.headers["OpenAI-Safety-Identifier"] for r in provider.requests)
+    assert one == same != other
+    assert len(one) == 32
+    assert not any(client in str(r.headers) for r in provider.requests for client in clients)
 
 
 async def test_a_refused_key_is_no_business_of_clients(http, caplog):

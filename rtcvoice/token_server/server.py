@@ -14,32 +14,25 @@ Needs the extra: pip install "rtcvoice[emulator]".
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import hmac
 import json
 import logging
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from types import TracebackType
 from typing import Any, Self
 
 from aiohttp import hdrs, web
 
-from rtcvoice.config.call_config import CHANGEABLE, CallConfig
+from rtcvoice.config.call_config import CHANGEABLE
 from rtcvoice.config.dialect import config_for
 from rtcvoice.config.live_config import RELAYED
-from rtcvoice.errors import ConfigError, CredentialsError, RtcVoiceError, SignalingError, one_line
+from rtcvoice.errors import ConfigError, one_line
 from rtcvoice.masking import log_error
-from rtcvoice.rest.credentials import WAYS, EphemeralToken, TokenUrl
-from rtcvoice.rest.live_signaling import LiveSignaling
-from rtcvoice.rest.session_url import SessionUrl
-from rtcvoice.rest.signaling import Minted, Signaling
-from rtcvoice.rest.translation_signaling import TranslationSignaling
 from rtcvoice.token_server.access import Access, Refusal, names_in
+from rtcvoice.token_server.provider import PROVIDER_TIMEOUT, Provider
 from rtcvoice.token_server.rate_limit import RequestLimit, household
-from rtcvoice.token_server.sessions import MOST_BYTES_OF_OFFER, Sessions, offer_in
+from rtcvoice.token_server.sessions import MOST_BYTES_OF_OFFER, offer_in
 
 __all__ = ["TokenServer"]
 
@@ -48,7 +41,6 @@ logger = logging.getLogger(__name__)
 MOST_BYTES = 16 << 10
 """Of a client's request for a token."""
 
-UPSTREAM_TIMEOUT = 10.0
 LIFETIMES = range(10, 7201)
 """Seconds that the API lets a token live."""
 
@@ -59,8 +51,6 @@ CHOOSABLE = tuple(sorted({"model", *CHANGEABLE} - {"session", "tools"}))
 
 LIVE_CHOOSABLE = tuple(sorted({"model", *RELAYED} - {"tools"}))
 """The same for GPT-Live. A call that reconnects gives what was said as `input`."""
-
-_KEY_HINT = "set OPENAI_API_KEY to an API key, or put it into .env or a file (--api-key-file)"
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -116,15 +106,14 @@ class TokenServer:
             public_hosts=public_hosts,
             open_to_all=open_to_all,
         )
-        self._signaling = _signaling_of(config)
+        self._provider = Provider(
+            config, token_seconds=token_seconds, per_client_identifier=per_client_identifier
+        )
         self._host, self._port = host, port
         self.answers: Counter[int] = Counter()
         """How many requests for tokens were answered, by HTTP status."""
         self._limit = RequestLimit(per_minute)
-        self._token_seconds = token_seconds
         self._behind_proxy = behind_proxy
-        self._per_client_identifier = per_client_identifier
-        self._sessions = Sessions(self._signaling)
         app = web.Application(client_max_size=MOST_BYTES_OF_OFFER, middlewares=[self._envelope])
         app.add_routes(
             [
@@ -137,7 +126,7 @@ class TokenServer:
                 web.get("/health", _health),
             ]
         )
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=UPSTREAM_TIMEOUT)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=PROVIDER_TIMEOUT)
 
     @property
     def begins_sessions(self) -> bool:
@@ -178,14 +167,14 @@ class TokenServer:
 
     async def _close(self) -> None:
         await self._runner.cleanup()
-        await self._signaling.aclose()
+        await self._provider.aclose()
 
     # -- requests -------------------------------------------------------------------------------
 
     async def _token(self, request: web.Request) -> web.Response:
         client = self._admitted(request, live=False)
         session = self._session_for(await _chosen(request, MOST_BYTES))
-        minted = await self._minted(session, client)
+        minted = await self._provider.mint(session, client)
         logger.info("> token for %s", client)
         return web.json_response({"value": minted.value, "expires_at": minted.expires_at})
 
@@ -194,20 +183,14 @@ class TokenServer:
         client = self._admitted(request, live=True)
         offer, chosen = offer_in(await _chosen(request, MOST_BYTES_OF_OFFER))
         session = self._session_for(chosen)
-        async with self._upstream():
-            credentials = _fit(await self._signaling.authorize(again=True))
-            if identifier := self._identifier(client, credentials.value):
-                session["safety_identifier"] = next(iter(identifier.values()))
-            answer = await self._sessions.create(offer, session, client, gone=_gone(request))
+        answer = await self._provider.begin_session(offer, session, client, gone=_gone(request))
         logger.info("> session for %s", client)
         return web.Response(status=201, body=answer, content_type="application/json")
 
     async def _hang_up(self, request: web.Request) -> web.Response:
         """End a session that was begun for this client."""
         self._access.check_key(request.headers)
-        async with self._upstream():
-            await self._signaling.authorize(again=True)
-            await self._sessions.hang_up(request.match_info["id"], self._client(request))
+        await self._provider.end_session(request.match_info["id"], self._client(request))
         return web.Response(status=200)
 
     def _admitted(self, request: web.Request, *, live: bool) -> str:
@@ -275,78 +258,6 @@ class TokenServer:
             return config_for({**self._options, **chosen}).session_payload()
         except ConfigError as exc:
             raise Refusal(400, "invalid_value", exc.message) from exc
-
-    # -- the provider ---------------------------------------------------------------------------
-
-    async def _minted(self, session: dict[str, Any], client: str) -> Minted:
-        request: dict[str, Any] = {"session": session}
-        if self._token_seconds is not None:
-            request["expires_after"] = {"anchor": "created_at", "seconds": self._token_seconds}
-        async with self._upstream():
-            credentials = _fit(await self._signaling.authorize(again=True))
-            headers = self._identifier(client, credentials.value)
-            return await self._signaling.mint(request, headers)
-
-    @asynccontextmanager
-    async def _upstream(self) -> AsyncIterator[None]:
-        """Ask the provider; a client is told no more of a failure than concerns it."""
-        try:
-            async with asyncio.timeout(UPSTREAM_TIMEOUT):
-                yield
-        except Refusal:
-            raise
-        except TimeoutError as exc:
-            logger.error("x the provider did not answer within %g s", UPSTREAM_TIMEOUT)  # noqa: TRY400
-            raise Refusal(504, "upstream_timeout", "The provider does not answer.") from exc
-        except SignalingError as exc:
-            logger.error("x %s", exc)  # noqa: TRY400
-            raise _upstream(exc) from exc
-        except RtcVoiceError as exc:
-            logger.error("x %s", exc)  # noqa: TRY400
-            raise Refusal(500, "no_key", "The token server has no usable key.") from exc
-
-    def _identifier(self, client: str, key: str) -> dict[str, str]:
-        """Name the client to the provider, always the same but without telling who it is."""
-        if not self._per_client_identifier:
-            return {}
-        digest = hmac.new(key.encode(), client.encode(), hashlib.sha256).hexdigest()
-        return {"OpenAI-Safety-Identifier": digest[:32]}
-
-
-def _signaling_of(config: CallConfig) -> Signaling:
-    try:
-        source = config.credentials_source()
-    except CredentialsError as exc:
-        exc.hint = _KEY_HINT if exc.hint == WAYS else exc.hint
-        raise
-    if isinstance(source, TokenUrl | SessionUrl):
-        raise CredentialsError("a token server needs the API key itself", hint=_KEY_HINT)
-    kind = LiveSignaling if config.is_live else Signaling
-    kind = TranslationSignaling if config.is_translation else kind
-    return kind(
-        base_url=config.base_url,
-        credentials=_fit(source),
-        headers=config.headers,
-        proxy=config.proxy,
-        ca_file=config.ca_file,
-    )
-
-
-def _fit(source: Any) -> Any:
-    if isinstance(source, EphemeralToken):
-        raise CredentialsError("an ephemeral token cannot make others", hint=_KEY_HINT)
-    return source
-
-
-def _upstream(exc: SignalingError) -> Refusal:
-    """What a client may know of the provider's refusal: nothing about our key."""
-    if exc.status == 429:
-        return Refusal(429, exc.code or "rate_limit_exceeded", "The provider takes no more now.")
-    if exc.status in (401, 403):
-        return Refusal(502, "upstream_refused", "The provider refuses the token server's key.")
-    if exc.status == 400:
-        return Refusal(502, exc.code or "upstream_refused", "The provider refuses the session.")
-    return Refusal(502, "upstream_error", "The provider cannot be asked now.")
 
 
 def _gone(request: web.Request) -> Callable[[], bool]:
