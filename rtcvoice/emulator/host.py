@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from rtcvoice.emulator.emulated_call import CallNotes, EmulatedCall
+from rtcvoice.emulator.emulated_call import CallNotes
 from rtcvoice.emulator.faults import Faults
+from rtcvoice.emulator.kept_calls import KeptCalls
 from rtcvoice.emulator.peer import Peer
 from rtcvoice.emulator.server_end import ServerEnd
 from rtcvoice.emulator.session.persona import Persona
@@ -17,7 +18,8 @@ __all__ = ["Host"]
 class Host(Protocol):
     """What the other dialects need of the emulator that they run in."""
 
-    calls: dict[str, EmulatedCall]
+    kept: KeptCalls
+    """The calls of all dialects."""
 
     async def start(self, offer_sdp: str, call_id: str, new_peer: Callable[..., Peer]) -> str:
         """Start what `new_peer` makes, and return the SDP answer."""
@@ -30,14 +32,6 @@ class Host(Protocol):
     @property
     def faults(self) -> Faults:
         """What goes wrong in new calls."""
-        ...
-
-    def check_room(self) -> None:
-        """Raise RestError (429) where as many calls run as may."""
-        ...
-
-    def new_notes(self, call_id: str) -> CallNotes:
-        """Return who takes notes of a call that begins now."""
         ...
 
     def keep(self, call_id: str, peer: ServerEnd, notes: CallNotes, faults: Faults) -> None:

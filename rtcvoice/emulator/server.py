@@ -22,9 +22,10 @@ from aiohttp import web
 
 from rtcvoice.emulator.answer import AS_SEEN, AnswerShape
 from rtcvoice.emulator.emulated_call import CallNotes, EmulatedCall
-from rtcvoice.emulator.event_log import MOST_BYTES, LoggedEvent, LogRoom
+from rtcvoice.emulator.event_log import LoggedEvent
 from rtcvoice.emulator.fault_parser import parse_faults
 from rtcvoice.emulator.faults import NO_FAULTS, Faults, Strike
+from rtcvoice.emulator.kept_calls import KeptCalls
 from rtcvoice.emulator.listening import Door
 from rtcvoice.emulator.live.calls import LiveCalls
 from rtcvoice.emulator.live.options import AS_KNOWN, LiveOptions
@@ -33,10 +34,9 @@ from rtcvoice.emulator.offer import OfferError
 from rtcvoice.emulator.options import EmulatorOptions
 from rtcvoice.emulator.passive_tcp import PassiveTcp
 from rtcvoice.emulator.peer import PATIENCE, Peer
-from rtcvoice.emulator.recording import RECORD_LIMIT, Room, check_folder
+from rtcvoice.emulator.recording import RECORD_LIMIT
 from rtcvoice.emulator.relay import UdpRelay, media_address, relayed_answer, without_candidates
 from rtcvoice.emulator.rest.app import InvalidOffer, build_app
-from rtcvoice.emulator.rest.body import RestError
 from rtcvoice.emulator.rest.faults import HttpFaults
 from rtcvoice.emulator.rest.models import Models
 from rtcvoice.emulator.rest.newcomers import Newcomers
@@ -61,9 +61,6 @@ logger = logging.getLogger(__name__)
 
 LONGEST_CALL = 3600.0
 """Seconds that a session lasts, if nothing else is said."""
-
-CALL_LIMIT = 1000
-"""Calls that stay readable after their end; then the oldest are forgotten."""
 
 
 class Emulator:
@@ -136,9 +133,6 @@ class Emulator:
             self._turns = listed(script)
         self.new_persona()  # a script that cannot be played is refused here, not in a call
         self._random = random.Random(seed)  # noqa: S311  (ids need no secrecy)
-        self._record = None if record is None else Path(record)
-        self._record_room = Room(given.record_limit)
-        self._answering = 0
         self._http_faults = HttpFaults(lambda: self._faults)
         self._models = Models(given.models)
         newcomers = Newcomers()
@@ -154,9 +148,13 @@ class Emulator:
         )
         self._passive_tcp = PassiveTcp(given.host)
         self._door = Door(app, given.host, given.port, newcomers)
-        self._log_room = LogRoom()
-        self.calls: dict[str, EmulatedCall] = {}
+        self.kept = KeptCalls(given)
+        """The calls of all dialects."""
+
+    @property
+    def calls(self) -> dict[str, EmulatedCall]:
         """Every call since the start, by id, in order."""
+        return self.kept.by_id
 
     @property
     def faults(self) -> Faults:
@@ -174,8 +172,7 @@ class Emulator:
         return f"http://{host}:{self._door.port}/v1"
 
     async def __aenter__(self) -> Self:
-        if self._record is not None:
-            check_folder(self._record)
+        self.kept.check_folder()
         await self._door.open()
         if self._options.no_udp or self._options.shape.tcp_candidates:
             await self._passive_tcp.open()
@@ -203,7 +200,7 @@ class Emulator:
         Its calls end without a word and are unknown afterwards; tokens that were handed out stay
         good, as they belong to the service, not to one server of it.
         """
-        running = [call for call in self.calls.values() if not call.ended]
+        running = self.kept.running()
         for call in running:
             call.strike(Strike.FREEZE)
         await self._door.shut()
@@ -213,7 +210,7 @@ class Emulator:
 
     async def outage(self, seconds: float, *, http: bool = True) -> None:
         """Lose every datagram of the calls that run for so many seconds, and HTTP requests, too."""
-        running = [call for call in self.calls.values() if not call.ended]
+        running = self.kept.running()
         self._http_faults.unreachable = http
         for call in running:
             call.strike(Strike.FREEZE)
@@ -223,17 +220,6 @@ class Emulator:
             self._http_faults.unreachable = False
             for call in running:
                 call.strike(Strike.RECOVER)
-
-    def _struck(self, faults: Faults, strike: Strike) -> None:
-        if strike is Strike.RECOVER:
-            self._http_faults.unreachable = False
-        elif strike is Strike.OUTAGE:
-            self._http_faults.unreachable = True
-            if faults.outage_after is not None:  # the call may be over before the outage is
-                asyncio.get_running_loop().call_later(faults.outage_for, self._recover)
-
-    def _recover(self) -> None:
-        self._http_faults.unreachable = False
 
     # -- what the HTTP side asks ----------------------------------------------------------------
 
@@ -248,30 +234,11 @@ class Emulator:
 
     async def start(self, offer_sdp: str, call_id: str, new_peer: Callable[..., Peer]) -> str:
         """Start what `new_peer` makes, and return the SDP answer. As `answer`."""
-        self.check_room()
-        self._answering += 1
-        try:
+        with self.kept.beginning():
             return await self._start(offer_sdp, call_id, new_peer)
-        finally:
-            self._answering -= 1
-
-    def check_room(self) -> None:
-        """Raise RestError (429) where as many calls run as may."""
-        running = self._answering + self._running
-        if running >= self._options.most_calls:
-            raise RestError(
-                429,
-                f"{running} calls run already, and most_calls={self._options.most_calls}.",
-                code="rate_limit_exceeded",
-                kind="requests",
-            )
-
-    @property
-    def _running(self) -> int:
-        return sum(not call.ended for call in self.calls.values())
 
     async def _start(self, offer_sdp: str, call_id: str, new_peer: Callable[..., Peer]) -> str:
-        faults, notes = self._faults, self.new_notes(call_id)
+        faults, notes = self._faults, self.kept.new_notes(call_id)
         peer = new_peer(
             faults,
             notes,
@@ -297,16 +264,12 @@ class Emulator:
     ) -> web.StreamResponse:
         """Be a session on a WebSocket until it ends. Raises RestError (426, 429)."""
         socket = new_socket(request)
-        self.check_room()
-        faults, notes = self._faults, self.new_notes(call_id)
+        self.kept.check_room()
+        faults, notes = self._faults, self.kept.new_notes(call_id)
         session = self._new_session(settings, call_id, notes.began, faults, on_socket=True)
         call = SocketCall(session, faults=faults, observe=notes.observe, recorder=notes.recorder)
         self.keep(call_id, call, notes, faults)
         return await call.serve(request, socket)
-
-    def new_notes(self, call_id: str) -> CallNotes:
-        """Return who takes notes of a call that begins now."""
-        return CallNotes(call_id, self._log_room, self._record, self._record_room)
 
     async def _answer(self, peer: Peer, offer_sdp: str, faults: Faults) -> str:
         """Have the peer answer; its media takes the way that the faults ask for."""
@@ -360,8 +323,7 @@ class Emulator:
 
     def running(self, call_id: str) -> Peer | None:
         """Return the WebRTC call with that id while it goes on; none of the Live dialect."""
-        call = self.calls.get(call_id)
-        peer = None if call is None or call.ended else call.peer
+        peer = self.kept.find(call_id)
         return peer if isinstance(peer, Peer) and not isinstance(peer, LivePeer) else None
 
     async def hang_up(self, call_id: str) -> bool:
@@ -374,19 +336,8 @@ class Emulator:
 
     def keep(self, call_id: str, peer: ServerEnd, notes: CallNotes, faults: Faults) -> None:
         """Count a call among those that run, and keep it readable after its end."""
-        peer.on_strike(partial(self._struck, faults))
-        self.calls[call_id] = EmulatedCall(call_id, peer, notes.events)
-        peer.at_end(notes.ended)
-        notes.begins(self._running)
-        surplus = max(0, len(self.calls) - CALL_LIMIT)
-        over = [kept for kept in self.calls.values() if kept.ended]
-        for old in over[:surplus]:
-            old.events.clear()
-            del self.calls[old.id]
-        for old in over[surplus:]:
-            if self._log_room.left >= MOST_BYTES:
-                break
-            old.events.clear()
+        peer.on_strike(partial(self._http_faults.struck, faults))
+        self.kept.keep(call_id, peer, notes)
 
     def new_persona(self) -> Persona:
         """Return who answers in a new call."""

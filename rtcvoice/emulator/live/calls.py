@@ -120,9 +120,9 @@ class LiveCalls:
         """
         stored = None if source is None else self._find(source)
         socket = new_socket(request)
-        self._emulator.check_room()
+        self._emulator.kept.check_room()
         session_id, faults = self._new_id(), self._emulator.faults
-        notes = self._emulator.new_notes(session_id)
+        notes = self._emulator.kept.new_notes(session_id)
 
         sound = SoundKept(notes.recorder, keeps=False)
 
@@ -157,15 +157,14 @@ class LiveCalls:
         if self.running(session_id) is not None:
             message = "The session has not ended yet, or is being finalized."
             raise RestError(409, message, code="session_not_finalized", param="session_id")
-        if session_id in self._emulator.calls:
+        if session_id in self._emulator.kept.by_id:
             message = "The session was not stored."
             raise RestError(400, message, code="session_not_stored", param="session_id")
         raise unknown_session()
 
     def running(self, session_id: str) -> LivePeer | None:
         """Return the WebRTC session with that id while it goes on."""
-        call = self._emulator.calls.get(session_id)
-        peer = None if call is None or call.ended else call.peer
+        peer = self._emulator.kept.find(session_id)
         return peer if isinstance(peer, LivePeer) and not peer.finished else None
 
     def hang_up(self, session_id: str) -> None:

@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from aiohttp import hdrs, web
 
-from rtcvoice.emulator.faults import Faults, HttpFault
+from rtcvoice.emulator.faults import Faults, HttpFault, Strike
 from rtcvoice.emulator.rest.body import RestError, read_body
 
 __all__ = ["HttpFaults"]
@@ -50,6 +50,15 @@ class HttpFaults:
     @unreachable.setter
     def unreachable(self, unreachable: bool) -> None:
         (self._reachable.clear if unreachable else self._reachable.set)()
+
+    def struck(self, faults: Faults, strike: Strike) -> None:
+        """Begin or end the part of an outage that is of HTTP: a call with `faults` was struck."""
+        if strike is Strike.RECOVER:
+            self.unreachable = False
+        elif strike is Strike.OUTAGE:
+            self.unreachable = True
+            if faults.outage_after is not None:  # the call may be over before the outage is
+                asyncio.get_running_loop().call_later(faults.outage_for, self._reachable.set)
 
     @web.middleware
     async def middleware(self, request: web.Request, handler: _Handler) -> web.StreamResponse:

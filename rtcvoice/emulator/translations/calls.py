@@ -52,8 +52,8 @@ class TranslationCalls:
     ) -> web.StreamResponse:
         """Be a translation on a WebSocket until it ends. Raises RestError before the upgrade."""
         socket = new_socket(request)
-        self._emulator.check_room()
-        faults, notes = self._emulator.faults, self._emulator.new_notes(call_id)
+        self._emulator.kept.check_room()
+        faults, notes = self._emulator.faults, self._emulator.kept.new_notes(call_id)
         session = self._session(settings, call_id, notes.began, faults, on_socket=True)
         call = SocketCall(session, faults=faults, observe=notes.observe, recorder=notes.recorder)
         self._emulator.keep(call_id, call, notes, faults)
