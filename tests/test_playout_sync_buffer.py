@@ -17,7 +17,7 @@ def ramp(begin: int, count: int) -> np.ndarray:
 
 def test_the_past_is_silence_at_first():
     buffer = SyncBuffer(past=PAST)
-    assert len(buffer) == 0
+    assert buffer.waiting == 0
     assert buffer.split == PAST
     assert not buffer.view.any()
     buffer.append(ramp(1, 5))
@@ -29,7 +29,7 @@ def test_what_left_stays_visible():
     buffer.append(ramp(1, 50))
     assert buffer.take(40).tolist() == list(range(1, 41))
     buffer.append(ramp(51, 10))
-    assert len(buffer) == 20
+    assert buffer.waiting == 20
     assert buffer.view[: buffer.split].tolist() == list(range(11, 41))
     assert buffer.take(20).tolist() == list(range(41, 61))
 
@@ -47,7 +47,7 @@ def test_clear_forgets_the_future_and_keeps_the_past():
     buffer.append(ramp(1, 20))
     buffer.take(8)
     buffer.clear()
-    assert len(buffer) == 0
+    assert buffer.waiting == 0
     buffer.append(ramp(100, 4))
     assert buffer.view[buffer.split - 3 :].tolist() == [6, 7, 8, 100, 101, 102, 103]
 
@@ -61,12 +61,12 @@ def test_what_goes_in_comes_out_and_no_more_is_kept(steps):
             buffer.append(ramp(written, count))
             written += count
         else:
-            count = min(count, len(buffer))
+            count = min(count, buffer.waiting)
             assert buffer.take(count).tolist() == list(range(read, read + count))
             read += count
-        assert len(buffer) == written - read
+        assert buffer.waiting == written - read
         past = buffer.view[: buffer.split].tolist()
         shown = min(PAST, read)
         assert past[-shown:] == list(range(read - shown, read)) or not shown
         if append:
-            assert len(buffer.view) == PAST + len(buffer)
+            assert len(buffer.view) == PAST + buffer.waiting

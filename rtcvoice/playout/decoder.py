@@ -55,13 +55,14 @@ class PacketDecoder:
 
     def decode(self, payload: bytes, samples: int) -> Samples:
         """Decode the next packet, which should play for `samples`."""
-        leaving = self._leaving()
+        leaving = self._leaving() if self._invented or self._merging else None
         try:
             pcm = self._decoder.decode(payload)
         except OpusError:
             self.errors += 1
             return self.conceal(samples)
-        self._unit = min(max(len(pcm), self._tenth), 2 * self._tenth)
+        if len(pcm) != self._unit:
+            self._unit = min(max(len(pcm), self._tenth), 2 * self._tenth)
         return self._merged(leaving, pcm)
 
     def merge(self) -> None:
@@ -74,7 +75,7 @@ class PacketDecoder:
         `rest` is less than `samples` when the beginning has been concealed already.
         """
         rest = samples if rest is None else rest
-        leaving = self._leaving()
+        leaving = self._leaving() if self._invented or self._merging else None
         try:
             pcm = self._decoder.recover(following_payload, samples)
         except OpusError:
@@ -189,8 +190,6 @@ class PacketDecoder:
 
     def _leaving(self) -> Samples | None:
         """What would be heard if nothing came, where what comes does not go on from it."""
-        if not self._invented and not self._merging:
-            return None
         count, begin = len(self._rise), self._invented
         ahead, self._ahead = self._ahead, self._nothing
         led = self._lead_in is not None and begin >= self._lead_in.end

@@ -108,7 +108,7 @@ RESTART = 2.0
 
 
 class Histogram:
-    """How often each lateness happened, older times counting less.
+    """How often each lateness happened, in buckets of `BUCKET`, older times counting less.
 
     Nothing is made lighter as it ages: each packet weighs more than the one before it instead, and
     all weights are scaled back once in a while.
@@ -120,12 +120,11 @@ class Histogram:
         self._renewal = math.expm1(1 / memory)
         self._latest = (0, 0.0)
 
-    def add(self, lateness: float) -> None:
+    def add(self, bucket: int) -> None:
         """Count one packet; the first packets weigh as much as they would in a plain average."""
         weight = self._total * self._renewal
         if weight < 1.0:
             weight = 1.0
-        bucket = self._bucket(lateness)
         self._weights[bucket] += weight
         self._latest = bucket, weight
         self._total += weight
@@ -135,11 +134,10 @@ class Histogram:
             self._total *= scale
             self._latest = bucket, weight * scale
 
-    def correct(self, lateness: float) -> None:
+    def correct(self, bucket: int) -> None:
         """Count what was added last as so late instead."""
-        bucket, weight = self._latest
-        self._weights[bucket] -= weight
-        bucket = self._bucket(lateness)
+        before, weight = self._latest
+        self._weights[before] -= weight
         self._weights[bucket] += weight
         self._latest = bucket, weight
 
@@ -153,10 +151,6 @@ class Histogram:
             if left <= 0:
                 return (bucket + 1) * BUCKET
         return MAXIMUM
-
-    def _bucket(self, lateness: float) -> int:
-        bucket = int(lateness / BUCKET)
-        return bucket if bucket < LAST_BUCKET else LAST_BUCKET
 
 
 class _Fastest:
@@ -195,25 +189,18 @@ class DelayManager:
         self._slowest = 0.0  # transit of the latest packet of this interval
         self._slowest_before: deque[float] = deque(maxlen=round(CALM / INTERVAL))
         self._slowest_of_all = math.inf  # of all these, once there are so many
+        self._slowest_lately = math.inf  # of them and this interval
         self._falters = 0.0
         self._fastest = _Fastest()
         self._base: float | None = None
         self._seen = 0
         self._losses = 0.0
-        self._packet = 0.020
-        self._has_fec = False
-        self._target = INITIAL
-        self._least = MINIMUM
-
-    @property
-    def target(self) -> float:
+        self.target = INITIAL
         """Seconds that a packet should be held back, counted from when the fastest would come."""
-        return self._target
-
-    @property
-    def spare(self) -> float:
+        self.spare = INITIAL - MINIMUM
         """Seconds of the target that may be missing without harm."""
-        return self._target - self._least
+        self.lossy = False
+        """Whether so much was lost of late that it matters whether packets carry FEC."""
 
     def reset(self) -> None:
         """Another stream begins: its clock is unknown, the network is the same."""
@@ -221,33 +208,34 @@ class DelayManager:
         self._base = None
         self._interval = -1
         self._slowest_before.clear()
-        self._slowest_of_all = math.inf
+        self._slowest_of_all = self._slowest_lately = math.inf
 
     def arrived(self, end: int, ticks: int, arrival: float, *, has_fec: bool) -> None:
-        """Learn from a packet that plays `ticks` up to timestamp `end`."""
+        """Learn from a packet that plays `ticks` up to timestamp `end`.
+
+        `has_fec` is looked at only while `lossy`.
+        """
         transit = arrival - end / CLOCK
-        if self._base is not None and abs(transit - self._base) > RESTART:
+        if self._base is not None and not -RESTART <= transit - self._base <= RESTART:
             self.reset()
         self._base = self._fastest.add(transit, arrival)
-        self._packet = ticks / CLOCK
-        self._has_fec = has_fec
-        if transit - self._base <= MAXIMUM:  # nobody would have waited for the others
-            self._learn(transit, arrival)
-        self._losses *= 1 - self._packet / LOSS_MEMORY
-        self._seen += 1
-        least, needed = self._needed()
-        if self._seen < BEGINNING:
-            self._target = max(needed, INITIAL)
-        elif self._seen == BEGINNING:
-            self._target = needed
-        else:
-            self._target = max(needed, self._target + (needed - self._target) * FALL)
-        self._least = least
-
-    def _learn(self, transit: float, arrival: float) -> None:
-        assert self._base is not None
+        packet = ticks / CLOCK
         lateness = transit - self._base
-        self._usual.add(lateness)
+        if lateness <= MAXIMUM:  # nobody would have waited for the others
+            self._learn(transit, int(lateness / BUCKET), arrival)
+        self._losses *= 1 - packet / LOSS_MEMORY
+        self.lossy = self._losses > FEW_LOSSES
+        self._seen += 1
+        least, needed = self._needed(packet, has_fec=has_fec)
+        if self._seen < BEGINNING:
+            self.target = max(needed, INITIAL)
+        else:
+            rest = self.target + (needed - self.target) * FALL
+            self.target = needed if needed > rest or self._seen == BEGINNING else rest
+        self.spare = self.target - least
+
+    def _learn(self, transit: float, bucket: int, arrival: float) -> None:
+        self._usual.add(bucket)
         if self._seen < WARM_UP:
             return
         interval = int(arrival / INTERVAL)
@@ -255,13 +243,14 @@ class DelayManager:
             if self._interval >= 0:
                 self._remember(self._slowest)
             self._interval, self._slowest = interval, transit
-            self._worst.add(lateness)
+            self._worst.add(bucket)
         elif transit > self._slowest:
             self._slowest = transit
-            self._worst.correct(lateness)
+            self._worst.correct(bucket)
         else:
             return
         self._falters = self._worst.quantile(SHARE)
+        self._slowest_lately = max(transit, self._slowest_of_all)
 
     def _remember(self, slowest: float) -> None:
         """Keep the slowest transit of an interval that is over."""
@@ -273,6 +262,7 @@ class DelayManager:
     def lost(self, count: int) -> None:
         """Learn that `count` packets never came, or came too late to be played."""
         self._losses = min(MANY_LOSSES, self._losses + count)
+        self.lossy = self._losses > FEW_LOSSES
 
     def lateness(self, end: int, now: float) -> float:
         """Return how late it is to play a packet ending at `end` beginning now, in seconds.
@@ -281,22 +271,23 @@ class DelayManager:
         """
         return 0.0 if self._base is None else now - end / CLOCK - self._base
 
-    def _needed(self) -> tuple[float, float]:
+    def _needed(self, packet: float, *, has_fec: bool) -> tuple[float, float]:
         """Return what is needed, in seconds, with the margin and with the larger one."""
         if self._seen < 10:
             return MINIMUM, MINIMUM
-        usual = self._usual.quantile(USUAL)
+        assert self._base is not None
+        usual = late = self._usual.quantile(USUAL)
         if self._seen < EARLY:
-            usual = min(self._usual.quantile(EARLY_USUAL), usual + EARLY_MORE)
-        late = min(max(self._falters, usual), self._lately())
-        least = max(late + MARGIN, MINIMUM)
-        if self._losses > FEW_LOSSES and self._has_fec:
-            least = max(least, self._packet + self._usual.quantile(USUAL) + FEC_MARGIN)
-        least = min(least, MAXIMUM)
-        return least, max(least, min(late + MARGIN_WHERE_SHORT, SHORT))
-
-    def _lately(self) -> float:
-        """Return the greatest lateness of the last `CALM` seconds, by what is the fastest now."""
-        if self._base is None or self._slowest_of_all == math.inf:
-            return MAXIMUM
-        return max(self._slowest, self._slowest_of_all) - self._base
+            late = min(self._usual.quantile(EARLY_USUAL), usual + EARLY_MORE)
+        if late < self._falters:
+            late = self._falters
+        lately = self._slowest_lately - self._base  # by what is the fastest now
+        if late > lately:
+            late = lately
+        least = late + MARGIN
+        if self.lossy and has_fec:
+            least = max(least, packet + usual + FEC_MARGIN)
+        least = MINIMUM if least < MINIMUM else MAXIMUM if least > MAXIMUM else least
+        short = late + MARGIN_WHERE_SHORT
+        short = SHORT if short > SHORT else short
+        return least, short if short > least else least

@@ -77,6 +77,7 @@ class PlayoutEngine:
         self.operation = Operation.SILENCE
         self._rate = rate
         self._block = rate // 100
+        self._ticks = 48000 // rate  # of the RTP clock in a sample
         self._buffer = JitterBuffer()
         self._delay = DelayManager()
         self._decoder = decoder or PacketDecoder(rate)
@@ -85,8 +86,6 @@ class PlayoutEngine:
         self._tempo = Tempo()
         self._pauses = Pauses()
         self._gate = Gate(rate)
-        self._zeros: Samples = np.zeros(self._block, np.int16)
-        self._zeros.flags.writeable = False
         self._fade = np.zeros(self._block, np.float32)
         fade = int(_FADE * rate)
         self._fade[:fade] = np.linspace(1, 0, fade, endpoint=False)
@@ -131,8 +130,8 @@ class PlayoutEngine:
             self._end_stream()
         newest = self._buffer.latest
         if newest is not latest:
-            end, fec = newest.timestamp + newest.ticks, has_fec(newest.payload)
-            self._delay.arrived(end, newest.ticks, packet.arrival, has_fec=fec)
+            fec = self._delay.lossy and has_fec(newest.payload)
+            self._delay.arrived(newest.end, newest.ticks, packet.arrival, has_fec=fec)
 
     def get_audio(self, now: float) -> Samples:
         """Return the next 10 ms: exactly `rate // 100` samples, to be read, not written to."""
@@ -141,17 +140,18 @@ class PlayoutEngine:
             self.operation = Operation.FLUSH
             return fading_out
         sync, count = self._sync, self._block
-        while not len(block := sync.take(count)):
-            sync.append(self._next_audio(count - len(sync), now))
-            if self._playing and not self._filled:
+        while sync.waiting < count:
+            sync.append(self._next_audio(count - sync.waiting, now))
+            if self._playing and not self._filled and not self._tempo.on_time:
                 self._adjust_tempo(now)
+        block = sync.take(count)
         if self._gate.passes:
             return block
         return self._gate(block, waiting=self.operation is Operation.BUFFERING)
 
     def flush(self, now: float) -> None:
         """Fall silent: the next 10 ms fade out, what is buffered is gone, stragglers are muted."""
-        audible = self._playing or len(self._sync) > 0
+        audible = self._playing or self._sync.waiting > 0
         if audible and not self._gate.shut:
             self._fading_out = (self.get_audio(now) * self._fade).astype(np.int16)
         self._buffer.clear()
@@ -182,8 +182,8 @@ class PlayoutEngine:
             packets_empty=buffer.empty,
             packets_recovered=self._recovered,
             packets_undecodable=self._decoder.errors,
-            concealed_samples=self._samples(self._concealed),
-            silent_concealed_samples=self._samples(self._silenced),
+            concealed_samples=self._concealed // self._ticks,
+            silent_concealed_samples=self._silenced // self._ticks,
             concealment_events=self._events,
             underruns=self._underruns,
             removed_samples_for_acceleration=self._removed,
@@ -191,7 +191,7 @@ class PlayoutEngine:
             jitter_buffer_delay=self._waited,
             jitter_buffer_emitted_count=self._emitted,
             jitter_buffer_target_delay=self._delay.target,
-            jitter_buffer_level=buffer.ticks / 48000 + len(self._sync) / self._rate,
+            jitter_buffer_level=buffer.ticks / 48000 + self._sync.waiting / self._rate,
         )
 
     def _end_stream(self) -> None:
@@ -200,9 +200,6 @@ class PlayoutEngine:
         self._decoder.reset()
         self._delay.reset()
         self._stop()
-
-    def _samples(self, ticks: int) -> int:
-        return ticks * self._rate // 48000
 
     def _stop(self) -> None:
         self._playing = False
@@ -213,7 +210,7 @@ class PlayoutEngine:
 
     def _next_audio(self, need: int, now: float) -> Samples:
         """Return more audio: a whole packet, or at most `need` samples of something else."""
-        now += len(self._sync) / self._rate  # when its first sample will be heard
+        now += self._sync.waiting / self._rate  # when its first sample will be heard
         first = self._buffer.first
         if not self._playing:
             if first is None or not self._is_due(first, now):
@@ -223,20 +220,19 @@ class PlayoutEngine:
             return self._underrun(need)
         assert self._due is not None
         gap = first.timestamp - self._due - self._filled
-        if (
-            gap >= _SHORTEST_FILL
-            and self._tempo.correction(self._excess(first, now)) is not Correction.NONE
-        ):
-            self._decoder.merge()  # a hole is what can best be left out
-            return self._play(first, now)
-        if gap > _LONGEST_FILL:  # the sender paused: play what follows in its own time
-            return self._pause()
+        excess = self._excess(first, now)
+        correction = self._tempo.correction(excess)
         if gap >= _SHORTEST_FILL:
-            return self._bridge(first, gap, now)
-        return self._play(first, now)
+            if correction is Correction.NONE:
+                # Beyond that the sender paused: what follows is played in its own time.
+                return self._pause() if gap > _LONGEST_FILL else self._bridge(first, gap, now)
+            self._decoder.merge()  # a hole is what can best be left out
+        if correction is Correction.SKIP:
+            return self._play_after_skip(now)
+        return self._play(first, excess, now)
 
     def _is_due(self, first: BufferedPacket, now: float) -> bool:
-        lateness = self._delay.lateness(first.timestamp + first.ticks, now)
+        lateness = self._delay.lateness(first.end, now)
         return lateness >= self._delay.target - _GRACE or now - first.arrival > _LONGEST_WAIT
 
     def _begin(self, first: BufferedPacket) -> None:
@@ -249,7 +245,7 @@ class PlayoutEngine:
     def _wait(self, need: int, *, buffering: bool) -> Samples:
         self.operation = Operation.BUFFERING if buffering else Operation.SILENCE
         self._silent += self._count_filled(need, invented=True)
-        return self._zeros[:need]
+        return np.zeros(need, np.int16)
 
     def _underrun(self, need: int) -> Samples:
         if self._filled >= _LONGEST_FILL or self._gate.shut:  # what is muted is not to live on
@@ -277,40 +273,40 @@ class PlayoutEngine:
             return self._recover(first, gap, now)
         if lost:  # a pause of the sender leads to nothing
             hole, rebuilt = (before_fec, first.ticks) if fec else (gap, 0)
-            self._decoder.lead_to(first.payload, self._samples(hole), self._samples(rebuilt))
+            self._decoder.lead_to(first.payload, hole // self._ticks, rebuilt // self._ticks)
         ticks = min(before_fec if before_fec >= _SHORTEST_FILL else gap, 10 * _MS)
-        return self._conceal(self._samples(ticks))
+        return self._conceal(ticks // self._ticks)
 
     def _recover(self, first: BufferedPacket, gap: int, now: float) -> Samples:
         """Rebuild the packet before `first`; of one concealed in part, what is left of it."""
         self.operation = Operation.FEC
         self._recovered += 1
-        whole = self._samples(first.ticks)
+        whole = first.ticks // self._ticks
         late = self._delay.lateness(first.timestamp, now) >= self._delay.target
-        rest = min(whole, self._samples(gap)) if late else whole
+        rest = min(whole, gap // self._ticks) if late else whole
         self._count_filled(rest, invented=False)
         return self._decoder.recover(first.payload, whole, rest)
 
-    def _play(self, first: BufferedPacket, now: float) -> Samples:
-        excess = self._excess(first, now)
-        skipping = self._tempo.correction(excess) is Correction.SKIP
-        if skipping:
-            first = self._skip(now)
-            excess = self._excess(first, now)
+    def _play(self, first: BufferedPacket, excess: float, now: float) -> Samples:
         self._count_concealment(first)
         self._tempo.played(excess)
-        pcm = self._decode(self._buffer.pop(), now)
-        if skipping:
-            self.operation = Operation.SKIP
+        return self._decode(self._buffer.pop(), now)
+
+    def _play_after_skip(self, now: float) -> Samples:
+        first = self._skip(now)
+        pcm = self._play(first, self._excess(first, now), now)
+        self.operation = Operation.SKIP
         return pcm
 
     def _decode(self, packet: BufferedPacket, now: float) -> Samples:
-        self._due = packet.timestamp + packet.ticks
+        self._due = packet.end
         self._filled = self._maybe_concealed = self._silent = 0
-        pcm = self._decoder.decode(packet.payload, self._samples(packet.ticks))
+        pcm = self._decoder.decode(packet.payload, packet.ticks // self._ticks)
         self._pauses.heard(pcm)
-        self._waited += max(0.0, now - packet.arrival) * len(pcm)
-        self._emitted += len(pcm)
+        count = len(pcm)
+        if now > packet.arrival:
+            self._waited += (now - packet.arrival) * count
+        self._emitted += count
         self.operation = Operation.NORMAL
         return pcm
 
@@ -318,7 +314,7 @@ class PlayoutEngine:
 
     def _excess(self, first: BufferedPacket, now: float) -> float:
         """Seconds past its moment that `first` would be played."""
-        return self._delay.lateness(first.timestamp + first.ticks, now) - self._delay.target
+        return self._delay.lateness(first.end, now) - self._delay.target
 
     def _skip(self, now: float) -> BufferedPacket:
         """Throw away what is too old; return what to play instead, which may still be late."""
@@ -343,7 +339,7 @@ class PlayoutEngine:
             self._decode_ahead(reach if slower else 2 * reach, now) or slower
         ):
             return
-        before, view, split = len(self._sync), self._sync.view, self._sync.split
+        before, view, split = self._sync.waiting, self._sync.view, self._sync.split
         if slower:
             view = self._stretch.lengthen(view, split)
         else:
@@ -351,7 +347,7 @@ class PlayoutEngine:
                 view, split + reach, haste=correction is Correction.MUCH_FASTER
             )
         self._sync.replace(view)
-        if changed := len(self._sync) - before:
+        if changed := self._sync.waiting - before:
             self._tempo.changed(changed / self._rate)
             self.operation = Operation.EXPAND if changed > 0 else Operation.ACCELERATE
             self._inserted += max(0, changed)
@@ -359,7 +355,7 @@ class PlayoutEngine:
 
     def _decode_ahead(self, samples: int, now: float) -> bool:
         """Decode what follows as well, as far as it is there, until `samples` wait."""
-        while len(self._sync) < samples:
+        while self._sync.waiting < samples:
             first, due = self._buffer.first, self._due
             if first is None or due is None or abs(first.timestamp - due) >= _SHORTEST_FILL:
                 return False
@@ -388,7 +384,7 @@ class PlayoutEngine:
         """Count what is played in place of a packet; return its ticks, 0 before the first one."""
         if self._due is None:
             return 0
-        ticks = samples * 48000 // self._rate
+        ticks = samples * self._ticks
         self._filled += ticks
         self._maybe_concealed += ticks if invented else 0
         return ticks

@@ -57,6 +57,8 @@ class BufferedPacket(NamedTuple):
     """At 48 kHz."""
     ticks: int
     """How long it plays, at 48 kHz."""
+    end: int
+    """`timestamp` of what follows it."""
     payload: bytes
     arrival: float
 
@@ -70,15 +72,17 @@ class JitterBuffer:
         self.late = 0
         self.duplicated = 0
         self.empty = 0
-        self.latest = BufferedPacket(0, 0, 0, b"", 0.0)
+        self.ticks = 0
+        """Audio in the buffer, at 48 kHz; holes do not count."""
+        self.first: BufferedPacket | None = None
+        """The packet whose turn it is."""
+        self.latest = BufferedPacket(0, 0, 0, 0, b"", 0.0)
         """The packet inserted last that had audio, whether it came in time or not."""
         self._capacity = capacity
         self._packets: list[BufferedPacket] = []
-        self._ticks = 0
         self._lost_before = 0
         self._left: int | None = None
         self._left_at = 0.0
-        self._sequence = Unwrapper(16)
         self._timestamp = Unwrapper(32)
         self._ssrc: int | None = None
         self._restart: int | None = None
@@ -89,25 +93,15 @@ class JitterBuffer:
         return len(self._packets)
 
     @property
-    def ticks(self) -> int:
-        """Audio in the buffer, at 48 kHz; holes do not count."""
-        return self._ticks
-
-    @property
-    def first(self) -> BufferedPacket | None:
-        """The packet whose turn it is, or None."""
-        return self._packets[0] if self._packets else None
-
-    @property
     def lost(self) -> int:
         """Sequence numbers skipped and never seen, over all streams."""
         return self._lost_before + self._lost()
 
     def missing(self) -> int:
         """Return how many packets between the last popped one and `first` never arrived."""
-        if not self._packets or self._floor is None:
+        if self.first is None or self._floor is None or self.first.sequence == self._floor:
             return 0
-        first = self._packets[0].sequence
+        first = self.first.sequence
         span = min(first - self._floor, 128)
         shift = self._newest - first + 1
         return span - ((self._history >> shift) & ((1 << span) - 1)).bit_count()
@@ -119,18 +113,22 @@ class JitterBuffer:
                 return self._discard()
             self._left, self._left_at = self._ssrc, now
             return self._begin(packet)
-        if self._jumped(packet.sequence_number):
+        step = (packet.sequence_number - self._newest) & 0xFFFF
+        if step >= 0x8000:  # an older one (RFC 1982)
+            step -= 0x10000
+        if not -MAX_MISORDER <= step <= MAX_DROPOUT:
             if packet.sequence_number == self._restart:
                 return self._begin(packet)
             # One such packet may be an accident; the one after it would prove a restart.
             self._restart = (packet.sequence_number + 1) & 0xFFFF
             return self._discard()
-        return self._place(packet)
+        return self._place(packet, step)
 
     def pop(self) -> BufferedPacket:
         """Take the first packet out; what belongs before it is too late from now on."""
         packet = self._packets.pop(0)
-        self._ticks -= packet.ticks
+        self.first = self._packets[0] if self._packets else None
+        self.ticks -= packet.ticks
         self._floor = packet.sequence + 1
         return packet
 
@@ -143,7 +141,8 @@ class JitterBuffer:
         """Throw everything away, and everything older that may still come."""
         self.discarded += len(self._packets)
         self._packets.clear()
-        self._ticks = 0
+        self.first = None
+        self.ticks = 0
         self._floor = self._newest + 1
 
     def _begin(self, packet: RtpPacket) -> Verdict:
@@ -154,9 +153,8 @@ class JitterBuffer:
         self._restart = self._floor = None
         self._newest = self._oldest = packet.sequence_number
         self._history = self._unique = 0
-        self._sequence = Unwrapper(16)
         self._timestamp = Unwrapper(32)
-        self._place(packet)
+        self._place(packet, 0)
         return Verdict.NEW_STREAM
 
     def _lost(self) -> int:
@@ -164,19 +162,20 @@ class JitterBuffer:
             return 0
         return self._newest - self._oldest + 1 - self._unique
 
-    def _jumped(self, sequence_number: int) -> bool:
-        ahead = (sequence_number - self._newest) & 0xFFFF
-        return MAX_DROPOUT < ahead < 0x10000 - MAX_MISORDER
-
     def _discard(self) -> Verdict:
         self.received += 1
         self.discarded += 1
         return Verdict.DISCARDED
 
-    def _place(self, packet: RtpPacket) -> Verdict:
-        sequence = self._sequence(packet.sequence_number)
+    def _place(self, packet: RtpPacket, step: int) -> Verdict:
+        """Take a packet of this stream, `step` sequence numbers after the newest."""
+        sequence = self._newest + step
         timestamp = self._timestamp(packet.timestamp)
-        bit = self._remember(sequence)
+        if step > 0:
+            self._newest, bit = sequence, 1
+            self._history = (self._history << step) % _HISTORY
+        else:
+            self._oldest, bit = min(self._oldest, sequence), 1 << -step
         if self._history & bit:
             self.duplicated += 1
             return Verdict.DUPLICATE
@@ -190,7 +189,8 @@ class JitterBuffer:
             self.received += 1
             self.empty += 1
             return Verdict.EMPTY
-        entry = BufferedPacket(sequence, timestamp, ticks, packet.payload, packet.arrival)
+        end = timestamp + ticks
+        entry = BufferedPacket(sequence, timestamp, ticks, end, packet.payload, packet.arrival)
         self.latest = entry
         if self._floor is not None and sequence < self._floor:
             self._discard()
@@ -198,17 +198,8 @@ class JitterBuffer:
             return Verdict.LATE
         self.received += 1
         bisect.insort(self._packets, entry)
-        self._ticks += ticks
+        self.first = self._packets[0]
+        self.ticks += ticks
         if len(self._packets) > self._capacity:
             self.drop()
         return Verdict.KEPT
-
-    def _remember(self, sequence: int) -> int:
-        """Move the history on to `sequence` if it is the newest; return its bit."""
-        step = sequence - self._newest
-        if step > 0:
-            self._history = (self._history << min(step, 128)) % _HISTORY
-            self._newest = sequence
-            return 1
-        self._oldest = min(self._oldest, sequence)
-        return 1 << -step

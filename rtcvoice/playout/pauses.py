@@ -41,5 +41,5 @@ class Pauses:
     def heard(self, pcm: Samples) -> None:
         """Listen to what was decoded."""
         # Of the upper half of the wave: both would take twice as long, and tell no more.
-        peak: int = max(0, pcm.item(pcm.argmax())) if len(pcm) else 0
+        peak: int = pcm.item(pcm.argmax()) if len(pcm) else 0
         self._quiet = self._quiet + 1 if self._level.is_pause(peak) else 0

@@ -136,12 +136,13 @@ class Player:
     @cached_property
     def _left(self) -> Samples:
         # A resampler holds back less than that; with it in advance, 10 ms give 10 ms.
-        advance = 0 if self._is_direct else max(LEAST_ADVANCE, self._rate // 1000)
-        return np.zeros(advance, np.int16)
+        same = self._engine.rate == self._rate
+        return np.zeros(0 if same else max(LEAST_ADVANCE, self._rate // 1000), np.int16)
 
-    @property
+    @cached_property
     def _is_direct(self) -> bool:
-        return self._engine.rate == self._rate
+        # Whether blocks go out as the engine makes them.
+        return self._engine.rate == self._rate and not len(self._left)
 
     @property
     def rate(self) -> int:
@@ -253,6 +254,7 @@ class Player:
         self._resampler = resampler(from_rate=engine.rate, to_rate=self._rate)
         del self._left
         self._left = np.concatenate((left, self._left))
+        vars(self).pop("_is_direct", None)  # to be looked up anew
 
     def _tell(self, block: Block) -> None:
         for listener in self._listeners:
@@ -279,9 +281,9 @@ class Player:
             self._take_snapshot()
         if self._inbox:
             self._drain(now)
-        left = self._left
-        if self._is_direct and not len(left):
+        if self._is_direct:
             return self._engine.get_audio(now)
+        left = self._left
         while len(left) < count:
             more = self._resampler.process(self._engine.get_audio(now))
             left = np.concatenate((left, more)) if len(left) else more

@@ -19,7 +19,7 @@ from rtcvoice.sound.timed_ring import TimedRing
 from rtcvoice.stats import DeviceStats
 from rtcvoice.system.files import FileKey
 from rtcvoice.system.public import public
-from rtcvoice.system.threads import contained_call
+from rtcvoice.system.threads import settable_in_future
 
 if TYPE_CHECKING:
     from rtcvoice.events import DeviceChanged
@@ -143,9 +143,11 @@ class HeadlessSink(Sink):
         if self.error is not None:
             return
         try:
-            contained_call(self.write, samples)
-        except Exception as exc:
-            self._fail(exc)
+            self.write(samples)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as exc:  # such as the SystemExit of a `sys.exit()`
+            self._fail(settable_in_future(exc))
 
     def _fail(self, error: Exception) -> None:
         self.error = error

@@ -16,13 +16,11 @@ class SyncBuffer:
     """A queue of int16 mono samples; `past` samples of what left it stay visible."""
 
     def __init__(self, *, past: int) -> None:
+        self.waiting = 0
+        """Samples still to be played."""
         self._past = past
         self._pcm: Samples = np.zeros(past, np.int16)
         self._next = past
-
-    def __len__(self) -> int:
-        """Samples still to be played."""
-        return len(self._pcm) - self._next
 
     @property
     def view(self) -> Samples:
@@ -38,20 +36,21 @@ class SyncBuffer:
         """Add samples behind what waits."""
         self._pcm = np.concatenate((self._pcm[self._next - self._past :], samples))
         self._next = self._past
+        self.waiting += len(samples)
 
     def replace(self, view: Samples) -> None:
         """Put an edited `view` in place; what is before `split` must not have been changed."""
         self._pcm = view
+        self.waiting = len(view) - self._next
 
     def take(self, count: int) -> Samples:
-        """Take the next `count` samples, not to be written to; none where fewer are there."""
-        begin, end = self._next, self._next + count
-        samples = self._pcm[begin:end]
-        if len(samples) < count:
-            return self._pcm[begin:begin]
-        self._next = end
-        return samples
+        """Take the next `count` samples, at most those `waiting`; not to be written to."""
+        begin = self._next
+        self._next = end = begin + count
+        self.waiting -= count
+        return self._pcm[begin:end]
 
     def clear(self) -> None:
         """Forget what waits."""
         self._pcm = self._pcm[: self._next]
+        self.waiting = 0

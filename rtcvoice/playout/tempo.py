@@ -15,6 +15,7 @@ its calls, that would make it later still: there, whole packets are skipped inst
 from __future__ import annotations
 
 import enum
+from collections import deque
 
 __all__ = ["Correction", "Tempo"]
 
@@ -69,12 +70,15 @@ class Tempo:
     def __init__(self) -> None:
         self.skips = False
         """Whether packets are skipped before it is played faster: there is no time to compute."""
-        self._recent: list[float] = []
+        self.on_time = True
+        """Whether the latest packet was played so near its moment that `due` asks for nothing."""
+        self._recent: deque[float] = deque(maxlen=MEMORY)
         self._since_change = 0
         self._waited = 0
 
     def reset(self) -> None:
         """Playing starts anew."""
+        self.on_time = True
         self._recent.clear()
         self._since_change = self._waited = 0
 
@@ -87,21 +91,23 @@ class Tempo:
     def played(self, excess: float) -> None:
         """A packet is played `excess` seconds past its moment."""
         self._recent.append(excess)
-        del self._recent[:-MEMORY]
         self._since_change += 1
+        self.on_time = -SHORTAGE <= excess <= EXCESS
+        if self.on_time:
+            self._waited = 0
 
     def changed(self, seconds: float) -> None:
         """The audio became longer (positive) or shorter by so much."""
-        self._recent = [excess + seconds for excess in self._recent]
+        self._recent = deque((excess + seconds for excess in self._recent), MEMORY)
         self._since_change = 0
 
     def due(self, *, pausing: bool, resting: bool = False, spare: float = 0.0) -> Correction:
-        """Say what is to be done now.
+        """Say what is to be done now that a packet was `played`; not needed if it is `on_time`.
 
         pausing: nobody speaks in what is played; resting: nor has for a while. spare: seconds by
         which it may be too early without harm.
         """
-        if not self._recent:
+        if self.on_time:
             return Correction.NONE
         excess = min(self._recent)
         late = excess > EXCESS and len(self._recent) == MEMORY

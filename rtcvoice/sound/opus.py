@@ -95,7 +95,16 @@ class Decoder:
     return a new array and raise OpusError, nothing else.
     """
 
-    __slots__ = ("__weakref__", "_address", "_buffer", "_decode", "_handle", "_rate", "_size")
+    __slots__ = (
+        "__weakref__",
+        "_address",
+        "_buffer",
+        "_decode",
+        "_handle",
+        "_longest",
+        "_rate",
+        "_size",
+    )
 
     def __init__(self, rate: int) -> None:
         self._rate = check_rate(rate)
@@ -105,7 +114,8 @@ class Decoder:
         weakref.finalize(self, library.opus_decoder_destroy, self._handle)
         self._size = library.opus_decoder_get_size(1)
         self._decode = library.opus_decode
-        self._buffer: Samples = np.empty(rate * _LONGEST_PACKET_MS // 1000, np.int16)
+        self._longest = rate * _LONGEST_PACKET_MS // 1000
+        self._buffer: Samples = np.empty(self._longest, np.int16)
         self._address = self._buffer.ctypes.data
 
     @property
@@ -117,7 +127,7 @@ class Decoder:
         """Decode the next packet of the stream."""
         if not payload:  # libopus would take it for a loss
             raise OpusError("empty packet")
-        return self._run(payload, len(self._buffer), 0)
+        return self._run(payload, self._longest, 0)
 
     def conceal(self, samples: int) -> Samples:
         """Invent what a lost packet held: a multiple of 2.5 ms, up to 120 ms."""
@@ -155,10 +165,12 @@ class Decoder:
         _check(_coder().opus_decoder_ctl(self._handle, _RESET_STATE))
 
     def _run(self, payload: bytes | None, samples: int, fec: int) -> Samples:
-        if samples > len(self._buffer):
+        if samples > self._longest:
             raise OpusError(f"{samples} samples are more than {_LONGEST_PACKET_MS} ms")
         size = len(payload) if payload else 0
-        count = _check(self._decode(self._handle, payload, size, self._address, samples, fec))
+        count: int = self._decode(self._handle, payload, size, self._address, samples, fec)
+        if count < 0:
+            raise _refusal(count)
         return self._buffer[:count].copy()
 
 
@@ -280,8 +292,12 @@ class Encoder:
 
 def _check(result: int) -> int:
     if result < 0:
-        raise OpusError(_coder().opus_strerror(result).decode())
+        raise _refusal(result)
     return result
+
+
+def _refusal(result: int) -> OpusError:
+    return OpusError(_coder().opus_strerror(result).decode())
 
 
 @functools.cache

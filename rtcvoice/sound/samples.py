@@ -95,7 +95,7 @@ def peak_of(samples: Samples) -> int:
     # Not abs(): -32768 has no positive int16. Not max(): that takes thrice as long for 10 ms.
     highest: int = samples.item(samples.argmax())
     lowest: int = samples.item(samples.argmin())
-    return max(highest, -lowest)
+    return highest if highest > -lowest else -lowest
 
 
 def level(samples: Samples) -> Level:

@@ -25,5 +25,6 @@ class VoiceLevel:
 
     def is_pause(self, peak: int) -> bool:
         """Take the peak of the next block, and tell whether nobody speaks in it."""
-        self._peak = max(float(peak), self._peak * FORGET)
-        return peak <= max(SILENT, self._peak * self._below)
+        faded = self._peak * FORGET
+        self._peak = peak if peak > faded else faded
+        return peak <= SILENT or peak <= self._peak * self._below
