@@ -112,10 +112,11 @@ async def answered(offer: str, payloads: list[bytes]) -> tuple[Any, str, list[An
     from bench_calls_heard import Packet
 
     from rtcvoice.emulator import ice_lite
-    from rtcvoice.wire import _aiortc, _media
+    from rtcvoice.wire import _aiortc, _media, _wall_clock
     from rtcvoice.wire._rtp_receiver import DirectReceiver
     from rtcvoice.wire._rtp_sender import send_directly
     from rtcvoice.wire._sources import Sources
+    from rtcvoice.wire.arrivals import Arrivals
 
     heard: list[Packet] = []
 
@@ -126,8 +127,9 @@ async def answered(offer: str, payloads: list[bytes]) -> tuple[Any, str, list[An
     peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
     transceiver = peer.addTransceiver(packet_track(payloads), direction="sendrecv")
     send_directly(transceiver.sender)
-    hand_on = _media.take_packets(transceiver.receiver, hear)
-    short_way = DirectReceiver(transceiver.receiver, hand_on, lambda: None, Sources())
+    _wall_clock.report_by_monotonic_clock(transceiver.sender, transceiver.receiver)
+    tap, arrivals = _media.take_packets(transceiver.receiver, hear), Arrivals()
+    short_way = DirectReceiver(transceiver.receiver, tap, arrivals, Sources())
     ice_lite.gather_on_loopback(_aiortc.ice_connection(peer))
 
     def greet(channel: Any) -> None:
@@ -140,7 +142,7 @@ async def answered(offer: str, payloads: list[bytes]) -> tuple[Any, str, list[An
     await peer.setRemoteDescription(RTCSessionDescription(offer, "offer"))
     await peer.setLocalDescription(await peer.createAnswer())
     ice = _aiortc.ice_connection(peer)
-    _aiortc.watch_datagrams(ice, lambda size: None, short_way.take)
+    _aiortc.watch_datagrams(ice, arrivals, short_way.take)
     return peer, peer.localDescription.sdp, heard
 
 

@@ -32,6 +32,7 @@ from rtcvoice.emulator import ice_lite
 from rtcvoice.wire import _aiortc, _media, _sctp
 from rtcvoice.wire._aiortc import UnsupportedAiortc
 from rtcvoice.wire.aiortc_release import AIORTC_RELEASE, AIORTC_REQUIREMENT
+from rtcvoice.wire.arrivals import Arrivals
 from rtcvoice.wire.rtp import RtpPacket
 
 PAYLOADS = [bytes([0x78, n]) for n in range(10)]
@@ -74,7 +75,7 @@ class Peer:
     def __init__(self, on_packet: Callable[[RtpPacket], None] | None = None) -> None:
         self.packets: list[RtpPacket] = []
         self.texts: list[str] = []
-        self.datagrams = 0
+        self.arrivals = Arrivals()
         self.news = asyncio.Event()
         self.pc = RTCPeerConnection(
             RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE)
@@ -99,11 +100,7 @@ class Peer:
         self.news.set()
 
     def watch(self) -> None:
-        _aiortc.watch_datagrams(self.ice, self._count)
-
-    def _count(self, size: int) -> None:
-        self.datagrams += 1
-        self.news.set()
+        _aiortc.watch_datagrams(self.ice, self.arrivals)
 
     async def until(self, condition: Callable[[], bool]) -> None:
         async with asyncio.timeout(30):
@@ -298,12 +295,13 @@ async def test_every_datagram_is_watched():
     client, server = Peer(), Peer()
     async with call(client, server):
         # A STUN answer, a DTLS flight, packets, SCTP: each at least one.
-        assert client.datagrams > 4
-        assert server.datagrams > 4
+        assert client.arrivals.datagrams > 4
+        assert server.arrivals.datagrams > 4
         await client.until(lambda: len(client.packets) == len(PAYLOADS))
-        before = client.datagrams
+        before = client.arrivals.datagrams
         server.track.again()
-        await client.until(lambda: client.datagrams >= before + len(PAYLOADS))
+        await client.until(lambda: len(client.packets) == 2 * len(PAYLOADS))
+        assert client.arrivals.datagrams >= before + len(PAYLOADS)
 
 
 # -- connecting, closing ----------------------------------------------------------------------
@@ -362,7 +360,7 @@ def peer_with(connection: object) -> SimpleNamespace:
 
 
 def test_every_datagram_is_noticed_and_only_stun_is_parsed_as_such():
-    sizes: list[int] = []
+    arrivals = Arrivals()
     parsed: list[bytes] = []
     passed_on: list[tuple[bytes, int]] = []
     protocol = SimpleNamespace(
@@ -374,11 +372,11 @@ def test_every_datagram_is_noticed_and_only_stun_is_parsed_as_such():
     unread = asyncio.Queue()
     for _ in range(2):  # sockets may come later: those that are watched are not watched twice
         connection = SimpleNamespace(_protocols=[protocol], _queue=unread)
-        _aiortc.watch_datagrams(connection, sizes.append)
+        _aiortc.watch_datagrams(connection, arrivals)
     stun, dtls, rtp = b"\x00\x01", b"\x16\xfe\xfd", b"\x80\x60abc"
     for data in (stun, b"\x03\x00", dtls, rtp, b""):
         protocol.datagram_received(data, ("127.0.0.1", 9))
-    assert sizes == [2, 2, 3, 5, 0]
+    assert (arrivals.datagrams, arrivals.bytes) == (5, 12)
     assert parsed == [stun, b"\x03\x00"]
     assert passed_on == [(dtls, 1), (rtp, 1)]
     for _ in range(_aiortc.MOST_UNREAD):
@@ -404,10 +402,10 @@ def test_every_datagram_is_noticed_and_only_stun_is_parsed_as_such():
         (lambda: _aiortc.quick_checks(SimpleNamespace()), "_check_periodic"),
         (lambda: ice_lite.be_ice_lite(SimpleNamespace()), "check_start"),
         (lambda: ice_lite.gather_on_loopback(SimpleNamespace()), "get_component_candidates"),
-        (lambda: _aiortc.watch_datagrams(SimpleNamespace(), print), "_protocols"),
+        (lambda: _aiortc.watch_datagrams(SimpleNamespace(), Arrivals()), "_protocols"),
         (
             lambda: _aiortc.watch_datagrams(
-                SimpleNamespace(_protocols=[SimpleNamespace()], _queue=None), print
+                SimpleNamespace(_protocols=[SimpleNamespace()], _queue=None), Arrivals()
             ),
             "datagram_received",
         ),

@@ -187,6 +187,7 @@ ALLOWED: dict[str, set[str]] = {
         "wire._media",
         "wire._sources",
         "wire._wall_clock",
+        "wire.arrivals",
         "config.end_dates",
         "network",
         "wire._sctp",

@@ -89,16 +89,16 @@ async def test_what_comes_in_the_datagram_that_opens_the_channel_is_not_lost(leg
 async def test_texts_wait_in_order_and_packets_do_not(leg):
     heard, packets = [], []
     leg._early("1")
-    leg._packet("lost")
+    leg.transport._tap.on_packet("lost")
     leg._early("2")
     leg.attach(on_text=heard.append, on_packet=packets.append)
     leg._early("3")
-    leg._packet("first")
+    leg.transport._tap.on_packet("first")
     assert heard == ["1", "2", "3"]
     assert packets == ["first"]
     leg.detach()
     leg._early("4")
-    leg._packet("second")
+    leg.transport._tap.on_packet("second")
     assert (len(heard), len(packets)) == (3, 1)
 
 

@@ -380,7 +380,7 @@ async def test_a_step_of_the_wall_clock_changes_no_report(monkeypatch):
     import aiortc.rtcrtpreceiver as module
     from aiortc.rtp import RtpPacket
 
-    statistics = _wall_clock._SteadyStatistics(48000)
+    statistics = _wall_clock.SteadyStatistics(48000)
     steps = iter([0.0, 1e9, 0.0, 1e9])
     monkeypatch.setattr(module, "time", SimpleNamespace(time=lambda: next(steps)))
     for number in range(4):
@@ -391,11 +391,10 @@ async def test_a_step_of_the_wall_clock_changes_no_report(monkeypatch):
 def test_no_timestamps_make_a_jitter_that_no_report_can_hold():
     from aiortc.rtp import RtcpReceiverInfo
 
-    statistics = _wall_clock._SteadyStatistics(48000)
+    statistics = _wall_clock.SteadyStatistics(48000)
     for number in range(300):
         timestamp, arrival = (0xFFFFFFFF, 0.0) if number % 2 else (0, 1000.0)
-        packet = SimpleNamespace(sequence_number=number, timestamp=timestamp, arrival=arrival)
-        statistics.add(packet)
+        statistics.count(number, timestamp, arrival)
     assert statistics.jitter == 0xFFFFFFFF
     bytes(RtcpReceiverInfo(1, 0, 0, 99, statistics.jitter, 0, 0))
 

@@ -17,6 +17,7 @@ from rtcvoice.system import clock
 from rtcvoice.wire import _round_trip
 from rtcvoice.wire._aiortc import UnsupportedAiortc, watch_datagrams
 from rtcvoice.wire._round_trip import MOST_ASKED, RoundTripChecks
+from rtcvoice.wire.arrivals import Arrivals
 from rtcvoice.wire.stun_check import NAME
 
 pytestmark = pytest.mark.usefixtures("no_stray_errors")
@@ -123,7 +124,7 @@ async def test_a_watched_socket_hands_the_answer_on_and_aioice_does_where_none_i
         path = Path(lambda request: None)
         if watched:
             path._protocols = [path.protocol]
-            watch_datagrams(path, lambda size: None)
+            watch_datagrams(path, Arrivals())
         path.ask()
         (name,) = path.protocol.transactions
         data = answer(SimpleNamespace(transaction_id=name))

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from types import SimpleNamespace
 
 import aiortc.clock
+import aiortc.rtcrtpreceiver
 import aiortc.rtcrtpsender
 import av
 import pylibsrtp
@@ -27,6 +28,7 @@ from aiortc.rtcrtpparameters import (
     RTCRtpReceiveParameters,
     RTCRtpSendParameters,
 )
+from aiortc.rtcrtpreceiver import StreamStatistics
 from aiortc.rtp import RTCP_RTPFB_NACK, RtcpPacket, RtcpRtpfbPacket
 
 from rtcvoice.system import clock
@@ -34,6 +36,7 @@ from rtcvoice.wire import _media, _rtp_sender, _sources, _wall_clock
 from rtcvoice.wire._aiortc import UnsupportedAiortc
 from rtcvoice.wire._rtp_receiver import LARGEST_PACKET, DirectReceiver
 from rtcvoice.wire._rtp_sender import send_directly
+from rtcvoice.wire.arrivals import Arrivals
 from rtcvoice.wire.rtp import RtpPacket
 
 KEY = bytes(range(30))
@@ -95,15 +98,17 @@ class Way:
         self.dtls._RTCDtlsTransport__handshake_done = True
         self.dtls._state = State.CONNECTED
         self.packets: list[RtpPacket] = []
-        self.heard = self.short = 0
+        self.short = 0
+        self.arrivals = Arrivals()
         self.receiver = RTCRtpReceiver("audio", self.dtls)
         self.receiver._track = SimpleNamespace(_queue=asyncio.Queue())
-        _wall_clock.use_monotonic_clock(self.receiver, "_run_rtcp", "_handle_rtp_packet")
+        sender = RTCRtpSender("audio", self.dtls)
+        _wall_clock.report_by_monotonic_clock(sender, self.receiver)
         _sources.forget_old_streams(self.receiver)
         self.sources = _sources.Sources()
         _media.guard_media(self.dtls, self._heard)
-        hand_on = _media.take_packets(self.receiver, on_packet or self.packets.append)
-        short_way = DirectReceiver(self.receiver, hand_on, self._heard, self.sources)
+        tap = _media.take_packets(self.receiver, on_packet or self.packets.append)
+        short_way = DirectReceiver(self.receiver, tap, self.arrivals, self.sources)
         self._take = short_way.take if direct else lambda data, arrival: False
 
     async def start(self) -> None:
@@ -122,10 +127,9 @@ class Way:
         self.receiver._set_rtcp_ssrc(77)
         _media.stop_stock_decoder(self.receiver)
 
-    def _heard(self, data: bytes = b"") -> None:
-        self.heard += 1
-        if data:
-            self.sources.heard(data)
+    def _heard(self, data: bytes) -> None:
+        self.arrivals.heard()
+        self.sources.heard(data)
 
     async def take(self, data: bytes, arrival: float | None = None) -> None:
         if self._take(data, clock.now() if arrival is None else arrival):
@@ -142,7 +146,6 @@ class Way:
             dtls._RTCDtlsTransport__rx_bytes,
             dtls._RTCDtlsTransport__rx_packets,
             dtls._rtp_router.ssrc_table.keys(),
-            self.heard,
             self.packets,
         )
 
@@ -221,6 +224,7 @@ async def test_the_short_way_in_counts_as_aiortc_does(seed, monkeypatch):
         for way in (stock, ours):
             await way.take(data)
         assert ours.counted() == stock.counted()
+        assert ours.arrivals.heard_at == stock.arrivals.heard_at
     assert stock.short == 0
     assert ours.short > 120  # half of them are ordinary
     assert len(ours.packets) > 120
@@ -229,6 +233,31 @@ async def test_the_short_way_in_counts_as_aiortc_does(seed, monkeypatch):
     assert first == second
     for way in (stock, ours):
         await way.receiver.stop()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_our_statistics_are_those_of_aiortc(seed, monkeypatch):
+    now = 1000.0
+    monkeypatch.setattr(clock, "now", lambda: now)
+    monkeypatch.setattr(aiortc.rtcrtpreceiver, "time", SimpleNamespace(time=lambda: now))
+    rate = (48000, 8000)[seed % 2]
+    stock, ours = StreamStatistics(rate), _wall_clock.SteadyStatistics(rate)
+    chance = random.Random(seed)
+    number = chance.randrange(2**16)
+    for _ in range(3000):
+        number += chance.choice([1, 1, 1, 1, 0, 2, -1, -3, 40, 30000, 32767, 32768, -32768])
+        timestamp = chance.choice([number * 960, number * 960, 0, chance.getrandbits(32)]) % 2**32
+        now += chance.choice([0.0, 0.019, 0.0213, -0.001, 1.7])
+        packet = SimpleNamespace(sequence_number=number % 2**16, timestamp=timestamp)
+        stock.add(packet)
+        ours.add(packet)
+        assert vars(ours) == vars(stock)
+        if chance.random() < 0.1:
+            assert (ours.fraction_lost, ours.packets_lost) == (
+                stock.fraction_lost,
+                stock.packets_lost,
+            )
+            assert ours.jitter == min(stock.jitter, _wall_clock.MOST_JITTER)
 
 
 async def test_what_is_read_late_counts_as_of_when_it_came(monkeypatch):

@@ -52,6 +52,7 @@ from rtcvoice.emulator.wire import Wire, change_ssrc
 from rtcvoice.system import clock
 from rtcvoice.wire import _aiortc, _channels, _media, _sctp, _wall_clock
 from rtcvoice.wire._sources import forget_old_streams
+from rtcvoice.wire.arrivals import Arrivals
 
 __all__ = ["Peer"]
 
@@ -98,6 +99,7 @@ class Peer(ServerEnd):
         self._offers_channel = False
         self._began: float | None = None
         self._connected_ticks = 0
+        self._arrivals, self._arrived = Arrivals(), 0
         self._heard_at = clock.now()
         self._over = asyncio.Event()  # the session; the connection may stay for a while
         self._ending = asyncio.Event()
@@ -144,7 +146,7 @@ class Peer(ServerEnd):
             await self._give_up()
             raise exc if isinstance(exc, OfferError) else OfferError(str(exc) or repr(exc)) from exc
         self._channel.largest_message = max_message_size(answer)
-        _aiortc.watch_datagrams(self._ice, self._alive)
+        _aiortc.watch_datagrams(self._ice, self._arrivals)
         self._wire.attach(self._ice)
         self._life = asyncio.create_task(self._live(), name="rtcvoice emulator peer")
         return spoil_answer(answer, self._faults.answer) if self._faults.answer else answer
@@ -237,7 +239,7 @@ class Peer(ServerEnd):
     def _hear(self, packet: Any) -> None:
         self._ear.insert(packet)
 
-    def _alive(self, size: int) -> None:
+    def _alive(self) -> None:
         self._heard_at = clock.now()
 
     def _open_channel(self, channel: Any) -> None:
@@ -288,6 +290,9 @@ class Peer(ServerEnd):
         self._guarded(self._session.advance)
         if self._began is not None:
             self._strike_when_due(now - self._began)
+        if self._arrivals.datagrams != self._arrived:
+            self._arrived = self._arrivals.datagrams
+            self._alive()
         if now - self._heard_at > self._client_timeout and not self._may_be_without_media():
             logger.info("= nothing heard from the client for %g s", self._client_timeout)
             self._left()

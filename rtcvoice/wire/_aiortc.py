@@ -26,6 +26,7 @@ from rtcvoice.errors import RtcVoiceError
 from rtcvoice.system import clock
 from rtcvoice.wire._datagrams import read_at_once
 from rtcvoice.wire.aiortc_release import AIORTC_REQUIREMENT
+from rtcvoice.wire.arrivals import Arrivals
 from rtcvoice.wire.stun_check import NAME
 
 __all__ = [
@@ -182,27 +183,27 @@ def quick_checks(connection: Any) -> None:
 
 def watch_datagrams(
     connection: Any,
-    on_datagram: Callable[[int], None],
+    arrivals: Arrivals,
     take: Callable[[bytes, float], bool] = lambda data, arrival: False,
 ) -> None:
-    """Call `on_datagram` with the size of each datagram that arrives: RTP, RTCP, DTLS and STUN.
+    """Count each datagram that arrives in `arrivals`.
 
-    To be called after gathering, when the sockets exist; again for sockets that came later. Anybody
-    who knows the port may have sent them. `take` gets each one that is not STUN, and when it came,
-    in seconds of `clock.now()`, and returns whether it has taken it: aiortc gets the others.
+    To be called after gathering, when the sockets exist; again for sockets that came later. `take`
+    gets each one that is not STUN, and when it came, in seconds of `clock.now()`, and returns
+    whether it has taken it: aiortc gets the others.
     """
     protocols = getattr(connection, "_protocols", None)
     if protocols is None or not hasattr(connection, "_queue"):
         raise UnsupportedAiortc("Connection._protocols, ._queue")
     for protocol in protocols:
         if "watched" not in vars(protocol):
-            _watch(protocol, connection._queue, on_datagram, take)
+            _watch(protocol, connection._queue, arrivals, take)
 
 
 def _watch(
     protocol: Any,
     queue: Any,
-    on_datagram: Callable[[int], None],
+    arrivals: Arrivals,
     take: Callable[[bytes, float], bool],
 ) -> None:
     receive = getattr(protocol, "datagram_received", None)
@@ -215,17 +216,20 @@ def _watch(
     component = protocol.local_candidate.component
     one_each_turn = _OneEachTurn(pass_on)
 
-    def received(
-        data: bytes, addr: Any, arrival: float, pass_on: Callable[[bytes, int], None] = pass_on
-    ) -> None:
-        on_datagram(len(data))
+    def received(data: bytes, addr: Any, arrival: float, by_asyncio: bool = False) -> None:
+        if not by_asyncio and protocol.datagram_received is not datagram_received:
+            # Somebody has come to stand before it, such as a network that is bad on purpose.
+            protocol.datagram_received(data, addr)
+            return
+        arrivals.datagrams += 1
+        arrivals.bytes += len(data)
         if not data:
             return  # an exception in the task that reads the network otherwise, and the call's end
         # STUN begins with 0 to 3 (RFC 7983 §7). aioice would take media for STUN, too, and learn
         # better from an exception per packet.
         if data[0] > 3:
             if not take(data, arrival) and queue.qsize() < MOST_UNREAD:
-                pass_on(data, component)
+                (pass_on if by_asyncio else one_each_turn.put)(data, component)
             return
         take_answer = getattr(protocol.transactions.get(data[NAME]), "take", None)
         if take_answer is not None and take_answer(data, arrival):  # to a check of ours
@@ -236,17 +240,11 @@ def _watch(
             logger.debug("x no STUN from %s: %r", addr, exc)
 
     def datagram_received(data: bytes, addr: Any) -> None:
-        received(data, addr, clock.now())
-
-    def read(data: bytes, addr: Any, arrival: float) -> None:
-        if protocol.datagram_received is datagram_received:
-            received(data, addr, arrival, one_each_turn.put)
-        else:  # somebody has come to stand before it, such as a network that is bad on purpose
-            protocol.datagram_received(data, addr)
+        received(data, addr, clock.now(), by_asyncio=True)
 
     protocol.datagram_received = datagram_received
     protocol.watched = True
-    read_at_once(getattr(protocol, "transport", None), read)
+    read_at_once(getattr(protocol, "transport", None), received)
 
 
 class _OneEachTurn:

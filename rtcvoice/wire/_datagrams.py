@@ -1,4 +1,4 @@
-"""Reads a socket empty at once, and learns from the system when each datagram came.
+"""Reads a socket empty at once where the loop is late, and learns when each datagram came.
 
 asyncio reads one datagram at a turn of the loop, into 256 KiB that it gets for that, and nobody
 knows how long it lay there. A loop that was held up then looks like a network that delays. Here a
@@ -36,6 +36,10 @@ UNDER_WAY = 250
 """Datagrams after which a call counts as under way: 5 s of sound. What connects is never waited
 for."""
 
+ON_TIME = 0.002
+"""Seconds within which a loop that is on time reads a datagram. Then hardly another one waits, and
+to ask in vain costs more than another turn of the loop for the few that do."""
+
 LONGEST_WAIT = 5.0
 """Seconds that a datagram may have waited in the socket; more is a step of the time of day."""
 
@@ -50,7 +54,7 @@ it."""
 _TIME = struct.Struct("@ll")
 _ROOM = socket.CMSG_SPACE(_TIME.size) if hasattr(socket, "CMSG_SPACE") else 0
 
-_TRANSPORT_NAMES = ("_sock", "_sock_fd", "_loop", "_protocol", "_conn_lost")
+_TRANSPORT_NAMES = ("_sock", "_sock_fd", "_loop", "_protocol", "_closing")
 _LOOP_NAMES = ("_add_reader", "_remove_reader")
 
 
@@ -116,7 +120,7 @@ class _Reader:
         transport = self._transport
         if not transport.is_closing():
             # In the place of asyncio's own: its closing takes it away like that.
-            transport._loop._add_reader(transport._sock_fd, self.read)
+            transport._loop._add_reader(transport._sock_fd, self._read, MOST_AT_ONCE, ON_TIME)
 
     def unwatch(self) -> None:
         """Leave it to whoever calls `read`."""
@@ -125,14 +129,19 @@ class _Reader:
             transport._loop._remove_reader(transport._sock_fd)
 
     def read(self) -> None:
-        """Read all that is there. Called by the event loop, or at a tick."""
+        """Read all that is there. Called at a tick."""
         self._read(MOST_AT_ONCE)
 
     def read_one(self) -> None:
         """Read one datagram, which is there. Called at a tick."""
         self._read(1)
 
-    def _read(self, most: int) -> None:
+    def _read(self, most: int, on_time: float = 0.0) -> None:
+        """Read what is there, but not more than `most`.
+
+        One that waited for less than `on_time` is the last: the loop comes again for more. A loop
+        that was held up reads all, before a tick that is due as long plays what there is.
+        """
         transport, receive, room = self._transport, self._receive, self._room
         now, today = clock.now(), time.time()
         if not -STEP < today - now - self._ahead < STEP:
@@ -140,16 +149,20 @@ class _Reader:
         self._ahead = today - now
         try:
             for _ in range(most):
-                if transport._conn_lost or transport.is_closing():  # by what was received
+                if transport._closing:  # by what was received
                     if self._sockets is not None:
                         self._sockets.remove(self)
                     return
                 data, notes, _, address = receive(LARGEST_DATAGRAM, room)
                 self._count += 1
-                self._received(data, address, arrival_of(notes, now, today))
+                arrival = arrival_of(notes, now, today)
+                self._received(data, address, arrival)
+                if now - on_time < arrival < now:
+                    break
         except (BlockingIOError, InterruptedError):
-            if self._sockets is None and self._count >= UNDER_WAY:
-                self._sockets = sockets()
-                self._sockets.add(self)
+            pass
         except OSError as exc:  # such as an ICMP "port unreachable"
             transport._protocol.error_received(exc)
+        if self._sockets is None and self._count >= UNDER_WAY:
+            self._sockets = sockets()
+            self._sockets.add(self)

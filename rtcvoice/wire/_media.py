@@ -17,7 +17,7 @@ from rtcvoice.system import clock
 from rtcvoice.wire._aiortc import UnsupportedAiortc
 from rtcvoice.wire.rtp import ReceiverReport, RoundTrips, RtpPacket
 
-__all__ = ["guard_media", "stop_stock_decoder", "take_packets", "watch_reports"]
+__all__ = ["PacketTap", "guard_media", "stop_stock_decoder", "take_packets", "watch_reports"]
 
 logger = logging.getLogger(__name__)
 
@@ -30,51 +30,50 @@ LATEST = 1.0
 _JITTER_BUFFER = "_RTCRtpReceiver__jitter_buffer"
 
 
-class _PacketTap:
+class PacketTap:
     """Stands where aiortc's JitterBuffer stood; hands every packet on and keeps none."""
 
     capacity = 0
 
     def __init__(self, on_packet: Callable[[RtpPacket], None]) -> None:
-        self._on_packet = on_packet
+        self.on_packet = on_packet
+        """Gets each packet. Who calls it tells `failed` of what it raises."""
         self.errors = 0
 
     def add(self, packet: Any) -> tuple[bool, None]:
-        """Take one packet, after aiortc counted it for its RTCP reports."""
-        numbers = packet.ssrc, packet.sequence_number, packet.timestamp
-        self.hand_on(RtpPacket(*numbers, packet.payload, clock.now()))
-        return False, None  # (no picture loss, no frame for the stock decoder)
-
-    def hand_on(self, packet: RtpPacket) -> None:
-        """Hand one packet on.
+        """Take one packet, after aiortc counted it for its RTCP reports.
 
         An exception here would end aiortc's DTLS pump and with it the call, so none may leave.
         """
+        numbers = packet.ssrc, packet.sequence_number, packet.timestamp
         try:
-            self._on_packet(packet)
+            self.on_packet(RtpPacket(*numbers, packet.payload, clock.now()))
         except Exception as exc:
-            self.errors += 1
-            if self.errors == 1:
-                log_error(
-                    logger, exc, "x RTP packet handler failed; further failures are only counted"
-                )
+            self.failed(exc)
+        return False, None  # (no picture loss, no frame for the stock decoder)
+
+    def failed(self, error: Exception) -> None:
+        """Count a packet that could not be handed on; the first is logged."""
+        self.errors += 1
+        if self.errors == 1:
+            log_error(
+                logger, error, "x RTP packet handler failed; further failures are only counted"
+            )
 
 
-def take_packets(
-    receiver: RTCRtpReceiver, on_packet: Callable[[RtpPacket], None]
-) -> Callable[[RtpPacket], None]:
+def take_packets(receiver: RTCRtpReceiver, on_packet: Callable[[RtpPacket], None]) -> PacketTap:
     """Hand every RTP packet of `receiver` to `on_packet` instead of aiortc's own playout.
 
     aiortc's audio jitter buffer turns one lost packet into 320 ms of silence and 200 ms of delay
     for the rest of the call. Its RTCP reports, statistics and SSRC routing stay in place.
-    `on_packet` runs on the event loop, once per packet as it arrives. Returned is what hands on
-    packets that come another way: it never raises.
+    `on_packet` runs on the event loop, once per packet as it arrives. Returned is what hands them
+    on, for packets that come another way.
     """
     if not callable(getattr(getattr(receiver, _JITTER_BUFFER, None), "add", None)):
         raise UnsupportedAiortc(f"RTCRtpReceiver.{_JITTER_BUFFER}.add")
-    tap = _PacketTap(on_packet)
+    tap = PacketTap(on_packet)
     setattr(receiver, _JITTER_BUFFER, tap)
-    return tap.hand_on
+    return tap
 
 
 def stop_stock_decoder(receiver: RTCRtpReceiver) -> None:

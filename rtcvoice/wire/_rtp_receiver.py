@@ -22,9 +22,13 @@ from typing import Any
 import pylibsrtp
 from aiortc import RTCRtpReceiver
 
+from rtcvoice.system import clock
 from rtcvoice.wire._aiortc import UnsupportedAiortc
+from rtcvoice.wire._media import PacketTap
 from rtcvoice.wire._sources import Sources
 from rtcvoice.wire._srtp import unprotecting
+from rtcvoice.wire._wall_clock import SteadyStatistics
+from rtcvoice.wire.arrivals import Arrivals
 from rtcvoice.wire.rtp import RtpPacket
 
 __all__ = ["LARGEST_PACKET", "DirectReceiver"]
@@ -38,8 +42,11 @@ reading of the network even the end of the call."""
 KNOWN_EXTENSIONS = 512
 """Header extensions whose bytes are remembered as valid: levels of a voice, the names of a line."""
 
-_NUMBERS = struct.Struct("!HLL")
-_WORDS = struct.Struct("!H")
+SHORTEST_PACKET = 16
+"""Bytes of an encrypted packet: its header, and the shortest tag of SRTP (RFC 4568 §6.2)."""
+
+_HEADER = struct.Struct("!2xHLL2xH")
+"""Sequence number, timestamp and SSRC; how many words of extensions there are if there are any."""
 
 _RECEIVER_NAMES = ("_enabled", "_RTCRtpReceiver__remote_streams", "_RTCRtpReceiver__codecs")
 _DTLS_NAMES = (
@@ -51,8 +58,8 @@ _DTLS_NAMES = (
 class DirectReceiver:
     """Takes the packets of one receiver. Event loop only; `take` never raises.
 
-    `on_packet` gets each packet and may not raise: it is what `take_packets` returned. `on_heard`
-    is called before, for each that was decrypted. What is of a source too many is dropped.
+    `tap`, which is what `take_packets` returned, gets each packet. `arrivals` notes before that the
+    other side was heard. What is of a source too many is dropped.
 
     aiortc also notes when each stream was heard last (`getSynchronizationSources`), which nobody
     reads here: that is the one thing left out.
@@ -61,8 +68,8 @@ class DirectReceiver:
     def __init__(
         self,
         receiver: RTCRtpReceiver,
-        on_packet: Callable[[RtpPacket], None],
-        on_heard: Callable[[], None],
+        tap: PacketTap,
+        arrivals: Arrivals,
         sources: Sources,
     ) -> None:
         dtls: Any = receiver.transport
@@ -76,14 +83,13 @@ class DirectReceiver:
         self._router = dtls._rtp_router
         self._streams = receiver._RTCRtpReceiver__remote_streams  # type: ignore[attr-defined]
         self._codecs = receiver._RTCRtpReceiver__codecs  # type: ignore[attr-defined]
-        self._on_packet = on_packet
-        self._on_heard = on_heard
+        self._tap = tap
+        self._arrivals = arrivals
         self._sources = sources
         self._valid_extensions: set[bytes] = set()
         self._session: Any = None
         self._unprotected: Callable[[bytes], bytes] = bytes
         self._opus: Any = None
-        self.errors = 0
         self.report_at = -math.inf
         """When the latest RTCP came; aiortc takes it a little later."""
 
@@ -92,34 +98,32 @@ class DirectReceiver:
 
         arrival: when it came, in seconds of `clock.now()`.
         """
-        first = data[0]
-        if first & 0xCF != 0x80 or len(data) < 12 or 192 <= (kind := data[1]) <= 208:
+        first, size = data[0], len(data)
+        if first & 0xCF != 0x80 or size < SHORTEST_PACKET or 192 <= (kind := data[1]) <= 208:
             if not 128 <= first < 192:
                 return False
             self.report_at = arrival
-            return len(data) > LARGEST_PACKET or not self._sources.admit(data)
-        if len(data) > LARGEST_PACKET:
+            return size > LARGEST_PACKET or not self._sources.admit(data)
+        if size > LARGEST_PACKET:
             return True
-        sequence_number, timestamp, ssrc = _NUMBERS.unpack_from(data, 2)
-        stream = self._streams.get(ssrc)
-        if stream is None:
-            return not self._sources.admit(data)
+        sequence_number, timestamp, ssrc, words = _HEADER.unpack_from(data)
         if not self._is_ordinary(ssrc, kind & 0x7F):
-            return False
+            return ssrc not in self._streams and not self._sources.admit(data)
         begin = 12
         if first & 0x10:
-            begin = self._end_of_extensions(data)
-            if not begin:
+            begin = 16 + 4 * words
+            extensions = data[12:begin]
+            if extensions not in self._valid_extensions and not self._are_valid(extensions, words):
                 return False
         dtls = self._dtls
-        dtls._RTCDtlsTransport__rx_bytes += len(data)
+        dtls._RTCDtlsTransport__rx_bytes += size
         dtls._RTCDtlsTransport__rx_packets += 1
         try:
             if dtls._rx_srtp is not self._session:
                 self._session = dtls._rx_srtp
                 self._unprotected = unprotecting(self._session)
             data = self._unprotected(data)
-            self._on_heard()
+            self._arrivals.heard_at = clock.now()
             if first & 0x20:
                 padding = data[-1]
                 if not 0 < padding <= len(data) - begin:
@@ -127,15 +131,12 @@ class DirectReceiver:
                 payload = data[begin:-padding]
             else:
                 payload = data[begin:]
-            packet = RtpPacket(ssrc, sequence_number, timestamp, payload, arrival)
-            stream.add(packet)
-            self._on_packet(packet)
+            self._streams[ssrc].count(sequence_number, timestamp, arrival)
+            self._tap.on_packet(RtpPacket(ssrc, sequence_number, timestamp, payload, arrival))
         except pylibsrtp.Error as exc:
             logger.debug("x SRTP unprotect failed: %s", exc)
-        except Exception as exc:  # of ours: nothing may leave, and asyncio would log each
-            self.errors += 1
-            if self.errors == 1:
-                logger.warning("x RTP that cannot be taken: %r", exc)
+        except Exception as exc:  # nothing may leave, and asyncio would log each
+            self._tap.failed(exc)
         return True
 
     def _is_ordinary(self, ssrc: int, payload_type: int) -> bool:
@@ -143,33 +144,32 @@ class DirectReceiver:
         of the stream as it is.
         """
         router, receiver = self._router, self._receiver
-        codec = self._codecs.get(payload_type)
-        if codec is None or codec is not self._opus:
-            if codec is None or codec.mimeType.lower() != "audio/opus":
-                return False
-            self._opus = codec
-        return (
-            self._dtls._state is self._connected
-            and receiver._enabled
-            and router.ssrc_table.get(ssrc) is receiver
-            and receiver in router.payload_type_table.get(payload_type, ())
-        )
+        try:
+            stream, codec = self._streams[ssrc], self._codecs[payload_type]
+            if codec is not self._opus:
+                is_opus = codec.mimeType.lower() == "audio/opus"
+                if not is_opus or not isinstance(stream, SteadyStatistics):
+                    return False
+                self._opus = codec
+            return (
+                self._dtls._state is self._connected
+                and receiver._enabled
+                and router.ssrc_table[ssrc] is receiver
+                and receiver in router.payload_type_table[payload_type]
+            )
+        except KeyError:  # none of those that are known
+            return False
 
-    def _end_of_extensions(self, data: bytes) -> int:
-        """Return where the header ends; 0 if it cannot be read, or not by us."""
-        if len(data) < 16:
-            return 0
-        end = 16 + 4 * int(_WORDS.unpack_from(data, 14)[0])
-        if len(data) < end:
-            return 0
-        extensions = data[12:end]
-        if extensions not in self._valid_extensions:
-            try:
-                profile = _WORDS.unpack_from(extensions)[0]
-                self._dtls._rtp_header_extensions_map.get(profile, extensions[4:])
-            except Exception:  # aiortc drops some and fails by others: it may do so
-                return 0
-            if len(self._valid_extensions) >= KNOWN_EXTENSIONS:
-                self._valid_extensions.clear()
-            self._valid_extensions.add(extensions)
-        return end
+    def _are_valid(self, extensions: bytes, words: int) -> bool:
+        """Whether these bytes, which begin with a profile and a length, can be read; remembered."""
+        if len(extensions) != 4 + 4 * words:  # longer than the packet
+            return False
+        profile = int.from_bytes(extensions[:2], "big")
+        try:
+            self._dtls._rtp_header_extensions_map.get(profile, extensions[4:])
+        except Exception:  # aiortc drops some and fails by others: it may do so
+            return False
+        if len(self._valid_extensions) >= KNOWN_EXTENSIONS:
+            self._valid_extensions.clear()
+        self._valid_extensions.add(extensions)
+        return True

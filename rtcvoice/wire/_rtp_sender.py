@@ -83,8 +83,7 @@ def send_directly(sender: RTCRtpSender) -> None:
 
 def ntp_time() -> int:
     """Return the time of day as RTCP tells it: 32 bits of seconds, 32 of fractions."""
-    seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
-    return (seconds + NTP_TO_UNIX) << 32 | (nanoseconds << 32) // 1_000_000_000
+    return (time.time_ns() + NTP_TO_UNIX * 1_000_000_000 << 32) // 1_000_000_000
 
 
 class _DirectSender:

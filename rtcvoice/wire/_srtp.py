@@ -42,6 +42,7 @@ def _processing(session: Any, name: str, trailer: int) -> Callable[[bytes], byte
     if process is None or check is None or not all(hasattr(session, name) for name in names):
         return None
     room, buffer, longest = session._cdata, session._buffer, len(session._cdata) - trailer
+    context = session._srtp  # a pointer to it: held, or it is freed with the session
     count: Any = ffi.new("int *")  # type: ignore[union-attr]
 
     def processed(packet: bytes) -> bytes:
@@ -50,7 +51,7 @@ def _processing(session: Any, name: str, trailer: int) -> Callable[[bytes], byte
             raise ValueError("packet is too long")
         count[0] = size
         buffer[:size] = packet
-        if failed := process(session._srtp[0], room, count):
+        if failed := process(context[0], room, count):
             check(failed)
         result: bytes = buffer[: count[0]]
         return result

@@ -5,6 +5,7 @@ after a boot, a phone's mast, somebody's hand) and they are wrong for minutes, o
 that ask for it are replaced on one *instance* by copies that see another clock; no module is
 patched, and a method that is no longer there is named (`UnsupportedAiortc`).
 """
+# ruff: noqa: SLF001  (private names are what this module is for)
 
 from __future__ import annotations
 
@@ -19,6 +20,7 @@ from rtcvoice.system import clock
 from rtcvoice.wire._aiortc import UnsupportedAiortc
 
 __all__ = [
+    "SteadyStatistics",
     "measure_by_monotonic_clock",
     "relay_by_monotonic_clock",
     "report_by_monotonic_clock",
@@ -29,6 +31,11 @@ MOST_JITTER = 0xFFFFFFFF
 """Ticks; a report has 32 bits for it."""
 
 _STEADY_TIME = types.SimpleNamespace(time=clock.now)
+
+_COUNTED = (
+    *("base_seq", "max_seq", "cycles", "packets_received"),
+    *("_clockrate", "_jitter_q4", "_last_arrival", "_last_timestamp"),
+)
 
 
 def use_monotonic_clock(owner: Any, *needed: str) -> None:
@@ -48,11 +55,11 @@ def use_monotonic_clock(owner: Any, *needed: str) -> None:
 
 
 @functools.cache
-def _rebound(function: Any, time: Any = _STEADY_TIME) -> Any:
+def _rebound(function: Any) -> Any:
     """Return a copy of a function that sees another `time` than its module does."""
-    seen = {**function.__globals__, "time": time}
-    if "StreamStatistics" in seen and time is _STEADY_TIME:
-        seen["StreamStatistics"] = _SteadyStatistics
+    seen = {**function.__globals__, "time": _STEADY_TIME}
+    if "StreamStatistics" in seen:
+        seen["StreamStatistics"] = SteadyStatistics
     copy = types.FunctionType(
         function.__code__, seen, function.__name__, function.__defaults__, function.__closure__
     )
@@ -60,24 +67,13 @@ def _rebound(function: Any, time: Any = _STEADY_TIME) -> Any:
     return copy
 
 
-class _Arrival:
-    """Stands for the `time` module, and tells when the packet came that is being counted."""
-
-    def __init__(self) -> None:
-        self.of_packet = 0.0
-
-    def time(self) -> float:
-        return self.of_packet
-
-
-_ARRIVAL = _Arrival()
-_count_packet = _rebound(StreamStatistics.add, _ARRIVAL)
-
-
-class _SteadyStatistics(StreamStatistics):
+class SteadyStatistics(StreamStatistics):
     """Counts what arrives; the jitter that it reports does not jump with the time of day, and is
     the network's, not that of a loop which is late to read.
     """
+
+    _last_arrival: Any  # None before the first packet, as aiortc has it
+    _last_timestamp: Any
 
     @property
     def jitter(self) -> int:
@@ -85,10 +81,26 @@ class _SteadyStatistics(StreamStatistics):
         return min(super().jitter, MOST_JITTER)
 
     def add(self, packet: Any) -> None:
-        """Count a packet that comes now, or one of ours, which knows when it came."""
-        arrival = getattr(packet, "arrival", None)
-        _ARRIVAL.of_packet = clock.now() if arrival is None else arrival
-        _count_packet(self, packet)
+        """Count a packet of aiortc's, which comes now."""
+        self.count(packet.sequence_number, packet.timestamp, clock.now())
+
+    def count(self, sequence_number: int, timestamp: int, arrival: float) -> None:
+        """Count a packet by its numbers and when it came, in seconds of `clock.now()`."""
+        self.packets_received += 1
+        newest = self.max_seq
+        if newest is None:
+            self.base_seq = sequence_number
+        elif not 0 < (sequence_number - newest) & 0xFFFF < 0x8000:
+            return  # late, or once more
+        elif sequence_number < newest:
+            self.cycles += 1 << 16
+        self.max_seq = sequence_number
+        came = int(arrival * self._clockrate)
+        if newest is not None and timestamp != self._last_timestamp:
+            # RFC 3550 §A.8: the change of the time on the way, smoothed.
+            change = abs(came - self._last_arrival - (timestamp - self._last_timestamp))
+            self._jitter_q4 += change - ((self._jitter_q4 + 8) >> 4)
+        self._last_arrival, self._last_timestamp = came, timestamp
 
 
 def report_by_monotonic_clock(sender: RTCRtpSender, receiver: RTCRtpReceiver) -> None:
@@ -99,6 +111,11 @@ def report_by_monotonic_clock(sender: RTCRtpSender, receiver: RTCRtpReceiver) ->
     """
     use_monotonic_clock(sender, "_run_rtcp", "_handle_rtcp_packet")
     use_monotonic_clock(receiver, "_run_rtcp", "_handle_rtp_packet")
+    handle: Any = receiver._handle_rtp_packet
+    if "StreamStatistics" not in handle.__code__.co_names:
+        raise UnsupportedAiortc("StreamStatistics in RTCRtpReceiver._handle_rtp_packet")
+    if missing := set(_COUNTED) - vars(StreamStatistics(1)).keys():
+        raise UnsupportedAiortc(f"StreamStatistics.{', .'.join(sorted(missing))}")
 
 
 def measure_by_monotonic_clock(sctp: Any) -> None:

@@ -60,7 +60,7 @@ class Leg(Generic[TrackT]):
         self._early = EarlyTexts(self._lost)
         self.transport = Transport(
             track=track,
-            on_packet=self._packet,
+            on_packet=_drop,
             on_text=self._early,
             on_lost=self._lost,
             on_report=self._report,
@@ -80,7 +80,6 @@ class Leg(Generic[TrackT]):
         self.round_trip = 0.0
         """The network's round trip in seconds, 0 while it is unknown."""
         self._on_report = on_report
-        self._on_packet: Callable[[RtpPacket], None] = _drop
         self._told = False
 
     def attach(
@@ -90,13 +89,13 @@ class Leg(Generic[TrackT]):
 
         Neither may raise.
         """
-        self._on_packet = on_packet
+        self.transport.hand_packets(on_packet)
         self._early.attach(on_text)
 
     def detach(self) -> None:
         """Hand on nothing any more: what still arrives is dropped."""
         self._early.detach()
-        self._on_packet = _drop
+        self.transport.hand_packets(_drop)
 
     # -- what a conversation sends by: its `Sender` ---------------------------------------------
 
@@ -153,9 +152,6 @@ class Leg(Generic[TrackT]):
             logger.info("x the server was not told of the hang-up: %s", exc)
 
     # -- what the transport tells ---------------------------------------------------------------
-
-    def _packet(self, packet: RtpPacket) -> None:
-        self._on_packet(packet)
 
     def _report(self, report: ReceiverReport) -> None:
         if report.round_trip_time is not None:

@@ -31,7 +31,6 @@ from aiortc import (
 from rtcvoice.errors import TransportError
 from rtcvoice.rest.ice_servers import IceSettings
 from rtcvoice.stats import TransportStats
-from rtcvoice.system import clock
 from rtcvoice.wire import _aioice, _aiortc, _channels, _ice, _media, _wall_clock, sdp
 from rtcvoice.wire._ice_tcp import TcpPaths, Ways
 from rtcvoice.wire._round_trip import RoundTripChecks
@@ -39,6 +38,7 @@ from rtcvoice.wire._rtp_receiver import DirectReceiver
 from rtcvoice.wire._rtp_sender import send_directly
 from rtcvoice.wire._sources import Sources, forget_old_streams
 from rtcvoice.wire.answer import UsableAnswer, answer_errors, usable_answer
+from rtcvoice.wire.arrivals import Arrivals
 from rtcvoice.wire.closing import close_or_park
 from rtcvoice.wire.lost import ConnectionLost, LostBy, closed
 from rtcvoice.wire.rtp import ReceiverReport, RtpPacket
@@ -105,9 +105,8 @@ class Transport:
         self._stage = TransportStage.NEW
         self._broken: TransportError | None = None
         self._closing: asyncio.Task[None] | None = None
-        self.heard_at = clock.now()
-        """When the server was last heard, in seconds of `clock.now()`."""
-        self._packets_received = self._bytes_received = 0
+        self._arrivals = Arrivals()
+        self._heard = self._arrivals.heard
         self._add_audio(track, on_packet, on_report)
         self._channel = TextChannel(self._peer, on_text=on_text, on_change=self._state_changed)
         self._mend_channels(self._peer.sctp)
@@ -135,8 +134,8 @@ class Transport:
             self._heard()
 
         _media.guard_media(transceiver.receiver.transport, heard)
-        hand_on = _media.take_packets(transceiver.receiver, on_packet)
-        self._short_way = DirectReceiver(transceiver.receiver, hand_on, self._heard, sources)
+        self._tap = _media.take_packets(transceiver.receiver, on_packet)
+        self._short_way = DirectReceiver(transceiver.receiver, self._tap, self._arrivals, sources)
         short_way = self._short_way
         _media.watch_reports(transceiver.sender, on_report, lambda: short_way.report_at)
         send_directly(transceiver.sender)
@@ -172,12 +171,21 @@ class Transport:
     def stats(self) -> TransportStats:
         """What has arrived so far."""
         return TransportStats(
-            packets_received=self._packets_received,
-            bytes_received=self._bytes_received,
+            packets_received=self._arrivals.datagrams,
+            bytes_received=self._arrivals.bytes,
             packets_discarded_on_send=self._tcp.dropped if self._tcp else 0,
             network=self._network.stats if self._network else None,
             **_aioice.route_taken(self._ice)._asdict(),
         )
+
+    @property
+    def heard_at(self) -> float:
+        """When the server was last heard, in seconds of `clock.now()`."""
+        return self._arrivals.heard_at
+
+    def hand_packets(self, on_packet: Callable[[RtpPacket], None]) -> None:
+        """Give every RTP packet to `on_packet` from now on."""
+        self._tap.on_packet = on_packet
 
     @property
     def local_address(self) -> str:
@@ -256,7 +264,7 @@ class Transport:
         return bad or self._gathering.cure or (self._tcp.cure if self._tcp else "")
 
     def _watch_sockets(self) -> None:
-        _aiortc.watch_datagrams(self._ice, self._count, self._short_way.take)
+        _aiortc.watch_datagrams(self._ice, self._arrivals, self._short_way.take)
         _ice.watch_answers(self._ice, self._heard)
         _ice.watch_errors(self._ice, self._socket_failed)
         _ice.keep_reading(self._ice, asyncio.get_running_loop().call_later)
@@ -323,13 +331,6 @@ class Transport:
     def progress(self) -> tuple[int, int]:
         """Bytes of all text given to `send_text`, and those of them that the other side has."""
         return self._channel.progress
-
-    def _heard(self) -> None:
-        self.heard_at = clock.now()
-
-    def _count(self, size: int) -> None:
-        self._packets_received += 1
-        self._bytes_received += size
 
     def _state_changed(self) -> None:
         logger.debug(

@@ -122,8 +122,8 @@ class LivePeer(Peer):
             self._lost = True
             self._guarded(self._core.client_lost)
 
-    def _alive(self, size: int) -> None:
-        super()._alive(size)
+    def _alive(self) -> None:
+        super()._alive()
         if self._lost and self._peer.connectionState == "connected":
             self._lost = False
             self._guarded(self._core.client_back)
