@@ -259,6 +259,7 @@ ONLY_IMPORTERS = {
     "yaml": {
         "rtcvoice.emulator.",
         "rtcvoice.fleet.spec_file",
+        "rtcvoice.system.yaml_reading",
         "rtcvoice.token_server.session_file",
     },
     "rich": {"rtcvoice.cli."},

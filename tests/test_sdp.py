@@ -330,6 +330,7 @@ def test_what_has_a_default_in_the_standard_has_it_here():
         "a=rtpmap:x",
         "a=rtpmap:112",
         "a=rtpmap:112 opus/x",
+        "a=rtpmap:112 opus/48000/999\r\na=fmtp:112 a=b",
         "a=ssrc:x y",
         "a=ssrc:1 cname",
         "a=ssrc-group:FID x",

@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from rtcvoice.cli.network_options import add_bad_network
-from rtcvoice.cli.parser import above_zero, seconds
+from rtcvoice.cli.parser import above_zero, seconds, whole_number
 
 __all__ = ["add_batch", "add_load"]
 
@@ -116,6 +116,4 @@ def _add_size(parser: argparse.ArgumentParser) -> None:
 
 
 def _count(text: str) -> int:
-    if not text.isdecimal() or not 0 < int(text) <= 1_000_000:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to 1,000,000")
-    return int(text)
+    return whole_number(text, 1_000_000)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from rtcvoice.cli.network_options import add_key, add_network
-from rtcvoice.cli.parser import port, words
+from rtcvoice.cli.parser import port, whole_number, words
 from rtcvoice.cli.session_options import add_assistant, add_limits, add_live, add_tools
 
 __all__ = ["add_call_server"]
@@ -96,6 +96,4 @@ def add_call_server(parser: argparse.ArgumentParser) -> None:
 
 
 def _count(text: str) -> int:
-    if not text.isdecimal() or not 0 < int(text) < 1_000_000:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
-    return int(text)
+    return whole_number(text, 1_000_000)

@@ -27,6 +27,7 @@ from rtcvoice.cli.parser import Parser, meant
 from rtcvoice.errors import ConfigError
 from rtcvoice.system.environment import environment
 from rtcvoice.system.small_files import UnreadableFile, read_text
+from rtcvoice.system.whole_numbers import MOST_DIGITS, is_too_long
 
 __all__ = ["apply", "read", "usual_place"]
 
@@ -74,6 +75,8 @@ def read(path: str | None) -> tuple[str, dict[str, Any]]:
         values = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as exc:
         raise ConfigError(f"{place} is not TOML: {exc}", hint=_CURE) from exc
+    except ValueError as exc:
+        raise ConfigError(f"{place} holds a number of too many digits", hint=_CURE) from exc
     _check_owner(place, values)
     return str(place), values
 
@@ -91,8 +94,9 @@ def _check_owner(place: Path, values: Mapping[str, Any]) -> None:
             hint=f"chmod go-w {place}, and own it",
         )
     tables = [values, *(each for each in values.values() if isinstance(each, dict))]
-    given = (table.get(name) for table in tables for name in _WITH_PASSWORD)
-    if found.st_mode & 0o044 and any("@" in str(value) for value in given):
+    given = [table.get(name) for table in tables for name in _WITH_PASSWORD]
+    texts = [text for one in given for text in (one if isinstance(one, list) else [one])]
+    if found.st_mode & 0o044 and any(isinstance(text, str) and "@" in text for text in texts):
         raise ConfigError(
             f"{place} holds a password and can be read by others", hint=f"chmod 600 {place}"
         )
@@ -162,6 +166,8 @@ def _value(action: argparse.Action, value: Any, place: str) -> Any:
 def _one(action: argparse.Action, value: Any, place: str) -> Any:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise ConfigError(f"{place} is neither text nor a number", hint=_CURE)
+    if isinstance(value, int) and is_too_long(value):
+        raise ConfigError(f"{place} has more than {MOST_DIGITS:,} digits", hint=_CURE)
     convert = action.type if callable(action.type) else str
     try:
         found = convert(str(value))

@@ -19,7 +19,7 @@ from rtcvoice.errors import ConfigError, clean
 
 __all__ = [
     *("STDIO", "Parser", "above_zero", "device_meant", "file_or_stdio", "meant", "message", "port"),
-    *("program", "seconds", "words"),
+    *("program", "seconds", "whole_number", "words"),
 ]
 
 STDIO = "-"
@@ -73,7 +73,7 @@ def above_zero(text: str) -> float:
     except ValueError:
         number = 0.0
     if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+        raise argparse.ArgumentTypeError(f"{text!r:.80} is not a number above 0")
     return number
 
 
@@ -84,7 +84,14 @@ seconds = above_zero
 def port(text: str) -> int:
     """Read the number of a port, 0 for any free one, as an argument's `type`."""
     if not text.isdecimal() or len(text) > 9 or int(text) > 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a port: 0 to 65535")
+        raise argparse.ArgumentTypeError(f"{text!r:.80} is not a port: 0 to 65535")
+    return int(text)
+
+
+def whole_number(text: str, most: int) -> int:
+    """Read a whole number from 1 to `most`, for an argument's `type`."""
+    if not text.isdecimal() or len(text) > 20 or not 0 < int(text) <= most:
+        raise argparse.ArgumentTypeError(f"{text!r:.80} is not a whole number from 1 to {most:,}")
     return int(text)
 
 
@@ -95,7 +102,7 @@ def device_meant(text: str | None) -> int | str | None:
     """
     if text is None or text == "default":
         return None
-    return int(text) if text.isdecimal() else text
+    return int(text) if text.isdecimal() and len(text) < 10 else text
 
 
 def words(text: str) -> str:

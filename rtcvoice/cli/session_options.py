@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import rtcvoice
 from rtcvoice.cli.network_options import network_from
-from rtcvoice.cli.parser import seconds, words
+from rtcvoice.cli.parser import seconds, whole_number, words
 from rtcvoice.errors import ConfigError
 from rtcvoice.system.small_files import UnreadableFile, read_text
 
@@ -217,7 +217,7 @@ def _limits(options: argparse.Namespace) -> dict[str, Any]:
 def _speed(text: str) -> float:
     number = seconds(text)
     if not 0.25 <= number <= 1.5:
-        raise argparse.ArgumentTypeError(f"{text} is not between 0.25 and 1.5")
+        raise argparse.ArgumentTypeError(f"{text:.80} is not between 0.25 and 1.5")
     return number
 
 
@@ -229,10 +229,8 @@ def _whole_seconds(text: str) -> int:
     try:
         return _count(text)
     except argparse.ArgumentTypeError as exc:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of seconds") from exc
+        raise argparse.ArgumentTypeError(f"{text!r:.80} is not a whole number of seconds") from exc
 
 
 def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
-    return int(text)
+    return whole_number(text, 1_000_000_000_000)

@@ -6,7 +6,7 @@ import argparse
 
 from rtcvoice.cli.figures import add_metrics
 from rtcvoice.cli.network_options import add_key, add_network
-from rtcvoice.cli.parser import port, words
+from rtcvoice.cli.parser import port, whole_number, words
 
 __all__ = ["add_token_server"]
 
@@ -83,7 +83,7 @@ def add_token_server(parser: argparse.ArgumentParser) -> None:
         help="clients may choose this option, such as voice",
     )
     what.add_argument(
-        "--token-seconds", type=int, metavar="N", help="a token starts calls for so long (600)"
+        "--token-seconds", type=_count, metavar="N", help="a token starts calls for so long (600)"
     )
     what.add_argument(
         "--safety-identifier",
@@ -97,6 +97,4 @@ def add_token_server(parser: argparse.ArgumentParser) -> None:
 
 
 def _count(text: str) -> int:
-    if not text.isdecimal() or not 0 < int(text) < 1_000_000:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
-    return int(text)
+    return whole_number(text, 1_000_000)

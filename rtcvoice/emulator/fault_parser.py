@@ -15,6 +15,8 @@ from rtcvoice.emulator.faults import Faults
 from rtcvoice.emulator.live.options import LiveOptions
 from rtcvoice.errors import ConfigError
 from rtcvoice.system.options import parse
+from rtcvoice.system.yaml_faults import yaml_cause
+from rtcvoice.system.yaml_reading import read_yaml
 
 __all__ = ["parse_faults", "parse_live", "parse_options"]
 
@@ -47,10 +49,11 @@ def _given(options: Sequence[str], flag: str, examples: tuple[str, str]) -> dict
     for option in options:
         name, equals, value = option.partition("=")
         if not equals:
-            raise ConfigError(f"{flag} {option} has no value", hint=f"{flag} {examples[0]}")
+            raise ConfigError(f"{flag} {option[:80]} has no value", hint=f"{flag} {examples[0]}")
         try:
-            given[name.strip()] = yaml.safe_load(value)
+            given[name.strip()] = read_yaml(value)
         except (yaml.YAMLError, ValueError, RecursionError) as exc:
             hint = f"such as '{examples[1]}'"
-            raise ConfigError(f"{flag} {option}: the value is not YAML", hint=hint) from exc
+            cause = f"the value is not YAML: {yaml_cause(exc)}"
+            raise ConfigError(f"{flag} {option[:80]}: {cause}", hint=hint) from exc
     return given

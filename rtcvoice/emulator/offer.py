@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from rtcvoice.system.whole_numbers import MOST_DIGITS, too_long
 from rtcvoice.wire.sdp import media_sections
 
 __all__ = [
@@ -19,6 +20,8 @@ __all__ = [
     "max_message_size",
 ]
 
+_LONG_NUMBER = re.compile(rf"[0-9]{{{MOST_DIGITS + 1}}}")
+
 
 class OfferError(ValueError):
     """The offer cannot be answered; the message says why."""
@@ -29,6 +32,8 @@ def check_offer(offer: str) -> None:
     for needed, name in (("m=audio", "audio section"), ("a=fingerprint:", "fingerprint")):
         if not any(line.startswith(needed) for line in offer.splitlines()):
             raise OfferError(f"the offer has no {name}")
+    if (found := _LONG_NUMBER.search(offer)) is not None:
+        raise OfferError(too_long(found[0]))
 
 
 def audio_codec(sdp: str) -> str:

@@ -23,6 +23,7 @@ from msgspec.structs import replace
 from rtcvoice.errors import ConfigError, one_line
 from rtcvoice.system.extras import install_extra
 from rtcvoice.system.small_files import UnreadableFile, read_text
+from rtcvoice.system.whole_numbers import whole_number
 from rtcvoice.system.yaml_faults import yaml_cause, yaml_place
 
 from .caller import PROMPT
@@ -74,8 +75,10 @@ def with_trials(specs: Iterable[CallSpec], trials: int) -> list[CallSpec]:
 def _parsed(text: str, path: Path) -> Any:
     try:
         if path.suffix == ".json":
-            return json.loads(text)
+            return json.loads(text, parse_int=whole_number)
         import yaml
+
+        from rtcvoice.system.yaml_reading import read_yaml
     except ImportError as exc:
         raise ConfigError(
             f"{path} is YAML, which needs a package", hint=install_extra("emulator")
@@ -88,7 +91,7 @@ def _parsed(text: str, path: Path) -> Any:
                 f"{path} is larger than {LARGEST_YAML >> 20} MiB, too large for YAML",
                 hint="JSON lines: a call in each line of a .jsonl file",
             )
-        values = yaml.safe_load(text)
+        values = read_yaml(text)
         if _size(values, {}) > MOST_VALUES:
             raise ConfigError(
                 f"{path} has more than {MOST_VALUES:,} values, with those of its aliases"
@@ -121,7 +124,7 @@ def _lines(text: str, name: str) -> Iterator[tuple[str, Any]]:
     for number, line in enumerate(text.splitlines(), 1):
         if line.strip():
             try:
-                yield f"{name}, line {number}", json.loads(line)
+                yield f"{name}, line {number}", json.loads(line, parse_int=whole_number)
             except (ValueError, RecursionError) as exc:
                 raise ConfigError(f"{name}, line {number} is not JSON: {exc}") from exc
 

@@ -10,7 +10,9 @@ import yaml
 
 from rtcvoice.errors import ConfigError
 from rtcvoice.system.small_files import UnreadableFile, read_text
+from rtcvoice.system.whole_numbers import whole_number
 from rtcvoice.system.yaml_faults import yaml_cause, yaml_place
+from rtcvoice.system.yaml_reading import read_yaml
 
 __all__ = ["session_options"]
 
@@ -26,7 +28,8 @@ def session_options(path: str | Path) -> dict[str, Any]:
     hint = "for example: voice: marin"
     try:
         text = read_text(path, most_bytes=MOST_OF_A_FILE)
-        data = yaml.safe_load(text) if Path(path).suffix in (".yaml", ".yml") else json.loads(text)
+        is_yaml = Path(path).suffix in (".yaml", ".yml")
+        data = read_yaml(text) if is_yaml else json.loads(text, parse_int=whole_number)
     except UnreadableFile as exc:
         raise ConfigError(f"{path} cannot be read: {exc}", hint="give a file in UTF-8") from exc
     except (ValueError, RecursionError, yaml.YAMLError) as exc:

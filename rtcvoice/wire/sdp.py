@@ -214,7 +214,8 @@ def _completed(section: list[str], session: list[str]) -> list[str]:
 
 def _parsable(section: list[str]) -> list[str]:
     """Leave out what a call can do without and aiortc would refuse the whole answer for."""
-    payloads = {line[9:].split(" ")[0] for line in section if _name(line) == "rtpmap"}
+    known = (line[9:] for line in section if _name(line) == "rtpmap")
+    payloads = {value.split(" ")[0] for value in known if _FORMS["rtpmap"].fullmatch(value)}
 
     def is_parsable(line: str) -> bool:
         if line.startswith("c="):

@@ -20,6 +20,7 @@ from rtcvoice.emulator.session.schema import (
     string,
 )
 from rtcvoice.emulator.session.session_schema import BETA_FIELDS, RESPONSE_FIELDS
+from rtcvoice.system.whole_numbers import whole_number
 
 __all__ = ["CLIENT_EVENTS", "check", "client_event_id", "decode"]
 
@@ -69,7 +70,9 @@ def decode(text: str) -> Event:
     nested deeper than 64, `invalid_event` for what is not an object.
     """
     try:
-        event = json.loads(text, parse_constant=_refuse, parse_float=_finite)
+        event = json.loads(
+            text, parse_constant=_refuse, parse_float=_finite, parse_int=whole_number
+        )
         _check_depth(event)
     except (ValueError, RecursionError) as exc:
         raise RequestError("invalid_json", f"The event is not valid JSON: {exc}") from exc

@@ -31,6 +31,7 @@ from rtcvoice.emulator.session.turn import DEEPEST, VALUES, Turn, check_value, f
 from rtcvoice.errors import ConfigError
 from rtcvoice.system.small_files import UnreadableFile, read_text
 from rtcvoice.system.yaml_faults import yaml_cause, yaml_place
+from rtcvoice.system.yaml_reading import PlainLoader
 
 __all__ = ["Script", "load_script", "parse_script", "read_script"]
 
@@ -80,7 +81,7 @@ class _Reader:
 
     def read(self, text: str) -> Script:
         try:
-            root = yaml.compose(text, Loader=yaml.SafeLoader)
+            root = yaml.compose(text, Loader=PlainLoader)
         except yaml.YAMLError as exc:
             hint = f"{_EXAMPLE}; a text with : # {{ or ? in it needs quotes"
             place = yaml_place(exc, self._source)
@@ -104,7 +105,7 @@ class _Reader:
 
     def _plain(self, node: yaml.Node) -> Any:
         try:
-            return yaml.SafeLoader("").construct_object(node, deep=True)
+            return PlainLoader("").construct_object(node, deep=True)
         except (yaml.YAMLError, ValueError, RecursionError) as exc:
             self._fail(node, f"this value cannot be read: {yaml_cause(exc)}", "put it in quotes")
 
