@@ -529,6 +529,27 @@ def test_the_time_of_day_is_told_as_aiortc_tells_it():
     assert before - 2**13 <= ours <= after + 2**13  # a microsecond is 2**12 of these
 
 
+async def test_packets_go_where_the_nominated_pair_leads():
+    sent: list[object] = []
+
+    def pair(port: int) -> SimpleNamespace:
+        socket = SimpleNamespace(sendto=lambda data, address: sent.append((port, address)))
+        protocol = SimpleNamespace(transport=socket)
+        return SimpleNamespace(protocol=protocol, remote_addr=("192.0.2.1", port))
+
+    ports = iter([1, 1, 2, 2, 1])
+    pairs = {1: pair(1), 2: pair(2)}
+    track = SaidDirectly([(b"a", 960 * n) for n in range(5)], lambda: choose(next(ports)))
+    way = WayOut(track, [])
+
+    def choose(port: int) -> None:
+        way.ice._connection._nominated[1] = pairs[port]
+
+    await way.send()
+    assert sent == [(port, ("192.0.2.1", port)) for port in (1, 1, 2, 2, 1)]
+    await way.sender.stop()
+
+
 async def test_without_a_connection_the_short_way_out_ends():
     for spoil in (
         lambda way: setattr(way.dtls, "_state", State.CLOSED),

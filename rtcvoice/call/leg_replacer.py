@@ -14,7 +14,6 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
 from typing import Any
 
 from rtcvoice.call.attempt import told
@@ -31,7 +30,7 @@ from rtcvoice.events import Reconnected, Reconnecting
 from rtcvoice.masking import log_error
 from rtcvoice.playout.speech_queue import SpeechQueue
 from rtcvoice.system.sleep import Clocks
-from rtcvoice.system.waiting import wait_done
+from rtcvoice.system.waiting import wait_done, wait_set
 
 __all__ = ["TOO_DEAR", "AttemptDroppedError", "LegReplacer"]
 
@@ -265,6 +264,4 @@ class LegReplacer:
     async def _sleep(self, seconds: float) -> None:
         """Wait so long, or until something happens."""
         self._stirred.clear()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._stirred.wait()
+        await wait_set(self._stirred, seconds)

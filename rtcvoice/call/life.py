@@ -17,13 +17,12 @@ import asyncio
 import enum
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 from rtcvoice.errors import CallEnded, RtcVoiceError, TransportError
 from rtcvoice.masking import log_error
 from rtcvoice.system import clock
-from rtcvoice.system.waiting import wait_done
+from rtcvoice.system.waiting import wait_done, wait_set
 from rtcvoice.wire.lost import ConnectionLost, LostBy
 
 if TYPE_CHECKING:
@@ -219,9 +218,7 @@ class Life:
                     self.lose(_silence(patience))
                     continue
             self._stirred.clear()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(left):
-                    await self._stirred.wait()
+            await wait_set(self._stirred, left)
 
     def _failed(self, exc: BaseException) -> None:
         """Note why the watching stopped."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import suppress
 
 from rtcvoice.call.doubt import LOOK, Doubt
 from rtcvoice.call.life import Life
@@ -16,7 +15,7 @@ from rtcvoice.call.roads import CallLeg, Roads
 from rtcvoice.call.side_tasks import SideTasks
 from rtcvoice.masking import log_error
 from rtcvoice.system.sleep import Clocks
-from rtcvoice.system.waiting import wait_done
+from rtcvoice.system.waiting import wait_done, wait_set
 from rtcvoice.wire.lost import ConnectionLost, LostBy
 
 __all__ = ["DoubtWatch"]
@@ -61,9 +60,7 @@ class DoubtWatch:
     async def _run(self) -> None:
         while True:
             self._stirred.clear()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(LOOK):
-                    await self._stirred.wait()
+            await wait_set(self._stirred, LOOK)
             try:
                 await self._look()
             except Exception as exc:

@@ -15,7 +15,7 @@ from typing import Any
 
 from rtcvoice.system.clock import now
 
-__all__ = ["being_cancelled", "wait_done"]
+__all__ = ["being_cancelled", "wait_done", "wait_set"]
 
 
 async def wait_done(
@@ -40,6 +40,21 @@ async def wait_done(
             except asyncio.CancelledError as exc:
                 cancelled = exc
     return cancelled
+
+
+async def wait_set(event: asyncio.Event, seconds: float | None) -> None:
+    """Wait until `event` is set, and set it after so many seconds if nobody has; None: never.
+
+    Half the work of a wait with a time-out, which cancels the task and takes that back.
+    """
+    if seconds is None:
+        await event.wait()
+        return
+    timer = asyncio.get_running_loop().call_later(seconds, event.set)
+    try:
+        await event.wait()
+    finally:
+        timer.cancel()
 
 
 def _shield() -> AbstractContextManager[Any]:

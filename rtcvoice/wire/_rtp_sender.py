@@ -97,6 +97,8 @@ class _DirectSender:
         self._sequence_number: int = random_sequence_number()
         self._origin: int = random32()
         self._first, self._second = _VERSION, _MARKER
+        self._pair: Any = None
+        self._address: Any = None  # of that pair's other end, which stays as it is
         self._extensions = b""
         self._time_at: int | None = None
         self._history: list[bytes] = [b""] * RTP_HISTORY_SIZE
@@ -166,10 +168,13 @@ class _DirectSender:
         packet = header + extensions + payload
         self._history[number % RTP_HISTORY_SIZE] = packet
         data = self._protected(packet)
-        pair = self._connection._nominated.get(1)
-        if pair is None:
-            raise ConnectionError("Cannot send data, not connected")
-        pair.protocol.transport.sendto(data, pair.remote_addr)
+        try:
+            pair = self._connection._nominated[1]
+        except KeyError:
+            raise ConnectionError("Cannot send data, not connected") from None
+        if pair is not self._pair:
+            self._pair, self._address = pair, pair.remote_addr
+        pair.protocol.transport.sendto(data, self._address)
         dtls._RTCDtlsTransport__tx_bytes += len(data)
         dtls._RTCDtlsTransport__tx_packets += 1
         sender._RTCRtpSender__ntp_timestamp = now
