@@ -16,6 +16,8 @@ from rtcvoice.sound.samples import (
     Block,
     check_rate,
     level,
+    peak_of,
+    reaches,
     samples_from_bytes,
 )
 
@@ -31,6 +33,13 @@ def test_level_of_known_signals():
     sine = (np.sin(np.arange(4800) * 0.1) * 16384).astype(np.int16)
     assert level(sine).peak_dbfs == pytest.approx(-6.02, abs=0.05)
     assert level(sine).rms_dbfs == pytest.approx(-9.03, abs=0.05)
+
+
+@given(st.lists(st.integers(-32768, 32767), min_size=1, max_size=20), st.integers(1, 32768))
+def test_a_peak_is_reached_upwards_or_downwards(numbers, peak):
+    samples = np.array(numbers, np.int16)
+    assert peak_of(samples) == max(map(abs, numbers))
+    assert reaches(samples, peak) == (peak_of(samples) >= peak)
 
 
 def test_bytes_become_samples():

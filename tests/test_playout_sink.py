@@ -243,6 +243,40 @@ def test_a_failing_write_ends_the_writing_not_the_pulling(caplog):
     assert "disk full" in caplog.text
 
 
+@pytest.mark.parametrize("error", [SystemExit(3), asyncio.CancelledError(), GeneratorExit()])
+def test_a_sink_that_exits_ends_itself_alone(error):
+    class Exits(Discard):
+        def write(self, samples: Samples) -> None:
+            raise error
+
+    async def main():
+        sink, player = Exits(), Counter()
+        sink.start(player)
+        await asyncio.sleep(0.1001)
+        assert isinstance(sink.error, RuntimeError)
+        assert sink.error.__cause__ is error
+        assert len(player.times) == 10
+        await sink.aclose()
+
+    run(main())
+
+
+def test_a_ctrl_c_in_a_sink_ends_the_program():
+    class Interrupted(Discard):
+        def write(self, samples: Samples) -> None:
+            raise KeyboardInterrupt
+
+    async def main():
+        sink = Interrupted()
+        sink.start(Counter())
+        with pytest.raises(KeyboardInterrupt):
+            sink._tick(1.0)
+        assert sink.error is None
+        await sink.aclose()
+
+    run(main())
+
+
 def test_discard_pulls_in_real_time():
     async def main():
         sink, player = Discard(rate=48000), Counter(48000)

@@ -50,6 +50,17 @@ def test_on_time_nothing_is_done():
     assert Tempo().due(pausing=True) is Correction.NONE
 
 
+def test_on_time_is_what_needs_no_correction():
+    tempo = Tempo()
+    assert tempo.on_time
+    for excess, on_time in ((0.0, True), (0.011, True), (0.013, False), (-0.007, False)):
+        tempo.played(excess)
+        assert tempo.on_time is on_time
+    assert tempo.due(pausing=False, resting=True) is Correction.SLOWER  # it is early
+    tempo.reset()
+    assert tempo.on_time
+
+
 def test_one_late_packet_is_no_reason():
     assert set(wishes([0.0] * 20 + [0.3] + [0.0] * 20)) == {Correction.NONE}
 

@@ -228,7 +228,7 @@ class PlayoutEngine:
                 return self._pause() if gap > _LONGEST_FILL else self._bridge(first, gap, now)
             self._decoder.merge()  # a hole is what can best be left out
         if correction is Correction.SKIP:
-            return self._play_after_skip(now)
+            return self._skip(first, excess, now)
         return self._play(first, excess, now)
 
     def _is_due(self, first: BufferedPacket, now: float) -> bool:
@@ -292,9 +292,16 @@ class PlayoutEngine:
         self._tempo.played(excess)
         return self._decode(self._buffer.pop(), now)
 
-    def _play_after_skip(self, now: float) -> Samples:
-        first = self._skip(now)
-        pcm = self._play(first, self._excess(first, now), now)
+    def _skip(self, first: BufferedPacket, excess: float, now: float) -> Samples:
+        """Throw away what is too old, and play what follows, which may still be late."""
+        self._tempo.reset()
+        while len(self._buffer) > 1 and excess >= max(0.02, first.ticks / 48000):
+            self._buffer.drop()
+            self._decoder.merge()
+            following = self._buffer.first
+            assert following is not None
+            first, excess = following, self._excess(following, now)
+        pcm = self._play(first, excess, now)
         self.operation = Operation.SKIP
         return pcm
 
@@ -315,18 +322,6 @@ class PlayoutEngine:
     def _excess(self, first: BufferedPacket, now: float) -> float:
         """Seconds past its moment that `first` would be played."""
         return self._delay.lateness(first.end, now) - self._delay.target
-
-    def _skip(self, now: float) -> BufferedPacket:
-        """Throw away what is too old; return what to play instead, which may still be late."""
-        self._tempo.reset()
-        while True:
-            first = self._buffer.first
-            assert first is not None
-            much = max(0.02, first.ticks / 48000)
-            if len(self._buffer) == 1 or self._excess(first, now) < much:
-                return first
-            self._buffer.drop()
-            self._decoder.merge()
 
     def _adjust_tempo(self, now: float) -> None:
         """Shorten or lengthen what is decoded by one period, if the tempo asks for it."""

@@ -28,8 +28,8 @@ MAX_MISORDER = 100
 STRAY_SECONDS = 1.0
 """For this long after a change of SSRC, packets of the old one are stragglers, no change back."""
 
-_HISTORY = 1 << 128
-"""Sequence numbers remembered, as bits, to tell a duplicate from a latecomer."""
+_HISTORY = (1 << 128) - 1
+"""All the sequence numbers that are remembered, as bits, to tell a duplicate from a latecomer."""
 
 
 class Verdict(enum.Enum):
@@ -173,7 +173,7 @@ class JitterBuffer:
         timestamp = self._timestamp(packet.timestamp)
         if step > 0:
             self._newest, bit = sequence, 1
-            self._history = (self._history << step) % _HISTORY
+            self._history = (self._history << step) & _HISTORY
         else:
             self._oldest, bit = min(self._oldest, sequence), 1 << -step
         if self._history & bit:
@@ -197,7 +197,10 @@ class JitterBuffer:
             self.late += 1
             return Verdict.LATE
         self.received += 1
-        bisect.insort(self._packets, entry)
+        if step > 0:
+            self._packets.append(entry)
+        else:
+            bisect.insort(self._packets, entry)
         self.first = self._packets[0]
         self.ticks += ticks
         if len(self._packets) > self._capacity:

@@ -20,7 +20,7 @@ from rtcvoice.masking import log_error
 from rtcvoice.sound import numpy_later as np
 from rtcvoice.sound.load import Load
 from rtcvoice.sound.resampler import Resampler, resampler
-from rtcvoice.sound.samples import OPUS_RATES, Block, Samples, peak_of
+from rtcvoice.sound.samples import OPUS_RATES, Block, Samples, peak_of, reaches
 from rtcvoice.stats import PlayoutStats
 from rtcvoice.system import clock
 from rtcvoice.wire.rtp import RtpPacket
@@ -211,11 +211,11 @@ class Player:
             samples = self._render(now, count)
         except Exception as exc:
             samples = self._silence_instead(exc, count)
-        if (peak := peak_of(samples)) >= AUDIBLE:
+        if reaches(samples, AUDIBLE):
             began, ended = self._sounded
             self._sounded = (now if now - ended > PAUSE else began, now)
         if self.on_peak is not None:
-            self.on_peak(peak, now)
+            self.on_peak(peak_of(samples), now)
         if self._listeners or self.on_block is not None:
             self._tell(Block(samples, index, now))
         return samples

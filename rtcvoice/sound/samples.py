@@ -36,6 +36,7 @@ __all__ = [
     "level",
     "peak_of",
     "ramped",
+    "reaches",
     "samples_from_bytes",
 ]
 
@@ -96,6 +97,12 @@ def peak_of(samples: Samples) -> int:
     highest: int = samples.item(samples.argmax())
     lowest: int = samples.item(samples.argmin())
     return highest if highest > -lowest else -lowest
+
+
+def reaches(samples: Samples, peak: int) -> bool:
+    """Tell whether `peak_of(samples)` is at least `peak`: for a voice, in half of the time."""
+    highest: int = samples.item(samples.argmax())
+    return highest >= peak or -samples.item(samples.argmin()) >= peak
 
 
 def level(samples: Samples) -> Level:
