@@ -171,14 +171,16 @@ class JitterBuffer:
         """Take a packet of this stream, `step` sequence numbers after the newest."""
         sequence = self._newest + step
         timestamp = self._timestamp(packet.timestamp)
+        bit = 1
         if step > 0:
-            self._newest, bit = sequence, 1
+            self._newest = sequence
             self._history = (self._history << step) & _HISTORY
         else:
-            self._oldest, bit = min(self._oldest, sequence), 1 << -step
-        if self._history & bit:
-            self.duplicated += 1
-            return Verdict.DUPLICATE
+            self._oldest = min(self._oldest, sequence)
+            bit <<= -step
+            if self._history & bit:
+                self.duplicated += 1
+                return Verdict.DUPLICATE
         try:
             ticks = packet_samples(packet.payload, 48000) if packet.payload else 0
         except OpusError:
