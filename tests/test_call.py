@@ -169,10 +169,10 @@ async def test_speaking_over_the_answer_silences_it(server: Emulator) -> None:
         await call.send("Say something long.")
         await call.wait_for("output_audio_buffer.started", timeout=30)
         blocks = call.audio()
+        truncated = call.expect("conversation.item.truncated", timeout=30)
         call.unmute()
         await call.wait_for("output_audio_buffer.cleared", timeout=30)
-        truncated = await call.wait_for("conversation.item.truncated", timeout=30)
-        assert truncated.audio_end_ms > 0
+        assert (await truncated).audio_end_ms > 0
         quiet = 0
         async for block in blocks:
             quiet = quiet + 1 if np.abs(block.samples).max() < 100 else 0

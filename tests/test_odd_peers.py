@@ -461,6 +461,28 @@ def test_the_local_address_is_the_routes():
     assert _ice._source_for("not an address", 9) == ""
 
 
+async def test_a_socket_is_bound_and_known_before_a_cancellation_comes_out():
+    class Binding:
+        def __init__(self):
+            self.known, self.begun, self.opened = [], asyncio.Event(), asyncio.Event()
+
+        async def get_component_candidates(self, component, addresses, timeout=5):
+            self.begun.set()
+            await self.opened.wait()
+            self.known += addresses
+            return []
+
+    connection = Binding()
+    _ice.gather_hosts(connection, loopback=True)
+    gathering = asyncio.create_task(connection.get_component_candidates(1, ["192.0.2.1"]))
+    await connection.begun.wait()
+    gathering.cancel()
+    asyncio.get_running_loop().call_soon(connection.opened.set)
+    with pytest.raises(asyncio.CancelledError):
+        await gathering
+    assert connection.known == ["127.0.0.1"]
+
+
 async def test_loopback_meets_only_loopback():
     import aioice
 

@@ -11,15 +11,17 @@ ICE: RFC 8445.
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import ipaddress
 import logging
 import socket
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
 from rtcvoice.errors import TransportError
+from rtcvoice.system.waiting import wait_done
 from rtcvoice.wire._aiortc import LOOPBACK, UnsupportedAiortc
 from rtcvoice.wire.sdp import MOST_CANDIDATES
 
@@ -83,7 +85,8 @@ def gather_hosts(connection: Any, *, loopback: bool) -> None:
     async def one_by_one(component: int, addresses: list[str], timeout: int = 5) -> Any:
         found = []
         for address in [LOOPBACK, *addresses] if loopback else addresses:
-            found += await gather(component=component, addresses=[address], timeout=timeout)
+            binding = gather(component=component, addresses=[address], timeout=timeout)
+            found += await _bound(binding)
         return found
 
     connection.get_component_candidates = one_by_one
@@ -108,7 +111,7 @@ async def keep_to_loopback(connection: Any, hosts: Iterable[str]) -> None:
     missing = wanted - {"", *local.values()}
     gather = type(connection).get_component_candidates  # without servers, and nothing else
     for address in sorted(missing):
-        connection._local_candidates += await gather(connection, 1, [address])
+        connection._local_candidates += await _bound(gather(connection, 1, [address]))
     useless = [protocol for protocol, loopback in local.items() if loopback not in wanted]
     if len(useless) == len(connection._protocols):
         return  # nothing would be left, not even the reason why
@@ -116,6 +119,18 @@ async def keep_to_loopback(connection: Any, hosts: Iterable[str]) -> None:
         connection._protocols.remove(protocol)
         connection._local_candidates.remove(protocol.local_candidate)
         await protocol.close()
+
+
+async def _bound(binding: Coroutine[Any, Any, list[Any]]) -> list[Any]:
+    """Wait until a socket is bound, and known to those who close it, whoever cancels meanwhile.
+
+    asyncio closes a socket of which nobody waits any more to be told; uvloop leaves it open.
+    """
+    task = asyncio.create_task(binding, name="rtcvoice bind")
+    cancelled = await wait_done(task)
+    if cancelled is not None:
+        raise cancelled
+    return task.result()
 
 
 def _loopback_of(host: str) -> str:
