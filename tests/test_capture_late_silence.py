@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from rtcvoice.capture.late_silence import ANOTHER, AT_ONCE, BEFORE_A_VOICE, LateSilence, Packet
+from rtcvoice.capture.late_silence import ANOTHER, AT_ONCE, BEFORE_A_VOICE, LateSilence
 
-ONE = Packet(b"one", 0)
+ONE = (b"one", 0)
 
 
 def sent(rule: LateSilence, lateness: list[float], *, quiet: bool = True) -> list[bool]:
@@ -26,7 +26,7 @@ def test_a_voice_is_sent_however_late_it_is():
 
 def test_what_was_ready_right_before_a_voice_is_sent_before_it():
     rule = LateSilence()
-    packets = [Packet(b"", 960 * number) for number in range(12)]
+    packets = [(b"", 960 * number) for number in range(12)]
     for packet, late in zip(packets[:11], HELD_UP, strict=False):
         assert rule.let(packet, late, quiet=True) == []
     assert rule.let(packets[11], HELD_UP[11], quiet=False) == packets[11 - BEFORE_A_VOICE :]

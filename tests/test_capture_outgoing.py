@@ -34,7 +34,7 @@ def congested() -> Outgoing:
 
 def put(outgoing: Outgoing, blocks, ticks) -> list[tuple[int, int]]:
     for block, at in zip(blocks, ticks, strict=True):
-        outgoing.add(block, at, 1000, float)
+        outgoing.add(block, at, 1000)
     packets = [(each.ticks, packet_samples(each.payload, 48000)) for each in outgoing.ready]
     outgoing.ready.clear()
     return packets
@@ -61,7 +61,7 @@ def test_frames_of_two_kinds_have_packets_of_their_own():
 def test_without_congestion_each_block_leaves_at_once():
     outgoing = Outgoing(Uplink(), lambda prepared: None)
     for number, block in enumerate(coded(48000, 5)):
-        outgoing.add(block, number * 960, 1000, float)
+        outgoing.add(block, number * 960, 1000)
         assert outgoing.ready.pop().payload == block
         assert not outgoing.ready
     assert outgoing.packets == 5
@@ -69,11 +69,11 @@ def test_without_congestion_each_block_leaves_at_once():
 
 def test_checks_leave_after_their_packet_and_come_back_to_the_uplink():
     now, asked = 0.0, []
-    outgoing = Outgoing(Uplink(), lambda prepared: None)
+    outgoing = Outgoing(Uplink(), lambda prepared: None, lambda: now)
     outgoing.ask = asked.append
     for number, block in enumerate(itertools.islice(itertools.cycle(coded(48000, 20)), 100)):
         now = number * 0.02
-        outgoing.add(block, number * 960, 0, lambda now=now: now)
+        outgoing.add(block, number * 960, 0, now=now)
         packet = outgoing.ready.pop()
         before = len(asked)
         outgoing.sent(packet)
@@ -85,23 +85,23 @@ def test_checks_leave_after_their_packet_and_come_back_to_the_uplink():
 
 def test_a_voice_is_a_voice_from_its_first_block_on():
     quiet = Quiet()
-    assert quiet
+    assert quiet.now
     quiet.hear(6000)
-    assert not quiet
+    assert not quiet.now
     for _ in range(PAUSE - 1):
         quiet.hear(10)
-    assert not quiet
+    assert not quiet.now
     quiet.hear(10)
-    assert quiet
+    assert quiet.now
     for _ in range(100):
         quiet.hear(SOFT)
-    assert quiet
+    assert quiet.now
 
 
 def test_a_room_with_noise_is_quiet_until_somebody_speaks():
     quiet = Quiet()
     for _ in range(400):
         quiet.hear(900)
-    assert quiet
+    assert quiet.now
     quiet.hear(5000)
-    assert not quiet
+    assert not quiet.now

@@ -96,7 +96,7 @@ def test_blocks_are_never_early_never_older_than_the_catch_up_and_in_order(pause
     schedule.delay(now)
     for pause in pauses:
         now += max(pause, schedule.delay(now))
-        index, time = schedule.take(now)
+        index, time = schedule.take(schedule.delay(now))
         assert index > last
         assert index % FRAME == 0
         assert time == pytest.approx(begin + index / 24000)

@@ -71,8 +71,6 @@ class Checks:
         nobody speaks; trying: whether a trial runs; passing: whether a queue passes that was
         measured; known: whether it was measured what the line carries.
         """
-        if len(self.under_way) >= MOST_UNDER_WAY:
-            return False
         if trying:
             every = max(CHECKS_EVERY, CHECK_BITS / (TRIAL_SHARE * rate))
         elif passing:
@@ -82,10 +80,15 @@ class Checks:
         elif quiet or not path.answered:
             every = QUIET
         else:
-            every = min(PROVEN, UNPROVEN + (PROVEN - UNPROVEN) * self._proven / PROOF)
+            every = PROVEN
+            if self._proven < PROOF:
+                every = UNPROVEN + (PROVEN - UNPROVEN) * self._proven / PROOF
             share = KNOWN_SHARE if known and self._proven >= BELIEVED else CHECKS_SHARE
-            every = max(every, CHECK_BITS / (share * rate))
-        return now - self._asked_at >= every - HALF_A_PACKET
+            least = CHECK_BITS / (share * rate)
+            if every < least:
+                every = least
+        is_time = now - self._asked_at >= every - HALF_A_PACKET
+        return is_time and len(self.under_way) < MOST_UNDER_WAY
 
     def left(self, now: float, what: For = For.WATCH) -> None:
         """Note that one leaves; those of the opening do not put off the next one."""

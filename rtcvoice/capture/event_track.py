@@ -130,7 +130,7 @@ class EventTrack:
         if writer is None or writer.kind != kind or writer.rate != rate:
             writer = self._writer = EventAudioWriter(kind, rate)
         audio = writer.write(samples)
-        self._pace.passed()
+        self._pace.passed_at = self._pace.now()
         self._sent += 1
         self._bytes += len(audio) * 3 // 4
         if audio and self._sender is not None:

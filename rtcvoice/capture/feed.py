@@ -14,7 +14,7 @@ import asyncio
 import logging
 from collections import deque
 from contextlib import suppress
-from typing import cast
+from typing import Any
 
 from rtcvoice.errors import CallEnded, ConfigError
 from rtcvoice.masking import log_error
@@ -110,7 +110,8 @@ class SourceFeed:
             await self._free.wait()
         if reader is self._reader and self._left:
             return self._left.popleft()
-        return self._kept(reader, await self._read())
+        block = await self._read()
+        return block if reader is self._reader else self._left_for_next(block)
 
     @property
     def pollable(self) -> bool:
@@ -123,10 +124,12 @@ class SourceFeed:
             return None
         if reader is self._reader and self._left:
             return self._left.popleft()
-        block = contained_call(cast(PacedSource, self.source).poll, now)
+        source: Any = self.source
+        block: Block | None = contained_call(source.poll, now)
         if block is None:
             return None
-        return self._kept(reader, self._taken(block))
+        block = self._taken(block)
+        return block if reader is self._reader else self._left_for_next(block)
 
     # -- inside ---------------------------------------------------------------------------------
 
@@ -145,16 +148,16 @@ class SourceFeed:
         Raises ConfigError for what is none: strangers write sources, too.
         """
         check_block(block, self.source.rate)
-        if self._clips and self._reader is not None and not self.muted:
+        if self.muted:
+            return block
+        if self._saying and self._reader is not None:
             block = block._replace(samples=self._clips.added(block.samples))
         if self.memory is not None:
-            self.memory.put(block, muted=self.muted)
+            self.memory.put(block)
         return block
 
-    def _kept(self, reader: FeedReader, block: Block) -> Block:
-        """Return a block that was read for `reader`, or silence where it is for the next one."""
-        if reader is self._reader:
-            return block
+    def _left_for_next(self, block: Block) -> Block:
+        """Keep a block for the next reader; return the silence that stands for it."""
         self._left.append(block)
         return block._replace(samples=np.zeros_like(block.samples))
 

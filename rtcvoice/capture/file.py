@@ -117,12 +117,14 @@ class FileSource(PacedSource):
             await in_thread(rest.close)
 
     def _next(self, count: int) -> Samples:
-        taken = self._begin[self._position : self._position + count]
+        end = self._position + count
+        taken = self._begin[self._position : end]
+        if end < len(self._begin):
+            self._position = end
+            return taken
         self._position += len(taken)
         if self._rest is not None:
             return taken if len(taken) == count else self._go_on(self._rest, taken, count)
-        if len(taken) == count and self._position < len(self._begin):
-            return taken
         return self._at_the_end(taken, count)
 
     def _go_on(self, rest: Feeder, taken: Samples, count: int) -> Samples:

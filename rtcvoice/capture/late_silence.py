@@ -12,7 +12,7 @@ a voice may begin softly, so what was ready right before it is sent with it.
 from __future__ import annotations
 
 from collections import deque
-from typing import NamedTuple
+from typing import TypeAlias
 
 __all__ = ["LateSilence", "Packet"]
 
@@ -34,11 +34,8 @@ AT_ONCE, ANOTHER = 3, 250
 which once more."""
 
 
-class Packet(NamedTuple):
-    """Coded blocks, and the timestamp of the first."""
-
-    payload: bytes
-    ticks: int
+Packet: TypeAlias = "tuple[bytes, int]"
+"""Coded blocks, and the timestamp of the first."""
 
 
 class LateSilence:
@@ -57,7 +54,9 @@ class LateSilence:
 
         late: by how many seconds it is later than usual; quiet: whether nobody speaks.
         """
-        self._count()
+        self._since += 1
+        if self._since >= ANOTHER:
+            self._since, self._left = 0, min(AT_ONCE, self._left + 1)
         if quiet and self._is_too_late(late):
             self._kept.append(packet)
             return []
@@ -67,11 +66,6 @@ class LateSilence:
         before = [] if quiet else list(self._kept)
         self._kept.clear()
         return [*before, packet]
-
-    def _count(self) -> None:
-        self._since += 1
-        if self._since >= ANOTHER:
-            self._since, self._left = 0, min(AT_ONCE, self._left + 1)
 
     def _is_too_late(self, late: float) -> bool:
         before, self._before = self._before, late

@@ -27,10 +27,9 @@ class UplinkMemory:
         self._rate = rate
         self._blocks: deque[Block] = deque(maxlen=round(LONGEST / BLOCK))
 
-    def put(self, block: Block, *, muted: bool = False) -> None:
-        """Keep a block; nothing of one that is not sent."""
-        if not muted:
-            self._blocks.append(block)
+    def put(self, block: Block) -> None:
+        """Keep a block that is sent."""
+        self._blocks.append(block)
 
     @property
     def newest(self) -> float:

@@ -14,10 +14,11 @@ from typing import NamedTuple
 from rtcvoice.sound.opus_packets import joined, padded
 from rtcvoice.wire.rtp import ReceiverReport
 
-from .late_silence import LateSilence, Packet
+from .late_silence import LateSilence
 from .path import CHECK_BITS, PathCheck
 from .quiet import Quiet
 from .shape import HEADERS
+from .trial import NOTHING
 from .uplink import Preparation, Uplink
 
 __all__ = ["Ask", "Due", "Outgoing"]
@@ -42,9 +43,17 @@ class Due(NamedTuple):
 
 
 class Outgoing:
-    """Makes packets of coded blocks. `on_prepared` is told what the encoder should be like."""
+    """Makes packets of coded blocks. `on_prepared` is told what the encoder should be like.
 
-    def __init__(self, uplink: Uplink, on_prepared: Callable[[Preparation], None]) -> None:
+    clock: tells the time of now, in seconds; of when it is that an answer to a check comes.
+    """
+
+    def __init__(
+        self,
+        uplink: Uplink,
+        on_prepared: Callable[[Preparation], None],
+        clock: Callable[[], float] = float,
+    ) -> None:
         self.ready: deque[Due] = deque()
         """Packets to be sent, mostly one at a time."""
         self.ask: Ask | None = None
@@ -57,29 +66,24 @@ class Outgoing:
         self._ticks = 0
         self._quiet = Quiet()
         self._late_silence = LateSilence()
-        self._late = 0.0
+        self._now = self._late = 0.0
         self._bits = 0.0
-        self._clock: Callable[[], float] = float
+        self._clock = clock
 
     @property
     def loss(self) -> float:
-        """Part of the packets that the network loses, as far as it is known: 0 to 1."""
+        """Part of the packets that the network loses, by the reports so far: 0 to 1."""
         return self._uplink.loss
 
     def add(
-        self,
-        block: bytes,
-        ticks: int,
-        peak: int,
-        clock: Callable[[], float],
-        late: float = 0.0,
+        self, block: bytes, ticks: int, peak: int, *, now: float = 0.0, late: float = 0.0
     ) -> None:
         """Take 20 ms of Opus, one frame, whose first sample has the timestamp `ticks`.
 
-        peak: its loudest sample; `clock` tells the time, in seconds; late: by how many of these the
-        block is later than usual.
+        peak: its loudest sample; now: the time, in seconds; late: by how many of these the block is
+        later than usual.
         """
-        self._clock, self._late = clock, late
+        self._now, self._late = now, late
         self._quiet.hear(peak)
         held = self._held
         if not held and self._frames == 1:
@@ -95,20 +99,24 @@ class Outgoing:
 
     def send(self, packet: Due, send: Callable[[bytes, int], None]) -> None:
         """Let `send` have a packet and its timestamp, between its checks."""
-        self._ask(packet.before)
+        if packet.before is not None:
+            self._ask(packet.before)
         send(packet.payload, packet.ticks)
-        self._ask(packet.check)
+        if packet.check is not None:
+            self._ask(packet.check)
 
     def leaves(self, packet: Due) -> None:
         """Note that a packet leaves now."""
-        self._ask(packet.before)
+        if packet.before is not None:
+            self._ask(packet.before)
 
     def sent(self, packet: Due) -> None:
         """Note that it has left."""
-        self._ask(packet.check)
+        if packet.check is not None:
+            self._ask(packet.check)
 
-    def _ask(self, check: PathCheck | None) -> None:
-        if check is not None and self.ask is not None:
+    def _ask(self, check: PathCheck) -> None:
+        if self.ask is not None:
             self._bits += CHECK_BITS
             self.ask(partial(self._checked, check))
 
@@ -126,27 +134,23 @@ class Outgoing:
             self._let(payload, self._ticks)
 
     def _let(self, payload: bytes, ticks: int) -> None:
-        packet, quiet = Packet(payload, ticks), bool(self._quiet)
-        for each in self._late_silence.let(packet, self._late, quiet=quiet):
-            self._put(*each, quiet=quiet)
+        for each in self._late_silence.let((payload, ticks), self._late, quiet=self._quiet.now):
+            self._put(*each)
 
-    def _put(self, payload: bytes, ticks: int, *, quiet: bool) -> None:
-        before = check = None
-        if self.ask is None:
-            self._count(payload)
-        else:
-            now = self._clock()
-            wish = self._uplink.next(now, quiet=quiet)
-            before = PathCheck(now, self._bits, None, first=True) if wish.before else None
-            payload = padded(payload, wish.size) if wish.size else payload
-            self._count(payload)
-            check = PathCheck(now, self._bits, None) if wish.check else None
-        self.ready.append(Due(payload, ticks, before, check))
-
-    def _count(self, payload: bytes) -> None:
+    def _put(self, payload: bytes, ticks: int) -> None:
+        now, before, check = self._now, None, None
+        wish = NOTHING if self.ask is None else self._uplink.next(now, quiet=self._quiet.now)
+        if wish.before:
+            before = PathCheck(now, self._bits, None, first=True)
+        if wish.size:
+            payload = padded(payload, wish.size)
+        size = len(payload)
         self.packets += 1
-        self.bytes += len(payload)
-        self._bits += 8 * (len(payload) + HEADERS)
+        self.bytes += size
+        self._bits += 8 * (size + HEADERS)
+        if wish.check:
+            check = PathCheck(now, self._bits, None)
+        self.ready.append(Due(payload, ticks, before, check))
 
     def _checked(self, check: PathCheck, round_trip: float | None) -> None:
         self._prepare(self._uplink.checked(check._replace(round_trip=round_trip), self._clock()))

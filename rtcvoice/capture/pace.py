@@ -28,35 +28,32 @@ USUAL_RISES = 0.0002
 
 
 class Pace:
-    """Lets blocks of 20 ms through. One task waits; `passed` tells of each that went."""
+    """Lets blocks of 20 ms through. One task waits, and tells of each that went: `passed_at`."""
 
     def __init__(self) -> None:
         self.passed_at: float | None = None
-        """When the last block went, in seconds of the event loop; None before the first."""
+        """When the last block went, by `now()`; None before the first. Whoever took it says so."""
         self._allowed_at = 0.0
 
     @cached_property
-    def _now(self) -> Callable[[], float]:  # (to ask for the loop is a call of the system's)
+    def now(self) -> Callable[[], float]:  # (to ask for the loop is a call of the system's)
+        """The clock of the event loop that it runs on."""
         return clock.of_loop(asyncio.get_running_loop())
 
     async def wait(self) -> None:
         """Wait until one more block may go; let others run when the last one just did."""
-        now = self._now()
+        now = self.now()
         self._allowed_at = max(self._allowed_at + 0.02 / FASTEST, now - LONGEST_BURST)
         if self._allowed_at > now:
             await asyncio.sleep(self._allowed_at - now)
         elif self.passed_at is not None and now - self.passed_at < JUST_NOW:
             await asyncio.sleep(0)
 
-    def passed(self) -> None:
-        """Note that a block went."""
-        self.passed_at = self._now()
-
     def blocks_since(self) -> int:
         """Return how many blocks of time have passed since the last block, at least 1."""
         if self.passed_at is None:
             return 1
-        return max(1, round((self._now() - self.passed_at) * 50))
+        return max(1, round((self.now() - self.passed_at) * 50))
 
 
 class UsualWait:

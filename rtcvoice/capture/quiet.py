@@ -16,6 +16,9 @@ SOFT = 330
 ABOVE = 4
 """How much louder than the noise of the room a voice is at the least: 12 dB."""
 
+LEAST_ROOM = SOFT / ABOVE
+"""The peak of the quietest room."""
+
 RISE = 1.01
 """By how much the room is taken to be louder with each block that is not softer: 4 dB a second."""
 
@@ -26,19 +29,21 @@ PAUSE = 75
 class Quiet:
     """Follows the blocks of one source."""
 
-    __slots__ = ("_room", "_since")
+    __slots__ = ("_room", "_since", "now")
 
     def __init__(self) -> None:
-        self._room = float(SOFT) / ABOVE
+        self.now = True
+        """Whether nobody speaks, nor has for a while."""
+        self._room: float = LEAST_ROOM
         self._since = PAUSE
 
-    def __bool__(self) -> bool:
-        return self._since >= PAUSE
-
     def hear(self, peak: int) -> None:
-        """Take the loudest sample of a block."""
-        self._room = max(SOFT / ABOVE, min(float(peak), self._room * RISE))
+        """Take the loudest sample of the next block."""
+        self._room *= RISE
+        if peak < self._room:
+            self._room = peak if peak > LEAST_ROOM else LEAST_ROOM
         self._since = 0 if peak > ABOVE * self._room else self._since + 1
+        self.now = self._since >= PAUSE
 
 
 def is_soft(samples: Samples) -> bool:

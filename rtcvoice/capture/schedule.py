@@ -37,11 +37,13 @@ class Schedule:
         if late >= 0:
             self._count += int(late / BLOCK) + 1
 
-    def take(self, now: float) -> tuple[int, float]:
-        """Claim the next block: the index and the time of its first sample."""
-        late = -self.delay(now)
-        if late > CATCH_UP:
-            self._count += int(late / BLOCK)
+    def take(self, delay: float) -> tuple[int, float]:
+        """Claim the next block: the index and the time of its first sample.
+
+        delay: what `delay` returned.
+        """
+        if -delay > CATCH_UP:
+            self._count += int(-delay / BLOCK)
         count, self._count = self._count, self._count + 1
         assert self._origin is not None
         return count * self._samples, self._origin + count * BLOCK

@@ -17,14 +17,11 @@ none."""
 
 
 def take_shortcuts(encoder: Encoder, saving: Saving, complexity: int, loss: float) -> None:
-    """Prepare `encoder`, whose complexity would be `complexity`, for its next block.
+    """Set `encoder`, whose complexity would be `complexity`, for its next block.
 
     loss: part of the packets that the network loses, 0 to 1.
     """
     most, plain = saving.complexity, False
     if saving.plain is not None and encoder.bitrate >= PLAIN_BITRATE and loss < PLAIN_LOSS:
         most, plain = saving.plain, True
-    if plain is not encoder.plain:
-        encoder.plain = plain
-    if encoder.complexity != (wanted := min(complexity, most)):
-        encoder.complexity = wanted
+    encoder.spend(complexity if complexity < most else most, plain=plain)

@@ -173,9 +173,9 @@ class PacedSource(Source):
 
         `now` is `rtcvoice.system.clock.now()`, or what stands for it on this loop.
         """
-        if self._schedule.delay(now) > EARLY:
+        if (delay := self._schedule.delay(now)) > EARLY:
             return None
-        index, time = self._schedule.take(now)
+        index, time = self._schedule.take(delay)
         return Block(self._next(self.rate // 50), index, time)
 
     async def read(self) -> Block:
@@ -183,7 +183,7 @@ class PacedSource(Source):
         now = clock.of_loop(asyncio.get_running_loop())
         # Also when overdue: a reader that catches up must not keep the loop from everybody else.
         await asyncio.sleep(max(0.0, self._schedule.delay(now())))
-        index, time = self._schedule.take(now())
+        index, time = self._schedule.take(self._schedule.delay(now()))
         return Block(self._next(self.rate // 50), index, time)
 
     async def aclose(self) -> None:

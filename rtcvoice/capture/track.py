@@ -19,7 +19,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property, partial
-from typing import Any, cast
+from typing import Any
 
 import av
 from aiortc import MediaStreamTrack
@@ -32,7 +32,6 @@ from rtcvoice.sound.opus import Encoder
 from rtcvoice.sound.samples import DEFAULT_RATE, Block, Samples, peak_of
 from rtcvoice.sound.ticker import ticker
 from rtcvoice.stats import UplinkStats
-from rtcvoice.system import clock
 from rtcvoice.wire.rtp import ReceiverReport
 
 from .effort import Effort
@@ -95,7 +94,9 @@ class SourceTrack(MediaStreamTrack):
         self._reader: BlockReader = NotStarted(rate=DEFAULT_RATE)
         uplink = Uplink(bitrate=bitrate, least_loss_percent=loss_percent)
         self._prepared = uplink.preparation
-        self._outgoing = Outgoing(uplink, self._prepare)
+        self._pace = Pace()
+        self._outgoing = Outgoing(uplink, self._prepare, lambda: self._pace.now())
+        self._loss = 0.0  # in the network: as of the latest report
         self._new_encoder = partial(
             Encoder,
             DEFAULT_RATE,
@@ -109,10 +110,9 @@ class SourceTrack(MediaStreamTrack):
         self._loudest, self._level = 0, 0.0
         self._base: int | None = None
         self._pts = -BLOCK_TICKS
-        self._pace = Pace()
         self._load = Load(float)  # of the loop that it runs on, once it does
         self._voice = self._load.thinning.voice()
-        self._nothing_until = 0.0  # the source has the next block later than that
+        self._nothing_until = 0.0  # the source that is sent has the next block later than that
         self._complexity = complexity
         self._effort = Effort()
         self._usual_wait = UsualWait()
@@ -133,6 +133,11 @@ class SourceTrack(MediaStreamTrack):
         """Send `source` from the next packet on, at most 20 ms from now; its owner closes it."""
         self.error = None
         self._switch(source)
+
+    def stop(self) -> None:
+        """Send nothing more, from the next tick on."""
+        self._nothing_until = 0.0
+        super().stop()
 
     @property
     def stats(self) -> UplinkStats:
@@ -156,7 +161,8 @@ class SourceTrack(MediaStreamTrack):
 
     def follow(self, report: ReceiverReport) -> None:
         """Prepare the encoder, from the next packet on, for what a report says of the network."""
-        self._outgoing.follow(report, self._clock())
+        self._outgoing.follow(report, self._pace.now())
+        self._loss = self._outgoing.loss
         known = self._stats
         round_trip = report.round_trip_time
         self._stats = UplinkStats(
@@ -176,10 +182,6 @@ class SourceTrack(MediaStreamTrack):
         if self._encodes:
             self._encoder.bitrate, self._encoder.loss_percent = bitrate, loss_percent
         self._new_encoder.keywords.update(bitrate=bitrate, loss_percent=loss_percent)
-
-    @cached_property
-    def _clock(self) -> Callable[[], float]:  # (to ask for the loop is a call of the system's)
-        return clock.of_loop(asyncio.get_running_loop())
 
     async def recv(self) -> av.Packet[Any]:
         """Return the next packet when it is due. Raises MediaStreamError once stopped, only that.
@@ -206,30 +208,32 @@ class SourceTrack(MediaStreamTrack):
             if (reader := polled(self._reader)) is not None:
                 await self._run_by_ticks(reader, send)
             elif (due := await self._next_packet()) is not None:
-                began = self._clock()
+                began = self._pace.now()
                 self._outgoing.send(due, send)
-                self._load.worked(self._clock() - began)
+                self._load.worked(self._pace.now() - began)
 
     async def _run_by_ticks(self, first: PolledReader, send: Callable[[bytes, int], None]) -> None:
         """Send what `first`, and those that follow, have, until one has to be waited for."""
-        now_of_loop, ended = self._clock, asyncio.get_running_loop().create_future()
+        now_of_loop, ended = self._pace.now, asyncio.get_running_loop().create_future()
+        ready = self._outgoing.ready
         reader: PolledReader | None = first
 
         def tick(moment: float) -> None:
             nonlocal reader
-            asked, now = None, now_of_loop()  # not `moment`: what is sent late is late
-            if now < self._nothing_until and reader is self._reader and self.readyState == "live":
+            now = now_of_loop()  # not `moment`: what is sent late is late
+            if now < self._nothing_until or ended.done():
                 return
             try:
-                while asked is not reader and not ended.done():  # another one is asked at once
-                    asked = reader
-                    following = self._poll(cast(PolledReader, reader), now)
-                    while self._outgoing.ready:
-                        self._outgoing.send(self._outgoing.ready.popleft(), send)
-                    if following is not reader:
-                        reader = polled(following)
-                    if reader is None or self.readyState != "live":
-                        ended.set_result(None)
+                while reader is not None:
+                    following = self._poll(reader, now)
+                    while ready:
+                        self._outgoing.send(ready.popleft(), send)
+                    if self.readyState != "live":
+                        break
+                    if following is reader:
+                        return
+                    reader = polled(following)  # it is asked at once
+                ended.set_result(None)
             except Exception as exc:
                 ended.set_exception(exc)
 
@@ -247,12 +251,10 @@ class SourceTrack(MediaStreamTrack):
             block = reader.poll(now)
             if block is None:
                 return reader
-            self._nothing_until = min(now, block.time + BLOCK) + BLOCK - EARLY  # (any time is told)
-            late = now - block.time - BLOCK
-            if self._is_left_out(block, late):
-                self._leave_out(reader, block)
-            else:
-                self._take(reader, block, late)
+            due = block.time + BLOCK
+            self._nothing_until = (due if due < now else now) + BLOCK - EARLY  # (any time is told)
+            self._take(reader, block, now, now - due)
+            self._pace.passed_at = now
         except Exception as exc:
             self._fail(reader, exc)
         return self._reader
@@ -272,20 +274,23 @@ class SourceTrack(MediaStreamTrack):
             reader, taken = self._reader, False
             try:
                 block = await reader.read()
-                began = self._clock()
+                began = self._pace.now()
                 waited, steady = began - block.time, self._load.keeps_up
                 late = self._usual_wait.later(waited, steady=steady)
-                if self._is_left_out(block, late):
-                    self._leave_out(reader, block)
-                else:
-                    self._take(reader, block, late)
-                self._load.worked(self._clock() - began)
+                self._take(reader, block, began, late)
+                self._pace.passed_at = self._pace.now()
+                self._load.worked(self._pace.passed_at - began)
                 taken = True
             except Exception as exc:
                 self._fail(reader, exc)
         return None
 
-    def _take(self, reader: BlockReader, block: Block, late: float) -> None:
+    def _take(self, reader: BlockReader, block: Block, now: float, late: float) -> None:
+        """Make a packet of a block, or leave it out: then its time passes without one."""
+        quiet = self._load.thinning.share > 0 and (self.muted or is_soft(block.samples))
+        if self._voice.leaves_out(quiet=quiet, too_late=self._load.is_too_late(late)):
+            self._leave_out(reader, block)
+            return
         peak = 0
         if reader is self._reader:
             if type(reader) is NotStarted:  # (abstract classes are slow to ask)
@@ -302,19 +307,14 @@ class SourceTrack(MediaStreamTrack):
         else:  # replaced while it was being read: 20 ms have passed, but it is not heard any more
             data = self._encoded(self._silence, 0)
             self._pts += self._takeover_ticks()
-        self._pace.passed()
         self._blocks += 1
-        self._outgoing.add(data, self._pts, peak, self._clock, late)
+        self._outgoing.add(data, self._pts, peak, now=now, late=late)
 
     def _encoded(self, samples: Samples, peak: int) -> bytes:
         """Code a block, as well as it is worth and the core can afford."""
         complexity = self._effort.complexity(peak, self._complexity)
-        take_shortcuts(self._encoder, self._load.saving, complexity, self._outgoing.loss)
+        take_shortcuts(self._encoder, self._load.saving, complexity, self._loss)
         return self._encoder.encode(samples)
-
-    def _is_left_out(self, block: Block, late: float) -> bool:
-        quiet = self._voice.is_thinned and (self.muted or is_soft(block.samples))
-        return self._voice.leaves_out(quiet=quiet, too_late=self._load.is_too_late(late))
 
     def _leave_out(self, reader: BlockReader, block: Block) -> None:
         """Let the time of a block pass without a packet: the machine is too slow."""
@@ -323,21 +323,22 @@ class SourceTrack(MediaStreamTrack):
             self._follow(block.index, reader.rate)
         else:
             self._pts += self._takeover_ticks()
-        self._pace.passed()
 
     def _measure(self, samples: Samples) -> int:
         peak = peak_of(samples)
-        self._loudest = max(self._loudest, peak)
+        if peak > self._loudest:
+            self._loudest = peak
         if self._blocks % LEVEL_BLOCKS == 0:
             self._level, self._loudest = self._loudest / 32768, 0
         return peak
 
     def _follow(self, index: int, rate: int) -> None:
-        ticks = index * RTP_CLOCK // rate
+        ticks, following = index * RTP_CLOCK // rate, self._pts + BLOCK_TICKS
         if self._base is None:
             self._base = self._pts + self._takeover_ticks() - ticks
+        ticks += self._base
         # Never backwards and never twice the same, whatever a source says its index is.
-        self._pts = max(self._pts + BLOCK_TICKS, self._base + ticks)
+        self._pts = ticks if ticks > following else following
 
     def _takeover_ticks(self) -> int:
         """Ticks from the last packet to the first of another source: the time, in whole packets."""
@@ -355,6 +356,7 @@ class SourceTrack(MediaStreamTrack):
             )
             self._silence = np.zeros(reader.rate // 50, np.int16)
         self._reader = reader
+        self._nothing_until = 0.0
         self._base = None
         self._usual_wait = UsualWait()
 

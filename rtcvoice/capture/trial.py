@@ -18,7 +18,7 @@ from typing import NamedTuple
 from .path import Path, PathCheck
 from .shape import HEADERS
 
-__all__ = ["Opening", "Trial", "Wish"]
+__all__ = ["NOTHING", "Opening", "Trial", "TrialState", "Wish"]
 
 TURNS = 3
 """Pairs of checks of the opening at the most; most of them are right."""

@@ -32,7 +32,7 @@ from .path import For, Path, PathCheck
 from .reminder import Reminder
 from .report_delay import Shortest
 from .shape import LEAST_BITRATE, LONGEST_PACKET, shape, wire_rate
-from .trial import NOTHING, Opening, Trial, Wish
+from .trial import NOTHING, Opening, Trial, TrialState, Wish
 
 __all__ = [
     "FIRST_BITRATE",
@@ -217,7 +217,8 @@ class Uplink:
 
         quiet: whether nobody has spoken for a while, nor speaks in this one.
         """
-        if self._trial.tick(now, self._path, quiet=quiet):
+        trial = self._trial
+        if trial.state is not TrialState.RESTING and trial.tick(now, self._path, quiet=quiet):
             self._deaf_until = self._learn_until = now + OWN_QUEUE
         if not quiet:
             self._checks.spoken()
@@ -225,27 +226,28 @@ class Uplink:
             wish = self._next_of_opening(now, quiet=quiet)
             if not self._opening.done:
                 return wish
-        if quiet and self._rate < self._most and self._trial.may_begin(now):
+        if quiet and self._rate < self._most and trial.may_begin(now):
             self._try_more(now)
         if self._checks.under_way:
             self._path.wait(self._checks.under_way, now)
             self._watch(now)
+        trying, known = trial.state is TrialState.RUNNING, self._is_known
         check = self._checks.is_due(
             now,
             self._rate,
             self._path,
             quiet=quiet,
-            trying=self._trial.running,
+            trying=trying,
             passing=self._draining_since is not None and self._carries > 0,
-            known=self._is_known,
+            known=known,
         )
         if check:
             self._checks.left(now)
-            self._trial.asked()
-        if self._trial.running:
-            return Wish(self._trial.size(self.preparation.frames), check)
+            trial.asked()
+        if trying:
+            return Wish(trial.size(self.preparation.frames), check)
         size = 0
-        if quiet and self._is_known:
+        if quiet and known:
             size = self._reminder.size(self._rate, self.preparation.frames)
         return Wish(size, check) if check or size else NOTHING
 

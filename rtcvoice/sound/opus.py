@@ -213,8 +213,8 @@ class Encoder:
         _check(error.value)
         weakref.finalize(self, library.opus_encoder_destroy, self._handle)
         self._encode = library.opus_encode
-        self._packet = np.empty(_LARGEST_PACKET, np.uint8)
-        self._address = self._packet.ctypes.data
+        self._packet: Any = ctypes.create_string_buffer(_LARGEST_PACKET)
+        self._address = ctypes.addressof(self._packet)
         self._fec, self._plain = fec, True
         self.plain = False
         self.bitrate = bitrate
@@ -278,13 +278,23 @@ class Encoder:
         self._set(_SET_PACKET_LOSS_PERC, value)
         self._loss_percent = value
 
+    def spend(self, complexity: int, *, plain: bool) -> None:
+        """Set both for the next packets: how much work they are. Quick where it was so before."""
+        if plain is not self._plain:
+            self.plain = plain
+        if complexity != self._complexity:
+            self.complexity = complexity
+
     def encode(self, samples: Samples) -> bytes:
         """Code one packet: 2.5, 5, 10, 20, 40 or 60 ms of int16 mono at `rate`."""
         if samples.dtype != np.int16 or samples.ndim != 1:
             raise OpusError(f"mono int16 samples wanted, not {samples.dtype} of {samples.shape}")
         pcm = samples.tobytes()  # quicker than asking numpy for an address
-        count = self._encode(self._handle, pcm, len(samples), self._address, _LARGEST_PACKET)
-        return self._packet[: _check(count)].tobytes()
+        count = self._encode(self._handle, pcm, samples.size, self._address, _LARGEST_PACKET)
+        if count < 0:
+            _check(count)
+        packet: bytes = self._packet[:count]
+        return packet
 
     def _set(self, request: int, value: int) -> None:
         _check(_coder().opus_encoder_ctl(self._handle, request, _INT(value)))

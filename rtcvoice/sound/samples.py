@@ -164,7 +164,7 @@ def check_block(block: object, rate: int) -> None:
     are_numbers = type(index) is int and type(time) is float
     if not are_numbers:
         are_numbers = is_whole(index) and isinstance(time, Real)
-    if not are_numbers or not abs(block.time) <= LATEST:
+    if not are_numbers or not -LATEST <= block.time <= LATEST:
         raise ConfigError(
             f"a source gave a Block with index={index!r:.40}, time={time!r:.40}",
             hint="index counts samples; time is in seconds of rtcvoice.system.clock.now()",

@@ -43,18 +43,19 @@ class Thinning:
     def __init__(self) -> None:
         self.share = 0.0
         """Of what is said, left out now: 0 to `MOST`."""
+        self.blocks = self.blocks_left_out = 0
+        """Of all voices, since `start_counting`."""
         self._late = self._sum = 0.0
-        self._blocks = self._left_out = 0
         self._voices: Iterator[int] = count()
 
     @property
     def left_out(self) -> float:
         """Share of the blocks that were left out since `start_counting`."""
-        return self._left_out / self._blocks if self._blocks else 0.0
+        return self.blocks_left_out / self.blocks if self.blocks else 0.0
 
     def start_counting(self) -> None:
         """Count blocks anew."""
-        self._blocks = self._left_out = 0
+        self.blocks = self.blocks_left_out = 0
 
     def reset(self) -> None:
         """Leave nothing out, until `follow` says so."""
@@ -71,11 +72,6 @@ class Thinning:
         """Return the counter of one more voice."""
         return Voice(self, next(self._voices) * APART % 1.0)
 
-    def count(self, *, left_out: bool) -> None:
-        """Note what became of a block."""
-        self._blocks += 1
-        self._left_out += left_out
-
 
 class Voice:
     """Which blocks of one voice are left out."""
@@ -84,20 +80,17 @@ class Voice:
         self._thinning = thinning
         self._owed = owed
 
-    @property
-    def is_thinned(self) -> bool:
-        """Whether it is worth telling `leaves_out` whether a block is quiet."""
-        return self._thinning.share > 0
-
     def leaves_out(self, *, quiet: bool = False, too_late: bool = False) -> bool:
         """Tell whether the next block is left out; each has to be asked for.
 
-        quiet: whether nobody would miss it.
+        quiet: whether nobody would miss it; it matters only where the share is not 0.
         """
-        share = self._thinning.share
+        thinning = self._thinning
+        share = thinning.share
+        thinning.blocks += 1
         self._owed += share
         out = too_late or self._owed >= 1.0 or (quiet and share > 0 and self._owed > -QUIET_FIRST)
         if out:
             self._owed = max(-QUIET_FIRST, self._owed - 1.0)
-        self._thinning.count(left_out=out)
+            thinning.blocks_left_out += 1
         return out
