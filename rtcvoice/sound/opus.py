@@ -39,13 +39,13 @@ _LARGEST_PACKET = 1275
 _POINTER, _INT, _BYTES = ctypes.c_void_p, ctypes.c_int, ctypes.c_char_p
 # The *_ctl functions are variadic: only their fixed arguments may be declared (Apple's arm64 ABI
 # passes the others differently).
-_SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
+_SIGNATURES: dict[str, tuple[Any, list[Any] | None]] = {
     "opus_decode": (_INT, [_POINTER, _BYTES, _INT, _POINTER, _INT, _INT]),
     "opus_decoder_create": (_POINTER, [_INT, _INT, _POINTER]),
     "opus_decoder_ctl": (_INT, [_POINTER, _INT]),
     "opus_decoder_destroy": (None, [_POINTER]),
     "opus_decoder_get_size": (_INT, [_INT]),
-    "opus_encode": (_INT, [_POINTER, _POINTER, _INT, _POINTER, _INT]),
+    "opus_encode": (_INT, None),  # called often: `Encoder` gives it C pointers, made once
     "opus_encoder_create": (_POINTER, [_INT, _INT, _INT, _POINTER]),
     "opus_encoder_ctl": (_INT, [_POINTER, _INT]),
     "opus_encoder_destroy": (None, [_POINTER]),
@@ -209,12 +209,13 @@ class Encoder:
     ) -> None:
         self._rate = check_rate(rate)
         library, error = _coder(), _INT()
-        self._handle = library.opus_encoder_create(rate, 1, _APPLICATION_VOIP, ctypes.byref(error))
+        handle = library.opus_encoder_create(rate, 1, _APPLICATION_VOIP, ctypes.byref(error))
         _check(error.value)
-        weakref.finalize(self, library.opus_encoder_destroy, self._handle)
+        weakref.finalize(self, library.opus_encoder_destroy, handle)
+        self._handle = _POINTER(handle)
         self._encode = library.opus_encode
         self._packet: Any = ctypes.create_string_buffer(_LARGEST_PACKET)
-        self._address = ctypes.addressof(self._packet)
+        self._address = _POINTER(ctypes.addressof(self._packet))
         self._fec, self._plain = fec, True
         self.plain = False
         self.bitrate = bitrate
