@@ -12,6 +12,7 @@ from aioice.ice import StunProtocol
 from aioice.stun import Class, Message, Method, parse_message
 from live import eventually
 from test_transport import End
+from virtual_loop import run
 
 from rtcvoice.system import clock
 from rtcvoice.wire import _round_trip
@@ -149,6 +150,30 @@ async def test_what_is_not_answered_is_told_and_bounded(emulator, monkeypatch):
     assert set(back) == {None}
     assert not pair.protocol.transactions
     await end.transport.aclose()
+
+
+def test_each_check_is_given_up_when_its_own_time_is_over():
+    async def scene() -> None:
+        loop = asyncio.get_running_loop()
+        path, given_up = Path(lambda request: None), list[float]()
+        begun = loop.time()
+        for seconds in (0.0, 0.5, 0.5, 0.0):
+            await asyncio.sleep(seconds)
+            path.checks.ask(lambda result: given_up.append(loop.time() - begun))
+        oldest, *_ = path.protocol.transactions
+        path.come(answer(SimpleNamespace(transaction_id=oldest)))  # an answer stops no other's time
+        assert given_up == [1.0]
+        await asyncio.sleep(5)
+        assert given_up == pytest.approx([1.0, 2.5, 3.0, 3.0])
+        path.checks.ask(lambda result: given_up.append(loop.time() - begun))
+        await asyncio.sleep(5)
+        assert given_up[4:] == pytest.approx([8.0])
+        path.ask()
+        path.checks.close()
+        await asyncio.sleep(5)
+        assert not path.back
+
+    run(scene())
 
 
 async def test_without_a_path_nothing_is_known():

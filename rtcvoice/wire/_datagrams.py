@@ -80,7 +80,7 @@ def arrival_of(notes: list[tuple[int, int, bytes]], now: float, today: float) ->
     now, today: the same moment, by `clock.now()` and by the time of day.
     """
     for level, kind, data in notes:
-        if (level, kind, len(data)) == (socket.SOL_SOCKET, SO_TIMESTAMPNS, _TIME.size):
+        if kind == SO_TIMESTAMPNS and level == socket.SOL_SOCKET and len(data) == _TIME.size:
             seconds, nanoseconds = _TIME.unpack(data)
             waited: float = today - seconds - nanoseconds / 1e9
             return now - waited if 0 < waited < LONGEST_WAIT else now

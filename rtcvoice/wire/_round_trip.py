@@ -39,9 +39,13 @@ class _Asked:
         self._on_back = on_back
         self.name = os.urandom(12)
         self.transactions: dict[bytes, Any] = {}
-        self.timer: asyncio.TimerHandle | None = None
         self._now = clock.of_loop(asyncio.get_running_loop())
         self._begun = self._now()
+
+    @property
+    def patience_left(self) -> float:
+        """Seconds for which it is still waited for."""
+        return max(0.0, self._begun + PATIENCE - self._now())
 
     def take(self, data: bytes, arrival: float) -> bool:
         """Take a datagram that has this check's name; return whether it is an answer to it."""
@@ -64,8 +68,6 @@ class _Asked:
     def forget(self) -> None:
         """Take it away; nobody is told."""
         self.transactions.pop(self.name, None)
-        if self.timer is not None:
-            self.timer.cancel()
 
     def _end(self, seconds: float | None) -> None:
         self.forget()
@@ -80,7 +82,8 @@ class RoundTripChecks:
             if not hasattr(connection, name):
                 raise UnsupportedAiortc(f"Connection.{name}")
         self._connection = connection
-        self._asked: set[_Asked] = set()
+        self._asked: dict[_Asked, None] = {}  # the oldest first
+        self._timer: asyncio.TimerHandle | None = None
         self._closed = False
         self._request = b""
         self._made_for: tuple[Any, bool, str] | None = None
@@ -99,11 +102,13 @@ class RoundTripChecks:
             return
 
         def back(seconds: float | None) -> None:
-            self._asked.discard(asked)
+            self._asked.pop(asked, None)
             on_back(seconds)
 
         asked = _Asked(self._connection.remote_password.encode(), back)
-        self._asked.add(asked)
+        self._asked[asked] = None
+        if self._timer is None:
+            self._start_timer(asked)
         try:
             self._send(asked, pair)
         except Exception:  # no socket, no route: nothing is known
@@ -117,13 +122,30 @@ class RoundTripChecks:
             self._made_for = made_for
         asked.transactions = pair.protocol.transactions
         asked.transactions[asked.name] = asked
-        asked.timer = asyncio.get_running_loop().call_later(PATIENCE, asked.give_up)
         request = signed(self._request, asked.name, asked.key)
         pair.protocol.transport.sendto(request, pair.remote_addr)
+
+    def _start_timer(self, oldest: _Asked) -> None:
+        """Have a timer run until `oldest` is given up, then the next one.
+
+        One for all checks, and not cancelled by an answer: the loop keeps what is cancelled, too,
+        and each entry makes all its timers dearer.
+        """
+
+        def over() -> None:
+            self._timer = None
+            if oldest in self._asked:
+                oldest.give_up()
+            if self._timer is None and self._asked:
+                self._start_timer(next(iter(self._asked)))
+
+        self._timer = asyncio.get_running_loop().call_later(oldest.patience_left, over)
 
     def close(self) -> None:
         """Forget the checks under way."""
         self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
         for asked in self._asked:
             asked.forget()
         self._asked.clear()
