@@ -45,7 +45,7 @@ class Due(NamedTuple):
 class Outgoing:
     """Makes packets of coded blocks. `on_prepared` is told what the encoder should be like.
 
-    clock: tells the time of now, in seconds; of when it is that an answer to a check comes.
+    clock: tells the time, in seconds; asked when a check is answered.
     """
 
     def __init__(

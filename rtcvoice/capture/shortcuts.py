@@ -24,4 +24,4 @@ def take_shortcuts(encoder: Encoder, saving: Saving, complexity: int, loss: floa
     most, plain = saving.complexity, False
     if saving.plain is not None and encoder.bitrate >= PLAIN_BITRATE and loss < PLAIN_LOSS:
         most, plain = saving.plain, True
-    encoder.spend(complexity if complexity < most else most, plain=plain)
+    encoder.set_effort(complexity if complexity < most else most, plain=plain)

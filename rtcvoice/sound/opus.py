@@ -279,8 +279,8 @@ class Encoder:
         self._set(_SET_PACKET_LOSS_PERC, value)
         self._loss_percent = value
 
-    def spend(self, complexity: int, *, plain: bool) -> None:
-        """Set both for the next packets: how much work they are. Quick where it was so before."""
+    def set_effort(self, complexity: int, *, plain: bool) -> None:
+        """Set `complexity` and `plain`; quick where they are so already, which is most often."""
         if plain is not self._plain:
             self.plain = plain
         if complexity != self._complexity:
