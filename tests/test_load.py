@@ -70,6 +70,14 @@ def test_a_loop_that_was_held_up_is_not_too_slow():
     assert not core.load.lost(0.9)
 
 
+def test_a_block_that_was_late_long_ago_leaves_nothing_out():
+    core = Core()
+    assert not core.load.is_too_late(0.9)
+    core.run(1.0)
+    assert core.run(0.52, late=0.02) is LoadState.OVERLOADED
+    assert core.load.thinning.share == 0
+
+
 def test_always_late_is_too_slow_until_it_is_not(caplog):
     core = Core()
     assert core.run(0.7, late=0.02) is LoadState.OVERLOADED

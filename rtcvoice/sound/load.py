@@ -190,7 +190,7 @@ class Load:
             self._be_slow(now)
         if self._state is LoadState.OVERLOADED:
             self.thinning.follow(max(self._lasting, self._block_late - self._held), elapsed)
-            self._block_late = 0.0
+        self._block_late = 0.0
         if late > LATE or self.thinning.share:
             self._late_at = now
         self._behind += late
