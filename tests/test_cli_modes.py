@@ -21,14 +21,13 @@ from town import Town
 from rtcvoice import CallUsage, ToolCancelled, ToolFailed, ToolFinished, ToolStarted
 from rtcvoice.cli import main
 from rtcvoice.cli.chat_commands import Meant, meaning
-from rtcvoice.cli.line_editor import PASTE_BEGINS, PASTE_ENDS, LineEditor
+from rtcvoice.cli.line_editor import LONGEST, PASTE_BEGINS, PASTE_ENDS, LineEditor
 from rtcvoice.cli.options import parse
 from rtcvoice.cli.push_to_talk import RELEASE, PushKey
 from rtcvoice.cli.summary import Summary
 from rtcvoice.cli.tool_lines import tool_line
 from rtcvoice.cli.transcript import Transcript
 from rtcvoice.cli.translate import choose_way, instructions_for, translator
-from rtcvoice.cli.typed_lines import as_pasted
 from rtcvoice.conversation.accounts.usage import UsageMeter
 from rtcvoice.emulator import Pace, prompt_path
 from rtcvoice.live.state.billing import Billing
@@ -91,6 +90,7 @@ def test_nobody_talks_for_less_than_a_release(presses: list[float]) -> None:
         ("one\x02\x15", [], "e"),
         ("abc\x01\x1b[3~\x04", [], "c"),
         ("a\tb\x1b[15~c\x1bxd\x00", [], "a bcd"),
+        ("a\x1b[[Ab\x1b[?25hc\x1b[<0;1;1M\x1bOPd", [], "abcd"),
         ("one\ntwo\nmine\x1b[A\x1b[A\x1b[A", ["one", "two"], "one"),
         ("one\ntwo\nmine\x1b[A\x1b[B", ["one", "two"], "mine"),
         ("one\n\x10\n", ["one", "one"], ""),
@@ -150,14 +150,59 @@ def test_lines_that_come_at_once_are_one_message_without_the_terminal_s_help(
     typed: str, lines: list[str]
 ) -> None:
     editor = LineEditor()
-    assert editor.feed(as_pasted(typed)) == lines
+    assert editor.read(typed, 0.0) == lines
+
+
+def read_in_pieces(editor: LineEditor, typed: str, size: int) -> list[str]:
+    """Return what comes of what is read as of a terminal, which gives some kilobytes at once."""
+    pieces = [typed[begin : begin + size] for begin in range(0, len(typed), size)]
+    return [line for piece in pieces for line in editor.read(piece, 0.0)]
+
+
+@pytest.mark.parametrize("size", [1, 7, 100, 4095])
+def test_a_paste_that_is_read_in_pieces_is_one_message(size: int) -> None:
+    pasted = "".join(f"line {number}\n" for number in range(500))
+    typed = f"{PASTE_BEGINS}{pasted}{PASTE_ENDS}\n"
+    assert read_in_pieces(LineEditor(), typed, size) == [pasted.strip()]
+
+
+def test_a_paste_in_a_paste() -> None:
+    editor = LineEditor()
+    assert editor.read(f"{PASTE_BEGINS}one\n{PASTE_BEGINS}two\n{PASTE_ENDS}", 0.0) == []
+    assert editor.read(f"three{PASTE_ENDS}\n", 0.0) == ["one\ntwo\nthree"]
+
+
+def test_a_paste_of_a_megabyte_fills_the_line_and_says_so() -> None:
+    editor = LineEditor()
+    assert read_in_pieces(editor, PASTE_BEGINS + "word\n" * 200_000, 4095) == []
+    assert len(editor.text) == LONGEST
+    assert editor.overflowed
+    assert [len(line) for line in editor.read(f"{PASTE_ENDS}\n", 0.0)] == [LONGEST - 1]
+    assert editor.read("next\n", 0.0) == ["next"]
+    assert not editor.overflowed
+    assert read_in_pieces(editor, "word " * 200_000, 4095) == []
+    assert editor.overflowed
 
 
 def test_control_c_ends_a_paste_that_never_ends() -> None:
     editor = LineEditor()
-    assert editor.feed(f"{PASTE_BEGINS}one\n") == []
+    assert editor.read(f"{PASTE_BEGINS}one\n\x1b[20", 0.0) == []
     editor.clear()
-    assert editor.feed("two\n") == ["two"]
+    assert editor.read("two\n", 0.0) == ["two"]
+
+
+def test_enter_by_hand_ends_a_paste_whose_end_was_lost() -> None:
+    editor = LineEditor()
+    assert editor.read(f"{PASTE_BEGINS}one\ntwo", 0.0) == []
+    assert editor.read("\n", 0.9) == []  # of the paste, for all that is known
+    assert editor.read("a long\nrest", 5.0) == []  # it was under way for long
+    assert editor.read("\r", 6.1) == ["one\ntwo\na long\nrest"]
+
+
+def test_a_key_of_which_no_end_comes_is_not_waited_for() -> None:
+    editor = LineEditor()
+    assert read_in_pieces(editor, "\x1b[" + "1;" * 1000 + "x", 100) == []
+    assert editor.read("\n", 0.0) == ["[" + "1;" * 1000 + "x"]
 
 
 @pytest.mark.parametrize(

@@ -2,27 +2,36 @@
 
 The keys are those that shells share: arrows, Home, End, Delete, Ctrl-A/E/B/F/D/H/K/U/W, and up and
 down through the lines that were sent before. What is pasted goes in as it is, with its line breaks,
-and finishes nothing: a terminal in "bracketed paste" mode says where it begins and ends.
+and finishes nothing: a terminal in "bracketed paste" mode says where it begins and ends. What is
+longer than one read of the terminal comes in pieces.
 """
 
 from __future__ import annotations
 
 import re
 
-__all__ = ["PASTE_BEGINS", "PASTE_ENDS", "LineEditor"]
+__all__ = ["LONGEST", "PASTE_BEGINS", "PASTE_ENDS", "LineEditor"]
 
 PASTE_BEGINS, PASTE_ENDS = "\x1b[200~", "\x1b[201~"
 
 LONGEST = 20_000
-"""Characters of a line. FULL: further ones are ignored."""
+"""Characters of a line. FULL: further ones are ignored, and `overflowed` says so."""
+
+PAUSE = 1.0
+"""Seconds without any of a paste, after which a single key is typed by hand: its end was lost."""
 
 REMEMBERED = 200
 """Lines that can be had back."""
 
-_ESCAPE = re.compile(r"\x1b(?:[\[O][0-9;]*[A-Za-z~]|[^\[O\x1b])")
-_UNFINISHED = re.compile(r"\x1b(?:[\[O][0-9;]*)?\Z")
+_ESCAPE = re.compile(r"\x1b(?:\[\[[A-E]|[\[O][0-?]*[ -/]*[@-Z\\-~]|[^\[O\x1b])")
+_UNFINISHED = re.compile(r"\x1b(?:\[\[|[\[O][0-?]{0,30})?\Z")
+"""What a key sends, and its beginning. F1 to F5 of the Linux console send `ESC [ [ A` to `E`."""
 
-_RUN = re.compile(r"[^\x1b]+")
+_PASTED = re.compile(r"[^\x1b]+")
+_TYPED = re.compile(r"[^\x00-\x1f\x7f]+")
+
+_BREAK = re.compile(r"[\r\n]")
+_KEYS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 _MEANINGS = {
     "\x1b[A": "\x10",
@@ -46,12 +55,26 @@ class LineEditor:
         self.cursor = 0
         self.ended = False
         """Whether Ctrl-D was typed on an empty line."""
+        self.overflowed = False
+        """Whether something was ignored because the line was full, in this line."""
         self._pending = ""
         self._pasting = False
         self._returned = False  # whether the latest that was pasted is a carriage return
+        self._read_at = 0.0
         self._lines: list[str] = []
         self._shown = 0  # index of the remembered line that is shown
         self._own = ""  # what was being written before one was had back
+
+    def read(self, typed: str, now: float) -> list[str]:
+        """Take what was read of a terminal at once, at `now` in seconds; return as `feed`.
+
+        Several lines without keys are taken for pasted, also where the terminal does not say so.
+        """
+        if self._pasting and len(typed) == 1 and now - self._read_at > PAUSE:
+            self._pasting = False
+        self._read_at = now
+        goes_on = self._pasting or self._pending
+        return self.feed(typed if goes_on else _as_pasted(typed))
 
     def feed(self, typed: str) -> list[str]:
         """Take what was typed; return the lines that were finished by it, without empty ones."""
@@ -61,9 +84,12 @@ class LineEditor:
         finished: list[str] = []
         position = 0
         while position < len(typed) and not self.ended:
-            if self._pasting and (run := _RUN.match(typed, position)):
+            if run := (_PASTED if self._pasting else _TYPED).match(typed, position):
                 position = run.end()
-                self._paste(run.group())
+                if self._pasting:
+                    self._paste(run.group())
+                else:
+                    self._insert(run.group())
                 continue
             escape = _ESCAPE.match(typed, position)
             key = escape.group() if escape else typed[position]
@@ -79,25 +105,32 @@ class LineEditor:
         return finished
 
     def clear(self) -> None:
-        """Forget what was being written."""
+        """Forget what was being written, and a key or a paste that has come in part."""
+        self._pending = ""
+        self._begin()
+
+    def _begin(self) -> None:
         self.text, self.cursor, self._shown = "", 0, len(self._lines)
-        self._pasting = False
+        self._pasting = self.overflowed = False
 
     def _finish(self) -> list[str]:
         line = self.text.strip()
         if line and line not in self._lines[-1:]:
             self._lines = [*self._lines[1 - REMEMBERED :], line]
-        self.clear()
+        self._begin()
         return [line] if line else []
 
     def _paste(self, run: str) -> None:
         if self._returned and run.startswith("\n"):
             run = run[1:]
         self._returned = run.endswith("\r")
-        text = run.replace("\r\n", "\n").replace("\r", "\n").replace("\t", "    ")
+        self._insert(run.replace("\r\n", "\n").replace("\r", "\n").replace("\t", "    "))
+
+    def _insert(self, text: str) -> None:
         text = "".join(each for each in text if each == "\n" or each.isprintable())
-        text = text[: max(0, LONGEST - len(self.text))]
-        self._set(self.text[: self.cursor] + text, self.text[self.cursor :])
+        room = max(0, LONGEST - len(self.text))
+        self.overflowed = self.overflowed or len(text) > room
+        self._set(self.text[: self.cursor] + text[:room], self.text[self.cursor :])
 
     def _do(self, key: str) -> None:
         before, after = self.text[: self.cursor], self.text[self.cursor :]
@@ -127,9 +160,7 @@ class LineEditor:
             case "\x0e":
                 self._show(self._shown + 1)
             case "\t":
-                self._do(" ")
-            case _ if key.isprintable() and len(self.text) < LONGEST:
-                self._set(before + key, after)
+                self._insert(" ")
 
     def _set(self, before: str, after: str) -> None:
         self.text, self.cursor = before + after, len(before)
@@ -142,3 +173,14 @@ class LineEditor:
             self._own = self.text
         self._shown = index
         self._set(self._own if index == len(self._lines) else self._lines[index], "")
+
+
+def _as_pasted(typed: str) -> str:
+    """Mark what was read at once as pasted where it is several lines of text and no keys.
+
+    For a terminal that does not mark it, and for what is pasted before it is asked to.
+    """
+    text = typed.rstrip("\r\n")
+    if not _BREAK.search(text) or _KEYS.search(typed):
+        return typed
+    return f"{PASTE_BEGINS}{text}{PASTE_ENDS}{typed[len(text) :]}"

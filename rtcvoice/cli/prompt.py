@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator, Callable
 
 from rich.text import Text
 
-from rtcvoice.cli.line_editor import LineEditor
+from rtcvoice.cli.line_editor import LONGEST, LineEditor
 from rtcvoice.cli.live import LiveScreen
+from rtcvoice.system import clock
 
 __all__ = ["Prompt"]
 
@@ -36,8 +37,14 @@ class Prompt:
         return bool(self._editor.text or self._waiting)
 
     def typed(self, text: str) -> None:
-        """Take what was typed."""
-        for line in self._editor.feed(text):
+        """Take what was read of the terminal at once."""
+        was_full, shown = self._editor.overflowed, (self._editor.text, self._editor.cursor)
+        lines = self._editor.read(text, clock.now())
+        if self._editor.overflowed and not was_full:
+            self._screen.notice(
+                f"a message has at most {LONGEST:,} characters: the rest is left out"
+            )
+        for line in lines:
             if self._take(line):
                 continue
             if len(self._waiting) < WAITING:
@@ -45,7 +52,8 @@ class Prompt:
             else:
                 self._screen.notice(f"{WAITING} messages wait already: not taken: {line[:40]}")
         self._changed.set()
-        self.draw()
+        if lines or shown != (self._editor.text, self._editor.cursor):  # a full line takes time
+            self.draw()
 
     def clear(self) -> None:
         """Forget what is being written, and what waits."""

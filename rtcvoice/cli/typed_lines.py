@@ -6,15 +6,13 @@ import asyncio
 import codecs
 import contextlib
 import os
-import re
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable
 
 from rtcvoice.cli.keys import Keyboard
-from rtcvoice.cli.line_editor import PASTE_BEGINS, PASTE_ENDS
 
-__all__ = ["RawKeyboard", "as_pasted", "piped_lines"]
+__all__ = ["RawKeyboard", "piped_lines"]
 
 PIECE = 65536
 
@@ -22,14 +20,10 @@ _PASTE_MODE, _NO_PASTE_MODE = b"\x1b[?2004h", b"\x1b[?2004l"
 """Have the terminal say where what is pasted begins and ends; one that cannot ignores it."""
 
 
-_BREAK = re.compile(r"[\r\n]")
-_KEYS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
-
-
 class RawKeyboard(Keyboard):
     """Gives all that is typed, as it comes, to a function: for a line that is being written.
 
-    What is pasted stands between `PASTE_BEGINS` and `PASTE_ENDS`.
+    What is pasted stands between two marks, where the terminal knows them.
     """
 
     def __init__(
@@ -60,18 +54,7 @@ class RawKeyboard(Keyboard):
             os.write(self._descriptor, code)
 
     def _heard(self, typed: bytes) -> None:
-        self._typed(as_pasted(self._decoder.decode(typed)))
-
-
-def as_pasted(typed: str) -> str:
-    """Mark what was read at once as pasted where it is several lines of text and no keys.
-
-    For a terminal that does not mark it, and for what is pasted before it is asked to.
-    """
-    text = typed.rstrip("\r\n")
-    if not _BREAK.search(text) or _KEYS.search(typed):
-        return typed
-    return f"{PASTE_BEGINS}{text}{PASTE_ENDS}{typed[len(text) :]}"
+        self._typed(self._decoder.decode(typed))
 
 
 async def piped_lines() -> AsyncIterator[str]:
