@@ -216,8 +216,8 @@ def _watch(
     component = protocol.local_candidate.component
     one_each_turn = _OneEachTurn(pass_on)
 
-    def received(data: bytes, addr: Any, arrival: float, by_asyncio: bool = False) -> None:
-        if not by_asyncio and protocol.datagram_received is not datagram_received:
+    def received(data: bytes, addr: Any, arrival: float, read_by_us: bool = True) -> None:
+        if read_by_us and protocol.datagram_received is not datagram_received:
             # Somebody has come to stand before it, such as a network that is bad on purpose.
             protocol.datagram_received(data, addr)
             return
@@ -229,7 +229,7 @@ def _watch(
         # better from an exception per packet.
         if data[0] > 3:
             if not take(data, arrival) and queue.qsize() < MOST_UNREAD:
-                (pass_on if by_asyncio else one_each_turn.put)(data, component)
+                (one_each_turn.put if read_by_us else pass_on)(data, component)
             return
         take_answer = getattr(protocol.transactions.get(data[NAME]), "take", None)
         if take_answer is not None and take_answer(data, arrival):  # to a check of ours
@@ -240,7 +240,7 @@ def _watch(
             logger.debug("x no STUN from %s: %r", addr, exc)
 
     def datagram_received(data: bytes, addr: Any) -> None:
-        received(data, addr, clock.now(), by_asyncio=True)
+        received(data, addr, clock.now(), read_by_us=False)
 
     protocol.datagram_received = datagram_received
     protocol.watched = True
