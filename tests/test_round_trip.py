@@ -176,6 +176,22 @@ def test_each_check_is_given_up_when_its_own_time_is_over():
     run(scene())
 
 
+def test_who_asks_again_at_once_puts_off_no_other_check():
+    async def scene() -> None:
+        loop = asyncio.get_running_loop()
+        path, given_up = Path(lambda request: None), list[float]()
+        begun = loop.time()
+        path.checks.ask(lambda result: path.checks.ask(path.back.append))
+        await asyncio.sleep(1)
+        path.checks.ask(lambda result: given_up.append(loop.time() - begun))
+        await asyncio.sleep(4)
+        assert given_up == pytest.approx([3.0])
+        assert path.back == [None]
+        path.checks.close()
+
+    run(scene())
+
+
 async def test_without_a_path_nothing_is_known():
     connection = SimpleNamespace(
         _nominated={}, build_request=print, remote_password=None, ice_controlling=True

@@ -108,7 +108,7 @@ class RoundTripChecks:
         asked = _Asked(self._connection.remote_password.encode(), back)
         self._asked[asked] = None
         if self._timer is None:
-            self._start_timer(asked)
+            self._start_timer()
         try:
             self._send(asked, pair)
         except Exception:  # no socket, no route: nothing is known
@@ -125,19 +125,20 @@ class RoundTripChecks:
         request = signed(self._request, asked.name, asked.key)
         pair.protocol.transport.sendto(request, pair.remote_addr)
 
-    def _start_timer(self, oldest: _Asked) -> None:
-        """Have a timer run until `oldest` is given up, then the next one.
+    def _start_timer(self) -> None:
+        """Have a timer run until the oldest check is given up, then the next one.
 
         One for all checks, and not cancelled by an answer: the loop keeps what is cancelled, too,
         and each entry makes all its timers dearer.
         """
+        oldest = next(iter(self._asked))
 
         def over() -> None:
             self._timer = None
             if oldest in self._asked:
                 oldest.give_up()
             if self._timer is None and self._asked:
-                self._start_timer(next(iter(self._asked)))
+                self._start_timer()
 
         self._timer = asyncio.get_running_loop().call_later(oldest.patience_left, over)
 
