@@ -189,6 +189,23 @@ def test_a_packet_that_is_not_taken_holds_up_no_other():
     run(scene())
 
 
+def test_timers_that_do_not_tell_when_they_are_due(monkeypatch):
+    """Those of uvloop, where the moment has come already."""
+    monkeypatch.delattr(asyncio.TimerHandle, "when")
+
+    async def scene():
+        arrived = []
+        pump = Pump(Link(delay=1), lambda packet, to: arrived.append(packet))
+        for packet in (b"a", b"b", b"c"):
+            pump.send(packet)
+            await asyncio.sleep(0.4)
+        assert arrived == [b"a"]
+        await asyncio.sleep(1)
+        assert arrived == [b"a", b"b", b"c"]
+
+    run(scene())
+
+
 def test_a_closed_pump_has_no_timer_whatever_comes_and_whoever_closed_it():
     async def scene():
         loop = asyncio.get_running_loop()

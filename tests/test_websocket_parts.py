@@ -10,6 +10,8 @@ from itertools import count
 import numpy as np
 import pytest
 import virtual_loop
+from websockets.client import ClientProtocol
+from websockets.uri import parse_uri
 
 from rtcvoice import TransportError, events
 from rtcvoice.capture.event_track import EventTrack
@@ -19,7 +21,7 @@ from rtcvoice.sound.event_audio import EventAudioReader, EventAudioWriter
 from rtcvoice.sound.samples import Block
 from rtcvoice.stats import UplinkStats
 from rtcvoice.wire import outbox
-from rtcvoice.wire.websocket import WebSocketTransport
+from rtcvoice.wire.websocket import WebSocketTransport, _Connection
 
 pytestmark = pytest.mark.usefixtures("no_stray_errors")
 
@@ -311,3 +313,9 @@ def test_a_response_whose_end_is_not_told_stops_a_while_after_its_last_sound():
     assert story.play(200, now=1.0) == [("started", "r1")]
     assert story.delivery.next_deadline(1.0, story.queue.played_index) == 1.0 + LONGEST_WAIT
     assert story.play(10, now=1.0 + LONGEST_WAIT) == [("stopped", "r1")]
+
+
+async def test_a_connection_that_is_lost_before_it_has_begun():
+    """As uvloop tells it, where TLS through a proxy fails; the package is not made for that."""
+    connection = _Connection(ClientProtocol(parse_uri("wss://api.example/v1")))
+    connection.connection_lost(ConnectionResetError())

@@ -55,5 +55,7 @@ class EmulatorOptions(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.port > 65535:  # uvloop would take another port in its place
+            raise ConfigError(f"port={self.port} is not a port", hint="0 (any free one) to 65535")
         if self.most_calls == 0:
             raise ConfigError("most_calls=0 lets nobody call", hint="say 1 or more")

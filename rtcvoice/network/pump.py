@@ -22,7 +22,8 @@ class Pump:
         self._link = link
         self._deliver = deliver
         self._loop = asyncio.get_running_loop()
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
+        self._set_to = 0.0  # uvloop's handles do not tell
         self._is_closed = False
 
     def send(self, packet: bytes, to: Any = None) -> None:
@@ -62,7 +63,8 @@ class Pump:
         if self._is_closed:  # by what was delivered
             return
         deadline = self._link.next_deadline()
-        if self._timer is not None and self._timer.when() != deadline:
+        if self._timer is not None and self._set_to != deadline:
             self._stop_timer()
         if self._timer is None and deadline is not None:
+            self._set_to = deadline
             self._timer = self._loop.call_at(deadline, self._due)

@@ -109,6 +109,15 @@ class _Connection(ClientConnection):
     """
 
     on_data: Callable[[int], None] = staticmethod(lambda size: None)
+    _has_begun = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._has_begun = True
+        super().connection_made(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._has_begun:  # TLS through a proxy may have failed before: uvloop tells of that
+            super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         self.on_data(len(data))
