@@ -145,6 +145,26 @@ async def test_a_step_of_the_time_of_day_moves_no_arrival(step, monkeypatch):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="nobody else stamps datagrams")
+async def test_who_is_held_up_between_two_clocks_takes_it_for_no_step(monkeypatch):
+    hold_ups = [0.01]
+
+    def time_of_day() -> float:
+        if hold_ups:
+            time.sleep(hold_ups.pop())
+        return time.time()
+
+    async with Open() as ends:
+        ends.far.sendto(b"\x80", ends.address)
+        after = clock.now()
+        while clock.now() - after < 0.01:
+            pass
+        monkeypatch.setattr(_datagrams, "time", SimpleNamespace(time=time_of_day))
+        await ends.read()
+        assert not hold_ups
+        assert ends.taken[0][1] < after + 0.005
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="nobody else stamps datagrams")
 async def test_a_loop_that_is_on_time_reads_one_and_comes_again(monkeypatch):
     monkeypatch.setattr(_datagrams, "ON_TIME", 3.0)  # seconds, whatever the machine is doing
     async with Open() as ends:
