@@ -1,4 +1,4 @@
-"""Numbers of more digits than Python takes, at each door for text from outside."""
+"""Numbers of more digits than Python takes, and odd YAML, at each door for text from outside."""
 
 from __future__ import annotations
 
@@ -121,3 +121,14 @@ def test_what_clients_send_to_the_emulator():
     with pytest.raises(OfferError) as refused:
         check_offer(f"m=audio {LONG} RTP/AVP 0\r\na=fingerprint:sha-256 AA\r\n")
     assert "digits" in clear(refused.value)
+
+
+@pytest.mark.parametrize("value", ["!!int ''", "!!float ''", "!!bool x", "!!timestamp x"])
+def test_a_value_that_does_not_fit_its_tag_is_an_error_of_its_place(value, tmp_path):
+    cause = f"this is no {value[2:].split()[0]}"
+    with pytest.raises(ConfigError, match=cause):
+        parse_options([f"delay={value}"])
+    with pytest.raises(ConfigError, match=cause):
+        read_specs(written(tmp_path, "calls.yaml", f"calls:\n- id: {value}\n"))
+    with pytest.raises(ConfigError, match=cause):
+        session_options(written(tmp_path, "session.yaml", f"voice: {value}\n"))

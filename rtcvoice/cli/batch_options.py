@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from rtcvoice.cli.network_options import add_bad_network
-from rtcvoice.cli.parser import above_zero, seconds, whole_number
+from rtcvoice.cli.parser import above_zero, count, seconds
 
 __all__ = ["add_batch", "add_load"]
 
@@ -57,7 +57,7 @@ def add_batch(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(dot_env_error=None)
     parser.add_argument("file", metavar="FILE", help="what the calls are to be")
     parser.add_argument(
-        "--trials", type=_count, metavar="K", help="each call so many times, with other seeds"
+        "--trials", type=count, metavar="K", help="each call so many times, with other seeds"
     )
     _add_kept(parser)
     parser.add_argument("--resume", action="store_true", help="do not repeat what is in --out")
@@ -76,7 +76,7 @@ def add_batch(parser: argparse.ArgumentParser) -> None:
     _add_size(parser)
     bounds = parser.add_argument_group("bounds")
     bounds.add_argument("--max-cost", type=above_zero, metavar="USD", help="of the whole run")
-    bounds.add_argument("--tokens-per-minute", type=_count, metavar="N", help="begin no more above")
+    bounds.add_argument("--tokens-per-minute", type=count, metavar="N", help="begin no more above")
     bounds.add_argument("--starts", type=above_zero, metavar="N", help="calls begun in a second")
 
 
@@ -84,7 +84,7 @@ def add_load(parser: argparse.ArgumentParser) -> None:
     """Add the options of `load`."""
     parser.description = _LOAD
     parser.set_defaults(dot_env_error=None)
-    parser.add_argument("--calls", type=_count, default=10, metavar="N", help="at once (10)")
+    parser.add_argument("--calls", type=count, default=10, metavar="N", help="at once (10)")
     parser.add_argument(
         "--ramp", type=above_zero, default=10.0, metavar="N", help="calls begun in a second (10)"
     )
@@ -101,7 +101,7 @@ def add_load(parser: argparse.ArgumentParser) -> None:
         help="it is mine, or its owner has agreed: for servers beyond this machine",
     )
     _add_kept(parser)
-    parser.add_argument("--processes", type=_count, metavar="N", help="default: one for each core")
+    parser.add_argument("--processes", type=count, metavar="N", help="default: one for each core")
 
 
 def _add_kept(group: Any) -> None:
@@ -111,9 +111,5 @@ def _add_kept(group: Any) -> None:
 
 def _add_size(parser: argparse.ArgumentParser) -> None:
     size = parser.add_argument_group("how many at once")
-    size.add_argument("--processes", type=_count, metavar="N", help="default: one for each core")
-    size.add_argument("--calls", type=_count, metavar="N", help="default: 8 for each process")
-
-
-def _count(text: str) -> int:
-    return whole_number(text, 1_000_000)
+    size.add_argument("--processes", type=count, metavar="N", help="default: one for each core")
+    size.add_argument("--calls", type=count, metavar="N", help="default: 8 for each process")

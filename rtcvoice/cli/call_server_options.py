@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from rtcvoice.cli.network_options import add_key, add_network
-from rtcvoice.cli.parser import port, whole_number, words
+from rtcvoice.cli.parser import count, port, words
 from rtcvoice.cli.session_options import add_assistant, add_limits, add_live, add_tools
 
 __all__ = ["add_call_server"]
@@ -77,10 +77,10 @@ def add_call_server(parser: argparse.ArgumentParser) -> None:
         help="a reverse proxy does HTTPS, and tells the client's address (X-Forwarded-For)",
     )
     who.add_argument(
-        "--most-calls", type=_count, default=20, metavar="N", help="calls at a time in all (20)"
+        "--most-calls", type=count, default=20, metavar="N", help="calls at a time in all (20)"
     )
     who.add_argument(
-        "--per-minute", type=_count, default=6, metavar="N", help="calls of each caller (6)"
+        "--per-minute", type=count, default=6, metavar="N", help="calls of each caller (6)"
     )
     where = parser.add_argument_group("the provider")
     where.add_argument(
@@ -93,7 +93,3 @@ def add_call_server(parser: argparse.ArgumentParser) -> None:
     add_key(where, token_url=False)
     add_network(where)
     parser.set_defaults(api_key=None)
-
-
-def _count(text: str) -> int:
-    return whole_number(text, 1_000_000)

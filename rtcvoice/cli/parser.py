@@ -18,8 +18,8 @@ from rtcvoice.cli.output import write_line
 from rtcvoice.errors import ConfigError, clean
 
 __all__ = [
-    *("STDIO", "Parser", "above_zero", "device_meant", "file_or_stdio", "meant", "message", "port"),
-    *("program", "seconds", "whole_number", "words"),
+    *("STDIO", "Parser", "above_zero", "count", "device_meant", "file_or_stdio", "meant"),
+    *("message", "port", "program", "seconds", "whole_number", "words"),
 ]
 
 STDIO = "-"
@@ -93,6 +93,11 @@ def whole_number(text: str, most: int) -> int:
     if not text.isdecimal() or len(text) > 20 or not 0 < int(text) <= most:
         raise argparse.ArgumentTypeError(f"{text!r:.80} is not a whole number from 1 to {most:,}")
     return int(text)
+
+
+def count(text: str) -> int:
+    """Read how many of something, such as calls, as an argument's `type`."""
+    return whole_number(text, 1_000_000)
 
 
 def device_meant(text: str | None) -> int | str | None:

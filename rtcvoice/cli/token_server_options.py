@@ -6,7 +6,7 @@ import argparse
 
 from rtcvoice.cli.figures import add_metrics
 from rtcvoice.cli.network_options import add_key, add_network
-from rtcvoice.cli.parser import port, whole_number, words
+from rtcvoice.cli.parser import count, port, words
 
 __all__ = ["add_token_server"]
 
@@ -48,7 +48,7 @@ def add_token_server(parser: argparse.ArgumentParser) -> None:
         help="clients have to show one of its lines: Authorization: Bearer ...",
     )
     who.add_argument(
-        "--per-minute", type=_count, default=10, metavar="N", help="tokens for each client (10)"
+        "--per-minute", type=count, default=10, metavar="N", help="tokens for each client (10)"
     )
     who.add_argument(
         "--behind-proxy",
@@ -83,7 +83,7 @@ def add_token_server(parser: argparse.ArgumentParser) -> None:
         help="clients may choose this option, such as voice",
     )
     what.add_argument(
-        "--token-seconds", type=_count, metavar="N", help="a token starts calls for so long (600)"
+        "--token-seconds", type=count, metavar="N", help="a token starts calls for so long (600)"
     )
     what.add_argument(
         "--safety-identifier",
@@ -94,7 +94,3 @@ def add_token_server(parser: argparse.ArgumentParser) -> None:
     where.add_argument("--base-url", metavar="URL", help="default: https://api.openai.com/v1")
     add_key(where, token_url=False)
     add_network(where)
-
-
-def _count(text: str) -> int:
-    return whole_number(text, 1_000_000)

@@ -14,6 +14,17 @@ __all__ = ["PlainLoader", "read_yaml"]
 class PlainLoader(yaml.SafeLoader):
     """As PyYAML's, but whole numbers are bounded, in every way that YAML has to write them."""
 
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """Return the value of a node. Raises yaml.YAMLError, ValueError, RecursionError.
+
+        A value with a tag that it does not fit, such as `!!bool x`, is a KeyError of PyYAML's.
+        """
+        try:
+            return super().construct_object(node, deep)
+        except (LookupError, AttributeError, TypeError) as exc:
+            cause, mark = f"this is no {node.tag.rpartition(':')[2]:.80}", node.start_mark
+            raise yaml.constructor.ConstructorError(None, None, cause, mark) from exc
+
     def whole_number(self, node: yaml.ScalarNode) -> int:
         """Return the number of a node. Raises yaml.YAMLError with its line."""
         text = str(self.construct_scalar(node))
